@@ -1,0 +1,1 @@
+"""How it is judged: laws, bounds, baselines, timing and reports. Nothing in here imports a framework."""

@@ -1,0 +1,196 @@
+"""What was seen before: raw per-seed samples with provenance, and the interval they predict for a new run.
+
+One JSON file per backend and device class, one metric a line, so that a recording can be reviewed as a diff. Nothing
+derived is stored: the interval is computed when judging.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from filelock import FileLock
+from msgspec import Meta
+from scipy import stats
+
+from bench.tolerance import FALLBACK_WIDENING, FLOORS, METRICS_PER_RUN, RUN_FALSE_ALARMS
+
+SCHEMA = 1
+FOLDER = Path(__file__).resolve().parent.parent / "baselines"
+LEAST_SEEDS = 2
+SIGNIFICANT_DIGITS = 6
+
+
+class BaselineError(ValueError):
+    """A baseline that cannot be read or written; the message is one sentence with the remedy."""
+
+
+class Recording(msgspec.Struct, forbid_unknown_fields=True):
+    """Why, when and on what samples were taken; `networks` says how many were recorded then."""
+
+    why: Annotated[str, Meta(min_length=1)]
+    date: str
+    networks: int
+    environment: dict[str, str]
+
+
+class File(msgspec.Struct, forbid_unknown_fields=True):
+    """A baseline file; `samples` maps `data/network/metric` to one number per seed of `seeds`."""
+
+    schema: int
+    backend: str
+    device: str
+    steps: int
+    seeds: Annotated[list[int], Meta(min_length=LEAST_SEEDS)]
+    recordings: Annotated[list[Recording], Meta(min_length=1)]
+    samples: dict[str, Annotated[list[float], Meta(min_length=LEAST_SEEDS)]]
+
+
+@dataclass
+class Baseline:
+    """The samples that a backend on a device class is judged by; `fallback` names another device class's file used instead."""
+
+    path: Path
+    content: File | None = None
+    fallback: str = ""
+    new: dict[str, list[float]] = field(default_factory=dict)
+
+    def networks(self) -> set[str]:
+        """`data/network` of everything recorded."""
+        return {key.rpartition("/")[0] for key in self.content.samples} if self.content else set()
+
+
+def file_name(backend: str, device_class: str) -> str:
+    """`torch-cpu.json`."""
+    name = "keras-tensorflow" if backend == "keras" else backend
+    return f"{name}-{device_class}.json"
+
+
+def load(backend: str, device_class: str, steps: int, folder: Path = FOLDER) -> Baseline:
+    """The baseline of this backend and device class, or the nearest recording of the same backend, or an empty one.
+
+    Raises BaselineError for a file that is malformed, truncated, edited into another shape, or of a newer schema.
+    """
+    path = folder / file_name(backend, device_class)
+    if path.exists():
+        return Baseline(path, _fitting(read(path), steps))
+    prefix = file_name(backend, "")[: -len(".json")]
+    for other in sorted(folder.glob(f"{prefix}*.json")):
+        if (content := _fitting(read(other), steps)) and content.backend == backend:
+            return Baseline(path, content, fallback=other.name)
+    return Baseline(path)
+
+
+def read(path: Path) -> File:
+    """A baseline file, validated. Raises BaselineError."""
+    try:
+        raw = path.read_bytes()
+        schema = msgspec.json.decode(raw, type=dict[str, Any]).get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise BaselineError(f"{path} has schema {schema} and this suite reads up to {SCHEMA}: update the suite, or check out an older file.")
+        content = msgspec.json.decode(raw, type=File)
+    except (msgspec.MsgspecError, OSError) as error:
+        raise BaselineError(f"{path} is not a valid baseline ({error}): restore it from version control or record it again.") from None
+    for key, values in content.samples.items():
+        if len(values) != len(content.seeds) or not np.isfinite(values).all() or key.count("/") != 2:
+            raise BaselineError(
+                f"{path} has {len(values)} samples or a value that is not finite for {key!r}, where each of {len(content.seeds)} seeds has one: "
+                "restore it from version control or record it again."
+            )
+    return content
+
+
+def _fitting(content: File, steps: int) -> File | None:
+    """A recording of another number of training steps cannot judge these."""
+    return content if content.steps == steps else None
+
+
+def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0) -> tuple[float, float]:
+    """The interval in which the mean of `runs` new seeds falls, in the metric's own units.
+
+    Student's prediction interval for a mean of m new draws from n old ones, x̄ ± t·s·√(1/m + 1/n), on logits of accuracy
+    and logs of loss and gradient norm, where spreads are even; its level shares `RUN_FALSE_ALARMS` among all metrics,
+    and it is never narrower than the metric's floor.
+    """
+    forward, backward = scale_of(metric)
+    x = forward(np.asarray(samples, np.float64))
+    t = stats.t.ppf(1 - RUN_FALSE_ALARMS / METRICS_PER_RUN / 2, len(x) - 1)
+    half = max(float(t * x.std(ddof=1) * (1 / runs + 1 / len(x)) ** 0.5), FLOORS[metric.partition(" ")[0]]) * widening
+    return float(backward(x.mean() - half)), float(backward(x.mean() + half))
+
+
+def scale_of(metric: str) -> tuple[Any, Any]:
+    """To and from the scale on which a metric's spread is even: logit for accuracy (half a test sample added), log elsewhere."""
+    if metric == "accuracy":
+        nudge = 1e-3
+        return (
+            lambda p: np.log((p + nudge) / (1 - p + nudge)),
+            lambda x: (1 + 2 * nudge) / (1 + np.exp(-x)) - nudge,
+        )
+    return np.log, np.exp
+
+
+def widened(baseline: Baseline) -> float:
+    """How much wider intervals are because the recording is another device class's."""
+    return FALLBACK_WIDENING if baseline.fallback else 1.0
+
+
+def save(baseline: Baseline, *, backend: str, device: str, steps: int, seeds: list[int], why: str, date: str, environment: dict[str, str]) -> str:
+    """Merge the new samples into the file and return what changed, old → new. Raises BaselineError; writes atomically, under a lock."""
+    if not why.strip():
+        raise BaselineError('A recording needs a reason that a reviewer can read: --update-baselines="why".')
+    if len(seeds) < LEAST_SEEDS:
+        raise BaselineError(f"A recording needs at least {LEAST_SEEDS} seeds, because one tells nothing of the spread: raise --seeds.")
+    baseline.path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{baseline.path}.lock"):
+        old = read(baseline.path) if baseline.path.exists() else None
+        keep = old is not None and old.seeds == seeds and old.steps == steps
+        samples = dict(old.samples) if old and keep else {}
+        renewed = {key.rpartition("/")[0] for key in baseline.new}
+        samples = {key: values for key, values in samples.items() if key.rpartition("/")[0] not in renewed}
+        dropped = len(old.samples) - len(samples) if old and not keep else 0
+        changes = [_change(key, (old.samples if old else {}).get(key), values) for key, values in sorted(baseline.new.items())]
+        if dropped and old:
+            changes.append(f"  {dropped} old metrics were recorded with other seeds or steps and are replaced")
+        samples |= {key: [_significant(v) for v in values] for key, values in baseline.new.items()}
+        recording = Recording(why.strip(), date, len(renewed), environment)
+        partial = bool(samples.keys() - baseline.new.keys())
+        history = [*old.recordings, recording] if old and partial else [recording]
+        _write(baseline.path, File(SCHEMA, backend, device, steps, seeds, history, dict(sorted(samples.items()))))
+    return "\n".join(changes)
+
+
+def _change(key: str, old: list[float] | None, new: list[float]) -> str:
+    before = f"{np.mean(old):.4g} ± {np.std(old, ddof=1):.2g}" if old else "(none)"
+    return f"  {key}: {before} → {np.mean(new):.4g} ± {np.std(new, ddof=1):.2g}"
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
+def _write(path: Path, content: File) -> None:
+    """One metric a line; written beside and moved into place, so that no reader ever sees half a file."""
+    head = msgspec.to_builtins(content)
+    samples = head.pop("samples")
+    lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in head.items()]
+    body = ",\n".join(f"  {json.dumps(key)}: {json.dumps(values)}" for key, values in samples.items())
+    text = "{\n" + "\n".join(lines) + '\n "samples": {\n' + body + "\n }\n}\n"
+    write_atomically(path, text)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one step. Raises BaselineError where the folder cannot be written."""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", suffix=".tmp") as draft:
+            draft.write(text)
+        os.chmod(draft.name, 0o644)
+        os.replace(draft.name, path)
+    except OSError as error:
+        raise BaselineError(f"{path} cannot be written ({error.strerror}): choose another place or make it writable.") from None

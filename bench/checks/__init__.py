@@ -1,0 +1,32 @@
+"""The laws, one function each. To add one: write the generator, add its row here, plant a fault that only it catches."""
+
+from __future__ import annotations
+
+from bench.checks.clipping import clipping
+from bench.checks.finite import finite
+from bench.checks.gain import backward_gain, signal_gain
+from bench.checks.initializer import initializer, is_initializer_case
+from bench.checks.normalization import normalization_state
+from bench.checks.parity import forward_parity, gradient_parity
+from bench.checks.training import training
+from bench.checks.update import update
+from bench.judge import Check
+from bench.theory import why_not
+
+THEORY, REFERENCE, ITSELF, BASELINE = "theory", "reference", "itself", "baseline"
+
+CHECKS: dict[str, Check] = {
+    check.name: check
+    for check in (
+        Check(finite, ITSELF),
+        Check(signal_gain, THEORY, lambda spec, backend: not why_not(spec.on(backend))),
+        Check(backward_gain, THEORY, lambda spec, backend: not why_not(spec.on(backend))),
+        Check(initializer, THEORY, lambda spec, backend: is_initializer_case(spec)),
+        Check(forward_parity, REFERENCE),
+        Check(gradient_parity, REFERENCE),
+        Check(clipping, ITSELF, lambda spec, backend: spec.clip != "none"),
+        Check(update, REFERENCE),
+        Check(normalization_state, REFERENCE, lambda spec, backend: spec.norm == "batch"),
+        Check(training, BASELINE),
+    )
+}

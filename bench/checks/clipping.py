@@ -1,0 +1,57 @@
+"""Gradient clipping, seen from both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.judge import Finding, NotJudged
+from bench.tolerance import ROUNDING_MULTIPLE
+from models.network import describe
+from models.on_numpy import Rule
+
+FIRST_STEP = {"sgd": 1.0, "momentum": 1.0, "nesterov": 1.9}
+"""How many learning rates the first step of an optimizer with empty slots moves a weight per unit of gradient."""
+
+
+def clipping(run: Any) -> Iterator[Finding]:
+    """Clipping respects its cap, keeps direction (norm) or clips each entry (value), and leaves small gradients alone.
+
+    Compares gradients before and after. PyTorch shows both; in Keras the clipped gradient is the first step's weight
+    change over the learning rate, known to the rounding of the stored weight.
+    """
+    step, lesson = run.seen.lessons[0], run.answer.lessons[0]
+    if not step.applied and run.spec.optimizer not in FIRST_STEP:
+        raise NotJudged(f"{run.spec.optimizer} does not show the clipped gradient in its first step; its update is judged instead")
+    rate = run.spec.learning_rate * FIRST_STEP.get(run.spec.optimizer, 1.0)
+    after, blur = {}, {}
+    for key, g in step.gradients.items():
+        if step.applied:
+            after[key], blur[key] = step.applied[key].astype(np.float64), run.unit * float(np.linalg.norm(g))
+        else:
+            before, now = (np.asarray(w, np.float64) for w in (lesson.weights[key], step.weights[key]))
+            after[key], blur[key] = (before - now) / rate, run.unit * (float(np.linalg.norm(now)) / rate + float(np.linalg.norm(g)))
+    rule = Rule(run.spec, run.dialect).clip({key: g.astype(np.float64) for key, g in step.gradients.items()})
+    for key, g in rule.items():
+        size = float(np.linalg.norm(g)) or 1.0
+        allowed = ROUNDING_MULTIPLE * blur[key] / size
+        yield Finding(f"{describe(key)} against the rule", float(np.linalg.norm(after[key] - g)) / size, 0.0, allowed, _ratio(after[key], step.gradients[key]))
+    yield from _caps(run, after, blur)
+
+
+def _caps(run: Any, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
+    cap, slack = run.spec.clip_at, ROUNDING_MULTIPLE
+    if run.spec.clip == "global":
+        norm = float(np.sqrt(sum((g * g).sum() for g in after.values())))
+        yield Finding("global norm after", norm, 0.0, cap + slack * float(np.sqrt(sum(b * b for b in blur.values()))))
+    for key, g in after.items():
+        if run.spec.clip == "variable":
+            yield Finding(f"{describe(key)} norm after", float(np.linalg.norm(g)), 0.0, cap + slack * blur[key])
+        elif run.spec.clip == "value":
+            yield Finding(f"{describe(key)} largest entry after", float(np.abs(g).max()), 0.0, cap + slack * blur[key])
+
+
+def _ratio(after: Any, before: Any) -> str:
+    return f"{np.linalg.norm(after) / (np.linalg.norm(before) or 1.0):.4g} of its length before"

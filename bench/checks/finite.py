@@ -1,0 +1,47 @@
+"""NaN and Inf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.judge import Finding
+from models.network import describe
+
+
+def finite(run: Any) -> Iterator[Finding]:
+    """Loss, signals, gradients and weights are finite in every layer and step.
+
+    Counts the entries that are not, place by place in the order of computation, so that the first place is the cause.
+    """
+    for title, signals in (("own weights", run.seen.own), ("drawn weights", run.seen.drawn)):
+        yield _count(f"{title} loss", signals.loss)
+        for layer, z in signals.signals.items():
+            yield _count(f"{title} layer {layer:>2} signal", z)
+        for layer, d in sorted(signals.deltas.items(), reverse=True):
+            yield _count(f"{title} layer {layer:>2} gradient of the signal", d)
+    for number, step in enumerate(run.seen.lessons):
+        yield _count(f"step {number} loss", step.loss)
+        for kind, arrays in (("gradient of", step.gradients), ("new", step.weights)):
+            for key, array in arrays.items():
+                yield _count(f"step {number} {kind} {describe(key)}", array)
+    for history in run.seen.trainings:
+        yield from _first(f"training seed {history.seed}", history.losses, history.gradient_norms)
+
+
+def _count(where: str, values: Any) -> Finding:
+    return Finding(where, float(np.size(values) - np.isfinite(values).sum()), 0.0, 0.0, "entries are NaN or infinite")
+
+
+def _first(title: str, losses: Any, norms: Any) -> Iterator[Finding]:
+    """The first step of a training at which the loss or a layer's gradient norm was not finite."""
+    bad = [("loss", step) for step in np.flatnonzero(~np.isfinite(losses))[:1]]
+    if norms.size:
+        steps, layers = np.nonzero(~np.isfinite(norms))
+        bad += [(f"layer {layers[i] + 1:>2} gradient norm", steps[i]) for i in np.argsort(steps, kind="stable")[:1]]
+    if not bad:
+        yield Finding(title, 0.0, 0.0, 0.0)
+    for what, step in bad:
+        yield Finding(f"{title} step {step} {what}", 1.0, 0.0, 0.0, "the first value that is NaN or infinite")

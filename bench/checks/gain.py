@@ -1,0 +1,58 @@
+"""Gain of signals and gradients from layer to layer, against mean-field theory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.judge import Finding
+from bench.theory import Band, predict
+from bench.tolerance import BAND_Z
+
+TO_DECADES = 0.5 / np.log(10)
+"""From the natural log of a squared norm to decades of the norm."""
+
+
+def signal_gain(run: Any) -> Iterator[Finding]:
+    """The framework's own initialization carries the signal as mean-field theory predicts, layer by layer.
+
+    log₁₀ of the ratio of root-mean-square pre-activations of neighbouring layers, and of last to first.
+    """
+    prediction = predict(run.spec, run.answer.lessons[0].x)
+    power = {layer: _mean_square(z) for layer, z in run.seen.own.signals.items()}
+    yield _finding("layer  1 rms", np.log(power[1]), prediction.first)
+    for layer, band in prediction.signal.items():
+        yield _finding(f"layer {layer:>2} over {layer - 1}", np.log(power[layer]) - np.log(power[layer - 1]), band)
+    yield _finding(f"layer {run.spec.depth:>2} over 1", np.log(power[run.spec.depth]) - np.log(power[1]), prediction.signal_total)
+
+
+def backward_gain(run: Any) -> Iterator[Finding]:
+    """The framework's own initialization carries the gradient back as mean-field theory predicts, layer by layer.
+
+    log₁₀ of ‖∂L/∂z_l‖ / ‖∂L/∂z_{l+1}‖ and of first to last: networks that must vanish or explode do so at their rate.
+    """
+    prediction = predict(run.spec, run.answer.lessons[0].x)
+    power = {layer: float((d.astype(np.float64) ** 2).sum()) for layer, d in run.seen.own.deltas.items()}
+    with np.errstate(divide="ignore"):  # a gradient that is exactly zero is −inf decades, which no band admits
+        for layer, band in prediction.backward.items():
+            yield _finding(f"layer {layer:>2} over {layer + 1}", np.log(power[layer]) - np.log(power[layer + 1]), band)
+        total = np.log(power[1]) - np.log(power[run.spec.depth])
+        yield _finding(f"layer  1 over {run.spec.depth}", total, prediction.backward_total, gradient_verdict(total, prediction.backward_total))
+
+
+def gradient_verdict(total: float, band: Band) -> str:
+    """Vanishing or exploding with its number, beside what theory predicts."""
+    decades, predicted = total * TO_DECADES, band.mean * TO_DECADES
+    word = "vanishing" if decades < -1 else "exploding" if decades > 1 else "healthy"
+    return f"{word}: the gradient norm changes by {decades:+.1f} decades from the last layer to the first, predicted {predicted:+.1f}"
+
+
+def _finding(where: str, value: float, band: Band, note: str = "") -> Finding:
+    low, high = band.interval(BAND_Z)
+    return Finding(where, float(value) * TO_DECADES, low * TO_DECADES, high * TO_DECADES, note)
+
+
+def _mean_square(z: Any) -> float:
+    return float(np.mean(z.astype(np.float64) ** 2))

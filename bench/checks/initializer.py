@@ -1,0 +1,94 @@
+"""The frameworks' own initializers, against the distribution their names promise."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.judge import Finding
+from bench.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from models.parts.initializers import INITIALIZERS, Initializer
+from models.run import BIAS_SD
+from models.spec import Spec
+
+FAN_IN, FAN_OUT, DRAWS, SEEDS = 1200, 800, 2, (0, 1)
+"""A rectangular layer, so that every fan mode gives another variance; 3.8 million weights find 1 % of variance at 10 sd."""
+KURTOSIS = {"normal": 3.0, "uniform": 1.8, "truncated": 2.3655}
+SUPPORT = 1e-3
+"""How near to the edge of its support the largest weight must come, as a share of it."""
+TRUNCATED_SD = 0.8796256610342398
+"""Standard deviation of a unit normal cut at ±2."""
+
+
+def is_initializer_case(spec: Spec) -> bool:
+    """Whether only the initializer moved, so that each is judged once."""
+    return dataclasses.replace(spec, init=Spec().init, bias="zero", classes=10, features=64) == Spec()
+
+
+def initializer(run: Any) -> Iterator[Finding]:
+    """The framework's initializer has the promised mean, variance, support and shape, and draws anew for each layer and seed.
+
+    In units of the promised standard deviation; intervals are sampling errors of 3.8 million weights.
+    """
+    row = INITIALIZERS[run.spec.init]
+    pooled = np.concatenate([layer["weight"].astype(np.float64).ravel() for layers in run.draws for layer in layers])
+    layers = [layer for layers in run.draws for layer in layers]
+    if row.shape == "orthogonal":
+        yield from _orthogonal(layers, row)
+    else:
+        sd = row.variance(FAN_IN, FAN_OUT) ** 0.5
+        yield from _moments(pooled / sd, _shape(row, run.dialect))
+    for title, one, other in (("layers", layers[0], layers[1]), ("seeds", layers[0], layers[DRAWS])):
+        a, b = (layer["weight"].astype(np.float64).ravel() for layer in (one, other))
+        high = BAND_Z / len(a) ** 0.5
+        yield Finding(f"correlation between {title}", float(np.corrcoef(a, b)[0, 1]), -high, high)
+    yield from _bias(np.concatenate([layer["bias"].astype(np.float64) for layer in layers]), row, run.spec)
+
+
+def _shape(row: Initializer, dialect: str) -> str:
+    return "truncated" if row.keras_truncates and dialect == "keras" else row.shape
+
+
+def _moments(unit: Any, shape: str) -> Iterator[Finding]:
+    n, kurtosis = len(unit), KURTOSIS[shape]
+    yield Finding("mean", float(unit.mean()), -BAND_Z / n**0.5, BAND_Z / n**0.5)
+    spread = BAND_Z * ((kurtosis - 1) / n) ** 0.5
+    yield Finding("variance", float((unit**2).mean()), 1 - spread, 1 + spread)
+    # A sample kurtosis has standard deviation √(24/n) for a normal and less for the lighter tails here.
+    wide = BAND_Z * (24 / n) ** 0.5
+    yield Finding(f"kurtosis ({shape})", float((unit**4).mean() / (unit**2).mean() ** 2), kurtosis - wide, kurtosis + wide)
+    largest = float(np.abs(unit).max())
+    if shape == "normal":
+        # P(max |x| < 4) = (1 − 6e-5)^n and P(max |x| > 7.5) = n · 6e-14, both below 1e-6 here.
+        yield Finding("largest weight", largest, 4.0, 7.5)
+    else:
+        # 3.8 million draws come within 1e-5 of a uniform's edge and within 1e-3 of a truncated normal's.
+        edge = 3**0.5 if shape == "uniform" else 2 / TRUNCATED_SD
+        yield Finding(f"largest weight over the edge of its {shape} support", largest / edge, 1 - SUPPORT, 1 + SUPPORT)
+
+
+def _orthogonal(layers: list[dict[str, Any]], row: Initializer) -> Iterator[Finding]:
+    for number, layer in enumerate(layers):
+        w = layer["weight"].astype(np.float64)
+        small = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+        error = float(np.abs(small - row.gain * np.eye(len(small))).max())
+        # A float32 Householder QR leaves columns orthogonal to a few roundings per dimension's square root.
+        allowed = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * len(small) ** 0.5
+        yield Finding(f"draw {number} largest entry of W Wᵀ − 1", error, 0.0, allowed)
+        sign = float(np.mean(np.diag(w)))
+        limit = BAND_Z * (row.gain / max(w.shape)) ** 0.5 / min(w.shape) ** 0.5
+        yield Finding(f"draw {number} mean of the diagonal", sign, -limit, limit, "signs are not uniform")
+
+
+def _bias(bias: Any, row: Initializer, spec: Spec) -> Iterator[Finding]:
+    n = len(bias)
+    if spec.bias == "normal" or row.random_bias:
+        variance = BIAS_SD**2 if spec.bias == "normal" else 1 / (3 * FAN_IN)
+        kurtosis = KURTOSIS["normal" if spec.bias == "normal" else "uniform"]
+        spread = BAND_Z * ((kurtosis - 1) / n) ** 0.5
+        yield Finding("bias variance", float((bias**2).mean() / variance), 1 - spread, 1 + spread)
+    else:
+        yield Finding("largest bias", float(np.abs(bias).max()), 0.0, 0.0)

@@ -1,0 +1,116 @@
+"""Forward and backward pass against the float64 reference, to what rounding this very network costs.
+
+Tolerance. Let e be the error of the reference's own float32 pass. A framework rounds in another order, so its error
+is a draw from the same distribution and not the same number; it may be `ROUNDING_MULTIPLE` times e. A single tensor's e
+can be small by luck, so it counts at least the median of e relative to ‖∂L/∂z_l‖ over all layers of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.judge import Finding, NotJudged
+from bench.tolerance import ROUNDING_LIMIT, ROUNDING_MULTIPLE
+from models.network import describe
+from models.on_numpy import Reference
+
+
+def forward_parity(run: Any) -> Iterator[Finding]:
+    """Signals, logits and reported loss equal the float64 reference, to rounding.
+
+    ‖z_l − z_l*‖ / ‖z_l*‖ for every weight layer of the drawn network, the loss of every step, and the logits in
+    evaluation mode after the last step.
+    """
+    exact, rounded = run.answer.drawn
+    yield from _signals(run, "drawn", run.seen.drawn.signals, exact.signals, rounded.signals)
+    for number, (step, true, near) in enumerate(zip(run.seen.lessons, run.answer.exact, run.answer.rounded, strict=True)):
+        loss = true.loss + run.penalties[number][0]
+        # First order: a loss moves by at most its gradient times the logits' error; storing it rounds once more.
+        moved = np.linalg.norm(true.deltas[run.spec.depth]) * np.linalg.norm(near.logits - true.logits) * run.resolution
+        allowed = ROUNDING_MULTIPLE * (moved + run.unit * abs(loss))
+        yield Finding(f"step {number} loss", abs(step.loss - loss), 0.0, float(allowed), f"{step.loss:.7g} for {loss:.7g}")
+    last, lesson = run.seen.lessons[-1], run.answer.lessons[-1]
+    running = last.running or None
+    true, near = (Reference(run.spec, last.weights, dtype).forward(lesson.x, running).logits for dtype in (np.float64, np.float32))
+    yield from _signals(run, "evaluation", {run.spec.depth: run.seen.evaluation}, {run.spec.depth: true}, {run.spec.depth: near})
+
+
+def gradient_parity(run: Any) -> Iterator[Finding]:
+    """Each weight gradient equals the float64 reference, to rounding.
+
+    ‖g − g*‖ relative to max(‖g*‖, ‖∂L/∂z_l‖) for every parameter of every step (raw, before clipping) and for ∂L/∂z_l of
+    the first: the second scale serves gradients that cancel, as a bias does before batch normalization.
+    """
+    exact, rounded = run.answer.drawn
+    yield from _signals(run, "∂L/∂z", run.seen.drawn.deltas, exact.deltas, rounded.deltas)
+    for number, (step, true, near) in enumerate(zip(run.seen.lessons, run.answer.exact, run.answer.rounded, strict=True)):
+        extra = run.penalties[number][1]
+        allowed = rounding_of_gradients(true, near)
+        if set(step.gradients) != set(true.gradients):
+            raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
+        scales = {key: max(np.linalg.norm(g), np.linalg.norm(true.deltas[_layer(key)])) for key, g in true.gradients.items()}
+        _refuse_noise(run, max((allowed[key] / scales[key] for key in scales if scales[key] > 0), default=0.0))
+        for key in step.gradients:
+            g = true.gradients[key] + extra.get(key, 0.0)
+            error = np.linalg.norm(step.gradients[key] - g)
+            scale = scales[key] or 1.0
+            limit = ROUNDING_MULTIPLE * (allowed[key] + run.unit * np.linalg.norm(extra.get(key, 0.0)) / run.resolution) * run.resolution
+            finding = Finding(f"step {number} {describe(key)}", float(error / scale), 0.0, float(limit / scale))
+            yield finding if finding.inside else Finding(finding.where, finding.value, 0.0, finding.high, signature(step.gradients[key], g))
+
+
+def rounding_of_gradients(exact: Any, rounded: Any) -> dict[str, float]:
+    """The float32 error to expect of each gradient: its own, or the network's median relative to ‖∂L/∂z_l‖ if that is more."""
+    errors = {key: float(np.linalg.norm(rounded.gradients[key] - g)) for key, g in exact.gradients.items()}
+    size = {layer: float(np.linalg.norm(d)) for layer, d in exact.deltas.items()}
+    expected = {}
+    for kind in {key.partition(".")[2] for key in errors}:
+        keys = [key for key in errors if key.endswith(kind)]
+        relative = [errors[key] / size[_layer(key)] for key in keys if size[_layer(key)] > 0]
+        typical = float(np.median(relative)) if relative else 0.0
+        expected |= {key: max(errors[key], typical * size[_layer(key)]) for key in keys}
+    return expected
+
+
+def signature(seen: Any, true: Any) -> str:
+    """What a wrong gradient looks like: lost, not finite, scaled, flipped, or turned."""
+    seen, true = np.asarray(seen, np.float64).ravel(), np.asarray(true, np.float64).ravel()
+    if not np.isfinite(seen).all():
+        return f"{(~np.isfinite(seen)).sum()} entries are NaN or infinite"
+    lengths = np.linalg.norm(seen), np.linalg.norm(true)
+    if lengths[0] == 0:
+        return "all zero: a gradient lost"
+    if lengths[1] == 0:
+        return "a gradient where there is none"
+    cosine = seen @ true / (lengths[0] * lengths[1])
+    factor = lengths[0] / lengths[1]
+    if abs(cosine) > 1 - 1e-6:
+        return f"a gradient scaled by {np.sign(cosine) * factor:.6g} (parallel to the true gradient)"
+    return f"another direction (cos {cosine:.6f}) and {factor:.4g} times as long"
+
+
+def _signals(run: Any, title: str, seen: dict[int, Any], exact: dict[int, Any], rounded: dict[int, Any]) -> Iterator[Finding]:
+    if set(seen) != set(exact):
+        raise AssertionError(f"layers {sorted(set(seen) ^ set(exact))} are missing or unknown in {title}")
+    sizes = {layer: float(np.linalg.norm(true)) for layer, true in exact.items()}
+    errors = {layer: float(np.linalg.norm(rounded[layer] - true)) / (sizes[layer] or 1.0) for layer, true in exact.items()}
+    typical = float(np.median(list(errors.values())))
+    _refuse_noise(run, max(errors.values()))
+    for layer in sorted(exact):
+        error = float(np.linalg.norm(seen[layer] - exact[layer])) / (sizes[layer] or 1.0)
+        note = "" if error <= ROUNDING_MULTIPLE * max(errors[layer], typical) else signature(seen[layer], exact[layer])
+        allowed = ROUNDING_MULTIPLE * max(errors[layer], typical) * run.resolution
+        yield Finding(f"{title} layer {layer:>2}", error, 0.0, allowed, note.replace("gradient", "value" if title != "∂L/∂z" else "gradient"))
+
+
+def _refuse_noise(run: Any, rounding: float) -> None:
+    """Refuse to judge where rounding alone moves a gradient so far that a real fault would hide in it."""
+    if rounding * run.resolution > ROUNDING_LIMIT:
+        raise NotJudged(f"rounding alone moves this network's numbers by {rounding:.0%} in {run.spec.precision}: judge it with precision=float64")
+
+
+def _layer(key: str) -> int:
+    return int(key.partition(".")[0])

@@ -1,0 +1,54 @@
+"""Training over several seeds, against the samples recorded before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench import baseline as baselines
+from bench.judge import Finding, NoBaseline
+
+LAST_STEPS = 20
+"""The reported loss is the mean over this many last steps, since a single batch's loss is mostly the batch's."""
+
+
+def training(run: Any) -> Iterator[Finding]:
+    """Accuracy, loss and gradient norms over training lie in the interval that recorded seeds predict.
+
+    The mean over this run's seeds of each metric, on the scale of `baseline.scale_of`; a metric that one side lacks fails.
+    """
+    seen = metrics(run)
+    network = f"{run.data}/{run.network}"
+    baseline = run.baseline
+    if baseline is None or baseline.content is None:
+        raise NoBaseline("no recording for this backend and device")
+    recorded = {
+        key.rpartition("/")[2]: values for key, values in baseline.content.samples.items() if key.rpartition("/")[0] == network
+    }
+    if not recorded:
+        raise NoBaseline(f"{network} was never recorded")
+    if set(recorded) != set(seen):
+        raise AssertionError(f"metrics {sorted(set(recorded) ^ set(seen))} are recorded or seen, but not both")
+    for metric, values in seen.items():
+        low, high = baselines.interval(metric, recorded[metric], len(values), baselines.widened(baseline))
+        forward, backward = baselines.scale_of(metric)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a loss of zero or NaN falls outside any interval by itself
+            value = float(backward(forward(np.asarray(values)).mean()))
+        note = f"seeds gave {', '.join(f'{v:.4g}' for v in values)}; recorded {np.mean(recorded[metric]):.4g} ± {np.std(recorded[metric], ddof=1):.2g}"
+        yield Finding(metric, value, low, high, note)
+
+
+def metrics(run: Any) -> dict[str, list[float]]:
+    """Per seed: test accuracy, loss at the end, and each of three layers' gradient norm (geometric mean over the run)."""
+    histories = run.seen.trainings
+    seen = {
+        "accuracy": [h.accuracy for h in histories],
+        "loss": [float(np.mean(h.losses[-LAST_STEPS:])) for h in histories],
+    }
+    for layer in sorted({1, (run.spec.depth + 1) // 2, run.spec.depth}):
+        with np.errstate(divide="ignore"):
+            logs = [np.log(h.gradient_norms[:, layer - 1]).mean() for h in histories]
+        seen[f"gradient layer {layer}"] = [float(np.exp(log)) for log in logs]
+    return seen

@@ -1,0 +1,43 @@
+"""Optimizer steps against their written-out rule, fed with the gradients that were observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.judge import Finding
+from bench.tolerance import ROUNDING_MULTIPLE
+from models.network import describe
+from models.on_numpy import Rule
+
+
+def update(run: Any) -> Iterator[Finding]:
+    """Each optimizer step equals the written-out rule applied to the observed gradient.
+
+    ‖w − w*‖ / ‖w* − w₀‖ for every parameter and step, slots carried from step to step; clipping, L2 penalty and decoupled
+    decay included. Allowed: the rule's own error in the network's precision, and the rounding of storing w once.
+    """
+    exact = Rule(run.spec, run.dialect, np.float64)
+    rounded = Rule(run.spec, run.dialect, np.float32)
+    for number, (step, lesson) in enumerate(zip(run.seen.lessons, run.answer.lessons, strict=True)):
+        true, near = exact.step(lesson.weights, step.gradients), rounded.step(lesson.weights, step.gradients)
+        if set(step.weights) != set(true):
+            raise AssertionError(f"parameters {sorted(set(step.weights) ^ set(true))} are missing or unknown")
+        for key, w in true.items():
+            moved = float(np.linalg.norm(w - lesson.weights[key]))
+            stored = run.unit * float(np.linalg.norm(w))
+            allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm(near[key] - w)) * run.resolution, stored)
+            error = float(np.linalg.norm(step.weights[key] - w))
+            scale = moved or 1.0
+            yield Finding(f"step {number} {describe(key)}", error / scale, 0.0, allowed / scale, _looks_like(step.weights[key], w, lesson.weights[key]))
+
+
+def _looks_like(seen: Any, true: Any, before: Any) -> str:
+    """How far the weight went along the way it should have gone."""
+    way = np.asarray(true - before, np.float64).ravel()
+    if not (length := float(way @ way)):
+        return "moved although it should not"
+    share = float(np.asarray(seen - before, np.float64).ravel() @ way) / length
+    return "did not move" if not np.any(seen != before) else f"went {share:.6g} of its way"

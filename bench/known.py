@@ -1,0 +1,63 @@
+"""Findings that are known to be a framework's own: data, not exceptions in code.
+
+`baselines/known_failures.json` lists backend, check, network, place, version range, reason and link. A known failure is
+counted and does not fail the run; one that no longer shows is listed as stale.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import msgspec
+from packaging.specifiers import SpecifierSet
+
+from bench.baseline import FOLDER, BaselineError
+from bench.judge import FAILED, KNOWN, PASSED, Verdict
+
+PATH = FOLDER / "known_failures.json"
+
+
+class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One known failure; `network` and `where` are shell patterns, `package` and `versions` the range it holds for."""
+
+    backend: str
+    check: str
+    network: str
+    where: str
+    package: str
+    versions: str
+    reason: str
+    link: str
+
+
+def read(path: Path = PATH) -> list[Known]:
+    """The list. Raises BaselineError for a malformed file."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Known])
+    except FileNotFoundError:
+        return []
+    except (msgspec.MsgspecError, OSError) as error:
+        raise BaselineError(f"{path} is not a valid list of known failures ({error}): restore it from version control.") from None
+
+
+def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> Known | None:
+    """Turn a failure that is wholly known into a known one; returns the entry that concerns this verdict, if any."""
+    for entry in known:
+        concerned = (
+            verdict.check == entry.check
+            and fnmatchcase(verdict.backend, entry.backend)
+            and fnmatchcase(verdict.network, entry.network)
+            and versions.get(entry.package, "") in SpecifierSet(entry.versions, prereleases=True)
+        )
+        if not concerned:
+            continue
+        if verdict.status == FAILED and all(fnmatchcase(f.where, entry.where) for f in verdict.findings if not f.inside):
+            verdict.status, verdict.reason = KNOWN, f"{entry.reason} ({entry.link})"
+        return entry
+    return None
+
+
+def is_stale(entry: Known, statuses: list[str]) -> bool:
+    """Whether every verdict an entry concerned has passed."""
+    return bool(statuses) and all(status == PASSED for status in statuses)

@@ -1,0 +1,66 @@
+"""The table at the end of a run: what is healthy, how close each bound is to its edge, and what is red."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from bench.checks import CHECKS
+from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
+
+CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
+
+
+def table(verdicts: list[Verdict]) -> list[str]:
+    """One row a check, one column a backend: passed of judged, and the tightest bound or the worst failure."""
+    backends = list(dict.fromkeys(v.backend for v in verdicts))
+    lines = [f"{'check':<{CHECK_WIDTH}}{'against':<{AGAINST_WIDTH}}" + "".join(f"{b:<{CELL}}" for b in backends).rstrip()]
+    for name, check in CHECKS.items():
+        rows = {b: [v for v in verdicts if v.check == name and v.backend == b] for b in backends}
+        if any(rows.values()):
+            cells = "".join(f"{_cell(rows[b]):<{CELL}}" for b in backends)
+            lines.append(f"{name:<{CHECK_WIDTH}}{check.against:<{AGAINST_WIDTH}}{cells.rstrip()}")
+    return lines
+
+
+def _cell(verdicts: list[Verdict]) -> str:
+    if not verdicts:
+        return "—"
+    judged = [v for v in verdicts if v.status in (PASSED, FAILED, KNOWN)]
+    passed = [v for v in judged if v.status == PASSED]
+    text = f"{len(passed):>3}/{len(verdicts):<3}"
+    failed = [v for v in judged if v.status == FAILED]
+    if failed:
+        worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
+        where = worst.worst.where.strip() if worst.worst else worst.reason
+        return f"{text} ✗ {worst.network} {where}"[: CELL - 1]
+    if passed:
+        tightest = min(passed, key=lambda v: v.left)
+        text += f" {max(tightest.left, 0.0):>4.0%} left at {tightest.network}"
+    missing = Counter(v.status for v in verdicts if v.status in (NO_BASELINE, NOT_JUDGED, KNOWN))
+    notes = ", ".join(f"{count} {status}" for status, count in missing.items())
+    if notes:
+        notes = f" {notes}" if not passed else f", {notes}"
+    return text[: CELL - 1 - len(notes)] + notes
+
+
+def verdict_line(verdicts: list[Verdict], errors: int) -> str:
+    """One sentence: healthy, or which framework fails which checks."""
+    failed = [v for v in verdicts if v.status == FAILED]
+    parts = [
+        f"{backend} fails {', '.join(dict.fromkeys(v.check for v in failed if v.backend == backend))}"
+        for backend in dict.fromkeys(v.backend for v in failed)
+    ]
+    if errors:
+        parts.append(f"{errors} cases could not be judged at all (their errors are above)")
+    if parts:
+        return "; ".join(parts) + "."
+    if not any(v.judged for v in verdicts):
+        return "Nothing was judged."
+    names = " and ".join(dict.fromkeys(v.backend for v in verdicts))
+    return f"{names}: every judged number is inside its bound ({sum(v.judged for v in verdicts):,} numbers)."
+
+
+def counted(verdicts: list[Verdict]) -> list[str]:
+    """Every reason why something was not judged or is known, with how often."""
+    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, NO_BASELINE, NOT_JUDGED))
+    return [f"{count} × {backend} {status}: {reason}" for (status, backend, reason), count in reasons.items()]

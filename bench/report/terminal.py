@@ -1,0 +1,140 @@
+"""What the terminal shows while networks train and when they are done, and what is written down."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench import known
+from bench.baseline import BaselineError
+from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Verdict
+from bench.report import record, summary
+
+MARKS = {FAILED: "✗", KNOWN: "known", NO_BASELINE: "no baseline", NOT_JUDGED: "not judged"}
+
+
+class Terminal:
+    """A pytest plugin: progress by network, the summary, the record. Reads only reports, so it works where tests ran elsewhere."""
+
+    def __init__(self, config: pytest.Config, environment: dict[str, str], options: dict[str, Any], folder: Path) -> None:
+        """Keep what the record needs."""
+        self.config, self.environment, self.options, self.folder = config, environment, options, folder
+        self.verdicts: list[Verdict] = []
+        self.errors: list[str] = []
+        self.versions: dict[str, dict[str, str]] = {}
+        self.concerned: dict[known.Known, list[str]] = {}
+        self.baseline_changes: list[str] = []
+        self.hints: list[str] = []
+        self.expected: dict[str, int] = {}
+        self._done: dict[str, list[Verdict | None]] = {}
+        self._begun = time.monotonic()
+        self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.judging = False
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Count what is coming."""
+        for item in session.items:
+            if network := _network(item):
+                self.expected[network] = self.expected.get(network, 0) + 1
+        self.judging = bool(self.expected)
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """No dots for judged cases: a line a network says more."""
+        if report.when == "call" and any(name == "network" for name, _ in report.user_properties):
+            return report.outcome, "", report.outcome.upper()
+        return None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect verdicts and print a line when a network is through."""
+        properties = dict(report.user_properties)
+        network = properties.get("network")
+        if network is None or (report.when != "call" and not report.failed):
+            return
+        verdict = None
+        if "verdict" in properties:
+            verdict = msgspec.convert(json.loads(properties["verdict"]), Verdict)  # json, because msgspec writes NaN as null
+            self.verdicts.append(verdict)
+        elif report.failed:
+            self.errors.append(report.nodeid)
+        done = self._done.setdefault(network, [])
+        done.append(verdict)
+        if len(done) == self.expected.get(network):
+            self._progress(network, done)
+
+    def _progress(self, network: str, done: list[Verdict | None]) -> None:
+        reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or self.config.option.verbose < 0:
+            return
+        finished = sum(len(self._done.get(name, ())) == count for name, count in self.expected.items())
+        passed = time.monotonic() - self._begun
+        left = passed / finished * (len(self.expected) - finished)
+        cells = []
+        for backend in dict.fromkeys(v.backend for v in done if v):
+            own = [v for v in done if v and v.backend == backend]
+            marks = [f"{MARKS[v.status]} {v.check}" for v in own if v.status in MARKS]
+            cells.append(f"{backend} {', '.join(marks) if marks else f'✓ {len(own)} checks'}")
+        if None in done:
+            cells.append("✗ error")
+        reporter.write_line(f"[{finished:>3}/{len(self.expected)}] {network:<44} {' · '.join(cells):<44} {_clock(passed)}, {_clock(left)} left")
+
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
+        """The table, the counted reasons, the hints, and where the record is."""
+        if not self.judging:
+            return
+        line = terminalreporter.write_line
+        terminalreporter.section("gradgauge")
+        frameworks = " · ".join(" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in self.versions.values())
+        networks = len({v.network for v in self.verdicts})
+        options = self.options
+        line(f"{frameworks} · {options['device']} · {networks} networks · {options['seeds']} seeds · {options['data']} · {options['threads']} thread(s)")
+        for text in (*summary.table(self.verdicts), "", *summary.counted(self.verdicts)):
+            line(text)
+        for entry, statuses in self.concerned.items():
+            if known.is_stale(entry, statuses):
+                line(f"stale known failure, remove it: {entry.backend} {entry.check} {entry.network} ({entry.reason})")
+        for text in (*dict.fromkeys(self.hints), *self.baseline_changes):
+            line(text)
+        line(summary.verdict_line(self.verdicts, len(self.errors)))
+        try:
+            path = self.write(exitstatus)
+        except BaselineError as error:
+            line(str(error))
+        else:
+            line(f"record: {path}")
+
+    def write(self, exitstatus: int) -> Path:
+        """Write the run's record."""
+        content = {
+            "environment": self.environment,
+            "options": self.options,
+            "versions": self.versions,
+            "exit_status": int(exitstatus),
+            "seconds": round(time.monotonic() - self._begun, 1),
+            "errors": self.errors,
+        }
+        return record.write(self.folder, self._started, content, self.verdicts, _timings(self.config))
+
+
+def _network(item: Any) -> str:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return parameters["case"].network if "case" in parameters else ""
+
+
+def _timings(config: pytest.Config) -> list[dict[str, Any]]:
+    """What pytest-benchmark measured, through its public names: name, group, seconds a block, and what we noted beside it."""
+    session = getattr(config, "_benchmarksession", None)
+    rows = []
+    for bench in getattr(session, "benchmarks", []):
+        if bench:
+            rows.append({"name": bench.name, "group": bench.group, "rounds": bench.stats.rounds, **bench.extra_info})
+    return rows
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

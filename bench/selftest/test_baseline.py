@@ -1,0 +1,151 @@
+"""Baselines: what is predicted from samples, what is written, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import baseline as baselines
+from bench import known
+from bench.baseline import Baseline, BaselineError
+from bench.judge import FAILED, KNOWN, PASSED, Finding, Verdict
+
+SEEDS = [1, 2, 3, 4]
+PROVENANCE: dict[str, Any] = {
+    "backend": "torch", "device": "cpu", "steps": 150, "seeds": SEEDS, "date": "2026-01-01", "environment": {"torch": "2"},
+}  # fmt: skip
+
+
+def record(path: Path, new: dict[str, list[float]], why: str = "first", **changes: Any) -> str:
+    return baselines.save(Baseline(path, new=new), why=why, **(PROVENANCE | changes))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    record(tmp_path / "torch-cpu.json", {"digits/reference/accuracy": [0.9, 0.91, 0.92, 0.9], "digits/reference/loss": [0.3, 0.31, 0.29, 0.3]})
+    return tmp_path / "torch-cpu.json"
+
+
+def test_what_is_written_reads_back_one_metric_a_line(path: Path) -> None:
+    content = baselines.read(path)
+    assert content.samples["digits/reference/accuracy"] == [0.9, 0.91, 0.92, 0.9]
+    assert content.recordings[0].why == "first"
+    assert sum("digits/" in line for line in path.read_text().splitlines()) == 2
+
+
+def test_a_partial_recording_keeps_the_rest_and_shows_old_and_new(path: Path) -> None:
+    shown = record(path, {"digits/reference/accuracy": [0.8] * 4, "digits/depth=2/accuracy": [0.95, 0.9, 0.9, 0.9]}, why="slower rate")
+    content = baselines.read(path)
+    assert "0.9075" in shown
+    assert "0.8" in shown
+    assert "(none)" in shown
+    assert "digits/reference/loss" not in content.samples, "a network is recorded whole: a metric that vanished must not linger"
+    assert list(content.samples) == sorted(content.samples)
+
+
+def test_other_seeds_replace_the_file_rather_than_mix(path: Path) -> None:
+    record(path, {"digits/depth=2/accuracy": [0.9, 0.8]}, seeds=[7, 8])
+    assert list(baselines.read(path).samples) == ["digits/depth=2/accuracy"]
+
+
+@pytest.mark.parametrize(("change", "words"), [({"why": "  "}, "needs a reason"), ({"seeds": [1]}, "at least 2 seeds")])
+def test_a_recording_without_reason_or_spread_is_refused(path: Path, change: dict[str, Any], words: str) -> None:
+    before = path.read_bytes()
+    with pytest.raises(BaselineError, match=words):
+        record(path, {"digits/reference/accuracy": [0.5] * 4}, **change)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text[:-20], "not a valid baseline"),
+        (lambda text: "[]", "not a valid baseline"),
+        (lambda text: text.replace('"schema": 1', '"schema": 99'), "update the suite"),
+        (lambda text: text.replace("0.91, ", ""), "3 samples"),
+        (lambda text: text.replace("0.91", '"0.91"'), "not a valid baseline"),
+        (lambda text: text.replace('"steps"', '"stepz"'), "not a valid baseline"),
+        (lambda text: text.replace("[0.9, 0.91, 0.92, 0.9]", "[]"), "not a valid baseline"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence_and_is_left_alone(path: Path, damage: Any, words: str) -> None:
+    path.write_text(damage(path.read_text()))
+    before = path.read_bytes()
+    with pytest.raises(BaselineError, match=words) as refused:
+        baselines.load("torch", "cpu", 150, path.parent)
+    assert "\n" not in str(refused.value)
+    assert path.read_bytes() == before
+
+
+def test_the_nearest_recording_serves_another_device_with_wider_intervals(path: Path) -> None:
+    found = baselines.load("torch", "nvidia-h200", 150, path.parent)
+    assert found.fallback == "torch-cpu.json"
+    assert baselines.widened(found) > 1
+    assert baselines.load("keras", "cpu", 150, path.parent).content is None
+    assert baselines.load("torch", "cpu", 149, path.parent).content is None, "other training steps are another experiment"
+
+
+def test_healthy_runs_stay_inside_and_a_shift_does_not() -> None:
+    rng = np.random.default_rng(0)
+    outside = 0
+    for _ in range(400):
+        samples, fresh = np.exp(rng.normal(-1, 0.3, 20)), np.exp(rng.normal(-1, 0.3, 3))
+        low, high = baselines.interval("loss", list(samples), 3)
+        outside += not low <= np.exp(np.log(fresh).mean()) <= high
+    assert outside == 0, "one alarm in 1,000 runs of 1,000 metrics leaves none in 400"
+    low, high = baselines.interval("loss", list(samples), 3)
+    assert not low <= np.exp(-1 + 10 * 0.3) <= high
+
+
+def test_intervals_have_a_floor_and_hold_their_centre() -> None:
+    low, high = baselines.interval("accuracy", [0.9, 0.9, 0.9], 3)
+    assert low < 0.9 < high
+    assert high - low == pytest.approx(2 * 0.1 * 0.9 * 0.1, rel=0.05)
+    assert baselines.interval("loss", [0.5] * 3, 3)[0] == pytest.approx(0.5 * np.exp(-0.1))
+
+
+def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "torch-cpu.json"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: record(path, {f"digits/depth={n}/loss": [n, n + 1, n, n]}), range(2, 18)))
+    assert len(baselines.read(path).samples) == 16
+
+
+def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BaselineError, match="cannot be written"):
+        baselines.write_atomically(tmp_path / "absent" / "file.json", "{}")
+
+
+def entry(**changes: str) -> known.Known:
+    fields = {"backend": "keras*", "check": "update", "network": "*", "where": "step 1*", "package": "keras", "versions": ">=3.0,<3.9", "reason": "r", "link": "l"}
+    return known.Known(**(fields | changes))
+
+
+def verdict(*findings: Finding) -> Verdict:
+    status = PASSED if all(f.inside for f in findings) else FAILED
+    return Verdict("update", "reference", "law", "keras", "reference", status, findings=list(findings))
+
+
+def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
+    bad_there, bad_elsewhere = Finding("step 1 layer 2", 2, 0, 1), Finding("step 0 layer 2", 2, 0, 1)
+    for findings, versions, status in (
+        ([bad_there], "3.5", KNOWN),
+        ([bad_there], "3.9", FAILED),
+        ([bad_there, bad_elsewhere], "3.5", FAILED),
+    ):
+        judged = verdict(*findings)
+        known.apply(judged, [entry()], {"keras": versions})
+        assert judged.status == status
+    healthy = verdict(Finding("step 1 layer 2", 0, 0, 1))
+    assert known.apply(healthy, [entry()], {"keras": "3.5"}) is not None
+    assert known.is_stale(entry(), [healthy.status])
+
+
+def test_the_committed_list_is_valid() -> None:
+    assert all(entry.reason and entry.link.startswith("https://") for entry in known.read())
+    assert json.loads(known.PATH.read_text())

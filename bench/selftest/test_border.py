@@ -1,0 +1,78 @@
+"""Left of `Observation` frameworks exist, right of it nothing imports one; and workers survive what frameworks do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models import wire
+from models.run import Job, Lesson, Observation
+from models.spec import Spec
+from models.worker import Worker, WorkerDied, WorkerError
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAMEWORKS = ("torch", "torchvision", "tensorflow", "keras", "jax")
+
+
+def test_judges_and_command_line_import_no_framework() -> None:
+    code = f"""
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {FRAMEWORKS!r}:
+            raise AssertionError(f"{{name}} imported")
+sys.meta_path.insert(0, Refuse())
+import pkgutil, importlib, bench
+for module in pkgutil.walk_packages(bench.__path__, "bench."):
+    if not any(part in module.name for part in ("selftest", "__main__", ".test_")):
+        importlib.import_module(module.name)
+import conftest
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_arrays_and_dataclasses_travel_unchanged() -> None:
+    job = Job("torch", Spec(depth=4), lessons=[Lesson({"1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))])
+    back = wire.as_kind(wire.decode(wire.encode(job)), Job)
+    assert back.spec == job.spec
+    np.testing.assert_array_equal(back.lessons[0].weights["1.weight"], job.lessons[0].weights["1.weight"])
+    assert back.lessons[0].weights["1.weight"].dtype == np.float32
+    with pytest.raises(TypeError, match="does not travel"):
+        wire.encode({"a": object()})
+
+
+@pytest.fixture(scope="module")
+def worker() -> Any:
+    started = Worker("torch")
+    yield started
+    started.close()
+
+
+def test_a_failure_in_the_worker_is_its_own_words_and_the_worker_lives_on(worker: Worker) -> None:
+    with pytest.raises(WorkerError, match="depth=1 must be"):
+        worker.call("observe", Observation, job={"backend": "torch", "spec": {"depth": 1}})
+    assert "torch" in worker.call("versions")
+
+
+def test_a_killed_worker_is_a_finding_with_its_signal() -> None:
+    doomed = Worker("torch")
+    doomed._process.kill()
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        doomed.call("versions")
+    doomed.close()
+
+
+def test_closing_leaves_no_process_behind() -> None:
+    worker = Worker("torch")
+    pending = worker.submit("versions")
+    worker.close()
+    assert worker._process.poll() is not None
+    with pytest.raises((WorkerDied, CancelledError)):
+        pending.result(timeout=5)

@@ -1,0 +1,92 @@
+"""What bad input gets: one sentence, a non-zero exit, no traceback of ours; and what an interrupted run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pytest_command(*arguments: str, record: Path) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--record-dir={record}", *arguments]
+
+
+def run(*arguments: str, record: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(pytest_command(*arguments, record=record), cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--cases=hge"], "cases=hge is not known: use one of smoke, core, full."),
+        (["--backend=torhc"], "--backend=torhc is not known"),
+        (["--backend="], "--backend is empty"),
+        (["--device=tpu"], "--device=tpu is not known"),
+        (["--data=minst"], "--data=minst is not known"),
+        (["--seeds=0"], "--seeds=0 must be at least 1."),
+        (["--update-baselines= "], "needs a reason"),
+        (["--update-baselines=why", "--seeds=1"], "at least 2 seeds"),
+        (["--record-dir=/proc/nowhere"], "cannot be used"),
+    ],
+)
+def test_bad_options_are_one_sentence(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = run(*arguments, record=tmp_path)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert words in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data=mnist", "--data-dir=/nowhere"], "--download"),
+        (["--device=cuda", "--backend=torch"], "sees no GPU here"),
+    ],
+)
+def test_absent_data_and_devices_end_the_run_before_it_trains(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = run("--cases=smoke", *arguments, record=tmp_path)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert words in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_run_writes_its_record_and_names_the_healthy(tmp_path: Path) -> None:
+    done = run("--cases=smoke", "--backend=torch", "-m", "not timing", record=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "torch: every judged number is inside its bound" in done.stdout
+    record = json.loads((tmp_path / "latest.json").read_text())
+    assert record["schema"] == 1
+    assert record["environment"]["torch"]
+    checks = {verdict["check"] for verdict in record["verdicts"]}
+    assert {"gradient_parity", "update", "training", "backward_gain", "finite"} <= checks
+    assert all(verdict["findings"] for verdict in record["verdicts"])
+
+
+def test_a_run_that_judges_nothing_fails(tmp_path: Path) -> None:
+    done = run("--cases=smoke", "--backend=torch", "-k", "no_such_check", record=tmp_path)
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_an_interrupt_leaves_no_worker_and_no_baseline_touched(tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in (ROOT / "baselines").glob("*.json")}
+    command = pytest_command("--cases=core", "--backend=torch", "--update-baselines=never", record=tmp_path)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("[ "):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    rest = process.communicate(timeout=60)[0]
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, rest
+    time.sleep(0.5)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert {path: path.read_bytes() for path in (ROOT / "baselines").glob("*.json")} == before

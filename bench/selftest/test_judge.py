@@ -1,0 +1,90 @@
+"""Judges that cannot fail are the worst defect of a suite: one test for each way to become one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.checks import CHECKS
+from bench.checks.parity import rounding_of_gradients, signature
+from bench.judge import FAILED, NOT_JUDGED, PASSED, Check, Finding, NotJudged, judge
+
+RUN = SimpleNamespace(backend="torch", network="reference", spec=None)
+
+
+def yielding(*findings: Finding) -> Check:
+    def law(run: Any) -> Iterator[Finding]:
+        """A law."""
+        yield from findings
+
+    return Check(law, "itself")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.0000001, -1e-9])
+def test_nothing_but_a_number_inside_passes(value: float) -> None:
+    finding = Finding("here", value, 0.0, 1.0)
+    assert not finding.inside
+    assert judge(yielding(finding), RUN).status == FAILED
+
+
+def test_one_nan_among_good_numbers_is_the_worst() -> None:
+    verdict = judge(yielding(Finding("a", 0.5, 0, 1), Finding("b", math.nan, 0, 1), Finding("c", 9.0, 0, 1)), RUN)
+    assert verdict.worst is not None
+    assert verdict.worst.where == "b"
+    assert (verdict.judged, verdict.outside) == (3, 2)
+
+
+def test_a_check_that_yields_nothing_is_a_defect() -> None:
+    with pytest.raises(AssertionError, match="judged nothing"):
+        judge(yielding(), RUN)
+
+
+def test_what_is_left_is_measured_to_the_nearest_edge() -> None:
+    verdict = judge(yielding(Finding("a", 0.5, 0, 1), Finding("b", 0.9, -1, 1)), RUN)
+    assert verdict.status == PASSED
+    assert verdict.left == pytest.approx(0.1)
+    assert verdict.left_where == "b"
+
+
+def test_not_judged_is_a_status_with_a_reason_and_no_pass() -> None:
+    def law(run: Any) -> Iterator[Finding]:
+        """A law."""
+        raise NotJudged("too noisy")
+        yield
+
+    verdict = judge(Check(law, "itself"), RUN)
+    assert (verdict.status, verdict.reason, verdict.judged) == (NOT_JUDGED, "too noisy", 0)
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.name)
+def test_every_check_states_its_law(check: Check) -> None:
+    assert check.law
+    assert check.against in ("theory", "reference", "itself", "baseline")
+
+
+def test_a_lucky_rounding_error_of_one_tensor_does_not_make_its_bound_tight() -> None:
+    rng = np.random.default_rng(0)
+    exact = SimpleNamespace(gradients={f"{n}.weight": rng.standard_normal((4, 4)) for n in range(1, 6)}, deltas={n: np.ones((2, 2)) for n in range(1, 6)})
+    noise = {key: g + 1e-7 for key, g in exact.gradients.items()} | {"3.weight": exact.gradients["3.weight"]}
+    expected = rounding_of_gradients(exact, SimpleNamespace(gradients=noise))
+    assert expected["3.weight"] == pytest.approx(expected["2.weight"], rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda g: 1.01 * g, "scaled by 1.01"),
+        (lambda g: -g, "scaled by -1"),
+        (lambda g: 0 * g, "lost"),
+        (lambda g: np.where(g == g.max(), np.nan, g), "1 entries are NaN"),
+        (lambda g: g[::-1], "another direction"),
+    ],
+)
+def test_a_wrong_gradient_is_described(change: Any, words: str) -> None:
+    g = np.random.default_rng(1).standard_normal((5, 5))
+    assert words in signature(change(g), g)

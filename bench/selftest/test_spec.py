@@ -1,0 +1,72 @@
+"""Networks: their ids, what is refused, and the matrix."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.matrix import AXES, left_out, main, networks
+from models.network import Dense, flat, parameter_keys, program
+from models.run import draw_weights
+from models.spec import Spec, SpecError
+
+
+@pytest.mark.parametrize("spec", networks("core"), ids=lambda spec: spec.id)
+def test_id_reads_back_as_the_same_network(spec: Spec) -> None:
+    assert Spec.parse(spec.id) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("act=rleu", "did you mean relu?"),
+        ("depht=3", "did you mean depth?"),
+        ("depth=x", "must be a number"),
+        ("depth=1", "at least 2"),
+        ("eps=0", "positive"),
+        ("eps=nan", "positive"),
+        ("lr=-1", "zero or a positive"),
+        ("momentum=1", "[0, 1)"),
+        ("skip=two,depth=5", "multiple of 2"),
+        ("branch=zero", "set skip=one or skip=two"),
+        ("bottleneck=3,skip=two", "must divide width"),
+        ("norm_at=after", "choose a norm"),
+        ("norm=group,groups=5", "must divide every hidden width"),
+        ("norm=batch,batch=2", "too small"),
+        ("decay=0.1", "adamw only"),
+        ("target_scale=2", "loss=mse"),
+    ],
+)
+def test_nonsense_is_refused_in_one_sentence(text: str, words: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        Spec.parse(text)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_core_moves_each_axis_alone_and_full_adds_pairs() -> None:
+    core, full = networks("core"), networks("full")
+    assert networks("smoke") == [Spec()]
+    assert len(core) == 1 + sum(map(len, AXES.values()))
+    assert set(core) < set(full)
+    assert Spec.parse("norm=batch,skip=one") in full
+    assert left_out("full")
+    assert all(reason for _, reason in left_out("full"))
+
+
+def test_listing_names_networks_and_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--cases=full"]) == 0
+    listed = capsys.readouterr().out
+    assert "\nnorm=batch\n" in listed
+    assert "both sides set optimizer" in listed
+    assert main(["--cases=nope"]) == 2
+    assert "use one of smoke, core, full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spec", networks("core"), ids=lambda spec: spec.id)
+def test_every_weight_layer_is_wired_once_with_fitting_widths(spec: Spec) -> None:
+    layers = [step for step in flat(program(spec)) if isinstance(step, Dense)]
+    assert [step.layer for step in layers] == list(range(1, spec.depth + 1))
+    assert [step.fan_out for step in layers[:-1]] == [step.fan_in for step in layers[1:]]
+    weights = draw_weights(spec.on("torch"), 0)
+    assert list(weights) == parameter_keys(spec)
+    assert weights["1.weight"].shape == (spec.widths[1], spec.features)

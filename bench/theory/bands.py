@@ -1,0 +1,154 @@
+"""Theory bands: by how much signals and gradients of a freshly initialized network grow or shrink from layer to layer.
+
+All numbers are natural logs of ratios of squared norms, so that gains far below float32's range stay readable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import digamma
+from scipy.stats import chi2, norm
+
+from bench.theory.ensemble import sample
+from bench.theory.meanfield import backward_limit
+from models.spec import Spec
+
+Z = 5.0
+"""Half width, in standard deviations, of the interval that passes."""
+NETWORKS = 96
+"""Random networks behind one band: their mean is then known to 10 % and their spread to 7 % of the spread."""
+SPREAD = 1.3
+"""Margin on the measured spread for its own sampling error (96 networks underestimate it by 14 % one time in 40) and for
+rare single layers whose tails are heavier than the pooled ones. Calibrated by the self-test that compares bands with the
+reference network: nothing outside Z, and bands less than twice as wide as what they hold."""
+ROUNDING = 1e-4
+"""Least standard deviation: float32 rounding of a gain that theory says is exact (an identity branch, orthogonal weights)."""
+ENOUGH = 0.5
+"""Share of networks in which a layer's norm must be non-zero for the layer to have a band."""
+TRAINING = ("momentum", "clip", "clip_at", "optimizer", "lr", "l2", "decay", "precision")
+"""Fields of a Spec that an untrained network does not depend on: networks that differ in nothing else share their bands."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """Mean and standard deviation of the natural log of a ratio of squared norms over random networks.
+
+    `down` and `up` say how many times further than a normal law's either tail extends: the log of a mean of few squares
+    reaches further down, the gradient through a normalization of few units further up.
+    """
+
+    mean: float
+    sd: float
+    down: float = 1.0
+    up: float = 1.0
+
+    def interval(self, z: float = Z) -> tuple[float, float]:
+        """(mean − z·down·sd, mean + z·up·sd)."""
+        return self.mean - z * self.down * self.sd, self.mean + z * self.up * self.sd
+
+    def score(self, value: float) -> float:
+        """How many standard deviations `value` lies off the mean, in units of that tail's reach; within ±z if inside."""
+        off = (value - self.mean) / self.sd
+        return off / (self.down if off < 0 else self.up)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What theory says of one network on one batch, z_l being what weight layer l computes and δ_l = ∂L/∂z_l.
+
+    `signal[l]`, l = 2…depth: log of mean(z_l²)/mean(z_{l−1}²), means over batch and units. `signal_total`: the same for
+    z_depth over z_1. `backward[l]`, l = 1…depth−1: log of ‖δ_l‖²/‖δ_{l+1}‖². `backward_total`: the same for δ_1 over
+    δ_depth. `first`: log mean(z_1²). Layers next to a signal or gradient that is 0 by construction (a branch whose last
+    weights are zero) have no entry. `limit` is what `backward_total` would be at infinite width, where a formula
+    exists: it explains the band, which alone decides.
+    """
+
+    signal: dict[int, Band]
+    signal_total: Band
+    backward: dict[int, Band]
+    backward_total: Band
+    first: Band
+    limit: float | None = None
+
+
+def why_not(spec: Spec) -> str:
+    """The sentence why theory has no band for this network; empty where it has one."""
+    if spec.init == "default":
+        return "init=default stands for each framework's own initializer: ask for spec.on(backend)."
+    return ""
+
+
+def predict(spec: Spec, x: np.ndarray) -> Prediction | None:
+    """Bands for `spec` on the batch x (batch × features); None where `why_not` says why."""
+    if why_not(spec):
+        return None
+    x = np.ascontiguousarray(x, np.float64)
+    defaults = {field.name: field.default for field in dataclasses.fields(Spec) if field.name in TRAINING}
+    return _predict(dataclasses.replace(spec, **defaults), x.shape, x.tobytes())
+
+
+@lru_cache(maxsize=256)
+def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
+    x = np.frombuffer(data).reshape(shape)
+    norms = sample(spec, x, NETWORKS)
+    square = {layer: value - np.log(spec.widths[layer] * len(x)) for layer, value in norms.signal.items()}
+    layers = range(1, spec.depth)
+    signal = {layer + 1: square[layer + 1] - square[layer] for layer in layers if _alive(square, layer)}
+    backward = {layer: norms.delta[layer] - norms.delta[layer + 1] for layer in layers if _alive(norms.delta, layer)}
+    forth, back = _bands(signal), _bands(backward)
+    return Prediction(
+        signal=forth,
+        signal_total=_total(square[spec.depth] - square[1], forth),
+        backward=back,
+        backward_total=_total(norms.delta[1] - norms.delta[spec.depth], back),
+        first=_bands({1: square[1]})[1],
+        limit=backward_limit(spec, x),
+    )
+
+
+def _alive(logs: dict[int, np.ndarray], layer: int) -> bool:
+    """Whether both neighbours are non-zero in most networks; a saturated loss may have gradient 0 in a few."""
+    return bool(np.mean(np.isfinite(logs[layer]) & np.isfinite(logs[layer + 1])) > ENOUGH)
+
+
+def _bands(ratios: dict[int, np.ndarray]) -> dict[int, Band]:
+    """One band per layer; how far the tails reach is measured on all layers together, for their laws are alike."""
+    if not ratios:
+        return {}
+    found = {layer: _moments(values) for layer, values in ratios.items()}
+    scores = np.concatenate([(values - found[layer][0]) / found[layer][1] for layer, values in ratios.items()])
+    scores = scores[np.isfinite(scores)]
+    normal = norm.isf(0.5 / len(scores))  # the median of the largest of as many normal numbers
+    down, up = max(1.0, -scores.min() / normal), max(1.0, scores.max() / normal)
+    return {layer: Band(mean, SPREAD * sd, max(float(down), _chi_square_reach(sd)), float(up)) for layer, (mean, sd) in found.items()}
+
+
+def _total(values: np.ndarray, layers: dict[int, Band]) -> Band:
+    """The band over many layers: nearly normal, but for the part of the layer that reaches furthest."""
+    mean, sd = _moments(values)
+    down, up = (
+        max(((reach**2 - 1) * (b.sd / SPREAD / sd) ** 2 for b, reach in tails), default=0.0)
+        for tails in ([(b, b.down) for b in layers.values()], [(b, b.up) for b in layers.values()])
+    )
+    return Band(mean, SPREAD * sd, math.sqrt(1 + down), math.sqrt(1 + up))
+
+
+def _moments(values: np.ndarray) -> tuple[float, float]:
+    values = values[np.isfinite(values)]
+    return float(values.mean()), max(float(values.std(ddof=1)), ROUNDING)
+
+
+def _chi_square_reach(sd: float) -> float:
+    """How much further below its mean than a normal variable's lies the Z-sigma quantile of a log χ² variable.
+
+    The log of a χ² variable with 2a degrees of freedom has variance ψ′(a) ≈ 1/a + 1/(2a²), which gives a from `sd`; a mean
+    of squares has at least one degree of freedom.
+    """
+    a = max(0.5, (1 + math.sqrt(1 + 2 * sd**2)) / (2 * sd**2))
+    quantile = math.log(chi2.ppf(norm.sf(Z), 2 * a) / 2)
+    return max(1.0, float(digamma(a) - quantile) / (Z * sd))

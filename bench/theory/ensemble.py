@@ -1,0 +1,155 @@
+"""The law of a freshly initialized network at its own width: random networks, many at once.
+
+At infinite width each layer multiplies squared norms by a known factor (`meanfield`). At width 64 that is off by
+several standard deviations in deep or batch-normalized networks, because a weight matrix meets the same signals on
+the way forward and backward, which mean-field theory takes to be independent. So the bands come from what the theory
+is the limit of: the ensemble of Gaussian (or Haar-orthogonal) matrices with the initializer's variance. It shares no
+code with the reference network, and the self-tests hold it to the theory's factors at large width.
+
+Arrays are (networks, batch, units); everything is float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.network import Activate, Dense, Normalize, Residual, Step, program
+from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
+from models.parts.initializers import INITIALIZERS
+from models.parts.losses import LOSSES
+from models.parts.norms import NORMS
+from models.run import BIAS_SD
+from models.spec import Spec
+
+NUMBERS_AT_ONCE = 500_000
+"""Weights of one layer that are held for all networks of a chunk: keeps the arrays near the processor's cache."""
+
+
+@dataclass
+class Norms:
+    """Natural logs of squared Frobenius norms of z_l and of ∂L/∂z_l, layer → one number per network.
+
+    The log of a zero norm (a zero-initialized branch, a saturated loss) is NaN, which no difference turns into a number.
+    """
+
+    signal: dict[int, np.ndarray] = field(default_factory=dict)
+    delta: dict[int, np.ndarray] = field(default_factory=dict)
+
+
+def sample(spec: Spec, x: np.ndarray, networks: int, seed: int = 0, independent: bool = False) -> Norms:
+    """Draw `networks` networks of `spec`, run x (batch × features) and random labels through each.
+
+    With `independent`, gradients meet fresh weights on their way back: mean-field theory's gradient independence.
+    """
+    at_once = max(1, min(networks, NUMBERS_AT_ONCE // max(spec.width**2, spec.width * len(x))))
+    rng = np.random.Generator(np.random.SFC64([seed, spec.depth, spec.width]))
+    chunks = [_Chunk(spec, x, min(at_once, networks - start), rng, independent).norms for start in range(0, networks, at_once)]
+    return Norms(
+        {layer: np.concatenate([chunk.signal[layer] for chunk in chunks]) for layer in chunks[0].signal},
+        {layer: np.concatenate([chunk.delta[layer] for chunk in chunks]) for layer in chunks[0].delta},
+    )
+
+
+def log_square(a: Any) -> Any:
+    """log‖a‖² over the last two axes, without under- or overflow of the squares; NaN for zeros."""
+    largest = np.abs(a).max((-2, -1), keepdims=True)
+    scale = np.where(largest > 0, largest, np.nan)
+    return np.log(np.square(a / scale).sum((-2, -1))) + 2 * np.log(scale[..., 0, 0])
+
+
+class _Chunk:
+    """Some networks, run forward and backward on construction."""
+
+    def __init__(self, spec: Spec, x: np.ndarray, networks: int, rng: np.random.Generator, independent: bool) -> None:
+        self.spec, self.networks, self.rng, self.independent = spec, networks, rng, independent
+        self.init, self.norms = INITIALIZERS[spec.init], Norms()
+        h, back = np.broadcast_to(x, (networks, *x.shape)), []
+        for step in program(spec):
+            if isinstance(step, Residual):
+                branch, inner = h, []
+                for part in step.body:
+                    branch, pull = self._forward(part, branch)
+                    inner.append(pull)
+                h = step.keep * h + step.scale * branch
+                back.append(lambda g, step=step, inner=inner: step.keep * g + _chain(inner, step.scale * g))
+            else:
+                h, pull = self._forward(step, h)
+                back.append(pull)
+        _chain(back, self._loss_gradient(h))
+
+    def _loss_gradient(self, logits: Any) -> Any:
+        loss = LOSSES[self.spec.loss]
+        labels = self.rng.integers(0, self.spec.classes, logits.shape[1])
+        target = loss.target(labels, self.spec.classes, self.spec.target_scale)
+        return np.stack([loss.df(one, target) for one in logits])
+
+    def _forward(self, step: Step, h: Any) -> tuple[Any, Any]:
+        """The step's output and the function that takes a gradient back through it."""
+        if isinstance(step, Dense):
+            return self._dense(step, h)
+        if isinstance(step, Normalize):
+            return self._normalize(h)
+        assert isinstance(step, Activate)
+        row = ACTIVATIONS[self.spec.act]
+        if row.random:
+            slope = np.where(h > 0, 1.0, self.rng.uniform(RRELU_LOWER, RRELU_UPPER, h.shape))
+            return slope * h, lambda g: slope * g
+        return row.f(h), lambda g: g * row.df(h)
+
+    def _dense(self, step: Dense, h: Any) -> tuple[Any, Any]:
+        w = self._weights(step)
+        z = h @ w.swapaxes(1, 2) + self._bias(step)
+        self.norms.signal[step.layer] = log_square(z)
+
+        def pull(g: Any) -> Any:
+            self.norms.delta[step.layer] = log_square(g)
+            return g @ (self._weights(step) if self.independent else w)
+
+        return z, pull
+
+    def _weights(self, step: Dense) -> Any:
+        if step.zero:
+            return np.zeros((self.networks, step.fan_out, step.fan_in))
+        if self.init.shape != "orthogonal":
+            w = self.rng.standard_normal((self.networks, step.fan_out, step.fan_in))
+            w *= self.init.variance(step.fan_in, step.fan_out) ** 0.5
+            return w
+        tall = (self.networks, max(step.fan_in, step.fan_out), min(step.fan_in, step.fan_out))
+        q, r = np.linalg.qr(self.rng.standard_normal(tall))
+        q = self.init.gain**0.5 * q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
+        return q if step.fan_out >= step.fan_in else q.swapaxes(1, 2)
+
+    def _bias(self, step: Dense) -> Any:
+        shape = (self.networks, 1, step.fan_out)
+        if self.spec.bias == "normal":
+            return BIAS_SD * self.rng.standard_normal(shape)
+        if self.init.random_bias:
+            return self.rng.uniform(-(step.fan_in**-0.5), step.fan_in**-0.5, shape)
+        return 0.0
+
+    def _normalize(self, h: Any) -> tuple[Any, Any]:
+        """y = (h − mean)/s with s² = var + ε; ∂y/∂h is the projection off the mean and off y, over s."""
+        row = NORMS[self.spec.norm]
+        axis = 1 if row.over == "batch" else -1
+        grouped = h.reshape(*h.shape[:2], self.spec.groups, -1) if row.over == "groups" else h
+        centred = grouped - grouped.mean(axis, keepdims=True) if row.centred else grouped
+        s = np.sqrt(np.square(centred).mean(axis, keepdims=True) + self.spec.eps)
+        y = centred / s
+
+        def pull(g: Any) -> Any:
+            g = g.reshape(y.shape)
+            off = g - y * (g * y).mean(axis, keepdims=True)
+            if row.centred:
+                off = off - g.mean(axis, keepdims=True)
+            return (off / s).reshape(h.shape)
+
+        return y.reshape(h.shape), pull
+
+
+def _chain(pulls: list[Any], g: Any) -> Any:
+    for pull in reversed(pulls):
+        g = pull(g)
+    return g

@@ -1,0 +1,95 @@
+"""Mean-field recursion at infinite width: the closed form behind the bands, without skip connections or with pre-activation ones.
+
+δ_l = φ′(z_l)·N′·W_{l+1}ᵀδ_{l+1}, with weights taken to be independent of everything else, gives ‖δ_l‖² = χ_l ‖δ_{l+1}‖²
+per layer. With s2 = fan-in · Var W and sb2 = Var b of layer l+1 (any widths: whole norms, not norms per unit):
+
+    plain                    χ_l = s2 Eφ′²(v_l),            v_{l+1} = s2 Eφ²(v_l) + sb2
+    norm before activation   χ_l = s2 Eφ′²(q)/(v_l + ε),    v_{l+1} = s2 Eφ²(q) + sb2,  q = v_l/(v_l + ε)
+    norm after activation    χ_l = s2 Eφ′²(v_l)/(u + ε),    v_{l+1} = s2 u/(u + ε) + sb2,  u = Var φ(v_l)
+
+v_l is the mean square of z_l. Rms normalization has Eφ² for Var φ after the activation. Batch normalization before it
+divides by the variance within the batch, so there v_{l+1} = s2 Var φ(q). A pre-activation block x ↦ k·x + c·body(x) makes
+v ↦ k²v + c²v_body of the stream's v and multiplies the stream's squared gradient by k² + c²·∏χ over the body.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from bench.theory.moments import batch_norm_growth, moments
+from models.network import Dense, Residual, program
+from models.parts.initializers import INITIALIZERS
+from models.run import BIAS_SD
+from models.spec import Spec
+
+
+def backward_limit(spec: Spec, x: np.ndarray) -> float | None:
+    """The log of ‖δ_1‖²/‖δ_depth‖² at infinite width on x (batch × features).
+
+    None for post-activation blocks: their stream is neither Gaussian nor independent of its own gradient.
+    """
+    if spec.span and spec.skip_order == "post":
+        return None
+    return float(np.sum(np.log(growths(spec, x))))
+
+
+def growths(spec: Spec, x: np.ndarray) -> list[float]:
+    """Factors of the squared gradient norm from input to output: χ_l of every layer, or of every block and the last layer."""
+    (s2, sb2), *hidden = _gains(spec)
+    v = s2 * float(np.mean(np.var(x, axis=0))) if _batch_first(spec) else s2 * float(np.mean(x * x)) + sb2
+    if not spec.span:
+        return _walk(spec, v, hidden)[0]
+    found, at = [], 0
+    for block in (step for step in program(spec) if isinstance(step, Residual)):
+        gains = [(0.0, 0.0) if step.zero else gain for step, gain in zip(_dense(block), hidden[at:], strict=False)]
+        chi, branch = _walk(spec, v, gains)
+        found.append(block.keep**2 + block.scale**2 * float(np.prod(chi)))
+        v, at = block.keep**2 * v + block.scale**2 * branch, at + spec.span
+    return found + _walk(spec, v, hidden[at:])[0]
+
+
+def _walk(spec: Spec, v: float, gains: list[tuple[float, float]]) -> tuple[list[float], float]:
+    """χ of successive layers with the given (s2, sb2), and the last one's v."""
+    found: list[float] = []
+    for s2, sb2 in gains:
+        if spec.norm == "none":
+            m = moments(spec.act, v)
+            found.append(s2 * m.slope)
+            v = s2 * m.square + sb2
+        elif spec.norm_at == "before":
+            m = moments(spec.act, v / (v + spec.eps))
+            found.append(s2 * m.slope / (v + spec.eps) * (_finite_batch(spec) if found else 1.0))
+            v = s2 * m.variance if _batch_first(spec) else s2 * m.square + sb2
+        else:
+            m = moments(spec.act, v)
+            u = m.square if spec.norm == "rms" else m.variance
+            found.append(s2 * m.slope / (u + spec.eps))
+            v = s2 * u / (u + spec.eps) + sb2
+    return found, v
+
+
+def _batch_first(spec: Spec) -> bool:
+    return spec.norm == "batch" and spec.norm_at == "before"
+
+
+def _finite_batch(spec: Spec) -> float:
+    """By how much more than an infinite batch a finite one multiplies gradients, once batch norm has met batch norm."""
+    if not _batch_first(spec) or spec.span:
+        return 1.0
+    m = moments(spec.act, 1.0)
+    return batch_norm_growth(spec.act, spec.batch) * m.variance / m.slope
+
+
+def _dense(block: Residual) -> list[Dense]:
+    return [step for step in block.body if isinstance(step, Dense)]
+
+
+def _gains(spec: Spec) -> list[tuple[float, float]]:
+    """(fan-in · Var W, Var b) of every weight layer."""
+    init = INITIALIZERS[spec.init]
+    return [
+        (fan_in * init.variance(fan_in, fan_out), BIAS_SD**2 if spec.bias == "normal" else init.random_bias / (3 * fan_in))
+        for fan_in, fan_out in pairwise(spec.widths)
+    ]

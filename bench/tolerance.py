@@ -1,0 +1,27 @@
+"""Every constant that decides between red and green, each with what calibrates it."""
+
+from __future__ import annotations
+
+ROUNDING_MULTIPLE = 10.0
+"""How many times the reference's own float32 error a framework may be off. Over the core matrix, fifty seeds and both
+frameworks the largest ratio seen is below a third of it; `python -m bench.selftest.false_alarms` prints it."""
+
+ROUNDING_LIMIT = 1e-2
+"""Relative rounding error above which float32 cannot judge a network: its own noise would excuse a real fault."""
+
+BAND_Z = 5.0
+"""Half-width of theory bands and of sampling intervals, in standard deviations: 6e-7 false alarms each if Gaussian."""
+
+RUN_FALSE_ALARMS = 1e-3
+"""Chance that a healthy core run raises any alarm against its baselines; divided over all its metrics (Bonferroni)."""
+
+METRICS_PER_RUN = 1000
+"""How many baseline metrics a core run of two backends judges, rounded up."""
+
+FLOORS = {"accuracy": 0.10, "loss": 0.10, "gradient": 0.05}
+"""Baseline intervals are never narrower than this on either side, in logits of accuracy and natural logs of loss and
+gradient norm: 1 percentage point of accuracy at 0.90, 10 % of a loss, 5 % of a gradient norm. Recordings of the same
+versions on another CPU differ by chaotic rounding, which two dozen seeds do not always show."""
+
+FALLBACK_WIDENING = 3.0
+"""How many times wider an interval is that comes from another device class of the same backend."""

@@ -1,0 +1,107 @@
+"""Which networks are trained: the reference, each axis moved alone, every pair that makes sense.
+
+`python -m models.matrix --cases=full` lists them, and says of each pair left out why it makes no sense.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+
+from models.spec import Spec, SpecError
+
+CASES = ("smoke", "core", "full")
+
+AXES: dict[str, tuple[str, ...]] = {
+    "depth": ("depth=2", "depth=4", "depth=8", "depth=32", "depth=64", "depth=100"),
+    "width": ("width=16", "width=256"),
+    "batch": ("batch=16",),
+    "classes": ("classes=2",),
+    "activation": tuple(
+        f"act={name}" for name in ("linear", "sigmoid", "tanh", "leaky_relu", "rrelu", "elu", "selu", "gelu", "gelu_tanh", "silu")
+    ),
+    "normalization": (
+        "norm=batch", "norm=layer", "norm=rms", "norm=group", "norm=batch,norm_at=after", "norm=layer,norm_at=after",
+        "norm=batch,eps=0.001", "norm=batch,momentum=0.99",
+    ),
+    "skip": (
+        "skip=one", "skip=one,skip_order=pre", "skip=two", "skip=two,skip_order=pre", "skip=two,skip_order=pre,branch=root2",
+        "skip=two,skip_order=pre,branch=depth", "skip=two,skip_order=pre,branch=zero", "bottleneck=4,skip=two,skip_order=pre",
+    ),
+    "initializer": (
+        "init=small_normal", "init=glorot_uniform", "init=glorot_normal", "init=he_uniform", "init=lecun_normal",
+        "init=orthogonal", "init=default",
+    ),
+    "bias": ("bias=normal",),
+    "clipping": ("clip=value,clip_at=0.005", "clip=variable,clip_at=0.5", "clip=global", "clip=global,clip_at=100"),
+    "optimizer": (
+        "optimizer=sgd", "optimizer=nesterov", "optimizer=rmsprop", "optimizer=adagrad", "optimizer=adadelta",
+        "optimizer=adam", "optimizer=adamw", "optimizer=nadam",
+    ),
+    "learning rate": ("lr=0.001",),
+    "penalty": ("l2=0.001", "optimizer=adamw,decay=0.1"),
+    "loss": ("loss=mse", "loss=hinge", "loss=huber", "loss=mse,target_scale=10"),
+    "precision": ("precision=float64",),
+}  # fmt: skip
+
+
+def networks(cases: str, features: int = 64) -> list[Spec]:
+    """The networks of a set: `smoke` the reference, `core` each axis moved alone, `full` every pair besides.
+
+    `features` is that of the data; a network with fewer classes than the data sees the labels modulo its classes.
+    Raises SpecError for an unknown set.
+    """
+    return _collect(cases, features)[0]
+
+
+def left_out(cases: str) -> list[tuple[str, str]]:
+    """Every pair that is not trained, with the reason."""
+    return _collect(cases, 64)[1]
+
+
+def _collect(cases: str, features: int) -> tuple[list[Spec], list[tuple[str, str]]]:
+    if cases not in CASES:
+        raise SpecError(f"cases={cases} is not known: use one of {', '.join(CASES)}.")
+    texts = ["reference"]
+    if cases != "smoke":
+        texts += [value for values in AXES.values() for value in values]
+    if cases == "full":
+        for (_, ones), (_, others) in itertools.combinations(AXES.items(), 2):
+            texts += [f"{one},{other}" for one, other in itertools.product(ones, others)]
+    specs: dict[Spec, None] = {}
+    refused = []
+    data = [f"features={features}"] if features != Spec().features else []
+    for text in texts:
+        fields = [item.partition("=")[0] for item in text.split(",")]
+        twice = sorted({field for field in fields if fields.count(field) > 1})
+        if twice:
+            refused.append((text, f"both sides set {', '.join(twice)}."))
+            continue
+        try:
+            specs[Spec.parse(",".join([*data, text]))] = None
+        except SpecError as error:
+            refused.append((text, str(error)))
+    return list(specs), refused
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the networks of a set and what was left out."""
+    parser = argparse.ArgumentParser(prog="python -m models.matrix", description=__doc__)
+    parser.add_argument("--cases", default="core", help=f"one of {', '.join(CASES)}")
+    cases = parser.parse_args(arguments).cases
+    try:
+        chosen, refused = networks(cases), left_out(cases)
+    except SpecError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for spec in chosen:
+        print(spec.id)
+    for text, reason in refused:
+        print(f"left out  {text}: {reason}")
+    print(f"{len(chosen)} networks, {len(refused)} combinations left out")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,345 @@
+"""The network built from Keras's own layers, initializers, losses and optimizers, and trained by its compiled `train_on_batch`.
+
+Works on any Keras backend. Gradients are seen by wrapping the optimizer instance's `apply`, which every trainer calls with
+the raw gradients inside its compiled step: the step itself stays the one that users run.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.network import Activate, Dense, Normalize, Residual, flat, parameter_keys, program
+from models.parts.activations import ACTIVATIONS
+from models.parts.clips import CLIPS
+from models.parts.initializers import INITIALIZERS
+from models.parts.losses import LOSSES
+from models.parts.norms import NORMS
+from models.parts.optimizers import OPTIMIZERS
+from models.run import BIAS_SD, BackendError, Signals
+from models.spec import Spec
+
+Arrays = dict[str, Any]
+KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
+NORM_ROWS = 64
+"""How many steps of gradient norms stay on the device before they are read: reading after every step made training 15 % slower."""
+
+
+class Network:
+    """`spec` in Keras, initialized by Keras from `seed` and compiled."""
+
+    def __init__(
+        self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "train_on_batch", tap: tuple[str, ...] = ("gradients", "norms")
+    ) -> None:
+        """Build and compile; `mode` eager, train_on_batch or jit, `tap` what the step records. Raises BackendError without the device."""
+        if device != "cpu" and not _has_gpu():
+            raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
+        self.spec, self.tap = spec, tap
+        keras.backend.clear_session()
+        keras.config.set_floatx(spec.precision)
+        keras.utils.set_random_seed(seed)
+        self.parts: dict[tuple[type, int], Any] = {}
+        self.program = program(spec)
+        for step in flat(self.program):
+            self.parts[type(step), step.layer] = self._part(step)
+        inputs = keras.Input((spec.features,))
+        self.model = keras.Model(inputs, self._wire(inputs, lambda step, h: self.parts[type(step), step.layer](h)))
+        self.parameters = {key: self._parameter(key) for key in parameter_keys(spec)}
+        self._norms = {layer: p for (kind, layer), p in self.parts.items() if kind is Normalize and spec.norm == "batch"}
+        self.loss = LOSSES[spec.loss].keras(keras.losses)
+        optimizer = OPTIMIZERS[spec.optimizer]
+        self.optimizer = optimizer.keras(keras.optimizers)(
+            learning_rate=spec.learning_rate, **optimizer.arguments(spec), **CLIPS[spec.clip].keras(spec.clip_at)
+        )
+        if spec.decay:
+            self.optimizer.exclude_from_weight_decay(var_list=[v for k, v in self.parameters.items() if not k.endswith(".weight")])
+        self.model.compile(self.optimizer, self.loss, run_eagerly=mode == "eager", jit_compile=True if mode == "jit" else "auto")
+        self.optimizer.build(self.model.trainable_variables)
+        self._tap_gradients()
+        statistics = [v for part in self._norms.values() for v in (part.moving_mean, part.moving_variance)]
+        fresh = [*self.optimizer.variables, *statistics]
+        self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
+
+    def _part(self, step: Any) -> Any:
+        if isinstance(step, Dense):
+            return _dense(self.spec, step)
+        if isinstance(step, Normalize):
+            return NORMS[self.spec.norm].keras(keras.layers, self.spec)
+        return ACTIVATIONS[self.spec.act].keras(keras)
+
+    def _wire(self, h: Any, apply: Any) -> Any:
+        for step in self.program:
+            if isinstance(step, Residual):
+                branch = h
+                for part in step.body:
+                    branch = apply(part, branch)
+                branch = branch if step.scale == 1 else branch * step.scale
+                h = h + branch if step.keep == 1 else h * step.keep + branch
+            else:
+                h = apply(step, h)
+        return h
+
+    def _parameter(self, key: str) -> Any:
+        layer, _, kind = key.partition(".")
+        owner = self.parts[Dense if kind in ("weight", "bias") else Normalize, int(layer)]
+        return owner.scale if kind == "scale" and self.spec.norm == "rms" else getattr(owner, KINDS[kind])
+
+    def _tap_gradients(self) -> None:
+        """Let `apply` first copy the raw gradients, or their norms, into optimizer variables of their own.
+
+        Norms are taken in float64, because a float32 sum of squares reads zero for gradients under 1e-22.
+        """
+        position = {id(variable): place for place, variable in enumerate(self.model.trainable_variables)}
+        self._place = {key: position[id(variable)] for key, variable in self.parameters.items()}
+        weights = [self._place[f"{layer}.weight"] for layer in range(1, self.spec.depth + 1)]
+        variables = self.model.trainable_variables
+        if "gradients" in self.tap:
+            self._taps = [self.optimizer.add_variable(v.shape, dtype=v.dtype, name=f"tap_{n}") for n, v in enumerate(variables)]
+        if "norms" in self.tap:
+            self._norm_tap = self.optimizer.add_variable((NORM_ROWS, self.spec.depth), dtype="float64", name="tap_norms")
+        apply = self.optimizer.apply
+
+        def tapped(gradients: Any, *args: Any, **kwargs: Any) -> Any:
+            gradients = list(gradients)
+            if "gradients" in self.tap:
+                for variable, gradient in zip(self._taps, gradients, strict=True):
+                    variable.assign(gradient)
+            if "norms" in self.tap:
+                squares = [ops.sum(ops.square(ops.cast(gradients[place], "float64"))) for place in weights]
+                row = ops.cast(self.optimizer.iterations, "int32") % NORM_ROWS
+                chosen = ops.expand_dims(ops.equal(ops.arange(NORM_ROWS, dtype="int32"), row), 1)
+                self._norm_tap.assign(ops.where(chosen, ops.sqrt(ops.stack(squares)), self._norm_tap))
+            return apply(gradients, *args, **kwargs)
+
+        if self.tap:
+            self.optimizer.apply = tapped
+
+    def target(self, labels: Any) -> Any:
+        """What the loss compares logits with."""
+        target = LOSSES[self.spec.loss].target(np.asarray(labels), self.spec.classes, self.spec.target_scale)
+        return target if target.dtype.kind == "i" else target.astype(self.spec.precision)
+
+    def load(self, weights: Arrays, fresh: bool) -> None:
+        """Set parameters; `fresh` also resets the optimizer's slots and running statistics."""
+        for key, variable in self.parameters.items():
+            value = np.asarray(weights[key])
+            variable.assign(value.T if key.endswith(".weight") else value)
+        if fresh:
+            for variable, value in self._fresh:
+                variable.assign(value)
+
+    def weights(self) -> Arrays:
+        """Parameters as NumPy arrays, weights as (fan-out, fan-in)."""
+        return {key: _oriented(key, variable) for key, variable in self.parameters.items()}
+
+    def gradients(self) -> Arrays:
+        """The last step's gradients before clipping."""
+        return {key: _oriented(key, self._taps[place]) for key, place in self._place.items()}
+
+    def applied(self) -> Arrays:
+        """Nothing: Keras clips inside the optimizer, where it shows only in the weight change."""
+        return {}
+
+    def running(self) -> dict[int, tuple[Any, Any]]:
+        """Running mean and variance of every batch normalization."""
+        return {layer: (_array(p.moving_mean), _array(p.moving_variance)) for layer, p in self._norms.items()}
+
+    def freeze_noise(self, frozen: bool) -> None:
+        """Randomized slopes at their mean or drawn."""
+        for (kind, _), part in self.parts.items():
+            if kind is Activate and ACTIVATIONS[self.spec.act].random:
+                part.spread.assign(0.0 if frozen else 1.0)
+
+    def signals(self, x: Any, labels: Any) -> Signals:
+        """One forward and backward pass in training mode that leaves parameters and running statistics alone.
+
+        A zero is added to every weight layer's output; the loss's gradient with respect to that zero is ∂L/∂z_l.
+        """
+        x, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
+        denses = [step.layer for step in flat(self.program) if isinstance(step, Dense)]
+
+        def loss_of(offsets: list[Any]) -> Any:
+            signals: dict[int, Any] = {}
+
+            def apply(step: Any, h: Any) -> Any:
+                part = self.parts[type(step), step.layer]
+                if not isinstance(step, Dense):
+                    return part(h, training=True)
+                signals[step.layer] = part(h) + offsets[denses.index(step.layer)]
+                return signals[step.layer]
+
+            with keras.StatelessScope():
+                logits = self._wire(x, apply)
+            loss = self.loss(target, logits)
+            return loss, (signals, logits)
+
+        zeros = [ops.zeros((len(x), self.spec.widths[layer]), dtype=self.spec.precision) for layer in denses]
+        loss, (signals, logits), deltas = _gradient(loss_of, zeros)
+        return Signals(
+            self.weights(),
+            float(loss),
+            _array(logits),
+            {layer: _array(z) for layer, z in signals.items()},
+            {layer: _array(d) for layer, d in zip(denses, deltas, strict=True)},
+        )
+
+    def step(self, x: Any, labels: Any) -> float:
+        """One `train_on_batch`; returns the loss that Keras reports."""
+        return float(self.model.train_on_batch(np.asarray(x), self.target(labels)))
+
+    def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
+        """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps × depth)."""
+        targets, losses, norms = [self.target(batch) for batch in labels], [], []
+        for number, (x, target) in enumerate(zip(xs, targets, strict=True), start=1):
+            losses.append(self.model.train_on_batch(x, target))
+            if record and number % NORM_ROWS == 0:
+                norms.append(self._last_norms(NORM_ROWS))
+        if record and len(losses) % NORM_ROWS:
+            norms.append(self._last_norms(len(losses) % NORM_ROWS))
+        table = np.concatenate(norms) if record else np.zeros((len(losses), 0))
+        return np.asarray(losses, np.float64), table
+
+    def _last_norms(self, steps: int) -> Any:
+        end = int(_array(self.optimizer.iterations))
+        return _array(self._norm_tap)[np.arange(end - steps, end) % NORM_ROWS]
+
+    def logits(self, x: Any) -> Any:
+        """Outputs in evaluation mode."""
+        return _array(self.model(ops.convert_to_tensor(rounded_input(self.spec, x)), training=False))
+
+
+def _dense(spec: Spec, step: Dense) -> Any:
+    """A Dense layer with the row's initializer; what the row leaves out keeps Keras's default."""
+    initializer, options = INITIALIZERS[spec.init], {}
+    if initializer.keras:
+        options["kernel_initializer"] = initializer.keras(keras.initializers, None)
+    if step.zero:
+        options["kernel_initializer"] = "zeros"
+    if spec.bias == "normal":
+        options["bias_initializer"] = keras.initializers.RandomNormal(stddev=BIAS_SD)
+    elif initializer.random_bias:
+        bound = step.fan_in**-0.5
+        options["bias_initializer"] = keras.initializers.RandomUniform(-bound, bound)
+    if spec.l2:
+        options["kernel_regularizer"] = keras.regularizers.L2(spec.l2 / 2)
+    return keras.layers.Dense(step.fan_out, **options)
+
+
+def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
+    """`draws` layers initialized one after the other from one seed."""
+    keras.utils.set_random_seed(seed)
+    layers = [_dense(spec, Dense(1, fan_in, fan_out)) for _ in range(draws)]
+    for layer in layers:
+        layer.build((None, fan_in))
+    return [{"weight": _array(layer.kernel).T.copy(), "bias": _array(layer.bias)} for layer in layers]
+
+
+def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
+    """A network for the clock, without taps; `mode` is eager, train_on_batch, compiled or jit."""
+    return Network(spec, device=device, mode=mode, tap=())
+
+
+def stepper(network: Network, mode: str, x: Any, labels: Any) -> tuple[Any, Any]:
+    """A function that takes one training step, and one that waits for the device.
+
+    `train_on_batch` and `eager` are what users call, data conversion and reading the loss included; `compiled` and
+    `jit` call the trainer's compiled function on data already on the device.
+    """
+    model, target = network.model, network.target(labels)
+    if mode in ("compiled", "jit"):
+        model.make_train_function()
+        batch = [(ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(target))]
+        last: list[Any] = []
+
+        def compiled() -> Any:
+            last[:] = [model.train_function(iter(batch))]
+            return last[0]["loss"]
+
+        return compiled, lambda: float(last[0]["loss"]) if last else None
+    return lambda: model.train_on_batch(np.asarray(x), target), lambda: None
+
+
+def product(size: int, device: str) -> tuple[Any, Any]:
+    """A function that multiplies two size × size matrices in float32, and one that waits for the last product."""
+    matrix = ops.ones((size, size), dtype="float32")
+    last: list[Any] = []
+
+    def multiply() -> None:
+        last[:] = [ops.matmul(matrix, matrix)]
+
+    return multiply, lambda: float(last[0][0, 0]) if last else None
+
+
+def devices() -> list[str]:
+    """Devices this framework can use, the CPU first."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        gpus = [device.name for device in importlib.import_module("tensorflow").config.list_physical_devices("GPU")]
+    elif backend == "jax":
+        gpus = [str(device) for device in importlib.import_module("jax").devices() if device.platform != "cpu"]
+    else:
+        torch = importlib.import_module("torch")
+        gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    return ["cpu", *gpus]
+
+
+def rounded_input(spec: Spec, x: Any) -> Any:
+    """Inputs in the spec's precision."""
+    return np.asarray(x).astype(spec.precision)
+
+
+def _gradient(function: Any, at: list[Any]) -> tuple[Any, Any, list[Any]]:
+    """Value, side results and gradient of `function(list of tensors) -> (scalar, side)` on the active Keras backend."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        jax = importlib.import_module("jax")
+        (value, side), gradient = jax.value_and_grad(function, has_aux=True)(at)
+        return value, side, gradient
+    if backend == "torch":
+        torch = importlib.import_module("torch")
+        leaves = [tensor.detach().requires_grad_() for tensor in at]
+        value, side = function(leaves)
+        return value.detach(), side, list(torch.autograd.grad(value, leaves))
+    tensorflow = importlib.import_module("tensorflow")
+    with tensorflow.GradientTape() as tape:
+        tape.watch(at)
+        value, side = function(at)
+    return value, side, tape.gradient(value, at)
+
+
+def _array(value: Any) -> Any:
+    return np.array(ops.convert_to_numpy(value))
+
+
+def _oriented(key: str, variable: Any) -> Any:
+    value = _array(variable)
+    return value.T.copy() if key.endswith(".weight") else value
+
+
+def _has_gpu() -> bool:
+    if keras.backend.backend() == "tensorflow":
+        return bool(importlib.import_module("tensorflow").config.list_physical_devices("GPU"))
+    if keras.backend.backend() == "jax":
+        return importlib.import_module("jax").default_backend() != "cpu"
+    return importlib.import_module("torch").cuda.is_available()
+
+
+def configure(threads: int) -> None:
+    """Fix the number of threads, before any work."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        threading = importlib.import_module("tensorflow").config.threading
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(threads)
+    elif backend == "torch":
+        importlib.import_module("torch").set_num_threads(threads)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what this backend runs on."""
+    backend = keras.backend.backend()
+    return {"keras": keras.__version__, backend: importlib.import_module(backend).__version__}

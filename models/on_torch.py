@@ -1,0 +1,263 @@
+"""The network built from PyTorch's own layers, initializers, losses, clipping functions and optimizers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.network import Activate, Dense, Normalize, Residual, parameter_keys, program
+from models.parts.activations import ACTIVATIONS
+from models.parts.clips import CLIPS
+from models.parts.initializers import INITIALIZERS
+from models.parts.losses import LOSSES
+from models.parts.norms import NORMS
+from models.parts.optimizers import OPTIMIZERS
+from models.run import BIAS_SD, BackendError, Signals
+from models.spec import Spec
+
+Arrays = dict[str, Any]
+KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
+
+
+class Branch(nn.Module):
+    """x ↦ keep · x + scale · body(x)."""
+
+    def __init__(self, body: nn.Module, keep: float, scale: float) -> None:
+        """Wrap the body of a residual block."""
+        super().__init__()
+        self.body, self.keep, self.scale = body, keep, scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Skip the multiplications that a user would not write."""
+        branch = self.body(x) if self.scale == 1 else self.body(x) * self.scale
+        return x + branch if self.keep == 1 else x * self.keep + branch
+
+
+class Network:
+    """`spec` in PyTorch on `device`, initialized by PyTorch from `seed`."""
+
+    def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "eager") -> None:
+        """Build, initialize and move; `mode` is eager or compile (torch.compile). Raises BackendError without the device."""
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise BackendError(f"Device {device!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device: use --device=cpu.")
+        self.spec, self.device, self.dtype = spec, device, getattr(torch, spec.precision)
+        torch.manual_seed(seed)
+        self.parts: dict[tuple[type, int], nn.Module] = {}
+        self.model = nn.Sequential(*(self._part(step) for step in program(spec))).to(device, self.dtype)
+        self.parameters = {key: self._parameter(key) for key in parameter_keys(spec)}
+        self.loss = LOSSES[spec.loss].torch(nn)
+        self.compute_loss = torch.compile(self._forward_loss) if mode == "compile" else self._forward_loss
+        self._norms = {layer: m for (kind, layer), m in self.parts.items() if kind is Normalize and spec.norm == "batch"}
+        self._fresh = {layer: (m.running_mean.clone(), m.running_var.clone()) for layer, m in self._norms.items()}  # type: ignore[union-attr]
+        self._applied: Arrays = {}
+        self._new_optimizer()
+
+    def _part(self, step: Any) -> nn.Module:
+        if isinstance(step, Residual):
+            return Branch(nn.Sequential(*(self._part(part) for part in step.body)), step.keep, step.scale)
+        if isinstance(step, Dense):
+            part: nn.Module = _linear(self.spec, step)
+        elif isinstance(step, Normalize):
+            part = NORMS[self.spec.norm].torch(nn, step.width, self.spec)
+        else:
+            part = ACTIVATIONS[self.spec.act].torch(nn)
+        self.parts[type(step), step.layer] = part
+        return part
+
+    def _parameter(self, key: str) -> nn.Parameter:
+        layer, _, kind = key.partition(".")
+        owner = self.parts[Dense if kind in ("weight", "bias") else Normalize, int(layer)]
+        return getattr(owner, KINDS[kind])
+
+    def _new_optimizer(self) -> None:
+        """Biases and scales are not decayed, so that a penalty (weight_decay here) takes two groups; without one, one is faster."""
+        decay = self.spec.l2 or self.spec.decay
+        weights = [p for key, p in self.parameters.items() if key.endswith(".weight")]
+        others = [p for key, p in self.parameters.items() if not key.endswith(".weight")]
+        groups = [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+        if not decay:
+            groups = [{"params": list(self.parameters.values()), "weight_decay": 0.0}]
+        self.optimizer = OPTIMIZERS[self.spec.optimizer].torch(torch.optim, groups, self.spec)
+
+    def tensor(self, x: Any) -> torch.Tensor:
+        """Inputs on the device in the spec's precision."""
+        return torch.as_tensor(np.asarray(x), dtype=self.dtype, device=self.device)
+
+    def target(self, labels: Any) -> torch.Tensor:
+        """What the loss compares logits with."""
+        target = LOSSES[self.spec.loss].target(np.asarray(labels), self.spec.classes, self.spec.target_scale)
+        return torch.as_tensor(target, dtype=torch.int64 if target.dtype.kind == "i" else self.dtype, device=self.device)
+
+    def load(self, weights: Arrays, fresh: bool) -> None:
+        """Set parameters; `fresh` also empties the optimizer's slots and resets running statistics."""
+        with torch.no_grad():
+            for key, parameter in self.parameters.items():
+                parameter.copy_(torch.as_tensor(np.asarray(weights[key])))
+        if fresh:
+            self._new_optimizer()
+            for layer, (mean, var) in self._fresh.items():
+                self._norms[layer].running_mean.copy_(mean)  # type: ignore[operator,union-attr]
+                self._norms[layer].running_var.copy_(var)  # type: ignore[operator,union-attr]
+
+    def weights(self) -> Arrays:
+        """Parameters as NumPy arrays."""
+        return {key: _array(p) for key, p in self.parameters.items()}
+
+    def gradients(self) -> Arrays:
+        """The last step's gradients before clipping."""
+        return self._raw
+
+    def applied(self) -> Arrays:
+        """The last step's gradients as the optimizer saw them, after clipping."""
+        return self._applied
+
+    def running(self) -> dict[int, tuple[Any, Any]]:
+        """Running mean and variance of every batch normalization."""
+        return {layer: (_array(m.running_mean), _array(m.running_var)) for layer, m in self._norms.items()}
+
+    def freeze_noise(self, frozen: bool) -> None:
+        """Randomized slopes at their mean (as in evaluation) or drawn."""
+        for (kind, _), part in self.parts.items():
+            if kind is Activate and ACTIVATIONS[self.spec.act].random:
+                part.train(not frozen)
+
+    def signals(self, x: Any, labels: Any) -> Signals:
+        """One forward and backward pass in training mode that leaves parameters, gradients and running statistics alone."""
+        before = {layer: (m.running_mean.clone(), m.running_var.clone(), m.num_batches_tracked.clone()) for layer, m in self._norms.items()}  # type: ignore[union-attr,operator]
+        outputs: dict[int, torch.Tensor] = {}
+        hooks = [
+            part.register_forward_hook(lambda module, args, out, layer=layer: outputs.__setitem__(layer, out))
+            for (kind, layer), part in self.parts.items()
+            if kind is Dense
+        ]
+        logits = self.model(self.tensor(x))
+        loss = self.loss(logits, self.target(labels))
+        deltas = torch.autograd.grad(loss, list(outputs.values()))
+        for hook in hooks:
+            hook.remove()
+        for layer, (mean, var, count) in before.items():
+            self._norms[layer].running_mean.copy_(mean)  # type: ignore[operator,union-attr]
+            self._norms[layer].running_var.copy_(var)  # type: ignore[operator,union-attr]
+            self._norms[layer].num_batches_tracked.copy_(count)  # type: ignore[operator,union-attr]
+        by_layer = {layer: _array(d) for layer, d in zip(outputs, deltas, strict=True)}
+        return Signals(self.weights(), float(loss.detach()), _array(logits), {layer: _array(z) for layer, z in outputs.items()}, by_layer)
+
+    def _forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return self.loss(self.model(x), target)
+
+    def forward_backward(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Gradients of one batch into `.grad`; returns the loss as a tensor."""
+        self.optimizer.zero_grad()
+        loss = self.compute_loss(x, target)
+        loss.backward()
+        return loss
+
+    def clip_and_update(self) -> None:
+        """Clip with PyTorch's own function and step the optimizer."""
+        CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
+        self.optimizer.step()
+
+    def step(self, x: Any, labels: Any) -> float:
+        """One training step that keeps its gradients before and after clipping; returns the loss."""
+        loss = self.forward_backward(self.tensor(x), self.target(labels))
+        self._raw = {key: _array(p.grad) for key, p in self.parameters.items()}
+        CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
+        self._applied = {key: _array(p.grad) for key, p in self.parameters.items()}
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
+        """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps × depth).
+
+        Norms are taken in float64, because a float32 sum of squares reads zero for gradients under 1e-22.
+        """
+        inputs, targets = self.tensor(xs), [self.target(batch) for batch in labels]
+        weights = [self.parameters[f"{layer}.weight"] for layer in range(1, self.spec.depth + 1)]
+        losses, norms = [], []
+        for x, target in zip(inputs, targets, strict=True):
+            losses.append(self.forward_backward(x, target).detach())
+            if record:
+                norms += torch._foreach_norm([w.grad for w in weights], 2, torch.float64)
+            self.clip_and_update()
+        table = _array(torch.stack(norms)).reshape(len(losses), -1) if record else np.zeros((len(losses), 0))
+        return _array(torch.stack(losses)), table
+
+    def logits(self, x: Any) -> Any:
+        """Outputs in evaluation mode."""
+        was = {part: part.training for part in self.model.modules()}
+        self.model.eval()
+        with torch.no_grad():
+            logits = _array(self.model(self.tensor(x)))
+        for part, training in was.items():
+            part.training = training
+        return logits
+
+
+def _linear(spec: Spec, step: Dense) -> nn.Linear:
+    """A Linear filled by torch.nn.init; what the initializer row leaves out keeps PyTorch's default."""
+    linear, initializer = nn.Linear(step.fan_in, step.fan_out), INITIALIZERS[spec.init]
+    if initializer.torch:
+        initializer.torch(nn.init, linear.weight)
+    if step.zero:
+        nn.init.zeros_(linear.weight)
+    if spec.bias == "normal":
+        nn.init.normal_(linear.bias, std=BIAS_SD)
+    elif not initializer.random_bias:
+        nn.init.zeros_(linear.bias)
+    return linear
+
+
+def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
+    """`draws` layers initialized one after the other from one seed."""
+    torch.manual_seed(seed)
+    layers = [_linear(spec, Dense(1, fan_in, fan_out)) for _ in range(draws)]
+    return [{"weight": _array(layer.weight), "bias": _array(layer.bias)} for layer in layers]
+
+
+def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
+    """A network for the clock; `mode` is eager or compile."""
+    return Network(spec, device=device, mode=mode)
+
+
+def stepper(network: Network, mode: str, x: Any, labels: Any) -> tuple[Any, Any]:
+    """A function that takes one training step on data already on the device, and one that waits for the device."""
+    inputs, target = network.tensor(x), network.target(labels)
+
+    def step() -> torch.Tensor:
+        loss = network.forward_backward(inputs, target)
+        network.clip_and_update()
+        return loss.detach()
+
+    return step, _waiter(network.device)
+
+
+def product(size: int, device: str) -> tuple[Any, Any]:
+    """A function that multiplies two size × size matrices in float32, and one that waits for the device."""
+    matrix = torch.ones((size, size), device=device)
+    return lambda: matrix @ matrix, _waiter(device)
+
+
+def _waiter(device: str) -> Any:
+    return torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+
+
+def devices() -> list[str]:
+    """Devices this framework can use, the CPU first."""
+    return ["cpu", *(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count()))]
+
+
+def _array(tensor: Any) -> Any:
+    return tensor.detach().cpu().numpy().copy()
+
+
+def configure(threads: int) -> None:
+    """Fix the number of threads, before any work."""
+    torch.set_num_threads(threads)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what this backend runs on."""
+    return {"torch": str(torch.__version__), "torch built for CUDA": str(torch.version.cuda or "no")}

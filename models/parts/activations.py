@@ -1,0 +1,162 @@
+"""Activations: the function, its derivative, and each framework's own layer.
+
+A derivative at a kink is the one the frameworks document (0 for ReLU at 0); batches are kept away from kinks anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import erf, expit
+
+LEAKY_SLOPE = 0.01
+RRELU_LOWER, RRELU_UPPER = 1 / 8, 1 / 3
+RRELU_MEAN = (RRELU_LOWER + RRELU_UPPER) / 2
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+@dataclass(frozen=True)
+class Activation:
+    """φ and φ′ on arrays of any shape; `kink` says that φ′ jumps at 0; `sup` is max |φ′|."""
+
+    f: Callable[[Any], Any]
+    df: Callable[[Any], Any]
+    torch: Callable[[Any], Any]
+    keras: Callable[[Any], Any]
+    kink: bool = False
+    sup: float = 1.0
+    random: bool = False
+
+
+def _normal_cdf(x: Any) -> Any:
+    return (0.5 * (1 + erf(x / np.sqrt(2.0)))).astype(x.dtype)
+
+
+def _normal_pdf(x: Any) -> Any:
+    return np.exp(-x * x / 2) / np.asarray(np.sqrt(2 * np.pi), x.dtype)
+
+
+def _gelu_tanh_inner(x: Any) -> Any:
+    return np.tanh(np.asarray(np.sqrt(2 / np.pi), x.dtype) * (x + np.asarray(0.044715, x.dtype) * x**3))
+
+
+def _d_gelu_tanh(x: Any) -> Any:
+    t = _gelu_tanh_inner(x)
+    slope = np.asarray(np.sqrt(2 / np.pi), x.dtype) * (1 + np.asarray(3 * 0.044715, x.dtype) * x * x)
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope
+
+
+def _leaky(slope: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    return (
+        lambda x: np.where(x > 0, x, np.asarray(slope, x.dtype) * x),
+        lambda x: np.where(x > 0, np.ones_like(x), np.asarray(slope, x.dtype)),
+    )
+
+
+def _elu(alpha: float, scale: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    return (
+        lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, x, np.asarray(alpha, x.dtype) * np.expm1(np.minimum(x, 0))),
+        lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, np.ones_like(x), np.asarray(alpha, x.dtype) * np.exp(np.minimum(x, 0))),
+    )
+
+
+def _keras_randomized_leaky(keras: Any) -> Any:
+    """Keras has no randomized leaky ReLU, so this is how its users write one: slopes from its own random numbers.
+
+    `spread` 0 puts every slope at the mean of the range, so that one compiled step serves parity and training.
+    Source: Xu et al. 2015, "Empirical Evaluation of Rectified Activations"; the mean slope is used in evaluation.
+    """
+
+    class RandomizedLeakyReLU(keras.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.seed_generator = keras.random.SeedGenerator()
+            self.spread = self.add_weight(shape=(), initializer="ones", trainable=False, name="spread")
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            slope = RRELU_MEAN
+            if training:
+                uniform = keras.random.uniform(keras.ops.shape(x), dtype=self.compute_dtype, seed=self.seed_generator)
+                slope = RRELU_MEAN + self.spread * (RRELU_UPPER - RRELU_LOWER) * (uniform - 0.5)
+            return keras.ops.where(x > 0, x, slope * x)
+
+    return RandomizedLeakyReLU()
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "linear": Activation(
+        lambda x: x,
+        np.ones_like,
+        torch=lambda nn: nn.Identity(),
+        keras=lambda keras: keras.layers.Activation("linear"),
+    ),
+    "sigmoid": Activation(
+        expit,
+        lambda x: expit(x) * expit(-x),
+        torch=lambda nn: nn.Sigmoid(),
+        keras=lambda keras: keras.layers.Activation("sigmoid"),
+        sup=0.25,
+    ),
+    "tanh": Activation(
+        np.tanh,
+        lambda x: 1 - np.tanh(x) ** 2,
+        torch=lambda nn: nn.Tanh(),
+        keras=lambda keras: keras.layers.Activation("tanh"),
+    ),
+    "relu": Activation(
+        lambda x: np.maximum(x, 0),
+        lambda x: (x > 0).astype(x.dtype),
+        torch=lambda nn: nn.ReLU(),
+        keras=lambda keras: keras.layers.ReLU(),
+        kink=True,
+    ),
+    "leaky_relu": Activation(
+        *_leaky(LEAKY_SLOPE),
+        torch=lambda nn: nn.LeakyReLU(LEAKY_SLOPE),
+        keras=lambda keras: keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE),
+        kink=True,
+    ),
+    "rrelu": Activation(
+        *_leaky(RRELU_MEAN),
+        torch=lambda nn: nn.RReLU(RRELU_LOWER, RRELU_UPPER),
+        keras=_keras_randomized_leaky,
+        kink=True,
+        random=True,
+    ),
+    "elu": Activation(
+        *_elu(1.0, 1.0),
+        torch=lambda nn: nn.ELU(1.0),
+        keras=lambda keras: keras.layers.ELU(1.0),
+    ),
+    "selu": Activation(
+        *_elu(SELU_ALPHA, SELU_SCALE),
+        torch=lambda nn: nn.SELU(),
+        keras=lambda keras: keras.layers.Activation("selu"),
+        kink=True,
+        sup=SELU_ALPHA * SELU_SCALE,
+    ),
+    "gelu": Activation(
+        lambda x: x * _normal_cdf(x),
+        lambda x: _normal_cdf(x) + x * _normal_pdf(x),
+        torch=lambda nn: nn.GELU(approximate="none"),
+        keras=lambda keras: keras.layers.Activation("gelu"),
+        sup=1.12891,
+    ),
+    "gelu_tanh": Activation(
+        lambda x: 0.5 * x * (1 + _gelu_tanh_inner(x)),
+        _d_gelu_tanh,
+        torch=lambda nn: nn.GELU(approximate="tanh"),
+        keras=lambda keras: keras.layers.Activation(lambda x: keras.activations.gelu(x, approximate=True)),
+        sup=1.13,
+    ),
+    "silu": Activation(
+        lambda x: x * expit(x),
+        lambda x: expit(x) * (1 + x * expit(-x)),
+        torch=lambda nn: nn.SiLU(),
+        keras=lambda keras: keras.layers.Activation("silu"),
+        sup=1.0998,
+    ),
+}

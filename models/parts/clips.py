@@ -1,0 +1,61 @@
+"""Gradient clipping: the rule each framework documents, and how each is asked for it.
+
+PyTorch clips `.grad` before the optimizer step and divides by (norm + 1e-6); Keras clips inside `optimizer.apply` and
+divides by the norm. Sources: torch.nn.utils.clip_grad_norm_, keras.optimizers.Optimizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Gradients = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """`rule(gradients, threshold, dialect)` is what the optimizer must see; `keras` the optimizer argument."""
+
+    rule: Callable[[Gradients, float, str], Gradients]
+    torch: Callable[[Any, list[Any], float], None]
+    keras: Callable[[float], dict[str, float]]
+
+
+def _norm(*arrays: Any) -> float:
+    return float(np.sqrt(sum(np.square(a.astype(np.float64)).sum() for a in arrays)))
+
+
+def _shrink(norm: float, threshold: float, dialect: str) -> float:
+    """The factor of a norm clip; PyTorch's ends a little below the threshold, Keras's on it."""
+    if dialect == "torch":
+        return min(1.0, threshold / (norm + 1e-6))
+    return threshold / max(norm, threshold)
+
+
+def _by_variable(gradients: Gradients, threshold: float, dialect: str) -> Gradients:
+    return {key: g * np.asarray(_shrink(_norm(g), threshold, dialect), g.dtype) for key, g in gradients.items()}
+
+
+def _by_global(gradients: Gradients, threshold: float, dialect: str) -> Gradients:
+    factor = _shrink(_norm(*gradients.values()), threshold, dialect)
+    return {key: g * np.asarray(factor, g.dtype) for key, g in gradients.items()}
+
+
+def _by_value(gradients: Gradients, threshold: float, dialect: str) -> Gradients:
+    return {key: np.clip(g, -threshold, threshold) for key, g in gradients.items()}
+
+
+def _torch_each(utils: Any, parameters: list[Any], threshold: float) -> None:
+    for parameter in parameters:
+        utils.clip_grad_norm_([parameter], threshold)
+
+
+CLIPS: dict[str, Clip] = {
+    "none": Clip(lambda gradients, threshold, dialect: gradients, lambda utils, parameters, c: None, lambda c: {}),
+    "value": Clip(_by_value, lambda utils, parameters, c: utils.clip_grad_value_(parameters, c), lambda c: {"clipvalue": c}),
+    "variable": Clip(_by_variable, _torch_each, lambda c: {"clipnorm": c}),
+    "global": Clip(_by_global, lambda utils, parameters, c: utils.clip_grad_norm_(parameters, c), lambda c: {"global_clipnorm": c}),
+}

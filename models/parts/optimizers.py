@@ -1,0 +1,157 @@
+"""Optimizers: the update each framework documents, written out, and how each is constructed.
+
+`rule(w, g, state, t, lr, spec, dialect)` returns the new weight; `t` counts updates from 1, `state` is this tensor's own dictionary.
+Where the frameworks document different rules (where ε stands), `dialect` chooses. Sources: the class documentation of
+torch.optim and keras.optimizers; Kingma & Ba 2015, Loshchilov & Hutter 2019, Dozat 2016, Duchi et al. 2011, Zeiler 2012.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MOMENTUM, RHO, ADADELTA_RHO, BETA_1, BETA_2, EPSILON = 0.9, 0.9, 0.95, 0.9, 0.999, 1e-7
+NADAM_DECAY = 0.96
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """The written-out update, PyTorch's constructor, Keras's class and the arguments that make it the same rule.
+
+    Scalars are computed in the weight's own precision, so that the rule run in float32 shows what rounding it costs
+    (1 − 0.999 in float32 is off by 6e-5 of itself, and Keras computes it so).
+    """
+
+    rule: Callable[[Any, Any, dict[str, Any], int, float, Any, str], Any]
+    torch: Callable[[Any, Any, Any], Any]
+    keras: Callable[[Any], Any]
+    arguments: Callable[[Any], dict[str, Any]] = lambda spec: {}
+
+
+def _slot(state: dict[str, Any], name: str, like: Any, value: float = 0.0) -> Any:
+    return state.setdefault(name, np.full_like(like, value))
+
+
+def _sgd(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+    return w - w.dtype.type(lr) * g
+
+
+def _momentum(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+    velocity = _slot(state, "velocity", w)
+    velocity *= MOMENTUM
+    velocity += g
+    return w - w.dtype.type(lr) * (g + MOMENTUM * velocity if spec.optimizer == "nesterov" else velocity)
+
+
+def _rmsprop(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+    square = _slot(state, "square", w)
+    square *= RHO
+    square += (1 - RHO) * g * g
+    root = np.sqrt(square + EPSILON) if dialect == "keras" else np.sqrt(square) + EPSILON
+    return w - w.dtype.type(lr) * g / root
+
+
+def _adagrad(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+    square = _slot(state, "square", w, 0.1)
+    square += g * g
+    root = np.sqrt(square + EPSILON) if dialect == "keras" else np.sqrt(square) + EPSILON
+    return w - w.dtype.type(lr) * g / root
+
+
+def _adadelta(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+    square, moved = _slot(state, "square", w), _slot(state, "moved", w)
+    square *= ADADELTA_RHO
+    square += (1 - ADADELTA_RHO) * g * g
+    delta = np.sqrt(moved + EPSILON) / np.sqrt(square + EPSILON) * g
+    moved *= ADADELTA_RHO
+    moved += (1 - ADADELTA_RHO) * delta * delta
+    return w - w.dtype.type(lr) * delta
+
+
+def _moments(g: Any, state: dict[str, Any]) -> tuple[Any, Any]:
+    first, second = _slot(state, "first", g), _slot(state, "second", g)
+    first += (1 - BETA_1) * (g - first)
+    second += (1 - BETA_2) * (g * g - second)
+    return first, second
+
+
+def _adam(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+    number = w.dtype.type
+    first, second = _moments(g, state)
+    if spec.decay and state["is_weight"]:
+        w = w - number(lr) * number(spec.decay) * w
+    correction_1, correction_2 = 1 - number(BETA_1) ** number(t), np.sqrt(1 - number(BETA_2) ** number(t))
+    if dialect == "keras":  # ε outside the bias correction ("epsilon hat" in the paper)
+        return w - number(lr) * correction_2 / correction_1 * first / (np.sqrt(second) + number(EPSILON))
+    return w - number(lr) / correction_1 * first / (np.sqrt(second) / correction_2 + number(EPSILON))
+
+
+def _nadam(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+    number = w.dtype.type
+    first, second = _moments(g, state)
+    now, coming = (number(BETA_1) * (1 - number(0.5) * number(NADAM_DECAY) ** number(s)) for s in (t, t + 1))
+    product = state["product"] = state.get("product", number(1)) * now
+    mean = coming / (1 - product * coming) * first + (1 - now) / (1 - product) * g
+    return w - number(lr) * mean / (np.sqrt(second / (1 - number(BETA_2) ** number(t))) + number(EPSILON))
+
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Optimizer(
+        _sgd,
+        torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate),
+        keras=lambda optimizers: optimizers.SGD,
+    ),
+    "momentum": Optimizer(
+        _momentum,
+        torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate, momentum=MOMENTUM),
+        keras=lambda optimizers: optimizers.SGD,
+        arguments=lambda spec: {"momentum": MOMENTUM},
+    ),
+    "nesterov": Optimizer(
+        _momentum,
+        torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate, momentum=MOMENTUM, nesterov=True),
+        keras=lambda optimizers: optimizers.SGD,
+        arguments=lambda spec: {"momentum": MOMENTUM, "nesterov": True},
+    ),
+    "rmsprop": Optimizer(
+        _rmsprop,
+        torch=lambda optim, groups, spec: optim.RMSprop(groups, lr=spec.learning_rate, alpha=RHO, eps=EPSILON),
+        keras=lambda optimizers: optimizers.RMSprop,
+        arguments=lambda spec: {"rho": RHO, "epsilon": EPSILON},
+    ),
+    "adagrad": Optimizer(
+        _adagrad,
+        torch=lambda optim, groups, spec: optim.Adagrad(groups, lr=spec.learning_rate, initial_accumulator_value=0.1, eps=EPSILON),
+        keras=lambda optimizers: optimizers.Adagrad,
+        arguments=lambda spec: {"initial_accumulator_value": 0.1, "epsilon": EPSILON},
+    ),
+    "adadelta": Optimizer(
+        _adadelta,
+        torch=lambda optim, groups, spec: optim.Adadelta(groups, lr=spec.learning_rate, rho=ADADELTA_RHO, eps=EPSILON),
+        keras=lambda optimizers: optimizers.Adadelta,
+        arguments=lambda spec: {"rho": ADADELTA_RHO, "epsilon": EPSILON},
+    ),
+    "adam": Optimizer(
+        _adam,
+        torch=lambda optim, groups, spec: optim.Adam(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
+        keras=lambda optimizers: optimizers.Adam,
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
+    ),
+    "adamw": Optimizer(
+        _adam,
+        torch=lambda optim, groups, spec: optim.AdamW(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
+        keras=lambda optimizers: optimizers.AdamW,
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON, "weight_decay": spec.decay},
+    ),
+    "nadam": Optimizer(
+        _nadam,
+        torch=lambda optim, groups, spec: optim.NAdam(
+            groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON, momentum_decay=1.0
+        ),
+        keras=lambda optimizers: optimizers.Nadam,
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
+    ),
+}

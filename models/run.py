@@ -1,0 +1,221 @@
+"""What goes into a backend and what comes out: NumPy arrays and floats on both sides, never a framework's tensor.
+
+A `Job` names one network and everything it must see; `observe` runs it on one backend and returns an `Observation`
+that can be judged many times, in another process, without any framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.network import Dense, Normalize, flat, parameter_keys, program
+from models.on_numpy import Reference
+from models.parts.initializers import INITIALIZERS
+from models.parts.norms import NORMS
+from models.spec import Spec
+
+Arrays = dict[str, Any]
+BIAS_SD = 0.05**0.5
+"""Standard deviation of `bias=normal`; variance 0.05 is the setting of Schoenholz et al. 2017."""
+KINK_MARGIN = 1e-5
+"""Smallest distance from a kink, in units of the pre-activation's rms, that a judged sample keeps: far above what
+float32 rounds (1e-6 at depth 64), so that no unit can land on the other side, and it costs few samples."""
+ONE_SEED_APART = 7919
+"""Distance between random streams that belong to the same seed."""
+
+BACKENDS = {
+    "torch": "models.on_torch",
+    "keras": "models.on_keras",
+    "keras-jax": "models.on_keras",
+    "keras-torch": "models.on_keras",
+}
+
+
+class BackendError(RuntimeError):
+    """A backend or device that is not there; the message is one sentence with the remedy."""
+
+
+@dataclass
+class Lesson:
+    """One training step to take: load `weights`, train on `x` (batch × features) with integer `labels`."""
+
+    weights: Arrays
+    x: Any
+    labels: Any
+
+
+@dataclass
+class Training:
+    """A free run: start from `weights`, train on the batches of `xs` (steps × batch × features) and `labels`."""
+
+    seed: int
+    weights: Arrays
+    xs: Any
+    labels: Any
+
+
+@dataclass
+class Job:
+    """One network on one backend: what to build and what to look at."""
+
+    backend: str
+    spec: Spec
+    device: str = "cpu"
+    seed: int = 0
+    lessons: list[Lesson] = field(default_factory=list)
+    trainings: list[Training] = field(default_factory=list)
+    x_test: Any = None
+    labels_test: Any = None
+
+
+@dataclass
+class Signals:
+    """One untrained pass: `weights` used, `signals` z_l and `deltas` ∂L/∂z_l (batch × units) of every weight layer."""
+
+    weights: Arrays
+    loss: float
+    logits: Any
+    signals: dict[int, Any]
+    deltas: dict[int, Any]
+
+
+@dataclass
+class StepSeen:
+    """One lesson as the framework did it: reported loss, raw gradients, weights after, running statistics after.
+
+    `applied` holds the gradients after clipping where the framework shows them (PyTorch), and is empty elsewhere.
+    """
+
+    loss: float
+    gradients: Arrays
+    applied: Arrays
+    weights: Arrays
+    running: dict[int, tuple[Any, Any]]
+
+
+@dataclass
+class History:
+    """One free run: loss per step, gradient norm of every layer's weight (steps × depth, float64), test accuracy in [0, 1]."""
+
+    seed: int
+    losses: Any
+    gradient_norms: Any
+    accuracy: float
+
+
+@dataclass
+class Observation:
+    """Everything one backend did with one network."""
+
+    backend: str
+    own: Signals | None = None
+    drawn: Signals | None = None
+    lessons: list[StepSeen] = field(default_factory=list)
+    evaluation: Any = None
+    trainings: list[History] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def backend_module(backend: str) -> Any:
+    """The module that builds networks on `backend`; raises BackendError with what to install or choose."""
+    if backend not in BACKENDS:
+        raise BackendError(f"Backend {backend!r} is not known: use one of {', '.join(BACKENDS)}.")
+    needed = {"torch": "torch", "keras": "keras"}[backend.partition("-")[0]]
+    if importlib.util.find_spec(needed) is None:
+        raise BackendError(f"Backend {backend!r} needs the package {needed}, which is not installed here: install it or choose another --backend.")
+    return importlib.import_module(BACKENDS[backend])
+
+
+def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
+    """Weights drawn by NumPy for `spec`: its initializer's, zero biases, unit scales.
+
+    With `jitter`, biases and shifts get a standard deviation of 0.1, scales 1 ± 0.1 and zero-initialized weights 0.01,
+    so that a forgotten bias, scale, shift or branch shows in one step.
+    """
+    rng = np.random.default_rng([seed, int(jitter)])
+    initializer, weights = INITIALIZERS[spec.init], {}
+    for step in flat(program(spec)):
+        if isinstance(step, Dense):
+            weights[f"{step.layer}.weight"] = initializer.draw(rng, step.fan_in, step.fan_out)
+            bias = initializer.draw_bias(rng, step.fan_in, step.fan_out)
+            if spec.bias == "normal":
+                bias = BIAS_SD * rng.standard_normal(step.fan_out)
+            if step.zero:
+                weights[f"{step.layer}.weight"] = rng.normal(0, 0.01 * jitter, (step.fan_out, step.fan_in))
+            weights[f"{step.layer}.bias"] = bias + rng.normal(0, 0.1 * jitter, step.fan_out)
+        elif isinstance(step, Normalize):
+            weights[f"{step.layer}.scale"] = 1 + rng.normal(0, 0.1 * jitter, step.width)
+            if "shift" in NORMS[spec.norm].parameters:
+                weights[f"{step.layer}.shift"] = rng.normal(0, 0.1 * jitter, step.width)
+    return {key: rounded(spec, weights[key]) for key in parameter_keys(spec)}
+
+
+def rounded(spec: Spec, values: Any) -> Any:
+    """Values as every backend holds them: in the spec's precision, so that the reference starts from the same numbers."""
+    return np.asarray(values).astype(spec.precision)
+
+
+def prepare_lessons(spec: Spec, x: Any, labels: Any, seed: int, steps: int = 3) -> list[Lesson]:
+    """`steps` single training steps whose batches the float64 reference keeps away from kinks.
+
+    The first lesson is the network at initialization, the others are jittered draws. A sample whose pre-activation
+    lies within `KINK_MARGIN` of a kink is replaced by another; batch normalization couples samples, so there a whole
+    batch is drawn again. Raises ValueError when no such batch is found in 200 draws.
+    """
+    lessons = []
+    for number in range(steps):
+        weights = draw_weights(spec, seed + ONE_SEED_APART * number, jitter=number > 0)
+        rng = np.random.default_rng([seed, number, 3])
+        reference = Reference(spec, weights)
+        chosen = rng.choice(len(x), spec.batch, replace=False)
+        for _ in range(200):
+            inputs = rounded(spec, x[chosen])
+            near = reference.run(inputs, labels[chosen]).margins < KINK_MARGIN
+            if not near.any():
+                lessons.append(Lesson(weights, inputs, labels[chosen]))
+                break
+            unused = np.setdiff1d(np.arange(len(x)), chosen)
+            if spec.norm == "batch":
+                chosen = rng.choice(len(x), spec.batch, replace=False)
+            else:
+                chosen[near] = rng.choice(unused, int(near.sum()), replace=False)
+        else:
+            raise ValueError(f"No batch of {spec.id} keeps {KINK_MARGIN:g} away from every kink in 200 draws.")
+    return lessons
+
+
+def observe(job: Job) -> Observation:
+    """Build the job's network on its backend and do all it asks for; one build and one compilation in all."""
+    module = backend_module(job.backend)
+    network = module.Network(job.spec, seed=job.seed, device=job.device)
+    seen = Observation(job.backend, versions=module.versions())
+    if job.lessons:
+        first = job.lessons[0]
+        seen.own = network.signals(first.x, first.labels)
+        network.freeze_noise(True)
+        network.load(first.weights, fresh=True)
+        seen.drawn = network.signals(first.x, first.labels)
+        for lesson in job.lessons:
+            network.load(lesson.weights, fresh=False)
+            loss = network.step(lesson.x, lesson.labels)
+            seen.lessons.append(
+                StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running())
+            )
+        seen.evaluation = network.logits(job.lessons[-1].x)
+        network.freeze_noise(False)
+    for training in job.trainings:
+        network.load(training.weights, fresh=True)
+        losses, norms = network.train(training.xs, training.labels)
+        accuracy = float((network.logits(job.x_test).argmax(1) == job.labels_test).mean())
+        seen.trainings.append(History(training.seed, losses, norms, accuracy))
+    return seen
+
+
+def draw_own(module: Any, *, spec: str, fan_in: int, fan_out: int, draws: int, seed: int, device: str = "cpu") -> list[Arrays]:
+    """`draws` layers of fan-in × fan-out units, weight and bias, as the framework's own initializer fills them one after the other."""
+    return module.draw_layers(Spec.parse(spec), fan_in, fan_out, draws, seed, device)

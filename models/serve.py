@@ -1,0 +1,60 @@
+"""The worker's side: one framework in one process, doing what it is asked until its input closes.
+
+Run as `python -m models.serve BACKEND THREADS`; messages come on standard input and go to what was standard output.
+Whatever frameworks print goes to standard error, so it can never be mistaken for a message.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import Any, BinaryIO
+
+from models import overhead, wire
+from models.run import Job, backend_module, draw_own, observe
+from models.spec import SpecError
+from models.timed import Timed
+
+
+def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> None:
+    """Answer `{"do": name, "with": arguments}` with `{"ok": result}` or `{"error": …, "trace": …}` until end of file."""
+    module = backend_module(backend)
+    module.configure(threads)
+    timed = Timed(module)
+    tasks = {
+        "observe": lambda given: observe(wire.as_kind(given, Job)),
+        "draw": lambda given: draw_own(module, **given),
+        "versions": lambda given: module.versions(),
+        "devices": lambda given: module.devices(),
+        "prepare": lambda given: timed.prepare(**given),
+        "control": lambda given: timed.control(**given),
+        "block": lambda given: timed.block(**given),
+        "forget": lambda given: timed.forget(**given),
+        "overhead": lambda given: overhead.interleave(module, **given),
+        "probe": lambda given: overhead.probe(module, **given),
+    }
+    while True:
+        try:
+            request: dict[str, Any] = wire.receive(inputs)
+        except EOFError:
+            return
+        try:
+            answer: dict[str, Any] = {"ok": tasks[request["do"]](request["with"])}
+        except Exception as error:  # the other side decides what a failure means, and needs its words
+            known = isinstance(error, (SpecError, ValueError, RuntimeError)) and type(error).__module__.startswith("models")
+            answer = {"error": str(error) if known else f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+        wire.send(outputs, answer)
+
+
+def main() -> None:
+    """Keep the message channel for ourselves and serve."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.argv[1], int(sys.argv[2]), sys.stdin.buffer, channel)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""One network and how it is trained, said without any framework.
+
+A `Spec` is the whole truth about a case: every default on which frameworks differ (epsilon, momentum, initializer,
+bias, …) is a field here, so that no backend can fall back on its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+ACTIVATION_NAMES = (
+    "linear", "sigmoid", "tanh", "relu", "leaky_relu", "rrelu", "elu", "selu", "gelu", "gelu_tanh", "silu",
+)  # fmt: skip
+CHOICES: dict[str, tuple[str, ...]] = {
+    "act": ACTIVATION_NAMES,
+    "norm": ("none", "batch", "layer", "rms", "group"),
+    "norm_at": ("before", "after"),
+    "skip": ("none", "one", "two"),
+    "skip_order": ("post", "pre"),
+    "branch": ("unscaled", "root2", "depth", "zero"),
+    "init": (
+        "small_normal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal",
+        "default", "torch_default", "keras_default",
+    ),
+    "bias": ("zero", "normal"),
+    "clip": ("none", "value", "variable", "global"),
+    "optimizer": (
+        "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam",
+    ),
+    "loss": ("cross_entropy", "mse", "hinge", "huber"),
+    "precision": ("float32", "float64"),
+}  # fmt: skip
+
+LEARNING_RATES = {
+    "sgd": 0.03, "momentum": 0.005, "nesterov": 0.005, "rmsprop": 0.001, "adagrad": 0.02, "adadelta": 1.0,
+    "adam": 0.001, "adamw": 0.001, "nadam": 0.001,
+}  # fmt: skip
+
+
+class SpecError(ValueError):
+    """A network that cannot be built; the message is one sentence that names the value and what is allowed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """One deep MLP, its loss and its optimizer; the defaults are the reference network.
+
+    `depth` counts weight layers, the read-out included. Widths are in units, `momentum` is the weight of the old
+    running statistic, `clip_at` the threshold, `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled
+    (`lr·decay·w`); biases are never decayed. Raises `SpecError` for an unknown value or a contradiction.
+    """
+
+    depth: int = 16
+    width: int = 64
+    batch: int = 64
+    classes: int = 10
+    features: int = 64
+    act: str = "relu"
+    norm: str = "none"
+    norm_at: str = "before"
+    eps: float = 1e-5
+    momentum: float = 0.9
+    groups: int = 4
+    skip: str = "none"
+    skip_order: str = "post"
+    branch: str = "unscaled"
+    bottleneck: int = 1
+    init: str = "he_normal"
+    bias: str = "zero"
+    clip: str = "none"
+    clip_at: float = 0.1
+    optimizer: str = "momentum"
+    lr: float = 0.0
+    l2: float = 0.0
+    decay: float = 0.0
+    loss: str = "cross_entropy"
+    target_scale: float = 1.0
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be built, in one sentence."""
+        for field, allowed in CHOICES.items():
+            value = getattr(self, field)
+            if value not in allowed:
+                raise SpecError(f"{field}={value} is not known{_nearest(value, allowed)}; use one of {', '.join(allowed)}.")
+        for field in ("depth", "width", "batch", "classes", "features", "groups", "bottleneck"):
+            least = 2 if field in ("depth", "classes") else 1
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise SpecError(f"{field}={value} must be a whole number of at least {least}.")
+        for field in ("eps", "clip_at", "target_scale"):
+            if not (math.isfinite(getattr(self, field)) and getattr(self, field) > 0):
+                raise SpecError(f"{field}={getattr(self, field)} must be a positive number.")
+        for field in ("lr", "l2", "decay"):
+            if not (math.isfinite(getattr(self, field)) and getattr(self, field) >= 0):
+                raise SpecError(f"{field}={getattr(self, field)} must be zero or a positive number.")
+        if not 0 <= self.momentum < 1:
+            raise SpecError(f"momentum={self.momentum} is the weight of the old statistic and must lie in [0, 1).")
+        if contradiction := self._contradiction():
+            raise SpecError(contradiction)
+
+    def _contradiction(self) -> str:
+        """The sentence that says why these values do not go together, or nothing."""
+        span = self.span
+        if self.skip == "none" and (self.branch != "unscaled" or self.skip_order != "post"):
+            return "branch and skip_order describe a skip connection, and skip=none has none: set skip=one or skip=two."
+        if span and (self.depth - 2) % span:
+            return f"skip={self.skip} joins hidden layers in {span}s, so depth - 2 must be a multiple of {span}; depth={self.depth} is not."
+        if span and self.depth == 2:
+            return "depth=2 has no hidden-to-hidden layer for a skip connection to span: use depth 4 or more."
+        if self.bottleneck > 1:
+            if self.skip == "one" or (self.depth - 2) % 2 or self.depth == 2:
+                return f"bottleneck={self.bottleneck} narrows the middle of a pair of layers: use skip=none or skip=two and an even depth of at least 4."
+            if self.width % self.bottleneck:
+                return f"bottleneck={self.bottleneck} must divide width={self.width}."
+        if self.norm == "none" and self.norm_at != "before":
+            return "norm_at says where a normalization stands, and norm=none has none: choose a norm."
+        if self.norm == "group" and any(width % self.groups for width in self.widths[1:-1]):
+            return f"groups={self.groups} must divide every hidden width {sorted(set(self.widths[1:-1]))}."
+        if self.norm == "batch" and self.batch < 4:
+            return f"batch={self.batch} is too small for norm=batch: its mean gradient diverges below 4 samples."
+        if self.decay and self.optimizer != "adamw":
+            return f"decay is decoupled weight decay, which PyTorch has in adamw only; optimizer={self.optimizer} takes l2."
+        if self.l2 and self.optimizer == "adamw":
+            return "adamw decouples its weight decay: use decay instead of l2, or optimizer=adam."
+        if self.target_scale != 1 and self.loss not in ("mse", "huber"):
+            return f"target_scale scales regression targets, and loss={self.loss} has none: use loss=mse or loss=huber."
+        return ""
+
+    @property
+    def span(self) -> int:
+        """How many weight layers one skip connection spans; 0 without skips."""
+        return {"none": 0, "one": 1, "two": 2}[self.skip]
+
+    @property
+    def blocks(self) -> int:
+        """How many residual blocks there are."""
+        return (self.depth - 2) // self.span if self.span else 0
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of the input and of every weight layer: `depth + 1` numbers, from features to classes."""
+        hidden = [self.width]
+        for layer in range(2, self.depth):
+            hidden.append(self.width // self.bottleneck if layer % 2 == 0 else self.width)
+        return (self.features, *hidden, self.classes)
+
+    @property
+    def learning_rate(self) -> float:
+        """The step size: `lr`, or the one that goes with the optimizer where `lr` is 0."""
+        return self.lr or LEARNING_RATES[self.optimizer]
+
+    @property
+    def id(self) -> str:
+        """What moved from the reference network, as `field=value,…`; `reference` when nothing did."""
+        moved = [f"{f.name}={_plain(getattr(self, f.name))}" for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
+        return ",".join(moved) or "reference"
+
+    def on(self, backend: str) -> Spec:
+        """The same network with `init=default` replaced by what that backend calls its default."""
+        if self.init != "default":
+            return self
+        return dataclasses.replace(self, init=f"{backend.partition('-')[0]}_default" if backend != "numpy" else "he_normal")
+
+    @classmethod
+    def parse(cls, text: str) -> Spec:
+        """Read `depth=40,act=sigmoid` (an `id`) back into a Spec."""
+        hints = get_type_hints(cls)
+        names = [f.name for f in dataclasses.fields(cls)]
+        values: dict[str, Any] = {}
+        for item in filter(None, (part.strip() for part in text.split(","))):
+            if item == "reference":
+                continue
+            name, equals, value = item.partition("=")
+            if not equals or name not in names:
+                raise SpecError(f"{item!r} is not a field of a network{_nearest(name, names)}; write field=value with a field out of {', '.join(names)}.")
+            try:
+                values[name] = hints[name](value)
+            except ValueError:
+                raise SpecError(f"{name}={value} must be a number.") from None
+        return cls(**values)
+
+
+def _nearest(value: object, allowed: Any) -> str:
+    close = difflib.get_close_matches(str(value), allowed, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,72 @@
+"""Training steps in blocks, as a clock wants them: data on the device, one synchronisation at a block's end.
+
+Each mode is a way users run a step: PyTorch `eager` and `compile` (torch.compile); Keras `eager`, `train_on_batch`,
+`compiled` (the trainer's own compiled function, data already on the device) and `jit` (the same with jit_compile).
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from models.run import Arrays, draw_weights
+from models.spec import Spec
+
+PROVED_STEPS = 2
+"""How many steps the equivalence proof of a timed case takes: the second one shows what the optimizer remembers."""
+
+
+@dataclass
+class Prepared:
+    """A case ready for the clock: seconds of its first step (tracing and compiling included) and the weights after `PROVED_STEPS` steps."""
+
+    first_step: float
+    weights: Arrays
+
+
+class Timed:
+    """What one worker has ready to be timed, by name."""
+
+    def __init__(self, module: Any) -> None:
+        """Nothing is built until `prepare`."""
+        self._module = module
+        self._steppers: dict[str, Any] = {}
+
+    def prepare(self, *, name: str, spec: str, mode: str, device: str, x: Any, labels: Any) -> Prepared:
+        """Build `spec` with NumPy-drawn weights of seed 0, take the first steps on one batch and report the weights they lead to.
+
+        Weights rather than losses are the proof: what a compiled Keras step returns is a running mean.
+        """
+        network_spec = Spec.parse(spec)
+        network = self._module.timed_network(network_spec, device=device, mode=mode)
+        network.load(draw_weights(network_spec, 0), fresh=True)
+        step, synchronise = self._module.stepper(network, mode, x, labels)
+        start = time.perf_counter()
+        step()
+        synchronise()
+        first = time.perf_counter() - start
+        for _ in range(PROVED_STEPS - 1):
+            step()
+        self._steppers[name] = (step, synchronise)
+        return Prepared(first, network.weights())
+
+    def control(self, *, name: str, size: int, device: str) -> None:
+        """Make ready a float32 product of two size × size matrices: work of known cost, done by the same framework."""
+        self._steppers[name] = self._module.product(size, device)
+
+    def block(self, *, name: str, steps: int) -> float:
+        """Seconds that `steps` steps take, the synchronisation at the end included."""
+        step, synchronise = self._steppers[name]
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        synchronise()
+        return time.perf_counter() - start
+
+    def forget(self, *, names: list[str]) -> None:
+        """Free what was made ready, so that the next case does not run beside it."""
+        for name in names:
+            self._steppers.pop(name, None)
+        gc.collect()

@@ -1,0 +1,63 @@
+"""How arrays and dataclasses travel between processes: MessagePack, so that reading a message never executes anything."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+
+ARRAY = 1
+HEADER = struct.Struct("!Q")
+
+
+def encode(message: Any) -> bytes:
+    """Bytes of a message made of dataclasses, dicts, numbers, text and NumPy arrays."""
+    return msgspec.msgpack.encode(message, enc_hook=_pack)
+
+
+def decode(data: bytes) -> Any:
+    """The message in plain dicts, lists and arrays; raises msgspec.DecodeError for anything else."""
+    return msgspec.msgpack.decode(data, ext_hook=_unpack)
+
+
+def as_kind(message: Any, kind: Any) -> Any:
+    """A decoded message of plain dicts as the dataclass `kind`; raises msgspec.ValidationError where it does not fit."""
+    return msgspec.convert(message, kind)
+
+
+def send(stream: BinaryIO, message: Any) -> None:
+    """Write one message, length first."""
+    data = encode(message)
+    stream.write(HEADER.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> Any:
+    """Read one message; raises EOFError when the other side has gone."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        raise EOFError
+    (length,) = HEADER.unpack(header)
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return decode(data)
+
+
+def _pack(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        shape = msgspec.msgpack.encode((value.dtype.str, value.shape))
+        return msgspec.msgpack.Ext(ARRAY, HEADER.pack(len(shape)) + shape + value.tobytes())
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} does not travel between processes")
+
+
+def _unpack(code: int, data: memoryview) -> Any:
+    (length,) = HEADER.unpack(data[: HEADER.size])
+    start = HEADER.size + length
+    dtype, shape = msgspec.msgpack.decode(data[HEADER.size : start], type=tuple[str, tuple[int, ...]])
+    return np.frombuffer(data[start:], dtype).reshape(shape).copy()  # a copy, since frameworks want to own what they are given

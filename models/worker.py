@@ -1,0 +1,109 @@
+"""A framework in a process of its own, asked over a pipe.
+
+The judging process never imports a framework, two frameworks train at the same time on two cores, and a crash is
+an answer with the worker's last words instead of the end of the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from models import wire
+
+ROOT = Path(__file__).resolve().parent.parent
+LAST_WORDS = 2000
+"""How many characters of a dead worker's output are kept."""
+
+
+class WorkerError(RuntimeError):
+    """What was asked failed inside the worker; `trace` is its traceback there."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        """Keep the worker's own words and traceback."""
+        super().__init__(message)
+        self.trace = trace
+
+
+class WorkerDied(WorkerError):
+    """The worker's process ended: a signal, an exit or too little memory."""
+
+
+def environment(backend: str, device: str) -> dict[str, str]:
+    """Environment variables of a worker: which Keras backend, quiet logs, and no GPU in sight of a CPU run."""
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), "PYTHONHASHSEED": "0"}
+    if backend.startswith("keras"):
+        variables["KERAS_BACKEND"] = backend.partition("-")[2] or os.environ.get("KERAS_BACKEND", "tensorflow")
+    if device == "cpu":
+        variables |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    return variables
+
+
+class Worker:
+    """One process that runs `backend` on `threads` threads; requests are answered in order."""
+
+    def __init__(self, backend: str, *, device: str = "cpu", threads: int = 1, python: str = sys.executable) -> None:
+        """Start the process; it imports its framework while the caller goes on."""
+        self.backend = backend
+        self._log = tempfile.TemporaryFile()
+        variables = environment(backend, device) | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        self._process = subprocess.Popen(
+            [python, "-m", "models.serve", backend, str(threads)],
+            cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+        )  # fmt: skip
+        self._turns = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")
+        self._closing = threading.Event()
+
+    @property
+    def pid(self) -> int:
+        """Process id, for memory readings."""
+        return self._process.pid
+
+    def submit(self, do: str, kind: Any = Any, /, **arguments: Any) -> Future[Any]:
+        """Ask, and get a future answer of type `kind`; a single dataclass can be passed as `job`."""
+        return self._turns.submit(self._ask, do, kind, arguments.get("job", arguments))
+
+    def call(self, do: str, kind: Any = Any, /, **arguments: Any) -> Any:
+        """Ask and wait. Raises WorkerError with the worker's words, WorkerDied when its process is gone."""
+        return self.submit(do, kind, **arguments).result()
+
+    def _ask(self, do: str, kind: Any, arguments: Any) -> Any:
+        assert self._process.stdin and self._process.stdout
+        try:
+            wire.send(self._process.stdin, {"do": do, "with": arguments})  # type: ignore[arg-type]
+            answer = wire.receive(self._process.stdout)  # type: ignore[arg-type]
+        except (EOFError, OSError):
+            raise WorkerDied(f"the {self.backend} worker was stopped" if self._closing.is_set() else self._epitaph()) from None
+        if "error" in answer:
+            raise WorkerError(answer["error"], answer["trace"])
+        return wire.as_kind(answer["ok"], kind)
+
+    def _epitaph(self) -> str:
+        code = self._process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+        return f"the {self.backend} worker {how}; its last output: {self.last_words() or '(none)'}"
+
+    def last_words(self) -> str:
+        """The end of what the worker printed."""
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - LAST_WORDS))
+        return self._log.read().decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """End the process at once and forget what was still asked."""
+        self._closing.set()
+        self._process.kill()
+        self._process.wait()
+        self._turns.shutdown(wait=True, cancel_futures=True)  # whoever waits for an answer now reads the end of the pipe
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # a half-written request cannot be flushed to the dead
+                stream.close()  # type: ignore[union-attr]
+        self._log.close()
