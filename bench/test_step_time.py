@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 
 from bench.timing.cases import TimedCase
-from bench.timing.steps import CLOCK, ROUNDS, NotTheSame, StepTiming
+from bench.timing.steps import CLOCK, ROUNDS, NotTheSameError, StepTiming
 from fixtures.data import Data
 
 
+@pytest.mark.timing
 @pytest.mark.benchmark(timer=CLOCK.now)
 def test_step_time(timed_case: TimedCase, workers: Any, data: Data, benchmark: Any) -> None:
     """Seconds of one training step, after the step was proved to train the network it is named after."""
     benchmark.group = timed_case.spec.id
     try:
         timing = StepTiming(timed_case, workers.get(timed_case.backend), data)
-    except NotTheSame as refused:
+    except NotTheSameError as refused:
         pytest.fail(str(refused), pytrace=False)
     benchmark.pedantic(timing.block, setup=timing.control, rounds=ROUNDS)
     benchmark.extra_info.update(timing.facts())

@@ -18,15 +18,17 @@ AXES: dict[str, tuple[str, ...]] = {
     "width": ("width=16", "width=256"),
     "batch": ("batch=16",),
     "classes": ("classes=2",),
-    "activation": tuple(
-        f"act={name}" for name in ("linear", "sigmoid", "tanh", "leaky_relu", "rrelu", "elu", "selu", "gelu", "gelu_tanh", "silu")
+    # He weights make a linear network and an unscaled post-activation stream explode, so their steps are smaller.
+    "activation": (
+        "act=linear,lr=1e-5",
+        *(f"act={name}" for name in ("sigmoid", "tanh", "leaky_relu", "rrelu", "elu", "selu", "gelu", "gelu_tanh", "silu")),
     ),
     "normalization": (
         "norm=batch", "norm=layer", "norm=rms", "norm=group", "norm=batch,norm_at=after", "norm=layer,norm_at=after",
         "norm=batch,eps=0.001", "norm=batch,momentum=0.99",
     ),
     "skip": (
-        "skip=one", "skip=one,skip_order=pre", "skip=two", "skip=two,skip_order=pre", "skip=two,skip_order=pre,branch=root2",
+        "skip=one,lr=0.0002", "skip=one,skip_order=pre,lr=0.0002", "skip=two", "skip=two,skip_order=pre", "skip=two,skip_order=pre,branch=root2",
         "skip=two,skip_order=pre,branch=depth", "skip=two,skip_order=pre,branch=zero", "bottleneck=4,skip=two,skip_order=pre",
     ),
     "initializer": (

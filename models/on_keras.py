@@ -7,6 +7,7 @@ the raw gradients inside its compiled step: the step itself stays the one that u
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 import keras
@@ -25,6 +26,8 @@ from models.spec import Spec
 
 Arrays = dict[str, Any]
 KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
+FRAMES_PER_LAYER = 12
+"""Room for Keras to walk a model, which it does recursively: with Python's usual 1,000 frames it ends at some 300 layers."""
 NORM_ROWS = 64
 """How many steps of gradient norms stay on the device before they are read: reading after every step made training 15 % slower."""
 
@@ -46,6 +49,7 @@ class Network:
         self.program = program(spec)
         for step in flat(self.program):
             self.parts[type(step), step.layer] = self._part(step)
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_PER_LAYER * (spec.depth + 100)))
         inputs = keras.Input((spec.features,))
         self.model = keras.Model(inputs, self._wire(inputs, lambda step, h: self.parts[type(step), step.layer](h)))
         self.parameters = {key: self._parameter(key) for key in parameter_keys(spec)}

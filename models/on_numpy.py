@@ -41,11 +41,16 @@ class Pass:
 
 
 class Reference:
-    """The network of `spec` with parameters `weights` in `dtype` (float64, float32, or complex for the complex step)."""
+    """The network of `spec` with parameters `weights` in `dtype` (float64, float32, or complex for the complex step).
 
-    def __init__(self, spec: Spec, weights: Arrays, dtype: Any = np.float64) -> None:
+    With `order`, every matrix product sums its terms in an order of its own, drawn from that seed: another draw of what
+    rounding does, as another library's kernels would make it.
+    """
+
+    def __init__(self, spec: Spec, weights: Arrays, dtype: Any = np.float64, order: int | None = None) -> None:
         """Copy the weights in, rounded to `dtype`."""
         self.spec, self.dtype = spec, np.dtype(dtype)
+        self._order = None if order is None else np.random.default_rng(order)
         self.weights = {key: np.asarray(value).astype(dtype) for key, value in weights.items()}
         self.program: Program = program(spec)
 
@@ -92,7 +97,7 @@ class Reference:
     def _apply(self, step: Any, h: Any, out: Pass, running: Any) -> tuple[Any, Any]:
         key = str(step.layer)
         if isinstance(step, Dense):
-            z = h @ self.weights[f"{key}.weight"].T + self.weights[f"{key}.bias"]
+            z = self._product(h, self.weights[f"{key}.weight"].T) + self.weights[f"{key}.bias"]
             out.signals[step.layer] = z
             return z, h
         if isinstance(step, Normalize):
@@ -122,9 +127,15 @@ class Reference:
             out.gradients.update({f"{step.layer}.{kind}": g for kind, g in learned.items()})
             return dz
         out.deltas[step.layer] = d
-        out.gradients[f"{step.layer}.weight"] = d.T @ saved
-        out.gradients[f"{step.layer}.bias"] = d.sum(0)
-        return d @ self.weights[f"{step.layer}.weight"]
+        out.gradients[f"{step.layer}.weight"] = self._product(d.T, saved)
+        out.gradients[f"{step.layer}.bias"] = self._product(np.ones((1, len(d)), d.dtype), d)[0]
+        return self._product(d, self.weights[f"{step.layer}.weight"])
+
+    def _product(self, a: Any, b: Any) -> Any:
+        if self._order is None:
+            return a @ b
+        terms = self._order.permutation(len(b))
+        return a[:, terms] @ b[terms]
 
 
 class Rule:

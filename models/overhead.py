@@ -6,18 +6,19 @@ all of them; the hand-written one takes part twice, and what it differs from its
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import itertools
 import math
-import resource
-import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psutil
 
 from models.parts.optimizers import MOMENTUM
 from models.run import Arrays, draw_weights
@@ -30,9 +31,12 @@ SAME_LOSS = 1e-3
 """How far apart (relative) the loops' first losses may lie: rounding is a thousand times less, another network far more."""
 PROBES = 3
 """How often a probe is repeated; the fastest counts, as noise only ever adds."""
+SHALLOW = 4
+WATCH_SECONDS = 0.001
+"""How often memory is read during a probe, which takes 10 ms and more."""
 
 
-class DifferentLoops(RuntimeError):
+class DifferentLoopsError(RuntimeError):
     """The loops to be compared do not train the same network; the message says which, and by how much."""
 
 
@@ -46,17 +50,16 @@ class Interleaved:
 
 @dataclass
 class ProbeCost:
-    """Fastest seconds of one probe, and the process's highest memory in bytes before the first network was built and after this one."""
+    """Fastest seconds of one probe, and by how many bytes the process grew at most from before the network was built."""
 
     seconds: float
-    memory_before: int
-    memory_after: int
+    memory: int
 
 
 def interleave(module: Any, *, spec: str, rounds: int, x: Any, labels: Any, device: str = "cpu") -> Interleaved:
     """Time the hand-written loop (twice), ours, and ours with gradient norms, from the same weights on the same batches.
 
-    Raises DifferentLoops when their losses say that they are not training the same network.
+    Raises DifferentLoopsError when their losses say that they are not training the same network.
     """
     network_spec = Spec.parse(spec)
     start = draw_weights(network_spec, 0)
@@ -66,7 +69,9 @@ def interleave(module: Any, *, spec: str, rounds: int, x: Any, labels: Any, devi
     for name, found in losses.items():
         apart = float(np.max(np.abs(found - losses[HAND_WRITTEN]) / np.abs(losses[HAND_WRITTEN])))
         if not apart <= SAME_LOSS:
-            raise DifferentLoops(f"the loop {name!r} does not train what the hand-written loop trains: {spec}, losses {apart:.1e} apart.")
+            raise DifferentLoopsError(
+                f"the loop {name!r} does not train the hand-written loop's network: {spec}, losses {apart:.1e} apart."
+            )
     steps, seconds = 2, 0.0
     while seconds < BLOCK_SECONDS:
         steps = math.ceil(steps * 1.2 * BLOCK_SECONDS / seconds) if seconds else 8
@@ -87,13 +92,45 @@ def interleave(module: Any, *, spec: str, rounds: int, x: Any, labels: Any, devi
 def probe(module: Any, *, spec: str, x: Any, labels: Any, device: str = "cpu") -> ProbeCost:
     """Build `spec` without compiling it and probe its signals, forward and backward, untrained.
 
-    Memory is a high-water mark of the whole process: ask for growing networks.
+    A shallow network goes first, so that what a framework allocates once is not counted; a larger one must not have been here,
+    for freed memory would be used again unseen.
     """
-    before = _peak()
-    untapped = {} if module.__name__.endswith("torch") else {"tap": ()}
-    network = module.Network(Spec.parse(spec), device=device, **untapped)
-    seconds = min(_clock(lambda: network.signals(x, labels)) for _ in range(PROBES))
-    return ProbeCost(seconds, before, _peak())
+
+    def build(built: Spec) -> Any:
+        untapped = {} if module.__name__.endswith("torch") else {"tap": ()}
+        return module.Network(built, device=device, **untapped)
+
+    wanted = Spec.parse(spec)
+    build(dataclasses.replace(wanted, depth=SHALLOW)).signals(x, labels)
+    before = psutil.Process().memory_info().rss
+    network = build(wanted)
+    with _Watch() as watch:
+        network.signals(x, labels)
+    return ProbeCost(min(_clock(lambda: network.signals(x, labels)) for _ in range(PROBES)), watch.highest - before)
+
+
+class _Watch(threading.Thread):
+    """Reads the process's memory over and over; a high-water mark of the system's would still hold the import's."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.highest, self._done = 0, threading.Event()
+
+    def run(self) -> None:
+        process = psutil.Process()
+        while True:
+            self.highest = max(self.highest, process.memory_info().rss)
+            if self._done.wait(WATCH_SECONDS):
+                return
+
+    def __enter__(self) -> _Watch:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self.join()
+        self.highest = max(self.highest, psutil.Process().memory_info().rss)
 
 
 def _loops(module: Any, spec: Spec, weights: Arrays, device: str) -> dict[str, Callable[[Any, Any], Callable[[], Any]]]:
@@ -182,8 +219,3 @@ def _clock(run: Callable[[], Any]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
-
-
-def _peak() -> int:
-    """The process's highest resident memory so far, in bytes; Linux counts in kilobytes, macOS in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -72,7 +72,7 @@ class Spec:
     init: str = "he_normal"
     bias: str = "zero"
     clip: str = "none"
-    clip_at: float = 0.1
+    clip_at: float = 1.0
     optimizer: str = "momentum"
     lr: float = 0.0
     l2: float = 0.0

@@ -42,15 +42,18 @@ def clipping(run: Any) -> Iterator[Finding]:
 
 
 def _caps(run: Any, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
-    cap, slack = run.spec.clip_at, ROUNDING_MULTIPLE
+    cap = run.spec.clip_at
     if run.spec.clip == "global":
-        norm = float(np.sqrt(sum((g * g).sum() for g in after.values())))
-        yield Finding("global norm after", norm, 0.0, cap + slack * float(np.sqrt(sum(b * b for b in blur.values()))))
+        yield _over("global norm", np.sqrt(sum((g * g).sum() for g in after.values())), cap, float(np.sqrt(sum(b * b for b in blur.values()))))
     for key, g in after.items():
         if run.spec.clip == "variable":
-            yield Finding(f"{describe(key)} norm after", float(np.linalg.norm(g)), 0.0, cap + slack * blur[key])
+            yield _over(f"{describe(key)} norm", np.linalg.norm(g), cap, blur[key])
         elif run.spec.clip == "value":
-            yield Finding(f"{describe(key)} largest entry after", float(np.abs(g).max()), 0.0, cap + slack * blur[key])
+            yield _over(f"{describe(key)} largest entry", np.abs(g).max(), cap, blur[key])
+
+
+def _over(what: str, size: Any, cap: float, blur: float) -> Finding:
+    return Finding(f"{what} over its cap", max(float(size) / cap - 1, 0.0), 0.0, ROUNDING_MULTIPLE * blur / cap)
 
 
 def _ratio(after: Any, before: Any) -> str:

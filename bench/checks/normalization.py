@@ -19,7 +19,7 @@ def normalization_state(run: Any) -> Iterator[Finding]:
     Relative error of the whole vector; allowed is the same average of the float32 statistics, and storing it.
     """
     exact = _averages(run, run.answer.exact)
-    rounded = _averages(run, run.answer.rounded)
+    rounded = _averages(run, [passes[0] for passes in run.answer.rounded])
     for number, step in enumerate(run.seen.lessons):
         if set(step.running) != set(exact[number]):
             raise AssertionError(f"running statistics of layers {sorted(set(step.running) ^ set(exact[number]))} are missing or unknown")

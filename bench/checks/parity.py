@@ -1,8 +1,8 @@
 """Forward and backward pass against the float64 reference, to what rounding this very network costs.
 
-Tolerance. Let e be the error of the reference's own float32 pass. A framework rounds in another order, so its error
-is a draw from the same distribution and not the same number; it may be `ROUNDING_MULTIPLE` times e. A single tensor's e
-can be small by luck, so it counts at least the median of e relative to ‖∂L/∂z_l‖ over all layers of the network.
+Tolerance. Let e be the rms error of the reference's own float32 passes, each summing in another order. A framework sums
+in yet another, so its error is a draw from the same distribution; it may be `ROUNDING_MULTIPLE` times e. A tensor's e
+counts at least the median of e relative to ‖∂L/∂z_l‖ over all layers of the network.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.judge import Finding, NotJudged
+from bench.run import ROUNDINGS, rms_error
 from bench.tolerance import ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from models.network import describe
 from models.on_numpy import Reference
@@ -24,18 +25,19 @@ def forward_parity(run: Any) -> Iterator[Finding]:
     ‖z_l − z_l*‖ / ‖z_l*‖ for every weight layer of the drawn network, the loss of every step, and the logits in
     evaluation mode after the last step.
     """
-    exact, rounded = run.answer.drawn
-    yield from _signals(run, "drawn", run.seen.drawn.signals, exact.signals, rounded.signals)
+    exact, rounded = run.answer.exact[0], run.answer.rounded[0]
+    yield from _signals(run, "drawn", run.seen.drawn.signals, exact.signals, [each.signals for each in rounded])
     for number, (step, true, near) in enumerate(zip(run.seen.lessons, run.answer.exact, run.answer.rounded, strict=True)):
         loss = true.loss + run.penalties[number][0]
         # First order: a loss moves by at most its gradient times the logits' error; storing it rounds once more.
-        moved = np.linalg.norm(true.deltas[run.spec.depth]) * np.linalg.norm(near.logits - true.logits) * run.resolution
+        moved = np.linalg.norm(true.deltas[run.spec.depth]) * rms_error(true.logits, [each.logits for each in near]) * run.resolution
         allowed = ROUNDING_MULTIPLE * (moved + run.unit * abs(loss))
         yield Finding(f"step {number} loss", abs(step.loss - loss), 0.0, float(allowed), f"{step.loss:.7g} for {loss:.7g}")
     last, lesson = run.seen.lessons[-1], run.answer.lessons[-1]
-    running = last.running or None
-    true, near = (Reference(run.spec, last.weights, dtype).forward(lesson.x, running).logits for dtype in (np.float64, np.float32))
-    yield from _signals(run, "evaluation", {run.spec.depth: run.seen.evaluation}, {run.spec.depth: true}, {run.spec.depth: near})
+    running, depth = last.running or None, run.spec.depth
+    true = Reference(run.spec, last.weights).forward(lesson.x, running).logits
+    near = [Reference(run.spec, last.weights, np.float32, order).forward(lesson.x, running).logits for order in range(ROUNDINGS)]
+    yield from _signals(run, "evaluation", {depth: run.seen.evaluation}, {depth: true}, [{depth: each} for each in near])
 
 
 def gradient_parity(run: Any) -> Iterator[Finding]:
@@ -44,8 +46,8 @@ def gradient_parity(run: Any) -> Iterator[Finding]:
     ‖g − g*‖ relative to max(‖g*‖, ‖∂L/∂z_l‖) for every parameter of every step (raw, before clipping) and for ∂L/∂z_l of
     the first: the second scale serves gradients that cancel, as a bias does before batch normalization.
     """
-    exact, rounded = run.answer.drawn
-    yield from _signals(run, "∂L/∂z", run.seen.drawn.deltas, exact.deltas, rounded.deltas)
+    exact, rounded = run.answer.exact[0], run.answer.rounded[0]
+    yield from _signals(run, "∂L/∂z", run.seen.drawn.deltas, exact.deltas, [each.deltas for each in rounded])
     for number, (step, true, near) in enumerate(zip(run.seen.lessons, run.answer.exact, run.answer.rounded, strict=True)):
         extra = run.penalties[number][1]
         allowed = rounding_of_gradients(true, near)
@@ -62,9 +64,9 @@ def gradient_parity(run: Any) -> Iterator[Finding]:
             yield finding if finding.inside else Finding(finding.where, finding.value, 0.0, finding.high, signature(step.gradients[key], g))
 
 
-def rounding_of_gradients(exact: Any, rounded: Any) -> dict[str, float]:
+def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:
     """The float32 error to expect of each gradient: its own, or the network's median relative to ‖∂L/∂z_l‖ if that is more."""
-    errors = {key: float(np.linalg.norm(rounded.gradients[key] - g)) for key, g in exact.gradients.items()}
+    errors = {key: rms_error(g, [each.gradients[key] for each in rounded]) for key, g in exact.gradients.items()}
     size = {layer: float(np.linalg.norm(d)) for layer, d in exact.deltas.items()}
     expected = {}
     for kind in {key.partition(".")[2] for key in errors}:
@@ -92,11 +94,11 @@ def signature(seen: Any, true: Any) -> str:
     return f"another direction (cos {cosine:.6f}) and {factor:.4g} times as long"
 
 
-def _signals(run: Any, title: str, seen: dict[int, Any], exact: dict[int, Any], rounded: dict[int, Any]) -> Iterator[Finding]:
+def _signals(run: Any, title: str, seen: dict[int, Any], exact: dict[int, Any], rounded: list[dict[int, Any]]) -> Iterator[Finding]:
     if set(seen) != set(exact):
         raise AssertionError(f"layers {sorted(set(seen) ^ set(exact))} are missing or unknown in {title}")
     sizes = {layer: float(np.linalg.norm(true)) for layer, true in exact.items()}
-    errors = {layer: float(np.linalg.norm(rounded[layer] - true)) / (sizes[layer] or 1.0) for layer, true in exact.items()}
+    errors = {layer: rms_error(true, [each[layer] for each in rounded]) / (sizes[layer] or 1.0) for layer, true in exact.items()}
     typical = float(np.median(list(errors.values())))
     _refuse_noise(run, max(errors.values()))
     for layer in sorted(exact):

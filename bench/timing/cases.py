@@ -75,8 +75,3 @@ def _modes(cases: str, backend: str, network: str) -> list[str]:
     if cases == "core":
         others = [mode for mode in others if network == SHALLOW and mode not in SLOW_MODES]
     return [default, *(others if cases != "smoke" else [])]
-
-
-def machine_info(info: dict[str, object], environment: dict[str, object]) -> None:
-    """Add versions, device and threads to what pytest-benchmark stores, whose own machine record has neither GPU nor framework."""
-    info["gradgauge"] = dict(environment)
