@@ -57,6 +57,7 @@ class Baseline:
     """The samples that a backend on a device class is judged by; `fallback` names another device class's file used instead."""
 
     path: Path
+    device: str = "cpu"
     content: File | None = None
     fallback: str = ""
     new: dict[str, list[float]] = field(default_factory=dict)
@@ -79,12 +80,12 @@ def load(backend: str, device_class: str, steps: int, folder: Path = FOLDER) -> 
     """
     path = folder / file_name(backend, device_class)
     if path.exists():
-        return Baseline(path, _fitting(read(path), steps))
+        return Baseline(path, device_class, _fitting(read(path), steps))
     prefix = file_name(backend, "")[: -len(".json")]
     for other in sorted(folder.glob(f"{prefix}*.json")):
         if (content := _fitting(read(other), steps)) and content.backend == backend:
-            return Baseline(path, content, fallback=other.name)
-    return Baseline(path)
+            return Baseline(path, device_class, content, fallback=other.name)
+    return Baseline(path, device_class)
 
 
 def read(path: Path) -> File:
@@ -93,15 +94,17 @@ def read(path: Path) -> File:
         raw = path.read_bytes()
         schema = msgspec.json.decode(raw, type=dict[str, Any]).get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
-            raise BaselineError(f"{path} has schema {schema} and this suite reads up to {SCHEMA}: update the suite, or check out an older file.")
+            raise BaselineError(
+                f"{path} has schema {schema} and this suite reads up to {SCHEMA}: update the suite, or check out an older file."
+            )
         content = msgspec.json.decode(raw, type=File)
     except (msgspec.MsgspecError, OSError) as error:
         raise BaselineError(f"{path} is not a valid baseline ({error}): restore it from version control or record it again.") from None
     for key, values in content.samples.items():
         if len(values) != len(content.seeds) or not np.isfinite(values).all() or key.count("/") != 2:
             raise BaselineError(
-                f"{path} has {len(values)} samples or a value that is not finite for {key!r}, where each of {len(content.seeds)} seeds has one: "
-                "restore it from version control or record it again."
+                f"{path} has {len(values)} samples or a value that is not finite for {key!r}, and not one for each of "
+                f"{len(content.seeds)} seeds: restore it from version control or record it again."
             )
     return content
 
@@ -141,12 +144,19 @@ def widened(baseline: Baseline) -> float:
     return FALLBACK_WIDENING if baseline.fallback else 1.0
 
 
-def save(baseline: Baseline, *, backend: str, device: str, steps: int, seeds: list[int], why: str, date: str, environment: dict[str, str]) -> str:
-    """Merge the new samples into the file and return what changed, old → new. Raises BaselineError; writes atomically, under a lock."""
+def check_recording(why: str, seeds: int) -> None:
+    """Raises BaselineError for a recording without a reason or with a single seed."""
     if not why.strip():
         raise BaselineError('A recording needs a reason that a reviewer can read: --update-baselines="why".')
-    if len(seeds) < LEAST_SEEDS:
+    if seeds < LEAST_SEEDS:
         raise BaselineError(f"A recording needs at least {LEAST_SEEDS} seeds, because one tells nothing of the spread: raise --seeds.")
+
+
+def save(
+    baseline: Baseline, *, backend: str, device: str, steps: int, seeds: list[int], why: str, date: str, environment: dict[str, str]
+) -> str:
+    """Merge the new samples into the file and return what changed, old → new. Raises BaselineError; writes atomically, under a lock."""
+    check_recording(why, len(seeds))
     baseline.path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{baseline.path}.lock"):
         old = read(baseline.path) if baseline.path.exists() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from fixtures.data import Data
 
 @pytest.mark.timing
 @pytest.mark.benchmark(timer=CLOCK.now)
-def test_step_time(timed_case: TimedCase, workers: Any, data: Data, benchmark: Any) -> None:
+def test_step_time(timed_case: TimedCase, workers: Any, data: Data, benchmark: Any, record_property: Any) -> None:
     """Seconds of one training step, after the step was proved to train the network it is named after."""
     benchmark.group = timed_case.spec.id
     try:
@@ -22,4 +23,5 @@ def test_step_time(timed_case: TimedCase, workers: Any, data: Data, benchmark: A
         pytest.fail(str(refused), pytrace=False)
     benchmark.pedantic(timing.block, setup=timing.control, rounds=ROUNDS)
     benchmark.extra_info.update(timing.facts())
+    record_property("timing", json.dumps(timing.facts()))
     timing.close()

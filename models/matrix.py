@@ -28,8 +28,9 @@ AXES: dict[str, tuple[str, ...]] = {
         "norm=batch,eps=0.001", "norm=batch,momentum=0.99",
     ),
     "skip": (
-        "skip=one,lr=0.0002", "skip=one,skip_order=pre,lr=0.0002", "skip=two", "skip=two,skip_order=pre", "skip=two,skip_order=pre,branch=root2",
-        "skip=two,skip_order=pre,branch=depth", "skip=two,skip_order=pre,branch=zero", "bottleneck=4,skip=two,skip_order=pre",
+        "skip=one,lr=0.0002", "skip=one,skip_order=pre,lr=0.0002", "skip=two", "skip=two,skip_order=pre",
+        "skip=two,skip_order=pre,branch=root2", "skip=two,skip_order=pre,branch=depth", "skip=two,skip_order=pre,branch=zero",
+        "bottleneck=4,skip=two,skip_order=pre",
     ),
     "initializer": (
         "init=small_normal", "init=glorot_uniform", "init=glorot_normal", "init=he_uniform", "init=lecun_normal",

@@ -218,7 +218,8 @@ class Network:
 
 def _dense(spec: Spec, step: Dense) -> Any:
     """A Dense layer with the row's initializer; what the row leaves out keeps Keras's default."""
-    initializer, options = INITIALIZERS[spec.init], {}
+    initializer = INITIALIZERS[spec.init]
+    options: dict[str, Any] = {}
     if initializer.keras:
         options["kernel_initializer"] = initializer.keras(keras.initializers, None)
     if step.zero:

@@ -79,10 +79,11 @@ class Reference:
     def _forward(self, x: Any, running: Any) -> tuple[Pass, list[tuple[Any, Any]]]:
         out = Pass(margins=np.full(len(x), np.inf))
         h = np.asarray(x).astype(self.dtype)
-        tape = []
+        tape: list[tuple[Any, Any]] = []
         for step in self.program:
             if isinstance(step, Residual):
-                branch, inner = h, []
+                branch: Any = h
+                inner: list[Any] = []
                 for part in step.body:
                     branch, saved = self._apply(part, branch, out, running)
                     inner.append((part, saved))

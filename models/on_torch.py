@@ -42,7 +42,9 @@ class Network:
     def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "eager") -> None:
         """Build, initialize and move; `mode` is eager or compile (torch.compile). Raises BackendError without the device."""
         if device.startswith("cuda") and not torch.cuda.is_available():
-            raise BackendError(f"Device {device!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device: use --device=cpu.")
+            raise BackendError(
+                f"Device {device!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device: use --device=cpu."
+            )
         self.spec, self.device, self.dtype = spec, device, getattr(torch, spec.precision)
         torch.manual_seed(seed)
         self.parts: dict[tuple[type, int], nn.Module] = {}
@@ -163,9 +165,9 @@ class Network:
     def step(self, x: Any, labels: Any) -> float:
         """One training step that keeps its gradients before and after clipping; returns the loss."""
         loss = self.forward_backward(self.tensor(x), self.target(labels))
-        self._raw = {key: _array(p.grad) for key, p in self.parameters.items()}
+        self._raw = {key: _array(_present(p)) for key, p in self.parameters.items()}
         CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
-        self._applied = {key: _array(p.grad) for key, p in self.parameters.items()}
+        self._applied = {key: _array(_present(p)) for key, p in self.parameters.items()}
         self.optimizer.step()
         return float(loss.detach())
 
@@ -251,6 +253,11 @@ def devices() -> list[str]:
 
 def _array(tensor: Any) -> Any:
     return tensor.detach().cpu().numpy().copy()
+
+
+def _present(parameter: Any) -> Any:
+    """The gradient; zeros where PyTorch has none, because a gradient that never arrived is a finding and not a crash."""
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
 def configure(threads: int) -> None:

@@ -127,7 +127,9 @@ def backend_module(backend: str) -> Any:
         raise BackendError(f"Backend {backend!r} is not known: use one of {', '.join(BACKENDS)}.")
     needed = {"torch": "torch", "keras": "keras"}[backend.partition("-")[0]]
     if importlib.util.find_spec(needed) is None:
-        raise BackendError(f"Backend {backend!r} needs the package {needed}, which is not installed here: install it or choose another --backend.")
+        raise BackendError(
+            f"Backend {backend!r} needs the package {needed}, which is not installed here: install it or choose another --backend."
+        )
     return importlib.import_module(BACKENDS[backend])
 
 
@@ -203,9 +205,7 @@ def observe(job: Job) -> Observation:
         for lesson in job.lessons:
             network.load(lesson.weights, fresh=False)
             loss = network.step(lesson.x, lesson.labels)
-            seen.lessons.append(
-                StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running())
-            )
+            seen.lessons.append(StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running()))
         seen.evaluation = network.logits(job.lessons[-1].x)
         network.freeze_noise(False)
     for training in job.trainings:

@@ -114,7 +114,7 @@ class Spec:
             return "depth=2 has no hidden-to-hidden layer for a skip connection to span: use depth 4 or more."
         if self.bottleneck > 1:
             if self.skip == "one" or (self.depth - 2) % 2 or self.depth == 2:
-                return f"bottleneck={self.bottleneck} narrows the middle of a pair of layers: use skip=none or skip=two and an even depth of at least 4."
+                return f"bottleneck={self.bottleneck} narrows pairs of layers: use skip=none or skip=two, and an even depth from 4."
             if self.width % self.bottleneck:
                 return f"bottleneck={self.bottleneck} must divide width={self.width}."
         if self.norm == "none" and self.norm_at != "before":
@@ -177,7 +177,9 @@ class Spec:
                 continue
             name, equals, value = item.partition("=")
             if not equals or name not in names:
-                raise SpecError(f"{item!r} is not a field of a network{_nearest(name, names)}; write field=value with a field out of {', '.join(names)}.")
+                raise SpecError(
+                    f"{item!r} is not a field of a network{_nearest(name, names)}; write field=value, a field out of {', '.join(names)}."
+                )
             try:
                 values[name] = hints[name](value)
             except ValueError:

@@ -53,7 +53,7 @@ class Worker:
     def __init__(self, backend: str, *, device: str = "cpu", threads: int = 1, python: str = sys.executable) -> None:
         """Start the process; it imports its framework while the caller goes on."""
         self.backend = backend
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         variables = environment(backend, device) | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         self._process = subprocess.Popen(
             [python, "-m", "models.serve", backend, str(threads)],

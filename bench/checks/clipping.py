@@ -37,14 +37,22 @@ def clipping(run: Any) -> Iterator[Finding]:
     for key, g in rule.items():
         size = float(np.linalg.norm(g)) or 1.0
         allowed = ROUNDING_MULTIPLE * blur[key] / size
-        yield Finding(f"{describe(key)} against the rule", float(np.linalg.norm(after[key] - g)) / size, 0.0, allowed, _ratio(after[key], step.gradients[key]))
+        yield Finding(
+            f"{describe(key)} against the rule",
+            float(np.linalg.norm(after[key] - g)) / size,
+            0.0,
+            allowed,
+            _ratio(after[key], step.gradients[key]),
+        )
     yield from _caps(run, after, blur)
 
 
 def _caps(run: Any, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
     cap = run.spec.clip_at
     if run.spec.clip == "global":
-        yield _over("global norm", np.sqrt(sum((g * g).sum() for g in after.values())), cap, float(np.sqrt(sum(b * b for b in blur.values()))))
+        yield _over(
+            "global norm", np.sqrt(sum((g * g).sum() for g in after.values())), cap, float(np.sqrt(sum(b * b for b in blur.values())))
+        )
     for key, g in after.items():
         if run.spec.clip == "variable":
             yield _over(f"{describe(key)} norm", np.linalg.norm(g), cap, blur[key])

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import Finding
-from bench.theory import Band, predict
+from bench.judge import Finding, NotJudged
+from bench.theory import Band, Prediction, predict, why_not
 from bench.tolerance import BAND_Z
 
 TO_DECADES = 0.5 / np.log(10)
@@ -20,7 +20,7 @@ def signal_gain(run: Any) -> Iterator[Finding]:
 
     log₁₀ of the ratio of root-mean-square pre-activations of neighbouring layers, and of last to first.
     """
-    prediction = predict(run.spec, run.answer.lessons[0].x)
+    prediction = _prediction(run)
     power = {layer: _mean_square(z) for layer, z in run.seen.own.signals.items()}
     yield _finding("layer  1 rms", np.log(power[1]), prediction.first)
     for layer, band in prediction.signal.items():
@@ -33,13 +33,15 @@ def backward_gain(run: Any) -> Iterator[Finding]:
 
     log₁₀ of ‖∂L/∂z_l‖ / ‖∂L/∂z_{l+1}‖ and of first to last: networks that must vanish or explode do so at their rate.
     """
-    prediction = predict(run.spec, run.answer.lessons[0].x)
+    prediction = _prediction(run)
     power = {layer: float((d.astype(np.float64) ** 2).sum()) for layer, d in run.seen.own.deltas.items()}
     with np.errstate(divide="ignore"):  # a gradient that is exactly zero is −inf decades, which no band admits
         for layer, band in prediction.backward.items():
             yield _finding(f"layer {layer:>2} over {layer + 1}", np.log(power[layer]) - np.log(power[layer + 1]), band)
         total = np.log(power[1]) - np.log(power[run.spec.depth])
-        yield _finding(f"layer  1 over {run.spec.depth}", total, prediction.backward_total, gradient_verdict(total, prediction.backward_total))
+        yield _finding(
+            f"layer  1 over {run.spec.depth}", total, prediction.backward_total, gradient_verdict(total, prediction.backward_total)
+        )
 
 
 def gradient_verdict(total: float, band: Band) -> str:
@@ -47,6 +49,13 @@ def gradient_verdict(total: float, band: Band) -> str:
     decades, predicted = total * TO_DECADES, band.mean * TO_DECADES
     word = "vanishing" if decades < -1 else "exploding" if decades > 1 else "healthy"
     return f"{word}: the gradient norm changes by {decades:+.1f} decades from the last layer to the first, predicted {predicted:+.1f}"
+
+
+def _prediction(run: Any) -> Prediction:
+    prediction = predict(run.spec, run.answer.lessons[0].x)
+    if prediction is None:
+        raise NotJudged(why_not(run.spec))
+    return prediction
 
 
 def _finding(where: str, value: float, band: Band, note: str = "") -> Finding:

@@ -24,7 +24,9 @@ def normalization_state(run: Any) -> Iterator[Finding]:
         if set(step.running) != set(exact[number]):
             raise AssertionError(f"running statistics of layers {sorted(set(step.running) ^ set(exact[number]))} are missing or unknown")
         for layer in sorted(step.running):
-            for name, seen, true, near in zip(("mean", "variance"), step.running[layer], exact[number][layer], rounded[number][layer], strict=True):
+            for name, seen, true, near in zip(
+                ("mean", "variance"), step.running[layer], exact[number][layer], rounded[number][layer], strict=True
+            ):
                 size = float(np.linalg.norm(true))
                 allowed = ROUNDING_MULTIPLE * (float(np.linalg.norm(near - true)) * run.resolution + run.unit * size)
                 yield Finding(

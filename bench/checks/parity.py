@@ -54,7 +54,7 @@ def gradient_parity(run: Any) -> Iterator[Finding]:
         if set(step.gradients) != set(true.gradients):
             raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
         scales = {key: max(np.linalg.norm(g), np.linalg.norm(true.deltas[_layer(key)])) for key, g in true.gradients.items()}
-        _refuse_noise(run, max((allowed[key] / scales[key] for key in scales if scales[key] > 0), default=0.0))
+        _refuse_noise(run, float(max((allowed[key] / scales[key] for key in scales if scales[key] > 0), default=0.0)))
         for key in step.gradients:
             g = true.gradients[key] + extra.get(key, 0.0)
             error = np.linalg.norm(step.gradients[key] - g)
@@ -68,7 +68,7 @@ def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:
     """The float32 error to expect of each gradient: its own, or the network's median relative to ‖∂L/∂z_l‖ if that is more."""
     errors = {key: rms_error(g, [each.gradients[key] for each in rounded]) for key, g in exact.gradients.items()}
     size = {layer: float(np.linalg.norm(d)) for layer, d in exact.deltas.items()}
-    expected = {}
+    expected: dict[str, float] = {}
     for kind in {key.partition(".")[2] for key in errors}:
         keys = [key for key in errors if key.endswith(kind)]
         relative = [errors[key] / size[_layer(key)] for key in keys if size[_layer(key)] > 0]
@@ -105,13 +105,17 @@ def _signals(run: Any, title: str, seen: dict[int, Any], exact: dict[int, Any], 
         error = float(np.linalg.norm(seen[layer] - exact[layer])) / (sizes[layer] or 1.0)
         note = "" if error <= ROUNDING_MULTIPLE * max(errors[layer], typical) else signature(seen[layer], exact[layer])
         allowed = ROUNDING_MULTIPLE * max(errors[layer], typical) * run.resolution
-        yield Finding(f"{title} layer {layer:>2}", error, 0.0, allowed, note.replace("gradient", "value" if title != "∂L/∂z" else "gradient"))
+        yield Finding(
+            f"{title} layer {layer:>2}", error, 0.0, allowed, note.replace("gradient", "value" if title != "∂L/∂z" else "gradient")
+        )
 
 
 def _refuse_noise(run: Any, rounding: float) -> None:
     """Refuse to judge where rounding alone moves a gradient so far that a real fault would hide in it."""
     if rounding * run.resolution > ROUNDING_LIMIT:
-        raise NotJudged(f"rounding alone moves this network's numbers by {rounding:.0%} in {run.spec.precision}: judge it with precision=float64")
+        raise NotJudged(
+            f"rounding alone moves this network's numbers by {rounding:.0%} in {run.spec.precision}: judge it with precision=float64"
+        )
 
 
 def _layer(key: str) -> int:

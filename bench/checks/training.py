@@ -24,9 +24,7 @@ def training(run: Any) -> Iterator[Finding]:
     baseline = run.baseline
     if baseline is None or baseline.content is None:
         raise NoBaseline("no recording for this backend and device")
-    recorded = {
-        key.rpartition("/")[2]: values for key, values in baseline.content.samples.items() if key.rpartition("/")[0] == network
-    }
+    recorded = {key.rpartition("/")[2]: values for key, values in baseline.content.samples.items() if key.rpartition("/")[0] == network}
     if not recorded:
         raise NoBaseline(f"{network} was never recorded")
     if set(recorded) != set(seen):
@@ -36,7 +34,8 @@ def training(run: Any) -> Iterator[Finding]:
         forward, backward = baselines.scale_of(metric)
         with np.errstate(divide="ignore", invalid="ignore"):  # a loss of zero or NaN falls outside any interval by itself
             value = float(backward(forward(np.asarray(values)).mean()))
-        note = f"seeds gave {', '.join(f'{v:.4g}' for v in values)}; recorded {np.mean(recorded[metric]):.4g} ± {np.std(recorded[metric], ddof=1):.2g}"
+        then = recorded[metric]
+        note = f"seeds gave {', '.join(f'{v:.4g}' for v in values)}; recorded {np.mean(then):.4g} ± {np.std(then, ddof=1):.2g}"
         yield Finding(metric, value, low, high, note)
 
 

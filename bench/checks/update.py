@@ -31,7 +31,13 @@ def update(run: Any) -> Iterator[Finding]:
             allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm(near[key] - w)) * run.resolution, stored)
             error = float(np.linalg.norm(step.weights[key] - w))
             scale = moved or 1.0
-            yield Finding(f"step {number} {describe(key)}", error / scale, 0.0, allowed / scale, _looks_like(step.weights[key], w, lesson.weights[key]))
+            yield Finding(
+                f"step {number} {describe(key)}",
+                error / scale,
+                0.0,
+                allowed / scale,
+                _looks_like(step.weights[key], w, lesson.weights[key]),
+            )
 
 
 def _looks_like(seen: Any, true: Any, before: Any) -> str:

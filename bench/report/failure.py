@@ -81,7 +81,9 @@ def _against(against: str, run: Any) -> str:
     if against == "theory":
         return "mean-field theory and sampling error of the promised distribution"
     if against == "baseline":
-        nearest = f", the nearest recording ({run.baseline.fallback}), so intervals are wider" if run.baseline and run.baseline.fallback else ""
+        nearest = (
+            f", the nearest recording ({run.baseline.fallback}), so intervals are wider" if run.baseline and run.baseline.fallback else ""
+        )
         return f"recorded seeds{nearest}"
     return "the law itself, to rounding"
 

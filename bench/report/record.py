@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ DIGITS = 5
 
 
 def write(folder: Path, started: str, content: dict[str, Any], verdicts: list[Verdict], timings: list[dict[str, Any]]) -> Path:
-    """Write `run-<time>.json` and the same as `latest.json`; returns the first. Raises BaselineError for an unwritable folder."""
+    """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises BaselineError for an unwritable folder."""
     record = {
         "schema": SCHEMA,
         "kind": "gradgauge run",
@@ -25,7 +26,7 @@ def write(folder: Path, started: str, content: dict[str, Any], verdicts: list[Ve
         "timings": timings,
     }
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-    path = folder / f"run-{started.replace(':', '')}.json"
+    path = folder / f"run-{started.replace(':', '')}-{os.getpid()}.json"
     write_atomically(path, text)
     write_atomically(folder / "latest.json", text)
     return path

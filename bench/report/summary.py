@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from bench.checks import CHECKS
 from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
+COMPILES = 0.1
+"""A first step longer than this many seconds traced or compiled something."""
 
 
 def table(verdicts: list[Verdict]) -> list[str]:
@@ -58,6 +61,20 @@ def verdict_line(verdicts: list[Verdict], errors: int) -> str:
         return "Nothing was judged."
     names = " and ".join(dict.fromkeys(v.backend for v in verdicts))
     return f"{names}: every judged number is inside its bound ({sum(v.judged for v in verdicts):,} numbers)."
+
+
+def step_times(timings: list[dict[str, Any]]) -> list[str]:
+    """A line a network: milliseconds of a step on each backend and mode, and seconds of the first step where it compiles."""
+    lines = []
+    for network in dict.fromkeys(t["network"] for t in timings):
+        cells = [
+            f"{t['backend']} {t['mode']} {t['step_ms']:.3g} ms"
+            + (f" (first {t['first_step_s']:.1f} s)" if t["first_step_s"] > COMPILES else "")
+            for t in timings
+            if t["network"] == network
+        ]
+        lines.append(f"step time  {network:<11} {' · '.join(cells)}")
+    return [*lines, ""] if lines else []
 
 
 def counted(verdicts: list[Verdict]) -> list[str]:

@@ -33,6 +33,8 @@ class Terminal:
         self.hints: list[str] = []
         self.expected: dict[str, int] = {}
         self._done: dict[str, list[Verdict | None]] = {}
+        self._recorded: list[str] = []
+        self.timings: list[dict[str, Any]] = []
         self._begun = time.monotonic()
         self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.judging = False
@@ -52,11 +54,15 @@ class Terminal:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect verdicts and print a line when a network is through."""
-        properties = dict(report.user_properties)
+        properties: dict[str, Any] = dict(report.user_properties)
+        if report.when == "call" and "timing" in properties:
+            self.timings.append(json.loads(properties["timing"]))
         network = properties.get("network")
         if network is None or (report.when != "call" and not report.failed):
             return
         verdict = None
+        if report.passed and "verdict" not in properties:
+            self._recorded.append(report.nodeid)
         if "verdict" in properties:
             verdict = msgspec.convert(json.loads(properties["verdict"]), Verdict)  # json, because msgspec writes NaN as null
             self.verdicts.append(verdict)
@@ -80,8 +86,10 @@ class Terminal:
             marks = [f"{MARKS[v.status]} {v.check}" for v in own if v.status in MARKS]
             cells.append(f"{backend} {', '.join(marks) if marks else f'✓ {len(own)} checks'}")
         if None in done:
-            cells.append("✗ error")
-        reporter.write_line(f"[{finished:>3}/{len(self.expected)}] {network:<44} {' · '.join(cells):<44} {_clock(passed)}, {_clock(left)} left")
+            cells.append("✗ error" if self.errors else "recorded")
+        reporter.write_line(
+            f"[{finished:>3}/{len(self.expected)}] {network:<44} {' · '.join(cells):<44} {_clock(passed)}, {_clock(left)} left"
+        )
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         """The table, the counted reasons, the hints, and where the record is."""
@@ -92,15 +100,25 @@ class Terminal:
         frameworks = " · ".join(" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in self.versions.values())
         networks = len({v.network for v in self.verdicts})
         options = self.options
-        line(f"{frameworks} · {options['device']} · {networks} networks · {options['seeds']} seeds · {options['data']} · {options['threads']} thread(s)")
-        for text in (*summary.table(self.verdicts), "", *summary.counted(self.verdicts)):
+        chosen = (
+            options["device"],
+            f"{networks} networks",
+            f"{options['seeds']} seeds",
+            options["data"],
+            f"{options['threads']} thread(s)",
+        )
+        line(" · ".join((frameworks, *chosen)))
+        for text in (*summary.table(self.verdicts), "", *summary.step_times(self.timings), *summary.counted(self.verdicts)):
             line(text)
         for entry, statuses in self.concerned.items():
             if known.is_stale(entry, statuses):
                 line(f"stale known failure, remove it: {entry.backend} {entry.check} {entry.network} ({entry.reason})")
         for text in (*dict.fromkeys(self.hints), *self.baseline_changes):
             line(text)
-        line(summary.verdict_line(self.verdicts, len(self.errors)))
+        if self._recorded:
+            line(f"{len(self._recorded)} trainings recorded, which judges nothing.")
+        else:
+            line(summary.verdict_line(self.verdicts, len(self.errors)))
         try:
             path = self.write(exitstatus)
         except BaselineError as error:
@@ -118,22 +136,12 @@ class Terminal:
             "seconds": round(time.monotonic() - self._begun, 1),
             "errors": self.errors,
         }
-        return record.write(self.folder, self._started, content, self.verdicts, _timings(self.config))
+        return record.write(self.folder, self._started, content, self.verdicts, self.timings)
 
 
 def _network(item: Any) -> str:
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     return parameters["case"].network if "case" in parameters else ""
-
-
-def _timings(config: pytest.Config) -> list[dict[str, Any]]:
-    """What pytest-benchmark measured, through its public names: name, group, seconds a block, and what we noted beside it."""
-    session = getattr(config, "_benchmarksession", None)
-    rows = []
-    for bench in getattr(session, "benchmarks", []):
-        if bench:
-            rows.append({"name": bench.name, "group": bench.group, "rounds": bench.stats.rounds, **bench.extra_info})
-    return rows
 
 
 def _clock(seconds: float) -> str:

@@ -27,7 +27,9 @@ def record(path: Path, new: dict[str, list[float]], why: str = "first", **change
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    record(tmp_path / "torch-cpu.json", {"digits/reference/accuracy": [0.9, 0.91, 0.92, 0.9], "digits/reference/loss": [0.3, 0.31, 0.29, 0.3]})
+    record(
+        tmp_path / "torch-cpu.json", {"digits/reference/accuracy": [0.9, 0.91, 0.92, 0.9], "digits/reference/loss": [0.3, 0.31, 0.29, 0.3]}
+    )
     return tmp_path / "torch-cpu.json"
 
 
@@ -122,7 +124,16 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
 
 
 def entry(**changes: str) -> known.Known:
-    fields = {"backend": "keras*", "check": "update", "network": "*", "where": "step 1*", "package": "keras", "versions": ">=3.0,<3.9", "reason": "r", "link": "l"}
+    fields = {
+        "backend": "keras*",
+        "check": "update",
+        "network": "*",
+        "where": "step 1*",
+        "package": "keras",
+        "versions": ">=3.0,<3.9",
+        "reason": "r",
+        "link": "l",
+    }
     return known.Known(**(fields | changes))
 
 

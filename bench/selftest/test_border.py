@@ -39,7 +39,9 @@ import conftest
 
 
 def test_arrays_and_dataclasses_travel_unchanged() -> None:
-    job = Job("torch", Spec(depth=4), lessons=[Lesson({"1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))])
+    job = Job(
+        "torch", Spec(depth=4), lessons=[Lesson({"1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))]
+    )
     back = wire.as_kind(wire.decode(wire.encode(job)), Job)
     assert back.spec == job.spec
     np.testing.assert_array_equal(back.lessons[0].weights["1.weight"], job.lessons[0].weights["1.weight"])

@@ -69,7 +69,9 @@ def test_every_check_states_its_law(check: Check) -> None:
 
 def test_a_lucky_rounding_error_of_one_tensor_does_not_make_its_bound_tight() -> None:
     rng = np.random.default_rng(0)
-    exact = SimpleNamespace(gradients={f"{n}.weight": rng.standard_normal((4, 4)) for n in range(1, 6)}, deltas={n: np.ones((2, 2)) for n in range(1, 6)})
+    exact = SimpleNamespace(
+        gradients={f"{n}.weight": rng.standard_normal((4, 4)) for n in range(1, 6)}, deltas={n: np.ones((2, 2)) for n in range(1, 6)}
+    )
     noise = {key: g + 1e-7 for key, g in exact.gradients.items()} | {"3.weight": exact.gradients["3.weight"]}
     expected = rounding_of_gradients(exact, [SimpleNamespace(gradients=noise)])
     assert expected["3.weight"] == pytest.approx(expected["2.weight"], rel=0.5)

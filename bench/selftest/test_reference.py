@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from models.on_numpy import Reference
 from models.run import draw_weights
 from models.spec import Spec
 
-SMALL = {"width": 12, "batch": 12, "features": 8, "classes": 3}
+SMALL: dict[str, Any] = {"width": 12, "batch": 12, "features": 8, "classes": 3}
 STEP = 1e-6
 
 

@@ -32,6 +32,7 @@ def batch_of(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
 def scores(spec: Spec, weights: Arrays, x: np.ndarray, labels: np.ndarray) -> Iterator[float]:
     """How many standard deviations each ratio of the reference network lies off its band's mean."""
     band, seen = predict(spec, x), Reference(spec, weights).run(x, labels)
+    assert band is not None
     signal = {layer: log_square(z) - math.log(z.size) for layer, z in seen.signals.items()}
     delta = {layer: log_square(d) for layer, d in seen.deltas.items()}
     yield from (b.score(signal[layer] - signal[layer - 1]) for layer, b in band.signal.items())

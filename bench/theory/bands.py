@@ -9,6 +9,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.special import digamma
@@ -88,7 +89,7 @@ def predict(spec: Spec, x: np.ndarray) -> Prediction | None:
     if why_not(spec):
         return None
     x = np.ascontiguousarray(x, np.float64)
-    defaults = {field.name: field.default for field in dataclasses.fields(Spec) if field.name in TRAINING}
+    defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Spec) if field.name in TRAINING}
     return _predict(dataclasses.replace(spec, **defaults), x.shape, x.tobytes())
 
 

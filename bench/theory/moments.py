@@ -64,10 +64,11 @@ def _branches(act: str) -> list[tuple[float, Law]]:
         return [(1.0, (row.f, row.df))]
     at, weight = np.polynomial.legendre.leggauss(3)
     slopes = (RRELU_UPPER + RRELU_LOWER) / 2 + at * (RRELU_UPPER - RRELU_LOWER) / 2
-    return [
-        (w / 2, (lambda z, a=a: np.where(z > 0, z, a * z), lambda z, a=a: np.where(z > 0, 1.0, a)))
-        for a, w in zip(slopes, weight, strict=True)
-    ]
+    return [(float(w) / 2, _leaky(a)) for a, w in zip(slopes, weight, strict=True)]
+
+
+def _leaky(slope: float) -> Law:
+    return lambda z: np.where(z > 0, z, slope * z), lambda z: np.where(z > 0, 1.0, slope)
 
 
 @cache

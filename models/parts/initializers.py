@@ -26,7 +26,7 @@ class Initializer:
     fan: str
     gain: float
     torch: Callable[[Any, Any], Any] | None = None
-    keras: Callable[[Any, int], Any] | None = None
+    keras: Callable[[Any, int | None], Any] | None = None
     random_bias: bool = False
     keras_truncates: bool = False
 
