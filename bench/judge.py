@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from models.spec import Spec
 
 PASSED, FAILED, KNOWN, NO_BASELINE, NOT_JUDGED = "passed", "failed", "known failure", "no baseline", "not judged"
@@ -115,7 +117,8 @@ def judge(check: Check, run: Any) -> Verdict:
     """Run a check and give its verdict. Raises AssertionError when a check yields nothing: silence is not health."""
     verdict = Verdict(check.name, check.against, check.law, run.backend, run.network, PASSED)
     try:
-        findings = list(check.function(run))
+        with np.errstate(all="ignore"):  # what is not finite is outside every interval; it needs no warning besides
+            findings = list(check.function(run))
     except NotJudged as reason:
         verdict.status, verdict.reason = NOT_JUDGED, str(reason)
         return verdict

@@ -34,11 +34,12 @@ class Answer:
 
 def answer(spec: Spec, lessons: list[Lesson]) -> Answer:
     """Run the reference on every lesson: once exactly, several times rounded."""
-    exact = [Reference(spec, lesson.weights).run(lesson.x, lesson.labels) for lesson in lessons]
-    rounded = [
-        [Reference(spec, lesson.weights, np.float32, order).run(lesson.x, lesson.labels) for order in range(ROUNDINGS)]
-        for lesson in lessons
-    ]
+    with np.errstate(all="ignore"):  # a network that explodes may leave float32's range; the checks see that
+        exact = [Reference(spec, lesson.weights).run(lesson.x, lesson.labels) for lesson in lessons]
+        rounded = [
+            [Reference(spec, lesson.weights, np.float32, order).run(lesson.x, lesson.labels) for order in range(ROUNDINGS)]
+            for lesson in lessons
+        ]
     return Answer(lessons, exact, rounded)
 
 

@@ -109,11 +109,13 @@ class Network:
 
         def tapped(gradients: Any, *args: Any, **kwargs: Any) -> Any:
             gradients = list(gradients)
+            # A gradient that never arrived is a finding and not a crash: it is seen as zeros.
+            seen = [ops.zeros_like(variable) if g is None else g for variable, g in zip(variables, gradients, strict=True)]
             if "gradients" in self.tap:
-                for variable, gradient in zip(self._taps, gradients, strict=True):
+                for variable, gradient in zip(self._taps, seen, strict=True):
                     variable.assign(gradient)
             if "norms" in self.tap:
-                squares = [ops.sum(ops.square(ops.cast(gradients[place], "float64"))) for place in weights]
+                squares = [ops.sum(ops.square(ops.cast(seen[place], "float64"))) for place in weights]
                 row = ops.cast(self.optimizer.iterations, "int32") % NORM_ROWS
                 chosen = ops.expand_dims(ops.equal(ops.arange(NORM_ROWS, dtype="int32"), row), 1)
                 self._norm_tap.assign(ops.where(chosen, ops.sqrt(ops.stack(squares)), self._norm_tap))

@@ -6,6 +6,7 @@ replaces a dotted symbol by what another function makes of the original, and eve
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -78,13 +79,14 @@ def _first_entry(value: float) -> Callable[[Any], Any]:
 
 def _with(**forced: Any) -> Callable[[Any], Any]:
     """Call the original with some arguments forced."""
-    return lambda original: lambda *args, **kwargs: original(*args, **{**kwargs, **forced})
+    return lambda original: functools.wraps(original)(lambda *args, **kwargs: original(*args, **{**kwargs, **forced}))
 
 
 def _attribute(name: str, value: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Call a method with one attribute of its object changed for the call."""
 
     def wrap(method: Any) -> Any:
+        @functools.wraps(method)  # Keras reads the signature of `call`
         def called(self: Any, *args: Any, **kwargs: Any) -> Any:
             kept = getattr(self, name)
             setattr(self, name, value(kept))
@@ -195,7 +197,7 @@ def _l2_adam(self: Any, groups: Any, **arguments: Any) -> None:
 
 KERAS = (
     Fault("relu leaks", "reference", "forward_parity", "layer  2", one("keras.src.backend.nn.relu", lambda f: lambda x: f(x) - 1e-3 * f(-x))),
-    Fault("exact gelu computed by tanh", "act=gelu", "forward_parity", "layer  2", one("keras.src.backend.nn.gelu", _with(approximate=True))),
+    Fault("exact gelu computed by tanh", "act=gelu", "forward_parity", "layer  2", one("keras.src.backend.nn.gelu", lambda f: lambda x, approximate=True: f(x, True))),
     Fault("dense forgets its bias", "reference", "forward_parity", "step 1 loss", one("keras.layers.Dense.call", _attribute("bias", lambda b: None))),
     Fault("layer norm epsilon 1e-3", "norm=layer", "forward_parity", "layer  2", one("keras.layers.LayerNormalization.call", _attribute("epsilon", lambda e: 1e-3))),
     Fault("running statistics averaged the other way round", "norm=batch", "normalization_state", "layer  1", one("keras.layers.BatchNormalization.call", _attribute("momentum", lambda m: 1 - m))),

@@ -36,6 +36,8 @@ CASES = [
     for fault in faults
 ]
 
+pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")  # Keras's own word on a planted fault
+
 
 @cache
 def answered(network: str) -> Answer:
