@@ -6,7 +6,6 @@ the raw gradients inside its compiled step: the step itself stays the one that u
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Any
 
@@ -14,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.keras_backend import configure, devices, gradient, versions
+from models.keras_taps import NORM_ROWS, Taps
 from models.network import Activate, Dense, Normalize, Residual, flat, parameter_keys, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
@@ -24,12 +25,12 @@ from models.parts.optimizers import OPTIMIZERS
 from models.run import BIAS_SD, BackendError, Signals
 from models.spec import Spec
 
+__all__ = ["Network", "configure", "devices", "draw_layers", "product", "stepper", "timed_network", "versions"]
+
 Arrays = dict[str, Any]
 KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
 FRAMES_PER_LAYER = 12
 """Room for Keras to walk a model, which it does recursively: with Python's usual 1,000 frames it ends at some 300 layers."""
-NORM_ROWS = 64
-"""How many steps of gradient norms stay on the device before they are read: reading after every step made training 15 % slower."""
 
 
 class Network:
@@ -39,9 +40,9 @@ class Network:
         self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "train_on_batch", tap: tuple[str, ...] = ("gradients", "norms")
     ) -> None:
         """Build and compile; `mode` eager, train_on_batch or jit, `tap` what the step records. Raises BackendError without the device."""
-        if device != "cpu" and not _has_gpu():
+        if device != "cpu" and devices() == ["cpu"]:
             raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
-        self.spec, self.tap = spec, tap
+        self.spec = spec
         keras.backend.clear_session()
         keras.config.set_floatx(spec.precision)
         keras.utils.set_random_seed(seed)
@@ -63,7 +64,7 @@ class Network:
             self.optimizer.exclude_from_weight_decay(var_list=[v for k, v in self.parameters.items() if not k.endswith(".weight")])
         self.model.compile(self.optimizer, self.loss, run_eagerly=mode == "eager", jit_compile=True if mode == "jit" else "auto")
         self.optimizer.build(self.model.trainable_variables)
-        self._tap_gradients()
+        self._taps = Taps(self.optimizer, self.model.trainable_variables, self._weights(), tap)
         statistics = [v for part in self._norms.values() for v in (part.moving_mean, part.moving_variance)]
         fresh = [*self.optimizer.variables, *statistics]
         self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
@@ -87,42 +88,13 @@ class Network:
                 h = apply(step, h)
         return h
 
+    def _weights(self) -> list[Any]:
+        return [self.parameters[f"{layer}.weight"] for layer in range(1, self.spec.depth + 1)]
+
     def _parameter(self, key: str) -> Any:
         layer, _, kind = key.partition(".")
         owner = self.parts[Dense if kind in ("weight", "bias") else Normalize, int(layer)]
         return owner.scale if kind == "scale" and self.spec.norm == "rms" else getattr(owner, KINDS[kind])
-
-    def _tap_gradients(self) -> None:
-        """Let `apply` first copy the raw gradients, or their norms, into optimizer variables of their own.
-
-        Norms are taken in float64, because a float32 sum of squares reads zero for gradients under 1e-22.
-        """
-        position = {id(variable): place for place, variable in enumerate(self.model.trainable_variables)}
-        self._place = {key: position[id(variable)] for key, variable in self.parameters.items()}
-        weights = [self._place[f"{layer}.weight"] for layer in range(1, self.spec.depth + 1)]
-        variables = self.model.trainable_variables
-        if "gradients" in self.tap:
-            self._taps = [self.optimizer.add_variable(v.shape, dtype=v.dtype, name=f"tap_{n}") for n, v in enumerate(variables)]
-        if "norms" in self.tap:
-            self._norm_tap = self.optimizer.add_variable((NORM_ROWS, self.spec.depth), dtype="float64", name="tap_norms")
-        apply = self.optimizer.apply
-
-        def tapped(gradients: Any, *args: Any, **kwargs: Any) -> Any:
-            gradients = list(gradients)
-            # A gradient that never arrived is a finding and not a crash: it is seen as zeros.
-            seen = [ops.zeros_like(variable) if g is None else g for variable, g in zip(variables, gradients, strict=True)]
-            if "gradients" in self.tap:
-                for variable, gradient in zip(self._taps, seen, strict=True):
-                    variable.assign(gradient)
-            if "norms" in self.tap:
-                squares = [ops.sum(ops.square(ops.cast(seen[place], "float64"))) for place in weights]
-                row = ops.cast(self.optimizer.iterations, "int32") % NORM_ROWS
-                chosen = ops.expand_dims(ops.equal(ops.arange(NORM_ROWS, dtype="int32"), row), 1)
-                self._norm_tap.assign(ops.where(chosen, ops.sqrt(ops.stack(squares)), self._norm_tap))
-            return apply(gradients, *args, **kwargs)
-
-        if self.tap:
-            self.optimizer.apply = tapped
 
     def target(self, labels: Any) -> Any:
         """What the loss compares logits with."""
@@ -144,7 +116,7 @@ class Network:
 
     def gradients(self) -> Arrays:
         """The last step's gradients before clipping."""
-        return {key: _oriented(key, self._taps[place]) for key, place in self._place.items()}
+        return {key: _oriented(key, self._taps.gradient(variable)) for key, variable in self.parameters.items()}
 
     def applied(self) -> Arrays:
         """Nothing: Keras clips inside the optimizer, where it shows only in the weight change."""
@@ -184,7 +156,7 @@ class Network:
             return loss, (signals, logits)
 
         zeros = [ops.zeros((len(x), self.spec.widths[layer]), dtype=self.spec.precision) for layer in denses]
-        loss, (signals, logits), deltas = _gradient(loss_of, zeros)
+        loss, (signals, logits), deltas = gradient(loss_of, zeros)
         return Signals(
             self.weights(),
             float(loss),
@@ -202,16 +174,10 @@ class Network:
         targets, losses, norms = [self.target(batch) for batch in labels], [], []
         for number, (x, target) in enumerate(zip(xs, targets, strict=True), start=1):
             losses.append(self.model.train_on_batch(x, target))
-            if record and number % NORM_ROWS == 0:
-                norms.append(self._last_norms(NORM_ROWS))
-        if record and len(losses) % NORM_ROWS:
-            norms.append(self._last_norms(len(losses) % NORM_ROWS))
+            if record and (number % NORM_ROWS == 0 or number == len(targets)):
+                norms.append(self._taps.last_norms((number - 1) % NORM_ROWS + 1))
         table = np.concatenate(norms) if record else np.zeros((len(losses), 0))
         return np.asarray(losses, np.float64), table
-
-    def _last_norms(self, steps: int) -> Any:
-        end = int(_array(self.optimizer.iterations))
-        return _array(self._norm_tap)[np.arange(end - steps, end) % NORM_ROWS]
 
     def logits(self, x: Any) -> Any:
         """Outputs in evaluation mode."""
@@ -281,41 +247,9 @@ def product(size: int, device: str) -> tuple[Any, Any]:
     return multiply, lambda: float(last[0][0, 0]) if last else None
 
 
-def devices() -> list[str]:
-    """Devices this framework can use, the CPU first."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        gpus = [device.name for device in importlib.import_module("tensorflow").config.list_physical_devices("GPU")]
-    elif backend == "jax":
-        gpus = [str(device) for device in importlib.import_module("jax").devices() if device.platform != "cpu"]
-    else:
-        torch = importlib.import_module("torch")
-        gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    return ["cpu", *gpus]
-
-
 def rounded_input(spec: Spec, x: Any) -> Any:
     """Inputs in the spec's precision."""
     return np.asarray(x).astype(spec.precision)
-
-
-def _gradient(function: Any, at: list[Any]) -> tuple[Any, Any, list[Any]]:
-    """Value, side results and gradient of `function(list of tensors) -> (scalar, side)` on the active Keras backend."""
-    backend = keras.backend.backend()
-    if backend == "jax":
-        jax = importlib.import_module("jax")
-        (value, side), gradient = jax.value_and_grad(function, has_aux=True)(at)
-        return value, side, gradient
-    if backend == "torch":
-        torch = importlib.import_module("torch")
-        leaves = [tensor.detach().requires_grad_() for tensor in at]
-        value, side = function(leaves)
-        return value.detach(), side, list(torch.autograd.grad(value, leaves))
-    tensorflow = importlib.import_module("tensorflow")
-    with tensorflow.GradientTape() as tape:
-        tape.watch(at)
-        value, side = function(at)
-    return value, side, tape.gradient(value, at)
 
 
 def _array(value: Any) -> Any:
@@ -325,28 +259,3 @@ def _array(value: Any) -> Any:
 def _oriented(key: str, variable: Any) -> Any:
     value = _array(variable)
     return value.T.copy() if key.endswith(".weight") else value
-
-
-def _has_gpu() -> bool:
-    if keras.backend.backend() == "tensorflow":
-        return bool(importlib.import_module("tensorflow").config.list_physical_devices("GPU"))
-    if keras.backend.backend() == "jax":
-        return importlib.import_module("jax").default_backend() != "cpu"
-    return importlib.import_module("torch").cuda.is_available()
-
-
-def configure(threads: int) -> None:
-    """Fix the number of threads, before any work."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        threading = importlib.import_module("tensorflow").config.threading
-        threading.set_intra_op_parallelism_threads(threads)
-        threading.set_inter_op_parallelism_threads(threads)
-    elif backend == "torch":
-        importlib.import_module("torch").set_num_threads(threads)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what this backend runs on."""
-    backend = keras.backend.backend()
-    return {"keras": keras.__version__, backend: importlib.import_module(backend).__version__}

@@ -15,6 +15,10 @@ TO_DECADES = 0.5 / np.log(10)
 """From the natural log of a squared norm to decades of the norm."""
 
 
+NOTABLE = 1.0
+"""Decades between first and last layer from which a gradient is called vanishing or exploding."""
+
+
 def signal_gain(run: Any) -> Iterator[Finding]:
     """The framework's own initialization carries the signal as mean-field theory predicts, layer by layer.
 
@@ -47,7 +51,7 @@ def backward_gain(run: Any) -> Iterator[Finding]:
 def gradient_verdict(total: float, band: Band) -> str:
     """Vanishing or exploding with its number, beside what theory predicts."""
     decades, predicted = total * TO_DECADES, band.mean * TO_DECADES
-    word = "vanishing" if decades < -1 else "exploding" if decades > 1 else "healthy"
+    word = "vanishing" if decades < -NOTABLE else "exploding" if decades > NOTABLE else "healthy"
     return f"{word}: the gradient norm changes by {decades:+.1f} decades from the last layer to the first, predicted {predicted:+.1f}"
 
 

@@ -6,9 +6,12 @@ from collections import Counter
 from typing import Any
 
 from bench.checks import CHECKS
+from bench.checks.gain import NOTABLE
 from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
+NAMED = 5
+"""How many networks a line names."""
 COMPILES = 0.1
 """A first step longer than this many seconds traced or compiled something."""
 
@@ -61,6 +64,20 @@ def verdict_line(verdicts: list[Verdict], errors: int) -> str:
         return "Nothing was judged."
     names = " and ".join(dict.fromkeys(v.backend for v in verdicts))
     return f"{names}: every judged number is inside its bound ({sum(v.judged for v in verdicts):,} numbers)."
+
+
+def gains(verdicts: list[Verdict]) -> list[str]:
+    """Which networks' gradients vanish or explode at initialization, in decades of the norm from the last layer to the first."""
+    totals = {(v.backend, v.network): v.findings[-1].value for v in verdicts if v.check == "backward_gain" and v.findings}
+    lines = []
+    for word, chosen in (("vanishing", lambda d: d < -NOTABLE), ("exploding", lambda d: d > NOTABLE)):
+        for backend in dict.fromkeys(b for b, _ in totals):
+            ranked = sorted((-abs(d), d, network) for (b, network), d in totals.items() if b == backend and chosen(d))
+            if ranked:
+                named = " · ".join(f"{network} {d:+.1f}" for _, d, network in ranked[:NAMED])
+                more = f" · {len(ranked) - NAMED} more" if len(ranked) > NAMED else ""
+                lines.append(f"{word:<10} {backend:<6} {named}{more}")
+    return ["gradients at initialization, decades from the last layer to the first:", *lines, ""] if lines else []
 
 
 def step_times(timings: list[dict[str, Any]]) -> list[str]:

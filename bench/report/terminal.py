@@ -108,7 +108,13 @@ class Terminal:
             f"{options['threads']} thread(s)",
         )
         line(" · ".join((frameworks, *chosen)))
-        for text in (*summary.table(self.verdicts), "", *summary.step_times(self.timings), *summary.counted(self.verdicts)):
+        for text in (
+            *summary.table(self.verdicts),
+            "",
+            *summary.gains(self.verdicts),
+            *summary.step_times(self.timings),
+            *summary.counted(self.verdicts),
+        ):
             line(text)
         for entry, statuses in self.concerned.items():
             if known.is_stale(entry, statuses):

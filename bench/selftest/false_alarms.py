@@ -11,9 +11,10 @@ import argparse
 import json
 import sys
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from bench.checks import BASELINE, CHECKS
 from bench.judge import judge
@@ -41,18 +42,17 @@ def judge_seed(spec: Spec, backend: str, worker: Worker, data: Any, seed: int) -
     return {"network": spec.id, "backend": backend, "seed": seed, "threads": 1, "checks": counts}
 
 
-def table(rows: list[Row]) -> list[str]:
-    """One line a check and backend."""
-    lines = [f"{'check':<22}{'backend':<8}{'networks × seeds':>18}{'numbers':>10}{'outside':>9}   worst share of a bound used"]
-    grouped: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for row in rows:
-        for check, counts in row["checks"].items():
-            grouped[check, row["backend"]].append((*counts, row["network"]))
-    for (check, backend), each in sorted(grouped.items()):
-        worst = max(each, key=lambda counts: (counts[1], counts[2]))
-        judged, outside = sum(c[0] for c in each), sum(c[1] for c in each)
-        lines.append(f"{check:<22}{backend:<8}{len(each):>18}{judged:>10,}{outside:>9}   {worst[2]:.2f} at {worst[4]} {worst[3]}")
-    return lines
+def table(rows: list[Row]) -> pd.DataFrame:
+    """One row a check and backend: networks × seeds, numbers judged, numbers outside, the worst share of a bound used and where."""
+    columns = ["check", "backend", "runs", "numbers", "outside", "used", "where"]
+    flat = [
+        (check, row["backend"], 1, judged, outside, used, f"{row['network']} {where}")
+        for row in rows
+        for check, (judged, outside, used, where) in row["checks"].items()
+    ]
+    frame = pd.DataFrame(flat, columns=columns)
+    worst = frame.sort_values(["outside", "used"]).groupby(["check", "backend"])[["used", "where"]].last()
+    return frame.groupby(["check", "backend"])[["runs", "numbers", "outside"]].sum().join(worst).round({"used": 2})
 
 
 def main() -> int:
@@ -85,7 +85,7 @@ def main() -> int:
     finally:
         for worker in workers.values():
             worker.close()
-    print(*table(rows), sep="\n")
+    print(table(rows).to_string())
     return int(any(counts[1] for row in rows for counts in row["checks"].values()))
 
 
