@@ -193,15 +193,18 @@ def judged(request: pytest.FixtureRequest, laboratory: Laboratory, record_proper
         state.terminal.versions[case.backend] = run.seen.versions
         check = CHECKS[case.check]
         if check.against == BASELINE and request.config.option.update_baselines is not None:
-            recording.keep(run)
+            try:
+                recording.keep(run)
+            except BaselineError as error:
+                pytest.fail(str(error), pytrace=False)
             return
         verdict = judge(check, run)
         if entry := known.apply(verdict, state.known, run.seen.versions):
             state.terminal.concerned.setdefault(entry, []).append(verdict.status)
         record_property("verdict", json.dumps(asdict(verdict)))
         if verdict.status == NO_BASELINE:
-            rerun = f'pytest --update-baselines="why" --backend={case.backend} --cases={request.config.option.cases} -k "training"'
-            state.terminal.hints.append(f"record a baseline: {rerun}")
+            wanted = " ".join([*_chosen(request.config.option), f"--backend={case.backend}", "-k training"])
+            state.terminal.hints.append(f'record a baseline: pytest --update-baselines="why" {wanted}')
         if verdict.status == FAILED:
             pytest.fail(failure(verdict, run, _others(case, run, request, laboratory), _rerun(request), state.environment), pytrace=False)
 
@@ -214,11 +217,14 @@ def _others(case: Case, run: Any, request: pytest.FixtureRequest, laboratory: La
 
 
 def _rerun(request: pytest.FixtureRequest) -> str:
-    option = request.config.option
+    return " ".join(["pytest", *_chosen(request.config.option), f"'{request.node.nodeid}'"])
+
+
+def _chosen(option: Any) -> list[str]:
+    """The options of this run that are not the default, as they are typed."""
     usual = (("cases", "core"), ("device", "cpu"), ("data", "digits"), ("data_dir", None), ("threads", 1))
     chosen = [f"--{name.replace('_', '-')}={getattr(option, name)}" for name, value in usual if getattr(option, name) != value]
-    networks = [f"--network='{network}'" for network in option.network or ()]
-    return " ".join(["pytest", *chosen, *networks, f"'{request.node.nodeid}'"])
+    return chosen + [f"--network='{network}'" for network in option.network or ()]
 
 
 @pytest.hookimpl(tryfirst=True)
