@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,20 @@ class Taps:
         self._optimizer, self._variables = optimizer, variables
         self._place = {id(variable): place for place, variable in enumerate(variables)}
         self._weights = [self._place[id(weight)] for weight in weights]
-        self._gradients: list[Any] = []
-        if "gradients" in kinds:
-            self._gradients = [optimizer.add_variable(v.shape, dtype=v.dtype, name=f"tap_{n}") for n, v in enumerate(variables)]
+        # One flat variable: creating a variable of its own for every gradient would double the time to build a network.
+        self._ends = np.cumsum([math.prod(v.shape) for v in variables])
+        flat = (int(self._ends[-1]),)
+        self._gradients = optimizer.add_variable(flat, dtype=variables[0].dtype, name="tap_gradients") if "gradients" in kinds else None
         self._norms = optimizer.add_variable((NORM_ROWS, len(weights)), dtype="float64", name="tap_norms") if "norms" in kinds else None
         if kinds:
             self._apply = optimizer.apply
             optimizer.apply = self._tapped
 
     def gradient(self, variable: Any) -> Any:
-        """The variable that holds the last step's raw gradient of `variable`."""
-        return self._gradients[self._place[id(variable)]]
+        """The last step's raw gradient of `variable`, as an array of its shape."""
+        end = self._ends[self._place[id(variable)]]
+        flat = np.array(ops.convert_to_numpy(self._gradients))
+        return flat[end - math.prod(variable.shape) : end].reshape(variable.shape)
 
     def last_norms(self, steps: int) -> Any:
         """Gradient norms of the weights in the last `steps` steps (steps × weights), at most `NORM_ROWS`."""
@@ -45,8 +49,8 @@ class Taps:
         gradients = list(gradients)
         # A gradient that never arrived is a finding and not a crash: it is seen as zeros.
         seen = [ops.zeros_like(variable) if g is None else g for variable, g in zip(self._variables, gradients, strict=True)]
-        for variable, gradient in zip(self._gradients, seen, strict=False):  # no variables where only norms are kept
-            variable.assign(gradient)
+        if self._gradients is not None:
+            self._gradients.assign(ops.concatenate([ops.reshape(g, (-1,)) for g in seen]))
         if self._norms is not None:
             squares = [ops.sum(ops.square(ops.cast(seen[place], "float64"))) for place in self._weights]
             row = ops.cast(self._optimizer.iterations, "int32") % NORM_ROWS
