@@ -48,7 +48,7 @@ def test_core_moves_each_axis_alone_and_full_adds_pairs() -> None:
     assert networks("smoke") == [Spec()]
     assert len(core) == 1 + sum(map(len, AXES.values()))
     assert set(core) < set(full)
-    assert Spec.parse("norm=batch,skip=one") in full
+    assert Spec.parse("norm=batch,skip=two") in full
     assert left_out("full")
     assert all(reason for _, reason in left_out("full"))
 
