@@ -17,11 +17,13 @@ LEFT_OUT = ("suite", "device")
 
 
 def keep(run: Any) -> None:
-    """Note a training's metrics for the recording. Raises BaselineError for a number that is not finite."""
+    """Note a training's metrics for the recording. Raises BaselineError for a number that has no logarithm."""
     seen = metrics(run)
-    bad = [name for name, values in seen.items() if not np.isfinite(values).all()]
+    bad = [name for name, values in seen.items() if not np.isfinite(values).all() or (name != "accuracy" and min(values) <= 0)]
     if bad:
-        raise BaselineError(f"{run.network} on {run.backend} cannot be recorded: {', '.join(bad)} is not finite for some seed.")
+        raise BaselineError(
+            f"{run.network} on {run.backend} cannot be recorded: {', '.join(bad)} is not a positive finite number for some seed."
+        )
     run.baseline.new |= {f"{run.data}/{run.network}/{name}": values for name, values in seen.items()}
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 ROUNDING_MULTIPLE = 10.0
-"""How many times the reference's own float32 error a framework may be off. Over the core matrix, fifty seeds and both
-frameworks the largest ratio seen is below a third of it; `python -m bench.selftest.false_alarms` prints it."""
+"""How many times the reference's own float32 error a framework may be off. Derived where six passes measure that error
+(`bench.run.ROUNDINGS`: Student's t with 6 degrees of freedom exceeds 10 once in 20,000 where one sample carries the gradient, and
+practically never where many do); `python -m bench.selftest.false_alarms` prints how much of it fresh seeds use."""
 
 ROUNDING_LIMIT = 1e-2
 """Relative rounding error above which float32 cannot judge a network: its own noise would excuse a real fault."""
@@ -21,7 +22,7 @@ METRICS_PER_RUN = 1000
 FLOORS = {"accuracy": 0.10, "loss": 0.10, "gradient": 0.05}
 """Baseline intervals are never narrower than this on either side, in logits of accuracy and natural logs of loss and
 gradient norm: 1 percentage point of accuracy at 0.90, 10 % of a loss, 5 % of a gradient norm. Recordings of the same
-versions on another CPU differ by chaotic rounding, which two dozen seeds do not always show."""
+versions on another CPU differ by chaotic rounding, which sixteen seeds do not always show."""
 
 FALLBACK_WIDENING = 3.0
 """How many times wider an interval is that comes from another device class of the same backend."""

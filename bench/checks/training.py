@@ -40,14 +40,17 @@ def training(run: Any) -> Iterator[Finding]:
 
 
 def metrics(run: Any) -> dict[str, list[float]]:
-    """Per seed: test accuracy, loss at the end, and each of three layers' gradient norm (geometric mean over the run)."""
+    """Per seed: test accuracy, loss at the end, and each of three layers' gradient norm.
+
+    The norm's geometric mean is over the steps at which it is not exactly zero, as it is in the first step of a branch
+    whose last layer starts at zero; a gradient that is zero throughout has none, which no interval admits.
+    """
     histories = run.seen.trainings
     seen = {
         "accuracy": [h.accuracy for h in histories],
         "loss": [float(np.mean(h.losses[-LAST_STEPS:])) for h in histories],
     }
     for layer in sorted({1, (run.spec.depth + 1) // 2, run.spec.depth}):
-        with np.errstate(divide="ignore"):
-            logs = [np.log(h.gradient_norms[:, layer - 1]).mean() for h in histories]
-        seen[f"gradient layer {layer}"] = [float(np.exp(log)) for log in logs]
+        norms = [h.gradient_norms[:, layer - 1] for h in histories]
+        seen[f"gradient layer {layer}"] = [float(np.exp(np.log(n[n != 0]).mean())) if n.any() else np.nan for n in norms]
     return seen
