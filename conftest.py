@@ -233,6 +233,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     state = session.config.stash[STATE]
     if state.laboratory is None:
         return
+    state.terminal.peak_memory = state.laboratory.peak_memory()
     state.laboratory.close()
     if session.config.option.update_baselines is not None:
         state.terminal.baseline_changes += _write_baselines(session.config, state, state.laboratory, exitstatus)

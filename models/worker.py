@@ -47,6 +47,15 @@ def environment(backend: str, device: str) -> dict[str, str]:
     return variables
 
 
+def peak_memory(pid: int) -> float:
+    """Largest resident memory of a process so far, in MB; 0 where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
+
+
 class Worker:
     """One process that runs `backend` on `threads` threads; requests are answered in order."""
 
@@ -66,6 +75,10 @@ class Worker:
     def pid(self) -> int:
         """Process id, for memory readings."""
         return self._process.pid
+
+    def peak_memory(self) -> float:
+        """Largest resident memory so far, in MB; 0 where the system does not tell."""
+        return peak_memory(self.pid)
 
     def submit(self, do: str, kind: Any = Any, /, **arguments: Any) -> Future[Any]:
         """Ask, and get a future answer of type `kind`; a single dataclass can be passed as `job`."""

@@ -35,6 +35,7 @@ class Terminal:
         self._done: dict[str, list[Verdict | None]] = {}
         self._recorded: list[str] = []
         self.timings: list[dict[str, Any]] = []
+        self.peak_memory: dict[str, float] = {}
         self._begun = time.monotonic()
         self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.judging = False
@@ -121,6 +122,9 @@ class Terminal:
                 line(f"stale known failure, remove it: {entry.backend} {entry.check} {entry.network} ({entry.reason})")
         for text in (*dict.fromkeys(self.hints), *self.baseline_changes):
             line(text)
+        if self.peak_memory:
+            each = " · ".join(f"{name} {megabytes:,.0f} MB" for name, megabytes in self.peak_memory.items())
+            line(f"peak resident memory: {each}; together {sum(self.peak_memory.values()):,.0f} MB")
         if self._recorded:
             line(f"{len(self._recorded)} trainings recorded, which judges nothing.")
         else:
@@ -141,6 +145,7 @@ class Terminal:
             "exit_status": int(exitstatus),
             "seconds": round(time.monotonic() - self._begun, 1),
             "errors": self.errors,
+            "peak_memory_mb": self.peak_memory,
         }
         return record.write(self.folder, self._started, content, self.verdicts, self.timings)
 
