@@ -17,10 +17,9 @@ from scipy.stats import chi2, norm
 
 from bench.theory.ensemble import sample
 from bench.theory.meanfield import backward_limit
+from bench.tolerance import BAND_Z as Z
 from models.spec import Spec
 
-Z = 5.0
-"""Half width, in standard deviations, of the interval that passes."""
 NETWORKS = 96
 """Random networks behind one band: their mean is then known to 10 % and their spread to 7 % of the spread."""
 SPREAD = 1.3
