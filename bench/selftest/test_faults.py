@@ -14,7 +14,7 @@ from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_initializ
 from bench.judge import FAILED, PASSED, Verdict, judge
 from bench.report.failure import failure
 from bench.run import Answer, Run, answer
-from bench.selftest.faults import KERAS, TORCH, Fault
+from bench.selftest.faults import FAULTS, Fault
 from fixtures.data import load
 from models.run import Job, backend_module, draw_own, observe, prepare_lessons
 from models.spec import Spec
@@ -30,11 +30,7 @@ JUDGED = (
     "update",
     "normalization_state",
 )
-CASES = [
-    pytest.param(backend, fault, id=f"{backend}-{fault.name}")
-    for backend, faults in (("torch", TORCH), ("keras", KERAS))
-    for fault in faults
-]
+CASES = [pytest.param(backend, fault, id=f"{backend}-{fault.name}") for backend, faults in FAULTS.items() for fault in faults]
 
 pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")  # Keras's own word on a planted fault
 

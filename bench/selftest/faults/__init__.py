@@ -1,0 +1,12 @@
+"""The fault catalogue: plausible broken frameworks, by the backend they are planted in.
+
+A row says which network shows it, which check must catch it, and where.
+"""
+
+from __future__ import annotations
+
+from bench.selftest.faults.on_keras import KERAS
+from bench.selftest.faults.on_torch import TORCH
+from bench.selftest.faults.plant import Fault
+
+FAULTS: dict[str, tuple[Fault, ...]] = {"torch": TORCH, "keras": KERAS}
