@@ -20,7 +20,7 @@ from bench.report.terminal import Terminal
 from bench.timing.cases import timed_cases
 from fixtures import options
 from fixtures.data import Data, features_of, load
-from fixtures.machine import device_class, fingerprint
+from fixtures.machine import device_class, fingerprint, judge_on_one_thread
 from fixtures.observe import RECORDED_SEED, STEPS, Laboratory
 from models.spec import Spec, SpecError
 from models.worker import WorkerError
@@ -49,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse what cannot run, in one sentence, before anything starts."""
     option = config.option
     options.check(option)
+    judge_on_one_thread()
     try:
         known_failures = known.read()
     except BaselineError as error:

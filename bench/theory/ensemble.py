@@ -24,8 +24,8 @@ from models.parts.norms import NORMS
 from models.run import BIAS_SD
 from models.spec import Spec
 
-NUMBERS_AT_ONCE = 500_000
-"""Weights of one layer that are held for all networks of a chunk: keeps the arrays near the processor's cache."""
+NUMBERS_AT_ONCE = 4_000_000
+"""Weights, or signals if they are more, of all layers of the networks of a chunk: 32 MB of each, whatever the depth."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ def sample(spec: Spec, x: np.ndarray, networks: int, seed: int = 0, independent:
 
     With `independent`, gradients meet fresh weights on their way back: mean-field theory's gradient independence.
     """
-    at_once = max(1, min(networks, NUMBERS_AT_ONCE // max(spec.width**2, spec.width * len(x))))
+    at_once = max(1, min(networks, NUMBERS_AT_ONCE // (spec.depth * max(spec.width**2, spec.width * len(x)))))
     rng = np.random.Generator(np.random.SFC64([seed, spec.depth, spec.width]))
     chunks = [_Chunk(spec, x, min(at_once, networks - start), rng, independent).norms for start in range(0, networks, at_once)]
     return Norms(
