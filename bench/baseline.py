@@ -1,7 +1,7 @@
-"""What was seen before: raw per-seed samples with provenance, and the interval they predict for a new run.
+"""What was seen before: raw per-seed samples with provenance.
 
 One JSON file per backend and device class, one metric a line, so that a recording can be reviewed as a diff. Nothing
-derived is stored: the interval is computed when judging.
+derived is stored: what the samples predict (`bench.interval`) is computed when judging.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 from filelock import FileLock
 from msgspec import Meta
-from scipy import stats
 
-from bench.tolerance import FALLBACK_WIDENING, FLOORS, METRICS_PER_RUN, RUN_FALSE_ALARMS
+from bench.interval import Beside
+from bench.tolerance import FALLBACK_WIDENING
 
 SCHEMA = 1
 FOLDER = Path(__file__).resolve().parent.parent / "baselines"
@@ -54,13 +54,27 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass
 class Baseline:
-    """The samples that a backend on a device class is judged by; `fallback` names another device class's file used instead."""
+    """The samples that a backend on a device class is judged by; `fallback` names another device class's file used instead.
+
+    `reference` is the float64 reference's own training on the same weights and batches.
+    """
 
     path: Path
     device: str = "cpu"
     content: File | None = None
+    reference: File | None = None
     fallback: str = ""
     new: dict[str, list[float]] = field(default_factory=dict)
+
+    def beside(self, network: str, metric: str, seeds: list[int]) -> Beside | None:
+        """The reference's numbers on this recording's seeds and on `seeds`, where both were recorded."""
+        if self.content is None or self.reference is None:
+            return None
+        numbers = self.reference.samples.get(f"{network}/{metric}")
+        known = dict(zip(self.reference.seeds, numbers, strict=True)) if numbers else {}
+        if not {*seeds, *self.content.seeds} <= known.keys():
+            return None
+        return Beside([known[seed] for seed in self.content.seeds], [known[seed] for seed in seeds])
 
     def networks(self) -> set[str]:
         """`data/network` of everything recorded."""
@@ -73,19 +87,31 @@ def file_name(backend: str, device_class: str) -> str:
     return f"{name}-{device_class}.json"
 
 
+def reference_path(backend: str, folder: Path = FOLDER) -> Path:
+    """Where the reference's training by the rules of this backend's dialect is recorded: `reference-torch.json`."""
+    return folder / f"reference-{backend.partition('-')[0]}.json"
+
+
+def of_network(content: File, network: str) -> dict[str, list[float]]:
+    """Every recorded metric of `data/network`."""
+    return {key.rpartition("/")[2]: values for key, values in content.samples.items() if key.rpartition("/")[0] == network}
+
+
 def load(backend: str, device_class: str, steps: int, folder: Path = FOLDER) -> Baseline:
     """The baseline of this backend and device class, or the nearest recording of the same backend, or an empty one.
 
     Raises BaselineError for a file that is malformed, truncated, edited into another shape, or of a newer schema.
     """
     path = folder / file_name(backend, device_class)
+    exact = reference_path(backend, folder)
+    reference = _fitting(read(exact), steps) if exact.exists() else None
     if path.exists():
-        return Baseline(path, device_class, _fitting(read(path), steps))
+        return Baseline(path, device_class, _fitting(read(path), steps), reference)
     prefix = file_name(backend, "")[: -len(".json")]
     for other in sorted(folder.glob(f"{prefix}*.json")):
         if (content := _fitting(read(other), steps)) and content.backend == backend:
-            return Baseline(path, device_class, content, fallback=other.name)
-    return Baseline(path, device_class)
+            return Baseline(path, device_class, content, reference, fallback=other.name)
+    return Baseline(path, device_class, reference=reference)
 
 
 def read(path: Path) -> File:
@@ -112,31 +138,6 @@ def read(path: Path) -> File:
 def _fitting(content: File, steps: int) -> File | None:
     """A recording of another number of training steps cannot judge these."""
     return content if content.steps == steps else None
-
-
-def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0) -> tuple[float, float]:
-    """The interval in which the mean of `runs` new seeds falls, in the metric's own units.
-
-    Student's prediction interval for a mean of m new draws from n old ones, x̄ ± t·s·√(1/m + 1/n), on logits of accuracy
-    and logs of loss and gradient norm, where spreads are even; its level shares `RUN_FALSE_ALARMS` among all metrics,
-    and it is never narrower than the metric's floor.
-    """
-    forward, backward = scale_of(metric)
-    x = forward(np.asarray(samples, np.float64))
-    t = stats.t.ppf(1 - RUN_FALSE_ALARMS / METRICS_PER_RUN / 2, len(x) - 1)
-    half = max(float(t * x.std(ddof=1) * (1 / runs + 1 / len(x)) ** 0.5), FLOORS[metric.partition(" ")[0]]) * widening
-    return float(backward(x.mean() - half)), float(backward(x.mean() + half))
-
-
-def scale_of(metric: str) -> tuple[Any, Any]:
-    """To and from the scale on which a metric's spread is even: logit for accuracy (half a test sample added), log elsewhere."""
-    if metric == "accuracy":
-        nudge = 1e-3
-        return (
-            lambda p: np.log((p + nudge) / (1 - p + nudge)),
-            lambda x: (1 + 2 * nudge) / (1 + np.exp(-x)) - nudge,
-        )
-    return np.log, np.exp
 
 
 def widened(baseline: Baseline) -> float:
@@ -171,9 +172,17 @@ def save(
         samples |= {key: [_significant(v) for v in values] for key, values in baseline.new.items()}
         recording = Recording(why.strip(), date, len(renewed), environment)
         partial = bool(samples.keys() - baseline.new.keys())
-        history = [*old.recordings, recording] if old and partial else [recording]
+        history = _joined(old.recordings, recording) if old and partial else [recording]
         _write(baseline.path, File(SCHEMA, backend, device, steps, seeds, history, dict(sorted(samples.items()))))
     return "\n".join(changes)
+
+
+def _joined(recordings: list[Recording], new: Recording) -> list[Recording]:
+    """Recordings with one more; what continues the last one is counted into it."""
+    last = recordings[-1]
+    if (last.why, last.date, last.environment) != (new.why, new.date, new.environment):
+        return [*recordings, new]
+    return [*recordings[:-1], Recording(new.why, new.date, last.networks + new.networks, new.environment)]
 
 
 def _change(key: str, old: list[float] | None, new: list[float]) -> str:

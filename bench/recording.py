@@ -18,7 +18,7 @@ LEFT_OUT = ("suite", "device")
 
 def keep(run: Any) -> None:
     """Note a training's metrics for the recording. Raises BaselineError for a number that has no logarithm."""
-    seen = metrics(run)
+    seen = metrics(run.seen.trainings, run.spec.depth)
     bad = [name for name, values in seen.items() if not np.isfinite(values).all() or (name != "accuracy" and min(values) <= 0)]
     if bad:
         raise BaselineError(

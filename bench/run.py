@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -52,7 +52,8 @@ def rms_error(exact: Any, rounded: list[Any]) -> float:
 class Run:
     """One network on one backend, seen and answered, with its baseline; checks read it and nothing else.
 
-    `network` is the id it was asked for by; `spec` has the backend's own default initializer filled in.
+    `network` is the id it was asked for by; `spec` has the backend's own default initializer filled in. `draws` are layers
+    filled by the framework's initializer, `curves` its activation's values and slopes by precision, where a check asks for them.
     """
 
     network: str
@@ -63,6 +64,7 @@ class Run:
     baseline: Baseline | None = None
     data: str = "digits"
     draws: Any = None
+    curves: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     @property
     def dialect(self) -> str:

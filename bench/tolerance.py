@@ -19,10 +19,14 @@ RUN_FALSE_ALARMS = 1e-3
 METRICS_PER_RUN = 1000
 """How many baseline metrics a core run of two backends judges, rounded up."""
 
-FLOORS = {"accuracy": 0.10, "loss": 0.10, "gradient": 0.05}
-"""Baseline intervals are never narrower than this on either side, in logits of accuracy and natural logs of loss and
-gradient norm: 1 percentage point of accuracy at 0.90, 10 % of a loss, 5 % of a gradient norm. Recordings of the same
-versions on another CPU differ by chaotic rounding, which sixteen seeds do not always show."""
+FLOORS = {"accuracy": 0.005, "loss": 0.10, "gradient": 0.05}
+"""Baseline intervals are never narrower than this on either side: half a percentage point of accuracy (three of digits' 600
+test samples), 10 % of a loss, 5 % of a gradient norm. Recordings of the same versions on another CPU differ by chaotic
+rounding, which sixteen seeds do not always show."""
+
+PAIRED = 0.7
+"""A difference from the reference replaces the seeds' own spread where it spreads less than this share of it. Of two estimates
+of one spread from 16 seeds the smaller is too small by luck; below this share (half the variance) that luck is no longer the reason."""
 
 FALLBACK_WIDENING = 3.0
 """How many times wider an interval is that comes from another device class of the same backend."""

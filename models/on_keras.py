@@ -211,6 +211,21 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
     return [{"weight": _array(layer.kernel).T.copy(), "bias": _array(layer.bias)} for layer in layers]
 
 
+def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
+    """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
+    keras.backend.clear_session()
+    keras.config.set_floatx(spec.precision)
+    layer = ACTIVATIONS[spec.act].keras(keras)
+    layer.build(x.shape)
+
+    def total(points: list[Any]) -> tuple[Any, Any]:
+        y = layer(points[0], training=False)
+        return ops.sum(y), y
+
+    _, y, (slope,) = gradient(total, [ops.convert_to_tensor(x)])
+    return _array(y), _array(slope)
+
+
 def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
     """A network for the clock, without taps; `mode` is eager, train_on_batch, compiled or jit."""
     return Network(spec, device=device, mode=mode, tap=())

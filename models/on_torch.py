@@ -219,6 +219,14 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
     return [{"weight": _array(layer.weight), "bias": _array(layer.bias)} for layer in layers]
 
 
+def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
+    """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
+    points = torch.as_tensor(x).requires_grad_()
+    y = ACTIVATIONS[spec.act].torch(nn).eval()(points)
+    (slope,) = torch.autograd.grad(y.sum(), points)
+    return _array(y), _array(slope)
+
+
 def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
     """A network for the clock; `mode` is eager or compile."""
     return Network(spec, device=device, mode=mode)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from models import overhead, wire
 from models.run import Job, backend_module, draw_own, observe
-from models.spec import SpecError
+from models.spec import Spec, SpecError
 from models.timed import Timed
 
 
@@ -26,6 +26,7 @@ def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> No
     tasks = {
         "observe": lambda given: observe(wire.as_kind(given, Job)),
         "draw": lambda given: draw_own(module, **given),
+        "activate": lambda given: module.activate(Spec.parse(given["spec"]), given["x"]),
         "versions": lambda given: module.versions(),
         "devices": lambda given: module.devices(),
         "prepare": lambda given: timed.prepare(**given),

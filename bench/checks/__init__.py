@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.checks.activation import activation, is_activation_case
 from bench.checks.clipping import clipping
 from bench.checks.finite import finite
 from bench.checks.gain import backward_gain, signal_gain
@@ -22,6 +23,7 @@ CHECKS: dict[str, Check] = {
         Check(signal_gain, THEORY, lambda spec, backend: not why_not(spec.on(backend))),
         Check(backward_gain, THEORY, lambda spec, backend: not why_not(spec.on(backend))),
         Check(initializer, THEORY, lambda spec, backend: is_initializer_case(spec)),
+        Check(activation, REFERENCE, lambda spec, backend: is_activation_case(spec)),
         Check(forward_parity, REFERENCE),
         Check(gradient_parity, REFERENCE),
         Check(clipping, ITSELF, lambda spec, backend: spec.clip != "none"),

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from bench import baseline as baselines
-from bench.judge import Finding, NoBaseline
+from bench.interval import interval as predicted
+from bench.interval import scale_of
+from bench.judge import SCALES, Finding, NoBaseline
+from models.run import History
 
 LAST_STEPS = 20
 """The reported loss is the mean over this many last steps, since a single batch's loss is mostly the batch's."""
@@ -17,40 +20,42 @@ LAST_STEPS = 20
 def training(run: Any) -> Iterator[Finding]:
     """Accuracy, loss and gradient norms over training lie in the interval that recorded seeds predict.
 
-    The mean over this run's seeds of each metric, on the scale of `baseline.scale_of`; a metric that one side lacks fails.
+    The mean over this run's seeds of each metric, on the metric's own scale; a metric that one side lacks fails. Where the
+    float64 reference was recorded on the same seeds, the interval is that of the difference, if that is the narrower one.
     """
-    seen = metrics(run)
+    seen = metrics(run.seen.trainings, run.spec.depth)
     network = f"{run.data}/{run.network}"
-    baseline = run.baseline
-    if baseline is None or baseline.content is None:
+    if run.baseline is None or run.baseline.content is None:
         raise NoBaseline("no recording for this backend and device")
-    recorded = {key.rpartition("/")[2]: values for key, values in baseline.content.samples.items() if key.rpartition("/")[0] == network}
+    recorded = baselines.of_network(run.baseline.content, network)
     if not recorded:
         raise NoBaseline(f"{network} was never recorded")
     if set(recorded) != set(seen):
         raise AssertionError(f"metrics {sorted(set(recorded) ^ set(seen))} are recorded or seen, but not both")
     for metric, values in seen.items():
-        low, high = baselines.interval(metric, recorded[metric], len(values), baselines.widened(baseline))
-        forward, backward = baselines.scale_of(metric)
+        beside = run.baseline.beside(network, metric, [history.seed for history in run.seen.trainings])
+        interval = predicted(metric, recorded[metric], len(values), baselines.widened(run.baseline), beside)
+        scale = SCALES[scale_of(metric)]
         with np.errstate(divide="ignore", invalid="ignore"):  # a loss of zero or NaN falls outside any interval by itself
-            value = float(backward(forward(np.asarray(values)).mean()))
+            value = float(scale.backward(scale.forward(np.asarray(values)).mean()))
         then = recorded[metric]
         note = f"seeds gave {', '.join(f'{v:.4g}' for v in values)}; recorded {np.mean(then):.4g} ± {np.std(then, ddof=1):.2g}"
-        yield Finding(metric, value, low, high, note)
+        if interval.paired:
+            note += f"; float64 gives {', '.join(f'{v:.4g}' for v in interval.paired)} on these seeds"
+        yield Finding(metric, value, interval.low, interval.high, note, scale_of(metric))
 
 
-def metrics(run: Any) -> dict[str, list[float]]:
+def metrics(histories: list[History], depth: int) -> dict[str, list[float]]:
     """Per seed: test accuracy, loss at the end, and each of three layers' gradient norm.
 
     The norm's geometric mean is over the steps at which it is not exactly zero, as it is in the first step of a branch
     whose last layer starts at zero; a gradient that is zero throughout has none, which no interval admits.
     """
-    histories = run.seen.trainings
     seen = {
         "accuracy": [h.accuracy for h in histories],
         "loss": [float(np.mean(h.losses[-LAST_STEPS:])) for h in histories],
     }
-    for layer in sorted({1, (run.spec.depth + 1) // 2, run.spec.depth}):
+    for layer in sorted({1, (depth + 1) // 2, depth}):
         norms = [h.gradient_norms[:, layer - 1] for h in histories]
         seen[f"gradient layer {layer}"] = [float(np.exp(np.log(n[n != 0]).mean())) if n.any() else np.nan for n in norms]
     return seen

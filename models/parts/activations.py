@@ -6,7 +6,7 @@ A derivative at a kink is the one the frameworks document (0 for ReLU at 0); bat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,10 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 
 @dataclass(frozen=True)
 class Activation:
-    """φ and φ′ on arrays of any shape; `kink` says that φ′ jumps at 0; `sup` is max |φ′|."""
+    """φ and φ′ on arrays of any shape; `kink` says that φ′ jumps at 0; `sup` is max |φ′|.
+
+    `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds. `at_zero` holds the slope a backend takes at a kink, where it is not φ′(0) as written here.
+    """
 
     f: Callable[[Any], Any]
     df: Callable[[Any], Any]
@@ -29,6 +32,14 @@ class Activation:
     kink: bool = False
     sup: float = 1.0
     random: bool = False
+    terms: Callable[[Any], Any] = lambda size: 1 + size
+    at_zero: dict[str, float] = field(default_factory=dict)
+
+    def slope_at_zero(self, backend: str) -> tuple[float, float]:
+        """Least and largest slope allowed at 0: one number where the backend's convention is known, else both sides'."""
+        sides = sorted(float(self.df(np.array([x]))[0]) for x in (-1e-300, 1e-300))
+        known = self.at_zero.get(backend, float(self.df(np.zeros(1))[0]))
+        return (known, known) if backend in ("torch", "keras") else (sides[0], sides[1])
 
 
 def _normal_cdf(x: Any) -> Any:
@@ -137,6 +148,8 @@ ACTIVATIONS: dict[str, Activation] = {
         keras=lambda keras: keras.layers.Activation("selu"),
         kink=True,
         sup=SELU_ALPHA * SELU_SCALE,
+        terms=lambda size: SELU_ALPHA * SELU_SCALE * np.ones_like(size),
+        at_zero={"keras": SELU_SCALE},
     ),
     "gelu": Activation(
         lambda x: x * _normal_cdf(x),
@@ -151,6 +164,7 @@ ACTIVATIONS: dict[str, Activation] = {
         torch=lambda nn: nn.GELU(approximate="tanh"),
         keras=lambda keras: keras.layers.Activation(lambda x: keras.activations.gelu(x, approximate=True)),
         sup=1.13,
+        terms=lambda size: 1 + size * (1 + 3 * 0.044715 * size**2),
     ),
     "silu": Activation(
         lambda x: x * expit(x),
