@@ -18,7 +18,6 @@ import numpy as np
 from filelock import FileLock
 from msgspec import Meta
 
-from bench.interval import Beside
 from bench.tolerance import FALLBACK_WIDENING
 
 SCHEMA = 1
@@ -54,27 +53,13 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass
 class Baseline:
-    """The samples that a backend on a device class is judged by; `fallback` names another device class's file used instead.
-
-    `reference` is the float64 reference's own training on the same weights and batches.
-    """
+    """The samples that a backend on a device class is judged by; `fallback` names another device class's file used instead."""
 
     path: Path
     device: str = "cpu"
     content: File | None = None
-    reference: File | None = None
     fallback: str = ""
     new: dict[str, list[float]] = field(default_factory=dict)
-
-    def beside(self, network: str, metric: str, seeds: list[int]) -> Beside | None:
-        """The reference's numbers on this recording's seeds and on `seeds`, where both were recorded."""
-        if self.content is None or self.reference is None:
-            return None
-        numbers = self.reference.samples.get(f"{network}/{metric}")
-        known = dict(zip(self.reference.seeds, numbers, strict=True)) if numbers else {}
-        if not {*seeds, *self.content.seeds} <= known.keys():
-            return None
-        return Beside([known[seed] for seed in self.content.seeds], [known[seed] for seed in seeds])
 
     def networks(self) -> set[str]:
         """`data/network` of everything recorded."""
@@ -85,11 +70,6 @@ def file_name(backend: str, device_class: str) -> str:
     """`torch-cpu.json`."""
     name = "keras-tensorflow" if backend == "keras" else backend
     return f"{name}-{device_class}.json"
-
-
-def reference_path(backend: str, folder: Path = FOLDER) -> Path:
-    """Where the reference's training by the rules of this backend's dialect is recorded: `reference-torch.json`."""
-    return folder / f"reference-{backend.partition('-')[0]}.json"
 
 
 def of_network(content: File, network: str) -> dict[str, list[float]]:
@@ -103,15 +83,13 @@ def load(backend: str, device_class: str, steps: int, folder: Path = FOLDER) -> 
     Raises BaselineError for a file that is malformed, truncated, edited into another shape, or of a newer schema.
     """
     path = folder / file_name(backend, device_class)
-    exact = reference_path(backend, folder)
-    reference = _fitting(read(exact), steps) if exact.exists() else None
     if path.exists():
-        return Baseline(path, device_class, _fitting(read(path), steps), reference)
+        return Baseline(path, device_class, _fitting(read(path), steps))
     prefix = file_name(backend, "")[: -len(".json")]
     for other in sorted(folder.glob(f"{prefix}*.json")):
         if (content := _fitting(read(other), steps)) and content.backend == backend:
-            return Baseline(path, device_class, content, reference, fallback=other.name)
-    return Baseline(path, device_class, reference=reference)
+            return Baseline(path, device_class, content, fallback=other.name)
+    return Baseline(path, device_class)
 
 
 def read(path: Path) -> File:

@@ -24,9 +24,5 @@ FLOORS = {"accuracy": 0.005, "loss": 0.10, "gradient": 0.05}
 test samples), 10 % of a loss, 5 % of a gradient norm. Recordings of the same versions on another CPU differ by chaotic
 rounding, which sixteen seeds do not always show."""
 
-PAIRED = 0.7
-"""A difference from the reference replaces the seeds' own spread where it spreads less than this share of it. Of two estimates
-of one spread from 16 seeds the smaller is too small by luck; below this share (half the variance) that luck is no longer the reason."""
-
 FALLBACK_WIDENING = 3.0
 """How many times wider an interval is that comes from another device class of the same backend."""

@@ -40,7 +40,7 @@ def initializer(run: Any) -> Iterator[Finding]:
         yield from _orthogonal(layers, row)
     else:
         sd = row.variance(FAN_IN, FAN_OUT) ** 0.5
-        yield from _moments(pooled / sd, _shape(row, run.dialect))
+        yield from _moments(pooled / sd, shape_of(row, run.dialect))
     for title, one, other in (("layers", layers[0], layers[1]), ("seeds", layers[0], layers[DRAWS])):
         a, b = (layer["weight"].astype(np.float64).ravel() for layer in (one, other))
         high = BAND_Z / len(a) ** 0.5
@@ -48,7 +48,8 @@ def initializer(run: Any) -> Iterator[Finding]:
     yield from _bias(np.concatenate([layer["bias"].astype(np.float64) for layer in layers]), row, run.spec)
 
 
-def _shape(row: Initializer, dialect: str) -> str:
+def shape_of(row: Initializer, dialect: str) -> str:
+    """The shape of the distribution that this framework draws from: Keras truncates where PyTorch does not."""
     return "truncated" if row.keras_truncates and dialect == "keras" else row.shape
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench import baseline as baselines
-from bench.interval import interval as predicted
-from bench.interval import scale_of
+from bench.interval import interval, scale_of
 from bench.judge import SCALES, Finding, NoBaseline
 from models.run import History
 
@@ -20,8 +19,7 @@ LAST_STEPS = 20
 def training(run: Any) -> Iterator[Finding]:
     """Accuracy, loss and gradient norms over training lie in the interval that recorded seeds predict.
 
-    The mean over this run's seeds of each metric, on the metric's own scale; a metric that one side lacks fails. Where the
-    float64 reference was recorded on the same seeds, the interval is that of the difference, if that is the narrower one.
+    The mean over this run's seeds of each metric, on the metric's own scale (`bench.interval`); a metric that one side lacks fails.
     """
     seen = metrics(run.seen.trainings, run.spec.depth)
     network = f"{run.data}/{run.network}"
@@ -33,16 +31,13 @@ def training(run: Any) -> Iterator[Finding]:
     if set(recorded) != set(seen):
         raise AssertionError(f"metrics {sorted(set(recorded) ^ set(seen))} are recorded or seen, but not both")
     for metric, values in seen.items():
-        beside = run.baseline.beside(network, metric, [history.seed for history in run.seen.trainings])
-        interval = predicted(metric, recorded[metric], len(values), baselines.widened(run.baseline), beside)
+        low, high = interval(metric, recorded[metric], len(values), baselines.widened(run.baseline))
         scale = SCALES[scale_of(metric)]
         with np.errstate(divide="ignore", invalid="ignore"):  # a loss of zero or NaN falls outside any interval by itself
             value = float(scale.backward(scale.forward(np.asarray(values)).mean()))
         then = recorded[metric]
         note = f"seeds gave {', '.join(f'{v:.4g}' for v in values)}; recorded {np.mean(then):.4g} ± {np.std(then, ddof=1):.2g}"
-        if interval.paired:
-            note += f"; float64 gives {', '.join(f'{v:.4g}' for v in interval.paired)} on these seeds"
-        yield Finding(metric, value, interval.low, interval.high, note, scale_of(metric))
+        yield Finding(metric, value, low, high, note, scale_of(metric))
 
 
 def metrics(histories: list[History], depth: int) -> dict[str, list[float]]:

@@ -2,97 +2,50 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from functools import cache
-from typing import Any
-
 import pytest
 
 from bench.checks import CHECKS
-from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_initializer_case
-from bench.judge import FAILED, PASSED, Verdict, judge
+from bench.judge import FAILED, PASSED
 from bench.report.failure import failure
-from bench.run import Answer, Run, answer
-from bench.selftest.faults import FAULTS, Fault
-from fixtures.data import load
-from models.run import Job, backend_module, draw_own, observe, prepare_lessons
-from models.spec import Spec
+from bench.selftest.faults import Fault, catalogue
+from bench.selftest.kill_grid import PATH, read, row
+from bench.selftest.kills import broken, catchers, healthy
 
-JUDGED = (
-    "finite",
-    "signal_gain",
-    "backward_gain",
-    "initializer",
-    "forward_parity",
-    "gradient_parity",
-    "clipping",
-    "update",
-    "normalization_state",
+CASES = [pytest.param(backend, part, fault, id=f"{backend}-{fault.name}") for backend, part, fault in catalogue()]
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Gradients do not exist:UserWarning",  # Keras's own words on planted faults
+    'ignore:"`sparse_categorical_crossentropy` received `from_logits=:UserWarning',
 )
-CASES = [pytest.param(backend, fault, id=f"{backend}-{fault.name}") for backend, faults in FAULTS.items() for fault in faults]
-
-pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")  # Keras's own word on a planted fault
 
 
-@cache
-def answered(network: str) -> Answer:
-    data, spec = load(), Spec.parse(network)
-    return answer(spec, prepare_lessons(spec, data.x_train, data.y_train % spec.classes, 0))
-
-
-def seen(backend: str, network: str) -> Run:
-    """One run in this process, without training, which no fault here needs."""
-    spec, module = Spec.parse(network), backend_module(backend)
-    done = observe(Job(backend, spec, lessons=answered(network).lessons))
-    run = Run(network, spec, backend, done, answered(network))
-    if is_initializer_case(spec):
-        run.draws = [draw_own(module, spec=spec.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS]
-    return run
-
-
-def verdicts(run: Run) -> dict[str, Verdict]:
-    return {
-        name: judge(CHECKS[name], run)
-        for name in JUDGED
-        if CHECKS[name].applies(run.spec, run.backend) and (name != "initializer" or run.draws)
-    }
-
-
-@cache
-def healthy(backend: str, network: str) -> dict[str, Verdict]:
-    return verdicts(seen(backend, network))
-
-
-@pytest.fixture
-def patch(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Any], Any]], None]:
-    def replace(symbol: str, change: Callable[[Any], Any]) -> None:
-        path = symbol.split(".")
-        for cut in range(len(path) - 1, 0, -1):
-            try:
-                owner: Any = importlib.import_module(".".join(path[:cut]))
-            except ImportError:
-                continue
-            for name in path[cut:-1]:
-                owner = getattr(owner, name)
-            monkeypatch.setattr(owner, path[-1], change(getattr(owner, path[-1])))
-            return
-        raise LookupError(symbol)
-
-    return replace
-
-
-@pytest.mark.parametrize(("backend", "fault"), CASES)
-def test_fault_is_caught_where_it_is_and_blamed_on_whom_it_is(backend: str, fault: Fault, patch: Any) -> None:
+@pytest.mark.parametrize(("backend", "part", "fault"), CASES)
+def test_fault_is_caught_where_it_is_and_blamed_on_whom_it_is(backend: str, part: str, fault: Fault) -> None:
     other = "keras" if backend == "torch" else "torch"
     for framework in (backend, other):
-        for name, verdict in healthy(framework, fault.network).items():
-            assert verdict.status == PASSED, f"{name} of {framework} is red without a fault: {verdict.worst}"
-    fault.plant(patch)
-    run = seen(backend, fault.network)
-    verdict = verdicts(run)[fault.check]
-    assert verdict.status == FAILED, f"{fault.check} missed it"
+        for name, verdict in healthy(framework, fault.network, fault.trains).items():
+            assert verdict.status != FAILED, f"{name} of {framework} is red without a fault: {verdict.worst}"
+    run, verdicts = broken(backend, fault)
+    verdict = verdicts[fault.check]
+    assert verdict.status == FAILED, f"{fault.check} missed it; caught by {catchers(verdicts)}"
     assert any(fault.where in finding.where for finding in verdict.findings if not finding.inside), verdict.worst
-    text = failure(verdict, run, [healthy(other, fault.network)[fault.check]], "pytest", {})
+    text = failure(verdict, run, [healthy(other, fault.network, fault.trains)[fault.check]], "pytest", {})
     assert f"so this is {backend}'s" in text
     assert verdict.law in text
+    assert row(backend, part, fault, catchers(verdicts)) in read(), f"{PATH.name} is stale: python -m bench.selftest.kill_grid"
+
+
+def test_healthy_networks_pass_and_do_not_only_decline() -> None:
+    assert {verdict.status for verdict in healthy("torch", "reference").values()} == {PASSED}
+
+
+def test_every_check_has_a_fault_that_only_it_catches() -> None:
+    alone = {caught[0] for caught in (line.caught for line in read()) if len(caught) == 1}
+    assert alone == set(CHECKS)
+
+
+def test_the_catalogue_is_large_and_names_each_fault_once() -> None:
+    names = [(backend, fault.name) for backend, _, fault in catalogue()]
+    assert len(names) == len(set(names))
+    assert len(names) >= 60
+    assert {(line.backend, line.fault) for line in read()} == set(names), "python -m bench.selftest.kill_grid"

@@ -22,7 +22,8 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 class Activation:
     """φ and φ′ on arrays of any shape; `kink` says that φ′ jumps at 0; `sup` is max |φ′|.
 
-    `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds. `at_zero` holds the slope a backend takes at a kink, where it is not φ′(0) as written here.
+    `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds. `at_zero` holds the slope a
+    backend takes at a kink, where it is not φ′(0) as written here.
     """
 
     f: Callable[[Any], Any]

@@ -1,6 +1,7 @@
-"""The fault catalogue: plausible broken frameworks, by the backend they are planted in.
+"""The fault catalogue: plausible broken frameworks, by the backend they are planted in and the part that is broken.
 
-A row says which network shows it, which check must catch it, and where.
+A row says which network shows it, which check must catch it, and where. A new fault is one row; `python -m
+bench.selftest.kill_grid` then writes down who catches it.
 """
 
 from __future__ import annotations
@@ -9,4 +10,9 @@ from bench.selftest.faults.on_keras import KERAS
 from bench.selftest.faults.on_torch import TORCH
 from bench.selftest.faults.plant import Fault
 
-FAULTS: dict[str, tuple[Fault, ...]] = {"torch": TORCH, "keras": KERAS}
+FAULTS: dict[str, dict[str, tuple[Fault, ...]]] = {"torch": TORCH, "keras": KERAS}
+
+
+def catalogue() -> list[tuple[str, str, Fault]]:
+    """Every fault with its backend and its part."""
+    return [(backend, part, fault) for backend, parts in FAULTS.items() for part, faults in parts.items() for fault in faults]

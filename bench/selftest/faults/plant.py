@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -14,13 +17,44 @@ Patch = Callable[[str, Callable[[Any], Any]], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """A story, the network that shows it, the check that must catch it and a part of the place it must name."""
+    """A story, the network that shows it, the check that must catch it and a part of the place it must name.
+
+    `link` leads to where it really happened, for those that did; `trains` says that it shows in free training only.
+    """
 
     name: str
     network: str
     check: str
     where: str
     plant: Callable[[Patch], None]
+    link: str = ""
+    trains: bool = False
+
+
+@contextmanager
+def planted(fault: Fault) -> Iterator[None]:
+    """The framework with the fault; everything is undone afterwards. Raises LookupError for a symbol that is not there."""
+    with ExitStack() as undo:
+
+        def replace(symbol: str, change: Callable[[Any], Any]) -> None:
+            owner, name = _owner(symbol)
+            undo.enter_context(mock.patch.object(owner, name, change(getattr(owner, name))))
+
+        fault.plant(replace)
+        yield
+
+
+def _owner(symbol: str) -> tuple[Any, str]:
+    path = symbol.split(".")
+    for cut in range(len(path) - 1, 0, -1):
+        try:
+            owner: Any = importlib.import_module(".".join(path[:cut]))
+        except ImportError:
+            continue
+        for name in path[cut:-1]:
+            owner = getattr(owner, name)
+        return owner, path[-1]
+    raise LookupError(symbol)
 
 
 def one(symbol: str, change: Callable[[Any], Any]) -> Callable[[Patch], None]:
@@ -66,4 +100,20 @@ def with_attribute(name: str, value: Callable[[Any], Any]) -> Callable[[Any], An
 
 def scaled(factor: float) -> Callable[[Any], Any]:
     """The original's result, times a factor."""
-    return lambda original: lambda *args, **kwargs: original(*args, **kwargs) * factor
+    return lambda original: functools.wraps(original)(lambda *args, **kwargs: original(*args, **kwargs) * factor)
+
+
+def after(calls: int, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A fault that shows from the given call on."""
+
+    def wrap(original: Any) -> Any:
+        changed, count = change(original), [0]
+
+        @functools.wraps(original)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            count[0] += 1
+            return (changed if count[0] > calls else original)(*args, **kwargs)
+
+        return called
+
+    return wrap

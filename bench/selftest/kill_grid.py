@@ -1,0 +1,86 @@
+"""Which check catches which fault: `python -m bench.selftest.kill_grid` plants them all and writes `kill_grid.csv`.
+
+The self-tests compare every fault's row with that file as they go, so it cannot grow stale, and README's summary of it
+is checked against it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.checks import CHECKS
+from bench.selftest.faults import Fault, catalogue
+
+PATH = Path(__file__).with_suffix(".csv")
+
+
+class Line(NamedTuple):
+    """One fault and the checks that are red with it, the one that must be first."""
+
+    backend: str
+    part: str
+    fault: str
+    network: str
+    caught: tuple[str, ...]
+
+
+def row(backend: str, part: str, fault: Fault, caught: list[str]) -> Line:
+    """The line of one fault."""
+    others = [name for name in caught if name != fault.check]
+    return Line(backend, part, fault.name, fault.network, tuple([fault.check] * (fault.check in caught) + others))
+
+
+def read() -> list[Line]:
+    """The committed grid."""
+    with PATH.open(encoding="utf-8", newline="") as file:
+        return [Line(b, part, fault, network, tuple(caught.split())) for b, part, fault, network, caught in list(csv.reader(file))[1:]]
+
+
+def write(lines: list[Line]) -> None:
+    """Replace the committed grid."""
+    with PATH.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["backend", "part", "fault", "network", "caught by"])
+        writer.writerows([*line[:4], " ".join(line.caught)] for line in lines)
+
+
+def summary(lines: list[Line]) -> str:
+    """A Markdown table: broken part × check, how many of the part's faults the check catches."""
+    rows = {}
+    for part in dict.fromkeys(line.part for line in lines):
+        faults = [line for line in lines if line.part == part]
+        rows[part] = [len(faults), *(sum(name in line.caught for line in faults) for name in CHECKS)]
+    rows["*only this check*"] = [0, *(sum(line.caught == (name,) for line in lines) for name in CHECKS)]
+    table = [["broken part", "faults", *CHECKS], ["---", *["---:"] * (len(CHECKS) + 1)]]
+    table += [[part, *(str(count or "") for count in counts)] for part, counts in rows.items()]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in table)
+
+
+def main() -> int:
+    """Plant every fault; exit 1 when one is missed by the check that must catch it."""
+    from bench.selftest.kills import broken, catchers
+
+    parser = argparse.ArgumentParser(prog="python -m bench.selftest.kill_grid", description=__doc__)
+    parser.add_argument("--summary", action="store_true", help="only print the committed grid's summary")
+    if parser.parse_args().summary:
+        print(summary(read()), end="")
+        return 0
+    warnings.simplefilter("ignore", UserWarning)  # Keras's words on planted faults
+    lines, begun = [], time.monotonic()
+    for backend, part, fault in catalogue():
+        lines.append(row(backend, part, fault, catchers(broken(backend, fault)[1])))
+        missed = "" if lines[-1].caught[:1] == (fault.check,) else f"  MISSED by {fault.check}"
+        print(f"{time.monotonic() - begun:5.0f} s  {backend}  {fault.name}: {' '.join(lines[-1].caught)}{missed}", file=sys.stderr)
+    write(lines)
+    print(summary(lines), end="")
+    return int(any(line.caught[:1] != (fault.check,) for line, (_, _, fault) in zip(lines, catalogue(), strict=True)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""One network judged in this process, healthy or with a fault planted: which checks are red."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+from bench import baseline as baselines
+from bench.checks import BASELINE, CHECKS
+from bench.checks.activation import is_activation_case, points
+from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_initializer_case
+from bench.judge import FAILED, Verdict, judge
+from bench.run import Answer, Run, answer
+from bench.selftest.faults import Fault
+from bench.selftest.faults.plant import planted
+from fixtures.data import Data, load
+from fixtures.observe import STEPS, held_out, trainings
+from models.run import Job, backend_module, draw_own, observe, prepare_lessons
+from models.spec import CHOICES, Spec
+
+TRAINING_SEEDS = range(3)
+
+
+@cache
+def data() -> Data:
+    """The suite's own data."""
+    return load()
+
+
+@cache
+def answered(network: str) -> Answer:
+    """The reference on the network's lessons."""
+    spec = Spec.parse(network)
+    return answer(spec, prepare_lessons(spec, data().x_train, data().y_train % spec.classes, 0))
+
+
+def seen(backend: str, network: str, trains: bool) -> Run:
+    """One run as a session would make it; free training, which few faults need, only where asked for."""
+    spec, module = Spec.parse(network), backend_module(backend)
+    job = Job(backend, spec, lessons=answered(network).lessons)
+    if trains:
+        job.trainings = trainings(spec, data(), TRAINING_SEEDS)
+        job.x_test, job.labels_test = held_out(spec, data())
+    run = Run(network, spec, backend, observe(job), answered(network), baselines.load(backend, "cpu", STEPS))
+    if is_initializer_case(spec):
+        run.draws = [draw_own(module, spec=spec.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS]
+    if is_activation_case(spec):
+        run.curves = {
+            kind: module.activate(dataclasses.replace(spec, precision=kind), points().astype(kind)) for kind in CHOICES["precision"]
+        }
+    return run
+
+
+def verdicts(run: Run) -> dict[str, Verdict]:
+    """What every check that applies says."""
+    applying = [c for c in CHECKS.values() if c.applies(run.spec, run.backend) and (c.against != BASELINE or run.seen.trainings)]
+    return {check.name: judge(check, run) for check in applying}
+
+
+@cache
+def healthy(backend: str, network: str, trains: bool = False) -> dict[str, Verdict]:
+    """Verdicts without a fault."""
+    return verdicts(seen(backend, network, trains))
+
+
+def broken(backend: str, fault: Fault) -> tuple[Run, dict[str, Verdict]]:
+    """Run and verdicts with the fault planted."""
+    with planted(fault):
+        run = seen(backend, fault.network, fault.trains)
+    return run, verdicts(run)
+
+
+def catchers(verdicts: dict[str, Verdict]) -> list[str]:
+    """The checks that are red, in the order of the suite."""
+    return [name for name, verdict in verdicts.items() if verdict.status == FAILED]

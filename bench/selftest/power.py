@@ -1,0 +1,169 @@
+"""How small an error each network still shows: `python -m bench.selftest.power` prints the table and writes `power.csv`.
+
+Every number is an error that is caught for certain: the triangle inequality adds the healthy error, which may point the
+other way, to the bound. The sweep of `bench.selftest.false_alarms` provides the healthy runs; the table holds the error
+caught in 95 % of draws (seeds × layers).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bench import baseline as baselines
+from bench.checks import CHECKS
+from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, KURTOSIS, SEEDS, shape_of
+from bench.checks.parity import rounding_of_gradients
+from bench.interval import interval, scale_of
+from bench.judge import SCALES, Finding
+from bench.run import Run
+from bench.selftest import sweep
+from bench.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from fixtures.observe import STEPS
+from fixtures.options import SEEDS as RUN_SEEDS
+from models.on_numpy import Reference, Rule
+from models.parts import optimizers
+from models.parts.initializers import INITIALIZERS
+from models.spec import Spec
+
+PATH = Path(__file__).with_suffix(".csv")
+CAUGHT = 0.95
+FACTORS = 2.0 ** np.arange(-20, 21)
+"""Relative errors of an epsilon that are tried."""
+GOALS = {"gradient": 1e-4, "learning rate": 1e-3, "initializer variance": 1e-2, "accuracy": 1e-2}
+
+
+def of_run(run: Run) -> dict[str, float]:
+    """What this run would have caught: relative errors of a layer's gradient (95 % of layers), learning rate and epsilons."""
+    found = {"gradient": float(np.quantile(gradient(run), CAUGHT)), "learning rate": learning_rate(run)}
+    if run.spec.norm != "none":
+        found["normalization epsilon"] = normalization_epsilon(run)
+    if run.spec.optimizer in ("rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam"):
+        found["optimizer epsilon"] = optimizer_epsilon(run)
+    return found
+
+
+def gradient(run: Run) -> list[float]:
+    """For each layer the least relative error of its weight gradient that some step's bound does not admit."""
+    least: dict[int, float] = {}
+    for number, (step, true, near) in enumerate(zip(run.seen.lessons, run.answer.exact, run.answer.rounded, strict=True)):
+        allowed, extra = rounding_of_gradients(true, near), run.penalties[number][1]
+        for layer in range(1, run.spec.depth + 1):
+            key = f"{layer}.weight"
+            g = true.gradients[key] + extra.get(key, 0.0)
+            size = float(np.linalg.norm(g))
+            limit = ROUNDING_MULTIPLE * (allowed[key] * run.resolution + run.unit * float(np.linalg.norm(extra.get(key, 0.0))))
+            error = (limit + float(np.linalg.norm(step.gradients[key] - g))) / size if size else np.inf
+            least[layer] = min(least.get(layer, np.inf), error)
+    return list(least.values())
+
+
+def learning_rate(run: Run) -> float:
+    """The least relative error of the step size that moves some tensor out of its bound."""
+    return min((_certain(f) for f in CHECKS["update"].function(run)), default=np.inf)
+
+
+def _certain(finding: Finding) -> float:
+    return finding.high + finding.value
+
+
+def normalization_epsilon(run: Run) -> float:
+    """The least relative error of the epsilon that moves some layer's gradient out of its bound, by the reference with that epsilon."""
+    lesson, true, near = run.answer.lessons[-1], run.answer.exact[-1], run.answer.rounded[-1]
+    allowed = {key: ROUNDING_MULTIPLE * e * run.resolution for key, e in rounding_of_gradients(true, near).items()}
+    for factor in FACTORS:
+        spec = dataclasses.replace(run.spec, eps=run.spec.eps * (1 + factor))
+        moved = Reference(spec, lesson.weights).run(lesson.x, lesson.labels).gradients
+        if any(float(np.linalg.norm(moved[key] - true.gradients[key])) > 2 * limit for key, limit in allowed.items()):
+            return float(factor)
+    return float("inf")
+
+
+def optimizer_epsilon(run: Run) -> float:
+    """The least relative error of the optimizer's epsilon that moves some tensor out of its bound in the first step."""
+    step, lesson = run.seen.lessons[0], run.answer.lessons[0]
+    exact = Rule(run.spec, run.dialect).step(lesson.weights, step.gradients)
+    near = Rule(run.spec, run.dialect, np.float32).step(lesson.weights, step.gradients)
+    for factor in FACTORS:
+        with mock.patch.object(optimizers, "EPSILON", optimizers.EPSILON * (1 + factor)):
+            moved = Rule(run.spec, run.dialect).step(lesson.weights, step.gradients)
+        for key, w in exact.items():
+            lost = max(float(np.linalg.norm(near[key] - w)) * run.resolution, run.unit * float(np.linalg.norm(w)))
+            if float(np.linalg.norm(moved[key] - w)) > 2 * ROUNDING_MULTIPLE * lost:
+                return float(factor)
+    return float("inf")
+
+
+def initializer_variance(spec: Spec, backend: str) -> float:
+    """The relative error of an initializer's variance that its sampling interval excludes in 95 % of draws."""
+    row, n = INITIALIZERS[spec.on(backend).init], FAN_IN * FAN_OUT * DRAWS * len(SEEDS)
+    sd = ((KURTOSIS[shape_of(row, backend)] - 1) / n) ** 0.5 if row.shape != "orthogonal" else 0.0
+    return (BAND_Z + float(stats.norm.ppf(CAUGHT))) * sd
+
+
+def accuracy(spec: Spec, backend: str) -> float:
+    """The loss of final accuracy that a run of the default seeds falls outside its interval with in 95 % of draws."""
+    content = baselines.load(backend, "cpu", STEPS).content
+    values = content.samples.get(f"digits/{spec.id}/accuracy") if content else None
+    if not values:
+        return float("nan")
+    scale = SCALES[scale_of("accuracy")]
+    x = scale.forward(np.asarray(values))
+    low, _ = interval("accuracy", values, RUN_SEEDS)
+    reach = float(stats.norm.ppf(CAUGHT)) * x.std(ddof=1) / RUN_SEEDS**0.5
+    return float(scale.backward(x.mean()) - scale.backward(scale.forward(low) - reach))
+
+
+def table(rows: list[sweep.Row]) -> pd.DataFrame:
+    """One row a network and backend, one column a kind of error: what is caught in 95 % of draws."""
+    draws = pd.DataFrame([{"network": row["network"], "backend": row["backend"], **row["power"]} for row in rows if row.get("power")])
+    frame = draws.groupby(["network", "backend"], sort=False).quantile(CAUGHT, interpolation="higher").reset_index()
+    specs = [Spec.parse(network) for network in frame["network"]]
+    places = list(zip(specs, frame["backend"], strict=True))
+    cases = [CHECKS["initializer"].applies(spec, backend) for spec, backend in places]
+    frame["initializer variance"] = [initializer_variance(*place) if case else np.nan for place, case in zip(places, cases, strict=True)]
+    frame["accuracy"] = [accuracy(*place) for place in places]
+    return frame
+
+
+def summary(frame: pd.DataFrame) -> str:
+    """A Markdown table: what is caught at the reference network, in the median and the worst network, and where the goal is met."""
+    lines = ["| relative error of | reference network | median network | worst network | goal | met |", "|---|---:|---:|---:|---:|---:|"]
+    for kind in frame.columns[2:]:
+        for backend, part in frame.groupby("backend", sort=False):
+            values = part[kind].dropna()
+            at = part.loc[part["network"] == "reference", kind]
+            goal = GOALS.get(kind)
+            cells = [f"{kind}, {backend}", *(f"{v:.2g}" if np.isfinite(v) else "–" for v in (at.iloc[0], values.median(), values.max()))]
+            met = f"{int((values <= goal).sum())} of {len(values)}" if goal else ""
+            lines.append(f"| {' | '.join([*cells, f'{goal:g}' if goal else '', met])} |")
+    return "\n".join(lines) + "\n"
+
+
+def read() -> pd.DataFrame:
+    """The committed table."""
+    return pd.read_csv(PATH)
+
+
+def main() -> int:
+    """Run what is missing of the sweep, write the table and print its summary."""
+    parser = argparse.ArgumentParser(prog="python -m bench.selftest.power", description=__doc__)
+    parser.add_argument("--summary", action="store_true", help="only print the committed table's summary")
+    parser.add_argument("--seeds", type=int, default=sweep.POWER_SEEDS, help=f"how many fresh seeds (default: {sweep.POWER_SEEDS})")
+    options = parser.parse_args()
+    if not options.summary:
+        rows = [row for row in sweep.run(options.seeds, ["torch", "keras"], [1]) if row["seed"] < sweep.FIRST_SEED + options.seeds]
+        table(rows).to_csv(PATH, index=False, float_format="%.3g")
+    print(summary(read()), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
