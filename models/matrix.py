@@ -9,6 +9,11 @@ import argparse
 import itertools
 import sys
 
+from models.parts.activations import ACTIVATIONS
+from models.parts.initializers import INITIALIZERS
+from models.parts.losses import LOSSES
+from models.parts.norms import NORMS
+from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec, SpecError
 
 CASES = ("smoke", "core", "full")
@@ -19,32 +24,24 @@ AXES: dict[str, tuple[str, ...]] = {
     "batch": ("batch=16",),
     "classes": ("classes=2",),
     # He weights make a linear network and an unscaled post-activation stream explode, so their steps are smaller.
-    "activation": (
-        "act=linear,lr=1e-5",
-        *(f"act={name}" for name in ("sigmoid", "tanh", "leaky_relu", "rrelu", "elu", "selu", "gelu", "gelu_tanh", "silu")),
-    ),
+    "activation": ("act=linear,lr=1e-5", *(f"act={name}" for name in ACTIVATIONS if name not in ("linear", Spec.act))),
     "normalization": (
-        "norm=batch", "norm=layer", "norm=rms", "norm=group", "norm=batch,norm_at=after", "norm=layer,norm_at=after",
-        "norm=batch,eps=0.001", "norm=batch,momentum=0.99",
+        *(f"norm={name}" for name in NORMS), "norm=batch,norm_at=after", "norm=layer,norm_at=after", "norm=batch,eps=0.001",
+        "norm=batch,momentum=0.99",
     ),
     "skip": (
         "skip=one,lr=0.0002", "skip=one,skip_order=pre,lr=0.0002", "skip=two", "skip=two,skip_order=pre",
         "skip=two,skip_order=pre,branch=root2", "skip=two,skip_order=pre,branch=depth", "skip=two,skip_order=pre,branch=zero",
         "bottleneck=4,skip=two,skip_order=pre",
     ),
-    "initializer": (
-        "init=small_normal", "init=glorot_uniform", "init=glorot_normal", "init=he_uniform", "init=lecun_normal",
-        "init=orthogonal", "init=default",
-    ),
+    # What a framework draws by default is asked for as `default`, each framework its own.
+    "initializer": (*(f"init={name}" for name in INITIALIZERS if name != Spec.init and "default" not in name), "init=default"),
     "bias": ("bias=normal",),
     "clipping": ("clip=value,clip_at=0.005", "clip=variable,clip_at=0.5", "clip=global", "clip=global,clip_at=100"),
-    "optimizer": (
-        "optimizer=sgd", "optimizer=nesterov", "optimizer=rmsprop", "optimizer=adagrad", "optimizer=adadelta",
-        "optimizer=adam", "optimizer=adamw", "optimizer=nadam",
-    ),
+    "optimizer": tuple(f"optimizer={name}" for name in OPTIMIZERS if name != Spec.optimizer),
     "learning rate": ("lr=0.001",),
     "penalty": ("l2=0.001", "optimizer=adamw,decay=0.1"),
-    "loss": ("loss=mse", "loss=hinge", "loss=huber", "loss=mse,target_scale=10"),
+    "loss": (*(f"loss={name}" for name in LOSSES if name != Spec.loss), "loss=mse,target_scale=10"),
     "precision": ("precision=float64",),
 }  # fmt: skip
 

@@ -110,6 +110,19 @@ class Network:
             for variable, value in self._fresh:
                 variable.assign(value)
 
+    def redraw(self, seed: int) -> None:
+        """Initialize anew from another seed, as if just built, without compiling again."""
+        keras.utils.set_random_seed(seed)
+        weights: Arrays = {}
+        for step in flat(self.program):
+            if isinstance(step, Dense):
+                layer = _dense(self.spec, step)
+                layer.build((None, step.fan_in))
+                weights |= {f"{step.layer}.weight": _array(layer.kernel).T, f"{step.layer}.bias": _array(layer.bias)}
+            elif isinstance(step, Normalize):
+                weights |= {f"{step.layer}.scale": np.ones(step.width), f"{step.layer}.shift": np.zeros(step.width)}
+        self.load(weights, fresh=True)
+
     def weights(self) -> Arrays:
         """Parameters as NumPy arrays, weights as (fan-out, fan-in)."""
         return {key: _oriented(key, variable) for key, variable in self.parameters.items()}

@@ -104,6 +104,10 @@ class Network:
                 self._norms[layer].running_mean.copy_(mean)  # type: ignore[operator,union-attr]
                 self._norms[layer].running_var.copy_(var)  # type: ignore[operator,union-attr]
 
+    def redraw(self, seed: int) -> None:
+        """Initialize anew from another seed, as if just built."""
+        self.load(Network(self.spec, seed=seed, device=self.device).weights(), fresh=True)
+
     def weights(self) -> Arrays:
         """Parameters as NumPy arrays."""
         return {key: _array(p) for key, p in self.parameters.items()}

@@ -193,9 +193,23 @@ def prepare_lessons(spec: Spec, x: Any, labels: Any, seed: int, steps: int = 3) 
 
 def observe(job: Job) -> Observation:
     """Build the job's network on its backend and do all it asks for; one build and one compilation in all."""
-    module = backend_module(job.backend)
-    network = module.Network(job.spec, seed=job.seed, device=job.device)
-    seen = Observation(job.backend, versions=module.versions())
+    return observe_seeds([job])[0]
+
+
+def observe_seeds(jobs: list[Job]) -> list[Observation]:
+    """Jobs that differ in seed and lessons only, on one network that the framework initializes anew for each."""
+    first = jobs[0]
+    module = backend_module(first.backend)
+    network = module.Network(first.spec, seed=first.seed, device=first.device)
+    seen = []
+    for job in jobs:
+        if job is not first:
+            network.redraw(job.seed)
+        seen.append(_look(network, job, Observation(job.backend, versions=module.versions())))
+    return seen
+
+
+def _look(network: Any, job: Job, seen: Observation) -> Observation:
     if job.lessons:
         first = job.lessons[0]
         seen.own = network.signals(first.x, first.labels)

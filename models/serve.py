@@ -13,7 +13,7 @@ import traceback
 from typing import Any, BinaryIO
 
 from models import overhead, wire
-from models.run import Job, backend_module, draw_own, observe
+from models.run import Job, backend_module, draw_own, observe, observe_seeds
 from models.spec import Spec, SpecError
 from models.timed import Timed
 
@@ -25,6 +25,7 @@ def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> No
     timed = Timed(module)
     tasks = {
         "observe": lambda given: observe(wire.as_kind(given, Job)),
+        "observe_seeds": lambda given: observe_seeds(wire.as_kind(given["jobs"], list[Job])),
         "draw": lambda given: draw_own(module, **given),
         "activate": lambda given: module.activate(Spec.parse(given["spec"]), given["x"]),
         "versions": lambda given: module.versions(),

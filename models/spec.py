@@ -12,33 +12,28 @@ import math
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-ACTIVATION_NAMES = (
-    "linear", "sigmoid", "tanh", "relu", "leaky_relu", "rrelu", "elu", "selu", "gelu", "gelu_tanh", "silu",
-)  # fmt: skip
+from models.parts.activations import ACTIVATIONS
+from models.parts.clips import CLIPS
+from models.parts.initializers import INITIALIZERS
+from models.parts.losses import LOSSES
+from models.parts.norms import NORMS
+from models.parts.optimizers import OPTIMIZERS
+
 CHOICES: dict[str, tuple[str, ...]] = {
-    "act": ACTIVATION_NAMES,
-    "norm": ("none", "batch", "layer", "rms", "group"),
+    "act": tuple(ACTIVATIONS),
+    "norm": ("none", *NORMS),
     "norm_at": ("before", "after"),
     "skip": ("none", "one", "two"),
     "skip_order": ("post", "pre"),
     "branch": ("unscaled", "root2", "depth", "zero"),
-    "init": (
-        "small_normal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal",
-        "default", "torch_default", "keras_default",
-    ),
+    "init": ("default", *INITIALIZERS),
     "bias": ("zero", "normal"),
-    "clip": ("none", "value", "variable", "global"),
-    "optimizer": (
-        "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam",
-    ),
-    "loss": ("cross_entropy", "mse", "hinge", "huber"),
+    "clip": tuple(CLIPS),
+    "optimizer": tuple(OPTIMIZERS),
+    "loss": tuple(LOSSES),
     "precision": ("float32", "float64"),
-}  # fmt: skip
-
-LEARNING_RATES = {
-    "sgd": 0.03, "momentum": 0.005, "nesterov": 0.005, "rmsprop": 0.001, "adagrad": 0.02, "adadelta": 1.0,
-    "adam": 0.001, "adamw": 0.001, "nadam": 0.001,
-}  # fmt: skip
+}
+"""What a field may be: the rows of its table in `models/parts/`, so that a new row is a new choice."""
 
 
 class SpecError(ValueError):
@@ -152,7 +147,7 @@ class Spec:
     @property
     def learning_rate(self) -> float:
         """The step size: `lr`, or the one that goes with the optimizer where `lr` is 0."""
-        return self.lr or LEARNING_RATES[self.optimizer]
+        return self.lr or OPTIMIZERS[self.optimizer].lr
 
     @property
     def id(self) -> str:

@@ -41,9 +41,9 @@ def main() -> int:
     parser.add_argument("--backend", default="torch,keras", help="which frameworks (default: torch,keras)")
     parser.add_argument("--threads", default="1,2", help="how many threads a framework runs on (default: 1,2)")
     options = parser.parse_args()
-    backends, threads = options.backend.split(","), [int(count) for count in options.threads.split(",")]
-    rows = sweep.run(options.seeds, backends, threads)
-    wanted = len(networks("core")) * options.seeds * len(backends) * len(threads)
+    sides = [(backend, int(count)) for count in options.threads.split(",") for backend in options.backend.split(",")]
+    rows = sweep.run(options.seeds, sides)
+    wanted = len(networks("core")) * options.seeds * len(sides)
     print(table(rows).to_string(index=False))
     if len(rows) >= wanted and options.seeds >= SEEDS:
         table(rows).to_csv(PATH, index=False)

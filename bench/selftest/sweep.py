@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,57 +32,76 @@ POWER_SEEDS = 5
 ONCE = ("initializer", "activation")
 """Checks that no seed of a network reaches: they ask the framework for draws and curves of their own."""
 JUDGED = [check for check in CHECKS.values() if check.against != BASELINE and check.name not in ONCE]
+AT_ONCE = 5
+"""Seeds for which a network is built once."""
 Row = dict[str, Any]
 
 
-def judge_seed(spec: Spec, backend: str, worker: Worker, solved: Answer, seed: int, threads: int, power: Callable[[Run], Any]) -> Row:
+def judged(spec: Spec, threads: int, run: Run, seed: int, measure: Callable[[Run], Any]) -> Row:
     """One network, backend, seed and number of threads: per check the numbers judged and outside, and the share of the bound used."""
-    own, known = spec.on(backend), read()
-    run = Run(spec.id, own, backend, worker.call("observe", Observation, job=Job(backend, own, seed=seed, lessons=solved.lessons)), solved)
-    counts = {}
+    counts, known = {}, read()
     for check in JUDGED:
-        if check.applies(spec, backend):
+        if check.applies(spec, run.backend):
             verdict = judge(check, run)
             apply(verdict, known, run.seen.versions)
             outside = verdict.outside if verdict.status == FAILED else 0
             counts[check.name] = [verdict.judged, outside, 1 - verdict.left, str(verdict.worst or verdict.left_where)]
-    measured = power(run) if threads == 1 and seed < FIRST_SEED + POWER_SEEDS else {}
-    return {"network": spec.id, "backend": backend, "seed": seed, "threads": threads, "checks": counts, "power": measured}
+    power = measure(run) if threads == 1 and seed < FIRST_SEED + POWER_SEEDS else {}
+    return {"network": spec.id, "backend": run.backend, "seed": seed, "threads": threads, "checks": counts, "power": power}
 
 
-def run(seeds: int, backends: list[str], threads: list[int], record: Path = RECORD, only: list[Spec] | None = None) -> list[Row]:
-    """Every row of the sweep, finished ones from the record; the rest is run now, with progress on the error output."""
+def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: list[Spec] | None = None) -> list[Row]:
+    """Every row of the sweep over `sides` (backend, threads): finished ones from the record, the rest now, with progress.
+
+    Networks are built once for `AT_ONCE` seeds; while the judge is at one network, the workers are at the next.
+    """
     from bench.selftest.power import of_run
 
     record.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     done = {(row["network"], row["backend"], row["seed"], row["threads"]) for row in rows}
-    sides = [(backend, count) for count in threads for backend in backends]
-    todo = [
-        (seed, spec, missing)
-        for seed in range(FIRST_SEED, FIRST_SEED + seeds)
-        for spec in (only or networks("core"))
-        if (missing := [(b, count) for b, count in sides if (spec.id, b, seed, count) not in done])
-    ]
+    specs = only or networks("core")
+    blocks = [range(FIRST_SEED, FIRST_SEED + seeds)[start : start + AT_ONCE] for start in range(0, seeds, AT_ONCE)]
+    parts = [(block, spec) for block in blocks for spec in specs]
+    todo = [part for part in parts if not all((part[1].id, b, seed, n) in done for b, n in sides for seed in part[0])]
+    rows = [row for row in rows if row["seed"] < FIRST_SEED + seeds and (row["backend"], row["threads"]) in sides]
     judge_on_one_thread()
     data, begun = load(), time.monotonic()
-    workers = {(backend, count): Worker(backend, threads=count) for backend, count in sides} if todo else {}
+    workers = {side: Worker(side[0], threads=side[1]) for side in sides} if todo else {}
+    ahead: deque[tuple[range, Spec, dict[Any, Any], dict[Any, Any]]] = deque()
     try:
         with record.open("a") as file:
-            for place, (seed, spec, missing) in enumerate(todo, 1):
-                solved: dict[Spec, Answer] = {}
-                for backend, count in missing:
+            for place in range(len(todo) + 1):
+                if place < len(todo):
+                    ahead.append((*todo[place], *_asked(*todo[place], workers, data)))
+                if place == 0:
+                    continue
+                block, spec, solved, futures = ahead.popleft()
+                for (backend, count), future in futures.items():
                     own = spec.on(backend)
-                    if own not in solved:
-                        solved[own] = answer(own, prepare_lessons(own, data.x_train, data.y_train % own.classes, seed))
-                    rows.append(judge_seed(spec, backend, workers[backend, count], solved[own], seed, count, of_run))
-                    file.write(json.dumps(rows[-1]) + "\n")
+                    for seed, seen, answer in zip(block, future.result(), solved[own], strict=True):
+                        if (spec.id, backend, seed, count) not in done:
+                            rows.append(judged(spec, count, Run(spec.id, own, backend, seen, answer), seed, of_run))
+                            file.write(json.dumps(rows[-1]) + "\n")
                 file.flush()
                 left = (time.monotonic() - begun) / place * (len(todo) - place) / 60
-                print(f"\r{place}/{len(todo)}  seed {seed}  {spec.id}  {left:.1f} min left".ljust(100), end="", file=sys.stderr)
+                print(f"\r{place}/{len(todo)}  seeds to {block[-1]}  {spec.id}  {left:.1f} min left".ljust(100), end="", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nstopped; what is done is kept", file=sys.stderr)
     finally:
         for worker in workers.values():
             worker.close()
     return rows
+
+
+def _asked(block: range, spec: Spec, workers: dict[tuple[str, int], Worker], data: Any) -> tuple[dict[Spec, list[Answer]], dict[Any, Any]]:
+    """The reference's answers for every seed, and what each worker was asked to do with them."""
+    solved: dict[Spec, list[Answer]] = {}
+    futures = {}
+    for (backend, count), worker in workers.items():
+        own = spec.on(backend)
+        if own not in solved:
+            solved[own] = [answer(own, prepare_lessons(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
+        jobs = [Job(backend, own, seed=seed, lessons=each.lessons) for seed, each in zip(block, solved[own], strict=True)]
+        futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)
+    return solved, futures

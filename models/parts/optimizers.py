@@ -19,13 +19,14 @@ NADAM_DECAY = 0.96
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The written-out update, PyTorch's constructor, Keras's class and the arguments that make it the same rule.
+    """The written-out update, its step size where a network names none, PyTorch's constructor, Keras's class and its arguments.
 
     Scalars are computed in the weight's own precision, so that the rule run in float32 shows what rounding it costs
     (1 − 0.999 in float32 is off by 6e-5 of itself, and Keras computes it so).
     """
 
     rule: Callable[[Any, Any, dict[str, Any], int, float, Any, str], Any]
+    lr: float
     torch: Callable[[Any, Any, Any], Any]
     keras: Callable[[Any], Any]
     arguments: Callable[[Any], dict[str, Any]] = lambda spec: {}
@@ -101,53 +102,62 @@ def _nadam(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, 
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": Optimizer(
         _sgd,
+        lr=0.03,
         torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate),
         keras=lambda optimizers: optimizers.SGD,
     ),
     "momentum": Optimizer(
         _momentum,
+        lr=0.005,
         torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate, momentum=MOMENTUM),
         keras=lambda optimizers: optimizers.SGD,
         arguments=lambda spec: {"momentum": MOMENTUM},
     ),
     "nesterov": Optimizer(
         _momentum,
+        lr=0.005,
         torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate, momentum=MOMENTUM, nesterov=True),
         keras=lambda optimizers: optimizers.SGD,
         arguments=lambda spec: {"momentum": MOMENTUM, "nesterov": True},
     ),
     "rmsprop": Optimizer(
         _rmsprop,
+        lr=0.001,
         torch=lambda optim, groups, spec: optim.RMSprop(groups, lr=spec.learning_rate, alpha=RHO, eps=EPSILON),
         keras=lambda optimizers: optimizers.RMSprop,
         arguments=lambda spec: {"rho": RHO, "epsilon": EPSILON},
     ),
     "adagrad": Optimizer(
         _adagrad,
+        lr=0.02,
         torch=lambda optim, groups, spec: optim.Adagrad(groups, lr=spec.learning_rate, initial_accumulator_value=0.1, eps=EPSILON),
         keras=lambda optimizers: optimizers.Adagrad,
         arguments=lambda spec: {"initial_accumulator_value": 0.1, "epsilon": EPSILON},
     ),
     "adadelta": Optimizer(
         _adadelta,
+        lr=1.0,
         torch=lambda optim, groups, spec: optim.Adadelta(groups, lr=spec.learning_rate, rho=ADADELTA_RHO, eps=EPSILON),
         keras=lambda optimizers: optimizers.Adadelta,
         arguments=lambda spec: {"rho": ADADELTA_RHO, "epsilon": EPSILON},
     ),
     "adam": Optimizer(
         _adam,
+        lr=0.001,
         torch=lambda optim, groups, spec: optim.Adam(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
         keras=lambda optimizers: optimizers.Adam,
         arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
     ),
     "adamw": Optimizer(
         _adam,
+        lr=0.001,
         torch=lambda optim, groups, spec: optim.AdamW(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
         keras=lambda optimizers: optimizers.AdamW,
         arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON, "weight_decay": spec.decay},
     ),
     "nadam": Optimizer(
         _nadam,
+        lr=0.001,
         torch=lambda optim, groups, spec: optim.NAdam(
             groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON, momentum_decay=1.0
         ),
