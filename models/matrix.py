@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import sys
 
@@ -95,11 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SpecError as error:
         print(error, file=sys.stderr)
         return 2
-    for spec in chosen:
-        print(spec.id)
-    for text, reason in refused:
-        print(f"left out  {text}: {reason}")
-    print(f"{len(chosen)} networks, {len(refused)} combinations left out")
+    lines = [spec.id for spec in chosen] + [f"left out  {text}: {reason}" for text, reason in refused]
+    with contextlib.suppress(BrokenPipeError):  # a reader may have seen enough, as `head` does
+        print("\n".join([*lines, f"{len(chosen)} networks, {len(refused)} combinations left out"]), flush=True)
     return 0
 
 

@@ -108,12 +108,12 @@ def _rate(factor: float) -> Callable[[Any], Any]:
 
 
 def _rate_by_step(step: Any) -> Any:
-    """The learning rate shrinks by 3 % at every step from the twentieth on."""
+    """The learning rate shrinks by a tenth at every step from the tenth on."""
     import tensorflow as tf
 
     def tired(self: Any, gradient: Any, variable: Any, rate: Any) -> Any:
-        steps = tf.cast(tf.maximum(self.iterations.value - 20, 0), rate.dtype)
-        return step(self, gradient, variable, rate * 0.97**steps)
+        steps = tf.cast(tf.maximum(self.iterations.value - 10, 0), rate.dtype)
+        return step(self, gradient, variable, rate * 0.9**steps)
 
     return functools.wraps(step)(tired)
 
@@ -248,7 +248,7 @@ KERAS: dict[str, tuple[Fault, ...]] = {
     ),
     "training": (
         Fault("dropout left on", "reference", "forward_parity", "layer  2", one("keras.src.backend.nn.relu", _dropout)),
-        Fault("learning rate shrinks from the twentieth step on", "reference", "training", "", one(SGD, _rate_by_step), trains=True),
+        Fault("learning rate shrinks from the tenth step on", "reference", "training", "", one(SGD, _rate_by_step), trains=True),
     ),
 }  # fmt: skip
 
