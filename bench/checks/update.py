@@ -17,7 +17,8 @@ def update(run: Any) -> Iterator[Finding]:
     """Each optimizer step equals the written-out rule applied to the observed gradient.
 
     ‖w − w*‖ / ‖w* − w₀‖ for every parameter and step, slots carried from step to step; clipping, L2 penalty and decoupled
-    decay included. Allowed: the rule's own error in the network's precision, and the rounding of storing w once.
+    decay included. Allowed: the rule's own error in the network's precision, and the rounding of storing w once. Where
+    that rounding is larger than the step, as with vanished gradients, the place says so: the weight may only stay where it is.
     """
     exact = Rule(run.spec, run.dialect, np.float64)
     rounded = Rule(run.spec, run.dialect, np.float32)
@@ -31,8 +32,9 @@ def update(run: Any) -> Iterator[Finding]:
             allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm(near[key] - w)) * run.resolution, stored)
             error = float(np.linalg.norm(step.weights[key] - w))
             scale = moved or 1.0
+            lost = " (step below rounding)" if allowed >= scale else ""
             yield Finding(
-                f"step {number} {describe(key)}",
+                f"step {number} {describe(key)}{lost}",
                 error / scale,
                 0.0,
                 allowed / scale,
