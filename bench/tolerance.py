@@ -26,3 +26,21 @@ versions on another CPU differ by chaotic rounding, which sixteen seeds do not a
 
 FALLBACK_WIDENING = 3.0
 """How many times wider an interval is that comes from another device class of the same backend."""
+
+FALSE_DISCOVERIES = 0.01
+"""Share of false alarms among the trainings that a comparison of two runs calls different; where nothing changed, the chance of any."""
+
+RUN_TO_RUN = 0.10
+"""Standard deviation of the log of a step's time, in units of the control beside it, between two runs of the same code."""
+
+RUNS_Z = 3.0
+"""Half-width of a comparison of step times between two runs, in standard deviations."""
+
+MATERIAL_TIME = 1.5
+"""The factor in step time that two separate runs can resolve."""
+
+MATERIAL_MEMORY = 1.25
+"""The factor in peak memory from which it counts as changed."""
+
+MATERIAL_COMPILE = 2.0, 1.0
+"""The factor and the seconds by which a first step must change, both, to count: it is a single reading."""
