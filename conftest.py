@@ -227,7 +227,9 @@ def _others(case: Case, run: Any, request: pytest.FixtureRequest, laboratory: La
 
 
 def _rerun(request: pytest.FixtureRequest) -> str:
-    return " ".join(["pytest", *_chosen(request.config.option), f"'{request.node.nodeid}'"])
+    own = _parameters(request.node)["case"].network
+    chosen = [words for words in _chosen(request.config.option) if not words.startswith("--network=") or words == f"--network='{own}'"]
+    return " ".join(["pytest", *chosen, f"'{request.node.nodeid}'"])
 
 
 def _chosen(option: Any) -> list[str]:

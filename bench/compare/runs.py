@@ -91,7 +91,7 @@ def _matched(old: dict[Any, Any], new: dict[Any, Any], metric: Callable[[Any], s
     changes: dict[Any, Change] = {}
     shared = [{key[place] for key in old} & {key[place] for key in new} for place in range(3)]
     for key in dict.fromkeys([*new, *old]):
-        backend, network, _ = key
+        backend, network, what = key
         if backend not in shared[0]:
             continue
         if key in old and key in new:
@@ -110,7 +110,7 @@ def _matched(old: dict[Any, Any], new: dict[Any, Any], metric: Callable[[Any], s
 
 
 def _work(run: Record, names: dict[str, str] | None) -> set[Any]:
-    rows = [*run.verdicts, *run.timings]
+    rows: list[Any] = [*run.verdicts, *run.timings]
     return {((names or {}).get(row.backend, row.backend), row.network, getattr(row, "mode", "")) for row in rows}
 
 
