@@ -64,7 +64,7 @@ class Comparison:
             chosen = [c for c in self.shown if c.verdict == verdict]
             for backend in dict.fromkeys(c.backend for c in chosen):
                 own = [c for c in chosen if c.backend == backend]
-                metrics = ", ".join(dict.fromkeys(c.metric for c in own))
+                metrics = ", ".join(dict.fromkeys(c.metric.partition(",")[0] for c in own))
                 parts.append(f"{backend} is {verdict} in {metrics} ({len(own)} of {compared}; most in {own[0].network})")
         return "; ".join(parts) + "." if parts else f"Nothing is worse ({compared} metrics compared)."
 

@@ -113,8 +113,9 @@ class Record:
 
     @property
     def backends(self) -> list[str]:
-        """Backends that were judged or timed, in order."""
-        return list(dict.fromkeys([*(v.backend for v in self.verdicts), *(t.backend for t in self.timings)]))
+        """Backends that were judged, trained or timed, in order."""
+        rows: list[Any] = [*self.verdicts, *self.profiles, *self.timings]
+        return list(dict.fromkeys(row.backend for row in rows))
 
 
 def write(folder: Path, started: str, content: dict[str, Any], verdicts: list[Verdict], timings: list[dict[str, Any]]) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -80,7 +81,7 @@ def result(wanted: Wanted, options: list[str], fresh: bool = False) -> Record | 
         try:
             kept = read(record)
             if kept.exit_status in RAN:
-                _say(f"{wanted.text}: kept from {kept.started}, {record.relative_to(ROOT)}")
+                _say(f"{wanted.text}: kept from {kept.started}, {os.path.relpath(record)}")
                 return kept
         except RecordError:
             pass  # half written when it was interrupted: run again
@@ -91,16 +92,16 @@ def result(wanted: Wanted, options: list[str], fresh: bool = False) -> Record | 
         return str(error)
     folder.mkdir(parents=True, exist_ok=True)
     record.unlink(missing_ok=True)
-    _say(f"{wanted.text}: runs, log in {(folder / 'log.txt').relative_to(ROOT)}")
+    _say(f"{wanted.text}: runs, log in {os.path.relpath(folder / 'log.txt')}")
     begun = time.monotonic()
     with (folder / "log.txt").open("w", encoding="utf-8") as log:
         command = [interpreter.python, "-m", "pytest", "-p", "no:cacheprovider", f"--record-dir={folder}", *options]
         status = subprocess.run(command, cwd=ROOT, env=interpreter.variables(), stdout=log, stderr=subprocess.STDOUT).returncode
-    _say(f"{wanted.text}: done in {time.monotonic() - begun:.0f} s, exit status {status}, {record.relative_to(ROOT)}")
+    _say(f"{wanted.text}: done in {time.monotonic() - begun:.0f} s, exit status {status}, {os.path.relpath(record)}")
     try:
         return read(record)
     except RecordError:
-        return f"the run left no record; {_last_line(folder / 'log.txt')}"
+        return f"{wanted.text}: the run left no record; {_last_line(folder / 'log.txt')}"
 
 
 def _beside(asked: int, sets: int) -> int:

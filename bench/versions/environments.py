@@ -142,6 +142,7 @@ def _once(target: Path) -> Iterator[bool]:
         done = (target / "complete").exists()
         if not done:
             shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
         yield done
         (target / "complete").touch()
 

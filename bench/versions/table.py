@@ -15,7 +15,7 @@ CELL, BROKEN = 44, 12
 
 
 def table(records: dict[str, Record | str]) -> list[str]:
-    """A row a check and backend, a column a set of requirements; a string instead of a record says why there is none."""
+    """A row a check and backend, a column a set of requirements; a sentence instead of a record says why there is none."""
     rows = {(v.check, v.backend) for record in records.values() if isinstance(record, Record) for v in record.verdicts}
     order = list(CHECKS)
     lines = [f"{'check':<22}{'backend':<13}" + "".join(f"{name[: CELL - 2]:<{CELL}}" for name in records).rstrip()]
@@ -25,7 +25,8 @@ def table(records: dict[str, Record | str]) -> list[str]:
     errors = [len(record.errors) if isinstance(record, Record) else 0 for record in records.values()]
     if any(errors):
         lines.append(f"{'not judged at all':<35}" + "".join(f"{f'✗ {count} cases' if count else '':<{CELL}}" for count in errors).rstrip())
-    return lines + [f"{name}: {reason}" for name, reason in records.items() if isinstance(reason, str)]
+    sentences = [reason for reason in records.values() if isinstance(reason, str)]
+    return [*(lines if rows else []), *sentences]
 
 
 def _cell(record: Record | str, check: str, backend: str) -> str:
