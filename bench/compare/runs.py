@@ -147,7 +147,9 @@ def _notes(changes: list[Change], old: Record, new: Record) -> list[str]:
         notes.append("Step times come from two separate runs, which resolve large factors only.")
     for side, run in (("old", old), ("new", new)):
         if run.errors:
-            notes.append(f"In the {side} run {len(run.errors)} cases could not be judged: {run.errors[0].case}: {run.errors[0].message}")
+            notes.append(
+                f"Could not be judged at all in the {side} run: {len(run.errors)}, the first {run.errors[0].case}: {run.errors[0].message}"
+            )
     broken = sum(v.status != PASSED and v.outside > 0 for v in new.verdicts)
     worse = sum(c.verdict == WORSE for c in changes)
     if broken and not worse:

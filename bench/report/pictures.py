@@ -128,9 +128,8 @@ def distances(verdicts: Sequence[Verdict], backends: Sequence[str], name: str) -
     for number, backend in enumerate(backends):
         axes.plot([], [], MARKERS[number % len(MARKERS)], color=SERIES[number % len(SERIES)], label=backend)
     axes.set_yticks(range(len(checks)), checks)
-    axes.invert_yaxis()
-    axes.set(xlim=(-4, 104), xlabel="% of the way to the bound that is left")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.12 + 0.05 / len(checks)), ncols=4)
+    axes.set(xlim=(-4, 104), ylim=(len(checks) - 0.4, -0.6), xlabel="% of the way to the bound that is left")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4)
     return _inline(figure, name)
 
 
