@@ -45,7 +45,8 @@ def compare(old: Record, new: Record, pairs: list[tuple[str, str]] | None = None
     same_work = _work(old, names) == _work(new, None)
     for before, after in pairs:
         changes += times.memory(after, before, old, new, same_work)
-    return Comparison(_title(old), _title(new), _differences(old, new, pairs), changes, _notes(changes, old, new))
+    before, after = (f"{run.frameworks} ({run.started})" for run in (old, new))
+    return Comparison(before, after, _differences(old, new, pairs), changes, _notes(changes, old, new))
 
 
 def status(comparison: Comparison) -> Status:
@@ -112,11 +113,6 @@ def _matched(old: dict[Any, Any], new: dict[Any, Any], metric: Callable[[Any], s
 def _work(run: Record, names: dict[str, str] | None) -> set[Any]:
     rows: list[Any] = [*run.verdicts, *run.timings]
     return {((names or {}).get(row.backend, row.backend), row.network, getattr(row, "mode", "")) for row in rows}
-
-
-def _title(run: Record) -> str:
-    frameworks = ", ".join(" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in run.versions.values())
-    return f"{frameworks or 'no framework'} ({run.started})"
 
 
 def _differences(old: Record, new: Record, pairs: list[tuple[str, str]]) -> list[tuple[str, str, str]]:

@@ -39,7 +39,7 @@ def of_run(run: Record) -> str:
         headline=summary.verdict_line(run.verdicts, len(run.errors)) if run.verdicts or run.errors else timed,
         tone="bad" if failures or run.errors else "good" if healthy else "mute",
         run=run,
-        frameworks=_frameworks(run),
+        frameworks=f"{run.frameworks} · {run.environment.get('device', '')}",
         failures=failures,
         checks=_checks(run),
         reasons=summary.counted(run.verdicts),
@@ -79,11 +79,6 @@ def _fill(name: str, **content: Any) -> str:
 
 def _allowed(finding: Finding) -> str:
     return f"≤ {number(finding.high)}" if finding.low in (0.0, float("-inf")) else span(finding.low, finding.high)
-
-
-def _frameworks(run: Record) -> str:
-    each = (" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in run.versions.values())
-    return " · ".join([*each, run.environment.get("device", "")])
 
 
 def _plain(value: Any) -> str:

@@ -117,6 +117,14 @@ class Record:
         rows: list[Any] = [*self.verdicts, *self.profiles, *self.timings]
         return list(dict.fromkeys(row.backend for row in rows))
 
+    @property
+    def frameworks(self) -> str:
+        """`torch 2.13.0, keras 3.15.1 on tensorflow 2.21.0`, as the workers said, or as installed where none was asked."""
+        own = self.versions or {
+            name: {name: self.environment[name]} for name in ("torch", "keras", "tensorflow") if name in self.environment
+        }
+        return ", ".join(" on ".join(f"{name} {version}" for name, version in each.items() if " " not in name) for each in own.values())
+
 
 def write(folder: Path, started: str, content: dict[str, Any], verdicts: list[Verdict], timings: list[dict[str, Any]]) -> Path:
     """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises BaselineError for an unwritable folder."""

@@ -109,25 +109,12 @@ class Terminal:
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         """The table, the counted reasons, the hints, and where the record is."""
-        if not self.judging:
+        if not (self.judging or self.timings):
             return
         line = terminalreporter.write_line
         terminalreporter.section("gradgauge")
-        frameworks = " · ".join(" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in self.versions.values())
-        networks = len({v.network for v in self.verdicts})
-        options = self.options
-        chosen = (
-            options["device"],
-            f"{networks} networks",
-            f"{options['seeds']} seeds",
-            options["data"],
-            f"{options['threads']} thread(s)",
-        )
-        line(" · ".join((frameworks, *chosen)))
         for text in (
-            *summary.table(self.verdicts),
-            "",
-            *summary.gains(self.verdicts),
+            *(self._judged() if self.judging else ()),
             *summary.step_times(self.timings),
             *summary.counted(self.verdicts),
         ):
@@ -142,7 +129,7 @@ class Terminal:
             line(f"peak resident memory: {each}; together {sum(self.peak_memory.values()):,.0f} MB")
         if self._recorded:
             line(f"{len(self._recorded)} trainings recorded, which judges nothing.")
-        else:
+        elif self.judging:
             line(summary.verdict_line(self.verdicts, len(self.errors)))
         try:
             path = self.write(exitstatus)
@@ -152,6 +139,14 @@ class Terminal:
             line(f"record: {path}")
             if self.page:
                 line(f"page: {draw(path)}")
+
+    def _judged(self) -> list[str]:
+        """What ran, and the table of what was judged."""
+        frameworks = " · ".join(" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in self.versions.values())
+        networks, options = len({v.network for v in self.verdicts}), self.options
+        chosen = (f"{networks} networks", f"{options['seeds']} seeds", options["data"], f"{options['threads']} thread(s)")
+        head = " · ".join((frameworks, options["device"], *chosen))
+        return [head, *summary.table(self.verdicts), "", *summary.gains(self.verdicts)]
 
     def write(self, exitstatus: int) -> Path:
         """Write the run's record."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,8 +111,9 @@ def test_a_comparison_starts_with_the_environment(written) -> None:
 
 def test_a_full_run_stays_small(tmp_path: Path) -> None:
     """As many networks as the core matrix has, the deepest of them 100 layers."""
-    norms, band = [float(x) for x in range(1, 101)], [(0.5, 2.0)] * 99
-    samples = {"accuracy": [0.9, 0.8, 0.7]}
+    norms: Any = [float(x) for x in range(1, 101)]
+    band: Any = [(0.5, 2.0)] * 99
+    samples: Any = {"accuracy": [0.9, 0.8, 0.7]}
     deep = [
         Profile(backend, f"depth={n}", norms, band, list(range(12)), list(range(1, 17)), [[1.0] * 16] * 12, [0, 1, 2], samples)
         for backend in ("torch", "keras")
