@@ -70,12 +70,15 @@ def _pairs(old: Record, new: Record) -> list[tuple[str, str]]:
 
 
 def _keyed(rows: list[Any], names: dict[str, str] | None, *parts: str | Callable[[Any], str]) -> dict[tuple[str, ...], Any]:
-    """Rows by backend (by the new run's name for it) and `parts`; backends that are not compared are left out."""
-    keyed = {}
+    """Rows by backend (by the new run's name for it) and `parts`; backends that are not compared are left out.
+
+    Of rows with the same key the first counts: between two frameworks, that is the default way to run a step.
+    """
+    keyed: dict[tuple[str, ...], Any] = {}
     for row in rows:
         if names is None or row.backend in names:
             backend = row.backend if names is None else names[row.backend]
-            keyed[backend, *(part(row) if callable(part) else getattr(row, part) for part in parts)] = row
+            keyed.setdefault((backend, *(part(row) if callable(part) else getattr(row, part) for part in parts)), row)
     return keyed
 
 

@@ -11,20 +11,21 @@ from bench.judge import FAILED, KNOWN, PASSED
 from bench.report.record import Record
 
 CELL, BROKEN = 44, 12
-"""Characters of a cell; how many changes between two versions are shown."""
+"""The most characters of a cell; how many changes between two versions are shown."""
 
 
 def table(records: dict[str, Record | str]) -> list[str]:
     """A row a check and backend, a column a set of requirements; a sentence instead of a record says why there is none."""
     rows = {(v.check, v.backend) for record in records.values() if isinstance(record, Record) for v in record.verdicts}
     order = list(CHECKS)
-    lines = [f"{'check':<22}{'backend':<13}" + "".join(f"{name[: CELL - 2]:<{CELL}}" for name in records).rstrip()]
+    grid = [["check", "backend", *records]]
     for check, backend in sorted(rows, key=lambda row: (order.index(row[0]) if row[0] in order else len(order), row)):
-        cells = "".join(f"{_cell(record, check, backend):<{CELL}}" for record in records.values())
-        lines.append(f"{check:<22}{backend:<13}{cells}".rstrip())
+        grid.append([check, backend, *(_cell(record, check, backend) for record in records.values())])
     errors = [len(record.errors) if isinstance(record, Record) else 0 for record in records.values()]
     if any(errors):
-        lines.append(f"{'not judged at all':<35}" + "".join(f"{f'✗ {count} cases' if count else '':<{CELL}}" for count in errors).rstrip())
+        grid.append(["not judged at all", "", *(f"✗ {count} cases" if count else "" for count in errors)])
+    widths = [max(map(len, column)) + 2 for column in zip(*grid, strict=True)]
+    lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid]
     sentences = [reason for reason in records.values() if isinstance(reason, str)]
     return [*(lines if rows else []), *sentences]
 
@@ -41,7 +42,7 @@ def _cell(record: Record | str, check: str, backend: str) -> str:
     if not failed:
         return f"{passed} ✓"
     worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
-    return f"{passed} ✗ {worst.network} {worst.worst.where.strip() if worst.worst else ''}"[: CELL - 2]
+    return f"{passed} ✗ {worst.network} {worst.worst.where.strip() if worst.worst else ''}"[:CELL]
 
 
 def broke(records: dict[str, Record | str]) -> list[str]:
