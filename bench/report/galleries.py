@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from bench.checks import CHECKS
 from bench.compare.change import Comparison
 from bench.report import pictures
 from bench.report.record import Profile, Record
@@ -85,8 +86,13 @@ def training(run: Record) -> Gallery:
     chosen = [p for network in ranked(run.profiles) for p in run.profiles if p.network == network and p.norms]
     for place, seen in enumerate(chosen[:MAPPED]):
         caption = f"Weight-gradient norms of {len(seen.layers)} layers at {len(seen.steps)} steps."
-        gallery.add(f"map{place}", f"{seen.network}, {seen.backend}", caption, pictures.heat_map(seen, f"map{place}"))
+        gallery.add(f"map{place}", f"{seen.network}, {seen.backend}", caption, pictures.heat_map(seen, _beside(run, seen), f"map{place}"))
     return gallery
+
+
+def _beside(run: Record, seen: Profile) -> list[Profile]:
+    """The same network on other backends, with which a heat map shares its scale."""
+    return [p for p in run.profiles if p.network == seen.network and p is not seen and p.norms]
 
 
 def accuracy(run: Record) -> Gallery:
@@ -109,8 +115,10 @@ def distances(run: Record) -> Gallery:
     """The distance of the tightest number to its bound, check by check."""
     intro = "How much of the way to its bound the tightest number leaves; a cross is outside."
     gallery = Gallery("distances", "Distance to each bound", intro, [])
+    order = list(CHECKS)
+    verdicts = sorted(run.verdicts, key=lambda v: order.index(v.check) if v.check in order else len(order))
     caption = "The networks these numbers are of stand in the table of checks."
-    gallery.add("distances", "Left of the way to the bound", caption, pictures.distances(run.verdicts, run.backends, "distances"))
+    gallery.add("distances", "Left of the way to the bound", caption, pictures.distances(verdicts, run.backends, "distances"))
     return gallery
 
 

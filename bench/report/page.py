@@ -44,7 +44,7 @@ def of_run(run: Record) -> str:
         checks=_checks(run),
         reasons=summary.counted(run.verdicts),
         galleries=galleries.of_run(run),
-        environment=[*run.environment.items(), *((name, _plain(value)) for name, value in run.options.items())],
+        environment=list((run.environment | {name: _plain(value) for name, value in run.options.items()}).items()),
         source=run.name,
     )
 

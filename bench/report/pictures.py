@@ -16,10 +16,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from bench.judge import Verdict
 from bench.report.record import Profile, StepTime
+from bench.tolerance import BAND_Z
 
 INK, SOFT, BAND = "#010203", "#040506", "#070809"
 SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
@@ -46,7 +47,7 @@ def gradient_profile(profiles: Sequence[tuple[str, Profile]], name: str) -> str:
     if banded:
         layers = [layer for layer, edge in enumerate(banded.band, start=1) if edge]
         low, high = ([float(edge[side]) for edge in banded.band if edge] for side in (0, 1))
-        axes.fill_between([*layers, len(banded.gradient)], [*low, 1], [*high, 1], color=BAND, linewidth=0, label="theory, ± 5 sd")
+        axes.fill_between([*layers, len(banded.gradient)], [*low, 1], [*high, 1], color=BAND, linewidth=0, label=f"theory, ± {BAND_Z:g} sd")
     drawn = False
     for number, (label, profile) in enumerate(profiles):
         norms = np.array([float(value) for value in profile.gradient])
@@ -67,17 +68,21 @@ def gradient_profile(profiles: Sequence[tuple[str, Profile]], name: str) -> str:
     return _inline(figure, name)
 
 
-def heat_map(profile: Profile, name: str) -> str:
-    """Weight-gradient norms over layer and step of one training, logarithmic, with a scale."""
-    norms = np.array([[float(value) for value in row] for row in profile.norms]).T
-    seen = norms[np.isfinite(norms) & (norms > 0)]
-    if not seen.size:
+def heat_map(profile: Profile, beside: Sequence[Profile], name: str) -> str:
+    """Weight-gradient norms over layer and step of one training, logarithmic, on a scale that serves those `beside` it too."""
+    logs, every = _logs(profile), np.ma.concatenate([_logs(each).ravel() for each in (profile, *beside)])
+    if not logs.count():
         return ""
     figure, axes = _axes()
     axes.grid(False)
-    logs = np.ma.masked_invalid(np.log10(np.where(norms > 0, norms, np.nan)))
-    colors = mpl.colormaps["viridis"].resampled(COLORS)
-    image = axes.pcolormesh(_edges(profile.steps), _edges(profile.layers), logs, cmap=colors, shading="flat")
+    image = axes.pcolormesh(
+        _edges(profile.steps),
+        _edges(profile.layers),
+        logs,
+        cmap=mpl.colormaps["viridis"].resampled(COLORS),
+        vmin=every.min(),
+        vmax=every.max(),
+    )
     axes.set(xlabel="training step", ylabel="layer")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -85,6 +90,12 @@ def heat_map(profile: Profile, name: str) -> str:
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.set_label("log₁₀ gradient norm")
     return _inline(figure, name)
+
+
+def _logs(profile: Profile) -> Any:
+    """log₁₀ of the norms, layers × steps; what is zero or not finite is masked."""
+    norms = np.array([[float(value) for value in row] for row in profile.norms]).T
+    return np.ma.masked_invalid(np.log10(np.where((norms > 0) & np.isfinite(norms), norms, np.nan)))
 
 
 def accuracy_by_depth(series: dict[str, list[tuple[int, list[float]]]], name: str) -> str:
@@ -154,6 +165,10 @@ def step_times(timings: Sequence[StepTime], name: str) -> str:
     axes.set_yticks(ticks, networks)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 200 else (1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel="milliseconds a step, median and quartiles")
     axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.55 / (figure.get_figheight() - 0.9)), ncols=2)
     return _inline(figure, name)
