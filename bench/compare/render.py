@@ -23,15 +23,7 @@ def text(comparison: Comparison) -> str:
     lines += ["environment" if comparison.differences else "environment: the same"]
     lines += [f"  {name:<{width}}  {old} → {new}" for name, old, new in comparison.differences]
     rows, rest, reasons = _rows(comparison, ROWS["text"])
-    if rows:
-        lines += ["", f"{'verdict':<16}{'backend':<9}{'network':<34}{'metric':<48}{'old → new':<25}interval"]
-    for change in rows:
-        verdict = f"{MARKS[change.verdict]} {change.verdict}"
-        lines.append(
-            f"{verdict:<16}{change.backend:<9}{change.network:<34}{change.metric:<48}{_values(change):<25}{change.interval}".rstrip()
-        )
-        if change.note:
-            lines.append(f"{'':<16}{_cut(change.note)}")
+    lines += _table(rows)
     return "\n".join([*lines, "", *rest, *reasons, *comparison.notes, _quiet(comparison), ""])
 
 
@@ -77,6 +69,18 @@ def as_json(comparison: Comparison) -> str:
         "notes": comparison.notes,
     }
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def _table(rows: list[Change]) -> list[str]:
+    """A line a change, columns as wide as what is in them, the note below."""
+    if not rows:
+        return []
+    grid = [("verdict", "backend", "network", "metric", "old → new", "interval")]
+    grid += [(f"{MARKS[c.verdict]} {c.verdict}", c.backend, c.network, c.metric, _values(c), c.interval) for c in rows]
+    widths = [max(map(len, column)) + 2 for column in zip(*grid, strict=True)]
+    lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid]
+    noted = [[line, *([f"  {_cut(change.note)}"] if change.note else [])] for line, change in zip(lines[1:], rows, strict=True)]
+    return ["", lines[0], *(line for pair in noted for line in pair)]
 
 
 def _rows(comparison: Comparison, most: int) -> tuple[list[Change], list[str], list[str]]:

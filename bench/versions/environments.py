@@ -7,6 +7,7 @@ a folder of its own before everything else on the path (an overlay, seconds); wh
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -148,11 +149,21 @@ def _once(target: Path) -> Iterator[bool]:
 
 
 def _install(python: str, wanted: Wanted, words: list[str]) -> None:
-    done = subprocess.run([python, "-m", "pip", "install", "--quiet", *words], capture_output=True, text=True)
+    done = subprocess.run([*_installer(python), *words], capture_output=True, text=True)
     if done.returncode:
         reasons = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        reason = next((r for r in reversed(reasons) if "No matching" in r or "conflict" in r.lower()), (reasons or ["pip failed"])[-1])
+        reasons = reasons or done.stderr.strip().splitlines() or ["the installer failed"]
+        reason = next((r for r in reversed(reasons) if "No matching" in r or "conflict" in r.lower()), reasons[-1])
         raise VersionsError(f"{wanted.text} cannot be installed here: {reason.rstrip('.')}.")
+
+
+def _installer(python: str) -> list[str]:
+    """pip, or uv where this interpreter was made without pip, as tox-uv makes them."""
+    if python != sys.executable or importlib.util.find_spec("pip"):
+        return [python, "-m", "pip", "install", "--quiet"]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--quiet", "--python", python]
+    raise VersionsError(f"{python} has no pip and there is no uv: run {python} -m ensurepip.")
 
 
 def _check_import(interpreter: Interpreter, wanted: Wanted) -> None:

@@ -40,7 +40,8 @@ def _cell(record: Record | str, check: str, backend: str) -> str:
         return "—" if not own else own[0].status
     passed = f"{sum(v.status == PASSED for v in judged):>3}/{len(judged)}"
     if not failed:
-        return f"{passed} ✓"
+        known = sum(v.status == KNOWN for v in judged)
+        return f"{passed} ✓" if not known else f"{passed} known failure" if known == len(judged) else f"{passed} ✓ {known} known"
     worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
     return f"{passed} ✗ {worst.network} {worst.worst.where.strip() if worst.worst else ''}"[:CELL]
 
