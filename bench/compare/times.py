@@ -1,9 +1,9 @@
 """Step time, compile time and memory of two runs.
 
-Two runs are apart in time, and a machine's drift between them is several times what its blocks show (`RUN_TO_RUN`). So a step is
-slower only if its time and its time in units of the control product beside it both say so, beyond that drift; what the
-two cannot tell is inconclusive. Alternating two environments in one go resolves far less; this resolves what a factor of
-`MATERIAL_TIME` or more is.
+Two runs are apart in time, and a machine drifts between them by far more than its blocks show. So what is compared is a step's
+time in units of the control product that was timed beside it, with an interval of what that ratio varies by between runs of
+the same code (`RUN_TO_RUN`). A step is slower only if this interval says so and the time itself rose by `MATERIAL_TIME`, too;
+where the two disagree, the runs cannot tell. Alternating two environments in one go resolves far less.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ def steps(old: StepTime, new: StepTime) -> list[Change]:
     change = Change(SAME, new.backend, new.network, f"step time, {new.mode}")
     before, after = (1e3 * float(np.median(t.step_samples_s)) for t in (old, new))
     change.old, change.new = f"{before:.3g} ms", f"{after:.3g} ms"
-    raw, blocks = _ratio(_logs(old, False), _logs(new, False))
-    relative, relative_blocks = _ratio(_logs(old, True), _logs(new, True))
-    halves = [RUNS_Z * math.hypot(spread, math.sqrt(2) * RUN_TO_RUN) for spread in (blocks, relative_blocks)]
-    low, high = (math.exp(raw + sign * halves[0]) for sign in (-1, 1))
-    change.interval = f"× {low:.2g} … {high:.2g}"
-    change.numbers = {"old": before, "new": after, "low": low, "high": high, "relative_to_control": math.exp(relative)}
-    change.size = abs(raw)
-    change.verdict = _verdict([(raw, halves[0]), (relative, halves[1])])
+    raw, _ = _ratio(_logs(old, False), _logs(new, False))
+    relative, blocks = _ratio(_logs(old, True), _logs(new, True))
+    half = RUNS_Z * math.hypot(blocks, math.sqrt(2) * RUN_TO_RUN)
+    low, high = (math.exp(relative + sign * half) for sign in (-1, 1))
+    change.interval = f"× {low:.2g} … {high:.2g} of the control"
+    change.numbers = {"old": before, "new": after, "ratio": math.exp(raw), "in_controls": math.exp(relative), "low": low, "high": high}
+    change.size = abs(relative)
+    change.verdict = _verdict(raw, relative, half)
     if change.verdict == INCONCLUSIVE:
-        change.note = f"× {math.exp(raw):.2g}, and × {math.exp(relative):.2g} in units of the control product: two runs cannot tell"
+        change.note = f"× {math.exp(raw):.2g} in time and × {math.exp(relative):.2g} in units of the control product: two runs cannot tell"
     return [change, _first_step(old, new)]
 
 
@@ -49,13 +49,13 @@ def _ratio(old: np.ndarray, new: np.ndarray) -> tuple[float, float]:
     return float(np.median(new) - np.median(old)), math.hypot(*errors)
 
 
-def _verdict(ratios: list[tuple[float, float]]) -> str:
-    """Worse or better where every ratio is, significantly and by a material factor; same where every interval is within it."""
+def _verdict(raw: float, relative: float, half: float) -> str:
+    """Logs of the ratio in seconds and in controls: worse or better where both are, same where both are within the margin."""
     margin = math.log(MATERIAL_TIME)
     for sign, verdict in ((1, WORSE), (-1, BETTER)):
-        if all(sign * value > max(half, margin) for value, half in ratios):
+        if sign * raw > margin and sign * relative > max(half, margin):
             return verdict
-    return SAME if all(abs(value) < margin for value, _ in ratios) else INCONCLUSIVE
+    return SAME if abs(raw) < margin and abs(relative) < margin else INCONCLUSIVE
 
 
 def _first_step(old: StepTime, new: StepTime) -> Change:
