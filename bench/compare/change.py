@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from bench.report.failure import number
@@ -48,6 +49,17 @@ class Comparison:
     def shown(self) -> list[Change]:
         """What is not the same, worst first."""
         return sorted((c for c in self.changes if c.verdict != SAME), key=lambda c: (ORDER.index(c.verdict), -c.size))
+
+    @property
+    def rows(self) -> list[Change]:
+        """What is shown one by one: all but what cannot be compared."""
+        return [change for change in self.shown if change.verdict != NOT_COMPARABLE]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why things cannot be compared, each reason counted."""
+        counted = Counter(change.note for change in self.changes if change.verdict == NOT_COMPARABLE)
+        return [f"{count} × not comparable: {reason}" for reason, count in counted.items()]
 
     def count(self, verdict: str) -> int:
         """How many changes have this verdict."""

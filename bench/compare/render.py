@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from dataclasses import asdict
 
-from bench.compare.change import MARKS, NOT_COMPARABLE, SAME, Change, Comparison
+from bench.compare.change import MARKS, SAME, Change, Comparison
 from bench.compare.runs import status
 
 ROWS = {"text": 60, "markdown": 100}
@@ -22,9 +21,9 @@ def text(comparison: Comparison) -> str:
     width = max((len(name) for name, _, _ in comparison.differences), default=0)
     lines += ["environment" if comparison.differences else "environment: the same"]
     lines += [f"  {name:<{width}}  {old} → {new}" for name, old, new in comparison.differences]
-    rows, rest, reasons = _rows(comparison, ROWS["text"])
+    rows, rest = _rows(comparison, ROWS["text"])
     lines += _table(rows)
-    return "\n".join([*lines, "", *rest, *reasons, *comparison.notes, _quiet(comparison), ""])
+    return "\n".join([*lines, "", *rest, *comparison.reasons, *comparison.notes, _quiet(comparison), ""])
 
 
 def markdown(comparison: Comparison) -> str:
@@ -33,10 +32,10 @@ def markdown(comparison: Comparison) -> str:
     if comparison.differences:
         lines += ["| environment | old | new |", "|---|---|---|"]
         lines += [f"| {_cell(name)} | {_cell(old)} | {_cell(new)} |" for name, old, new in comparison.differences]
-    rows, rest, reasons = _rows(comparison, ROWS["markdown"])
+    rows, rest = _rows(comparison, ROWS["markdown"])
     if rows:
         lines += ["", "| verdict | backend | network | metric | old → new | interval | note |", "|---|---|---|---|---|---|---|"]
-    end = ["", *rest, *(f"- {_cell(line)}" for line in (*reasons, *comparison.notes, _quiet(comparison))), ""]
+    end = ["", *rest, *(f"- {_cell(line)}" for line in (*comparison.reasons, *comparison.notes, _quiet(comparison))), ""]
     size = sum(map(len, lines + end))
     for number, change in enumerate(rows):
         cells = (
@@ -83,12 +82,10 @@ def _table(rows: list[Change]) -> list[str]:
     return ["", lines[0], *(line for pair in noted for line in pair)]
 
 
-def _rows(comparison: Comparison, most: int) -> tuple[list[Change], list[str], list[str]]:
-    """The changes to show, a line for those left out, and the counted reasons of what cannot be compared."""
-    shown = [change for change in comparison.shown if change.verdict != NOT_COMPARABLE]
-    rest = [f"… {len(shown) - most} more, in --format=json or html", ""] if len(shown) > most else []
-    reasons = Counter(change.note for change in comparison.changes if change.verdict == NOT_COMPARABLE)
-    return shown[:most], rest, [f"{count} × not comparable: {reason}" for reason, count in reasons.items()]
+def _rows(comparison: Comparison, most: int) -> tuple[list[Change], list[str]]:
+    """The changes to show, and a line for those left out."""
+    left_out = len(comparison.rows) - most
+    return comparison.rows[:most], [f"… {left_out} more, in --format=json or html", ""] if left_out > 0 else []
 
 
 def _quiet(comparison: Comparison) -> str:

@@ -28,6 +28,7 @@ VARIABLES = {INK: "--ink", SOFT: "--line", BAND: "--band"} | {color: f"--c{numbe
 MARKERS, DASHES = "os^Dv*", ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 WIDTH, HEIGHT = 4.4, 3.0
 """Inches of a picture: at 72 dots an inch what a phone is wide, so that its text is not scaled down there."""
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 COLORS = 32
 """Shades of a heat map: with more than 50, matplotlib puts its scale in as a bitmap."""
 
@@ -48,23 +49,24 @@ def gradient_profile(profiles: Sequence[tuple[str, Profile]], name: str) -> str:
         layers = [layer for layer, edge in enumerate(banded.band, start=1) if edge]
         low, high = ([float(edge[side]) for edge in banded.band if edge] for side in (0, 1))
         axes.fill_between([*layers, len(banded.gradient)], [*low, 1], [*high, 1], color=BAND, linewidth=0, label=f"theory, ± {BAND_Z:g} sd")
-    drawn = False
+    drawn = rises = False
     for number, (label, profile) in enumerate(profiles):
         norms = np.array([float(value) for value in profile.gradient])
         if len(norms) and norms[-1] > 0 and np.isfinite(norms[-1]):
             ratio = np.where(norms > 0, norms, np.nan) / norms[-1]
             axes.plot(np.arange(1, len(norms) + 1), ratio, label=label, **_style(number, len(norms)))
-            drawn = True
+            drawn, rises = True, rises or bool(ratio[0] < 0.1)
     if not drawn:
         return ""
     axes.set_yscale("log")
     bottom, top = axes.get_ylim()
     axes.set_ylim(min(bottom, 0.08), max(top, 12))  # at least two decades, so that a flat line looks flat
     axes.yaxis.set_major_locator(LogLocator(numticks=7))
+    axes.yaxis.set_major_formatter(lambda value, _: "10" + str(round(math.log10(value))).translate(RAISED))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set(xlabel="layer", ylabel="gradient norm / last layer's")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.legend(loc="best")
+    axes.legend(loc="upper left" if rises else "upper right")  # where the lines are not; searching for the best place is slow
     return _inline(figure, name)
 
 
@@ -115,7 +117,7 @@ def accuracy_by_depth(series: dict[str, list[tuple[int, list[float]]]], name: st
     axes.set_xticks(depths, [str(depth) for depth in depths])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel="depth", ylabel="test accuracy", ylim=(0, 1.02))
-    axes.legend(loc="best")
+    axes.legend(loc="lower left")
     return _inline(figure, name)
 
 
