@@ -22,7 +22,8 @@ def text(comparison: Comparison) -> str:
     lines += ["environment" if comparison.differences else "environment: the same"]
     lines += [f"  {name:<{width}}  {old} → {new}" for name, old, new in comparison.differences]
     rows, rest = _rows(comparison, ROWS["text"])
-    lines += _table(rows)
+    if rows:
+        lines += ["", *table(rows)]
     return "\n".join([*lines, "", *rest, *comparison.reasons, *comparison.notes, _quiet(comparison), ""])
 
 
@@ -70,16 +71,14 @@ def as_json(comparison: Comparison) -> str:
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def _table(rows: list[Change]) -> list[str]:
+def table(rows: list[Change]) -> list[str]:
     """A line a change, columns as wide as what is in them, the note below."""
-    if not rows:
-        return []
     grid = [("verdict", "backend", "network", "metric", "old → new", "interval")]
     grid += [(f"{MARKS[c.verdict]} {c.verdict}", c.backend, c.network, c.metric, _values(c), c.interval) for c in rows]
     widths = [max(map(len, column)) + 2 for column in zip(*grid, strict=True)]
-    lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid]
-    noted = [[line, *([f"  {_cut(change.note)}"] if change.note else [])] for line, change in zip(lines[1:], rows, strict=True)]
-    return ["", lines[0], *(line for pair in noted for line in pair)]
+    head, *lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid]
+    noted = [[line, *([f"  {_cut(change.note)}"] if change.note else [])] for line, change in zip(lines, rows, strict=True)]
+    return [head, *(line for pair in noted for line in pair)]
 
 
 def _rows(comparison: Comparison, most: int) -> tuple[list[Change], list[str]]:

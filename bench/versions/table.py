@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 
 from bench.checks import CHECKS
-from bench.compare.change import BETTER, CHANGED, MARKS, WORSE
+from bench.compare import render
+from bench.compare.change import BETTER, CHANGED, WORSE
 from bench.compare.runs import NothingShared, compare
 from bench.judge import FAILED, KNOWN, PASSED
 from bench.report.record import Record
@@ -58,11 +59,9 @@ def broke(records: dict[str, Record | str]) -> list[str]:
             continue
         lines += ["", f"{old_name} → {new_name}: {comparison.headline}"]
         told = [change for change in comparison.shown if change.verdict in (WORSE, CHANGED, BETTER)]
-        for change in told[:BROKEN]:
-            lines.append(f"  {MARKS[change.verdict]} {change.verdict:<8}{change.backend:<7}{change.network:<30}{change.metric:<46}"
-                         f"{change.old} → {change.new}  {change.interval}")  # fmt: skip
+        lines += render.table(told[:BROKEN]) if told else []
         if len(told) > BROKEN:
-            lines.append(f"  … {len(told) - BROKEN} more: python -m bench.compare with their records")
+            lines.append(f"… {len(told) - BROKEN} more: python -m bench.compare with their records")
     return lines
 
 
