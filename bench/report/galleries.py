@@ -99,15 +99,15 @@ def accuracy(run: Record) -> Gallery:
     """Accuracy against depth of networks in which nothing else moved, a picture a backend."""
     intro = "Mean and range over seeds after training, all else as in the reference network."
     gallery = Gallery("accuracy", "Accuracy against depth", intro, [])
-    for backend in run.backends:
+    for place, backend in enumerate(run.backends):
         series: dict[str, list[tuple[int, list[float]]]] = {}
         for seen in run.profiles:
-            if seen.backend == backend and seen.samples.get("accuracy") and (place := _series(seen.network)):
-                series.setdefault(place[0], []).append((place[1], [float(value) for value in seen.samples["accuracy"]]))
+            if seen.backend == backend and seen.samples.get("accuracy") and (point := _series(seen.network)):
+                series.setdefault(point[0], []).append((point[1], [float(value) for value in seen.samples["accuracy"]]))
         ordered = {kind: sorted(series[kind]) for kind in SERIES if kind in series}
         told_points = (", ".join(f"{sum(v) / len(v):.0%} at {depth}" for depth, v in points) for points in ordered.values())
         words = "; ".join(f"{kind} {points}" for kind, points in zip(ordered, told_points, strict=True))
-        gallery.add(f"accuracy-{backend}", backend, f"{words}.", pictures.accuracy_by_depth(ordered, f"accuracy-{backend}"))
+        gallery.add(f"accuracy{place}", backend, f"{words}.", pictures.accuracy_by_depth(ordered, f"accuracy{place}"))
     return gallery
 
 

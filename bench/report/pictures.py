@@ -33,7 +33,8 @@ COLORS = 32
 """Shades of a heat map: with more than 50, matplotlib puts its scale in as a bitmap."""
 
 STYLE: Any = {
-    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.titlesize": 9, "axes.edgecolor": SOFT,
+    "svg.fonttype": "none", "text.parse_math": False,
+    "font.family": "sans-serif", "font.size": 9, "axes.titlesize": 9, "axes.edgecolor": SOFT,
     "axes.labelcolor": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
     "xtick.color": INK, "ytick.color": INK, "text.color": INK, "grid.color": SOFT, "grid.linewidth": 0.4, "legend.frameon": False,
     "legend.fontsize": 8.5, "lines.markersize": 3.5, "lines.linewidth": 1.3,
@@ -219,5 +220,5 @@ def _inline(figure: Figure, name: str) -> str:
     svg = re.sub(r'<svg (.*?)width="[\d.]+pt" height="[\d.]+pt"', lambda found: f"{head} ", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
-    svg = re.sub(r"(\d\.\d)\d+", r"\1", svg)
+    svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\d\.\d)\d+", r"\1", path.group()), svg)
     return re.sub(r">\s+<", "><", svg)

@@ -15,7 +15,7 @@ from bench.report.record import Error, Profile, Record
 from bench.selftest import chromium, made_up
 
 CASES = [(backend, network) for backend in ("torch", "keras") for network in made_up.NETWORKS]
-NASTY = "<script>alert(1)</script>\"'&"
+NASTY = "<script>alert(1)</script>\"'&$x_{$"
 LIMIT = 2_000_000
 needs_browser = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed here")
 
@@ -24,13 +24,15 @@ def sick(folder: Path) -> Record:
     """A run with a failure, an error, slow steps, and markup in every text that comes from outside."""
     verdicts = [made_up.parity(*case, factor=1e4 if case == ("keras", "norm=layer") else 1.0) for case in CASES]
     verdicts[-1].law, verdicts[-1].rerun = NASTY, f"pytest {NASTY}"
-    timings = [made_up.timing(*case, 1, milliseconds=60) for case in CASES]
+    timings = [made_up.timing(*case, 1, milliseconds=60) | {"network": NASTY, "mode": NASTY} for case in CASES]
+    profiles = [made_up.profile(*case, 1) for case in CASES]
+    profiles[0].network = profiles[1].backend = NASTY
     outside = {
         "versions": {"torch": {"torch": NASTY}, "keras": {"keras": NASTY}},
         "environment": {"processor": NASTY, "device": NASTY, NASTY: "x"},
         "options": {"cases": NASTY, "data": "digits", "seeds": 3},
     }
-    return made_up.run(folder, 1, verdicts=verdicts, errors=[Error(NASTY, NASTY, NASTY)], timings=timings, **outside)
+    return made_up.run(folder, 1, verdicts=verdicts, errors=[Error(NASTY, NASTY, NASTY)], timings=timings, profiles=profiles, **outside)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,11 @@ def test_what_cannot_be_drawn_is_left_out(tmp_path: Path) -> None:
     assert galleries.of_run(empty) == []
     assert pictures.step_times([], "x") == ""
     page.of_run(empty)
+
+
+def test_numbers_in_a_picture_keep_their_digits(tmp_path: Path) -> None:
+    timings = [made_up.timing("torch", "lr=0.00025", 0)]
+    assert "lr=0.00025</text>" in pictures.step_times(made_up.run(tmp_path, timings=timings).timings, "x")
 
 
 def luminance(color: str) -> float:
