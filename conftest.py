@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench import baseline as baselines
 from bench import known, recording
 from bench.baseline import BaselineError
 from bench.checks import BASELINE, CHECKS
-from bench.judge import FAILED, NO_BASELINE, Verdict, judge
+from bench.judge import FAILED, NO_BASELINE, NOT_JUDGED, Verdict, judge
 from bench.report.failure import failure
+from bench.report.profile import profile
 from bench.report.terminal import Terminal
 from bench.timing.cases import timed_cases
 from fixtures import options
@@ -23,7 +25,7 @@ from fixtures.data import Data, features_of, load
 from fixtures.machine import device_class, fingerprint, judge_on_one_thread
 from fixtures.observe import RECORDED_SEED, STEPS, Laboratory
 from models.spec import Spec, SpecError
-from models.worker import WorkerError
+from models.worker import WorkerError, WorkerLacks
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     environment = fingerprint(option.device, option.threads)
     chosen = {name: getattr(option, name) for name in ("cases", "device", "data", "seeds", "threads", "backends")}
-    terminal = Terminal(config, environment, chosen, Path(option.record_dir))
+    terminal = Terminal(config, environment, chosen, Path(option.record_dir), page=option.report is not None)
     config.pluginmanager.register(terminal, "gradgauge-terminal")
     config.stash[STATE] = State(terminal, environment, known_failures)
 
@@ -189,6 +191,11 @@ def judged(request: pytest.FixtureRequest, laboratory: Laboratory, record_proper
         record_property("network", case.network)
         try:
             run = laboratory.run(case.backend, case.spec)
+        except WorkerLacks as lack:
+            check = CHECKS[case.check]
+            absent = Verdict(check.name, check.against, check.law, case.backend, case.network, NOT_JUDGED, str(lack))
+            record_property("verdict", json.dumps(asdict(absent)))
+            return
         except WorkerError as error:
             pytest.fail(f"{case.backend} failed on {case.network}: {error}\n{error.trace}", pytrace=False)
         state.terminal.versions[case.backend] = run.seen.versions
@@ -202,12 +209,15 @@ def judged(request: pytest.FixtureRequest, laboratory: Laboratory, record_proper
         verdict = judge(check, run)
         if entry := known.apply(verdict, state.known, run.seen.versions):
             state.terminal.concerned.setdefault(entry, []).append(verdict.status)
+        verdict.rerun = _rerun(request)
         record_property("verdict", json.dumps(asdict(verdict)))
+        if state.terminal.is_new(case.backend, case.network):
+            record_property("profile", msgspec.json.encode(profile(run)).decode())
         if verdict.status == NO_BASELINE:
             wanted = " ".join([*_chosen(request.config.option), f"--backend={case.backend}", "-k training"])
             state.terminal.hints.append(f'record a baseline: pytest --update-baselines="why" {wanted}')
         if verdict.status == FAILED:
-            pytest.fail(failure(verdict, run, _others(case, run, request, laboratory), _rerun(request), state.environment), pytrace=False)
+            pytest.fail(failure(verdict, run, _others(case, run, request, laboratory), verdict.rerun, state.environment), pytrace=False)
 
     return decide
 
@@ -218,7 +228,9 @@ def _others(case: Case, run: Any, request: pytest.FixtureRequest, laboratory: La
 
 
 def _rerun(request: pytest.FixtureRequest) -> str:
-    return " ".join(["pytest", *_chosen(request.config.option), f"'{request.node.nodeid}'"])
+    own = _parameters(request.node)["case"].network
+    chosen = [words for words in _chosen(request.config.option) if not words.startswith("--network=") or words == f"--network='{own}'"]
+    return " ".join(["pytest", *chosen, f"'{request.node.nodeid}'"])
 
 
 def _chosen(option: Any) -> list[str]:

@@ -21,12 +21,12 @@ def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0
     t = stats.t.ppf(1 - RUN_FALSE_ALARMS / METRICS_PER_RUN / 2, len(x) - 1)
     half = float(t * x.std(ddof=1) * (1 / runs + 1 / len(x)) ** 0.5)
     middle = float(scale.backward(x.mean()))
-    floor = _floor(metric, middle) * widening
+    floor = floor_of(metric, middle) * widening
     low, high = (float(scale.backward(x.mean() + sign * half * widening)) for sign in (-1, 1))
     return min(low, middle - floor), max(high, middle + floor)
 
 
-def _floor(metric: str, middle: float) -> float:
+def floor_of(metric: str, middle: float) -> float:
     """The least half-width of a metric's interval, in its own units: absolute for accuracy, a share of the others."""
     return FLOORS["accuracy"] if metric == "accuracy" else FLOORS[metric.partition(" ")[0]] * middle
 

@@ -124,7 +124,7 @@ class Check:
 
 @dataclass
 class Verdict:
-    """What a check says of one network on one backend."""
+    """What a check says of one network on one backend; `rerun` is the command that judges this case again."""
 
     check: str
     against: str
@@ -137,6 +137,7 @@ class Verdict:
     outside: int = 0
     left: float = 1.0
     left_where: str = ""
+    rerun: str = ""
     findings: list[Finding] = field(default_factory=list)
 
     @property

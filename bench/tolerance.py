@@ -26,3 +26,22 @@ rounding, which sixteen seeds do not always show."""
 
 FALLBACK_WIDENING = 3.0
 """How many times wider an interval is that comes from another device class of the same backend."""
+
+FALSE_DISCOVERIES = 0.01
+"""Share of false alarms among the trainings that a comparison of two runs calls different; where nothing changed, the chance of any."""
+
+RUN_TO_RUN = 0.14
+"""Standard deviation, between two runs of the same code, of the log of a step's time in units of the control product beside it:
+0.14 for PyTorch and 0.08 for Keras over 14 runs on two cores beside other jobs, where the time itself varied by 0.37 and 0.26."""
+
+RUNS_Z = 3.0
+"""Half-width of a comparison of step times between two runs, in standard deviations; with `RUN_TO_RUN` a factor of 1.8."""
+
+MATERIAL_TIME = 1.5
+"""The factor in step time below which two separate runs count as the same."""
+
+MATERIAL_MEMORY = 1.25
+"""The factor in peak memory from which it counts as changed."""
+
+MATERIAL_COMPILE = 2.0, 1.0
+"""The factor and the seconds by which a first step must change, both, to count: it is a single reading."""

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.keras_backend import configure, devices, gradient, versions
+from models.keras_backend import absences, configure, devices, gradient, train_steps, versions
 from models.keras_taps import NORM_ROWS, Taps
 from models.network import Activate, Dense, Normalize, Residual, flat, parameter_keys, program
 from models.parts.activations import ACTIVATIONS
@@ -48,8 +48,9 @@ class Network:
         keras.utils.set_random_seed(seed)
         self.parts: dict[tuple[type, int], Any] = {}
         self.program = program(spec)
-        for step in flat(self.program):
-            self.parts[type(step), step.layer] = self._part(step)
+        with absences():
+            for step in flat(self.program):
+                self.parts[type(step), step.layer] = self._part(step)
         sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_PER_LAYER * (spec.depth + 100)))
         inputs = keras.Input((spec.features,))
         self.model = keras.Model(inputs, self._wire(inputs, lambda step, h: self.parts[type(step), step.layer](h)))
@@ -185,8 +186,8 @@ class Network:
     def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
         """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps × depth)."""
         targets, losses, norms = [self.target(batch) for batch in labels], [], []
-        for number, (x, target) in enumerate(zip(xs, targets, strict=True), start=1):
-            losses.append(self.model.train_on_batch(x, target))
+        for number, loss in enumerate(train_steps(self.model, xs, targets), start=1):
+            losses.append(loss)
             if record and (number % NORM_ROWS == 0 or number == len(targets)):
                 norms.append(self._taps.last_norms((number - 1) % NORM_ROWS + 1))
         table = np.concatenate(norms) if record else np.zeros((len(losses), 0))

@@ -40,6 +40,10 @@ class BackendError(RuntimeError):
     """A backend or device that is not there; the message is one sentence with the remedy."""
 
 
+class Absent(BackendError):
+    """A part that this version of the framework does not have: a reason not to judge, and no fault."""
+
+
 @dataclass
 class Lesson:
     """One training step to take: load `weights`, train on `x` (batch × features) with integer `labels`."""

@@ -13,7 +13,7 @@ import traceback
 from typing import Any, BinaryIO
 
 from models import overhead, wire
-from models.run import Job, backend_module, draw_own, observe, observe_seeds
+from models.run import Absent, Job, backend_module, draw_own, observe, observe_seeds
 from models.spec import Spec, SpecError
 from models.timed import Timed
 
@@ -47,6 +47,7 @@ def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> No
         except Exception as error:  # the other side decides what a failure means, and needs its words
             known = isinstance(error, (SpecError, ValueError, RuntimeError)) and type(error).__module__.startswith("models")
             answer = {"error": str(error) if known else f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+            answer["absent"] = isinstance(error, Absent)
         wire.send(outputs, answer)
 
 

@@ -33,6 +33,10 @@ class WorkerError(RuntimeError):
         self.trace = trace
 
 
+class WorkerLacks(WorkerError):
+    """The worker's framework does not have a part that was asked for."""
+
+
 class WorkerDied(WorkerError):
     """The worker's process ended: a signal, an exit or too little memory."""
 
@@ -96,7 +100,7 @@ class Worker:
         except (EOFError, OSError):
             raise WorkerDied(f"the {self.backend} worker was stopped" if self._closing.is_set() else self._epitaph()) from None
         if "error" in answer:
-            raise WorkerError(answer["error"], answer["trace"])
+            raise (WorkerLacks if answer["absent"] else WorkerError)(answer["error"], answer["trace"])
         return wire.as_kind(answer["ok"], kind)
 
     def _epitaph(self) -> str:

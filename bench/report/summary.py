@@ -57,7 +57,7 @@ def verdict_line(verdicts: list[Verdict], errors: int) -> str:
         for backend in dict.fromkeys(v.backend for v in failed)
     ]
     if errors:
-        parts.append(f"{errors} cases could not be judged at all (their errors are above)")
+        parts.append(f"{errors} case{'s' * (errors > 1)} could not be judged at all")
     if parts:
         return "; ".join(parts) + "."
     if not any(v.judged for v in verdicts):

@@ -15,23 +15,28 @@ from bench import known
 from bench.baseline import BaselineError
 from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Verdict
 from bench.report import record, summary
+from bench.report.record import Error, Profile
 
 MARKS = {FAILED: "✗", KNOWN: "known", NO_BASELINE: "no baseline", NOT_JUDGED: "not judged"}
+HEAVY = ("verdict", "profile", "timing")
 
 
 class Terminal:
     """A pytest plugin: progress by network, the summary, the record. Reads only reports, so it works where tests ran elsewhere."""
 
-    def __init__(self, config: pytest.Config, environment: dict[str, str], options: dict[str, Any], folder: Path) -> None:
-        """Keep what the record needs."""
+    def __init__(self, config: pytest.Config, environment: dict[str, str], options: dict[str, Any], folder: Path, page: bool) -> None:
+        """Keep what the record needs; `page` says whether to draw it as well."""
+        self.page = page
         self.config, self.environment, self.options, self.folder = config, environment, options, folder
         self.verdicts: list[Verdict] = []
-        self.errors: list[str] = []
+        self.errors: list[Error] = []
+        self.profiles: list[Profile] = []
         self.versions: dict[str, dict[str, str]] = {}
         self.concerned: dict[known.Known, list[str]] = {}
         self.baseline_changes: list[str] = []
         self.hints: list[str] = []
         self.expected: dict[str, int] = {}
+        self._profiled: set[tuple[str, str]] = set()
         self._done: dict[str, list[Verdict | None]] = {}
         self._recorded: list[str] = []
         self.timings: list[dict[str, Any]] = []
@@ -53,9 +58,19 @@ class Terminal:
             return report.outcome, "", report.outcome.upper()
         return None
 
+    def is_new(self, backend: str, network: str) -> bool:
+        """Whether a network's profile is still to be kept; True once."""
+        key = (backend, network)
+        return key not in self._profiled and not self._profiled.add(key)  # type: ignore[func-returns-value]
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect verdicts and print a line when a network is through."""
         properties: dict[str, Any] = dict(report.user_properties)
+        if report.when == "teardown":  # JUnit reads these properties; what fills the record would fill it as well
+            report.user_properties = [(name, value) for name, value in report.user_properties if name not in HEAVY]
+        if report.when == "call" and "profile" in properties:
+            self.profiles.append(msgspec.json.decode(properties["profile"], type=Profile))
         if report.when == "call" and "timing" in properties:
             self.timings.append(json.loads(properties["timing"]))
         network = properties.get("network")
@@ -68,7 +83,7 @@ class Terminal:
             verdict = msgspec.convert(json.loads(properties["verdict"]), Verdict)  # json, because msgspec writes NaN as null
             self.verdicts.append(verdict)
         elif report.failed:
-            self.errors.append(report.nodeid)
+            self.errors.append(Error(report.nodeid, report.longreprtext.partition("\n")[0], f"pytest '{report.nodeid}'"))
         done = self._done.setdefault(network, [])
         done.append(verdict)
         if len(done) == self.expected.get(network):
@@ -94,25 +109,12 @@ class Terminal:
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         """The table, the counted reasons, the hints, and where the record is."""
-        if not self.judging:
+        if not (self.judging or self.timings):
             return
         line = terminalreporter.write_line
         terminalreporter.section("gradgauge")
-        frameworks = " · ".join(" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in self.versions.values())
-        networks = len({v.network for v in self.verdicts})
-        options = self.options
-        chosen = (
-            options["device"],
-            f"{networks} networks",
-            f"{options['seeds']} seeds",
-            options["data"],
-            f"{options['threads']} thread(s)",
-        )
-        line(" · ".join((frameworks, *chosen)))
         for text in (
-            *summary.table(self.verdicts),
-            "",
-            *summary.gains(self.verdicts),
+            *(self._judged() if self.judging else ()),
             *summary.step_times(self.timings),
             *summary.counted(self.verdicts),
         ):
@@ -127,7 +129,7 @@ class Terminal:
             line(f"peak resident memory: {each}; together {sum(self.peak_memory.values()):,.0f} MB")
         if self._recorded:
             line(f"{len(self._recorded)} trainings recorded, which judges nothing.")
-        else:
+        elif self.judging:
             line(summary.verdict_line(self.verdicts, len(self.errors)))
         try:
             path = self.write(exitstatus)
@@ -135,6 +137,16 @@ class Terminal:
             line(str(error))
         else:
             line(f"record: {path}")
+            if self.page:
+                line(f"page: {draw(path)}")
+
+    def _judged(self) -> list[str]:
+        """What ran, and the table of what was judged."""
+        frameworks = " · ".join(" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in self.versions.values())
+        networks, options = len({v.network for v in self.verdicts}), self.options
+        chosen = (f"{networks} networks", f"{options['seeds']} seeds", options["data"], f"{options['threads']} thread(s)")
+        head = " · ".join((frameworks, options["device"], *chosen))
+        return [head, *summary.table(self.verdicts), "", *summary.gains(self.verdicts)]
 
     def write(self, exitstatus: int) -> Path:
         """Write the run's record."""
@@ -146,8 +158,16 @@ class Terminal:
             "seconds": round(time.monotonic() - self._begun, 1),
             "errors": self.errors,
             "peak_memory_mb": self.peak_memory,
+            "profiles": self.profiles,
         }
         return record.write(self.folder, self._started, content, self.verdicts, self.timings)
+
+
+def draw(path: Path) -> Path:
+    """The page beside a record. The plotting library is only loaded by runs that ask for a page."""
+    from bench.report import page
+
+    return page.write(path.with_name("report.html"), page.of_run(record.read(path)))
 
 
 def _network(item: Any) -> str:

@@ -35,6 +35,7 @@ def run(*arguments: str, record: Path) -> subprocess.CompletedProcess[str]:
         (["--update-baselines= "], "needs a reason"),
         (["--update-baselines=why", "--seeds=1"], "at least 2 seeds"),
         (["--record-dir=/proc/nowhere"], "cannot be used"),
+        (["--report=/proc/nowhere"], "--report=/proc/nowhere cannot be used"),
     ],
 )
 def test_bad_options_are_one_sentence(arguments: list[str], words: str, tmp_path: Path) -> None:
@@ -59,15 +60,22 @@ def test_absent_data_and_devices_end_the_run_before_it_trains(arguments: list[st
 
 
 def test_a_run_writes_its_record_and_names_the_healthy(tmp_path: Path) -> None:
-    done = run("--cases=smoke", "--backend=torch", "-m", "not timing", record=tmp_path)
+    done = run("--cases=smoke", "--backend=torch", "-m", "not timing", f"--report={tmp_path}", record=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "torch: every judged number is inside its bound" in done.stdout
     record = json.loads((tmp_path / "latest.json").read_text())
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert record["environment"]["torch"]
     checks = {verdict["check"] for verdict in record["verdicts"]}
     assert {"gradient_parity", "update", "training", "backward_gain", "finite"} <= checks
-    assert all(verdict["findings"] for verdict in record["verdicts"])
+    assert all(verdict["judged"] for verdict in record["verdicts"])
+    assert record["profiles"][0]["samples"]["accuracy"]
+    assert (tmp_path / "latest.json").stat().st_size < 100_000
+    junit = (tmp_path / "junit.xml").read_text()
+    assert 'name="network" value="reference"' in junit
+    assert "findings" not in junit, "JUnit repeats the record"
+    assert "every judged number is inside its bound" in (tmp_path / "report.html").read_text()
+    assert f"page: {tmp_path / 'report.html'}" in done.stdout
 
 
 def test_a_run_that_judges_nothing_fails(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Prediction:
     z_depth over z_1. `backward[l]`, l = 1…depth−1: log of ‖δ_l‖²/‖δ_{l+1}‖². `backward_total`: the same for δ_1 over
     δ_depth. `first`: log mean(z_1²). Layers next to a signal or gradient that is 0 by construction (a branch whose last
     weights are zero) have no entry. `limit` is what `backward_total` would be at infinite width, where a formula
-    exists: it explains the band, which alone decides.
+    exists: it explains the band, which alone decides. `profile[l]`, l = 1…depth−1: log of ‖δ_l‖²/‖δ_depth‖², for pictures.
     """
 
     signal: dict[int, Band]
@@ -73,6 +73,7 @@ class Prediction:
     backward: dict[int, Band]
     backward_total: Band
     first: Band
+    profile: dict[int, Band]
     limit: float | None = None
 
 
@@ -107,6 +108,7 @@ def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
         backward=back,
         backward_total=_total(norms.delta[1] - norms.delta[spec.depth], back),
         first=_bands({1: square[1]})[1],
+        profile={layer: _total(norms.delta[layer] - norms.delta[spec.depth], back) for layer in layers if _alive(norms.delta, layer)},
         limit=backward_limit(spec, x),
     )
 

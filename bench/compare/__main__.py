@@ -1,0 +1,68 @@
+"""Compare two runs: what is worse, better or no longer there, environment differences first.
+
+OLD and NEW are records that pytest wrote (.gradgauge/*.json): of two framework versions, two machines, two devices, or, with
+--backend=torch:keras, two frameworks of one run. The exit status is 0 if nothing is worse, 10 if something is, 11 where step
+times cannot tell or something vanished, 12 where nothing can be compared, 2 for bad input (bench/status.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.baseline import BaselineError, write_atomically
+from bench.compare import render
+from bench.compare.change import Comparison
+from bench.compare.runs import NothingShared, compare, status
+from bench.report.record import Record, RecordError, read
+from bench.status import Status
+
+FORMATS = ("text", "markdown", "json", "html")
+
+
+def main(arguments: list[str] | None = None) -> Status:
+    """Read both records, compare, print or write."""
+    parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("old", metavar="OLD.json", type=Path)
+    parser.add_argument("new", metavar="NEW.json", type=Path)
+    parser.add_argument("--format", choices=FORMATS, default="text")
+    parser.add_argument("--backend", metavar="NAME[:NEW]", help="compare only this backend, or the old run's with another of the new run")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write here instead of to the terminal")
+    given = parser.parse_args(arguments)
+    try:
+        old, new = read(given.old), read(given.new)
+        comparison = compare(old, new, _pairs(given.backend, old, new))
+        written = _rendered(given.format, comparison, old, new)
+        if given.output:
+            write_atomically(given.output, written)
+        else:
+            sys.stdout.write(written)
+    except (RecordError, NothingShared, BaselineError) as error:
+        print(error, file=sys.stderr)
+        return Status.BAD_INPUT
+    if given.output:
+        print(f"{comparison.headline}\n{given.output}")
+    return status(comparison)
+
+
+def _pairs(text: str | None, old: Record, new: Record) -> list[tuple[str, str]] | None:
+    if text is None:
+        return None
+    before, _, after = text.partition(":")
+    for name, run, side in ((before, old, "old"), (after or before, new, "new")):
+        if name not in run.backends:
+            raise NothingShared(f"--backend={text}: the {side} run has no backend {name!r}, but {', '.join(run.backends) or 'none'}.")
+    return [(before, after or before)]
+
+
+def _rendered(form: str, comparison: Comparison, old: Record, new: Record) -> str:
+    if form == "html":
+        from bench.report import page  # the plotting library takes a second, which other formats need not wait for
+
+        return page.of_comparison(comparison, old, new)
+    return {"text": render.text, "markdown": render.markdown, "json": render.as_json}[form](comparison)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

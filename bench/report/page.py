@@ -1,0 +1,112 @@
+"""One run, or two compared, as one self-contained page: what it says; how it looks is in `templates/`.
+
+Everything from outside is escaped by the template engine; only pictures drawn here are marked as safe.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.baseline import write_atomically
+from bench.checks import CHECKS
+from bench.compare.change import APPEARED, BETTER, MARKS, SAME, WORSE, Comparison, span
+from bench.judge import FAILED, KNOWN, PASSED, Finding, Verdict
+from bench.report import galleries, summary
+from bench.report.failure import number
+from bench.report.record import Record
+
+SHOWN_FINDINGS = 12
+"""How many findings of a failure a page shows."""
+
+
+def write(path: Path, text: str) -> Path:
+    """Put a page into its file. Raises BaselineError where it cannot be written."""
+    write_atomically(path, text)
+    return path
+
+
+def of_run(run: Record) -> str:
+    """The page of one run."""
+    failures = sorted((v for v in run.verdicts if v.status == FAILED), key=lambda v: -(v.worst.excess if v.worst else 0.0))
+    healthy = any(v.judged for v in run.verdicts)
+    timed = f"{len(run.timings)} step times, which judge nothing."
+    return _fill(
+        "run",
+        title="gradgauge",
+        headline=summary.verdict_line(run.verdicts, len(run.errors)) if run.verdicts or run.errors else timed,
+        tone="bad" if failures or run.errors else "good" if healthy else "mute",
+        run=run,
+        frameworks=f"{run.frameworks} · {run.environment.get('device', '')}",
+        failures=failures,
+        checks=_checks(run),
+        reasons=summary.counted(run.verdicts),
+        galleries=galleries.of_run(run),
+        environment=list((run.environment | {name: _plain(value) for name, value in run.options.items()}).items()),
+        source=run.name,
+    )
+
+
+def of_comparison(comparison: Comparison, old: Record, new: Record) -> str:
+    """The page of two runs."""
+    healthy = comparison.count(SAME) + comparison.count(BETTER)
+    return _fill(
+        "comparison",
+        title="gradgauge: two runs",
+        headline=comparison.headline,
+        tone="bad" if comparison.count(WORSE) else "good" if healthy else "mute",
+        comparison=comparison,
+        same=comparison.count(SAME),
+        galleries=galleries.of_comparison(comparison, old, new),
+        source=f"{old.name} and {new.name}",
+    )
+
+
+def _fill(name: str, **content: Any) -> str:
+    folder = FileSystemLoader(Path(__file__).parent / "templates")
+    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "number": number,
+        "allowed": _allowed,
+        "outside": lambda v: sorted((f for f in v.findings if not f.inside), key=lambda f: -f.excess)[:SHOWN_FINDINGS],
+        "tone": lambda verdict: {WORSE: "bad", BETTER: "good"}.get(verdict, "mute" if verdict == APPEARED else "warn"),
+        "mark": MARKS.__getitem__,
+    }
+    return environment.get_template(f"{name}.html.jinja").render(**content)
+
+
+def _allowed(finding: Finding) -> str:
+    return f"≤ {number(finding.high)}" if finding.low in (0.0, float("-inf")) else span(finding.low, finding.high)
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _checks(run: Record) -> list[dict[str, Any]]:
+    """One row a check: a cell a backend with count, tone and the tightest or the worst."""
+    rows = []
+    for check in dict.fromkeys([*CHECKS, *(v.check for v in run.verdicts)]):
+        own = [v for v in run.verdicts if v.check == check]
+        if own:
+            cells = [_cell([v for v in own if v.backend == backend]) for backend in run.backends]
+            rows.append({"check": check, "against": own[0].against, "cells": cells})
+    return rows
+
+
+def _cell(verdicts: list[Verdict]) -> dict[str, str]:
+    judged = [v for v in verdicts if v.status in (PASSED, FAILED, KNOWN)]
+    if not judged:
+        return {"tone": "mute", "count": "—", "text": verdicts[0].status if verdicts else ""}
+    passed = [v for v in judged if v.status == PASSED]
+    failed = [v for v in judged if v.status == FAILED]
+    text = ""
+    if failed:
+        worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
+        text = f"worst: {worst.network} {worst.worst.where.strip() if worst.worst else ''}"
+    elif passed:
+        tightest = min(passed, key=lambda v: v.left)
+        text = f"{max(tightest.left, 0.0):.0%} left at {tightest.network}"
+    return {"tone": "bad" if failed else "good", "count": f"{'✗' if failed else '✓'} {len(passed)}/{len(judged)}", "text": text}

@@ -1,0 +1,204 @@
+"""What two runs differ in is told, what they share is not, and noise is not called a change."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.compare import change, render
+from bench.compare.__main__ import main
+from bench.compare.runs import compare, status
+from bench.judge import NOT_JUDGED, Finding
+from bench.selftest import made_up
+from bench.status import Status
+from bench.tolerance import FALSE_DISCOVERIES
+
+CASES = [(backend, network) for backend in ("torch", "keras") for network in made_up.NETWORKS]
+SICK = ("keras", "norm=layer")
+
+
+def changed(part, **sick) -> list:
+    """One part of a run, with `sick` arguments for one case alone."""
+    return [part(*case, **(sick if case == SICK else {})) for case in CASES]
+
+
+def told(comparison) -> list[tuple[str, str, str, str]]:
+    """What is shown, but for memory where the runs did other work."""
+    shown = [c for c in comparison.shown if not (c.metric == "peak memory" and c.verdict == change.NOT_COMPARABLE)]
+    return [(c.verdict, c.backend, c.network, c.metric) for c in shown]
+
+
+@pytest.fixture
+def old(tmp_path: Path):
+    return made_up.run(tmp_path / "old")
+
+
+def test_the_same_code_twice_is_the_same(old, tmp_path: Path) -> None:
+    comparison = compare(old, made_up.run(tmp_path / "new", seed=1))
+    assert told(comparison) == []
+    assert comparison.differences == []
+    assert status(comparison) == Status.SAME
+    assert "Nothing is worse" in comparison.headline
+
+
+def test_a_gradient_that_left_its_bound_names_backend_check_and_layer(old, tmp_path: Path) -> None:
+    new = made_up.run(tmp_path / "new", verdicts=changed(made_up.parity, factor=1e4))
+    comparison = compare(old, new)
+    assert told(comparison) == [("worse", "keras", "norm=layer", "gradient_parity, step 0 layer  3 weight")]
+    assert comparison.shown[0].rerun.startswith("pytest")
+    assert (comparison.shown[0].old, comparison.shown[0].new) == ("1.00e-07", "0.001")
+    assert status(comparison) == Status.WORSE
+    back = compare(new, old)
+    assert told(back) == [("better", "keras", "norm=layer", "gradient_parity, step 0 layer  3 weight")]
+    assert status(back) == Status.SAME
+
+
+def test_what_stays_outside_counts_only_if_it_goes_far_further(old, tmp_path: Path) -> None:
+    runs = [made_up.run(tmp_path / str(factor), verdicts=changed(made_up.parity, factor=factor)) for factor in (50.0, 90.0, 5e4)]
+    assert told(compare(runs[0], runs[1])) == []
+    assert told(compare(runs[0], runs[2]))[0][0] == "worse"
+    assert "as they were in the old one" in compare(runs[0], runs[1]).notes[-1]
+
+
+def test_what_cannot_be_judged_is_not_comparable_and_says_why(old, tmp_path: Path) -> None:
+    absent = [
+        made_up.verdict("gradient_parity", *case, [], status=NOT_JUDGED, reason="no such layer") if case == SICK else made_up.parity(*case)
+        for case in CASES
+    ]
+    comparison = compare(old, made_up.run(tmp_path / "new", verdicts=absent))
+    assert told(comparison) == [("not comparable", "keras", "norm=layer", "gradient_parity")]
+    assert "no such layer" in comparison.shown[0].note
+
+
+def test_networks_and_numbers_that_vanish_or_appear_are_told(old, tmp_path: Path) -> None:
+    verdicts = [made_up.parity(*case) for case in CASES if case != SICK]
+    comparison = compare(old, made_up.run(tmp_path / "less", verdicts=verdicts))
+    assert told(comparison) == [("vanished", "keras", "norm=layer", "gradient_parity")]
+    assert status(comparison) == Status.INCONCLUSIVE
+    assert told(compare(made_up.run(tmp_path / "less", verdicts=verdicts), old))[0][0] == "appeared"
+    fewer = [made_up.parity(*case) for case in CASES]
+    fewer[-1].findings, fewer[-1].judged = fewer[-1].findings[:2], 2
+    assert told(compare(old, made_up.run(tmp_path / "fewer", verdicts=fewer)))[0][0] == "vanished"
+
+
+def test_a_fall_of_accuracy_is_found_and_its_interval_holds_the_truth(old, tmp_path: Path) -> None:
+    profiles = [made_up.profile(*case, 1, accuracy=0.7 if case == SICK else 0.9) for case in CASES]
+    comparison = compare(old, made_up.run(tmp_path / "new", profiles=profiles))
+    assert told(comparison) == [("worse", "keras", "norm=layer", "accuracy")]
+    numbers = comparison.shown[0].numbers
+    assert numbers["low"] < 0.7 < numbers["high"] < 0.9
+
+
+def test_other_data_or_a_single_seed_are_not_comparable(old, tmp_path: Path) -> None:
+    other = compare(old, made_up.run(tmp_path / "data", options={"cases": "smoke", "data": "mnist", "seeds": 3}))
+    assert {c.note for c in other.shown if c.metric == "accuracy"} == {"the old run trained on digits and the new one on mnist"}
+    single = [made_up.profile(*case, 1) for case in CASES]
+    for profile in single:
+        profile.samples = {name: values[:1] for name, values in profile.samples.items()}
+    one = compare(old, made_up.run(tmp_path / "seed", profiles=single))
+    assert "one tells nothing of the spread" in one.shown[0].note
+
+
+def test_samples_of_the_same_law_are_rarely_called_different(tmp_path: Path) -> None:
+    """200 comparisons of 18 metrics each, all of them the same: at most twice the promised share alarms."""
+    runs = [made_up.run(tmp_path / str(seed), seed=seed, verdicts=[], timings=[]) for seed in range(40)]
+    pairs = np.random.default_rng(0).choice(40, (200, 2))
+    alarms = sum(bool(compare(runs[a], runs[b]).shown) for a, b in pairs if a != b)
+    assert alarms <= 2 * FALSE_DISCOVERIES * 200
+
+
+@pytest.mark.parametrize(
+    ("sick", "verdict", "metric", "expected"),
+    [
+        ({"milliseconds": 200.0}, "worse", "step time, eager", Status.WORSE),
+        ({"milliseconds": 0.2}, "better", "step time, eager", Status.SAME),
+        ({"milliseconds": 6.0, "control": 3.0}, "inconclusive", "step time, eager", Status.INCONCLUSIVE),
+        ({"first": 5.0}, "worse", "first step, eager", Status.WORSE),
+    ],
+)
+def test_step_times_are_judged_with_their_control(sick, verdict, metric, expected, old, tmp_path: Path) -> None:
+    timings = [made_up.timing(*case, 1, **(sick if case == SICK else {})) for case in CASES]
+    comparison = compare(old, made_up.run(tmp_path / "new", timings=timings))
+    assert told(comparison) == [(verdict, "keras", "norm=layer", metric)]
+    assert status(comparison) == expected
+
+
+def test_memory_is_compared_where_the_work_was_the_same(old, tmp_path: Path) -> None:
+    hungry = {"torch": 360.0, "keras": 1700.0}
+    assert told(compare(old, made_up.run(tmp_path / "new", peak_memory_mb=hungry))) == [("worse", "keras", "whole run", "peak memory")]
+    less = made_up.run(tmp_path / "less", peak_memory_mb=hungry, timings=[])
+    assert [c.verdict for c in compare(old, less).shown if c.metric == "peak memory"] == ["not comparable"] * 2
+
+
+def test_two_frameworks_of_one_run_can_be_compared(old, tmp_path: Path) -> None:
+    comparison = compare(old, old, [("torch", "keras")])
+    assert {c.backend for c in comparison.changes} == {"keras"}
+    assert ("backend", "torch", "keras") in comparison.differences
+
+
+def test_the_environment_comes_first(old, tmp_path: Path) -> None:
+    versions = {"torch": {"torch": "2.13.0"}, "keras": {"keras": "3.15.1", "tensorflow": "2.20.0"}}
+    new = made_up.run(tmp_path / "new", versions=versions, environment={"torch": "2.13.0", "keras": "3.15.1", "processor": "other"})
+    comparison = compare(old, new)
+    assert ("processor", "made up", "other") in comparison.differences
+    assert ("tensorflow", "2.21.0", "2.20.0") in comparison.differences
+    assert ("threads", "1", "—") in comparison.differences
+    assert render.text(comparison).index("processor") < render.text(comparison).index("the same and not shown")
+
+
+def test_markdown_is_short_and_cannot_be_broken_by_what_it_quotes(old, tmp_path: Path) -> None:
+    nasty = made_up.verdict(
+        "update", "keras", "norm=layer", [Finding("step | <b>@all</b>\n`x` [y](z)", 9.0, 0.0, 1.0, "note " * 100) for _ in range(3)]
+    )
+    many = [made_up.parity("torch", f"depth={n}", factor=1e5) for n in range(2000)]
+    fine = [made_up.parity("torch", f"depth={n}") for n in range(2000)]
+    calm = made_up.verdict("update", "keras", "norm=layer", [Finding("other", 0.1, 0.0, 1.0)])
+    comparison = compare(made_up.run(tmp_path / "a", verdicts=[calm, *fine]), made_up.run(tmp_path / "b", verdicts=[nasty, *many]))
+    text = render.markdown(comparison)
+    assert len(text) < 65_536
+    assert "<b>" not in text
+    assert "@all" not in text
+    rows = [line for line in text.splitlines() if line.startswith("| ✗")]
+    assert {line.replace("\\|", "").count("|") for line in rows} == {8}
+    parsed = json.loads(render.as_json(comparison))
+    assert len(parsed["changes"]) > 2000
+    assert parsed["status"] == "worse"
+
+
+def test_verdicts_have_an_order_and_a_mark_each() -> None:
+    assert set(change.ORDER) == set(change.MARKS)
+    assert len({*Status}) == 5
+
+
+def test_the_command_writes_every_format_and_ends_with_the_status(tmp_path: Path, capsys) -> None:
+    old = made_up.path(tmp_path / "old")
+    new = made_up.path(tmp_path / "new", verdicts=changed(made_up.parity, factor=1e4))
+    for form in ("text", "markdown", "json", "html"):
+        assert main([str(old), str(new), f"--format={form}", "-o", str(tmp_path / form)]) == Status.WORSE
+        assert "gradient_parity" in (tmp_path / form).read_text(encoding="utf-8")
+    assert main([str(old), str(old)]) == Status.SAME
+    assert main([str(old), str(old), "--backend=torch:keras"]) == Status.SAME
+    assert main([str(old), str(tmp_path / "nowhere.json")]) == Status.BAD_INPUT
+    assert main([str(old), str(new), "--backend=jax"]) == Status.BAD_INPUT
+    assert "no backend 'jax'" in capsys.readouterr().err
+    none = made_up.path(tmp_path / "none", verdicts=[], timings=[], profiles=[])
+    assert main([str(none), str(none)]) == Status.BAD_INPUT
+
+
+def test_a_comparison_of_nothing_has_a_status_of_its_own(tmp_path: Path) -> None:
+    timed = made_up.path(tmp_path / "timed", verdicts=[], profiles=[])
+    judged = made_up.path(tmp_path / "judged", timings=[], profiles=[])
+    assert main([str(timed), str(judged)]) == Status.NOTHING
+
+
+def test_the_command_line_says_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "cut.json").write_text('{"schema": 2, "kind": "gradgauge run", ')
+    words = [sys.executable, "-m", "bench.compare", str(tmp_path / "cut.json"), str(tmp_path / "cut.json")]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[2])
+    assert done.returncode == Status.BAD_INPUT
+    assert len(done.stderr.strip().splitlines()) == 1

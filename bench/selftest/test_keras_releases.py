@@ -1,0 +1,68 @@
+"""What the Keras worker does on older releases, seen on this one: the same training by another way, and parts that are not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.run import Absent, draw_weights
+from models.spec import Spec
+from models.worker import Worker, WorkerError, WorkerLacks
+
+keras = pytest.importorskip("keras")
+SHALLOW = Spec(depth=4, norm="layer")
+
+
+def trained(steps: int = 5) -> tuple[Any, Any, dict[str, Any]]:
+    from models.on_keras import Network
+
+    rng = np.random.default_rng(0)
+    xs, labels = rng.random((steps, 64, 64), np.float32), rng.integers(0, 10, (steps, 64))
+    network = Network(SHALLOW)
+    network.load(draw_weights(SHALLOW, 0), fresh=True)
+    return *network.train(xs, labels), network.weights()
+
+
+def test_older_releases_train_the_same_by_another_way(monkeypatch) -> None:
+    from models import keras_backend
+
+    losses, norms, weights = trained()
+    monkeypatch.setattr(keras_backend, "TRACES_ONCE", (99, 0))
+    monkeypatch.setattr(keras_backend, "LOSS_OF_ONE_BATCH", (99, 0))
+    other_losses, other_norms, other_weights = trained()
+    np.testing.assert_allclose(other_losses, losses, rtol=1e-6)
+    np.testing.assert_allclose(other_norms, norms, rtol=1e-5)
+    for key, weight in weights.items():
+        np.testing.assert_allclose(other_weights[key], weight, atol=1e-6, err_msg=key)
+
+
+def test_a_layer_that_a_release_lacks_is_named(monkeypatch) -> None:
+    from models.on_keras import Network
+
+    monkeypatch.delattr(keras.layers, "RMSNormalization")
+    with pytest.raises(Absent, match=r"^Keras [\d.]+ has no RMSNormalization$"):
+        Network(Spec(depth=4, norm="rms"))
+
+
+def test_an_attribute_of_our_own_that_is_missing_stays_an_error(monkeypatch) -> None:
+    from models.on_keras import Network
+
+    monkeypatch.delattr(Network, "_part")
+    with pytest.raises(AttributeError, match="_part"):
+        Network(SHALLOW)
+
+
+def test_the_judge_learns_that_it_is_a_lack_and_no_fault(monkeypatch) -> None:
+    worker = Worker("keras")
+    try:
+        answers = iter([{"error": "Keras 3.0.2 has no X", "trace": "", "absent": True}, {"error": "broke", "trace": "", "absent": False}])
+        monkeypatch.setattr("models.wire.receive", lambda stream: next(answers))
+        with pytest.raises(WorkerLacks, match="has no X"):
+            worker.call("versions")
+        with pytest.raises(WorkerError, match="broke") as other:
+            worker.call("versions")
+        assert not isinstance(other.value, WorkerLacks)
+    finally:
+        worker.close()

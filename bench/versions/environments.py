@@ -1,0 +1,187 @@
+"""One environment for each set of requirements, built once and found again.
+
+A set replaces what `pyproject.toml` asks for under the same names. Keras alone is pure Python, so a pinned Keras is put into
+a folder of its own before everything else on the path (an overlay, seconds); whatever else changes gets a virtual environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".gradgauge" / "environments"
+GROUP, OVERLAID = "cpu", "keras"
+MISSING = """
+import importlib.metadata as m, sys
+from packaging.requirements import Requirement
+for text in m.requires(sys.argv[1]) or []:
+    wanted = Requirement(text)
+    if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+        try:
+            m.version(wanted.name)
+        except m.PackageNotFoundError:
+            print(wanted.name)
+"""
+"""Prints what a distribution needs and the interpreter lacks; older Keras needs packages that a newer one has dropped."""
+
+
+class VersionsError(ValueError):
+    """A set of requirements that cannot be read, installed or imported; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A set of requirements that replace the project's own: `keras==3.10.0`, or several words."""
+
+    text: str
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """The parsed set. Raises VersionsError."""
+        try:
+            found = tuple(Requirement(word) for word in self.text.split())
+        except InvalidRequirement as error:
+            first = str(error).partition("\n")[0]
+            raise VersionsError(f"{self.text!r} is no set of requirements ({first}): write keras==3.12.0, or several in quotes.") from None
+        if not found:
+            raise VersionsError("An empty set of requirements names no version: write keras==3.12.0, or several in quotes.")
+        return found
+
+    @property
+    def overlay(self) -> Requirement | None:
+        """The Keras that goes into a folder of its own: one that is pinned."""
+        pinned = [r for r in self.requirements if r.name == OVERLAID and re.fullmatch(r"==[\w.]+", str(r.specifier))]
+        return pinned[0] if pinned else None
+
+    @property
+    def others(self) -> tuple[Requirement, ...]:
+        """What needs a virtual environment."""
+        return tuple(r for r in self.requirements if r is not self.overlay and r != self.overlay)
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python and the folders that come first on its path."""
+
+    python: str
+    path: str = ""
+
+    def variables(self) -> dict[str, str]:
+        """The environment variables to run it with."""
+        inherited = os.environ.get("PYTHONPATH", "")
+        return os.environ | ({"PYTHONPATH": os.pathsep.join(filter(None, (self.path, inherited)))} if self.path else {})
+
+
+def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
+    """The set's interpreter, built if it is not there yet. Raises VersionsError with the installer's own reason."""
+    python = _virtual_environment(wanted, folder) if wanted.others else sys.executable
+    if wanted.overlay is None:
+        return Interpreter(python)
+    target = folder / _name(str(wanted.overlay), python)
+    with _once(target) as done:
+        if not done:
+            put = ["--no-deps", "--target", str(target)]
+            _install(python, wanted, [*put, str(wanted.overlay)])
+            interpreter = Interpreter(python, str(target))
+            lacking = _output(interpreter, ["-c", MISSING, OVERLAID]).split()
+            if lacking:
+                _install(python, wanted, [*put, *lacking])
+            _check_import(interpreter, wanted)
+    return Interpreter(python, str(target))
+
+
+def group(name: str = GROUP, path: Path = ROOT / "pyproject.toml") -> list[Requirement]:
+    """A dependency group of the project, those that it includes too."""
+    groups: dict[str, list[Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["dependency-groups"]
+    found: list[Requirement] = []
+    for entry in groups[name]:
+        found += group(entry["include-group"], path) if isinstance(entry, dict) else [Requirement(entry)]
+    return found
+
+
+def replaced(own: list[Requirement], by: tuple[Requirement, ...]) -> list[str]:
+    """The project's requirements with those of the same name replaced."""
+    names = {canonicalize_name(requirement.name) for requirement in by}
+    return [str(r) for r in own if canonicalize_name(r.name) not in names] + [str(r) for r in by]
+
+
+def _virtual_environment(wanted: Wanted, folder: Path) -> str:
+    words = replaced([r for r in group() if not (wanted.overlay and r.name == OVERLAID)], wanted.others)
+    target = folder / _name(" ".join(map(str, wanted.others)), " ".join(sorted(words)) + sys.version)
+    python = str(target / "bin" / "python")
+    with _once(target) as done:
+        if not done:
+            venv.create(target, with_pip=True, symlinks=True)
+            _install(python, wanted, words)
+            if wanted.overlay is None:
+                _check_import(Interpreter(python), wanted)
+    return python
+
+
+@contextmanager
+def _once(target: Path) -> Iterator[bool]:
+    """Whether a folder is filled already; one process at a time fills it, and what was left half done is begun anew."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        done = (target / "complete").exists()
+        if not done:
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
+        yield done
+        (target / "complete").touch()
+
+
+def _install(python: str, wanted: Wanted, words: list[str]) -> None:
+    done = subprocess.run([*_installer(python), *words], capture_output=True, text=True)
+    if done.returncode:
+        reasons = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        reasons = reasons or done.stderr.strip().splitlines() or ["the installer failed"]
+        reason = next((r for r in reversed(reasons) if "No matching" in r or "conflict" in r.lower()), reasons[-1])
+        raise VersionsError(f"{wanted.text} cannot be installed here: {reason.rstrip('.')}.")
+
+
+def _installer(python: str) -> list[str]:
+    """pip, or uv where this interpreter was made without pip, as tox-uv makes them."""
+    if python != sys.executable or importlib.util.find_spec("pip"):
+        return [python, "-m", "pip", "install", "--quiet"]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--quiet", "--python", python]
+    raise VersionsError(f"{python} has no pip and there is no uv: run {python} -m ensurepip.")
+
+
+def _check_import(interpreter: Interpreter, wanted: Wanted) -> None:
+    """Raises VersionsError where Keras installs and cannot be imported, so that no run is begun."""
+    done = subprocess.run(
+        [interpreter.python, "-c", "import keras"], capture_output=True, text=True, cwd=ROOT,
+        env=interpreter.variables() | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise VersionsError(f"{wanted.text} installs and cannot be imported: {last.rstrip('.')}; name the TensorFlow that goes with it.")
+
+
+def _output(interpreter: Interpreter, arguments: list[str]) -> str:
+    return subprocess.run([interpreter.python, *arguments], capture_output=True, text=True, check=True, env=interpreter.variables()).stdout
+
+
+def _name(text: str, rest: str) -> str:
+    """A folder's name that a person recognizes and no other set shares."""
+    name = re.sub(r"[^\w.]+", "-", text).strip("-")[:60]
+    return f"{name}-{hashlib.sha256(f'{text} {rest}'.encode()).hexdigest()[:8]}"

@@ -1,0 +1,73 @@
+"""Versions × checks as a table, and what broke between neighbouring versions."""
+
+from __future__ import annotations
+
+import itertools
+
+from bench.checks import CHECKS
+from bench.compare import render
+from bench.compare.change import BETTER, CHANGED, WORSE
+from bench.compare.runs import NothingShared, compare
+from bench.judge import FAILED, KNOWN, PASSED
+from bench.report.record import Record
+
+CELL, BROKEN = 44, 12
+"""The most characters of a cell; how many changes between two versions are shown."""
+
+
+def table(records: dict[str, Record | str]) -> list[str]:
+    """A row a check and backend, a column a set of requirements; a sentence instead of a record says why there is none."""
+    rows = {(v.check, v.backend) for record in records.values() if isinstance(record, Record) for v in record.verdicts}
+    order = list(CHECKS)
+    grid = [["check", "backend", *records]]
+    for check, backend in sorted(rows, key=lambda row: (order.index(row[0]) if row[0] in order else len(order), row)):
+        grid.append([check, backend, *(_cell(record, check, backend) for record in records.values())])
+    errors = [len(record.errors) if isinstance(record, Record) else 0 for record in records.values()]
+    if any(errors):
+        grid.append(["not judged at all", "", *(f"✗ {count} cases" if count else "" for count in errors)])
+    widths = [max(map(len, column)) + 2 for column in zip(*grid, strict=True)]
+    lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid]
+    sentences = [reason for reason in records.values() if isinstance(reason, str)]
+    return [*(lines if rows else []), *sentences]
+
+
+def _cell(record: Record | str, check: str, backend: str) -> str:
+    if isinstance(record, str):
+        return "did not run"
+    own = [v for v in record.verdicts if v.check == check and v.backend == backend]
+    judged = [v for v in own if v.status in (PASSED, FAILED, KNOWN)]
+    failed = [v for v in judged if v.status == FAILED]
+    if not judged:
+        return "—" if not own else own[0].status
+    passed = f"{sum(v.status == PASSED for v in judged):>3}/{len(judged)}"
+    if not failed:
+        known = sum(v.status == KNOWN for v in judged)
+        return f"{passed} ✓" if not known else f"{passed} known failure" if known == len(judged) else f"{passed} ✓ {known} known"
+    worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
+    return f"{passed} ✗ {worst.network} {worst.worst.where.strip() if worst.worst else ''}"[:CELL]
+
+
+def broke(records: dict[str, Record | str]) -> list[str]:
+    """From each version to the next one that ran: what got worse, changed or better."""
+    ran = [(name, record) for name, record in records.items() if isinstance(record, Record)]
+    lines: list[str] = []
+    for (old_name, old), (new_name, new) in itertools.pairwise(ran):
+        try:
+            comparison = compare(old, new)
+        except NothingShared as error:
+            lines += ["", f"{old_name} → {new_name}: {error}"]
+            continue
+        lines += ["", f"{old_name} → {new_name}: {comparison.headline}"]
+        told = [change for change in comparison.shown if change.verdict in (WORSE, CHANGED, BETTER)]
+        lines += render.table(told[:BROKEN]) if told else []
+        if len(told) > BROKEN:
+            lines.append(f"… {len(told) - BROKEN} more: python -m bench.compare with their records")
+    return lines
+
+
+def healthy(records: dict[str, Record | str]) -> bool:
+    """Whether every run judged something and nothing failed."""
+    return all(
+        isinstance(record, Record) and not record.errors and not any(v.status == FAILED for v in record.verdicts)
+        for record in records.values()
+    )
