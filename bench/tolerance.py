@@ -26,3 +26,10 @@ versions on another CPU differ by chaotic rounding, which sixteen seeds do not a
 
 FALLBACK_WIDENING = 3.0
 """How many times wider an interval is that comes from another device class of the same backend."""
+
+MEMORY_GROWTH = 32.0
+"""MB that 100 calls of an entry point may keep after a warm-up. A healthy one keeps under 3 MB, which is the allocator's; one that
+is traced anew at every call kept 552 MB (Keras 3.0.0 to 3.6.0)."""
+
+MODEL_MEMORY = 2.0
+"""MB that a small model may keep after it was built, trained and dropped."""

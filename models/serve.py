@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import Any, BinaryIO
 
-from models import overhead, wire
+from models import overhead, roads, wire
 from models.run import Job, backend_module, draw_own, observe
 from models.spec import SpecError
 from models.timed import Timed
@@ -34,6 +34,7 @@ def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> No
         "forget": lambda given: timed.forget(**given),
         "overhead": lambda given: overhead.interleave(module, **given),
         "probe": lambda given: overhead.probe(module, **given),
+        "road": lambda given: roads.take(backend, given["road"], given["with"]),
     }
     while True:
         try:

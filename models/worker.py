@@ -76,6 +76,11 @@ class Worker:
         """Process id, for memory readings."""
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
     def peak_memory(self) -> float:
         """Largest resident memory so far, in MB; 0 where the system does not tell."""
         return peak_memory(self.pid)

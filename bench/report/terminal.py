@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import known
+from bench import equalities, known
 from bench.baseline import BaselineError
 from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Verdict
 from bench.report import record, summary
@@ -56,8 +56,8 @@ class Terminal:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect verdicts and print a line when a network is through."""
         properties: dict[str, Any] = dict(report.user_properties)
-        if report.when == "call" and "timing" in properties:
-            self.timings.append(json.loads(properties["timing"]))
+        if report.when == "call":
+            self.timings += [json.loads(str(text)) for name, text in report.user_properties if name == "timing"]
         network = properties.get("network")
         if network is None or (report.when != "call" and not report.failed):
             return
@@ -99,7 +99,7 @@ class Terminal:
         line = terminalreporter.write_line
         terminalreporter.section("gradgauge")
         frameworks = " · ".join(" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in self.versions.values())
-        networks = len({v.network for v in self.verdicts})
+        networks = len({v.network for v in self.verdicts if v.check != equalities.NAME})
         options = self.options
         chosen = (
             options["device"],
@@ -152,7 +152,8 @@ class Terminal:
 
 def _network(item: Any) -> str:
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return parameters["case"].network if "case" in parameters else ""
+    case = parameters.get("case", parameters.get("equality_case"))
+    return case.network if case else ""
 
 
 def _clock(seconds: float) -> str:

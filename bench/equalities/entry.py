@@ -1,0 +1,56 @@
+"""Entry points as users call them: traces and memory are judged, times only reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.equalities.roads import Roads, start
+from bench.judge import Finding
+from bench.tolerance import MEMORY_GROWTH, MODEL_MEMORY
+
+CALLS, BATCHES = 3, (16, 12)
+
+
+def traces(roads: Roads) -> Iterator[Finding]:
+    """A step is traced when it first meets a batch size and never again."""
+    for name, seen in entry_points(roads).items():
+        yield Finding(f"{name}: traces in {CALLS} later calls", seen["later_traces"], 0, 0, "traced anew although nothing changed")
+
+
+def entry_points(roads: Roads) -> dict[str, dict[str, float]]:
+    """By entry point and batch size: seconds of the first and of a later call, and traces in them."""
+    begin = start("optimizer=adam", steps=1)
+    return roads("entry_points", **begin.one(), batches=list(BATCHES), calls=CALLS)
+
+
+def memory(roads: Roads) -> Iterator[Finding]:
+    """100 more training steps keep no memory."""
+    yield from _memory(roads, ["train_on_batch", "step"])
+
+
+def memory_of_epochs(roads: Roads) -> Iterator[Finding]:
+    """100 more calls of fit, evaluate and predict keep no memory."""
+    yield from _memory(roads, ["fit", "evaluate", "predict"])
+
+
+def models_dropped(roads: Roads) -> Iterator[Finding]:
+    """A network that was built, trained and dropped is gone."""
+    yield from _dropped(roads, models=6, warm_up=3)
+
+
+def models_dropped_often(roads: Roads) -> Iterator[Finding]:
+    """A network that was built, trained and dropped is gone, 100 times over, memory included."""
+    yield from _dropped(roads, models=100, warm_up=20)
+
+
+def _memory(roads: Roads, entries: list[str]) -> Iterator[Finding]:
+    begin = start("optimizer=adam", steps=1)
+    for entry, grown in roads("memory", **begin.one(), entries=entries, warm_up=20, calls=100).items():
+        yield Finding(f"{entry}: MB in 100 calls", max(0.0, grown) / 1e6, 0.0, MEMORY_GROWTH)
+
+
+def _dropped(roads: Roads, models: int, warm_up: int) -> Iterator[Finding]:
+    begin = start("optimizer=adam", steps=1)
+    seen = roads("dropped", **begin.one(), models=models, steps=1, warm_up=warm_up)
+    yield Finding(f"of {models} models still alive", seen["alive"], 0, 0)
+    yield Finding("MB a model", max(0.0, seen["grown"]) / 1e6 / (models - warm_up), 0.0, MODEL_MEMORY)
