@@ -59,11 +59,13 @@ def peak_memory(pid: int) -> float:
 class Worker:
     """One process that runs `backend` on `threads` threads; requests are answered in order."""
 
-    def __init__(self, backend: str, *, device: str = "cpu", threads: int = 1, python: str = sys.executable) -> None:
-        """Start the process; it imports its framework while the caller goes on."""
+    def __init__(self, backend: str, *, device: str = "cpu", threads: int = 1, python: str = sys.executable, path: str = "") -> None:
+        """Start the process, with `path` first where it looks for packages; it imports its framework while the caller goes on."""
         self.backend = backend
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         variables = environment(backend, device) | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        if path:
+            variables["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [python, "-m", "models.serve", backend, str(threads)],
             cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,

@@ -117,15 +117,15 @@ def variable_count(roads: Roads) -> Iterator[Finding]:
 
 def loss_scaling(roads: Roads) -> Iterator[Finding]:
     """Scaling the loss changes nothing but range: the step is the unscaled one, clipping included."""
-    begin = start("optimizer=sgd,clip=global,clip_at=0.1")
-    plain, rounding = roads("train", **begin.given)["weights"], begin.rounding(roads.dialect)
-    yield from same("dynamic scale", roads("train", **begin.given, scale=8.0)["weights"], plain, rounding)
-    if roads.dialect == "keras":
-        factor = {"options": {"loss_scale_factor": 8.0}}
-        yield from same("fixed factor", roads("train", **begin.given, **factor)["weights"], plain, rounding)
-        yield from same(
-            "dynamic scale round a fixed factor", roads("train", **begin.given, **factor, scale=8.0)["weights"], plain, rounding
-        )
+    for clip in ("none", "global"):
+        begin = start(f"optimizer=sgd,clip={clip},clip_at=0.1")
+        plain, rounding = roads("train", **begin.given)["weights"], begin.rounding(roads.dialect)
+        yield from same(f"clip={clip} dynamic scale", roads("train", **begin.given, scale=8.0)["weights"], plain, rounding)
+        if roads.dialect == "keras":
+            factor = {"options": {"loss_scale_factor": 8.0}}
+            yield from same(f"clip={clip} fixed factor", roads("train", **begin.given, **factor)["weights"], plain, rounding)
+            both = roads("train", **begin.given, **factor, scale=8.0)["weights"]
+            yield from same(f"clip={clip} dynamic scale round a fixed factor", both, plain, rounding)
 
 
 def averaged_weights(roads: Roads) -> Iterator[Finding]:
