@@ -34,7 +34,7 @@ OLD = (
 )  # fmt: skip
 """What releases before 3.1 ran beside, and what our worker needs."""
 EQUAL = (
-    "micro_batches", "micro_batches_schedule", "micro_batches_average", "duplicated_batch", "gradients_kept", "variable_count",
+    "micro_batches", "micro_batches_schedule", "micro_batches_average", "duplicated_batch", "variable_count",
     "loss_scaling", "averaged_weights", "reported_train_on_batch", "reported_test_on_batch", "reported_fit", "reported_evaluate",
     "iterations", "steps_per_execution", "penalty_once", "constraints", "frozen", "initializer_shared", "early_stopping_again", "refused",
     "half_precision_norm", "confidently_wrong", "extreme_gradients", "traces", "memory",

@@ -46,7 +46,7 @@ EQUALITIES: dict[str, Equality] = {
         Equality(steps.modes, COMPILES),
         Equality(steps.torch_compile, TORCH, "full"),
         Equality(steps.implementations, TORCH),
-        Equality(steps.gradients_kept),
+        Equality(steps.gradients_kept, ("torch", "keras-torch")),
         Equality(steps.variable_count),
         Equality(steps.loss_scaling),
         Equality(steps.averaged_weights),

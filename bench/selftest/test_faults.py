@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -15,6 +14,7 @@ from bench.judge import FAILED, PASSED, Verdict, judge
 from bench.report.failure import failure
 from bench.run import Answer, Run, answer
 from bench.selftest.faults import FAULTS, Fault
+from bench.selftest.faults.plant import patching
 from fixtures.data import load
 from models.run import Job, backend_module, draw_own, observe, prepare_lessons
 from models.spec import Spec
@@ -66,20 +66,7 @@ def healthy(backend: str, network: str) -> dict[str, Verdict]:
 
 @pytest.fixture
 def patch(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Any], Any]], None]:
-    def replace(symbol: str, change: Callable[[Any], Any]) -> None:
-        path = symbol.split(".")
-        for cut in range(len(path) - 1, 0, -1):
-            try:
-                owner: Any = importlib.import_module(".".join(path[:cut]))
-            except ImportError:
-                continue
-            for name in path[cut:-1]:
-                owner = getattr(owner, name)
-            monkeypatch.setattr(owner, path[-1], change(getattr(owner, path[-1])))
-            return
-        raise LookupError(symbol)
-
-    return replace
+    return patching(monkeypatch)
 
 
 @pytest.mark.parametrize(("backend", "fault"), CASES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,25 @@ class Fault:
     check: str
     where: str
     plant: Callable[[Patch], None]
+
+
+def patching(monkeypatch: Any) -> Patch:
+    """Replace dotted symbols through pytest's monkeypatch, which puts them back. Raises LookupError for a symbol that is not there."""
+
+    def replace(symbol: str, change: Callable[[Any], Any]) -> None:
+        path = symbol.split(".")
+        for cut in range(len(path) - 1, 0, -1):
+            try:
+                owner: Any = importlib.import_module(".".join(path[:cut]))
+            except ImportError:
+                continue
+            for name in path[cut:-1]:
+                owner = getattr(owner, name)
+            monkeypatch.setattr(owner, path[-1], change(getattr(owner, path[-1])))
+            return
+        raise LookupError(symbol)
+
+    return replace
 
 
 def one(symbol: str, change: Callable[[Any], Any]) -> Callable[[Patch], None]:

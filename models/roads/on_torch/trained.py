@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim import swa_utils
 
 from models.network import Activate, Dense, Normalize
 from models.roads.on_torch.network import Arrays, array, build, optimizer_of
@@ -36,7 +36,7 @@ def train(
     optimizer = optimizer_of(built.spec, built.parameters, **(options or {}))
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, schedule) if schedule else None
     scaler = torch.amp.GradScaler("cpu", init_scale=scale) if scale else None
-    averaged = AveragedModel(built.model, multi_avg_fn=get_ema_multi_avg_fn(average)) if average else None
+    averaged = swa_utils.AveragedModel(built.model, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(average)) if average else None
     if averaged:
         averaged.update_parameters(built.model)  # the first call copies, as Keras's average starts from the first weights
     loss_of = torch.compile(built.loss) if mode == "compile" else built.loss
