@@ -35,7 +35,7 @@ def memory_of_epochs(roads: Roads) -> Iterator[Finding]:
 
 def models_dropped(roads: Roads) -> Iterator[Finding]:
     """A network that was built, trained and dropped is gone."""
-    yield from _dropped(roads, models=6, warm_up=3)
+    yield from _dropped(roads, models=3, warm_up=1)
 
 
 def models_dropped_often(roads: Roads) -> Iterator[Finding]:

@@ -49,7 +49,11 @@ def before(act: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _arrivals_shrink(linear: Any) -> None:
     """Every time a gradient arrives in a layer's weight, what has accumulated there shrinks."""
-    linear.weight.register_post_accumulate_grad_hook(lambda parameter: parameter.grad.mul_(0.99))
+
+    def shrink(parameter: Any) -> None:
+        parameter.grad.mul_(0.99)
+
+    linear.weight.register_post_accumulate_grad_hook(shrink)
 
 
 def _over_n_plus_one(cross_entropy: Any) -> Any:
@@ -108,7 +112,7 @@ TORCH = (
     Broken("foreach Adam with another rate", "implementations", one("torch.optim.adam._multi_tensor_adam", lambda f: lambda *a, lr, **k: f(*a, lr=lr * 1.001, **k))),
     Broken("Adam's step doubles the gradients it was given", "gradients_kept", one("torch.optim.Adam.step", after(_spoil_gradients))),
     Broken("Adam's rate divided by the number of tensors", "variable_count", one("torch.optim.Adam.__init__", _rate_by_count)),
-    Broken("gradients stay scaled", "loss_scaling", one("torch.amp.GradScaler.unscale_", lambda f: lambda self, optimizer: None)),
+    Broken("the loss is unscaled but was not scaled", "loss_scaling", one("torch.amp.GradScaler.scale", lambda f: lambda self, loss: (f(self, loss), loss)[1])),
     Broken("the average collapses toward 0", "averaged_weights", one("torch.optim.swa_utils.get_ema_multi_avg_fn", lambda f: lambda decay: lambda old, new, n: [a.mul_(decay) for a in old])),
     Broken("the uneven last batch is dropped", "loader", one("torch.utils.data.DataLoader.__init__", with_arguments(drop_last=True))),
     Broken("weight decay enters twice", "penalty_once", one("torch.optim.sgd.sgd", lambda f: lambda *a, weight_decay, **k: f(*a, weight_decay=2 * weight_decay, **k))),

@@ -84,9 +84,9 @@ IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
 def apply(*, spec: str, weights: Arrays, gradients: Arrays, implementation: str = "default") -> dict[str, Arrays]:
     """Clip given gradients and step the optimizer; new weights, and the gradients before and after `step`."""
     described = Spec.parse(spec)
-    parameters = {key: nn.Parameter(torch.as_tensor(value)) for key, value in weights.items()}
+    parameters = {key: nn.Parameter(torch.tensor(value)) for key, value in weights.items()}
     for key, parameter in parameters.items():
-        parameter.grad = torch.as_tensor(gradients[key])
+        parameter.grad = torch.tensor(gradients[key])
     built = build(described)
     built.parameters = parameters
     built.clip()
