@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from bench.checks import CHECKS
 from bench.equalities import EQUALITIES, decide
@@ -23,7 +23,7 @@ from bench.run import Run, answer
 from fixtures.data import load
 from models.run import Job, Observation, prepare_lessons
 from models.spec import Spec
-from models.worker import Worker, WorkerDied, WorkerError
+from models.worker import Worker, WorkerError
 
 FOLDER = Path(".gradgauge/releases")
 PAIRS = ("3.0.2", "3.0.5", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.9.2", "3.10.0", "3.13.2", "3.14.1", "3.15.1")
@@ -55,6 +55,10 @@ class Seen:
 
 def install(release: str, folder: Path = FOLDER) -> Path:
     """The folder of a Keras release, filled by pip unless it is there. Raises ReleaseError with pip's last line."""
+    try:
+        Version(release)
+    except InvalidVersion:
+        raise ReleaseError("that is not a version number: write for instance 3.14.1.") from None
     target = folder.resolve() / f"keras-{release}"
     if not (target / "keras" / "__init__.py").exists():
         _pip(sys.executable, "--no-deps", "--target", str(target), f"keras=={release}")
@@ -109,8 +113,6 @@ def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER)
 def _seen(case: str, roads: Roads, worker: Worker) -> Seen:
     try:
         verdict = decide(case, roads) if case in EQUALITIES else _parity(case, worker, roads.backend)
-    except WorkerDied as death:
-        return Seen("DIES", str(death))
     except WorkerError as error:
         return Seen(GONE, str(error).splitlines()[0])
     worst = verdict.worst

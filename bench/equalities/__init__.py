@@ -17,6 +17,8 @@ from models.worker import WorkerDied
 ITSELF = "itself"
 NAME = "equality"
 """What verdicts of equalities are called; which equality it was stands where other checks name a network."""
+DEATH = "the framework's process"
+"""Where a finding stands that is a process which died."""
 SHOWN = 6
 """How many findings a story shows, the worst first."""
 
@@ -107,7 +109,7 @@ def decide(name: str, roads: Roads) -> Verdict:
     try:
         verdict = judge(check, roads)
     except WorkerDied as death:
-        findings = [Finding("the framework's process", 1.0, 0.0, 0.0, str(death))]
+        findings = [Finding(DEATH, 1.0, 0.0, 0.0, str(death))]
         verdict = Verdict(check.name, ITSELF, check.law, roads.backend, name, FAILED, judged=1, outside=1, left=0.0, findings=findings)
         verdict.left_where = findings[0].where
     verdict.check = NAME
