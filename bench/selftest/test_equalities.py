@@ -21,7 +21,7 @@ from models.run import backend_module
 CASES = [pytest.param(backend, broken, id=f"{backend}-{broken.equality}-{broken.name}") for backend in BROKEN for broken in BROKEN[backend]]
 UNPLANTED = {"keras": {"micro_batches_schedule", "micro_batches_average", "initializer_shared"}}
 """Equalities that current Keras breaks itself."""
-FULL_HAS = {"torch": {"models_dropped_often"}, "keras": {"memory_of_epochs", "models_dropped_often"}}
+FULL_HAS = {"torch": {"models_dropped_often"}, "keras": {"memory_of_epochs", "traces_of_epochs", "models_dropped_often"}}
 """Longer runs of laws whose short runs have a fault of their own."""
 
 

@@ -225,7 +225,7 @@ KERAS = (
     Broken("seed 0 taken for no seed", "seeds", one("keras.utils.set_random_seed", _zero_is_none)),
     Broken("EarlyStopping remembers the best of another fit (Keras 3.11 to 3.14)", "early_stopping_again", one("keras.callbacks.EarlyStopping.on_train_begin", _remembers_best)),
     Broken("clipvalue dropped beside clipnorm (Keras 3.0)", "refused", one("keras.optimizers.SGD.__init__", _drop_clipvalue)),
-    Broken("half-precision layer norm squares in half precision (Keras 3.0 to 3.5)", "half_precision_norm", one("keras.ops.layer_normalization", lambda f: _keras_half_layer_norm)),
+    Broken("half-precision layer norm squares in half precision (Keras 3.0 to 3.5)", "half_precision_norm", one("keras.src.ops.layer_normalization", lambda f: _keras_half_layer_norm)),
     Broken("probabilities clipped at 1e-7", "confidently_wrong", one("keras.src.backend.tensorflow.nn._get_logits", lambda f: lambda output, *a: (output, False))),
     Broken("clipping ignored", "extreme_gradients", one("keras.optimizers.Optimizer._clip_gradients", lambda f: lambda self, grads: grads)),
     Broken("train_on_batch traced anew at every call (Keras 3.0 to 3.6)", "traces", one("keras.Model.make_train_function", before(_forget_train_function))),

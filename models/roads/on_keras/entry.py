@@ -47,14 +47,16 @@ def _counted(spec: Spec, weights: Arrays, metrics: Any = None) -> Any:
     return compiled(built, spec, optimizer_of(spec))
 
 
-def entry_points(*, spec: str, weights: Arrays, x: Any, labels: Any, batches: list[int], calls: int) -> dict[str, dict[str, float]]:
+def entry_points(
+    *, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], batches: list[int], calls: int
+) -> dict[str, dict[str, float]]:
     """By `entry batch=n`: seconds of the first call and of the fastest later one, and traces in the first call and in all later ones.
 
     Each entry has a model of its own, which sees the batch sizes one after the other.
     """
     described = Spec.parse(spec)
     seen: dict[str, dict[str, float]] = {}
-    for entry in _entries(None, x, labels):
+    for entry in (name for name in _entries(None, x, labels) if name in entries):
         model = _counted(described, weights)
         for batch in batches:
             call = _entries(model, x[:batch], labels[:batch])[entry]

@@ -25,10 +25,12 @@ def _entries(built: Built, optimizer: Any, x: Any, labels: Any) -> dict[str, Any
         with torch.no_grad():
             return float(built.loss(x, labels))
 
-    return {"step": step, "evaluate": evaluate, "forward": lambda: built.model(torch.as_tensor(x))}
+    return {"step": step, "evaluate one": evaluate, "forward": lambda: built.model(torch.as_tensor(x))}
 
 
-def entry_points(*, spec: str, weights: Arrays, x: Any, labels: Any, batches: list[int], calls: int) -> dict[str, dict[str, float]]:
+def entry_points(
+    *, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], batches: list[int], calls: int
+) -> dict[str, dict[str, float]]:
     """By `entry batch=n`: seconds of the first call and of the fastest later one, and compilations in the first call and in all later ones.
 
     `compiled` is the forward pass under torch.compile, with a backend that runs the captured graph as it is and counts them.
@@ -44,7 +46,7 @@ def entry_points(*, spec: str, weights: Arrays, x: Any, labels: Any, batches: li
     torch.compiler.reset()
     forward = torch.compile(built.model, backend=count)
     seen: dict[str, dict[str, float]] = {}
-    for entry in (*_entries(built, optimizer, x, labels), "compiled"):
+    for entry in (name for name in (*_entries(built, optimizer, x, labels), "compiled") if name in entries):
         for batch in batches:
             piece = x[:batch], labels[:batch]
             calls_of = _entries(built, optimizer, *piece) | {"compiled": lambda piece=piece: forward(torch.as_tensor(piece[0]))}
