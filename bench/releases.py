@@ -22,7 +22,7 @@ from bench.judge import FAILED, NOT_JUDGED, PASSED, Verdict, judge
 from bench.run import Run, answer
 from fixtures.data import load
 from models.run import Job, Observation, prepare_lessons
-from models.spec import Spec
+from models.spec import Spec, SpecError
 from models.worker import Worker, WorkerError
 
 FOLDER = Path(".gradgauge/releases")
@@ -162,6 +162,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where releases are kept (default: {FOLDER})")
     chosen = parser.parse_args(arguments)
     cases, results = chosen.only or [*EQUAL, *NETWORKS], {}
+    try:
+        for network in (case for case in cases if case not in EQUALITIES):
+            Spec.parse(network)
+    except SpecError as error:
+        print(f"--only: {error} Or name an equality: {', '.join(EQUALITIES)}.", file=sys.stderr)
+        return 2
     for release in chosen.releases.split(","):
         began = time.monotonic()
         try:

@@ -43,11 +43,14 @@ def test_a_death_and_an_absent_entry_point_are_told_apart(error: Exception, word
         assert decide("refused", Roads("keras", fail)).outside == 1
 
 
-def test_an_unknown_release_is_one_sentence(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "bench.releases", "--releases=not-a-number", f"--folder={tmp_path}"]
+@pytest.mark.parametrize(
+    ("wrong", "sentence"), [("--releases=not-a-number", "Keras not-a-number could not be examined"), ("--only=nothing", "name an equality")]
+)
+def test_what_cannot_be_examined_is_one_sentence(wrong: str, sentence: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bench.releases", wrong, f"--folder={tmp_path}"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "Keras not-a-number could not be examined" in done.stderr
+    assert sentence in done.stderr
     assert "Traceback" not in done.stderr
 
 

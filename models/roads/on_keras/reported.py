@@ -20,7 +20,9 @@ class Visited(keras.callbacks.Callback):
         self.built, self.weights = built, []  # type: ignore[var-annotated]
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """A batch begins."""
+        """A batch begins; on JAX, fit keeps the weights outside the variables until they are asked for."""
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
         self.weights.append(self.built.weights())
 
 
