@@ -15,6 +15,7 @@ from bench import baseline as baselines
 from bench import known, recording
 from bench.baseline import BaselineError
 from bench.checks import BASELINE, CHECKS
+from bench.equalities import EqualityCase, equality_cases, story
 from bench.judge import FAILED, NO_BASELINE, NOT_JUDGED, Verdict, judge
 from bench.report.failure import failure
 from bench.report.profile import profile
@@ -24,6 +25,7 @@ from fixtures import options
 from fixtures.data import Data, features_of, load
 from fixtures.machine import device_class, fingerprint, judge_on_one_thread
 from fixtures.observe import RECORDED_SEED, STEPS, Laboratory
+from fixtures.travels import Travels
 from models.spec import Spec, SpecError
 from models.worker import WorkerError, WorkerLacks
 
@@ -71,6 +73,7 @@ class State:
     environment: dict[str, str]
     known: list[known.Known]
     laboratory: Laboratory | None = None
+    travels: Travels | None = None
 
 
 STATE = pytest.StashKey[State]()
@@ -89,20 +92,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             if check.against in against and check.applies(spec, backend)
         ]
         metafunc.parametrize("case", cases, ids=[f"{c.check}-{c.backend}-{option.device}-{c.network}" for c in cases])
+    elif "equality_case" in metafunc.fixturenames:
+        equal = [] if option.network else equality_cases(option.cases, option.backends)
+        metafunc.parametrize("equality_case", equal, ids=[f"{c.equality}-{c.backend}-{option.device}" for c in equal])
     elif "timed_case" in metafunc.fixturenames:
         timed = [] if option.network else timed_cases(option.cases, option.backends, option.device, features_of(option.data))
         metafunc.parametrize("timed_case", timed, ids=[case.id for case in timed])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Judge network by network, timings last, when nothing trains any more."""
+    """Judge network by network, then equalities, timings last, when nothing trains any more."""
     order = {spec: place for place, spec in enumerate(config.option.networks)}
 
     def place(item: pytest.Item) -> tuple[int, int]:
         parameters = _parameters(item)
         if "case" in parameters:
             return 0, order[parameters["case"].spec]
-        return (1 if "timed_case" in parameters else -1), 0
+        return (2 if "timed_case" in parameters else 1 if "equality_case" in parameters else -1), 0
 
     items.sort(key=place)
     if config.option.update_baselines is not None:
@@ -126,8 +132,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the workers on the first networks."""
     cases = [_parameters(item)["case"] for item in session.items if "case" in _parameters(item)]
-    timed = any("timed_case" in _parameters(item) for item in session.items)
-    if session.config.option.collectonly or not (cases or timed):
+    others = any({"timed_case", "equality_case"} & set(_parameters(item)) for item in session.items)
+    if session.config.option.collectonly or not (cases or others):
         return
     try:
         laboratory = _laboratory(session.config)
@@ -142,7 +148,8 @@ def _laboratory(config: pytest.Config) -> Laboratory:
     if state.laboratory is None:
         data = load(option.data, folder=Path(option.data_dir) if option.data_dir else None, download=option.download)
         first = RECORDED_SEED if option.update_baselines is not None else 0
-        laboratory = Laboratory(data, device=option.device, threads=option.threads, seeds=range(first, first + option.seeds))
+        seeds = range(first, first + option.seeds)
+        laboratory = Laboratory(data, device=option.device, threads=option.threads, seeds=seeds, isolate=option.isolate)
         state.laboratory = laboratory
         for backend in option.backends:
             names = ["cpu"] if option.device == "cpu" else laboratory.get(backend).call("devices", list[str])
@@ -222,6 +229,33 @@ def judged(request: pytest.FixtureRequest, laboratory: Laboratory, record_proper
     return decide
 
 
+@pytest.fixture
+def judged_equality(request: pytest.FixtureRequest, laboratory: Laboratory, record_property: Any) -> Callable[[EqualityCase], None]:
+    """A function that judges an equality, notes verdict and timings in the test's report, and fails with the whole story."""
+    state: State = request.config.stash[STATE]
+    if state.travels is None:
+        state.travels = Travels(laboratory, isolate=request.config.option.isolate)
+        state.travels.plan([c for item in request.session.items if (c := _parameters(item).get("equality_case"))])
+    travels = state.travels
+
+    def decide(case: EqualityCase) -> None:
+        record_property("network", case.network)
+        try:
+            verdict, versions = travels.judge(case)
+        except WorkerError as error:
+            pytest.fail(f"{case.backend} failed on {case.equality}: {error}\n{error.trace}", pytrace=False)
+        state.terminal.versions[case.backend] = versions
+        if entry := known.apply(verdict, state.known, versions):
+            state.terminal.concerned.setdefault(entry, []).append(verdict.status)
+        record_property("verdict", json.dumps(asdict(verdict)))
+        for timing in travels.timings(case):
+            record_property("timing", json.dumps(timing))
+        if verdict.status == FAILED:
+            pytest.fail(story(verdict, versions, _rerun(request)), pytrace=False)
+
+    return decide
+
+
 def _others(case: Case, run: Any, request: pytest.FixtureRequest, laboratory: Laboratory) -> list[Verdict]:
     others = [b for b in request.config.option.backends if b != case.backend and CHECKS[case.check].applies(case.spec, b)]
     return [judge(CHECKS[case.check], laboratory.run(backend, case.spec)) for backend in others]
@@ -248,6 +282,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     state.terminal.peak_memory = state.laboratory.peak_memory()
     state.laboratory.close()
+    if state.travels is not None:
+        state.travels.close()
     if session.config.option.update_baselines is not None:
         state.terminal.baseline_changes += _write_baselines(session.config, state, state.laboratory, exitstatus)
     elif state.terminal.judging and exitstatus == 0 and not any(v.judged for v in state.terminal.verdicts):

@@ -45,3 +45,10 @@ MATERIAL_MEMORY = 1.25
 
 MATERIAL_COMPILE = 2.0, 1.0
 """The factor and the seconds by which a first step must change, both, to count: it is a single reading."""
+
+MEMORY_GROWTH = 32.0
+"""MB that 100 calls of an entry point may keep after a warm-up. A healthy one keeps under 3 MB, which is the allocator's; one that
+is traced anew at every call kept 552 MB (Keras 3.0.0 to 3.6.0)."""
+
+MODEL_MEMORY = 2.0
+"""MB that a small model may keep after it was built, trained and dropped."""

@@ -43,6 +43,10 @@ AXES: dict[str, tuple[str, ...]] = {
     "learning rate": ("lr=0.001",),
     "penalty": ("l2=0.001", "optimizer=adamw,decay=0.1"),
     "loss": (*(f"loss={name}" for name in LOSSES if name != Spec.loss), "loss=mse,target_scale=10"),
+    "input": (
+        "input=shifted", "input=huge,lr=1e-16", "input=saturated", "input=tiny,norm=layer", "input=far,norm=layer,depth=4",
+        "input=shifted,norm=batch", "input=shifted,norm=group",
+    ),
     "precision": ("precision=float64",),
 }  # fmt: skip
 

@@ -28,6 +28,13 @@ float32 rounds (1e-6 at depth 64), so that no unit can land on the other side, a
 ONE_SEED_APART = 7919
 """Distance between random streams that belong to the same seed."""
 
+INPUTS: dict[str, tuple[float, float]] = {
+    "centred": (1.0, 0.0), "shifted": (1.0, 30.0), "far": (1.0, 1000.0), "tiny": (1e-6, 0.0), "huge": (1e6, 0.0), "saturated": (1.0, 0.0),
+}  # fmt: skip
+"""What is done to the data's inputs: a factor and an offset."""
+SATURATION = 30.0
+"""Factor on the read-out's weights for `input=saturated`: logits lie some 50 apart, so that most samples are confidently wrong."""
+
 BACKENDS = {
     "torch": "models.on_torch",
     "keras": "models.on_keras",
@@ -166,6 +173,12 @@ def rounded(spec: Spec, values: Any) -> Any:
     return np.asarray(values).astype(spec.precision)
 
 
+def fed(spec: Spec, x: Any) -> Any:
+    """The data's inputs as `spec.input` wants them, in the spec's precision."""
+    factor, offset = INPUTS[spec.input]
+    return rounded(spec, np.asarray(x, np.float64) * factor + offset) if spec.input != "centred" else rounded(spec, x)
+
+
 def prepare_lessons(spec: Spec, x: Any, labels: Any, seed: int, steps: int = 3) -> list[Lesson]:
     """`steps` single training steps whose batches the float64 reference keeps away from kinks.
 
@@ -176,11 +189,13 @@ def prepare_lessons(spec: Spec, x: Any, labels: Any, seed: int, steps: int = 3) 
     lessons = []
     for number in range(steps):
         weights = draw_weights(spec, seed + ONE_SEED_APART * number, jitter=number > 0)
+        if spec.input == "saturated":
+            weights[f"{spec.depth}.weight"] *= weights[f"{spec.depth}.weight"].dtype.type(SATURATION)
         rng = np.random.default_rng([seed, number, 3])
         reference = Reference(spec, weights)
         chosen = rng.choice(len(x), spec.batch, replace=False)
         for _ in range(200):
-            inputs = rounded(spec, x[chosen])
+            inputs = fed(spec, x[chosen])
             near = reference.run(inputs, labels[chosen]).margins < KINK_MARGIN
             if not near.any():
                 lessons.append(Lesson(weights, inputs, labels[chosen]))

@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import Any, BinaryIO
 
-from models import overhead, wire
+from models import overhead, roads, wire
 from models.run import Absent, Job, backend_module, draw_own, observe, observe_seeds
 from models.spec import Spec, SpecError
 from models.timed import Timed
@@ -36,6 +36,7 @@ def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> No
         "forget": lambda given: timed.forget(**given),
         "overhead": lambda given: overhead.interleave(module, **given),
         "probe": lambda given: overhead.probe(module, **given),
+        "road": lambda given: roads.take(backend, given["road"], given["with"]),
     }
     while True:
         try:

@@ -31,6 +31,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "clip": tuple(CLIPS),
     "optimizer": tuple(OPTIMIZERS),
     "loss": tuple(LOSSES),
+    "input": ("centred", "shifted", "far", "tiny", "huge", "saturated"),
     "precision": ("float32", "float64"),
 }
 """What a field may be: the rows of its table in `models/parts/`, so that a new row is a new choice."""
@@ -46,7 +47,8 @@ class Spec:
 
     `depth` counts weight layers, the read-out included. Widths are in units, `momentum` is the weight of the old
     running statistic, `clip_at` the threshold, `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled
-    (`lr·decay·w`); biases are never decayed. Raises `SpecError` for an unknown value or a contradiction.
+    (`lr·decay·w`); biases are never decayed. `input` other than centred is unfriendly: such networks are judged step by step and not
+    trained. Raises `SpecError` for an unknown value or a contradiction.
     """
 
     depth: int = 16
@@ -74,6 +76,7 @@ class Spec:
     decay: float = 0.0
     loss: str = "cross_entropy"
     target_scale: float = 1.0
+    input: str = "centred"
     precision: str = "float32"
 
     def __post_init__(self) -> None:

@@ -63,11 +63,13 @@ def peak_memory(pid: int) -> float:
 class Worker:
     """One process that runs `backend` on `threads` threads; requests are answered in order."""
 
-    def __init__(self, backend: str, *, device: str = "cpu", threads: int = 1, python: str = sys.executable) -> None:
-        """Start the process; it imports its framework while the caller goes on."""
+    def __init__(self, backend: str, *, device: str = "cpu", threads: int = 1, python: str = sys.executable, path: str = "") -> None:
+        """Start the process, with `path` first where it looks for packages; it imports its framework while the caller goes on."""
         self.backend = backend
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         variables = environment(backend, device) | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        if path:
+            variables["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [python, "-m", "models.serve", backend, str(threads)],
             cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
@@ -79,6 +81,11 @@ class Worker:
     def pid(self) -> int:
         """Process id, for memory readings."""
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
 
     def peak_memory(self) -> float:
         """Largest resident memory so far, in MB; 0 where the system does not tell."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from bench.checks import CHECKS
 from bench.checks.gain import NOTABLE
+from bench.equalities import ITSELF
+from bench.equalities import NAME as EQUALITY
 from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
@@ -20,11 +22,12 @@ def table(verdicts: list[Verdict]) -> list[str]:
     """One row a check, one column a backend: passed of judged, and the tightest bound or the worst failure."""
     backends = list(dict.fromkeys(v.backend for v in verdicts))
     lines = [f"{'check':<{CHECK_WIDTH}}{'against':<{AGAINST_WIDTH}}" + "".join(f"{b:<{CELL}}" for b in backends).rstrip()]
-    for name, check in CHECKS.items():
+    rows_wanted = {name: check.against for name, check in CHECKS.items()} | {EQUALITY: ITSELF}
+    for name, against in rows_wanted.items():
         rows = {b: [v for v in verdicts if v.check == name and v.backend == b] for b in backends}
         if any(rows.values()):
             cells = "".join(f"{_cell(rows[b]):<{CELL}}" for b in backends)
-            lines.append(f"{name:<{CHECK_WIDTH}}{check.against:<{AGAINST_WIDTH}}{cells.rstrip()}")
+            lines.append(f"{name:<{CHECK_WIDTH}}{against:<{AGAINST_WIDTH}}{cells.rstrip()}")
     return lines
 
 

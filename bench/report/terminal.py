@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import known
+from bench import equalities, known
 from bench.baseline import BaselineError
 from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Verdict
 from bench.report import record, summary
@@ -71,8 +71,8 @@ class Terminal:
             report.user_properties = [(name, value) for name, value in report.user_properties if name not in HEAVY]
         if report.when == "call" and "profile" in properties:
             self.profiles.append(msgspec.json.decode(properties["profile"], type=Profile))
-        if report.when == "call" and "timing" in properties:
-            self.timings.append(json.loads(properties["timing"]))
+        if report.when == "call":
+            self.timings += [json.loads(str(text)) for name, text in report.user_properties if name == "timing"]
         network = properties.get("network")
         if network is None or (report.when != "call" and not report.failed):
             return
@@ -143,7 +143,7 @@ class Terminal:
     def _judged(self) -> list[str]:
         """What ran, and the table of what was judged."""
         frameworks = " · ".join(" on ".join(f"{n} {v}" for n, v in versions.items() if " " not in n) for versions in self.versions.values())
-        networks, options = len({v.network for v in self.verdicts}), self.options
+        networks, options = len({v.network for v in self.verdicts if v.check != equalities.NAME}), self.options
         chosen = (f"{networks} networks", f"{options['seeds']} seeds", options["data"], f"{options['threads']} thread(s)")
         head = " · ".join((frameworks, options["device"], *chosen))
         return [head, *summary.table(self.verdicts), "", *summary.gains(self.verdicts)]
@@ -172,7 +172,8 @@ def draw(path: Path) -> Path:
 
 def _network(item: Any) -> str:
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return parameters["case"].network if "case" in parameters else ""
+    case = parameters.get("case", parameters.get("equality_case"))
+    return case.network if case else ""
 
 
 def _clock(seconds: float) -> str:

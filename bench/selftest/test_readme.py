@@ -20,8 +20,8 @@ from models.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHORTENED = {"python -m bench.timing.overhead": ["--help"]}
-"""What takes minutes and has a self-test of its own (test_timing) is only asked for its help here."""
+SHORTENED = {"python -m bench.timing.overhead": ["--help"], "python -m bench.releases": ["--help"]}
+"""What takes minutes and has a self-test of its own (test_timing, test_releases) is only asked for its help here."""
 
 
 def commands() -> list[str]:

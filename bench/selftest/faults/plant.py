@@ -57,6 +57,16 @@ def _owner(symbol: str) -> tuple[Any, str]:
     raise LookupError(symbol)
 
 
+def patching(monkeypatch: Any) -> Patch:
+    """Replace dotted symbols through pytest's monkeypatch, which puts them back. Raises LookupError for a symbol that is not there."""
+
+    def replace(symbol: str, change: Callable[[Any], Any]) -> None:
+        owner, name = _owner(symbol)
+        monkeypatch.setattr(owner, name, change(getattr(owner, name)))
+
+    return replace
+
+
 def one(symbol: str, change: Callable[[Any], Any]) -> Callable[[Patch], None]:
     """A fault in a single symbol."""
     return lambda patch: patch(symbol, change)

@@ -1,0 +1,68 @@
+"""Entry points as users call them: traces and memory are judged, times only reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.equalities.roads import Roads, start
+from bench.judge import Finding
+from bench.tolerance import MEMORY_GROWTH, MODEL_MEMORY
+
+CALLS, BATCHES = 3, (16, 12)
+BY_BATCH = ("train_on_batch", "test_on_batch", "predict_on_batch", "step", "evaluate one", "forward", "compiled")
+BY_EPOCH = ("fit", "evaluate", "predict")
+"""Names of entry points in Keras and in PyTorch; a framework takes those that it has."""
+
+
+def traces(roads: Roads) -> Iterator[Finding]:
+    """A step is traced when it first meets a batch size and never again."""
+    yield from _traced(roads, BY_BATCH)
+
+
+def traces_of_epochs(roads: Roads) -> Iterator[Finding]:
+    """fit, evaluate and predict are traced when they first meet a batch size and never again."""
+    yield from _traced(roads, BY_EPOCH)
+
+
+def entry_points(roads: Roads, entries: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """By entry point and batch size: seconds of the first and of a later call, and traces in them."""
+    begin = start("optimizer=adam", steps=1)
+    return roads("entry_points", **begin.one(), entries=list(entries), batches=list(BATCHES), calls=CALLS)
+
+
+def memory(roads: Roads) -> Iterator[Finding]:
+    """100 more training steps keep no memory."""
+    yield from _memory(roads, ("train_on_batch", "step"))
+
+
+def memory_of_epochs(roads: Roads) -> Iterator[Finding]:
+    """100 more calls of fit, evaluate and predict keep no memory."""
+    yield from _memory(roads, BY_EPOCH)
+
+
+def models_dropped(roads: Roads) -> Iterator[Finding]:
+    """A network that was built, trained and dropped is gone."""
+    yield from _dropped(roads, models=3, warm_up=1)
+
+
+def models_dropped_often(roads: Roads) -> Iterator[Finding]:
+    """A network that was built, trained and dropped is gone, 100 times over, memory included."""
+    yield from _dropped(roads, models=100, warm_up=20)
+
+
+def _memory(roads: Roads, entries: tuple[str, ...]) -> Iterator[Finding]:
+    begin = start("optimizer=adam", steps=1)
+    for entry, grown in roads("memory", **begin.one(), entries=list(entries), warm_up=20, calls=100).items():
+        yield Finding(f"{entry}: MB in 100 calls", max(0.0, grown) / 1e6, 0.0, MEMORY_GROWTH)
+
+
+def _dropped(roads: Roads, models: int, warm_up: int) -> Iterator[Finding]:
+    begin = start("optimizer=adam", steps=1)
+    seen = roads("dropped", **begin.one(), models=models, steps=1, warm_up=warm_up)
+    yield Finding(f"of {models} models still alive", seen["alive"], 0, 0)
+    yield Finding("MB a model", max(0.0, seen["grown"]) / 1e6 / (models - warm_up), 0.0, MODEL_MEMORY)
+
+
+def _traced(roads: Roads, entries: tuple[str, ...]) -> Iterator[Finding]:
+    for name, seen in entry_points(roads, entries).items():
+        yield Finding(f"{name}: traces in {CALLS} later calls", seen["later_traces"], 0, 0, "traced anew although nothing changed")

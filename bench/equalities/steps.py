@@ -1,0 +1,140 @@
+"""One training by several roads: micro-batches, execution modes, implementations, scaling, averages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.equalities.roads import UNIT, Roads, Start, same, start
+from bench.judge import Finding
+from bench.tolerance import ROUNDING_MULTIPLE
+
+PARTS = 4
+SCHEDULE = 0.5
+"""Factor on the learning rate after every update: strong, so that an update too many shows."""
+AVERAGE = 0.8
+"""Weight of the old in an average of weights."""
+
+
+def micro_batches(roads: Roads) -> Iterator[Finding]:
+    """One batch of n samples trains like k accumulated micro-batches of n/k, with clipping, momentum, Adam and weight decay."""
+    for changes in ("optimizer=adamw,decay=0.1,clip=global,clip_at=0.1", "optimizer=momentum,clip=value,clip_at=0.02"):
+        begin = start(changes)
+        whole, parts = (roads("train", **begin.given, parts=k)["weights"] for k in (1, PARTS))
+        yield from same(f"{begin.spec.optimizer} with clip={begin.spec.clip}", parts, whole, begin.rounding(roads.dialect))
+
+
+def micro_batches_schedule(roads: Roads) -> Iterator[Finding]:
+    """A learning-rate schedule advances once per update and not once per micro-batch."""
+    begin = start("optimizer=adam,lr=0.02")
+    whole, parts = (roads("train", **begin.given, parts=k, schedule=SCHEDULE)["weights"] for k in (1, PARTS))
+    yield from same("exponential decay", parts, whole, begin.rounding(roads.dialect))
+
+
+def micro_batches_average(roads: Roads) -> Iterator[Finding]:
+    """An average of weights advances once per update and not once per micro-batch."""
+    begin = start("optimizer=adam,lr=0.02")
+    whole, parts = (roads("train", **begin.given, parts=k, average=AVERAGE)["average"] for k in (1, PARTS))
+    yield from same("average", parts, whole, begin.rounding(roads.dialect))
+
+
+def duplicated_batch(roads: Roads) -> Iterator[Finding]:
+    """A batch in which every sample stands twice trains like the batch itself, whose loss is a mean."""
+    for changes in ("optimizer=momentum", "optimizer=adam,norm=layer"):
+        begin = start(changes)
+        twice = Start(begin.spec, begin.weights, np.concatenate([begin.xs] * 2, 1), np.concatenate([begin.labels] * 2, 1))
+        once, doubled = roads("train", **begin.given)["weights"], roads("train", **twice.given)["weights"]
+        yield from same(f"{begin.spec.optimizer} with norm={begin.spec.norm}", doubled, once, begin.rounding(roads.dialect))
+
+
+def modes(roads: Roads) -> Iterator[Finding]:
+    """Eager, compiled and XLA-compiled steps train alike."""
+    yield from _modes(roads, ("plain", "auto", "jit"))
+
+
+def torch_compile(roads: Roads) -> Iterator[Finding]:
+    """A step under torch.compile trains like an eager one."""
+    yield from _modes(roads, ("compile",))
+
+
+def _modes(roads: Roads, others: tuple[str, ...]) -> Iterator[Finding]:
+    begin = start("norm=batch,optimizer=momentum,lr=0.05")  # Adam would not see a gradient that is scaled
+    eager, rounding = roads("train", **begin.given, mode="eager")["weights"], begin.rounding(roads.dialect)
+    for mode in others:
+        yield from same(mode, roads("train", **begin.given, mode=mode)["weights"], eager, rounding)
+
+
+def implementations(roads: Roads) -> Iterator[Finding]:
+    """Single-tensor, foreach and fused optimizers take the same steps.
+
+    Largest distance over tensors, relative to the tensor; allowed is the rounding of storing a weight, once a step.
+    """
+    for name, seen, _, allowed in _implemented(roads):
+        reference, how = seen[f"{name.rpartition(' ')[0]} single"]["weights"], seen[name]["weights"]
+        apart = max(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in zip(how, reference, strict=True))
+        yield Finding(f"{name} {reference[0].dtype}", apart, 0.0, allowed)
+
+
+def gradients_kept(roads: Roads) -> Iterator[Finding]:
+    """An optimizer's step leaves the gradients it was given as they were."""
+    if roads.dialect == "torch":
+        for name, _, changed, _ in _implemented(roads):
+            yield Finding(name, changed, 0.0, 0.0)
+        return
+    for changes in ("optimizer=nesterov", "optimizer=adamw,decay=0.1,clip=global", "optimizer=rmsprop,clip=value", "optimizer=nadam"):
+        begin = start(changes)
+        gradients = {key: np.ones_like(value) for key, value in begin.weights.items()}
+        after = roads("apply", spec=begin.spec.id, weights=begin.weights, gradients=gradients)["gradients"]
+        yield Finding(changes, max(float(abs(after[key] - value).max()) for key, value in gradients.items()), 0.0, 0.0)
+
+
+def _implemented(roads: Roads) -> Iterator[tuple[str, Any, float, float]]:
+    """By optimizer and implementation: name, all seen in its precision, by how much gradients changed, what rounding allows."""
+    steps, shapes = 4, ((8, 4), (4,), (1,))
+    for dtype in (np.float64, np.float32):
+        rng = np.random.default_rng(5)
+        weights = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+        gradients = [[rng.standard_normal(shape).astype(dtype) for shape in shapes] for _ in range(steps)]
+        seen = roads("implementations", weights=weights, gradients=gradients)
+        allowed = ROUNDING_MULTIPLE * steps * float(np.finfo(dtype).eps) / 2
+        for name in seen:
+            if not name.endswith(" single"):
+                yield name, seen, float(seen[name]["changed"]), allowed
+
+
+def variable_count(roads: Roads) -> Iterator[Finding]:
+    """What an optimizer does to one variable does not depend on how many others there are."""
+    rng = np.random.default_rng(6)
+    weights, xs = rng.standard_normal((4, 3)).astype(np.float32), rng.standard_normal((4, 8, 4)).astype(np.float32)
+    for name in ("momentum", "adam", "nadam"):
+        given = {"spec": f"optimizer={name}", "weights": weights, "xs": xs}
+        alone, among = (roads("heads", **given, count=count) for count in (1, 4))
+        size = float(np.linalg.norm(alone))
+        yield Finding(name, float(np.linalg.norm(among - alone)) / size, 0.0, ROUNDING_MULTIPLE * len(xs) * UNIT)
+
+
+def loss_scaling(roads: Roads) -> Iterator[Finding]:
+    """Scaling the loss changes nothing but range: the step is the unscaled one, clipping included."""
+    for clip in ("none", "global"):
+        begin = start(f"optimizer=sgd,clip={clip},clip_at=0.1")
+        plain, rounding = roads("train", **begin.given)["weights"], begin.rounding(roads.dialect)
+        yield from same(f"clip={clip} dynamic scale", roads("train", **begin.given, scale=8.0)["weights"], plain, rounding)
+        if roads.dialect == "keras":
+            factor = {"options": {"loss_scale_factor": 8.0}}
+            yield from same(f"clip={clip} fixed factor", roads("train", **begin.given, **factor)["weights"], plain, rounding)
+            both = roads("train", **begin.given, **factor, scale=8.0)["weights"]
+            yield from same(f"clip={clip} dynamic scale round a fixed factor", both, plain, rounding)
+
+
+def averaged_weights(roads: Roads) -> Iterator[Finding]:
+    """An average of weights lies between the smallest and the largest weight that training visited."""
+    begin = start("optimizer=adam,lr=0.02")
+    seen = roads("train", **begin.given, average=AVERAGE)
+    for key, average in seen["average"].items():
+        visited = np.stack([weights[key] for weights in seen["visited"]])
+        beyond = np.maximum(visited.min(0) - average, average - visited.max(0))
+        size = float(abs(visited).max())
+        yield Finding(key, max(0.0, float(beyond.max())) / size, 0.0, ROUNDING_MULTIPLE * UNIT)
+        yield Finding(f"{key} follows", float(np.array_equal(average, visited[0])), 0.0, 0.0, "the average never left the first weights")

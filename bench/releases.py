@@ -1,0 +1,185 @@
+"""Which Keras release breaks what: equalities and gradient parity on real releases, each in a folder of its own.
+
+`python -m bench.releases` installs every release without its dependencies (once; the folder is kept), runs the same cases on each
+and prints a table of which are broken where. Releases before 3.1 need an older TensorFlow, which gets an environment of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from bench.checks import CHECKS
+from bench.equalities import EQUALITIES, decide
+from bench.equalities.roads import Roads
+from bench.judge import FAILED, NOT_JUDGED, PASSED, Verdict, judge
+from bench.run import Run, answer
+from fixtures.data import load
+from models.run import Job, Observation, prepare_lessons
+from models.spec import Spec, SpecError
+from models.worker import Worker, WorkerError
+
+FOLDER = Path(".gradgauge/releases")
+PAIRS = ("3.0.2", "3.0.5", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.9.2", "3.10.0", "3.13.2", "3.14.1", "3.15.1")
+NEEDS_OLD = Version("3.1")
+OLD = (
+    "tensorflow-cpu==2.16.2", "numpy<2", "h5py", "optree", "dm-tree", "namex", "rich", "absl-py", "ml_dtypes", "packaging",
+    "msgspec", "scipy", "psutil",
+)  # fmt: skip
+"""What releases before 3.1 ran beside, and what our worker needs."""
+EQUAL = (
+    "micro_batches_schedule", "micro_batches_average", "loss_scaling", "averaged_weights", "reported_train_on_batch",
+    "reported_test_on_batch", "reported_fit", "reported_evaluate", "iterations", "steps_per_execution", "penalty_once",
+    "early_stopping_again", "refused", "half_precision_norm", "traces",
+)  # fmt: skip
+"""Equalities that some release is known to break; `--only` takes any other."""
+NETWORKS = ("norm=layer,depth=4", "norm=group,depth=4", "norm=batch,depth=4", "norm=batch,depth=4,input=shifted")
+MARKS = {PASSED: "·", FAILED: "BREAKS", NOT_JUDGED: "–"}
+GONE = "lacks"
+"""What a release did not have yet: the road itself failed."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one release did with one case: a word for the table, and the story behind it."""
+
+    word: str
+    story: str = ""
+
+
+def install(release: str, folder: Path = FOLDER) -> Path:
+    """The folder of a Keras release, filled by pip unless it is there. Raises ReleaseError with pip's last line."""
+    try:
+        Version(release)
+    except InvalidVersion:
+        raise ReleaseError("that is not a version number: write for instance 3.14.1.") from None
+    target = folder.resolve() / f"keras-{release}"
+    if not (target / "keras" / "__init__.py").exists():
+        _pip(sys.executable, "--no-deps", "--target", str(target), f"keras=={release}")
+    return target
+
+
+def interpreter(release: str, folder: Path = FOLDER) -> str:
+    """The Python that a release runs under: this one, or one beside an older TensorFlow for releases before 3.1."""
+    if Version(release) >= NEEDS_OLD:
+        return sys.executable
+    home = folder.resolve() / "tensorflow-2.16.2"
+    python = home / "bin" / "python"
+    if not (home / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        _pip(str(python), *OLD)
+        (home / "ready").touch()
+    return str(python)
+
+
+class ReleaseError(RuntimeError):
+    """A release that cannot be installed; the message is one sentence."""
+
+
+def _pip(python: str, *arguments: str) -> None:
+    done = subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip() or "no word").splitlines()[-1]
+        raise ReleaseError(f"pip could not install {arguments[-1]} ({last}): check the release's number and the connection.")
+
+
+def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER) -> dict[str, Seen]:
+    """Run `cases` on one release, in one process that is replaced when it dies."""
+    path, python = install(release, folder), interpreter(release, folder)
+
+    workers = [Worker(backend, python=python, path=str(path))]
+    roads = Roads(backend, lambda road, given: workers[-1].call("road", road=road, **{"with": given}))
+    seen = {}
+    try:
+        versions = workers[-1].call("versions")
+        if versions["keras"] != release:
+            raise ReleaseError(f"asked for Keras {release}, but {versions['keras']} was imported from {path}: delete that folder.")
+        for case in cases:
+            seen[case] = _seen(case, roads, workers[-1])
+            print(f"Keras {release}  {case:<36} {seen[case].word}", file=sys.stderr, flush=True)
+            if not workers[-1].alive:
+                workers.append(Worker(backend, python=python, path=str(path)))
+    finally:
+        for worker in workers:
+            worker.close()
+    return seen
+
+
+def _seen(case: str, roads: Roads, worker: Worker) -> Seen:
+    try:
+        verdict = decide(case, roads) if case in EQUALITIES else _parity(case, worker, roads.backend)
+    except WorkerError as error:
+        return Seen(GONE, str(error).splitlines()[0])
+    worst = verdict.worst
+    text = (
+        f"{worst.where.strip()}: {worst.value:.3g} for {worst.low:.3g} … {worst.high:.3g} {worst.note}".strip() if worst else verdict.reason
+    )
+    return Seen(MARKS[verdict.status], text)
+
+
+def _parity(case: str, worker: Worker, backend: str) -> Verdict:
+    """Gradient parity of one network: the loss that train_on_batch reports has an equality of its own."""
+    spec, data = Spec.parse(case), load()
+    answered = answer(spec, prepare_lessons(spec, data.x_train, data.y_train, 0))
+    observed = worker.call("observe", Observation, job=Job(backend, spec, lessons=answered.lessons))
+    run = Run(spec.id, spec, backend, observed, answered)
+    return judge(CHECKS["gradient_parity"], run)
+
+
+def table(results: dict[str, dict[str, Seen]]) -> list[str]:
+    """A row a case, a column a release, in Markdown."""
+    releases = list(results)
+    lines = ["| case | " + " | ".join(releases) + " |", "|---|" + "---|" * len(releases)]
+    for case in next(iter(results.values())):
+        lines.append(f"| `{case}` | " + " | ".join(results[release][case].word for release in releases) + " |")
+    return lines
+
+
+def stories(results: dict[str, dict[str, Seen]]) -> list[str]:
+    """What is behind every word of the table that is not a pass."""
+    return [
+        f"{release:<8}{case:<26} {seen.word:<7}{seen.story}"
+        for release, cases in results.items()
+        for case, seen in cases.items()
+        if seen.word != MARKS[PASSED]
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Examine releases and print the table; 0 if every release could be examined."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.releases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--releases", default=",".join(PAIRS), help="comma-separated Keras releases")
+    parser.add_argument("--only", action="append", metavar="CASE", help="only this equality or network; may be repeated")
+    parser.add_argument("--backend", default="keras", help="keras (TensorFlow), keras-torch or keras-jax")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where releases are kept (default: {FOLDER})")
+    chosen = parser.parse_args(arguments)
+    cases, results = chosen.only or [*EQUAL, *NETWORKS], {}
+    try:
+        for network in (case for case in cases if case not in EQUALITIES):
+            Spec.parse(network)
+    except SpecError as error:
+        print(f"--only: {error} Or name an equality: {', '.join(EQUALITIES)}.", file=sys.stderr)
+        return 2
+    for release in chosen.releases.split(","):
+        began = time.monotonic()
+        try:
+            results[release] = examine(release, chosen.backend, cases, chosen.folder)
+        except (ReleaseError, WorkerError, OSError) as error:
+            print(f"Keras {release} could not be examined: {error}", file=sys.stderr)
+            return 2
+        broken = [case for case, seen in results[release].items() if seen.word not in (MARKS[PASSED], MARKS[NOT_JUDGED])]
+        print(f"Keras {release}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+    print("\n".join([*table(results), "", *stories(results)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

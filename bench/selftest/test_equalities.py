@@ -1,0 +1,97 @@
+"""Every equality holds without a fault, or is known to fail, and catches the fault that is planted for it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from bench import known
+from bench.equalities import EQUALITIES, EqualityCase, decide, equality_cases, story
+from bench.equalities.roads import Roads
+from bench.judge import FAILED, KNOWN, PASSED, Verdict
+from bench.selftest.faults.of_equalities import BROKEN, Broken
+from bench.selftest.faults.plant import patching
+from fixtures.data import load
+from fixtures.observe import Laboratory
+from fixtures.travels import Travels
+from models import roads as taken
+from models.run import backend_module
+
+CASES = [pytest.param(backend, broken, id=f"{backend}-{broken.equality}-{broken.name}") for backend in BROKEN for broken in BROKEN[backend]]
+UNPLANTED = {"keras": {"micro_batches_schedule", "micro_batches_average", "initializer_shared"}}
+"""Equalities that current Keras breaks itself."""
+FULL_HAS = {"torch": {"models_dropped_often"}, "keras": {"memory_of_epochs", "traces_of_epochs", "models_dropped_often"}}
+"""Longer runs of laws whose short runs have a fault of their own."""
+
+
+def roads_here(backend: str) -> Roads:
+    """Roads in this process, so that a fault can be planted in it."""
+    return Roads(backend, lambda road, given: taken.take(backend, road, {k: v for k, v in given.items() if k != "process"}))
+
+
+@cache
+def healthy(backend: str) -> Roads:
+    return roads_here(backend)
+
+
+@cache
+def judged_healthy(backend: str, equality: str) -> Verdict:
+    verdict = decide(equality, healthy(backend))
+    known.apply(verdict, known.read(), backend_module(backend).versions())
+    return verdict
+
+
+@pytest.mark.parametrize(("backend", "broken"), CASES)
+def test_broken_equality_is_caught(backend: str, broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
+    if EQUALITIES[broken.equality].cases == "core":
+        verdict = judged_healthy(backend, broken.equality)
+        assert verdict.status in (PASSED, KNOWN), f"{broken.equality} of {backend} is red without a fault: {verdict.worst}"
+    broken.plant(patching(monkeypatch))
+    verdict = decide(broken.equality, roads_here(backend))
+    known.apply(verdict, known.read(), backend_module(backend).versions())
+    assert verdict.status == FAILED, f"{broken.equality} missed it"
+    assert verdict.law in story(verdict, {"torch": "2"}, "pytest")
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+def test_every_equality_has_a_fault(backend: str) -> None:
+    collected = {case.equality for case in equality_cases("full", [backend])}
+    assert collected - {b.equality for b in BROKEN[backend]} - FULL_HAS[backend] == UNPLANTED.get(backend, set())
+
+
+@pytest.mark.parametrize("equality", sorted(UNPLANTED["keras"]))
+def test_what_keras_breaks_is_seen_and_known(equality: str) -> None:
+    assert judged_healthy("keras", equality).status == KNOWN
+
+
+def test_a_death_is_a_finding_with_its_signal_and_the_next_case_runs() -> None:
+    laboratory = Laboratory(load(), device="cpu", threads=1, seeds=[0])
+    travels = Travels(laboratory, isolate=False)
+    case = EqualityCase("refused", "torch")
+    assert travels.judge(case)[0].status == PASSED
+    laboratory.get("torch")._process.kill()
+    laboratory.get("torch")._process.wait()
+    dead, _ = travels.judge(EqualityCase("initializer_shared", "torch"))
+    assert dead.status == FAILED
+    assert "SIGKILL" in dead.findings[0].note
+    assert travels.judge(case)[0].status == PASSED
+    travels.close()
+    laboratory.close()
+
+
+def test_an_isolated_case_has_a_process_of_its_own() -> None:
+    laboratory = Laboratory(load(), device="cpu", threads=1, seeds=[0], isolate=True)
+    travels = Travels(laboratory, isolate=True)
+    verdict, versions = travels.judge(EqualityCase("refused", "torch"))
+    assert verdict.status == PASSED
+    assert "torch" in versions
+    assert not laboratory._workers
+    laboratory.close()
+
+
+def test_smoke_has_none_and_unknown_roads_are_refused() -> None:
+    assert equality_cases("smoke", ["torch"]) == []
+    assert all(case.equality not in ("torch_compile", "loader") for case in equality_cases("full", ["keras"]))
+    with pytest.raises(LookupError, match="no road named fit"):
+        taken.take("torch", "fit", {})

@@ -1,0 +1,61 @@
+"""The table of releases: what is red is named, what cannot be examined is one sentence, and every column has every row."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import releases
+from bench.equalities import EQUALITIES, decide
+from bench.equalities.roads import Roads
+from bench.releases import EQUAL, NETWORKS, PAIRS, Seen, stories, table
+from models.spec import Spec
+from models.worker import WorkerDied, WorkerError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_cases_are_what_the_suite_knows() -> None:
+    assert set(EQUAL) <= set(EQUALITIES)
+    assert [Spec.parse(network) for network in NETWORKS]
+
+
+def test_the_table_has_a_column_a_release_and_stories_for_what_is_not_healthy() -> None:
+    results = {"3.0.2": {"a": Seen("BREAKS", "0.5 for 0"), "b": Seen("·")}, "3.0.5": {"a": Seen("·"), "b": Seen("–", "noise")}}
+    assert table(results) == ["| case | 3.0.2 | 3.0.5 |", "|---|---|---|", "| `a` | BREAKS | · |", "| `b` | · | – |"]
+    assert [line.split()[:3] for line in stories(results)] == [["3.0.2", "a", "BREAKS"], ["3.0.5", "b", "–"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "word"), [(WorkerDied("killed by SIGSEGV"), "BREAKS"), (WorkerError("no attribute X\nmore"), releases.GONE)]
+)
+def test_a_death_and_an_absent_entry_point_are_told_apart(error: Exception, word: str) -> None:
+    def fail(road: str, given: object) -> None:
+        raise error
+
+    seen = releases._seen("refused", Roads("keras", fail), worker=None)  # type: ignore[arg-type]
+    assert seen.word == word
+    assert str(error).splitlines()[0] in seen.story
+    if isinstance(error, WorkerDied):
+        assert decide("refused", Roads("keras", fail)).outside == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"), [("--releases=not-a-number", "Keras not-a-number could not be examined"), ("--only=nothing", "name an equality")]
+)
+def test_what_cannot_be_examined_is_one_sentence(wrong: str, sentence: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bench.releases", wrong, f"--folder={tmp_path}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_committed_table_is_of_these_releases_and_cases() -> None:
+    text = (ROOT / "baselines" / "keras_releases.md").read_text(encoding="utf-8")
+    header, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in header.split("|")[2:-1]] == list(PAIRS)
+    assert [row.split("`")[1] for row in rows] == [*EQUAL, *NETWORKS]

@@ -1,0 +1,12 @@
+"""What must come out the same by every road, and entry points as users call them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.equalities import EqualityCase
+
+
+def test_equality(equality_case: EqualityCase, judged_equality: Any) -> None:
+    """The law of one equality holds on one backend."""
+    judged_equality(equality_case)

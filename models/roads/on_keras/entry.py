@@ -1,0 +1,112 @@
+"""Entry points as users call them: how long each takes, how often it is traced, and what memory it keeps."""
+
+from __future__ import annotations
+
+import gc
+import time
+import weakref
+from typing import Any
+
+import keras
+import psutil
+
+from models.roads.on_keras.network import Arrays, build, compiled, optimizer_of
+from models.spec import Spec
+
+
+class Counted(keras.layers.Layer):
+    """Hands its input on and counts how often Python came by: once a trace in a compiled step, every time in an eager one."""
+
+    times = 0
+
+    def call(self, x: Any) -> Any:
+        """The input."""
+        Counted.times += 1
+        return x
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """That of the input."""
+        return shape
+
+
+def _entries(model: Any, x: Any, labels: Any) -> dict[str, Any]:
+    return {
+        "train_on_batch": lambda: model.train_on_batch(x, labels),
+        "test_on_batch": lambda: model.test_on_batch(x, labels),
+        "predict_on_batch": lambda: model.predict_on_batch(x),
+        "fit": lambda: model.fit(x, labels, batch_size=len(x), verbose=0),
+        "evaluate": lambda: model.evaluate(x, labels, batch_size=len(x), verbose=0),
+        "predict": lambda: model.predict(x, batch_size=len(x), verbose=0),
+    }
+
+
+def _counted(spec: Spec, weights: Arrays, metrics: Any = None) -> Any:
+    built = build(spec, weights)
+    outputs = Counted()(built.model.outputs[0])
+    built.model = keras.Model(built.model.inputs[0], outputs)
+    return compiled(built, spec, optimizer_of(spec))
+
+
+def entry_points(
+    *, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], batches: list[int], calls: int
+) -> dict[str, dict[str, float]]:
+    """By `entry batch=n`: seconds of the first call and of the fastest later one, and traces in the first call and in all later ones.
+
+    Each entry has a model of its own, which sees the batch sizes one after the other.
+    """
+    described = Spec.parse(spec)
+    seen: dict[str, dict[str, float]] = {}
+    for entry in (name for name in _entries(None, x, labels) if name in entries):
+        model = _counted(described, weights)
+        for batch in batches:
+            call = _entries(model, x[:batch], labels[:batch])[entry]
+            Counted.times = 0
+            first, first_traces = _clock(call), Counted.times
+            Counted.times = 0
+            later = min(_clock(call) for _ in range(calls))
+            seen[f"{entry} batch={batch}"] = {"first": first, "later": later, "first_traces": first_traces, "later_traces": Counted.times}
+    return seen
+
+
+def memory(*, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], warm_up: int, calls: int) -> dict[str, float]:
+    """Bytes by which the process grew over `calls` calls of each of `entries` that there is, after `warm_up` calls."""
+    model = _counted(Spec.parse(spec), weights)
+    grown = {}
+    for entry, call in _entries(model, x, labels).items():
+        if entry not in entries:
+            continue
+        for _ in range(warm_up):
+            call()
+        before = _resident()
+        for _ in range(calls):
+            call()
+        grown[entry] = float(_resident() - before)
+    return grown
+
+
+def dropped(*, spec: str, weights: Arrays, x: Any, labels: Any, models: int, steps: int, warm_up: int) -> dict[str, float]:
+    """Build, compile and train `models` networks for `steps` steps, dropping each: how many stay alive, and bytes grown after `warm_up`."""
+    described = Spec.parse(spec)
+    alive, before = [], 0
+    for number in range(models):
+        if number == warm_up:
+            before = _resident()
+        model = _counted(described, weights)
+        for _ in range(steps):
+            model.train_on_batch(x, labels)
+        alive.append(weakref.ref(model))
+    del model
+    keras.backend.clear_session()
+    gc.collect()
+    return {"alive": float(sum(each() is not None for each in alive)), "grown": float(_resident() - before)}
+
+
+def _resident() -> int:
+    gc.collect()
+    return psutil.Process().memory_info().rss
+
+
+def _clock(call: Any) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
