@@ -13,7 +13,7 @@ import pytest
 from bench import baseline as baselines
 from bench import known, recording
 from bench.baseline import BaselineError
-from bench.checks import BASELINE, CHECKS
+from bench.checks import BASELINE, CHECKS, ITSELF
 from bench.judge import FAILED, NO_BASELINE, Verdict, judge
 from bench.report.failure import failure
 from bench.report.terminal import Terminal
@@ -80,7 +80,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         against = metafunc.module.AGAINST
         cases = [
             Case(check.name, backend, spec)
-            for spec in option.networks
+            for spec in (*option.networks, *(option.untrained if ITSELF in against else ()))
             for backend in option.backends
             for check in CHECKS.values()
             if check.against in against and check.applies(spec, backend)
@@ -93,7 +93,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Judge network by network, timings last, when nothing trains any more."""
-    order = {spec: place for place, spec in enumerate(config.option.networks)}
+    order = {spec: place for place, spec in enumerate((*config.option.networks, *config.option.untrained))}
 
     def place(item: pytest.Item) -> tuple[int, int]:
         parameters = _parameters(item)
@@ -139,7 +139,8 @@ def _laboratory(config: pytest.Config) -> Laboratory:
     if state.laboratory is None:
         data = load(option.data, folder=Path(option.data_dir) if option.data_dir else None, download=option.download)
         first = RECORDED_SEED if option.update_baselines is not None else 0
-        laboratory = Laboratory(data, device=option.device, threads=option.threads, seeds=range(first, first + option.seeds))
+        seeds = range(first, first + option.seeds)
+        laboratory = Laboratory(data, device=option.device, threads=option.threads, seeds=seeds, untrained=option.untrained)
         state.laboratory = laboratory
         for backend in option.backends:
             names = ["cpu"] if option.device == "cpu" else laboratory.get(backend).call("devices", list[str])

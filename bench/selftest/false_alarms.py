@@ -19,8 +19,9 @@ import pandas as pd
 from bench.checks import BASELINE, CHECKS
 from bench.judge import judge
 from bench.run import Run, answer
+from bench.symmetry import relation_lessons
 from fixtures.data import load
-from models.matrix import networks
+from models.matrix import networks, symmetric
 from models.run import Job, Observation, prepare_lessons
 from models.spec import Spec
 from models.worker import Worker
@@ -35,7 +36,7 @@ def judge_seed(spec: Spec, backend: str, worker: Worker, data: Any, seed: int) -
     """One network, backend and seed: per check the numbers judged, the numbers outside and the share of the bound used."""
     own = spec.on(backend)
     lessons = prepare_lessons(own, data.x_train, data.y_train % own.classes, seed)
-    seen = worker.call("observe", Observation, job=Job(backend, own, seed=seed, lessons=lessons))
+    seen = worker.call("observe", Observation, job=Job(backend, own, seed=seed, lessons=lessons, relations=relation_lessons(own, lessons)))
     run = Run(spec.id, own, backend, seen, answer(own, lessons))
     verdicts = [judge(check, run) for check in JUDGED if check.applies(spec, backend)]
     counts = {v.check: [v.judged, v.outside, 1 - v.left, str(v.worst or v.left_where)] for v in verdicts}
@@ -67,7 +68,7 @@ def main() -> int:
     done = {(row["network"], row["backend"], row["seed"]) for row in rows}
     backends = options.backend.split(",")
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
-    todo = [(s, b, n) for n in seeds for s in networks("core") for b in backends if (s.id, b, n) not in done]
+    todo = [(s, b, n) for n in seeds for s in (*networks("core"), *symmetric()) for b in backends if (s.id, b, n) not in done]
     data, begun = load(), time.monotonic()
     workers = {backend: Worker(backend) for backend in backends} if todo else {}
     try:

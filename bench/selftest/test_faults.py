@@ -15,6 +15,7 @@ from bench.judge import FAILED, PASSED, Verdict, judge
 from bench.report.failure import failure
 from bench.run import Answer, Run, answer
 from bench.selftest.faults import FAULTS, Fault
+from bench.symmetry import relation_lessons
 from fixtures.data import load
 from models.run import Job, backend_module, draw_own, observe, prepare_lessons
 from models.spec import Spec
@@ -29,6 +30,11 @@ JUDGED = (
     "clipping",
     "update",
     "normalization_state",
+    "sum_rules",
+    "homogeneity",
+    "norm_orthogonality",
+    "gradient_bound",
+    "symmetry",
 )
 CASES = [pytest.param(backend, fault, id=f"{backend}-{fault.name}") for backend, faults in FAULTS.items() for fault in faults]
 
@@ -44,7 +50,8 @@ def answered(network: str) -> Answer:
 def seen(backend: str, network: str) -> Run:
     """One run in this process, without training, which no fault here needs."""
     spec, module = Spec.parse(network), backend_module(backend)
-    done = observe(Job(backend, spec, lessons=answered(network).lessons))
+    lessons = answered(network).lessons
+    done = observe(Job(backend, spec, lessons=lessons, relations=relation_lessons(spec, lessons)))
     run = Run(network, spec, backend, done, answered(network))
     if is_initializer_case(spec):
         run.draws = [draw_own(module, spec=spec.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS]
@@ -90,7 +97,7 @@ def test_fault_is_caught_where_it_is_and_blamed_on_whom_it_is(backend: str, faul
             assert verdict.status == PASSED, f"{name} of {framework} is red without a fault: {verdict.worst}"
     fault.plant(patch)
     run = seen(backend, fault.network)
-    verdict = verdicts(run)[fault.check]
+    verdict = judge(CHECKS[fault.check], run)
     assert verdict.status == FAILED, f"{fault.check} missed it"
     assert any(fault.where in finding.where for finding in verdict.findings if not finding.inside), verdict.worst
     text = failure(verdict, run, [healthy(other, fault.network)[fault.check]], "pytest", {})
