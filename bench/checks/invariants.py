@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.checks.relations import Place, View, findings, joints
+from bench.checks.relations import Place, View, findings
 from bench.judge import Finding
-from models.network import Activate, Dense, Normalize, Residual, program
+from models.network import Activate, Dense, Normalize, Residual, joints, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS
 from models.spec import Spec

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from bench.judge import Finding
 from bench.tolerance import ROUNDING_MULTIPLE
-from models.network import Dense, Residual, Step, program
 from models.spec import Spec
 
 Arrays = dict[str, Any]
@@ -50,33 +48,6 @@ class View:
     def of(self, layer: int, kind: str) -> tuple[Any, Any]:
         """A parameter and its gradient."""
         return self.weights[f"{layer}.{kind}"], self.gradients[f"{layer}.{kind}"]
-
-
-@dataclass(frozen=True)
-class Joint:
-    """Two weight layers with nothing but `between` (normalizations and activations) from the one to the other."""
-
-    left: int
-    right: int
-    between: tuple[Step, ...]
-
-
-def joints(spec: Spec) -> list[Joint]:
-    """Every pair of weight layers that are joined without a branch in between."""
-    found: list[Joint] = []
-    top: list[Step] = []
-    for step in program(spec):
-        if isinstance(step, Residual):
-            found += [*_joints(top), *_joints(list(step.body))]
-            top = []
-        else:
-            top.append(step)
-    return [*found, *_joints(top)]
-
-
-def _joints(steps: list[Step]) -> list[Joint]:
-    places = [place for place, step in enumerate(steps) if isinstance(step, Dense)]
-    return [Joint(steps[a].layer, steps[b].layer, tuple(steps[a + 1 : b])) for a, b in pairwise(places)]
 
 
 def findings(run: Any, relation: Relation, lessons: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
