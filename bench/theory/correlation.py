@@ -79,7 +79,8 @@ class DepthScales:
 
 def depth_scales(act: str, s2: float, sb2: float = 0.0) -> DepthScales:
     """Depth scales of a plain network (Schoenholz et al. 2017, eq. 8, 10, 16). Raises ValueError where q has no fixed point."""
-    q = fixed_point(act, s2, sb2)
+    with np.errstate(all="ignore"):  # where there is none, q leaves the range of numbers
+        q = fixed_point(act, s2, sb2)
     if not (math.isfinite(q) and 1e-300 < q < 1e12):
         raise ValueError(f"{act} with s2={s2:g} and sb2={sb2:g} has no fixed point: its signal {'explodes' if q > 1 else 'dies'}.")
     chi = s2 * moments(act, q).slope

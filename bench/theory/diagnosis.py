@@ -19,6 +19,7 @@ from bench.theory.remedies import DECADES, Remedy, power_of_ten, remedies
 from models.network import Activate, joints
 from models.on_numpy import Reference, Rule
 from models.parts.activations import ACTIVATIONS
+from models.parts.losses import LOSSES
 from models.run import draw_weights, rounded
 from models.spec import Spec
 
@@ -34,6 +35,7 @@ SHATTERED = 0.1
 """Correlation of ∂L/∂z₁ between samples of one class under which gradients count as shattered."""
 TOO_LARGE = 3.0
 """Times the gradient at zero logits and unit targets from which a loss is called too large."""
+TOO_LARGE_WORD = "loss or target scale too large"
 STEPS, HALVINGS = 5, 30
 """So many steps on one batch try a learning rate, and so often it is halved at most."""
 BOUNDED = ("sigmoid", "tanh")
@@ -173,23 +175,26 @@ def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
         return
     logits = float(np.sqrt(np.mean(np.square(np.asarray(seen.signals[spec.depth], np.float64)))))
     if spec.target_scale > 1:
-        says = f"√B·‖∂L/∂logits‖ is {size:.3g} where unit targets give {usual:.3g}: targets are {spec.target_scale:g} times too large"
-        help_ = f"target_scale=1 divides every gradient by about {size / usual:.2g}"
-    else:
-        says = f"√B·‖∂L/∂logits‖ is {size:.3g} where small logits give {usual:.3g}: logits have rms {logits:.3g}"
-        help_ = f"last weights divided by {logits:.2g} divide every gradient by about {size / usual:.2g}"
-    yield Diagnosis("loss or target scale too large", spec.depth, size, usual, says, (help_,))
+        loss, f = LOSSES[spec.loss], np.asarray(seen.signals[spec.depth], np.float64)
+        unit = float(np.linalg.norm(loss.df(f, loss.target(np.asarray(seen.labels), spec.classes, 1.0)))) * math.sqrt(len(f))
+        says = f"√B·‖∂L/∂logits‖ is {size:.3g} where unit targets give {unit:.3g}: targets are {spec.target_scale:g} times too large"
+        yield Diagnosis(TOO_LARGE_WORD, spec.depth, size, unit, says, (f"target_scale=1 divides it by {size / unit:.2g}",))
+        return
+    says = f"√B·‖∂L/∂logits‖ is {size:.3g} where small logits give {usual:.3g}: logits have rms {logits:.3g}"
+    help_ = f"last weights divided by {logits:.2g} divide it by about {size / usual:.2g}"
+    yield Diagnosis(TOO_LARGE_WORD, spec.depth, size, usual, says, (help_,))
 
 
 def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """The reference's loss on one batch before and after `STEPS` steps of the documented optimizer on that batch."""
     weights, rule = draw_weights(replace(spec, precision="float64"), seed), Rule(spec, "torch")
     losses = []
-    for _ in range(STEPS):
-        done = Reference(spec, weights).run(x, labels)
-        losses.append(float(done.loss))
-        weights = rule.step(weights, done.gradients)
-    return losses[0], float(Reference(spec, weights).run(x, labels).loss)
+    with np.errstate(all="ignore"):  # a rate that is too large may leave the range of numbers
+        for _ in range(STEPS + 1):
+            done = Reference(spec, weights).run(x, labels)
+            losses.append(float(done.loss))
+            weights = rule.step(weights, done.gradients)
+    return losses[0], losses[-1]
 
 
 def _learning_rate(spec: Spec, x: np.ndarray, labels: Any) -> Iterator[Diagnosis]:

@@ -111,7 +111,7 @@ KERAS_EXACT = (
     Fault("loss summed, over every bound", "reference", "gradient_bound", "∂L/∂logits", one("keras.losses.SparseCategoricalCrossentropy.call", scaled(64.0))),
     Fault("zeros that are not", "skip=two,skip_order=pre,branch=zero", "gradient_bound", "own weights layer  3", one("keras.initializers.Zeros.__call__", _offset(1e-6))),
     Fault("the first sample counts more", "reference", "symmetry", "another order", one("keras.losses.SparseCategoricalCrossentropy.call", _keras_first_sample_counts_more)),
-    Fault("tanh off by a rounding", ODD, "symmetry", "all signs turned", one("keras.src.backend.nn.tanh", _offset(1e-6))),
+    Fault("tanh off by a rounding", ODD, "symmetry", "all signs turned", one("keras.src.backend.numpy.tanh", _offset(1e-6))),
     Fault("batch norm never under cuDNN's epsilon", BATCH, "symmetry", "weights times", one("keras.layers.BatchNormalization.call", with_attribute("epsilon", lambda e: max(e, 1e-5)))),
     Fault("relu with a constant added", HINGE, "symmetry", "weights doubled", one("keras.src.backend.nn.relu", _offset(1e-6))),
 )  # fmt: skip
