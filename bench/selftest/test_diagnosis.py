@@ -81,7 +81,7 @@ def test_what_is_not_finite_is_named_first():
     assert (each.word, each.layer, each.value) == ("non-finite", 2, 3)
 
 
-@pytest.mark.parametrize("text", SICK)
+@pytest.mark.parametrize("text", [SICK[0], *(pytest.param(text, marks=pytest.mark.slow) for text in SICK[1:])])
 def test_remedies_do_what_theory_promised(text, worker):
     spec = Spec.parse(text)
     x, _ = batch_of(spec)
@@ -145,6 +145,7 @@ def test_batch_normalization_frees_saturated_units(worker):
     assert flat.mean() < 0.1
 
 
+@pytest.mark.slow
 def test_scaled_skips_keep_gradients_together(worker):
     plain = Spec(depth=32)
     _, labels = batch_of(plain)
