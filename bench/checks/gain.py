@@ -48,7 +48,7 @@ def diagnosis(run: Any) -> list[Diagnosis]:
     """What is wrong with the framework's own network, beside what the reference draws from the same initializer."""
     lesson, own = run.answer.lessons[0], run.seen.own
     x, labels = np.asarray(lesson.x, np.float64), lesson.labels
-    return diagnose(run.spec, x, Seen(own.signals, own.deltas, labels), expected(run.spec, x, labels))
+    return diagnose(run.spec, x, Seen(own.signals, own.deltas, labels, own.weights), expected(run.spec, x, labels))
 
 
 def _prediction(run: Any) -> Prediction:

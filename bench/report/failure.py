@@ -30,7 +30,7 @@ def failure(verdict: Verdict, run: Any, others: list[Verdict], rerun: str, envir
     ]
     lines += [_row(finding) for finding in _shown(verdict)]
     lines.append("")
-    if worst.note:
+    if worst.note and verdict.check not in DIAGNOSED:
         lines.append(f"  {'looks like':<11}{worst.note}")
     if verdict.check in DIAGNOSED:
         lines += [

@@ -12,6 +12,7 @@ from bench.theory.diagnosis import HEALTHY, NOTABLE, Seen, class_correlation, di
 from bench.theory.remedies import DECADES, remedies
 from bench.tolerance import BAND_Z
 from fixtures.data import load
+from models.on_numpy import Reference
 from models.run import Job, Lesson, Observation, Signals, Training, draw_weights, rounded
 from models.spec import Spec
 from models.worker import Worker
@@ -79,6 +80,16 @@ def test_what_is_not_finite_is_named_first():
     seen.signals[2][0, :3] = np.inf
     (each,) = diagnose(spec, x, seen)
     assert (each.word, each.layer, each.value) == ("non-finite", 2, 3)
+
+
+def test_an_initializer_that_breaks_its_promise_is_named():
+    spec = Spec(depth=20)
+    x, labels = batch_of(spec)
+    other = draw_weights(Spec(depth=20, init="lecun_normal"), 0)
+    done = Reference(spec, other).run(x, labels)
+    (each,) = diagnose(spec, x, Seen(done.signals, done.deltas, labels, other))
+    assert each.word == "poor init" and re.search(r"0\.[45]\d times the variance that he_normal promises", each.sentence)
+    assert "promises" not in str(diagnose(spec, x, Seen(done.signals, done.deltas, labels, draw_weights(spec, 0)))[0])
 
 
 @pytest.mark.parametrize("text", [SICK[0], *(pytest.param(text, marks=pytest.mark.slow) for text in SICK[1:])])

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ import numpy as np
 from bench.theory.bands import Prediction, predict
 from bench.theory.correlation import network_pair
 from bench.theory.remedies import DECADES, Remedy, power_of_ten, remedies
+from bench.tolerance import BAND_Z
 from models.network import Activate, joints
 from models.on_numpy import Reference, Rule
 from models.parts.activations import ACTIVATIONS
+from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.run import draw_weights, rounded
 from models.spec import Spec
@@ -43,11 +46,13 @@ BOUNDED = ("sigmoid", "tanh")
 
 @dataclass
 class Seen:
-    """One pass to diagnose: as `models.run.Signals` or `models.on_numpy.Pass` have it, with the labels it was made with."""
+    """One pass to diagnose: as `models.run.Signals` or `models.on_numpy.Pass` have it, with the labels it was made with;
+    `weights` are given where an initializer is to be judged by them."""
 
     signals: dict[int, Any]
     deltas: dict[int, Any]
     labels: Any
+    weights: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,15 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
     says = f"‖∂L/∂z₁‖/‖∂L/∂z_L‖ is {power_of_ten(decades) if math.isfinite(decades) else '0'}, predicted {power_of_ten(forecast)}"
     if abs(decades) <= NOTABLE:
         return Diagnosis(HEALTHY, 1, decades, forecast, says)
+    word = "vanishing" if decades < 0 else "exploding"
+    if misdrawn := _variance(spec, seen):
+        layer, ratio = misdrawn
+        says += f"; the weights of layer {layer} have {ratio:.2f} times the variance that {spec.init} promises"
+        return Diagnosis("poor init", layer, decades, forecast, f"{word} by weights that are not what they are called: {says}")
     options = remedies(spec, x)
     steps = {layer: math.log10(norms[layer] / norms[layer + 1]) for layer in range(1, spec.depth) if norms[layer] and norms[layer + 1]}
     worst = (min if decades < 0 else max)(steps, key=lambda layer: steps[layer]) if steps else 1
     says += f"; most of all at layer {worst} ({steps.get(worst, -math.inf):+.2f} decades)"
-    word = "vanishing" if decades < 0 else "exploding"
     if spec.span and spec.branch == "unscaled" and spec.norm == "none" and decades > 0:
         return Diagnosis(
             "unscaled residual",
@@ -130,6 +139,22 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
     if any(each.initialization and abs(each.decades[1]) <= NOTABLE for each in options):
         return Diagnosis("poor init", worst, decades, forecast, f"{word} by initialization alone: {says}", tuple(options))
     return Diagnosis(word, worst, decades, forecast, says, tuple(options))
+
+
+def _variance(spec: Spec, seen: Seen) -> tuple[int, float] | None:
+    """The layer whose weights are furthest from the promised variance, and by what factor, if that is beyond sampling error."""
+    ratios = {}
+    for layer, (fan_in, fan_out) in enumerate(pairwise(spec.widths), 1):
+        if (w := seen.weights.get(f"{layer}.weight")) is None or not np.any(w):
+            continue
+        promised = INITIALIZERS[spec.init].variance(fan_in, fan_out)
+        # A sample variance of n normal weights has relative deviation √(2/n).
+        beyond = BAND_Z * math.sqrt(2 / np.size(w))
+        ratio = float(np.mean(np.square(np.asarray(w, np.float64)))) / promised
+        if abs(ratio - 1) > beyond:
+            ratios[layer] = ratio
+    worst = max(ratios, key=lambda layer: abs(math.log(ratios[layer])), default=0)
+    return (worst, ratios[worst]) if worst else None
 
 
 def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
