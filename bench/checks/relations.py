@@ -53,8 +53,8 @@ class View:
 def findings(run: Any, relation: Relation, lessons: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
     """The relation's residuals in the given lessons, each against what rounding leaves of it in the reference."""
     for number in lessons:
-        rounded = [dict_of(relation(run.spec, _reference_view(run, number, each))) for each in run.answer.rounded[number]]
-        seen = dict_of(relation(run.spec, _view(run, number)))
+        rounded = [relative(relation(run.spec, _reference_view(run, number, each))) for each in run.answer.rounded[number]]
+        seen = relative(relation(run.spec, _view(run, number)))
         yield from compared(f"step {number} ", seen, rounded, run.resolution, run.unit)
 
 
@@ -67,12 +67,12 @@ def compared(title: str, seen: dict[Place, float], rounded: list[dict[Place, flo
         yield Finding(f"{title}{where} {kind}", value, 0.0, allowed, f"off by {value:.3g} of its terms")
 
 
-def dict_of(residuals: Iterator[tuple[Place, Any, Any]]) -> dict[Place, float]:
+def relative(residuals: Iterator[tuple[Place, Any, Any]]) -> dict[Place, float]:
     """Each residual's norm over that of its scale; 0 where all terms are 0."""
     values = {}
     for place, residual, scale in residuals:
         size, natural = float(np.linalg.norm(residual)), float(np.linalg.norm(scale))
-        values[place] = size / natural if natural > 0 else size and np.inf
+        values[place] = size / natural if natural > 0 else np.inf if size else 0.0
     return values
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.checks.relations import compared, dict_of
+from bench.checks.relations import compared, relative
 from bench.judge import Finding
 from bench.run import ROUNDINGS
 from bench.symmetry import split, symmetries
@@ -23,7 +23,7 @@ def symmetry(run: Any) -> Iterator[Finding]:
     others are held to what the reference's float32 passes leave of the same relation.
     """
     for row, lessons, passes in split(run.spec, run.answer.lessons, run.seen.relations):
-        seen = dict_of(row.residuals(run.spec, lessons, passes))
+        seen = relative(row.residuals(run.spec, lessons, passes))
         if row.bits:
             for (kind, where), value in seen.items():
                 yield Finding(f"{where} {kind}", value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")
@@ -33,7 +33,7 @@ def symmetry(run: Any) -> Iterator[Finding]:
                 [Reference(run.spec, lesson.weights, np.float32, order).run(lesson.x, lesson.labels) for lesson in lessons]
                 for order in range(ROUNDINGS)
             ]
-        yield from compared("", seen, [dict_of(row.residuals(run.spec, lessons, each)) for each in rounded], run.resolution, run.unit)
+        yield from compared("", seen, [relative(row.residuals(run.spec, lessons, each)) for each in rounded], run.resolution, run.unit)
 
 
 def has_symmetry(spec: Spec, backend: str = "") -> bool:
