@@ -9,6 +9,7 @@ which batch normalization with constant statistics brings about; without normali
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,16 @@ import numpy as np
 from bench.theory.correlation import joint_moments, plain_pair, residual_pair
 from bench.theory.diagnosis import class_correlation
 from bench.theory.plot import COLOURS, figure, save
+from bench.tolerance import BAND_Z
+from models.on_numpy import Reference
 from models.run import Job, Lesson, Observation, draw_weights
 from models.spec import Spec
 from models.worker import Worker
 
 WIDTH, BATCH, DEPTH, SEEDS = 256, 48, 42, 3
 NETWORKS = {"plain": "", "residual": "skip=one,skip_order=pre", "batch norm": "norm=batch"}
-MARGIN = 0.06
-"""Largest difference from the prediction: 1/√width per network is the floor under a measured correlation."""
+DRAWS, FIRST_DRAW = 16, 500
+"""Networks of the same width in the NumPy reference, which say how far finite width takes R from its limit, and their first seed."""
 Curve = dict[str, Any]
 
 
@@ -52,15 +55,31 @@ def _spec(name: str) -> Spec:
     )
 
 
-def _correlations(worker: Worker, name: str, seed: int) -> list[float]:
-    spec = _spec(name)
+def _lesson(spec: Spec, seed: int) -> Lesson:
     weights = draw_weights(spec, seed)
     weights[f"{DEPTH}.weight"] *= np.float32(2.0**-24)
     x = np.random.default_rng([seed, 11]).standard_normal((BATCH, WIDTH)).astype(np.float32)
-    labels = np.zeros(BATCH, int)
-    job = Job(worker.backend, spec, lessons=[Lesson(weights, x, labels)])
-    deltas = worker.call("observe", Observation, job=job).drawn.deltas
+    return Lesson(weights, x, np.zeros(BATCH, int))
+
+
+def _correlations(worker: Worker, name: str, seed: int) -> list[float]:
+    spec = _spec(name)
+    job = Job(worker.backend, spec, lessons=[lesson := _lesson(spec, seed)])
+    return _by_layer(worker.call("observe", Observation, job=job).drawn.deltas, lesson.labels)
+
+
+def _by_layer(deltas: dict[int, Any], labels: Any) -> list[float]:
     return [class_correlation(deltas[layer], labels) for layer in range(2, DEPTH - 1)]
+
+
+@cache
+def finite_width(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of R by layer over networks of this width in NumPy."""
+    spec, curves = _spec(name), []
+    for seed in range(FIRST_DRAW, FIRST_DRAW + DRAWS):
+        lesson = _lesson(spec, seed)
+        curves.append(_by_layer(Reference(spec, lesson.weights).run(lesson.x, lesson.labels).deltas, lesson.labels))
+    return np.mean(curves, axis=0), np.std(curves, axis=0, ddof=1)
 
 
 def predicted(name: str) -> list[float]:
@@ -81,13 +100,13 @@ def predicted(name: str) -> list[float]:
 
 
 def outliers(curves: list[Curve]) -> list[tuple[str, str, int]]:
-    """Where a curve is further from its prediction than `MARGIN`: (backend, network, layer)."""
-    return [
-        (curve["backend"], curve["network"], layer)
-        for curve in curves
-        for layer, (seen, law) in enumerate(zip(curve["R"], predicted(curve["network"]), strict=True), 2)
-        if abs(seen - law) > MARGIN
-    ]
+    """Where the mean over `SEEDS` is not a draw from the networks of its width: (backend, network, layer)."""
+    found = []
+    for curve in curves:
+        mean, sd = finite_width(curve["network"])
+        off = np.abs(np.asarray(curve["R"]) - mean) / (sd * (1 / SEEDS + 1 / DRAWS) ** 0.5)
+        found += [(curve["backend"], curve["network"], layer) for layer, z in enumerate(off, 2) if not z <= BAND_Z]
+    return found
 
 
 def plot(curves: list[Curve], path: Path) -> None:
@@ -95,7 +114,9 @@ def plot(curves: list[Curve], path: Path) -> None:
     drawn, axes = figure(len(NETWORKS), 3.6, 3.4)
     down = [DEPTH - layer for layer in range(2, DEPTH - 1)]
     for at, name in zip(axes[0], NETWORKS, strict=True):
-        at.plot(down, predicted(name), color="0.4", label="predicted")
+        mean, sd = finite_width(name)
+        at.fill_between(down, mean - 2 * sd, mean + 2 * sd, color="0.88", label=f"width {WIDTH}, ± 2 sd")
+        at.plot(down, predicted(name), color="0.4", label="infinite width")
         for curve in curves:
             if curve["network"] == name:
                 at.plot(
