@@ -12,6 +12,7 @@ from bench.theory.__main__ import main
 from bench.theory.accuracy import RECORD, report
 from bench.theory.literature import explosion, shattering, trainable_depth
 from bench.theory.literature.__main__ import RECORDED, recorded
+from bench.theory.moments import batch_norm_growth
 from fixtures.mnist_family import holds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +88,12 @@ def test_recorded_results_agree_with_theory(name):
     rows = recorded(name)
     assert rows and not STUDIES[name].outliers(rows)
     assert (RECORDED / f"{name}.png").stat().st_size < 200_000
+
+
+def test_batch_norm_rates_of_finite_width_stay_near_the_formula():
+    """Width 256 changes the rate of Yang et al. by less than 2 % at any batch size."""
+    for row in recorded("explosion"):
+        assert row["law"] == pytest.approx(batch_norm_growth(row["act"], row["batch"]), rel=0.02)
 
 
 def test_a_result_that_contradicts_theory_is_found():

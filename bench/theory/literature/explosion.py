@@ -9,20 +9,23 @@ networks of width 1,024 or more; finite width moves the rate by up to 3 %.
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from bench.theory.ensemble import sample
 from bench.theory.moments import batch_norm_growth, moments
 from bench.theory.plot import COLOURS, figure, save
+from bench.tolerance import BAND_Z
 from models.run import Job, Lesson, Observation, draw_weights
 from models.spec import Spec
 from models.worker import Worker
 
 BATCHES, ACTIVATIONS = (8, 16, 32, 64, 128), ("relu", "tanh")
 WIDTH, DEPTH, FIRST, LAST, SEEDS = 256, 24, 4, 20, 2
-FINITE_WIDTH = 0.04
-"""Share by which a rate at width 256 may differ from that at infinite width: 3 % at width 100 and above, and sampling error."""
+DRAWS = 12
+"""Random networks of the same width in NumPy, whose mean and spread of the rate finite width explains (`bench.theory.ensemble`)."""
 Row = dict[str, float | str]
 
 
@@ -35,25 +38,52 @@ def measure(backends: tuple[str, ...] = ("torch", "keras"), batches: tuple[int, 
             for act in ACTIVATIONS:
                 for batch in batches:
                     rates = [_rate(worker, act, batch, seed) for seed in range(SEEDS)]
-                    rows.append({"backend": backend, "act": act, "batch": batch, "growth": round(math.exp(float(np.mean(rates))), 4)})
+                    mean, sd = finite_width(act, batch)
+                    growth = round(math.exp(float(np.mean(rates))), 4)
+                    rows.append(
+                        {
+                            "backend": backend,
+                            "act": act,
+                            "batch": batch,
+                            "growth": growth,
+                            "law": round(math.exp(mean), 4),
+                            "sd": round(sd, 5),
+                        }
+                    )
                     print(f"{backend} {act} batch {batch}: {rows[-1]['growth']}, predicted {batch_norm_growth(act, batch):.4f}", flush=True)
         finally:
             worker.close()
     return rows
 
 
+def _spec(act: str, batch: int) -> Spec:
+    return Spec(depth=DEPTH, width=WIDTH, features=WIDTH, batch=batch, act=act, norm="batch", lr=1e-9)
+
+
+def _inputs(batch: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, batch, 7]).standard_normal((batch, WIDTH)).astype(np.float32)
+
+
 def _rate(worker: Worker, act: str, batch: int, seed: int) -> float:
-    spec = Spec(depth=DEPTH, width=WIDTH, features=WIDTH, batch=batch, act=act, norm="batch", lr=1e-9)
-    x = np.random.default_rng([seed, batch, 7]).standard_normal((batch, WIDTH)).astype(np.float32)
-    job = Job(worker.backend, spec, seed=seed, lessons=[Lesson(draw_weights(spec, seed), x, np.arange(batch) % spec.classes)])
-    deltas = worker.call("observe", Observation, job=job).own.deltas
+    spec = _spec(act, batch)
+    lesson = Lesson(draw_weights(spec, seed), _inputs(batch, seed), np.arange(batch) % spec.classes)
+    deltas = worker.call("observe", Observation, job=Job(worker.backend, spec, seed=seed, lessons=[lesson])).own.deltas
     first, last = (float(np.log(np.square(deltas[layer].astype(np.float64)).sum())) for layer in (FIRST, LAST))
     return (first - last) / (LAST - FIRST)
 
 
+@cache
+def finite_width(act: str, batch: int) -> tuple[float, float]:
+    """Mean and standard deviation of the log rate over networks of this width."""
+    delta = sample(_spec(act, batch), _inputs(batch, 99).astype(np.float64), DRAWS).delta
+    rates = (delta[FIRST] - delta[LAST]) / (LAST - FIRST)
+    return float(rates.mean()), float(rates.std(ddof=1))
+
+
 def outliers(rows: list[Row]) -> list[Row]:
-    """Rates that are further from the prediction than finite width explains."""
-    return [row for row in rows if abs(float(row["growth"]) / batch_norm_growth(str(row["act"]), int(row["batch"])) - 1) > FINITE_WIDTH]
+    """Rates that are not a draw from the networks of their width."""
+    allowed = BAND_Z * (1 / SEEDS + 1 / DRAWS) ** 0.5
+    return [row for row in rows if not abs(math.log(float(row["growth"]) / float(row["law"]))) <= allowed * float(row["sd"])]
 
 
 def plot(rows: list[Row], path: Path) -> None:
