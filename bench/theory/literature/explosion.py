@@ -40,16 +40,8 @@ def measure(backends: tuple[str, ...] = ("torch", "keras"), batches: tuple[int, 
                     rates = [_rate(worker, act, batch, seed) for seed in range(SEEDS)]
                     mean, sd = finite_width(act, batch)
                     growth = round(math.exp(float(np.mean(rates))), 4)
-                    rows.append(
-                        {
-                            "backend": backend,
-                            "act": act,
-                            "batch": batch,
-                            "growth": growth,
-                            "law": round(math.exp(mean), 4),
-                            "sd": round(sd, 5),
-                        }
-                    )
+                    law = {"law": round(math.exp(mean), 4), "sd": round(sd, 5)}
+                    rows.append({"backend": backend, "act": act, "batch": batch, "growth": growth, **law})
                     print(f"{backend} {act} batch {batch}: {rows[-1]['growth']}, predicted {batch_norm_growth(act, batch):.4f}", flush=True)
         finally:
             worker.close()
