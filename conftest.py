@@ -14,7 +14,7 @@ import pytest
 from bench import baseline as baselines
 from bench import known, recording
 from bench.baseline import BaselineError
-from bench.checks import BASELINE, CHECKS
+from bench.checks import BASELINE, CHECKS, ITSELF
 from bench.equalities import EqualityCase, equality_cases, story
 from bench.judge import FAILED, NO_BASELINE, NOT_JUDGED, Verdict, judge
 from bench.report.failure import failure
@@ -25,6 +25,7 @@ from fixtures import options
 from fixtures.data import Data, features_of, load
 from fixtures.machine import device_class, fingerprint, judge_on_one_thread
 from fixtures.observe import RECORDED_SEED, STEPS, Laboratory
+from fixtures.options import chosen, rerun
 from fixtures.travels import Travels
 from models.spec import Spec, SpecError
 from models.worker import WorkerError, WorkerLacks
@@ -59,8 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except BaselineError as error:
         raise pytest.UsageError(str(error)) from None
     environment = fingerprint(option.device, option.threads)
-    chosen = {name: getattr(option, name) for name in ("cases", "device", "data", "seeds", "threads", "backends")}
-    terminal = Terminal(config, environment, chosen, Path(option.record_dir), page=option.report is not None)
+    asked = {name: getattr(option, name) for name in ("cases", "device", "data", "seeds", "threads", "backends")}
+    terminal = Terminal(config, environment, asked, Path(option.record_dir), page=option.report is not None)
     config.pluginmanager.register(terminal, "gradgauge-terminal")
     config.stash[STATE] = State(terminal, environment, known_failures)
 
@@ -86,7 +87,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         against = metafunc.module.AGAINST
         cases = [
             Case(check.name, backend, spec)
-            for spec in option.networks
+            for spec in (*option.networks, *(option.untrained if ITSELF in against else ()))
             for backend in option.backends
             for check in CHECKS.values()
             if check.against in against and check.applies(spec, backend)
@@ -102,7 +103,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Judge network by network, then equalities, timings last, when nothing trains any more."""
-    order = {spec: place for place, spec in enumerate(config.option.networks)}
+    order = {spec: place for place, spec in enumerate((*config.option.networks, *config.option.untrained))}
 
     def place(item: pytest.Item) -> tuple[int, int]:
         parameters = _parameters(item)
@@ -149,7 +150,9 @@ def _laboratory(config: pytest.Config) -> Laboratory:
         data = load(option.data, folder=Path(option.data_dir) if option.data_dir else None, download=option.download)
         first = RECORDED_SEED if option.update_baselines is not None else 0
         seeds = range(first, first + option.seeds)
-        laboratory = Laboratory(data, device=option.device, threads=option.threads, seeds=seeds, isolate=option.isolate)
+        laboratory = Laboratory(
+            data, device=option.device, threads=option.threads, seeds=seeds, untrained=option.untrained, isolate=option.isolate
+        )
         state.laboratory = laboratory
         for backend in option.backends:
             names = ["cpu"] if option.device == "cpu" else laboratory.get(backend).call("devices", list[str])
@@ -216,12 +219,12 @@ def judged(request: pytest.FixtureRequest, laboratory: Laboratory, record_proper
         verdict = judge(check, run)
         if entry := known.apply(verdict, state.known, run.seen.versions):
             state.terminal.concerned.setdefault(entry, []).append(verdict.status)
-        verdict.rerun = _rerun(request)
+        verdict.rerun = rerun(request.config.option, request.node.nodeid, case.network)
         record_property("verdict", json.dumps(asdict(verdict)))
         if state.terminal.is_new(case.backend, case.network):
             record_property("profile", msgspec.json.encode(profile(run)).decode())
         if verdict.status == NO_BASELINE:
-            wanted = " ".join([*_chosen(request.config.option), f"--backend={case.backend}", "-k training"])
+            wanted = " ".join([*chosen(request.config.option), f"--backend={case.backend}", "-k training"])
             state.terminal.hints.append(f'record a baseline: pytest --update-baselines="why" {wanted}')
         if verdict.status == FAILED:
             pytest.fail(failure(verdict, run, _others(case, run, request, laboratory), verdict.rerun, state.environment), pytrace=False)
@@ -251,7 +254,7 @@ def judged_equality(request: pytest.FixtureRequest, laboratory: Laboratory, reco
         for timing in travels.timings(case):
             record_property("timing", json.dumps(timing))
         if verdict.status == FAILED:
-            pytest.fail(story(verdict, versions, _rerun(request)), pytrace=False)
+            pytest.fail(story(verdict, versions, rerun(request.config.option, request.node.nodeid)), pytrace=False)
 
     return decide
 
@@ -259,19 +262,6 @@ def judged_equality(request: pytest.FixtureRequest, laboratory: Laboratory, reco
 def _others(case: Case, run: Any, request: pytest.FixtureRequest, laboratory: Laboratory) -> list[Verdict]:
     others = [b for b in request.config.option.backends if b != case.backend and CHECKS[case.check].applies(case.spec, b)]
     return [judge(CHECKS[case.check], laboratory.run(backend, case.spec)) for backend in others]
-
-
-def _rerun(request: pytest.FixtureRequest) -> str:
-    own = _parameters(request.node)["case"].network
-    chosen = [words for words in _chosen(request.config.option) if not words.startswith("--network=") or words == f"--network='{own}'"]
-    return " ".join(["pytest", *chosen, f"'{request.node.nodeid}'"])
-
-
-def _chosen(option: Any) -> list[str]:
-    """The options of this run that are not the default, as they are typed."""
-    usual = (("cases", "core"), ("device", "cpu"), ("data", "digits"), ("data_dir", None), ("threads", 1))
-    chosen = [f"--{name.replace('_', '-')}={getattr(option, name)}" for name, value in usual if getattr(option, name) != value]
-    return chosen + [f"--network='{network}'" for network in option.network or ()]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,5 +10,5 @@ AGAINST = (ITSELF,)
 
 
 def test_itself(case: Any, judged: Any) -> None:
-    """Numbers are finite and clipping keeps its promise."""
+    """Numbers are finite, clipping keeps its promise, and exact laws of gradients hold."""
     judged(case)

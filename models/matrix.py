@@ -50,6 +50,21 @@ AXES: dict[str, tuple[str, ...]] = {
     "precision": ("precision=float64",),
 }  # fmt: skip
 
+SYMMETRIC = tuple(
+    f"depth=8,{text}{precision}"
+    for text in (
+        "loss=hinge", "act=tanh,loss=hinge,classes=2", "norm=batch,eps=1e-30", "norm=layer,eps=1e-30", "act=linear,init=orthogonal",
+        "width=1,act=tanh", "skip=two,skip_order=pre",
+    )
+    for precision in ("", ",precision=float64")
+)  # fmt: skip
+"""Networks that obey more exact laws than the core matrix does. They are looked at for those laws alone, and not trained."""
+
+
+def symmetric(features: int = 64) -> list[Spec]:
+    """The networks that are judged by exact laws alone, for the data's number of features."""
+    return [Spec.parse(f"features={features},{text}") for text in SYMMETRIC]
+
 
 def networks(cases: str, features: int = 64) -> list[Spec]:
     """The networks of a set: `smoke` the reference, `core` each axis moved alone, `full` every pair besides.
@@ -100,7 +115,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SpecError as error:
         print(error, file=sys.stderr)
         return 2
-    lines = [spec.id for spec in chosen] + [f"left out  {text}: {reason}" for text, reason in refused]
+    lines = [spec.id for spec in chosen]
+    lines += [f"not trained, judged by exact laws alone  {spec.id}" for spec in symmetric() if cases != "smoke"]
+    lines += [f"left out  {text}: {reason}" for text, reason in refused]
     with contextlib.suppress(BrokenPipeError):  # a reader may have seen enough, as `head` does
         print("\n".join([*lines, f"{len(chosen)} networks, {len(refused)} combinations left out"]), flush=True)
     return 0

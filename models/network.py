@@ -7,6 +7,7 @@ parts. Numbers are those of weight layers: `Normalize(5)` belongs to what layer 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from models.parts.norms import NORMS
 from models.spec import Spec
@@ -72,6 +73,33 @@ def program(spec: Spec) -> Program:
 def flat(steps: Program) -> list[Step]:
     """Every Dense, Normalize and Activate in the order of computation, blocks opened."""
     return [inner for step in steps for inner in (step.body if isinstance(step, Residual) else (step,))]
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Two weight layers with nothing but `between` (normalizations and activations) from the one to the other."""
+
+    left: int
+    right: int
+    between: tuple[Step, ...]
+
+
+def joints(spec: Spec) -> list[Joint]:
+    """Every pair of weight layers that are joined without a branch in between."""
+    found: list[Joint] = []
+    top: list[Step] = []
+    for step in program(spec):
+        if isinstance(step, Residual):
+            found += [*_joints(top), *_joints(list(step.body))]
+            top = []
+        else:
+            top.append(step)
+    return [*found, *_joints(top)]
+
+
+def _joints(steps: list[Step]) -> list[Joint]:
+    places = [place for place, step in enumerate(steps) if isinstance(step, Dense)]
+    return [Joint(steps[a].layer, steps[b].layer, tuple(steps[a + 1 : b])) for a, b in pairwise(places)]
 
 
 def parameter_keys(spec: Spec) -> list[str]:

@@ -72,13 +72,14 @@ class Training:
 
 @dataclass
 class Job:
-    """One network on one backend: what to build and what to look at."""
+    """One network on one backend: what to build and what to look at. Of `relations` only loss and gradients are kept."""
 
     backend: str
     spec: Spec
     device: str = "cpu"
     seed: int = 0
     lessons: list[Lesson] = field(default_factory=list)
+    relations: list[Lesson] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     x_test: Any = None
     labels_test: Any = None
@@ -110,6 +111,14 @@ class StepSeen:
 
 
 @dataclass
+class Backward:
+    """Loss and raw gradients of one batch, as the framework's own training step computes them."""
+
+    loss: float
+    gradients: Arrays
+
+
+@dataclass
 class History:
     """One free run: loss per step, gradient norm of every layer's weight (steps × depth, float64), test accuracy in [0, 1]."""
 
@@ -127,6 +136,7 @@ class Observation:
     own: Signals | None = None
     drawn: Signals | None = None
     lessons: list[StepSeen] = field(default_factory=list)
+    relations: list[Backward] = field(default_factory=list)
     evaluation: Any = None
     trainings: list[History] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
@@ -240,6 +250,9 @@ def _look(network: Any, job: Job, seen: Observation) -> Observation:
             loss = network.step(lesson.x, lesson.labels)
             seen.lessons.append(StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running()))
         seen.evaluation = network.logits(job.lessons[-1].x)
+        for lesson in job.relations:
+            network.load(lesson.weights, fresh=True)
+            seen.relations.append(Backward(network.step(lesson.x, lesson.labels), network.gradients()))
         network.freeze_noise(False)
     for training in job.trainings:
         network.load(training.weights, fresh=True)

@@ -7,8 +7,10 @@ from bench.checks.clipping import clipping
 from bench.checks.finite import finite
 from bench.checks.gain import backward_gain, signal_gain
 from bench.checks.initializer import initializer, is_initializer_case
+from bench.checks.invariants import gradient_bound, has_bound, homogeneity, is_homogeneous, norm_orthogonality, sum_rules
 from bench.checks.normalization import normalization_state
 from bench.checks.parity import forward_parity, gradient_parity
+from bench.checks.symmetries import has_symmetry, symmetry
 from bench.checks.training import training
 from bench.checks.update import update
 from bench.judge import Check
@@ -36,6 +38,11 @@ CHECKS: dict[str, Check] = {
         Check(clipping, ITSELF, lambda spec, backend: spec.clip != "none"),
         Check(update, REFERENCE),
         Check(normalization_state, REFERENCE, lambda spec, backend: spec.norm == "batch"),
+        Check(sum_rules, ITSELF),
+        Check(homogeneity, ITSELF, is_homogeneous),
+        Check(norm_orthogonality, ITSELF, lambda spec, backend: spec.norm != "none" and not spec.span),
+        Check(gradient_bound, ITSELF, has_bound),
+        Check(symmetry, ITSELF, has_symmetry),
         Check(training, BASELINE, lambda spec, backend: trains(spec)),
     )
 }

@@ -9,14 +9,11 @@ import numpy as np
 
 from bench.judge import Finding, NotJudged
 from bench.theory import Band, Prediction, predict, why_not
+from bench.theory.diagnosis import Diagnosis, Seen, diagnose, expected
 from bench.tolerance import BAND_Z
 
 TO_DECADES = 0.5 / np.log(10)
 """From the natural log of a squared norm to decades of the norm."""
-
-
-NOTABLE = 1.0
-"""Decades between first and last layer from which a gradient is called vanishing or exploding."""
 
 
 def signal_gain(run: Any) -> Iterator[Finding]:
@@ -43,16 +40,15 @@ def backward_gain(run: Any) -> Iterator[Finding]:
         for layer, band in prediction.backward.items():
             yield _finding(f"layer {layer:>2} over {layer + 1}", np.log(power[layer]) - np.log(power[layer + 1]), band)
         total = np.log(power[1]) - np.log(power[run.spec.depth])
-        yield _finding(
-            f"layer  1 over {run.spec.depth}", total, prediction.backward_total, gradient_verdict(total, prediction.backward_total)
-        )
+        note = "; ".join(map(str, diagnosis(run)))
+        yield _finding(f"layer  1 over {run.spec.depth}", total, prediction.backward_total, note)
 
 
-def gradient_verdict(total: float, band: Band) -> str:
-    """Vanishing or exploding with its number, beside what theory predicts."""
-    decades, predicted = total * TO_DECADES, band.mean * TO_DECADES
-    word = "vanishing" if decades < -NOTABLE else "exploding" if decades > NOTABLE else "healthy"
-    return f"{word}: the gradient norm changes by {decades:+.1f} decades from the last layer to the first, predicted {predicted:+.1f}"
+def diagnosis(run: Any) -> list[Diagnosis]:
+    """What is wrong with the framework's own network, beside what the reference draws from the same initializer."""
+    lesson, own = run.answer.lessons[0], run.seen.own
+    x, labels = np.asarray(lesson.x, np.float64), lesson.labels
+    return diagnose(run.spec, x, Seen(own.signals, own.deltas, labels, own.weights), expected(run.spec, x, labels))
 
 
 def _prediction(run: Any) -> Prediction:

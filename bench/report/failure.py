@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.checks.gain import diagnosis
 from bench.judge import FAILED, NO_BASELINE, NOT_JUDGED, Finding, Verdict
 from models.spec import Spec
 
+DIAGNOSED = ("signal_gain", "backward_gain")
+"""Checks whose failures say what theory would do about them."""
 SHOWN = 6
 """How many findings a failure shows, the worst and its neighbours first."""
 
@@ -27,8 +30,13 @@ def failure(verdict: Verdict, run: Any, others: list[Verdict], rerun: str, envir
     ]
     lines += [_row(finding) for finding in _shown(verdict)]
     lines.append("")
-    if worst.note:
+    if worst.note and verdict.check not in DIAGNOSED:
         lines.append(f"  {'looks like':<11}{worst.note}")
+    if verdict.check in DIAGNOSED:
+        lines += [
+            f"  {'diagnosis' if n == 0 else '':<11}{line}"
+            for n, line in enumerate(line for each in diagnosis(run) for line in each.lines())
+        ]
     lines += [f"  {other.backend:<11}{_other(verdict.backend, other)}" for other in others]
     lines.append(f"  {'rerun':<11}{rerun}")
     return "\n".join(lines)

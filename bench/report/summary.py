@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any
 
 from bench.checks import CHECKS
-from bench.checks.gain import NOTABLE
 from bench.equalities import ITSELF
 from bench.equalities import NAME as EQUALITY
 from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
+from bench.theory.diagnosis import NOTABLE, REMEDY
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
 NAMED = 5
@@ -71,7 +71,8 @@ def verdict_line(verdicts: list[Verdict], errors: int) -> str:
 
 def gains(verdicts: list[Verdict]) -> list[str]:
     """Which networks' gradients vanish or explode at initialization, in decades of the norm from the last layer to the first."""
-    totals = {(v.backend, v.network): v.findings[-1].value for v in verdicts if v.check == "backward_gain" and v.findings}
+    found = {(v.backend, v.network): v.findings[-1] for v in verdicts if v.check == "backward_gain" and v.findings}
+    totals = {key: finding.value for key, finding in found.items()}
     lines = []
     for word, chosen in (("vanishing", lambda d: d < -NOTABLE), ("exploding", lambda d: d > NOTABLE)):
         for backend in dict.fromkeys(b for b, _ in totals):
@@ -80,6 +81,8 @@ def gains(verdicts: list[Verdict]) -> list[str]:
                 named = " · ".join(f"{network} {d:+.1f}" for _, d, network in ranked[:NAMED])
                 more = f" · {len(ranked) - NAMED} more" if len(ranked) > NAMED else ""
                 lines.append(f"{word:<10} {backend:<6} {named}{more}")
+                remedy = found[backend, ranked[0][2]].note.partition(REMEDY)[2].partition("; ")[0]
+                lines += [f"{'remedy':<10} {'':<6} {ranked[0][2]}: {remedy}"] if remedy else []
     return ["gradients at initialization, decades from the last layer to the first:", *lines, ""] if lines else []
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.selftest import sweep
-from models.matrix import networks
+from models.matrix import networks, symmetric
 
 PATH = Path(__file__).with_suffix(".csv")
 SEEDS = 50
@@ -43,7 +43,7 @@ def main() -> int:
     options = parser.parse_args()
     sides = [(backend, int(count)) for count in options.threads.split(",") for backend in options.backend.split(",")]
     rows = sweep.run(options.seeds, sides)
-    wanted = len(networks("core")) * options.seeds * len(sides)
+    wanted = len([*networks("core"), *symmetric()]) * options.seeds * len(sides)
     print(table(rows).to_string(index=False))
     if len(rows) >= wanted and options.seeds >= SEEDS:
         table(rows).to_csv(PATH, index=False)

@@ -13,6 +13,7 @@ from bench.judge import FAILED, Verdict, judge
 from bench.run import Answer, Run, answer
 from bench.selftest.faults import Fault
 from bench.selftest.faults.plant import planted
+from bench.symmetry import relation_lessons
 from fixtures.data import Data, load
 from fixtures.observe import STEPS, held_out, trainings
 from models.run import Job, backend_module, draw_own, observe, prepare_lessons
@@ -37,7 +38,8 @@ def answered(network: str) -> Answer:
 def seen(backend: str, network: str, trains: bool) -> Run:
     """One run as a session would make it; free training, which few faults need, only where asked for."""
     spec, module = Spec.parse(network), backend_module(backend)
-    job = Job(backend, spec, lessons=answered(network).lessons)
+    lessons = answered(network).lessons
+    job = Job(backend, spec, lessons=lessons, relations=relation_lessons(spec, lessons))
     if trains:
         job.trainings = trainings(spec, data(), TRAINING_SEEDS)
         job.x_test, job.labels_test = held_out(spec, data())

@@ -17,9 +17,10 @@ from bench.checks import BASELINE, CHECKS
 from bench.judge import FAILED, judge
 from bench.known import apply, read
 from bench.run import Answer, Run, answer
+from bench.symmetry import relation_lessons
 from fixtures.data import load
 from fixtures.machine import judge_on_one_thread
-from models.matrix import networks
+from models.matrix import networks, symmetric
 from models.run import Job, Observation, prepare_lessons
 from models.spec import Spec
 from models.worker import Worker
@@ -60,7 +61,7 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     record.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     done = {(row["network"], row["backend"], row["seed"], row["threads"]) for row in rows}
-    specs = only or networks("core")
+    specs = only or [*networks("core"), *symmetric()]
     blocks = [range(FIRST_SEED, FIRST_SEED + seeds)[start : start + AT_ONCE] for start in range(0, seeds, AT_ONCE)]
     parts = [(block, spec) for block in blocks for spec in specs]
     todo = [part for part in parts if not all((part[1].id, b, seed, n) in done for b, n in sides for seed in part[0])]
@@ -102,6 +103,9 @@ def _asked(block: range, spec: Spec, workers: dict[tuple[str, int], Worker], dat
         own = spec.on(backend)
         if own not in solved:
             solved[own] = [answer(own, prepare_lessons(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
-        jobs = [Job(backend, own, seed=seed, lessons=each.lessons) for seed, each in zip(block, solved[own], strict=True)]
+        jobs = [
+            Job(backend, own, seed=seed, lessons=each.lessons, relations=relation_lessons(own, each.lessons))
+            for seed, each in zip(block, solved[own], strict=True)
+        ]
         futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)
     return solved, futures

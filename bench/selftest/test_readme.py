@@ -20,8 +20,17 @@ from models.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHORTENED = {"python -m bench.timing.overhead": ["--help"], "python -m bench.releases": ["--help"]}
-"""What takes minutes and has a self-test of its own (test_timing, test_releases) is only asked for its help here."""
+SHORTENED = {
+    "python -m bench.releases": ["--help"],
+    "python -m bench.selftest.kill_grid": ["--summary"],
+    "python -m bench.selftest.power": ["--summary"],
+    "python -m bench.selftest.false_alarms": ["--help"],
+    "python -m bench.timing.overhead": ["--help"],
+    "python -m bench.theory.accuracy": ["--help"],
+    "python -m bench.theory.literature explosion": ["--help"],
+    "python -m bench.theory depth=24,init=default --plot profile.png": ["--help"],
+}
+"""What takes minutes, or writes a file, and has a self-test of its own is only asked for its help, or for what it wrote before."""
 
 
 def commands() -> list[str]:

@@ -65,7 +65,7 @@ class Prediction:
     z_depth over z_1. `backward[l]`, l = 1…depth−1: log of ‖δ_l‖²/‖δ_{l+1}‖². `backward_total`: the same for δ_1 over
     δ_depth. `first`: log mean(z_1²). Layers next to a signal or gradient that is 0 by construction (a branch whose last
     weights are zero) have no entry. `limit` is what `backward_total` would be at infinite width, where a formula
-    exists: it explains the band, which alone decides. `profile[l]`, l = 1…depth−1: log of ‖δ_l‖²/‖δ_depth‖², for pictures.
+    exists: it explains the band, which alone decides. `profile[l]`, l = 1…depth: log of ‖δ_l‖²/‖δ_depth‖².
     """
 
     signal: dict[int, Band]
@@ -108,9 +108,19 @@ def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
         backward=back,
         backward_total=_total(norms.delta[1] - norms.delta[spec.depth], back),
         first=_bands({1: square[1]})[1],
-        profile={layer: _total(norms.delta[layer] - norms.delta[spec.depth], back) for layer in layers if _alive(norms.delta, layer)},
+        profile={layer: Band(*_scaled(norms.delta[layer] - norms.delta[spec.depth])) for layer in norms.delta if _seen(norms.delta[layer])},
         limit=backward_limit(spec, x),
     )
+
+
+def _seen(logs: np.ndarray) -> bool:
+    """Whether a norm is non-zero in most networks."""
+    return bool(np.mean(np.isfinite(logs)) > ENOUGH)
+
+
+def _scaled(values: np.ndarray) -> tuple[float, float]:
+    mean, sd = _moments(values)
+    return mean, SPREAD * sd
 
 
 def _alive(logs: dict[int, np.ndarray], layer: int) -> bool:

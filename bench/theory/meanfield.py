@@ -37,14 +37,14 @@ def backward_limit(spec: Spec, x: np.ndarray) -> float | None:
 
 def growths(spec: Spec, x: np.ndarray) -> list[float]:
     """Factors of the squared gradient norm from input to output: χ_l of every layer, or of every block and the last layer."""
-    (s2, sb2), *hidden = _gains(spec)
+    (s2, sb2), *hidden = gains(spec)
     v = s2 * float(np.mean(np.var(x, axis=0))) if _batch_first(spec) else s2 * float(np.mean(x * x)) + sb2
     if not spec.span:
         return _walk(spec, v, hidden)[0]
     found, at = [], 0
     for block in (step for step in program(spec) if isinstance(step, Residual)):
-        gains = [(0.0, 0.0) if step.zero else gain for step, gain in zip(_dense(block), hidden[at:], strict=False)]
-        chi, branch = _walk(spec, v, gains)
+        branch_gains = [(0.0, 0.0) if step.zero else gain for step, gain in zip(_dense(block), hidden[at:], strict=False)]
+        chi, branch = _walk(spec, v, branch_gains)
         found.append(block.keep**2 + block.scale**2 * float(np.prod(chi)))
         v, at = block.keep**2 * v + block.scale**2 * branch, at + spec.span
     return found + _walk(spec, v, hidden[at:])[0]
@@ -86,7 +86,7 @@ def _dense(block: Residual) -> list[Dense]:
     return [step for step in block.body if isinstance(step, Dense)]
 
 
-def _gains(spec: Spec) -> list[tuple[float, float]]:
+def gains(spec: Spec) -> list[tuple[float, float]]:
     """(fan-in · Var W, Var b) of every weight layer."""
     init = INITIALIZERS[spec.init]
     return [

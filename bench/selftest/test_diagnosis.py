@@ -1,0 +1,167 @@
+"""Who judges the diagnosis: sick networks get their own word, and every remedy does in both frameworks what theory promised."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.theory import predict
+from bench.theory.diagnosis import HEALTHY, NOTABLE, Seen, class_correlation, diagnose, expected, headline, loss_after
+from bench.theory.remedies import DECADES, remedies
+from bench.tolerance import BAND_Z
+from fixtures.data import load
+from models.on_numpy import Reference
+from models.run import Job, Lesson, Observation, Signals, Training, draw_weights, rounded
+from models.spec import Spec
+from models.worker import Worker
+
+SICK = ("depth=14,init=glorot_uniform", "depth=8,act=sigmoid,init=glorot_uniform", "depth=12,skip=one,skip_order=pre")
+TRIED = 2
+"""Of each sick network's remedies, the first so many are applied."""
+
+
+@pytest.fixture(scope="module", params=["torch", "keras"])
+def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
+    started = Worker(request.param)
+    yield started
+    started.close()
+
+
+def batch_of(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
+    digits = load("digits")
+    return digits.x_train[: spec.batch].astype(np.float64), digits.y_train[: spec.batch] % spec.classes
+
+
+def found(text: str) -> list:
+    spec = Spec.parse(text)
+    x, labels = batch_of(spec)
+    return diagnose(spec, x, expected(spec, x, labels))
+
+
+def own(worker: Worker, spec: Spec, weights: dict | None = None) -> tuple[Signals, Signals]:
+    """What the framework does with its own initialization, and with given weights."""
+    x, labels = batch_of(spec)
+    lesson = Lesson(weights or draw_weights(spec, 0), rounded(spec, x), labels)
+    seen = worker.call("observe", Observation, job=Job(worker.backend, spec, lessons=[lesson]))
+    return seen.own, seen.drawn
+
+
+def decades(signals: Signals) -> float:
+    first, last = (np.linalg.norm(signals.deltas[layer].astype(np.float64)) for layer in (1, max(signals.deltas)))
+    return float(np.log10(first / last))
+
+
+@pytest.mark.parametrize(("text", "word"), [
+    ("", HEALTHY), ("act=tanh,init=glorot_uniform", HEALTHY), ("depth=40,act=sigmoid,init=glorot_uniform", "vanishing"),
+    ("depth=40,init=glorot_uniform", "poor init"), ("act=linear,lr=1e-6", "poor init"), ("norm=batch", "exploding"),
+    ("skip=one,skip_order=pre,lr=1e-6", "unscaled residual"), ("depth=64,lr=0.001", "shattered"), ("lr=1", "learning rate too large"),
+    ("loss=mse,target_scale=10", "loss or target scale too large"), ("skip=two,skip_order=pre,branch=depth,norm=layer", HEALTHY),
+])  # fmt: skip
+def test_each_sickness_has_its_word(text, word):
+    assert headline(found(text)) == word
+
+
+def test_a_diagnosis_names_layer_number_prediction_and_remedies_in_order():
+    (each,) = found("depth=40,init=glorot_uniform")
+    assert each.value == pytest.approx(each.predicted, abs=0.6) and 1 <= each.layer < 40
+    assert re.match(
+        r"He instead of Glorot initialization moves χ from 0.51 to 1.00: at depth 40 .* goes from \S+e-0[67] to 1$", str(each.remedies[0])
+    )
+    benefits = [remedy.benefit for remedy in each.remedies]
+    assert benefits == sorted(benefits, reverse=True) and len(benefits) >= 3
+
+
+def test_what_is_not_finite_is_named_first():
+    spec = Spec(depth=4)
+    x, labels = batch_of(spec)
+    seen = expected(spec, x, labels)
+    seen.signals[2][0, :3] = np.inf
+    (each,) = diagnose(spec, x, seen)
+    assert (each.word, each.layer, each.value) == ("non-finite", 2, 3)
+
+
+def test_an_initializer_that_breaks_its_promise_is_named():
+    spec = Spec(depth=20)
+    x, labels = batch_of(spec)
+    other = draw_weights(Spec(depth=20, init="lecun_normal"), 0)
+    done = Reference(spec, other).run(x, labels)
+    (each,) = diagnose(spec, x, Seen(done.signals, done.deltas, labels, other))
+    assert each.word == "poor init" and re.search(r"0\.[45]\d times the variance that he_normal promises", each.sentence)
+    assert "promises" not in str(diagnose(spec, x, Seen(done.signals, done.deltas, labels, draw_weights(spec, 0)))[0])
+
+
+@pytest.mark.parametrize("text", [SICK[0], *(pytest.param(text, marks=pytest.mark.slow) for text in SICK[1:])])
+def test_remedies_do_what_theory_promised(text, worker):
+    spec = Spec.parse(text)
+    x, _ = batch_of(spec)
+    before = decades(own(worker, spec)[0])
+    assert abs(before) > NOTABLE
+    chosen = remedies(spec, x)[:TRIED]
+    assert len(chosen) == TRIED
+    for remedy in chosen:
+        after, prediction = decades(own(worker, remedy.spec)[0]), predict(remedy.spec, x)
+        assert prediction is not None
+        low, high = prediction.backward_total.interval(BAND_Z)
+        assert low * DECADES <= after <= high * DECADES, remedy.text
+        assert abs(after) < abs(before) - remedy.benefit / 2, remedy.text
+
+
+def test_a_smaller_rate_calms_the_loss(worker):
+    """The reference foretells both losses; a framework takes the very steps."""
+    (each,) = found("lr=1")
+    for rate, calm in ((1.0, False), (each.predicted, True)):
+        spec = Spec(lr=rate)
+        x, labels = batch_of(spec)
+        steps = Training(0, draw_weights(spec, 0), np.stack([rounded(spec, x)] * 6), np.stack([labels] * 6))
+        job = Job(worker.backend, spec, trainings=[steps], x_test=rounded(spec, x), labels_test=labels)
+        losses = worker.call("observe", Observation, job=job).trainings[0].losses
+        foretold = loss_after(spec, x, labels)
+        assert (losses[-1] < losses[0]) == calm == (foretold[1] < foretold[0])
+        assert losses[0] == pytest.approx(foretold[0], rel=1e-4)
+
+
+def test_unit_targets_shrink_gradients(worker):
+    large, small = (own(worker, Spec(loss="mse", target_scale=scale))[1] for scale in (10.0, 1.0))
+    ratio = np.linalg.norm(large.deltas[16]) / np.linalg.norm(small.deltas[16])
+    (each,) = found("loss=mse,target_scale=10")
+    assert ratio == pytest.approx(each.value / each.predicted, rel=1e-3)
+
+
+def test_units_that_cannot_die(worker):
+    """Biases far below zero kill ReLU units, the leaky ones of the remedy live."""
+    seen = {}
+    for act in ("relu", "leaky_relu"):
+        spec = Spec(act=act, depth=8)
+        weights = {key: w - 30 if key == "4.bias" else w for key, w in draw_weights(spec, 0).items()}
+        x, labels = batch_of(spec)
+        drawn = own(worker, spec, weights)[1]
+        seen[act] = diagnose(spec, x, Seen(drawn.signals, drawn.deltas, labels), expected(spec, x, labels))
+    assert (seen["relu"][0].word, seen["relu"][0].layer, seen["relu"][0].value) == ("dead units", 4, 1.0)
+    assert seen["relu"][0].predicted < 0.75 and "leaky_relu" in str(seen["relu"][0].remedies[0])
+    assert "dead units" not in headline(seen["leaky_relu"])
+
+
+def test_batch_normalization_frees_saturated_units(worker):
+    spec = Spec(act="tanh", depth=8, init="glorot_normal")
+    weights = {key: 30 * w if key.endswith("weight") else w for key, w in draw_weights(spec, 0).items()}
+    x, labels = batch_of(spec)
+    drawn = own(worker, spec, weights)[1]
+    each = diagnose(spec, x, Seen(drawn.signals, drawn.deltas, labels), expected(spec, x, labels))[-2]
+    assert each.word == "saturated" and each.value > 0.5 > each.predicted and "norm=batch" in str(each.remedies[0])
+    normed = replace(spec, norm="batch")
+    z = own(worker, normed, draw_weights(normed, 0) | weights)[1].signals[each.layer].astype(np.float64)
+    flat = 1 - np.tanh((z - z.mean(0)) / z.std(0)) ** 2 < 0.05
+    assert flat.mean() < 0.1
+
+
+@pytest.mark.slow
+def test_scaled_skips_keep_gradients_together(worker):
+    plain = Spec(depth=32)
+    _, labels = batch_of(plain)
+    correlation = [
+        class_correlation(own(worker, spec)[0].deltas[1], labels)
+        for spec in (plain, Spec.parse("depth=32,skip=two,skip_order=pre,branch=depth"))
+    ]
+    assert correlation[1] > correlation[0] + 0.25

@@ -1,0 +1,79 @@
+"""Who judges the exact laws: a healthy stand-in obeys them in both precisions, and a part in a million breaks them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.checks import CHECKS, ITSELF
+from bench.judge import FAILED, PASSED, judge
+from bench.run import Run, answer
+from bench.symmetry import ROWS, relation_lessons, symmetries
+from fixtures.data import load
+from models.matrix import SYMMETRIC, networks, symmetric
+from models.on_numpy import Reference
+from models.run import Backward, Observation, Signals, StepSeen, prepare_lessons
+from models.spec import Spec
+
+LAWS = ("sum_rules", "homogeneity", "norm_orthogonality", "gradient_bound", "symmetry")
+HEALTHY = (
+    "depth=6", "depth=6,precision=float64", "depth=6,act=leaky_relu,bias=normal", "depth=6,act=linear,init=orthogonal", "depth=6,act=gelu",
+    "depth=6,norm=group", "depth=6,norm=rms", "depth=6,norm=batch,norm_at=after", "depth=6,norm=layer,precision=float64",
+    "depth=6,skip=two", "depth=6,skip=one,skip_order=pre,branch=root2", "depth=6,skip=two,skip_order=pre,branch=zero", "depth=6,l2=0.1",
+    "depth=6,bottleneck=4", *SYMMETRIC,
+)  # fmt: skip
+
+
+def stand_in(spec: Spec, spoil: Any = None) -> Run:
+    """What a framework would be seen to do, done by the reference in the spec's precision with sums in an order of their own."""
+    data = load()
+    lessons = prepare_lessons(spec, data.x_train, data.y_train % spec.classes, 0)
+    asked = [*lessons, *relation_lessons(spec, lessons)]
+    passes = [Reference(spec, each.weights, spec.precision, order=99).run(each.x, each.labels) for each in asked]
+    for each in passes:
+        if spoil:
+            spoil(each)
+    first, count = passes[0], len(lessons)
+    signals = Signals(lessons[0].weights, float(first.loss), first.logits, first.signals, first.deltas)
+    steps = [StepSeen(float(each.loss), each.gradients, {}, {}, {}) for each in passes[:count]]
+    related = [Backward(float(each.loss), each.gradients) for each in passes[count:]]
+    seen = Observation("torch", own=signals, drawn=signals, lessons=steps, relations=related)
+    return Run(spec.id, spec, "torch", seen, answer(spec, lessons))
+
+
+def outcomes(run: Run) -> dict[str, str]:
+    return {name: judge(CHECKS[name], run).status for name in LAWS if CHECKS[name].applies(run.spec, run.backend)}
+
+
+@pytest.mark.parametrize("text", HEALTHY)
+def test_a_healthy_network_obeys(text):
+    found = outcomes(stand_in(Spec.parse(text)))
+    assert found and set(found.values()) == {PASSED}, found
+
+
+@pytest.mark.parametrize(("text", "share", "laws"), [
+    ("depth=6", 1e-5, {"sum_rules", "homogeneity"}), ("depth=6,precision=float64", 1e-12, {"sum_rules", "homogeneity"}),
+    ("depth=6,act=linear,init=orthogonal", 1e-5, {"sum_rules", "homogeneity"}), ("depth=6,norm=layer", 1e-4, {"norm_orthogonality"}),
+    ("depth=6,norm=batch,norm_at=after", 1e-4, {"norm_orthogonality"}),
+])  # fmt: skip
+def test_a_gradient_that_is_a_little_too_large_is_caught(text, share, laws):
+    def spoil(done: Any) -> None:
+        done.gradients["3.weight"] = done.gradients["3.weight"] * np.asarray(1 + share, done.gradients["3.weight"].dtype)
+
+    found = outcomes(stand_in(Spec.parse(text), spoil))
+    assert {name for name, status in found.items() if status == FAILED} == laws
+
+
+def test_every_law_stands_against_itself_and_every_symmetry_is_looked_at_in_both_precisions():
+    assert {CHECKS[name].against for name in LAWS} == {ITSELF}
+    looked = [*networks("core"), *symmetric()]
+    for row in ROWS:
+        precisions = {spec.precision for spec in looked if row.holds(spec)}
+        assert precisions == {"float32", "float64"} or (row.name == "looks linear" and "float32" in precisions), row.name
+
+
+def test_symmetries_do_not_depend_on_the_data():
+    assert symmetries(replace(Spec(), features=784)) == symmetries(Spec())

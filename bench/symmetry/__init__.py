@@ -1,0 +1,85 @@
+"""Transformations of weights and batch under which gradients must transform in a known way: which runs they need, and what to expect.
+
+A row's `lessons` are run by the framework's own training step from the given weights; the weights it leaves behind are not
+looked at. Rows with `bits` multiply by powers of two or change signs only, which no rounding sees (as long as nothing under-
+or overflows), so that their residuals are exactly zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from bench.symmetry import samples, weights
+from bench.symmetry.row import Symmetry
+from models.run import Lesson
+from models.spec import Spec
+
+
+def _plain(spec: Spec) -> bool:
+    return spec.norm == "none" and spec.skip == "none" and spec.bottleneck == 1
+
+
+def _home(spec: Spec) -> bool:
+    """The reference network, in either precision and on any data: what holds for every network is looked at there."""
+    return replace(spec, precision="float32", features=Spec().features) == Spec()
+
+
+def _hinge(spec: Spec) -> bool:
+    return _plain(spec) and spec.act == "relu" and spec.loss == "hinge" and spec.depth == 8
+
+
+def _odd(spec: Spec) -> bool:
+    return _plain(spec) and spec.act == "tanh" and spec.loss == "hinge" and spec.classes == 2
+
+
+def _normalized(spec: Spec) -> bool:
+    return spec.eps < 1e-20 and spec.norm_at == "before" and spec.skip == "none"
+
+
+def _deep(spec: Spec) -> bool:
+    return _plain(spec) and spec.act == "relu" and spec.depth == 100
+
+
+def _chain(spec: Spec) -> bool:
+    return _plain(spec) and spec.width == 1 and spec.act == "tanh" and spec.loss == "cross_entropy"
+
+
+ROWS = (
+    Symmetry("rebalanced by 4", _home, weights.rebalanced(4.0), weights.rebalancing(4.0), bits=True),
+    Symmetry("rebalanced by 3", _home, weights.rebalanced(3.0), weights.rebalancing(3.0)),
+    Symmetry("doubled", _hinge, weights.doubled, weights.doubling, bits=True),
+    Symmetry("permuted units", _home, samples.permuted, samples.permuting),
+    Symmetry("rotated inputs", _home, samples.rotated, samples.rotating),
+    Symmetry("shuffled samples", lambda spec: _home(spec) or _normalized(spec), samples.shuffled, samples.shuffling),
+    Symmetry("half batches", _home, samples.halved, samples.halving),
+    Symmetry("doubled batch", lambda spec: _normalized(spec) and spec.norm == "batch", samples.repeated, samples.repeating),
+    Symmetry("turned signs", _odd, samples.negated, samples.negating, bits=True),
+    Symmetry("scaled by 8", _normalized, weights.scaled(8.0), weights.scaling(8.0), bits=True),
+    Symmetry("scaled by 3", _normalized, weights.scaled(3.0), weights.scaling(3.0)),
+    Symmetry("constant weights", _home, weights.constant, weights.alike),
+    Symmetry("looks linear", _deep, weights.looks_linear, weights.isometric),
+    Symmetry("one unit a layer", _chain, lambda spec, first, jittered: [first], weights.chain),
+)
+
+
+def symmetries(spec: Spec) -> list[Symmetry]:
+    """The rows that hold for this network."""
+    return [row for row in ROWS if row.holds(spec)]
+
+
+def relation_lessons(spec: Spec, lessons: list[Lesson]) -> list[Lesson]:
+    """Everything to run for `spec`, row after row, made from its first (initial) and second (jittered) lesson."""
+    return [each for row in symmetries(spec) for each in row.lessons(spec, lessons[0], lessons[1])]
+
+
+def split(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Iterator[tuple[Symmetry, list[Lesson], list[Any]]]:
+    """Each row with its own lessons and what was seen of them."""
+    made, at = relation_lessons(spec, lessons), 0
+    if len(made) != len(passes):
+        raise AssertionError(f"{len(passes)} passes were seen for {len(made)} lessons of {spec.id}")
+    for row in symmetries(spec):
+        count = len(row.lessons(spec, lessons[0], lessons[1]))
+        yield row, made[at : at + count], passes[at : at + count]
+        at += count

@@ -1,0 +1,55 @@
+"""What a symmetry is made of: lessons to run, residuals that must vanish, and how gradients are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from models.run import Lesson, rounded
+from models.spec import Spec
+
+Arrays = dict[str, Any]
+Residuals = Iterator[tuple[tuple[str, str], Any, Any]]
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """`lessons(spec, first, jittered)` to run, and `residuals(spec, lessons, passes)` that must vanish."""
+
+    name: str
+    holds: Callable[[Spec], bool]
+    lessons: Callable[[Spec, Lesson, Lesson], list[Lesson]]
+    residuals: Callable[[Spec, list[Lesson], list[Any]], Residuals]
+    bits: bool = False
+
+
+def altered(lesson: Lesson, spec: Spec, **changed: Any) -> Lesson:
+    """The lesson with some weights replaced, named `w1` for `1.weight` and `b1` for `1.bias`, in the spec's precision."""
+    names = {"w": "weight", "b": "bias"}
+    weights = {f"{name[1:]}.{names[name[0]]}": rounded(spec, value) for name, value in changed.items()}
+    return replace(lesson, weights={**lesson.weights, **weights})
+
+
+def equal(spec: Spec, kind: str, seen: Arrays, expected: Arrays) -> Residuals:
+    """Gradient by gradient, `seen` against `expected`, relative to the expected length.
+
+    Biases before batch normalization are left out: their gradients are zero but for rounding, which `norm_orthogonality` judges.
+    """
+    for key in sorted(expected, key=lambda key: (int(key.partition(".")[0]), key)):
+        layer, _, what = key.partition(".")
+        if what == "bias" and spec.norm == "batch" and int(layer) < spec.depth:
+            continue
+        yield (kind, f"layer {layer:>2} {what}"), np.asarray(seen[key], np.float64) - expected[key], expected[key]
+
+
+def in_float64(gradients: Arrays) -> Arrays:
+    """Gradients as float64, so that comparing rounds nothing."""
+    return {key: np.asarray(g, np.float64) for key, g in gradients.items()}
+
+
+def stream(spec: Spec) -> np.random.Generator:
+    """Random numbers of a network's own, the same whenever it is looked at."""
+    return np.random.default_rng([spec.depth, spec.width])

@@ -1,0 +1,110 @@
+"""One network under another name: hidden units in another order, inputs turned, samples shuffled, halved, repeated or negated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bench.symmetry.row import Arrays, Residuals, altered, equal, in_float64, stream
+from models.run import Lesson, rounded
+from models.spec import Spec
+
+
+def permutations(spec: Spec) -> dict[int, Any]:
+    """A random order of every hidden layer's units."""
+    rng = stream(spec)
+    return {layer: rng.permutation(spec.widths[layer]) for layer in range(1, spec.depth)}
+
+
+def permute(spec: Spec, arrays: Arrays) -> Arrays:
+    """Weights or gradients of the network whose hidden units stand in another order."""
+    orders, moved = permutations(spec), {}
+    for key, value in arrays.items():
+        layer, kind = int(key.partition(".")[0]), key.partition(".")[2]
+        value = value[orders[layer]] if layer in orders else value
+        moved[key] = value[:, orders[layer - 1]] if kind == "weight" and layer > 1 else value
+    return moved
+
+
+def permuted(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """The jittered network, and the same one with its hidden units in another order."""
+    return [jittered, replace(jittered, weights=permute(spec, jittered.weights))]
+
+
+def permuting(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """Gradients of permuted units are permuted."""
+    yield from equal(spec, "with hidden units in another order", passes[1].gradients, permute(spec, in_float64(passes[0].gradients)))
+
+
+def rotation(spec: Spec) -> Any:
+    """A random rotation of the inputs (features × features)."""
+    return np.linalg.qr(stream(spec).standard_normal((spec.features, spec.features)))[0]
+
+
+def rotated(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """Inputs x → Qx with W₁ → W₁Qᵀ: the same function."""
+    q = rotation(spec)
+    turned = altered(jittered, spec, w1=jittered.weights["1.weight"] @ q.T)
+    return [jittered, replace(turned, x=rounded(spec, jittered.x @ q.T))]
+
+
+def rotating(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """∂W₁ turns with the inputs, all else stays."""
+    expected = in_float64(passes[0].gradients)
+    expected["1.weight"] = expected["1.weight"] @ rotation(spec).T
+    yield from equal(spec, "with inputs turned", passes[1].gradients, expected)
+
+
+def shuffled(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """The same samples in another order."""
+    order = stream(spec).permutation(spec.batch)
+    return [jittered, replace(jittered, x=jittered.x[order], labels=jittered.labels[order])]
+
+
+def shuffling(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """The order of samples means nothing, to batch normalization neither."""
+    yield from equal(spec, "with samples in another order", passes[1].gradients, in_float64(passes[0].gradients))
+
+
+def halved(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """The batch, and either half of it filled up with a copy of itself, so that every batch has the same shape."""
+    half = spec.batch // 2
+    picks = [np.tile(np.arange(half), 2), np.tile(np.arange(half, 2 * half), 2)]
+    return [jittered, *(replace(jittered, x=jittered.x[pick], labels=jittered.labels[pick]) for pick in picks)]
+
+
+def halving(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """The gradient of a batch is the mean of its halves' gradients."""
+    one, other = in_float64(passes[1].gradients), in_float64(passes[2].gradients)
+    for place, residual, _ in equal(
+        spec, "against the mean of half batches'", passes[0].gradients, {key: (one[key] + other[key]) / 2 for key in one}
+    ):
+        key = place[1].replace("layer", "").split()
+        yield place, residual, np.hypot(one[".".join(key)], other[".".join(key)])
+
+
+def repeated(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """Every sample twice: the same mean and the same batch statistics."""
+    twice = np.tile(np.arange(spec.batch), 2)
+    return [jittered, replace(jittered, x=jittered.x[twice], labels=jittered.labels[twice])]
+
+
+def repeating(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """The gradient of the mean loss stays."""
+    yield from equal(spec, "with every sample twice", passes[1].gradients, in_float64(passes[0].gradients))
+
+
+def negated(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """Inputs, biases and (with two classes of hinge targets ±1) labels negated."""
+    biases = {f"b{layer}": -jittered.weights[f"{layer}.bias"] for layer in range(1, spec.depth + 1)}
+    return [jittered, replace(altered(jittered, spec, **biases), x=-jittered.x, labels=1 - jittered.labels)]
+
+
+def negating(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """φ odd: outputs are negated, ∂W stays and ∂b is negated."""
+    signs = {"weight": 1.0, "bias": -1.0}
+    expected = {key: signs[key.partition(".")[2]] * g for key, g in in_float64(passes[0].gradients).items()}
+    yield ("with all signs turned", "loss"), passes[1].loss - passes[0].loss, passes[0].loss
+    yield from equal(spec, "with all signs turned", passes[1].gradients, expected)

@@ -1,0 +1,80 @@
+"""What theory says of a network before it is trained: predicted profile, depth scales, diagnosis and remedies.
+
+`python -m bench.theory depth=40,act=sigmoid,init=glorot_uniform`; with `--plot FILE` also the profiles that PyTorch and Keras
+show with their own initialization, inside the predicted band.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.report.failure import describe_network
+from bench.theory.plot import draw
+from bench.theory.profile import coverage, lines
+from fixtures.data import DataError, load
+from models.matrix import CASES
+from models.run import BACKENDS, Job, Observation, prepare_lessons
+from models.spec import Spec, SpecError
+from models.worker import Worker, WorkerError
+
+SEEDS = 3
+"""Networks that each framework initializes for a plot."""
+
+
+def measured(spec: Spec, backend: str, x: Any, labels: Any, seeds: range) -> list[Any]:
+    """Signals of the framework's own initialization (models.run.Signals), one per seed. Raises WorkerError."""
+    worker = Worker(backend)
+    try:
+        own = spec.on(backend)
+        lessons = prepare_lessons(own, x, labels % own.classes, 0, steps=1)
+        jobs = [Job(backend, own, seed=seed, lessons=lessons) for seed in seeds]
+        return [worker.call("observe", Observation, job=job).own for job in jobs]
+    finally:
+        worker.close()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print, and draw if asked to; 2 for what cannot be read or written."""
+    parser = argparse.ArgumentParser(prog="python -m bench.theory", description=__doc__)
+    parser.add_argument("network", nargs="?", help="a network's id, e.g. depth=40,act=sigmoid,init=glorot_uniform (default: reference)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw band and measured profiles into FILE (png, svg or pdf)")
+    parser.add_argument("--backend", default="torch,keras", help="which frameworks to draw (default: torch,keras)")
+    parser.add_argument("--coverage", choices=CASES, help="list which networks of a set have a band, and which a closed form")
+    options = parser.parse_args(arguments)
+    if options.coverage:
+        print("\n".join(coverage(options.coverage)))
+        return 0
+    try:
+        backends = _backends(options.backend)
+        spec, data = Spec.parse(options.network or "reference"), load()
+        spec = replace(spec, features=data.x_train.shape[1])
+        for each in dict.fromkeys(spec.on(backend) for backend in backends):
+            x = np.asarray(data.x_train[: each.batch], np.float64)
+            print(f"{each.id}   {describe_network(each)}\n")
+            print("\n".join(lines(each, x, data.y_train[: each.batch] % each.classes)), end="\n\n")
+        if options.plot:
+            seen = {backend: measured(spec, backend, data.x_train, data.y_train, range(SEEDS)) for backend in backends}
+            x = prepare_lessons(spec.on(backends[0]), data.x_train, data.y_train % spec.classes, 0, steps=1)[0].x
+            draw(options.plot, {backend: spec.on(backend) for backend in backends}, x, seen)
+            print(f"drawn into {options.plot}")
+    except (SpecError, DataError, WorkerError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _backends(text: str) -> list[str]:
+    for name in (names := text.split(",")):
+        if name not in BACKENDS:
+            raise SpecError(f"--backend={name} is not known: use one or several of {', '.join(BACKENDS)}.")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Two inputs at once: how their correlation, and that of their gradients, changes with depth, and the depth scales that follow.
+
+Two pre-activations of variance q and correlation c are Gaussian, so that the next layer's covariance is
+
+    q·c ↦ s2·E[φ(u₁)φ(u₂)] + sb2          (Poole et al. 2016; Schoenholz et al. 2017)
+
+and the covariance of the two gradients is multiplied by s2·E[φ′(u₁)φ′(u₂)] where their squared norms are multiplied by
+χ = s2·Eφ′². Everything here holds at infinite width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from bench.theory.moments import fixed_point, moments
+from models.parts.activations import ACTIVATIONS
+
+RADII = (0, 1, 2, 3, 4.5, 6, 8, 10)
+"""Edges, in standard deviations, between which the radial integral uses Gauss-Legendre."""
+NODES = 24
+"""Quadrature nodes per panel and sector; with these E[φφ] is good to 1e-10 up to q = 10."""
+NEARLY_ONE = 1 - 1e-7
+"""Correlation above which two inputs count as one when the fixed point is looked for."""
+
+
+@dataclass(frozen=True)
+class JointMoments:
+    """E[φ(u₁)φ(u₂)] and E[φ′(u₁)φ′(u₂)] for Gaussian u of variance q and correlation c."""
+
+    product: float
+    slopes: float
+
+
+@cache
+def joint_moments(act: str, q: float, c: float) -> JointMoments:
+    """Joint moments by quadrature in polar coordinates; randomized slopes are independent, so that each counts with its mean.
+
+    With c = cos θ, u₁ = √q·r·cos(ψ − θ/2) and u₂ = √q·r·cos(ψ + θ/2). Kinks at zero are four rays, between which the
+    integrand is smooth: Gauss-Legendre in each sector, for c as near to 1 as one likes.
+    """
+    theta = math.acos(min(1.0, max(-1.0, c)))
+    at, weight = np.polynomial.legendre.leggauss(NODES)
+    rays = np.array(
+        [-np.pi / 2 - theta / 2, -np.pi / 2 + theta / 2, np.pi / 2 - theta / 2, np.pi / 2 + theta / 2, 3 * np.pi / 2 - theta / 2]
+    )
+    psi, w_psi = _panels(rays, at, weight)
+    r, w_r = _panels(np.asarray(RADII, float), at, weight)
+    w_r = w_r * r * np.exp(-r * r / 2) / (2 * np.pi)
+    f, df = ACTIVATIONS[act].f, ACTIVATIONS[act].df
+    one, other = (math.sqrt(q) * np.outer(np.cos(psi + side * theta / 2), r) for side in (-1, 1))
+    return JointMoments(float(w_psi @ (f(one) * f(other)) @ w_r), float(w_psi @ (df(one) * df(other)) @ w_r))
+
+
+def _panels(edges: np.ndarray, at: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
+    return (middle[:, None] + half[:, None] * at).ravel(), (half[:, None] * weight).ravel()
+
+
+@dataclass(frozen=True)
+class DepthScales:
+    """Fixed point (q*, c*), χ there, and over how many layers deviations of q, of c, and gradients change by a factor e.
+
+    ξ_gradient is negative where gradients grow; a scale is infinite where its quantity does not change exponentially.
+    """
+
+    q: float
+    chi: float
+    c: float
+    xi_q: float
+    xi_c: float
+    xi_gradient: float
+
+
+def depth_scales(act: str, s2: float, sb2: float = 0.0) -> DepthScales:
+    """Depth scales of a plain network (Schoenholz et al. 2017, eq. 8, 10, 16). Raises ValueError where q has no fixed point."""
+    with np.errstate(all="ignore"):  # where there is none, q leaves the range of numbers
+        q = fixed_point(act, s2, sb2)
+    if not (math.isfinite(q) and 1e-300 < q < 1e12):
+        raise ValueError(f"{act} with s2={s2:g} and sb2={sb2:g} has no fixed point: its signal {'explodes' if q > 1 else 'dies'}.")
+    chi = s2 * moments(act, q).slope
+    c = correlation_fixed_point(act, s2, sb2, q)
+    chi_c = s2 * joint_moments(act, q, c).slopes if c < 1 else chi
+    # dV/dq = s2·E[φ(√q Z)·φ′(√q Z)·Z]/√q, by a central difference of V.
+    step = 1e-4 * q
+    slope = s2 * (moments(act, q + step).square - moments(act, q - step).square) / (2 * step)
+    return DepthScales(q, chi, c, _scale(slope), _scale(chi_c), _scale(chi))
+
+
+def _scale(factor: float) -> float:
+    """−1/log of what multiplies a deviation per layer; infinite for 1."""
+    return math.inf if abs(factor - 1) < 1e-9 else -1 / math.log(abs(factor)) if factor else 0.0
+
+
+def correlation_fixed_point(act: str, s2: float, sb2: float, q: float) -> float:
+    """c*: 1 where χ ≤ 1 (all inputs become alike), the stable correlation below it otherwise."""
+    if s2 * moments(act, q).slope <= 1 + 1e-9:
+        return 1.0
+
+    def change(c: float) -> float:
+        return (s2 * joint_moments.__wrapped__(act, q, c).product + sb2) / q - c
+
+    return (
+        float(brentq(change, 0.0, NEARLY_ONE)) if change(0.0) > 1e-12 and change(NEARLY_ONE) < 0 else 0.0 if change(0.0) <= 1e-12 else 1.0
+    )
+
+
+def critical(act: str, sb2: float) -> float:
+    """The s2 at which χ = 1 with the given bias variance: the edge between vanishing and exploding gradients."""
+    return float(brentq(lambda s2: s2 * moments.__wrapped__(act, fixed_point(act, s2, sb2)).slope - 1, 0.9, 4.0, xtol=1e-6))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two inputs on their way: variance q and correlation c of z_1 … z_depth, and R_l, the correlation of ∂(v·f)/∂z_l."""
+
+    q: list[float]
+    c: list[float]
+    gradients: list[float]
+    chi: list[float]
+
+
+def plain_pair(act: str, gains: list[tuple[float, float]], q0: float, c0: float) -> Pair:
+    """A plain network with (s2, sb2) per layer on inputs with mean square q0 and correlation c0."""
+    q, c, at, now = [], [], q0, c0
+    for layer, (s2, sb2) in enumerate(gains):
+        if layer == 0:
+            nxt, cov = s2 * at + sb2, s2 * at * now + sb2
+        else:
+            nxt, cov = s2 * moments(act, at).square + sb2, s2 * joint_moments(act, at, now).product + sb2
+        at, now = nxt, cov / nxt
+        q.append(at)
+        c.append(now)
+    shares = [joint_moments(act, a, b).slopes / moments(act, a).slope for a, b in zip(q[:-1], c[:-1], strict=True)]
+    chi = [gains[layer + 1][0] * moments(act, a).slope for layer, a in enumerate(q[:-1])]
+    return Pair(q, c, [float(np.prod(shares[layer:])) for layer in range(len(q))], chi)
+
+
+def residual_pair(act: str, s2: float, blocks: int, q0: float, c0: float, keep: float = 1.0, scale: float = 1.0) -> list[float]:
+    """R after 1 … `blocks` blocks x ↦ keep·x + scale·W φ(x), from the last one down."""
+    v, p, shares = q0, q0 * c0, []
+    for _ in range(blocks):
+        joint, single = joint_moments(act, v, p / v), moments(act, v)
+        k, s = keep**2, scale**2 * s2
+        shares.append((k + s * joint.slopes) / (k + s * single.slope))
+        v, p = k * v + s * single.square, k * p + s * joint.product
+    return [float(np.prod(shares[blocks - n :])) for n in range(1, blocks + 1)]
+
+
+def batch_norm_pair(act: str, layers: int, frozen: bool, batch: int) -> list[float]:
+    """R after 1 … `layers` batch-normalized layers: with statistics held constant, or −1/(B − 1) through the statistics.
+
+    Standardized inputs of different samples are nearly independent, so a layer leaves (Eφ′)²/Eφ′², ½ for ReLU. The
+    backward pass through the batch mean makes gradients of all samples add up to zero at once.
+    """
+    if not frozen:
+        return [-1 / (batch - 1)] * layers
+    share = joint_moments(act, 1.0, 0.0).slopes / moments(act, 1.0).slope
+    return [share**n for n in range(1, layers + 1)]
+
+
+def batch_norm_residual_pair(act: str, s2: float, blocks: int, v0: float) -> list[float]:
+    """R from the last of `blocks` blocks x ↦ x + Wφ(BN x) down, statistics held constant: Π(1 + s2(Eφ′)²/v)/(1 + s2Eφ′²/v)."""
+    m, apart = moments(act, 1.0), joint_moments(act, 1.0, 0.0).slopes
+    v = [v0 + n * s2 * m.variance for n in range(blocks)]
+    shares = [(1 + s2 * apart / each) / (1 + s2 * m.slope / each) for each in v]
+    return [float(np.prod(shares[blocks - n :])) for n in range(1, blocks + 1)]
+
+
+def gradient_scale_coefficient(pair: Pair, s2_first: float, q0: float) -> float:
+    """GSC = (‖J‖²/n_in)·‖x‖²/‖f‖² = s2₁·Πχ·q₀/q_L of a plain network: relative change of f per relative change of x, squared.
+
+    Philipp et al. 2017. It does not change when weights are rescaled: 1 for ReLU at any initialization.
+    """
+    return s2_first * float(np.prod(pair.chi)) * q0 / pair.q[-1]
+
+
+def nonlinearity_coefficient(pair: Pair, s2_first: float, q0: float) -> float:
+    """NLC = √(E tr(J Cov_x Jᵀ)/tr Cov_f) = √(GSC/(1 − c_L)) for independent inputs (c₀ = 0): 1 for a linear network."""
+    return math.sqrt(gradient_scale_coefficient(pair, s2_first, q0) / (1 - pair.c[-1]))
+
+
+def network_pair(spec: Any, q0: float, c0: float) -> Pair:
+    """`plain_pair` of a Spec without normalization and skips. Raises ValueError for others."""
+    from bench.theory.meanfield import gains
+
+    if spec.norm != "none" or spec.span:
+        raise ValueError(f"{spec.id} has a normalization or skips: its pairs have formulas of their own.")
+    return plain_pair(spec.act, gains(spec), q0, c0)

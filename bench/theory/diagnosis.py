@@ -1,0 +1,261 @@
+"""What is wrong with a network's gradients, in which layer, by which number, and what would help.
+
+Judged from one forward and backward pass beside what theory predicts of it. Without a framework the pass is the NumPy
+reference's on weights drawn from the named initializer, so that a network can be diagnosed before anything is trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from bench.theory.bands import Prediction, predict
+from bench.theory.correlation import network_pair
+from bench.theory.remedies import DECADES, Remedy, power_of_ten, remedies
+from bench.tolerance import BAND_Z
+from models.network import Activate, joints
+from models.on_numpy import Reference, Rule
+from models.parts.activations import ACTIVATIONS
+from models.parts.initializers import INITIALIZERS
+from models.parts.losses import LOSSES
+from models.run import draw_weights, rounded
+from models.spec import Spec
+
+HEALTHY, REMEDY = "healthy", " · remedy: "
+NOTABLE = 1.0
+"""Decades between first and last layer from which a gradient is called vanishing or exploding."""
+FLAT, FLAT_SHARE = 0.05, 0.5
+"""A unit is saturated where |φ′| is under 5 % of its largest value; a layer is, where half of its values are."""
+DEAD_SHARE, DEAD_SD = 0.5, 4.0
+"""Deep in a ReLU network all samples look alike, and a unit with symmetric weights is off for all of them half of the time: a
+layer is called dead where its share of units that pass no gradient for any sample exceeds ½ by 4 standard deviations √(¼/width)."""
+SHATTERED = 0.1
+"""Correlation of ∂L/∂z₁ between samples of one class under which gradients count as shattered."""
+TOO_LARGE = 3.0
+"""Times the gradient at zero logits and unit targets from which a loss is called too large."""
+TOO_LARGE_WORD = "loss or target scale too large"
+STEPS, HALVINGS = 5, 30
+"""So many steps on one batch try a learning rate, and so often it is halved at most."""
+BOUNDED = ("sigmoid", "tanh")
+
+
+@dataclass
+class Seen:
+    """One pass to diagnose: as `models.run.Signals` or `models.on_numpy.Pass` have it, with the labels it was made with;
+    `weights` are given where an initializer is to be judged by them."""
+
+    signals: dict[int, Any]
+    deltas: dict[int, Any]
+    labels: Any
+    weights: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One word for the cause, the layer and number that show it, the number predicted, and remedies, the most effective first."""
+
+    word: str
+    layer: int
+    value: float
+    predicted: float
+    sentence: str
+    remedies: tuple[Remedy | str, ...] = ()
+
+    def __str__(self) -> str:
+        """`vanishing: …numbers… · remedy: …`."""
+        return f"{self.word}: {self.sentence}" + (f"{REMEDY}{self.remedies[0]}" if self.remedies else "")
+
+    def lines(self) -> list[str]:
+        """The diagnosis on one line, each remedy on one of its own."""
+        return [f"{self.word}: {self.sentence}", *(f"  remedy {n}: {remedy}" for n, remedy in enumerate(self.remedies, 1))]
+
+
+def expected(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
+    """The pass of a network drawn from the named initializer, in float64: what a framework's own should look like."""
+    with np.errstate(all="ignore"):
+        done = Reference(spec, draw_weights(replace(spec, precision="float64"), seed)).run(rounded(spec, x), labels)
+    return Seen(done.signals, done.deltas, labels)
+
+
+def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None) -> list[Diagnosis]:
+    """Everything that is wrong, gravest first; one healthy entry if nothing is. `typical` is what theory takes its numbers from."""
+    typical = typical or seen
+    with np.errstate(all="ignore"):
+        if broken := _non_finite(seen):
+            return [broken]
+        prediction = predict(spec, x)
+        found = [*_loss_scale(spec, seen), *_learning_rate(spec, x, seen.labels), *_units(spec, seen, typical)]
+        gain = _gain(spec, x, seen, prediction)
+        if gain.word != HEALTHY:
+            return [*found, gain]
+        return [*found, *_shattered(spec, x, seen)] or [gain]
+
+
+def headline(found: list[Diagnosis]) -> str:
+    """The words alone: `saturated, vanishing`."""
+    return ", ".join(dict.fromkeys(each.word for each in found))
+
+
+def _non_finite(seen: Seen) -> Diagnosis | None:
+    for what, arrays, order in (("z", seen.signals, 1), ("∂L/∂z", seen.deltas, -1)):
+        for layer in sorted(arrays)[::order]:
+            if bad := int(np.size(arrays[layer]) - np.isfinite(arrays[layer]).sum()):
+                return Diagnosis(
+                    "non-finite", layer, bad, 0, f"{bad} entries of {what} in layer {layer} are NaN or infinite, the first to be so"
+                )
+    return None
+
+
+def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) -> Diagnosis:
+    norms = {layer: float(np.linalg.norm(np.asarray(d, np.float64))) for layer, d in seen.deltas.items()}
+    decades = math.log10(norms[1] / norms[spec.depth]) if norms[1] > 0 and norms[spec.depth] > 0 else -math.inf
+    forecast = prediction.backward_total.mean * DECADES if prediction else math.nan
+    says = f"‖∂L/∂z₁‖/‖∂L/∂z_L‖ is {power_of_ten(decades) if math.isfinite(decades) else '0'}, predicted {power_of_ten(forecast)}"
+    if abs(decades) <= NOTABLE:
+        return Diagnosis(HEALTHY, 1, decades, forecast, says)
+    word = "vanishing" if decades < 0 else "exploding"
+    if misdrawn := _variance(spec, seen):
+        layer, ratio = misdrawn
+        says += f"; the weights of layer {layer} have {ratio:.2f} times the variance that {spec.init} promises"
+        return Diagnosis("poor init", layer, decades, forecast, f"{word} by weights that are not what they are called: {says}")
+    options = remedies(spec, x)
+    steps = {layer: math.log10(norms[layer] / norms[layer + 1]) for layer in range(1, spec.depth) if norms[layer] and norms[layer + 1]}
+    worst = (min if decades < 0 else max)(steps, key=lambda layer: steps[layer]) if steps else 1
+    says += f"; most of all at layer {worst} ({steps.get(worst, -math.inf):+.2f} decades)"
+    if spec.span and spec.branch == "unscaled" and spec.norm == "none" and decades > 0:
+        return Diagnosis(
+            "unscaled residual",
+            worst,
+            decades,
+            forecast,
+            f"exploding, every sum adds a branch as large as its stream: {says}",
+            tuple(options),
+        )
+    if any(each.initialization and abs(each.decades[1]) <= NOTABLE for each in options):
+        return Diagnosis("poor init", worst, decades, forecast, f"{word} by initialization alone: {says}", tuple(options))
+    return Diagnosis(word, worst, decades, forecast, says, tuple(options))
+
+
+def _variance(spec: Spec, seen: Seen) -> tuple[int, float] | None:
+    """The layer whose weights are furthest from the promised variance, and by what factor, if that is beyond sampling error."""
+    ratios = {}
+    for layer, (fan_in, fan_out) in enumerate(pairwise(spec.widths), 1):
+        if (w := seen.weights.get(f"{layer}.weight")) is None or not np.any(w):
+            continue
+        promised = INITIALIZERS[spec.init].variance(fan_in, fan_out)
+        # A sample variance of n normal weights has relative deviation √(2/n).
+        beyond = BAND_Z * math.sqrt(2 / np.size(w))
+        ratio = float(np.mean(np.square(np.asarray(w, np.float64)))) / promised
+        if abs(ratio - 1) > beyond:
+            ratios[layer] = ratio
+    worst = max(ratios, key=lambda layer: abs(math.log(ratios[layer])), default=0)
+    return (worst, ratios[worst]) if worst else None
+
+
+def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
+    """Dead and saturated units of activations that stand directly behind a weight layer."""
+    layers = [joint.left for joint in joints(spec) if len(joint.between) == 1 and isinstance(joint.between[0], Activate)]
+    if not layers or not (ACTIVATIONS[spec.act].kink or spec.act in BOUNDED):
+        return
+    limit = DEAD_SHARE + DEAD_SD * math.sqrt(0.25 / spec.width)
+    dead, others = ({layer: float((_slopes(spec, each, layer).max(0) == 0).mean()) for layer in layers} for each in (seen, typical))
+    worst = max(layers, key=lambda layer: dead[layer])
+    if dead[worst] > limit:
+        says = f"{dead[worst]:.0%} of the units in layer {worst} pass no gradient for any sample, predicted {others[worst]:.0%}"
+        yield Diagnosis("dead units", worst, dead[worst], others[worst], says, ("act=leaky_relu, whose units cannot die",))
+    if spec.act in BOUNDED:
+        flat, others = ({layer: float((_slopes(spec, each, layer) < FLAT).mean()) for layer in layers} for each in (seen, typical))
+        worst = max(layers, key=lambda layer: flat[layer])
+        if flat[worst] > FLAT_SHARE:
+            says = (
+                f"{flat[worst]:.0%} of the values in layer {worst} have |φ′| under {FLAT:.0%} of its maximum, predicted {others[worst]:.0%}"
+            )
+            yield Diagnosis(
+                "saturated", worst, flat[worst], others[worst], says, ("batch normalization before the activation (norm=batch)",)
+            )
+
+
+def _slopes(spec: Spec, seen: Seen, layer: int) -> Any:
+    """|φ′| of a layer in units of its largest value (batch × units)."""
+    row = ACTIVATIONS[spec.act]
+    return np.abs(row.df(np.asarray(seen.signals[layer], np.float64))) / row.sup
+
+
+def zero_logit_gradient(spec: Spec) -> float:
+    """√B·‖∂L/∂logits‖_F at zero logits and unit targets, for `classes` K: √(1 − 1/K), 2/K, 1/√K and 1/K."""
+    k = spec.classes
+    return {"cross_entropy": math.sqrt(1 - 1 / k), "mse": 2 / k, "hinge": 1 / math.sqrt(k), "huber": 1 / k}[spec.loss]
+
+
+def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
+    """‖∂L/∂logits‖ far above what zero logits and unit targets give."""
+    size = float(np.linalg.norm(np.asarray(seen.deltas[spec.depth], np.float64))) * math.sqrt(len(seen.deltas[spec.depth]))
+    usual = zero_logit_gradient(spec)
+    if size <= TOO_LARGE * usual:
+        return
+    logits = float(np.sqrt(np.mean(np.square(np.asarray(seen.signals[spec.depth], np.float64)))))
+    if spec.target_scale > 1:
+        loss, f = LOSSES[spec.loss], np.asarray(seen.signals[spec.depth], np.float64)
+        unit = float(np.linalg.norm(loss.df(f, loss.target(np.asarray(seen.labels), spec.classes, 1.0)))) * math.sqrt(len(f))
+        says = f"√B·‖∂L/∂logits‖ is {size:.3g} where unit targets give {unit:.3g}: targets are {spec.target_scale:g} times too large"
+        yield Diagnosis(TOO_LARGE_WORD, spec.depth, size, unit, says, (f"target_scale=1 divides it by {size / unit:.2g}",))
+        return
+    says = f"√B·‖∂L/∂logits‖ is {size:.3g} where small logits give {usual:.3g}: logits have rms {logits:.3g}"
+    help_ = f"last weights divided by {logits:.2g} divide it by about {size / usual:.2g}"
+    yield Diagnosis(TOO_LARGE_WORD, spec.depth, size, usual, says, (help_,))
+
+
+def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """The reference's loss on one batch before and after `STEPS` steps of the documented optimizer on that batch."""
+    weights, rule = draw_weights(replace(spec, precision="float64"), seed), Rule(spec, "torch")
+    losses = []
+    with np.errstate(all="ignore"):  # a rate that is too large may leave the range of numbers
+        for _ in range(STEPS + 1):
+            done = Reference(spec, weights).run(x, labels)
+            losses.append(float(done.loss))
+            weights = rule.step(weights, done.gradients)
+    return losses[0], losses[-1]
+
+
+def _learning_rate(spec: Spec, x: np.ndarray, labels: Any) -> Iterator[Diagnosis]:
+    """A rate at which the first steps on one batch raise that batch's own loss, and the largest of its halves that does not."""
+    before, after = loss_after(spec, x, labels)
+    if after <= before:
+        return
+    for halvings in range(1, HALVINGS):
+        slower = replace(spec, lr=float(f"{spec.learning_rate / 2**halvings:.1g}"))
+        calmed = loss_after(slower, x, labels)[1]
+        if calmed < before:
+            says = f"{STEPS} steps of lr={spec.learning_rate:g} on one batch take its loss from {before:.3g} to {after:.3g}"
+            help_ = f"lr={slower.lr:g} takes it to {calmed:.3g}"
+            yield Diagnosis("learning rate too large", spec.depth, spec.learning_rate, slower.lr, says, (help_,))
+            return
+
+
+def class_correlation(d: Any, labels: Any) -> float:
+    """Mean cosine between rows of d (samples × units) that share a label."""
+    rows = np.asarray(d, np.float64)
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300)
+    same = (np.asarray(labels)[:, None] == np.asarray(labels)[None]) & ~np.eye(len(rows), dtype=bool)
+    return float((rows @ rows.T)[same].mean()) if same.any() else math.nan
+
+
+def _shattered(spec: Spec, x: np.ndarray, seen: Seen) -> Iterator[Diagnosis]:
+    """Gradients of neighbouring samples that have nothing to do with each other (Balduzzi et al. 2017)."""
+    first, last = (class_correlation(seen.deltas[layer], seen.labels) for layer in (1, spec.depth))
+    if not (last > 2 * SHATTERED and first < SHATTERED):
+        return
+    forecast = math.nan
+    if spec.norm == "none" and not spec.span:
+        inputs = np.asarray(x, np.float64)
+        forecast = last * network_pair(spec, float(np.mean(inputs**2)), class_correlation(inputs, seen.labels)).gradients[0]
+    elif spec.norm == "batch":
+        forecast = -1 / (spec.batch - 1)
+    says = f"∂L/∂z₁ of samples of one class has correlation {first:.3f}, ∂L/∂logits {last:.2f}; infinite width predicts {forecast:.3f}"
+    help_ = "skip connections over two with branches divided by √blocks, whose gradients keep most of their correlation"
+    yield Diagnosis("shattered", 1, first, forecast, says, () if spec.span else (help_,))

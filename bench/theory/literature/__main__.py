@@ -1,0 +1,51 @@
+"""Measure results of the literature again: `python -m bench.theory.literature explosion`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.theory.literature import explosion, shattering, trainable_depth
+from fixtures.data import DataError
+from models.worker import WorkerError
+
+RECORDED = Path(__file__).parent / "recorded"
+STUDIES = {"trainable_depth": trainable_depth, "explosion": explosion, "shattering": shattering}
+
+
+def recorded(name: str) -> Any:
+    """What was measured when it was last recorded."""
+    return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, say what contradicts theory, record if asked to; 1 for contradictions, 2 for what cannot run."""
+    parser = argparse.ArgumentParser(prog="python -m bench.theory.literature", description=__doc__)
+    parser.add_argument("study", choices=STUDIES, help="which result")
+    parser.add_argument("--data-dir", type=Path, default=os.environ.get("GRADGAUGE_MNIST"), help="folder with MNIST, for trainable_depth")
+    parser.add_argument("--record", action="store_true", help="replace the recorded numbers and picture")
+    options = parser.parse_args(arguments)
+    study: Any = STUDIES[options.study]
+    try:
+        rows = study.measure(options.data_dir and Path(options.data_dir)) if study is trainable_depth else study.measure()
+    except (DataError, WorkerError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    wrong = study.outliers(rows)
+    for each in wrong:
+        print(f"contradicts theory: {each}")
+    if options.record:
+        RECORDED.mkdir(exist_ok=True)
+        text = "[\n" + ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
+        (RECORDED / f"{options.study}.json").write_text(text, encoding="utf-8")
+        study.plot(rows, RECORDED / f"{options.study}.png")
+    print(f"{len(rows)} measured, {len(wrong)} contradict theory")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

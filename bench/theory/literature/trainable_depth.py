@@ -1,0 +1,120 @@
+"""How deep a tanh network can be and still train: depth × weight variance on MNIST, with the line 6 ξ_c.
+
+Source: Schoenholz, Gilmer, Ganguli & Sohl-Dickstein 2017, "Deep Information Propagation", figure 5, in the variant of the public
+reproduction ghliu/mean-field-fcdnn: MNIST scaled to [−½, ½], width 300, bias variance 0.05, weight variance s2/fan-out, log-softmax
+with negative log-likelihood, batch 256, SGD with rate 1e-3 and no momentum, 200 steps. What differs: the paper's figure has more
+steps and other rates; from the reproduction, width and batch are 128, for a tenth of the time, with the rate 2.5e-3, since the change of f
+per step goes with rate × width; accuracy is that on 2,000 test images; the grid is coarser; one seed, PyTorch alone. With s2/fan-out the
+last layer (128 → 10) is 13 times larger than theory's s2/fan-in, which lets 200 such small steps suffice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.theory.correlation import critical, depth_scales
+from bench.theory.plot import figure, save
+from fixtures.data import load
+from models.run import BIAS_SD, Job, Observation, Training
+from models.spec import Spec
+from models.worker import Worker
+
+VARIANCES = (1.0, 1.4, 1.76, 2.5, 4.0)
+DEPTHS = (8, 16, 24, 40, 64)
+BATCH, STEPS, WIDTH, RATE, TESTED = 128, 200, 128, 2.5e-3, 2000
+ALMOST, SURELY_NOT = 3.0, 10.0
+"""In units of ξ_c: up to the first every network must train, from the second on none may. In between the budget decides as well."""
+TRAINED, UNTRAINED = 0.5, 0.35
+"""Test accuracies that count as trained and as not; ten classes."""
+Cell = dict[str, float]
+
+
+def measure(
+    folder: Path | None, threads: int = 1, variances: tuple[float, ...] = VARIANCES, depths: tuple[int, ...] = DEPTHS
+) -> list[Cell]:
+    """Test accuracy after `STEPS` steps for every s2 and depth. Raises DataError without MNIST in `folder`."""
+    data = load("mnist", folder=folder)
+    low, high = data.x_train.min(), data.x_train.max()
+    x, test = (((each - low) / (high - low) - 0.5).astype(np.float32) for each in (data.x_train, data.x_test[:TESTED]))
+    order = np.random.default_rng(0).permutation(len(x))[: STEPS * BATCH].reshape(STEPS, BATCH)
+    worker, cells = Worker("torch", threads=threads), []
+    try:
+        for s2 in variances:
+            for depth in depths:
+                spec = Spec(
+                    depth=depth, width=WIDTH, batch=BATCH, features=x.shape[1], act="tanh", bias="normal", optimizer="sgd", lr=RATE,
+                    init="lecun_normal",
+                )  # fmt: skip
+                training = Training(0, draw(spec, s2), x[order], data.y_train[order])
+                job = Job("torch", spec, trainings=[training], x_test=test, labels_test=data.y_test[:TESTED])
+                done = worker.call("observe", Observation, job=job).trainings[0]
+                cells.append({"s2": s2, "depth": depth, "accuracy": round(done.accuracy, 4)})
+                print(f"s2={s2:g} depth={depth} accuracy {done.accuracy:.3f}", flush=True)
+    finally:
+        worker.close()
+    return cells
+
+
+def draw(spec: Spec, s2: float) -> dict[str, Any]:
+    """Gaussian weights of variance s2/fan-out and biases of variance 0.05."""
+    rng, weights = np.random.default_rng([0, spec.depth, round(100 * s2)]), {}
+    for layer in range(1, spec.depth + 1):
+        shape = (spec.widths[layer], spec.widths[layer - 1])
+        weights[f"{layer}.weight"] = (rng.standard_normal(shape) * (s2 / shape[0]) ** 0.5).astype(np.float32)
+        weights[f"{layer}.bias"] = (rng.standard_normal(shape[0]) * BIAS_SD).astype(np.float32)
+    return weights
+
+
+def scale(s2: float) -> float:
+    """ξ_c in layers; large near the critical s2 = 1.761, where it diverges."""
+    return depth_scales("tanh", s2, BIAS_SD**2).xi_c
+
+
+def outliers(cells: list[Cell]) -> list[Cell]:
+    """Cells that contradict the theory: untrained although depth ≤ 3 ξ_c, or trained although depth ≥ 10 ξ_c."""
+    return [
+        cell
+        for cell in cells
+        if (cell["depth"] <= ALMOST * scale(cell["s2"]) and scale(cell["s2"]) < max(DEPTHS) and cell["accuracy"] < TRAINED)
+        or (cell["depth"] >= SURELY_NOT * scale(cell["s2"]) and cell["accuracy"] > UNTRAINED)
+    ]
+
+
+def plot(cells: list[Cell], path: Path) -> None:
+    """Accuracy as colour over s2 and depth, with 6 ξ_c as a line."""
+    drawn, ((axes,),) = figure(1, 6.0, 4.2)
+    variances, depths = (sorted({cell[name] for cell in cells}) for name in ("s2", "depth"))
+    grid = np.full((len(depths), len(variances)), np.nan)
+    for cell in cells:
+        grid[depths.index(cell["depth"]), variances.index(cell["s2"])] = cell["accuracy"]
+    image = axes.pcolormesh(_edges(variances), _edges(depths), grid, vmin=0.1, vmax=0.9, cmap="viridis")
+    for cell in cells:
+        axes.text(
+            cell["s2"],
+            cell["depth"],
+            f"{cell['accuracy']:.2f}",
+            ha="center",
+            va="center",
+            color="w" if cell["accuracy"] < 0.6 else "k",
+            fontsize=8,
+        )
+    edge = critical("tanh", BIAS_SD**2)
+    for side in (np.linspace(min(variances), edge - 0.02, 40), np.linspace(edge + 0.02, max(variances), 40)):
+        axes.plot(side, [6 * scale(float(s2)) for s2 in side], color="tab:red", lw=2, label="6 ξ_c" if side[0] < edge else None)
+    axes.set(
+        xlabel="s2 = fan · Var W",
+        ylabel="depth",
+        ylim=(_edges(depths)[0], _edges(depths)[-1]),
+        title="MNIST accuracy after 200 steps, tanh, width 128",
+    )
+    axes.legend(loc="upper right")
+    drawn.colorbar(image, ax=axes)
+    save(path, drawn)
+
+
+def _edges(middles: list[float]) -> np.ndarray:
+    between = (np.asarray(middles[1:]) + np.asarray(middles[:-1])) / 2
+    return np.concatenate([[2 * middles[0] - between[0]], between, [2 * middles[-1] - between[-1]]])

@@ -1,0 +1,69 @@
+"""Predicted bands and measured profiles in one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from bench.theory.bands import predict
+from bench.theory.remedies import DECADES
+from models.spec import Spec
+
+COLOURS = {"torch": "tab:red", "keras": "tab:blue"}
+
+
+def figure(columns: int, width: float = 5.0, height: float = 3.8) -> tuple[Any, Any]:
+    """A figure and its row of axes, drawn without any display."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot.subplots(1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False)
+
+
+def save(path: Path, drawn: Any) -> None:
+    """Write the picture in the format of its suffix. Raises ValueError for a suffix that is none, OSError for a place that is none."""
+    drawn.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def draw(path: Path, specs: dict[str, Spec], x: np.ndarray, seen: dict[str, list[Any]]) -> None:
+    """Signal rms and gradient norms by layer: the 99 % band of each network, and what each framework's own draws show."""
+    drawn, ((left, right),) = figure(2)
+    z = float(norm.isf(0.005))
+    for backend, spec in specs.items():
+        colour = COLOURS.get(backend, "tab:green")
+        prediction = predict(spec, np.asarray(x, np.float64))
+        assert prediction is not None
+        layers = sorted(prediction.profile)
+        low, high = zip(*(prediction.profile[layer].interval(z) for layer in layers), strict=True)
+        middle = [prediction.profile[layer].mean * DECADES for layer in layers]
+        label = "predicted, 99 % band" if len(set(specs.values())) == 1 else f"predicted for {spec.init}"
+        if spec not in list(specs.values())[: list(specs).index(backend)]:
+            right.fill_between(layers, np.multiply(low, DECADES), np.multiply(high, DECADES), color="0.85", label=label)
+            right.plot(layers, middle, color="0.4", lw=1)
+            total = np.cumsum([prediction.first.mean, *(prediction.signal[n].mean for n in sorted(prediction.signal))])
+            left.plot(range(1, len(total) + 1), total * DECADES, color="0.4", lw=1, label="predicted")
+        for number, own in enumerate(seen[backend]):
+            named = {"label": f"{backend}, own initialization"} if number == 0 else {}
+            mark = {"color": colour, "marker": "ox+"[list(specs).index(backend) % 3], "ms": 3.5, "lw": 0, "mfc": "none"}
+            left.plot(list(own.signals), [_log_rms(own.signals[layer]) for layer in own.signals], **mark, **named)
+            end = _log_norm(own.deltas[spec.depth])
+            right.plot(sorted(own.deltas), [_log_norm(own.deltas[layer]) - end for layer in sorted(own.deltas)], **mark, **named)
+    left.set(xlabel="layer l", ylabel="log₁₀ rms of z_l", title="signals")
+    right.set(xlabel="layer l", ylabel="log₁₀ ‖∂L/∂z_l‖ / ‖∂L/∂z_L‖", title="gradients")
+    right.legend(frameon=False, fontsize=8)
+    drawn.suptitle(next(iter(specs.values())).id, fontsize=10)
+    save(path, drawn)
+
+
+def _log_norm(a: Any) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.log10(np.linalg.norm(np.asarray(a, np.float64))))
+
+
+def _log_rms(a: Any) -> float:
+    return _log_norm(a) - 0.5 * float(np.log10(np.size(a)))

@@ -1,0 +1,97 @@
+"""A network's predicted profile in numbers and words: what theory says of it before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.stats import norm
+
+from bench.theory.bands import Prediction, predict, why_not
+from bench.theory.correlation import depth_scales, gradient_scale_coefficient, network_pair, nonlinearity_coefficient
+from bench.theory.diagnosis import diagnose, expected
+from bench.theory.meanfield import backward_limit, gains
+from bench.theory.moments import batch_norm_growth, moments
+from bench.theory.remedies import DECADES, power_of_ten
+from models.matrix import networks
+from models.spec import Spec
+
+SHARE = 0.99
+"""Share of random networks that a printed or drawn band holds."""
+RESOLVED = 1e-9
+"""Least 1 − c that float64 quadrature resolves."""
+ROWS = 12
+"""At most so many layers are printed."""
+
+
+def lines(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Iterator[str]:
+    """Layer by layer what is predicted of `spec` on the batch x (batch × features), its depth scales, and the diagnosis."""
+    prediction = predict(spec, x)
+    assert prediction is not None, why_not(spec)
+    yield from _table(spec, prediction)
+    yield ""
+    yield from _limits(spec, x)
+    yield ""
+    for each in diagnose(spec, x, expected(spec, x, labels)):
+        yield from each.lines()
+
+
+def _table(spec: Spec, prediction: Prediction) -> Iterator[str]:
+    z = float(norm.isf((1 - SHARE) / 2))
+    yield f"{'layer':>5}  {'χ':>8}  ‖∂L/∂z_l‖/‖∂L/∂z_L‖  {SHARE:.0%} of random networks"
+    shown = sorted(set(np.linspace(1, spec.depth - 1, min(ROWS, spec.depth - 1)).astype(int)))
+    for layer in shown:
+        band, step = prediction.profile.get(layer), prediction.backward.get(layer)
+        if band is None:
+            yield f"{layer:>5}  {'—':>8}  0 by construction"
+            continue
+        low, high = (power_of_ten(edge * DECADES) for edge in band.interval(z))
+        chi = f"{math.exp(step.mean):>8.3f}" if step else f"{'—':>8}"
+        yield f"{layer:>5}  {chi}  {power_of_ten(band.mean * DECADES):>20}  {low} … {high}"
+
+
+def _limits(spec: Spec, x: np.ndarray) -> Iterator[str]:
+    """Closed forms at infinite width, where there are any."""
+    limit = backward_limit(spec, x)
+    if limit is None:
+        yield "infinite width   no closed form: post-activation sums are neither Gaussian nor independent of their gradient"
+        return
+    yield f"infinite width   ‖∂L/∂z₁‖/‖∂L/∂z_L‖ = {power_of_ten(limit * DECADES)}"
+    if spec.norm == "batch" and spec.norm_at == "before" and not spec.span:
+        m = moments(spec.act, 1.0)
+        yield (
+            f"batch norm       gradients grow by {batch_norm_growth(spec.act, spec.batch):.4f} per layer squared "
+            f"at batch {spec.batch}, {m.slope / m.variance:.4f} for large batches"
+        )
+    if spec.norm != "none" or spec.span or spec.depth < 3:
+        return
+    q0 = float(np.mean(np.asarray(x, np.float64) ** 2))
+    s2, sb2 = gains(spec)[1]
+    try:
+        found = depth_scales(spec.act, s2, sb2)
+        yield f"fixed point      q* = {found.q:.4g}, c* = {found.c:.4g}, χ = {found.chi:.4g}"
+        yield f"depth scales     ξ_q = {found.xi_q:.3g}, ξ_c = {found.xi_c:.3g} layers; gradients ξ_∇ = {found.xi_gradient:.3g}"
+    except ValueError as error:
+        yield f"fixed point      {error}"
+    pair, first = network_pair(spec, q0, 0.0), gains(spec)[0][0]
+    end, kept = pair.c[-1], pair.gradients[0]
+    yield f"unrelated inputs end with correlation {end:.3f}; their gradients with {kept:.2g} of the correlation they start with"
+    nlc = f"{nonlinearity_coefficient(pair, first, q0):.3g}" if 1 - end > RESOLVED else "not resolved (all inputs look alike)"
+    yield f"coefficients     gradient scale {gradient_scale_coefficient(pair, first, q0):.3g}, nonlinearity {nlc}"
+
+
+def coverage(cases: str) -> Iterator[str]:
+    """Which networks have a band from random networks of their own width, and which a closed form besides."""
+    rng, counts = np.random.default_rng(0), {"formula": 0, "band": 0, "reference": 0}
+    for listed in networks(cases):
+        for spec in dict.fromkeys(listed.on(backend) for backend in ("torch", "keras")):
+            if reason := why_not(spec):
+                kind, reason = "reference", f"reference only: {reason}"
+            elif backward_limit(spec, rng.standard_normal((spec.batch, spec.features))) is None:
+                kind, reason = "band", "band; no closed form for post-activation sums"
+            else:
+                kind, reason = "formula", "band and closed form"
+            counts[kind] += 1
+            yield f"{spec.id:<60} {reason}"
+    yield f"{counts['formula']} with band and closed form, {counts['band']} with a band alone, {counts['reference']} with neither"
