@@ -153,8 +153,14 @@ def _learned(spec: Spec, view: View) -> Residuals:
         if len(norms) == 1 and (not after or spec.act in HOMOGENEOUS):
             out, dout = view.of(joint.right, "weight")
             products = [np.multiply(*view.of(joint.left, kind)) for kind in NORMS[spec.norm].parameters]
-            natural = np.linalg.norm(out, axis=0) * np.linalg.norm(dout, axis=0)
+            natural = np.linalg.norm(out, axis=0) * np.linalg.norm(dout, axis=0) * _cancelling(spec, view, joint.left)
             yield ("γ∂γ + β∂β against ⟨w_out, ∂w_out⟩", where), sum(products) - (out * dout).sum(0), natural
+
+
+def _cancelling(spec: Spec, view: View, layer: int) -> float:
+    """How much larger than y the terms of y = z/s − mean/s are, as which some frameworks compute it, and round: 1 + |mean|/s, rms."""
+    mean, var = (np.asarray(each, np.float64) for each in view.statistics[layer])
+    return 1 + float(np.sqrt(np.mean(mean**2 / (var + spec.eps))))
 
 
 def _sets(spec: Spec, view: View) -> Residuals:
