@@ -250,8 +250,8 @@ def _look(network: Any, job: Job, seen: Observation) -> Observation:
             loss = network.step(lesson.x, lesson.labels)
             seen.lessons.append(StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running()))
         seen.evaluation = network.logits(job.lessons[-1].x)
-        for lesson in job.relations:
-            network.load(lesson.weights, fresh=True)
+        for lesson in job.relations:  # gradients do not depend on the optimizer's slots, so these are left as they are
+            network.load(lesson.weights, fresh=False)
             seen.relations.append(Backward(network.step(lesson.x, lesson.labels), network.gradients()))
         network.freeze_noise(False)
     for training in job.trainings:

@@ -51,14 +51,13 @@ def write(lines: list[Line]) -> None:
 
 
 def summary(lines: list[Line]) -> str:
-    """A Markdown table: broken part × check, how many of the part's faults the check catches."""
-    rows = {}
-    for part in dict.fromkeys(line.part for line in lines):
-        faults = [line for line in lines if line.part == part]
-        rows[part] = [len(faults), *(sum(name in line.caught for line in faults) for name in CHECKS)]
-    rows["*only this check*"] = [0, *(sum(line.caught == (name,) for line in lines) for name in CHECKS)]
-    table = [["broken part", "faults", *CHECKS], ["---", *["---:"] * (len(CHECKS) + 1)]]
-    table += [[part, *(str(count or "") for count in counts)] for part, counts in rows.items()]
+    """A Markdown table: check × broken part, how many of the part's faults the check catches, and how many nobody else does."""
+    parts = list(dict.fromkeys(line.part for line in lines))
+    table = [["caught by", *parts, "only by this check"], ["---", *["---:"] * (len(parts) + 1)]]
+    for name in CHECKS:
+        caught = [sum(name in line.caught for line in lines if line.part == part) for part in parts]
+        table.append([f"`{name}`", *(str(count or "") for count in [*caught, sum(line.caught == (name,) for line in lines)])])
+    table.append(["*planted*", *(str(sum(line.part == part for line in lines)) for part in parts), str(len(lines))])
     return "".join(f"| {' | '.join(cells)} |\n" for cells in table)
 
 
