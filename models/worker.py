@@ -60,6 +60,18 @@ def peak_memory(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
 
 
+def resident(pids: list[int]) -> float:
+    """Memory that processes hold together now, in MB, pages that they share counted once; 0 where the system does not tell."""
+    total = 0.0
+    for pid in pids:
+        try:
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        total += next((int(line.split()[1]) / 1024 for line in rollup.splitlines() if line.startswith("Pss:")), 0.0)
+    return total
+
+
 class Worker:
     """One process that runs `backend` on `threads` threads; requests are answered in order."""
 

@@ -125,8 +125,8 @@ class Terminal:
         for text in (*dict.fromkeys(self.hints), *self.baseline_changes):
             line(text)
         if self.peak_memory:
-            each = " · ".join(f"{name} {megabytes:,.0f} MB" for name, megabytes in self.peak_memory.items())
-            line(f"peak resident memory: {each}; together {sum(self.peak_memory.values()):,.0f} MB")
+            each = [f"{name} {megabytes:,.0f} MB" for name, megabytes in self.peak_memory.items()]
+            line(f"peak resident memory: {' · '.join(each[:-1])}; {each[-1]} at one time")
         if self._recorded:
             line(f"{len(self._recorded)} trainings recorded, which judges nothing.")
         elif self.judging:

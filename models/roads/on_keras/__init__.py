@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import keras
+
 from models.roads.on_keras import entry, parts, reported, trained
 
+
+def in_float32(road: Callable[..., Any]) -> Callable[..., Any]:
+    """The road, whatever precision the process computed in before."""
+
+    @functools.wraps(road)
+    def taken(**given: Any) -> Any:
+        keras.backend.clear_session()
+        keras.config.set_floatx("float32")
+        return road(**given)
+
+    return taken
+
+
 ROADS: dict[str, Callable[..., Any]] = {
-    road.__name__: road
+    road.__name__: in_float32(road)
     for road in (
         trained.train, trained.heads, trained.apply, trained.freeze,
         reported.on_batches, reported.fit, reported.stopped_early, reported.penalized, reported.constrained,
