@@ -6,7 +6,7 @@ import dataclasses
 from functools import cache
 
 from bench import baseline as baselines
-from bench.checks import BASELINE, CHECKS
+from bench.checks import BASELINE, CHECKS, ITSELF
 from bench.checks.activation import is_activation_case, points
 from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_initializer_case
 from bench.judge import FAILED, Verdict, judge
@@ -16,6 +16,7 @@ from bench.selftest.faults.plant import planted
 from bench.symmetry import relation_lessons
 from fixtures.data import Data, load
 from fixtures.observe import STEPS, held_out, trainings
+from models.matrix import symmetric
 from models.run import Job, backend_module, draw_own, observe, prepare_lessons
 from models.spec import CHOICES, Spec
 
@@ -54,8 +55,10 @@ def seen(backend: str, network: str, trains: bool) -> Run:
 
 
 def verdicts(run: Run) -> dict[str, Verdict]:
-    """What every check that applies says."""
-    applying = [c for c in CHECKS.values() if c.applies(run.spec, run.backend) and (c.against != BASELINE or run.seen.trainings)]
+    """What every check says that a session collects for this network: of those that are not trained, only exact laws."""
+    against = {ITSELF} if run.spec in symmetric() else {check.against for check in CHECKS.values()}
+    collected = [check for check in CHECKS.values() if check.against in against and check.applies(run.spec, run.backend)]
+    applying = [check for check in collected if check.against != BASELINE or run.seen.trainings]
     return {check.name: judge(check, run) for check in applying}
 
 

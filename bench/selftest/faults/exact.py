@@ -40,6 +40,11 @@ def _torch_frozen_statistics(batch_norm: Any) -> Any:
     return frozen
 
 
+def _torch_gradient_passing_by(batch_norm: Any) -> Any:
+    """Batch norm's value, and beside its own gradient a thousandth of the one above it."""
+    return lambda x, *rest: batch_norm(x, *rest) + 1e-3 * (x - x.detach())
+
+
 def _torch_frozen_layer_norm(layer_norm: Any) -> Any:
     def frozen(x: Any, shape: Any, w: Any, b: Any, eps: float) -> Any:
         m, v = x.detach().mean(-1, keepdim=True), x.detach().var(-1, unbiased=False, keepdim=True)
@@ -90,6 +95,9 @@ def _offset(value: float) -> Callable[[Any], Any]:
 TORCH_EXACT = (
     Fault("layer 5's gradient 1e-5 too large, seen without a reference", "reference", "sum_rules", "layer  5 ∂W against", torch_gradient(5, lambda g: g * 1.00001)),
     Fault("label smoothing that does not add up to one", "reference", "sum_rules", "over classes", one("torch.nn.functional.cross_entropy", lambda f: lambda z, t, **k: f(z, t, **k) + 1e-5 * z.mean())),
+    Fault("label smoothing of a millionth that does not add up to one", "reference", "sum_rules", "over classes", one("torch.nn.functional.cross_entropy", lambda f: lambda z, t, **k: f(z, t, **k) + 1e-6 * z.mean())),
+    Fault("relu leaks gradient only, under another loss", HINGE, "homogeneity", "layer  5", one("torch.nn.functional.relu", _torch_leaking_gradient)),
+    Fault("a thousandth of the gradient passes batch norm by", "depth=64,norm=batch", "norm_orthogonality", "layer  5", one("torch.nn.functional.batch_norm", _torch_gradient_passing_by)),
     Fault("relu leaks gradient only", "reference", "homogeneity", "layer  5", one("torch.nn.functional.relu", _torch_leaking_gradient)),
     Fault("layer 5's gradient 1e-5 too large in a linear network", "depth=8,act=linear,init=orthogonal", "homogeneity", "layer  5 ∂W Wᵀ", torch_gradient(5, lambda g: g * 1.00001)),
     Fault("batch statistics taken for constants", "norm=batch", "norm_orthogonality", "layer  5", one("torch.nn.functional.batch_norm", _torch_frozen_statistics)),

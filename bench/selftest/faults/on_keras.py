@@ -220,7 +220,7 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("logits scaled by 1.01", "reference", "forward_parity", "loss", one("keras.src.backend.nn.sparse_categorical_crossentropy", _logits_scaled)),
         Fault("from_logits ignored", "reference", "forward_parity", "loss", one("keras.src.backend.nn.sparse_categorical_crossentropy", with_arguments(from_logits=False))),
         Fault("mean squared error halved", "loss=mse", "forward_parity", "loss", one("keras.losses.MeanSquaredError.call", scaled(0.5))),
-        Fault("reported loss is the mean of all batches so far", "reference", "forward_parity", "step 1 loss", one("keras.Model.reset_metrics", lambda f: lambda self: None)),
+        Fault("reported loss is the mean of all batches so far", "reference", "forward_parity", "step 1 loss", one("keras.Model.reset_metrics", lambda f: lambda self: None), "https://github.com/keras-team/keras/pull/22617"),
     ),
     "clipping": (
         Fault("clipping ignored", "clip=global", "clipping", "global norm", one(CLIP, lambda f: lambda self, grads: grads)),

@@ -45,6 +45,38 @@ def signal(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None]:
     return one("torch.nn.Linear.forward", wrap)
 
 
+def first_pass(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None]:
+    """Change the gradient with respect to the output of the layer-th Linear in its first pass, and never again."""
+
+    def wrap(forward: Any) -> Any:
+        seen: list[int] = []
+
+        def called(self: Any, x: Any) -> Any:
+            z = forward(self, x)
+            if id(self) not in seen:
+                seen.append(id(self))
+                if len(seen) == layer and z.requires_grad:
+                    z.register_hook(change)
+            return z
+
+        return called
+
+    return one("torch.nn.Linear.forward", wrap)
+
+
+def _slope_too_large(error: float) -> Callable[[Any], Any]:
+    """tanh with its value as it is and its derivative too large."""
+
+    def wrap(tanh: Any) -> Any:
+        def steep(x: Any) -> Any:
+            y = tanh(x)
+            return y + error * (x - x.detach()) * (1 - y.detach() ** 2)
+
+        return steep
+
+    return wrap
+
+
 def _slope_one_at_zero(relu: Any) -> Any:
     import torch
 
@@ -324,6 +356,8 @@ TORCH: dict[str, tuple[Fault, ...]] = {
         Fault("layer 5's gradient lost", "reference", "gradient_parity", "layer  5 weight", gradient(5, lambda g: g * 0)),
         Fault("layer 5's gradient with the other sign", "reference", "gradient_parity", "layer  5 weight", gradient(5, lambda g: -g)),
         Fault("one NaN in layer 5's gradient", "reference", "finite", "step 0 gradient of layer  5 weight", gradient(5, with_first_entry(float("nan")))),
+        Fault("the first backward pass of a network loses most of layer 8's signal", "reference", "backward_gain", "layer  7 over 8", first_pass(8, lambda g: g * 0.2)),
+        Fault("tanh's slope 1e-4 too large", "act=tanh,depth=8", "gradient_parity", "layer  1 weight", one("torch.tanh", _slope_too_large(1e-4))),
         Fault("the signal's gradient half lost where float32 is too noisy to compare", "depth=64,norm=batch", "backward_gain", "layer 31 over 32", signal(32, lambda g: g * 0.5)),
     ),
     "training": (

@@ -1,0 +1,71 @@
+"""The committed tables of power and of false alarms: complete, true to the suite of today, and a slice of each run again."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+
+import pytest
+
+from bench.checks import BASELINE, CHECKS
+from bench.judge import FAILED, judge
+from bench.selftest import false_alarms, power, sweep
+from bench.selftest.kills import seen
+from models.matrix import networks
+from models.spec import Spec
+
+SLICE = [Spec.parse(network) for network in ("reference", "norm=batch", "optimizer=adam")]
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[sweep.Row]:
+    """The first seed of the sweep, on a few networks, run now."""
+    return sweep.run(1, [("torch", 1), ("keras", 1), ("keras", 2)], tmp_path_factory.mktemp("sweep") / "rows.jsonl", SLICE)
+
+
+def test_healthy_frameworks_stay_inside_on_a_fresh_seed(rows: list[sweep.Row]) -> None:
+    assert len(rows) == 3 * len(SLICE)
+    table = false_alarms.table(rows)
+    assert not table["outside"].any(), table.to_string()
+    assert table["numbers"].min() > 0
+
+
+def test_the_sweep_goes_on_where_it_stopped(rows: list[sweep.Row], tmp_path: Path) -> None:
+    record = tmp_path / "rows.jsonl"
+    first = sweep.run(1, [("torch", 1)], record, SLICE[:1])
+    again = sweep.run(1, [("torch", 1)], record, SLICE[:1])
+    assert first == again
+    assert len(record.read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_the_committed_false_alarm_table_is_of_every_check_and_all_inside() -> None:
+    table = false_alarms.read()
+    assert not table["outside"].any()
+    once = {check.name for check in CHECKS.values() if check.against == BASELINE} | set(sweep.ONCE)
+    assert set(table["check"]) == set(CHECKS) - once
+    assert set(table["threads"]) == {1, 2}
+
+
+def test_the_committed_power_table_is_of_every_network_and_what_runs_show_today(rows: list[sweep.Row]) -> None:
+    table = power.read().set_index(["network", "backend"])
+    assert {network for network, _ in table.index} >= {spec.id for spec in networks("core")}
+    for row in rows:
+        for kind, value in row["power"].items():
+            recorded = table.loc[(row["network"], row["backend"]), kind]
+            # One seed against the 95 % quantile of several: the same size, and epsilons are tried in factors of two.
+            assert value / 4 <= recorded <= value * 4 or (math.isinf(value) and math.isinf(recorded)), (
+                row["network"],
+                kind,
+                value,
+                recorded,
+            )
+
+
+def test_errors_a_little_larger_than_the_power_says_are_caught() -> None:
+    run = seen("torch", "reference", trains=False)
+    for layer, error in enumerate(power.gradient(run), start=1):
+        spoilt = copy.deepcopy(run)
+        for lesson in spoilt.seen.lessons:
+            lesson.gradients[f"{layer}.weight"] = lesson.gradients[f"{layer}.weight"].astype(float) * (1 + 1.01 * error)
+        assert judge(CHECKS["gradient_parity"], spoilt).status == FAILED, layer
