@@ -35,13 +35,11 @@ def table(rows: list[sweep.Row]) -> pd.DataFrame:
 
 
 def summary(frame: pd.DataFrame) -> str:
-    """The table in one sentence."""
-    seeds, worst = frame["seeds"].min(), frame.loc[frame["used"].idxmax()]
-    sides = " and ".join(f"{backend} on {count}" for backend, count in frame.groupby(["backend", "threads"], sort=False).size().index)
+    """The table in one sentence; a run is one network on one framework, seed and number of threads."""
+    worst, runs = frame.loc[frame["used"].idxmax()], frame.groupby(["backend", "threads"])["runs"].max().sum()
     return (
-        f"{seeds} seeds, {frame.groupby(['backend', 'threads'])['runs'].max().max() // seeds} networks, {sides} thread(s): "
-        f"{frame['numbers'].sum():,} numbers judged, {frame['outside'].sum()} outside; the nearest, in {worst['check']}, used "
-        f"{worst['used']:.0%} of its bound.\n"
+        f"{runs:,} runs over {frame['seeds'].min()} seeds, {frame['numbers'].sum():,} numbers judged, {frame['outside'].sum()} outside; "
+        f"the nearest, in `{worst['check']}`, used {worst['used']:.0%} of its bound.\n"
     )
 
 

@@ -46,7 +46,8 @@ def judged(spec: Spec, threads: int, run: Run, seed: int, measure: Callable[[Run
             verdict = judge(check, run)
             apply(verdict, known, run.seen.versions)
             outside = verdict.outside if verdict.status == FAILED else 0
-            counts[check.name] = [verdict.judged, outside, 1 - verdict.left, str(verdict.worst or verdict.left_where)]
+            nearest = min((f for f in verdict.findings if f.inside or outside), key=lambda f: f.left, default=None)
+            counts[check.name] = [verdict.judged, outside, 1 - nearest.left if nearest else 0.0, nearest.where if nearest else ""]
     power = measure(run) if threads == 1 and seed < FIRST_SEED + POWER_SEEDS else {}
     return {"network": spec.id, "backend": run.backend, "seed": seed, "threads": threads, "checks": counts, "power": power}
 

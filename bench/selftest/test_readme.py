@@ -9,12 +9,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.checks import CHECKS
 from bench.report.failure import describe_network
-from bench.selftest import made_up
+from bench.selftest import false_alarms, kill_grid, made_up, power
 from models.matrix import networks
 from models.spec import Spec
 
@@ -89,3 +90,8 @@ def test_the_table_of_checks_names_every_check() -> None:
 
 def test_the_reference_network_is_described_as_it_is() -> None:
     assert describe_network(Spec()).startswith("depth 16 · width 64 · relu · no norm · no skip · he_normal · no clip · momentum")
+
+
+@pytest.mark.parametrize("table", [kill_grid, power, false_alarms], ids=lambda module: module.PATH.name)
+def test_committed_tables_are_shown_as_they_are(table: Any) -> None:
+    assert table.summary(table.read()) in README, f"README shows an older {table.PATH.name}"
