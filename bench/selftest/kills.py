@@ -37,7 +37,7 @@ def answered(network: str) -> Answer:
 
 
 def seen(backend: str, network: str, trains: bool) -> Run:
-    """One run as a session would make it; free training, which few faults need, only where asked for."""
+    """One run as pytest would make it; free training, which few faults need, only where asked for."""
     spec, module = Spec.parse(network), backend_module(backend)
     lessons = answered(network).lessons
     job = Job(backend, spec, lessons=lessons, relations=relation_lessons(spec, lessons))
@@ -55,7 +55,7 @@ def seen(backend: str, network: str, trains: bool) -> Run:
 
 
 def verdicts(run: Run) -> dict[str, Verdict]:
-    """What every check says that a session collects for this network: of those that are not trained, only exact laws."""
+    """What every check says that pytest collects for this network: of those that are not trained, only exact laws."""
     against = {ITSELF} if run.spec in symmetric() else {check.against for check in CHECKS.values()}
     collected = [check for check in CHECKS.values() if check.against in against and check.applies(run.spec, run.backend)]
     applying = [check for check in collected if check.against != BASELINE or run.seen.trainings]

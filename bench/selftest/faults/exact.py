@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.selftest.faults.on_keras import gradient as keras_gradient
-from bench.selftest.faults.on_torch import gradient as torch_gradient
 from bench.selftest.faults.plant import Fault, one, scaled, with_arguments, with_attribute
+from bench.selftest.faults.torch_changes import gradient as torch_gradient
 
 HINGE = "depth=8,loss=hinge"
 ODD = "depth=8,act=tanh,loss=hinge,classes=2"
