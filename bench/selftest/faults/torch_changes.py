@@ -1,0 +1,274 @@
+"""What the faults of PyTorch make of the originals: each takes a symbol and returns it broken."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from bench.selftest.faults.plant import Patch, one
+
+
+def gradient(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None]:
+    """Change the weight gradient of the layer-th Linear that is built."""
+
+    def wrap(init: Any) -> Any:
+        built: list[int] = []
+
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+            init(self, *args, **kwargs)
+            built.append(1)
+            if len(built) == layer:
+                self.weight.register_hook(change)
+
+        return __init__
+
+    return one("torch.nn.Linear.__init__", wrap)
+
+
+def signal(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None]:
+    """Change the gradient with respect to the output of the layer-th Linear in every pass."""
+
+    def wrap(forward: Any) -> Any:
+        built: list[int] = []
+
+        def called(self: Any, x: Any) -> Any:
+            if id(self) not in built:
+                built.append(id(self))
+            z = forward(self, x)
+            if built.index(id(self)) == layer - 1 and z.requires_grad:
+                z.register_hook(change)
+            return z
+
+        return called
+
+    return one("torch.nn.Linear.forward", wrap)
+
+
+def first_pass(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None]:
+    """Change the gradient with respect to the output of the layer-th Linear in its first pass, and never again."""
+
+    def wrap(forward: Any) -> Any:
+        seen: list[int] = []
+
+        def called(self: Any, x: Any) -> Any:
+            z = forward(self, x)
+            if id(self) not in seen:
+                seen.append(id(self))
+                if len(seen) == layer and z.requires_grad:
+                    z.register_hook(change)
+            return z
+
+        return called
+
+    return one("torch.nn.Linear.forward", wrap)
+
+
+def slope_too_large(error: float) -> Callable[[Any], Any]:
+    """tanh with its value as it is and its derivative too large."""
+
+    def wrap(tanh: Any) -> Any:
+        def steep(x: Any) -> Any:
+            y = tanh(x)
+            return y + error * (x - x.detach()) * (1 - y.detach() ** 2)
+
+        return steep
+
+    return wrap
+
+
+def slope_one_at_zero(relu: Any) -> Any:
+    import torch
+
+    return lambda x, **k: torch.where(x >= 0, x, 0 * x)
+
+
+def bfloat16(x: Any) -> Any:
+    return x.bfloat16().to(x.dtype)
+
+
+def ten_bits(x: Any) -> Any:
+    """TF32 keeps ten bits of the mantissa; the gradient passes as if nothing happened."""
+    import torch
+
+    return x + ((x.detach().view(torch.int32) & ~0x1FFF).view(torch.float32) - x).detach()
+
+
+def last_product_in_bfloat16(linear: Any) -> Any:
+    return lambda x, w, b=None: linear(x, w, b) if w.shape[0] != 10 else linear(bfloat16(x), bfloat16(w), b)
+
+
+def square_weights_transposed(linear: Any) -> Any:
+    return lambda x, w, b=None: linear(x, w.T if w.shape[0] == w.shape[1] else w, b)
+
+
+def only_fan_in_64(factor: float) -> Callable[[Any], Any]:
+    return lambda init: lambda w, **k: init(w, **k).data.mul_(factor if w.shape[1] == 64 else 1.0)
+
+
+def same_seed(init: Any) -> Any:
+    import torch
+
+    def fill(*args: Any, **kwargs: Any) -> Any:
+        torch.manual_seed(3)
+        return init(*args, **kwargs)
+
+    return fill
+
+
+def batch_norm(change: Callable[..., Any]) -> Callable[[Any], Any]:
+    """torch.nn.functional.batch_norm(input, mean, var, weight, bias, training, momentum, eps), changed."""
+    return lambda original: lambda *a: change(original, *a)
+
+
+def biased_running_variance(original: Any, x: Any, mean: Any, var: Any, w: Any, b: Any, training: Any, momentum: float, eps: float) -> Any:
+    before = var.detach().clone()
+    y = original(x, mean, var, w, b, training, momentum, eps)
+    if training:
+        fresh = (var - (1 - momentum) * before) / momentum
+        var.data.copy_((1 - momentum) * before + momentum * fresh * (len(x) - 1) / len(x))
+    return y
+
+
+def variance_with_the_mean_held(original: Any) -> Any:
+    """E[x²] − E[x]² with no gradient through the mean."""
+    import torch
+
+    def normalized(x: Any, shape: Any, w: Any, b: Any, eps: float) -> Any:
+        mean = x.mean(-1, keepdim=True)
+        variance = x.square().mean(-1, keepdim=True) - mean.detach().square()
+        return (x - mean) * torch.rsqrt(variance + eps) * w + b
+
+    return normalized
+
+
+def residual(change: Callable[[Any, Any, Any], Any]) -> Callable[[Patch], None]:
+    """Change x + f(x) of two activations: of two tensors with a batch and units."""
+
+    def wrap(add: Any) -> Any:
+        return lambda x, y: change(add, x, y) if getattr(y, "ndim", 0) == 2 == x.ndim else add(x, y)
+
+    return one("torch.Tensor.__add__", wrap)
+
+
+def double_softmax(loss: Any) -> Any:
+    return lambda x, target, **k: loss(x.softmax(-1), target, **k)
+
+
+def dropout(relu: Any) -> Any:
+    import torch
+
+    return lambda x, **k: torch.nn.functional.dropout(relu(x), 0.1)
+
+
+def clip_each(clip: Any) -> Any:
+    return lambda parameters, cap, *args, **kwargs: [clip([p], cap) for p in parameters]
+
+
+def clip_by_square(clip: Any) -> Any:
+    """Divide by the squared norm."""
+
+    def clipped(parameters: Any, cap: float) -> None:
+        total = sum(p.grad.square().sum() for p in parameters)
+        if total > cap:
+            for p in parameters:
+                p.grad.mul_(cap / total)
+
+    return clipped
+
+
+def skip_one_tensor(step: Any) -> Any:
+    """An optimizer step that forgets the sixth tensor it was given, the weight of layer 3."""
+
+    def forgetful(self: Any, *args: Any, **kwargs: Any) -> Any:
+        sixth = self.param_groups[0]["params"][5]
+        kept, sixth.grad = sixth.grad, None
+        done = step(self, *args, **kwargs)
+        sixth.grad = kept
+        return done
+
+    return functools.wraps(step)(forgetful)
+
+
+def stale_gradients(step: Any) -> Any:
+    """Every step uses the gradients of the one before."""
+
+    def late(self: Any, *args: Any, **kwargs: Any) -> Any:
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        now = [p.grad.clone() for p in parameters]
+        for p, g in zip(parameters, getattr(self, "late", now), strict=True):
+            p.grad = g
+        self.late = now
+        return step(self, *args, **kwargs)
+
+    return functools.wraps(step)(late)
+
+
+def second_and_third_share_a_slot(step: Any) -> Any:
+    """Momentum of one layer's weight is kept in the slot of another's."""
+
+    def shared(self: Any, *args: Any, **kwargs: Any) -> Any:
+        done = step(self, *args, **kwargs)
+        second, third = (self.param_groups[0]["params"][place] for place in (3, 5))
+        if "momentum_buffer" in self.state.get(second, {}):
+            self.state[third]["momentum_buffer"] = self.state[second]["momentum_buffer"]
+        return done
+
+    return functools.wraps(step)(shared)
+
+
+def l2_adam(self: Any, groups: Any, **arguments: Any) -> None:
+    import torch
+
+    torch.optim.Adam.__init__(self, groups, **arguments)
+
+
+def no_bias_correction(step: Any) -> Any:
+    """Adam as if a thousand steps had been taken."""
+
+    def late(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for state in self.state.values():
+            state["step"].fill_(10_000)
+        return step(self, *args, **kwargs)
+
+    return functools.wraps(step)(late)
+
+
+def epsilon_inside_the_root(step: Any) -> Any:
+    """RMSprop with √(v + ε): ε = 1e-7 acts as 3e-4 where gradients are small."""
+
+    def inside(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for group in self.param_groups:
+            group["eps"] = 1e-7**0.5
+        return step(self, *args, **kwargs)
+
+    return functools.wraps(step)(inside)
+
+
+def rate(factor: float) -> Callable[[Any], Any]:
+    return lambda init: lambda self, groups, lr, **k: init(self, groups, lr * factor, **k)
+
+
+def tiring(step: Any) -> Any:
+    """The learning rate shrinks by a tenth at every step."""
+
+    def tired(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for group in self.param_groups:
+            group["lr"] *= 0.9
+        return step(self, *args, **kwargs)
+
+    return functools.wraps(step)(tired)
+
+
+def nan_once(loss: Any) -> Any:
+    """The fiftieth loss is NaN and its gradient is right."""
+    calls = [0]
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls[0] += 1
+        value = loss(*args, **kwargs)
+        if calls[0] == 50:
+            value.data.fill_(float("nan"))
+        return value
+
+    return counted
