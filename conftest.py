@@ -250,11 +250,12 @@ def judged_equality(request: pytest.FixtureRequest, laboratory: Laboratory, reco
         state.terminal.versions[case.backend] = versions
         if entry := known.apply(verdict, state.known, versions):
             state.terminal.concerned.setdefault(entry, []).append(verdict.status)
+        verdict.rerun = rerun(request.config.option, request.node.nodeid)
         record_property("verdict", json.dumps(asdict(verdict)))
         for timing in travels.timings(case):
             record_property("timing", json.dumps(timing))
         if verdict.status == FAILED:
-            pytest.fail(story(verdict, versions, rerun(request.config.option, request.node.nodeid)), pytrace=False)
+            pytest.fail(story(verdict, versions, verdict.rerun), pytrace=False)
 
     return decide
 

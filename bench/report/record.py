@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from bench.baseline import write_atomically
+from bench.interval import scale_of
 from bench.judge import Finding, Verdict
 
 SCHEMA = 2
@@ -92,6 +93,7 @@ class _File(msgspec.Struct):
     errors: list[Error] = []
     profiles: list[Profile] = []
     peak_memory_mb: dict[str, float] = {}
+    calls: list[dict[str, Any]] = []
 
 
 @dataclass
@@ -127,14 +129,18 @@ class Record:
 
 
 def write(folder: Path, started: str, content: dict[str, Any], verdicts: list[Verdict], timings: list[dict[str, Any]]) -> Path:
-    """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises BaselineError for an unwritable folder."""
+    """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises BaselineError if the folder refuses.
+
+    Step times, which are compared, stand in `timings`; what a call of an entry point took, a single reading, in `calls`.
+    """
     record = {
         "schema": SCHEMA,
         "kind": KIND,
         "started": started,
         **content,
         "verdicts": [_verdict(verdict) for verdict in verdicts],
-        "timings": timings,
+        "timings": [timing for timing in timings if "step_samples_s" in timing],
+        "calls": [timing for timing in timings if "step_samples_s" not in timing],
     }
     text = msgspec.json.encode(record).decode()
     path = folder / f"run-{started.replace(':', '')}-{os.getpid()}.json"
@@ -181,7 +187,8 @@ def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _read_verdict(plain: dict[str, Any]) -> Verdict:
     rows = msgspec.convert(plain["findings"], type=list[Row])
-    findings = [Finding(where, float(value), float(low), float(high), note) for where, value, low, high, note in rows]
+    scale = scale_of if plain["check"] == "training" else lambda metric: "linear"
+    findings = [Finding(where, float(value), float(low), float(high), note, scale(where)) for where, value, low, high, note in rows]
     rest = msgspec.convert({**plain, "findings": [], "left": float(plain["left"])}, type=Verdict)
     rest.findings = findings
     return rest

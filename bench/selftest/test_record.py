@@ -26,6 +26,14 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert run.profiles[0].samples["accuracy"][0] == pytest.approx(0.9, abs=0.05)
 
 
+def test_times_of_entry_points_are_kept_beside_the_step_times(tmp_path: Path) -> None:
+    call = {"network": "call batch=16", "backend": "keras", "mode": "fit", "step_ms": 3.0, "first_step_s": 0.4}
+    known = made_up.run(tmp_path).timings
+    run = made_up.run(tmp_path, timings=[*json.loads(made_up.path(tmp_path).read_text())["timings"], call])
+    assert run.timings == known
+    assert json.loads((tmp_path / "latest.json").read_text())["calls"] == [call]
+
+
 def test_zeros_that_must_be_zero_are_counted_and_not_kept(tmp_path: Path) -> None:
     counts = made_up.verdict("finite", "torch", "reference", [Finding("loss", 0.0, 0.0, 0.0), Finding("weights", 3.0, 0.0, 0.0)])
     kept = made_up.run(tmp_path, verdicts=[counts]).verdicts[0]
