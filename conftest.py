@@ -235,7 +235,7 @@ def judged(request: pytest.FixtureRequest, laboratory: Laboratory, record_proper
 @pytest.fixture
 def judged_equality(request: pytest.FixtureRequest, laboratory: Laboratory, record_property: Any) -> Callable[[EqualityCase], None]:
     """A function that judges an equality, notes verdict and timings in the test's report, and fails with the whole story."""
-    state: State = request.config.stash[STATE]
+    state = request.config.stash[STATE]
     if state.travels is None:
         state.travels = Travels(laboratory, isolate=request.config.option.isolate)
         state.travels.plan([c for item in request.session.items if (c := _parameters(item).get("equality_case"))])

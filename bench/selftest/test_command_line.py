@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.report.record import read
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -98,3 +100,11 @@ def test_an_interrupt_leaves_no_worker_and_no_baseline_touched(tmp_path: Path) -
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
     assert {path: path.read_bytes() for path in (ROOT / "baselines").glob("*.json")} == before
+
+
+def test_the_record_of_equalities_is_read_again(tmp_path: Path) -> None:
+    done = run("bench/test_equalities.py", "-k", "traces", "--backend=torch", record=tmp_path)
+    assert done.returncode == 0, done.stdout
+    kept = read(tmp_path / "latest.json")
+    assert kept.verdicts[0].network == "traces"
+    assert kept.verdicts[0].rerun == "pytest 'bench/test_equalities.py::test_equality[traces-torch-cpu]'"
