@@ -18,7 +18,18 @@ from fixtures.travels import Travels
 from models import roads as taken
 from models.run import backend_module
 
-CASES = [pytest.param(backend, broken, id=f"{backend}-{broken.equality}-{broken.name}") for backend in BROKEN for broken in BROKEN[backend]]
+QUICK = {broken.equality for broken in BROKEN["torch"]}
+"""Laws with a fault in PyTorch: planting Keras's as well takes minutes, and is left to `tox -e slow`."""
+CASES = [
+    pytest.param(
+        backend,
+        broken,
+        id=f"{backend}-{broken.equality}-{broken.name}",
+        marks=[pytest.mark.slow] if backend == "keras" and broken.equality in QUICK else [],
+    )
+    for backend in BROKEN
+    for broken in BROKEN[backend]
+]
 UNPLANTED = {"keras": {"micro_batches_schedule", "micro_batches_average", "initializer_shared"}}
 """Equalities that current Keras breaks itself."""
 FULL_HAS = {"torch": {"models_dropped_often"}, "keras": {"memory_of_epochs", "traces_of_epochs", "models_dropped_often"}}

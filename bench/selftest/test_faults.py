@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from bench.checks import CHECKS
@@ -11,7 +14,15 @@ from bench.selftest.faults import Fault, catalogue
 from bench.selftest.kill_grid import PATH, read, row
 from bench.selftest.kills import broken, catchers, healthy
 
-CASES = [pytest.param(backend, part, fault, id=f"{backend}-{fault.name}") for backend, part, fault in catalogue()]
+
+def cases() -> Iterator[Any]:
+    """Every fault; all but the first of each backend, part and check are slow, and left to `tox -e slow` and the kill grid."""
+    planted = set()
+    for backend, part, fault in catalogue():
+        again = (backend, part, fault.check) in planted
+        planted.add((backend, part, fault.check))
+        yield pytest.param(backend, part, fault, id=f"{backend}-{fault.name}", marks=[pytest.mark.slow] if again else [])
+
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Gradients do not exist:UserWarning",  # Keras's own words on planted faults
@@ -19,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.mark.parametrize(("backend", "part", "fault"), CASES)
+@pytest.mark.parametrize(("backend", "part", "fault"), cases())
 def test_fault_is_caught_where_it_is_and_blamed_on_whom_it_is(backend: str, part: str, fault: Fault) -> None:
     other = "keras" if backend == "torch" else "torch"
     for framework in (backend, other):
