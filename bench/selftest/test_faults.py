@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.mark.parametrize(("backend", "part", "fault"), cases())
+@pytest.mark.parametrize(("backend", "part", "fault"), list(cases()))
 def test_fault_is_caught_where_it_is_and_blamed_on_whom_it_is(backend: str, part: str, fault: Fault) -> None:
     other = "keras" if backend == "torch" else "torch"
     for framework in (backend, other):
