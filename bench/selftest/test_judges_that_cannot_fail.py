@@ -153,4 +153,6 @@ def _crashing_worker(folder: Path, module: Path) -> dict[str, str]:
 
 def test_fields_of_an_observation_are_all_judged_by_someone() -> None:
     names = {field.name for field in dataclasses.fields(_healthy().seen)}
-    assert names == {"backend", "own", "drawn", "lessons", "evaluation", "trainings", "versions"}, "say which check judges the new field"
+    assert names == {"backend", "own", "drawn", "lessons", "relations", "evaluation", "trainings", "versions"}, (
+        "say which check judges the new field"
+    )
