@@ -52,8 +52,9 @@ def rms_error(exact: Any, rounded: list[Any]) -> float:
 class Run:
     """One network on one backend, seen and answered, with its baseline; checks read it and nothing else.
 
-    `network` is the id it was asked for by; `spec` has the backend's own default initializer filled in. `draws` are layers
-    filled by the framework's initializer, `curves` its activation's values and slopes by precision, where a check asks for them.
+    `network` is the id it was asked for by; `spec` has the backend's own default initializer filled in. `held_out` are the samples
+    and labels that decide an accuracy; `draws` are layers filled by the framework's initializer, `curves` its activation's values and
+    slopes by precision, where a check asks for them.
     """
 
     network: str
@@ -63,6 +64,7 @@ class Run:
     answer: Answer
     baseline: Baseline | None = None
     data: str = "digits"
+    held_out: tuple[Any, Any] = ((), ())
     draws: Any = None
     curves: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 

@@ -27,8 +27,9 @@ class Pass:
     """One forward and backward pass.
 
     `signals` are what each weight layer outputs (z_l, batch × units), `deltas` the loss's gradient with respect to
-    them, `gradients` with respect to parameters, `statistics` each normalization's mean and variance. `margins` is
-    each sample's distance from the nearest kink in units of the pre-activation's rms.
+    them, `gradients` with respect to parameters, `sizes` what these could be at most, ‖∂L/∂z_l‖ times the norm of what it is
+    multiplied with, `statistics` each normalization's mean and variance. `margins` is each sample's distance from the
+    nearest kink in units of the pre-activation's rms.
     """
 
     loss: float = 0.0
@@ -36,6 +37,7 @@ class Pass:
     signals: dict[int, Any] = field(default_factory=dict)
     deltas: dict[int, Any] = field(default_factory=dict)
     gradients: Arrays = field(default_factory=dict)
+    sizes: dict[str, float] = field(default_factory=dict)
     statistics: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     margins: Any = None
 
@@ -126,10 +128,13 @@ class Reference:
         if isinstance(step, Normalize):
             dz, learned = NORMS[self.spec.norm].backward(d, saved)
             out.gradients.update({f"{step.layer}.{kind}": g for kind, g in learned.items()})
+            out.sizes |= {f"{step.layer}.{kind}": float(np.linalg.norm(d)) * len(d) ** 0.5 for kind in learned}
             return dz
         out.deltas[step.layer] = d
         out.gradients[f"{step.layer}.weight"] = self._product(d.T, saved)
         out.gradients[f"{step.layer}.bias"] = self._product(np.ones((1, len(d)), d.dtype), d)[0]
+        size = float(np.linalg.norm(d))
+        out.sizes |= {f"{step.layer}.weight": size * float(np.linalg.norm(saved)), f"{step.layer}.bias": size * len(d) ** 0.5}
         return self._product(d, self.weights[f"{step.layer}.weight"])
 
     def _product(self, a: Any, b: Any) -> Any:

@@ -120,12 +120,18 @@ class Backward:
 
 @dataclass
 class History:
-    """One free run: loss per step, gradient norm of every layer's weight (steps × depth, float64), test accuracy in [0, 1]."""
+    """One free run: loss per step, gradient norm of every layer's weight (steps × depth, float64), test accuracy in [0, 1].
+
+    Beside them the weights and running statistics it ended with, and the logits they gave in evaluation mode (samples × classes).
+    """
 
     seed: int
     losses: Any
     gradient_norms: Any
     accuracy: float
+    weights: Arrays = field(default_factory=dict)
+    running: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    logits: Any = None
 
 
 @dataclass
@@ -257,8 +263,9 @@ def _look(network: Any, job: Job, seen: Observation) -> Observation:
     for training in job.trainings:
         network.load(training.weights, fresh=True)
         losses, norms = network.train(training.xs, training.labels)
-        accuracy = float((network.logits(job.x_test).argmax(1) == job.labels_test).mean())
-        seen.trainings.append(History(training.seed, losses, norms, accuracy))
+        logits = network.logits(job.x_test)
+        accuracy = float((logits.argmax(1) == job.labels_test).mean())
+        seen.trainings.append(History(training.seed, losses, norms, accuracy, network.weights(), network.running(), logits))
     return seen
 
 

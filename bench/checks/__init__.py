@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.checks.activation import activation, is_activation_case
 from bench.checks.clipping import clipping
+from bench.checks.evaluation import evaluation
 from bench.checks.finite import finite
 from bench.checks.gain import backward_gain, signal_gain
 from bench.checks.initializer import initializer, is_initializer_case
@@ -23,6 +24,8 @@ def trains(spec: Spec) -> bool:
     return spec.input == "centred"
 
 
+OF_TRAINING = ("evaluation", "training")
+"""Checks of free runs; the others need single steps only."""
 THEORY, REFERENCE, ITSELF, BASELINE = "theory", "reference", "itself", "baseline"
 
 CHECKS: dict[str, Check] = {
@@ -43,6 +46,7 @@ CHECKS: dict[str, Check] = {
         Check(norm_orthogonality, ITSELF, lambda spec, backend: spec.norm != "none" and not spec.span),
         Check(gradient_bound, ITSELF, has_bound),
         Check(symmetry, ITSELF, has_symmetry),
+        Check(evaluation, REFERENCE, lambda spec, backend: trains(spec)),
         Check(training, BASELINE, lambda spec, backend: trains(spec)),
     )
 }

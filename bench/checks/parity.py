@@ -2,7 +2,7 @@
 
 Tolerance. Let e be the rms error of the reference's own float32 passes, each summing in another order. A framework sums
 in yet another, so its error is a draw from the same distribution; it may be `ROUNDING_MULTIPLE` times e. A tensor's e
-counts at least the median of e relative to ‖∂L/∂z_l‖ over all layers of the network.
+counts at least the median over the network's layers of e relative to the norms of the factors (`rounding_of_gradients`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def gradient_parity(run: Any) -> Iterator[Finding]:
         if set(step.gradients) != set(true.gradients):
             raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
         scales = {key: max(np.linalg.norm(g), np.linalg.norm(true.deltas[_layer(key)])) for key, g in true.gradients.items()}
-        _refuse_noise(run, float(max((allowed[key] / scales[key] for key in scales if scales[key] > 0), default=0.0)))
+        refuse_noise(run, float(max((allowed[key] / scales[key] for key in scales if scales[key] > 0), default=0.0)))
         for key in step.gradients:
             g = true.gradients[key] + extra.get(key, 0.0)
             error = np.linalg.norm(step.gradients[key] - g)
@@ -65,16 +65,24 @@ def gradient_parity(run: Any) -> Iterator[Finding]:
 
 
 def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:
-    """The float32 error to expect of each gradient: its own, or the network's median relative to ‖∂L/∂z_l‖ if that is more."""
+    """The float32 error to expect of each gradient: its own, or what is typical of the network's layers if that is more.
+
+    Typical is the median error relative to ‖∂L/∂z_l‖, whose own error every gradient inherits, or relative to the product of the
+    norms of the gradient's factors, by whose rounding it moves (Higham 2002, equation 3.13), whichever expects less here.
+    """
     errors = {key: rms_error(g, [each.gradients[key] for each in rounded]) for key, g in exact.gradients.items()}
-    size = {layer: float(np.linalg.norm(d)) for layer, d in exact.deltas.items()}
-    expected: dict[str, float] = {}
-    for kind in {key.partition(".")[2] for key in errors}:
-        keys = [key for key in errors if key.endswith(kind)]
-        relative = [errors[key] / size[_layer(key)] for key in keys if size[_layer(key)] > 0]
-        typical = float(np.median(relative)) if relative else 0.0
-        expected |= {key: max(errors[key], typical * size[_layer(key)]) for key in keys}
-    return expected
+    inherited = {key: float(np.linalg.norm(exact.deltas[_layer(key)])) for key in errors}
+    typical = [_typical(errors, sizes) for sizes in (inherited, exact.sizes)]
+    return {key: max(error, min(each[key] for each in typical)) for key, error in errors.items()}
+
+
+def _typical(errors: dict[str, float], sizes: dict[str, float]) -> dict[str, float]:
+    """For each parameter its size times the median of error over size, over all parameters of its kind."""
+    shares: dict[str, list[float]] = {}
+    for key, error in errors.items():
+        if sizes[key] > 0:
+            shares.setdefault(key.partition(".")[2], []).append(error / sizes[key])
+    return {key: float(np.median(shares.get(key.partition(".")[2], [0.0]))) * sizes[key] for key in errors}
 
 
 def signature(seen: Any, true: Any) -> str:
@@ -100,7 +108,7 @@ def _signals(run: Any, title: str, seen: dict[int, Any], exact: dict[int, Any], 
     sizes = {layer: float(np.linalg.norm(true)) for layer, true in exact.items()}
     errors = {layer: rms_error(true, [each[layer] for each in rounded]) / (sizes[layer] or 1.0) for layer, true in exact.items()}
     typical = float(np.median(list(errors.values())))
-    _refuse_noise(run, max(errors.values()))
+    refuse_noise(run, max(errors.values()))
     for layer in sorted(exact):
         error = float(np.linalg.norm(seen[layer] - exact[layer])) / (sizes[layer] or 1.0)
         note = "" if error <= ROUNDING_MULTIPLE * max(errors[layer], typical) else signature(seen[layer], exact[layer])
@@ -110,7 +118,7 @@ def _signals(run: Any, title: str, seen: dict[int, Any], exact: dict[int, Any], 
         )
 
 
-def _refuse_noise(run: Any, rounding: float) -> None:
+def refuse_noise(run: Any, rounding: float) -> None:
     """Refuse to judge where rounding alone moves a gradient so far that a real fault would hide in it."""
     if rounding * run.resolution > ROUNDING_LIMIT:
         raise NotJudged(

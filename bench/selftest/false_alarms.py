@@ -1,9 +1,9 @@
-"""How often a healthy framework is called broken: fresh seeds over the core matrix, every check but training.
+"""How often a healthy framework is called broken: fresh seeds over the core matrix.
 
 `python -m bench.selftest.false_alarms` prints, check by check, how many numbers were judged, how many fell outside, and
-how much of its bound the worst one used, and writes `false_alarms.csv` once all that was asked for is done. What was done is kept in
-`.gradgauge/sweep.jsonl`, so that an interrupted run goes on where it stopped. Training is tested on the recordings
-themselves (`test_interval.py`).
+how much of its bound the worst one used, and writes `false_alarms.csv` once all that was asked for is done. What was done
+is kept in `.gradgauge/sweep.jsonl`, so that an interrupted run goes on where it stopped. Checks that ask for draws and
+curves of their own are not swept.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import dataclasses
 from functools import cache
 
 from bench import baseline as baselines
-from bench.checks import BASELINE, CHECKS, ITSELF
+from bench.checks import CHECKS, ITSELF, OF_TRAINING
 from bench.checks.activation import is_activation_case, points
 from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_initializer_case
 from bench.judge import FAILED, Verdict, judge
@@ -44,7 +44,9 @@ def seen(backend: str, network: str, trains: bool) -> Run:
     if trains:
         job.trainings = trainings(spec, data(), TRAINING_SEEDS)
         job.x_test, job.labels_test = held_out(spec, data())
-    run = Run(network, spec, backend, observe(job), answered(network), baselines.load(backend, "cpu", STEPS))
+    run = Run(
+        network, spec, backend, observe(job), answered(network), baselines.load(backend, "cpu", STEPS), held_out=held_out(spec, data())
+    )
     if is_initializer_case(spec):
         run.draws = [draw_own(module, spec=spec.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS]
     if is_activation_case(spec):
@@ -58,7 +60,7 @@ def verdicts(run: Run) -> dict[str, Verdict]:
     """What every check says that pytest collects for this network: of those that are not trained, only exact laws."""
     against = {ITSELF} if run.spec in symmetric() else {check.against for check in CHECKS.values()}
     collected = [check for check in CHECKS.values() if check.against in against and check.applies(run.spec, run.backend)]
-    applying = [check for check in collected if check.against != BASELINE or run.seen.trainings]
+    applying = [check for check in collected if check.name not in OF_TRAINING or run.seen.trainings]
     return {check.name: judge(check, run) for check in applying}
 
 

@@ -13,13 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.checks import BASELINE, CHECKS
+from bench import baseline as baselines
+from bench.checks import CHECKS, OF_TRAINING
 from bench.judge import FAILED, judge
 from bench.known import apply, read
 from bench.run import Answer, Run, answer
 from bench.symmetry import relation_lessons
 from fixtures.data import load
 from fixtures.machine import judge_on_one_thread
+from fixtures.observe import STEPS, held_out, trainings
 from models.matrix import networks, symmetric
 from models.run import Job, Observation, prepare_lessons
 from models.spec import Spec
@@ -32,7 +34,7 @@ POWER_SEEDS = 5
 """The first seeds also tell how small an error would have been caught."""
 ONCE = ("initializer", "activation")
 """Checks that no seed of a network reaches: they ask the framework for draws and curves of their own."""
-JUDGED = [check for check in CHECKS.values() if check.against != BASELINE and check.name not in ONCE]
+JUDGED = [check for check in CHECKS.values() if check.name not in ONCE]
 AT_ONCE = 5
 """Seeds for which a network is built once."""
 Row = dict[str, Any]
@@ -42,7 +44,7 @@ def judged(spec: Spec, threads: int, run: Run, seed: int, measure: Callable[[Run
     """One network, backend, seed and number of threads: per check the numbers judged and outside, and the share of the bound used."""
     counts, known = {}, read()
     for check in JUDGED:
-        if check.applies(spec, run.backend):
+        if check.applies(spec, run.backend) and (run.seen.trainings or check.name not in OF_TRAINING):
             verdict = judge(check, run)
             apply(verdict, known, run.seen.versions)
             outside = verdict.outside if verdict.status == FAILED else 0
@@ -69,6 +71,7 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     rows = [row for row in rows if row["seed"] < FIRST_SEED + seeds and (row["backend"], row["threads"]) in sides]
     judge_on_one_thread()
     data, begun = load(), time.monotonic()
+    recorded = {backend: baselines.load(backend, "cpu", STEPS) for backend, _ in sides}
     workers = {side: Worker(side[0], threads=side[1]) for side in sides} if todo else {}
     ahead: deque[tuple[range, Spec, dict[Any, Any], dict[Any, Any]]] = deque()
     try:
@@ -83,7 +86,8 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
                     own = spec.on(backend)
                     for seed, seen, answer in zip(block, future.result(), solved[own], strict=True):
                         if (spec.id, backend, seed, count) not in done:
-                            rows.append(judged(spec, count, Run(spec.id, own, backend, seen, answer), seed, of_run))
+                            each = Run(spec.id, own, backend, seen, answer, recorded[backend], data.name, held_out(own, data))
+                            rows.append(judged(spec, count, each, seed, of_run))
                             file.write(json.dumps(rows[-1]) + "\n")
                 file.flush()
                 left = (time.monotonic() - begun) / place * (len(todo) - place) / 60
@@ -104,9 +108,10 @@ def _asked(block: range, spec: Spec, workers: dict[tuple[str, int], Worker], dat
         own = spec.on(backend)
         if own not in solved:
             solved[own] = [answer(own, prepare_lessons(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
-        jobs = [
-            Job(backend, own, seed=seed, lessons=each.lessons, relations=relation_lessons(own, each.lessons))
-            for seed, each in zip(block, solved[own], strict=True)
-        ]
+        jobs = []
+        for seed, each in zip(block, solved[own], strict=True):
+            free = [] if spec in symmetric() else trainings(own, data, [seed])
+            relations = relation_lessons(own, each.lessons)
+            jobs.append(Job(backend, own, "cpu", seed, each.lessons, relations, free, *held_out(own, data)))
         futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)
     return solved, futures

@@ -69,12 +69,24 @@ def test_every_check_states_its_law(check: Check) -> None:
 
 def test_a_lucky_rounding_error_of_one_tensor_does_not_make_its_bound_tight() -> None:
     rng = np.random.default_rng(0)
-    exact = SimpleNamespace(
-        gradients={f"{n}.weight": rng.standard_normal((4, 4)) for n in range(1, 6)}, deltas={n: np.ones((2, 2)) for n in range(1, 6)}
-    )
+    gradients = {f"{n}.weight": rng.standard_normal((4, 4)) for n in range(1, 6)}
+    exact = SimpleNamespace(gradients=gradients, deltas={n: np.ones((2, 2)) for n in range(1, 6)}, sizes=dict.fromkeys(gradients, 2.0))
     noise = {key: g + 1e-7 for key, g in exact.gradients.items()} | {"3.weight": exact.gradients["3.weight"]}
     expected = rounding_of_gradients(exact, [SimpleNamespace(gradients=noise)])
     assert expected["3.weight"] == pytest.approx(expected["2.weight"], rel=0.5)
+
+
+def test_a_gradient_of_tiny_inputs_is_not_excused_by_the_signal_that_it_is_made_of() -> None:
+    keys = [f"{n}.weight" for n in range(1, 6)]
+    gradients = {key: np.full((4, 4), 1e-6 if key == "1.weight" else 1.0) for key in keys}
+    exact = SimpleNamespace(
+        gradients=gradients,
+        deltas={n: np.ones((2, 2)) for n in range(1, 6)},
+        sizes={key: 1e-6 if key == "1.weight" else 1.0 for key in keys},
+    )
+    near = SimpleNamespace(gradients={key: g * (1 + 1e-7) for key, g in gradients.items()})
+    expected = rounding_of_gradients(exact, [near])
+    assert expected["1.weight"] < 1e-6 * np.linalg.norm(gradients["1.weight"])
 
 
 @pytest.mark.parametrize(

@@ -39,13 +39,14 @@ def _square_weights_transposed(matmul: Any) -> Any:
     return product
 
 
-def _last_product_in_bfloat16(matmul: Any) -> Any:
+def _in_bfloat16(which: Callable[[Any, Any], bool]) -> Callable[[Any], Any]:
+    """Round the factors of those products of x and w that `which` names."""
     import tensorflow as tf
 
     def rounded(x: Any) -> Any:
         return tf.cast(tf.cast(x, "bfloat16"), x.dtype)
 
-    return lambda x, w: matmul(rounded(x), rounded(w)) if w.shape[-1] == 10 else matmul(x, w)
+    return lambda matmul: lambda x, w: matmul(rounded(x), rounded(w)) if which(x, w) else matmul(x, w)
 
 
 def _moments(change: Callable[[Any, Any, Any, Any], Any]) -> Callable[[Any], Any]:
@@ -186,7 +187,8 @@ KERAS: dict[str, tuple[Fault, ...]] = {
     "linear": (
         Fault("dense forgets its bias", "reference", "forward_parity", "step 1 loss", one("keras.layers.Dense.call", with_attribute("bias", lambda b: None))),
         Fault("square weights transposed", "reference", "forward_parity", "layer  1", one(MATMUL, _square_weights_transposed)),
-        Fault("one product in bfloat16", "reference", "forward_parity", "layer 16", one(MATMUL, _last_product_in_bfloat16)),
+        Fault("one product in bfloat16", "reference", "forward_parity", "layer 16", one(MATMUL, _in_bfloat16(lambda x, w: w.shape[-1] == 10))),
+        Fault("products of large batches in bfloat16", "reference", "evaluation", "logits", one(MATMUL, _in_bfloat16(lambda x, w: (x.shape[0] or 0) > 512)), trains=True),
     ),
     "initializer": (
         Fault("fan-out for fan-in", "reference", "initializer", "variance", one(FANS, lambda f: lambda *a, **k: f(*a, **k)[::-1])),

@@ -26,37 +26,19 @@ def gradient(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None
     return one("torch.nn.Linear.__init__", wrap)
 
 
-def signal(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None]:
-    """Change the gradient with respect to the output of the layer-th Linear in every pass."""
+def signal(layer: int, change: Callable[[Any], Any], once: bool = False) -> Callable[[Patch], None]:
+    """Change the gradient with respect to the output of the layer-th Linear in every pass, or `once`, in its first."""
 
     def wrap(forward: Any) -> Any:
         built: list[int] = []
 
         def called(self: Any, x: Any) -> Any:
-            if id(self) not in built:
+            first = id(self) not in built
+            if first:
                 built.append(id(self))
             z = forward(self, x)
-            if built.index(id(self)) == layer - 1 and z.requires_grad:
+            if built.index(id(self)) == layer - 1 and z.requires_grad and (first or not once):
                 z.register_hook(change)
-            return z
-
-        return called
-
-    return one("torch.nn.Linear.forward", wrap)
-
-
-def first_pass(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None]:
-    """Change the gradient with respect to the output of the layer-th Linear in its first pass, and never again."""
-
-    def wrap(forward: Any) -> Any:
-        seen: list[int] = []
-
-        def called(self: Any, x: Any) -> Any:
-            z = forward(self, x)
-            if id(self) not in seen:
-                seen.append(id(self))
-                if len(seen) == layer and z.requires_grad:
-                    z.register_hook(change)
             return z
 
         return called
@@ -94,8 +76,9 @@ def ten_bits(x: Any) -> Any:
     return x + ((x.detach().view(torch.int32) & ~0x1FFF).view(torch.float32) - x).detach()
 
 
-def last_product_in_bfloat16(linear: Any) -> Any:
-    return lambda x, w, b=None: linear(x, w, b) if w.shape[0] != 10 else linear(bfloat16(x), bfloat16(w), b)
+def in_bfloat16(which: Callable[[Any, Any], bool]) -> Callable[[Any], Any]:
+    """Round the factors of those products of x and w that `which` names."""
+    return lambda linear: lambda x, w, b=None: linear(bfloat16(x), bfloat16(w), b) if which(x, w) else linear(x, w, b)
 
 
 def square_weights_transposed(linear: Any) -> Any:

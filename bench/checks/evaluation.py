@@ -1,0 +1,48 @@
+"""What training ended in: trained networks in evaluation mode, on samples they were not trained on.
+
+Two healthy trainings part after some steps, because one unit that rounds to the other side of its kink is enough; so accuracies can
+only be compared as samples (`bench.checks.training`). What the trained weights make of a sample does not have this freedom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.checks.parity import refuse_noise, signature
+from bench.judge import Finding
+from bench.tolerance import ROUNDING_MULTIPLE
+from models.on_numpy import Reference
+
+
+def evaluation(run: Any) -> Iterator[Finding]:
+    """Held-out logits and accuracy are those of the trained weights in float64, to rounding.
+
+    For every seed ‖z − z*‖ / ‖z*‖ over all held-out logits z (samples × classes), z* being the reference's with the weights and running
+    statistics that training ended with; and the share of samples by which the accuracies differ. Two logits of a sample come
+    at most √2·‖z − z*‖ closer to each other, so that only samples whose label leads or trails by less may count otherwise.
+    """
+    x, labels = run.held_out
+    for history in run.seen.trainings:
+        running = history.running or None
+        exact = Reference(run.spec, history.weights).forward(x, running).logits
+        rounded = Reference(run.spec, history.weights, np.float32).forward(x, running).logits
+        size = float(np.linalg.norm(exact)) or 1.0
+        rounding = float(np.linalg.norm(rounded - exact)) / size
+        refuse_noise(run, rounding)
+        allowed, error = ROUNDING_MULTIPLE * rounding * run.resolution, float(np.linalg.norm(history.logits - exact)) / size
+        yield Finding(f"seed {history.seed} logits", error, 0.0, allowed, signature(history.logits, exact).replace("gradient", "value"))
+        lead = _lead(exact, labels)
+        close, wrong = np.abs(lead) <= 2**0.5 * allowed * size, abs(history.accuracy - float((lead > 0).mean()))
+        note = f"{history.accuracy:.4f} for {(lead > 0).mean():.4f} of {len(labels)} samples"
+        yield Finding(f"seed {history.seed} accuracy", wrong, 0.0, float(close.mean() + np.finfo(np.float64).eps), note)
+
+
+def _lead(logits: Any, labels: Any) -> Any:
+    """By how much each sample's label leads the best of the other classes."""
+    rows = np.arange(len(labels))
+    others = logits.copy()
+    others[rows, labels] = -np.inf
+    return logits[rows, labels] - others.max(axis=1)
