@@ -6,6 +6,7 @@ Whatever frameworks print goes to standard error, so it can never be mistaken fo
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> No
     """Answer `{"do": name, "with": arguments}` with `{"ok": result}` or `{"error": …, "trace": …}` until end of file."""
     module = backend_module(backend)
     module.configure(threads)
+    gc.collect()
+    gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
     timed = Timed(module)
     tasks = {
         "observe": lambda given: observe(wire.as_kind(given, Job)),
