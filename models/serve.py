@@ -14,6 +14,7 @@ import traceback
 from typing import Any, BinaryIO
 
 from models import overhead, roads, wire
+from models.kept import Kept
 from models.run import Absent, Job, backend_module, draw_own, observe, observe_seeds
 from models.spec import Spec, SpecError
 from models.timed import Timed
@@ -25,10 +26,10 @@ def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> No
     module.configure(threads)
     gc.collect()
     gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
-    timed = Timed(module)
+    timed, kept = Timed(module), Kept()
     tasks = {
-        "observe": lambda given: observe(wire.as_kind(given, Job)),
-        "observe_seeds": lambda given: observe_seeds(wire.as_kind(given["jobs"], list[Job])),
+        "observe": lambda given: observe(wire.as_kind(given, Job), kept.network),
+        "observe_seeds": lambda given: observe_seeds(wire.as_kind(given["jobs"], list[Job]), kept.network),
         "draw": lambda given: draw_own(module, **given),
         "activate": lambda given: module.activate(Spec.parse(given["spec"]), given["x"]),
         "versions": lambda given: module.versions(),
