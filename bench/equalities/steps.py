@@ -40,7 +40,7 @@ def micro_batches_average(roads: Roads) -> Iterator[Finding]:
     """An average of weights advances once per update, by its rule, and not once per micro-batch."""
     begin = start("optimizer=adam,lr=0.02")
     rounding = begin.rounding(roads.dialect)
-    whole, parts = (roads("train", **begin.given, parts=k, average=AVERAGE) for k in (1, PARTS))
+    whole, parts = (roads("train", **begin.given, average=AVERAGE, **given) for given in ({}, {"parts": PARTS}))
     yield from same("whole batches", whole["average"], _averaged(whole["visited"], roads.dialect), rounding)
     yield from same("micro-batches", parts["average"], whole["average"], rounding)
 
