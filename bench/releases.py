@@ -1,32 +1,45 @@
 """Which Keras release breaks what: equalities and gradient parity on real releases, each in a folder of its own.
 
-`python -m bench.releases` installs every release without its dependencies (once; the folder is kept), runs the same cases on each
-and prints a table of which are broken where. Releases before 3.1 need an older TensorFlow, which gets an environment of its own.
+`python -m bench.releases` installs every release without its dependencies, runs the same cases on each and prints a table of which
+are broken where. Releases before 3.1 need an older TensorFlow, which gets an environment of its own. Installed releases and results
+are kept, so that a run that was interrupted goes on at the case where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from packaging.version import InvalidVersion, Version
 
+from bench.baseline import FOLDER as BASELINES
+from bench.baseline import BaselineError, write_atomically
 from bench.checks import CHECKS
 from bench.equalities import EQUALITIES, decide
 from bench.equalities.roads import Roads
 from bench.judge import FAILED, NOT_JUDGED, PASSED, Verdict, judge
 from bench.run import Run, answer
+from bench.versions.environments import VersionsError, installer
+from bench.versions.sources import digest
 from fixtures.data import load
 from models.run import Job, Observation, prepare_lessons
 from models.spec import Spec, SpecError
 from models.worker import Worker, WorkerError
 
 FOLDER = Path(".gradgauge/releases")
-PAIRS = ("3.0.2", "3.0.5", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.9.2", "3.10.0", "3.13.2", "3.14.1", "3.15.1")
+TABLE = BASELINES / "keras_releases.md"
+SOURCES = (
+    "models/**/*.py", "fixtures/data.py",
+    "bench/equalities/*.py", "bench/checks/parity.py", "bench/judge.py", "bench/run.py", "bench/tolerance.py",
+)  # fmt: skip
+"""What a kept result depends on."""
+PAIRS = ("3.0.1", "3.0.2", "3.0.5", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.9.2", "3.10.0", "3.13.2", "3.14.1", "3.15.1")
 NEEDS_OLD = Version("3.1")
 OLD = (
     "tensorflow-cpu==2.16.2", "numpy<2", "h5py", "optree", "dm-tree", "namex", "rich", "absl-py", "ml_dtypes", "packaging",
@@ -36,7 +49,7 @@ OLD = (
 EQUAL = (
     "micro_batches_schedule", "micro_batches_average", "loss_scaling", "averaged_weights", "reported_train_on_batch",
     "reported_test_on_batch", "reported_fit", "reported_evaluate", "iterations", "steps_per_execution", "penalty_once",
-    "early_stopping_again", "refused", "half_precision_norm", "traces",
+    "early_stopping_again", "refused", "half_precision_norm", "function_in_function", "traces", "memory",
 )  # fmt: skip
 """Equalities that some release is known to break; `--only` takes any other."""
 NETWORKS = ("norm=layer,depth=4", "norm=group,depth=4", "norm=batch,depth=4", "norm=batch,depth=4,input=shifted")
@@ -83,32 +96,54 @@ class ReleaseError(RuntimeError):
 
 
 def _pip(python: str, *arguments: str) -> None:
-    done = subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], capture_output=True, text=True)
+    try:
+        command = installer(python)
+    except VersionsError as error:
+        raise ReleaseError(str(error)) from None
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip() or "no word").splitlines()[-1]
         raise ReleaseError(f"pip could not install {arguments[-1]} ({last}): check the release's number and the connection.")
 
 
-def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER) -> dict[str, Seen]:
-    """Run `cases` on one release, in one process that is replaced when it dies."""
-    path, python = install(release, folder), interpreter(release, folder)
+@dataclass
+class Examined:
+    """What one release did: the versions it ran with, and by case what was seen."""
 
-    workers = [Worker(backend, python=python, path=str(path))]
+    versions: dict[str, str] = field(default_factory=dict)
+    cases: dict[str, Seen] = field(default_factory=dict)
+
+
+def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False) -> Examined:
+    """Run `cases` on one release, in one process that is replaced when it dies; what was seen before is not run again."""
+    path, python = install(release, folder), interpreter(release, folder)
+    kept = folder / f"{release}-{backend}-{digest((release, backend, sys.version), SOURCES)}.json"
+    seen = Examined() if fresh else _kept(kept)
+    missing = [case for case in cases if case not in seen.cases]
+    workers = [Worker(backend, python=python, path=str(path))] if missing else []
     roads = Roads(backend, lambda road, given: workers[-1].call("road", road=road, **{"with": given}))
-    seen = {}
     try:
-        versions = workers[-1].call("versions")
-        if versions["keras"] != release:
-            raise ReleaseError(f"asked for Keras {release}, but {versions['keras']} was imported from {path}: delete that folder.")
-        for case in cases:
-            seen[case] = _seen(case, roads, workers[-1])
-            print(f"Keras {release}  {case:<36} {seen[case].word}", file=sys.stderr, flush=True)
+        if workers:
+            seen.versions = workers[-1].call("versions")
+            if seen.versions["keras"] != release:
+                raise ReleaseError(f"asked for Keras {release}, but {seen.versions['keras']} was imported from {path}: delete that folder.")
+        for case in missing:
             if not workers[-1].alive:
                 workers.append(Worker(backend, python=python, path=str(path)))
+            seen.cases[case] = _seen(case, roads, workers[-1])
+            write_atomically(kept, msgspec.json.encode(seen).decode())
+            print(f"Keras {release}  {case:<36} {seen.cases[case].word}", file=sys.stderr, flush=True)
     finally:
         for worker in workers:
             worker.close()
-    return seen
+    return Examined(seen.versions, {case: seen.cases[case] for case in cases})
+
+
+def _kept(path: Path) -> Examined:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Examined)
+    except (OSError, msgspec.MsgspecError):
+        return Examined()
 
 
 def _seen(case: str, roads: Roads, worker: Worker) -> Seen:
@@ -132,23 +167,52 @@ def _parity(case: str, worker: Worker, backend: str) -> Verdict:
     return judge(CHECKS["gradient_parity"], run)
 
 
-def table(results: dict[str, dict[str, Seen]]) -> list[str]:
+def table(results: dict[str, Examined]) -> list[str]:
     """A row a case, a column a release, in Markdown."""
     releases = list(results)
     lines = ["| case | " + " | ".join(releases) + " |", "|---|" + "---|" * len(releases)]
-    for case in next(iter(results.values())):
-        lines.append(f"| `{case}` | " + " | ".join(results[release][case].word for release in releases) + " |")
+    for case in next(iter(results.values())).cases:
+        lines.append(f"| `{case}` | " + " | ".join(results[release].cases[case].word for release in releases) + " |")
     return lines
 
 
-def stories(results: dict[str, dict[str, Seen]]) -> list[str]:
+def changes(results: dict[str, Examined]) -> list[str]:
+    """What each release broke and mended that its left neighbour in the table did not."""
+    lines = []
+    for (old, before), (new, after) in itertools.pairwise(results.items()):
+        healthy = {name: [seen.word == MARKS[PASSED] for seen in (before.cases[name], after.cases[name])] for name in after.cases}
+        told = {
+            verb: ", ".join(f"`{name}`" for name, state in healthy.items() if state == as_told) or "nothing"
+            for verb, as_told in (("breaks", [True, False]), ("mends", [False, True]))
+        }
+        lines.append(f"- {old} → {new} breaks {told['breaks']}; mends {told['mends']}.")
+    return lines
+
+
+def stories(results: dict[str, Examined]) -> list[str]:
     """What is behind every word of the table that is not a pass."""
     return [
         f"{release:<8}{case:<26} {seen.word:<7}{seen.story}"
-        for release, cases in results.items()
-        for case, seen in cases.items()
+        for release, examined in results.items()
+        for case, seen in examined.cases.items()
         if seen.word != MARKS[PASSED]
     ]
+
+
+def page(results: dict[str, Examined]) -> str:
+    """The table, what changed between neighbours and the numbers behind it, in Markdown."""
+    sets: dict[str, list[str]] = {}
+    for release, examined in results.items():
+        beside = " and ".join(f"{name} {version}" for name, version in examined.versions.items() if name != "keras")
+        sets.setdefault(beside, []).append(release)
+    beside = "; ".join(f"{', '.join(releases)} on {versions}" for versions, releases in sets.items())
+    return "\n".join([
+        "# Which Keras release breaks what", "",
+        f"Written by `python -m bench.releases --write`: Keras {beside}; CPU, float32. · holds, BREAKS does not, – could not be judged,",
+        f"{GONE}: the release does not have it. Equalities have their laws in `bench/equalities/`; a network stands for gradient",
+        "parity with the float64 reference.", "",
+        *table(results), "", *changes(results), "", "```text", *stories(results), "```", "",
+    ])  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -160,8 +224,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", action="append", metavar="CASE", help="only this equality or network; may be repeated")
     parser.add_argument("--backend", default="keras", help="keras (TensorFlow), keras-torch or keras-jax")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where releases are kept (default: {FOLDER})")
+    parser.add_argument("--fresh", action="store_true", help="run again what was run before")
+    parser.add_argument("--write", action="store_true", help=f"write the page to {TABLE.relative_to(BASELINES.parent)}, too")
     chosen = parser.parse_args(arguments)
-    cases, results = chosen.only or [*EQUAL, *NETWORKS], {}
+    cases, results = chosen.only or [*EQUAL, *NETWORKS], dict[str, Examined]()
     try:
         for network in (case for case in cases if case not in EQUALITIES):
             Spec.parse(network)
@@ -171,13 +237,15 @@ def main(arguments: list[str] | None = None) -> int:
     for release in chosen.releases.split(","):
         began = time.monotonic()
         try:
-            results[release] = examine(release, chosen.backend, cases, chosen.folder)
-        except (ReleaseError, WorkerError, OSError) as error:
+            results[release] = examine(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh)
+        except (ReleaseError, WorkerError, BaselineError, OSError) as error:
             print(f"Keras {release} could not be examined: {error}", file=sys.stderr)
             return 2
-        broken = [case for case, seen in results[release].items() if seen.word not in (MARKS[PASSED], MARKS[NOT_JUDGED])]
+        broken = [case for case, seen in results[release].cases.items() if seen.word not in (MARKS[PASSED], MARKS[NOT_JUDGED])]
         print(f"Keras {release}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
-    print("\n".join([*table(results), "", *stories(results)]))
+    print("\n".join([*table(results), "", *changes(results), "", *stories(results)]))
+    if chosen.write:
+        write_atomically(TABLE, page(results))
     return 0
 
 

@@ -88,7 +88,8 @@ def configure(threads: int) -> None:
     if backend == "tensorflow":
         threading = importlib.import_module("tensorflow").config.threading
         threading.set_intra_op_parallelism_threads(threads)
-        threading.set_inter_op_parallelism_threads(threads)
+        # On one thread operations run in the caller's: handing every step to a pool of one and waiting for it costs time and gains none.
+        threading.set_inter_op_parallelism_threads(threads if threads > 1 else -1)
     elif backend == "torch":
         importlib.import_module("torch").set_num_threads(threads)
 

@@ -102,7 +102,11 @@ def _collect(cases: str, features: int) -> tuple[list[Spec], list[tuple[str, str
             specs[Spec.parse(",".join([*data, text]))] = None
         except SpecError as error:
             refused.append((text, str(error)))
-    return list(specs), refused
+    places: dict[Spec | None, int] = {}
+    for spec in specs:
+        places.setdefault(spec.graph, len(places))
+    # Networks that are built alike stand together, so that a worker builds one for all.
+    return sorted(specs, key=lambda spec: places[spec.graph]), refused
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -124,6 +124,15 @@ class Network:
                 weights |= {f"{step.layer}.scale": np.ones(step.width), f"{step.layer}.shift": np.zeros(step.width)}
         self.load(weights, fresh=True)
 
+    def restart(self, spec: Spec, seed: int) -> None:
+        """Become the network of `spec`, whose `graph` is this one's, initialized from `seed`, without compiling again."""
+        self.spec = spec
+        keras.config.set_floatx(spec.precision)
+        self.optimizer.learning_rate = spec.learning_rate
+        rate = self.optimizer._learning_rate
+        self._fresh = [(variable, _array(rate) if variable is rate else value) for variable, value in self._fresh]
+        self.redraw(seed)
+
     def weights(self) -> Arrays:
         """Parameters as NumPy arrays, weights as (fan-out, fan-in)."""
         return {key: _oriented(key, variable) for key, variable in self.parameters.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -226,16 +227,21 @@ def prepare_lessons(spec: Spec, x: Any, labels: Any, seed: int, steps: int = 3) 
     return lessons
 
 
-def observe(job: Job) -> Observation:
+def build(job: Job) -> Any:
+    """The job's network on its backend, initialized by the framework from the job's seed."""
+    return backend_module(job.backend).Network(job.spec, seed=job.seed, device=job.device)
+
+
+def observe(job: Job, network_of: Callable[[Job], Any] = build) -> Observation:
     """Build the job's network on its backend and do all it asks for; one build and one compilation in all."""
-    return observe_seeds([job])[0]
+    return observe_seeds([job], network_of)[0]
 
 
-def observe_seeds(jobs: list[Job]) -> list[Observation]:
+def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Any] = build) -> list[Observation]:
     """Jobs that differ in seed and lessons only, on one network that the framework initializes anew for each."""
     first = jobs[0]
     module = backend_module(first.backend)
-    network = module.Network(first.spec, seed=first.seed, device=first.device)
+    network = network_of(first)
     seen = []
     for job in jobs:
         if job is not first:

@@ -6,6 +6,7 @@ Whatever frameworks print goes to standard error, so it can never be mistaken fo
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import traceback
 from typing import Any, BinaryIO
 
 from models import overhead, roads, wire
+from models.kept import Kept
 from models.run import Absent, Job, backend_module, draw_own, observe, observe_seeds
 from models.spec import Spec, SpecError
 from models.timed import Timed
@@ -22,10 +24,12 @@ def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> No
     """Answer `{"do": name, "with": arguments}` with `{"ok": result}` or `{"error": …, "trace": …}` until end of file."""
     module = backend_module(backend)
     module.configure(threads)
-    timed = Timed(module)
+    gc.collect()
+    gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
+    timed, kept = Timed(module), Kept()
     tasks = {
-        "observe": lambda given: observe(wire.as_kind(given, Job)),
-        "observe_seeds": lambda given: observe_seeds(wire.as_kind(given["jobs"], list[Job])),
+        "observe": lambda given: observe(wire.as_kind(given, Job), kept.network),
+        "observe_seeds": lambda given: observe_seeds(wire.as_kind(given["jobs"], list[Job]), kept.network),
         "draw": lambda given: draw_own(module, **given),
         "activate": lambda given: module.activate(Spec.parse(given["spec"]), given["x"]),
         "versions": lambda given: module.versions(),

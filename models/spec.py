@@ -153,6 +153,16 @@ class Spec:
         return self.lr or OPTIMIZERS[self.optimizer].lr
 
     @property
+    def graph(self) -> Spec | None:
+        """The network that a framework builds and compiles alike: this one with the reference's start, inputs and learning rate.
+
+        None where the parts themselves draw, so that a network goes on where the last one left off.
+        """
+        if ACTIVATIONS[self.act].random:
+            return None
+        return dataclasses.replace(self, **{name: getattr(Spec, name) for name in ("init", "bias", "input", "lr", "target_scale")})
+
+    @property
     def id(self) -> str:
         """What moved from the reference network, as `field=value,…`; `reference` when nothing did."""
         moved = [f"{f.name}={_plain(getattr(self, f.name))}" for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]

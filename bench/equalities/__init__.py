@@ -38,6 +38,7 @@ class Equality:
 
 
 KERAS, TORCH, COMPILES = ("keras*",), ("torch",), ("keras", "keras-tensorflow", "keras-jax")
+ON_TENSORFLOW = "keras", "keras-tensorflow"
 EQUALITIES: dict[str, Equality] = {
     equality.name: equality
     for equality in (
@@ -46,6 +47,7 @@ EQUALITIES: dict[str, Equality] = {
         Equality(steps.micro_batches_average),
         Equality(steps.duplicated_batch),
         Equality(steps.modes, COMPILES),
+        Equality(steps.function_in_function, ON_TENSORFLOW),
         Equality(steps.torch_compile, TORCH, "full"),
         Equality(steps.implementations, TORCH),
         Equality(steps.gradients_kept, ("torch", "keras-torch")),

@@ -49,10 +49,11 @@ def seeds(roads: Roads) -> Iterator[Finding]:
 
 
 def initializer_shared(roads: Roads) -> Iterator[Finding]:
-    """Two layers that share an unseeded initializer object get weights of their own."""
-    one, two = roads("initializer_shared", shape=[48, 32])
-    correlation = float(np.corrcoef(np.ravel(one), np.ravel(two))[0, 1])
-    yield Finding("correlation", abs(correlation), 0.0, BAND_Z / np.size(one) ** 0.5)
+    """Two layers that share an initializer object, unseeded or with a generator that goes on, get weights of their own."""
+    for source in ("unseeded", "generator"):
+        one, two = roads("initializer_shared", shape=[48, 32], source=source)
+        correlation = float(np.corrcoef(np.ravel(one), np.ravel(two))[0, 1])
+        yield Finding(f"{source}: correlation", abs(correlation), 0.0, BAND_Z / np.size(one) ** 0.5)
 
 
 def early_stopping_again(roads: Roads) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.equalities.roads import UNIT, Roads, Start, same, start
+from bench.equalities.roads import UNIT, Arrays, Roads, Start, same, start
 from bench.judge import Finding
 from bench.tolerance import ROUNDING_MULTIPLE
 
@@ -27,17 +27,31 @@ def micro_batches(roads: Roads) -> Iterator[Finding]:
 
 
 def micro_batches_schedule(roads: Roads) -> Iterator[Finding]:
-    """A learning-rate schedule advances once per update and not once per micro-batch."""
+    """A learning-rate schedule advances once per update, as if its rates were set by hand, and not once per micro-batch."""
     begin = start("optimizer=adam,lr=0.02")
+    rounding = begin.rounding(roads.dialect)
     whole, parts = (roads("train", **begin.given, parts=k, schedule=SCHEDULE)["weights"] for k in (1, PARTS))
-    yield from same("exponential decay", parts, whole, begin.rounding(roads.dialect))
+    by_hand = roads("train", **begin.given, schedule=SCHEDULE, by_hand=True)["weights"]
+    yield from same("whole batches", whole, by_hand, rounding)
+    yield from same("micro-batches", parts, whole, rounding)
 
 
 def micro_batches_average(roads: Roads) -> Iterator[Finding]:
-    """An average of weights advances once per update and not once per micro-batch."""
+    """An average of weights advances once per update, by its rule, and not once per micro-batch."""
     begin = start("optimizer=adam,lr=0.02")
-    whole, parts = (roads("train", **begin.given, parts=k, average=AVERAGE)["average"] for k in (1, PARTS))
-    yield from same("average", parts, whole, begin.rounding(roads.dialect))
+    rounding = begin.rounding(roads.dialect)
+    whole, parts = (roads("train", **begin.given, average=AVERAGE, **given) for given in ({}, {"parts": PARTS}))
+    yield from same("whole batches", whole["average"], _averaged(whole["visited"], roads.dialect), rounding)
+    yield from same("micro-batches", parts["average"], whole["average"], rounding)
+
+
+def _averaged(visited: list[Arrays], dialect: str) -> Arrays:
+    """The average's rule in float64; PyTorch's copies the weights it is made of, Keras's those after the first update."""
+    first = 1 if dialect == "keras" else 0
+    average = {key: np.asarray(value, np.float64) for key, value in visited[first].items()}
+    for weights in visited[first + 1 :]:
+        average = {key: AVERAGE * value + (1 - AVERAGE) * weights[key] for key, value in average.items()}
+    return average
 
 
 def duplicated_batch(roads: Roads) -> Iterator[Finding]:
@@ -52,6 +66,17 @@ def duplicated_batch(roads: Roads) -> Iterator[Finding]:
 def modes(roads: Roads) -> Iterator[Finding]:
     """Eager, compiled and XLA-compiled steps train alike."""
     yield from _modes(roads, ("plain", "auto", "jit"))
+
+
+def function_in_function(roads: Roads) -> Iterator[Finding]:
+    """A model whose call is a tf.function answers alike alone and inside another one, compiled by XLA or not, whenever it is built."""
+    rng = np.random.default_rng(4)
+    x, kernel = rng.standard_normal((4, 8)).astype(np.float32), rng.standard_normal((8, 16)).astype(np.float32)
+    exact = x.astype(np.float64) @ kernel
+    for built in ("before", "at the first call"):
+        for inside, seen in roads("called", x=x, kernel=kernel, built_before=built == "before").items():
+            apart = float(np.linalg.norm(seen - exact) / np.linalg.norm(exact))
+            yield Finding(f"built {built}: {inside}", apart, 0.0, ROUNDING_MULTIPLE * UNIT)
 
 
 def torch_compile(roads: Roads) -> Iterator[Finding]:

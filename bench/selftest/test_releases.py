@@ -11,7 +11,7 @@ import pytest
 from bench import releases
 from bench.equalities import EQUALITIES, decide
 from bench.equalities.roads import Roads
-from bench.releases import EQUAL, NETWORKS, PAIRS, Seen, stories, table
+from bench.releases import EQUAL, NETWORKS, PAIRS, Examined, Seen, changes, page, stories, table
 from models.spec import Spec
 from models.worker import WorkerDied, WorkerError
 
@@ -24,9 +24,49 @@ def test_cases_are_what_the_suite_knows() -> None:
 
 
 def test_the_table_has_a_column_a_release_and_stories_for_what_is_not_healthy() -> None:
-    results = {"3.0.2": {"a": Seen("BREAKS", "0.5 for 0"), "b": Seen("·")}, "3.0.5": {"a": Seen("·"), "b": Seen("–", "noise")}}
+    beside = {"keras": "3", "tensorflow": "2"}
+    results = {
+        "3.0.2": Examined(beside, {"a": Seen("BREAKS", "0.5 for 0"), "b": Seen("·")}),
+        "3.0.5": Examined(beside, {"a": Seen("·"), "b": Seen("–", "noise")}),
+    }
     assert table(results) == ["| case | 3.0.2 | 3.0.5 |", "|---|---|---|", "| `a` | BREAKS | · |", "| `b` | · | – |"]
     assert [line.split()[:3] for line in stories(results)] == [["3.0.2", "a", "BREAKS"], ["3.0.5", "b", "–"]]
+    assert changes(results) == ["- 3.0.2 → 3.0.5 breaks `b`; mends `a`."]
+    assert "Keras 3.0.2, 3.0.5 on tensorflow 2; CPU" in page(results)
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Quick:
+        alive = True
+
+        def __init__(self, backend: str, **options: str) -> None:
+            asked.append("a process")
+
+        def call(self, do: str, **given: object) -> dict[str, str]:
+            return {"keras": "3.9.2"}
+
+        def close(self) -> None:
+            pass
+
+    def see(case: str, roads: Roads, worker: Quick) -> Seen:
+        if case == "c":
+            raise KeyboardInterrupt
+        asked.append(case)
+        return Seen("·")
+
+    monkeypatch.setattr(releases, "Worker", Quick)
+    monkeypatch.setattr(releases, "install", lambda release, folder: folder)
+    monkeypatch.setattr(releases, "_seen", see)
+    with pytest.raises(KeyboardInterrupt):
+        releases.examine("3.9.2", "keras", ["a", "c"], tmp_path)
+    assert list(releases.examine("3.9.2", "keras", ["a", "b"], tmp_path).cases) == ["a", "b"]
+    assert asked == ["a process", "a", "a process", "b"]
+    releases.examine("3.9.2", "keras", ["a", "b"], tmp_path)
+    assert asked == ["a process", "a", "a process", "b"]
+    releases.examine("3.9.2", "keras", ["a"], tmp_path, fresh=True)
+    assert asked[-1] == "a"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ The exit status is 0 if every version is healthy, 10 if one fails a check, 2 if 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -23,18 +22,9 @@ from bench.report.record import Record, RecordError, read
 from bench.status import Status
 from bench.versions import table
 from bench.versions.environments import ROOT, VersionsError, Wanted, build
+from bench.versions.sources import digest
 
 RESULTS = ROOT / ".gradgauge" / "versions"
-SOURCES = (
-    "models/**/*.py",
-    "fixtures/*.py",
-    "bench/*.py",
-    "bench/checks/*.py",
-    "bench/theory/*.py",
-    "bench/timing/*.py",
-    "baselines/*.json",
-)
-"""What a run's result depends on besides its options; another state of these files is another result."""
 GIGABYTES = 2.0
 """Memory that one run of two frameworks is given; a core run's peak was 1.4."""
 RAN = (0, 1)
@@ -113,12 +103,8 @@ def _beside(asked: int, sets: int) -> int:
 
 
 def _key(wanted: Wanted, options: list[str]) -> str:
-    digest = hashlib.sha256(repr((wanted.text, options, sys.version)).encode())
-    for pattern in SOURCES:
-        for path in sorted(ROOT.glob(pattern)):
-            digest.update(path.read_bytes())
     name = "".join(c if c.isalnum() or c in "._" else "-" for c in wanted.text)
-    return f"{name[:80]}-{digest.hexdigest()[:10]}"
+    return f"{name[:80]}-{digest((wanted.text, options, sys.version))}"
 
 
 def _last_line(log: Path) -> str:

@@ -149,7 +149,7 @@ def _once(target: Path) -> Iterator[bool]:
 
 
 def _install(python: str, wanted: Wanted, words: list[str]) -> None:
-    done = subprocess.run([*_installer(python), *words], capture_output=True, text=True)
+    done = subprocess.run([*installer(python), *words], capture_output=True, text=True)
     if done.returncode:
         reasons = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
         reasons = reasons or done.stderr.strip().splitlines() or ["the installer failed"]
@@ -157,7 +157,7 @@ def _install(python: str, wanted: Wanted, words: list[str]) -> None:
         raise VersionsError(f"{wanted.text} cannot be installed here: {reason.rstrip('.')}.")
 
 
-def _installer(python: str) -> list[str]:
+def installer(python: str) -> list[str]:
     """pip, or uv where this interpreter was made without pip, as tox-uv makes them."""
     if python != sys.executable or importlib.util.find_spec("pip"):
         return [python, "-m", "pip", "install", "--quiet"]

@@ -154,6 +154,12 @@ def _other_epsilon_in_graphs(call: Any) -> Any:
     return called
 
 
+def _half_in_graphs(call: Any) -> Any:
+    import tensorflow
+
+    return lambda self, inputs, training=None: call(self, inputs) * (1.0 if tensorflow.executing_eagerly() else 0.5)
+
+
 def _product_advances(optimizer: Any) -> None:
     optimizer._u_product.assign(optimizer._u_product * 0.9)
 
@@ -173,6 +179,20 @@ def _remembers_best(begin: Any) -> Any:
         self.best = best
 
     return begun
+
+
+def _one_seed_for_all(next_seed: Any) -> Any:
+    def stay(self: Any, *args: Any, **kwargs: Any) -> Any:
+        kept = self.state.value + 0
+        seed = next_seed(self, *args, **kwargs)
+        self.state.assign(kept)
+        return seed
+
+    return stay
+
+
+def _average_twice(update: Any) -> Any:
+    return lambda self, variables: (update(self, variables), update(self, variables))[1]
 
 
 def _drop_clipvalue(init: Any) -> Any:
@@ -208,8 +228,11 @@ def _dropped_remainder(compile_model: Any) -> Any:
 
 KERAS = (
     Broken("accumulators lose a little", "micro_batches", one("keras.optimizers.Optimizer._backend_increment_gradient_accumulators", lambda f: lambda self, g, kept: f(self, [0.99 * each for each in g], kept))),
+    Broken("a schedule is asked for the step after next", "micro_batches_schedule", one("keras.optimizers.schedules.ExponentialDecay.__call__", lambda f: lambda self, step: f(self, step + 1))),
+    Broken("an average advances twice an update", "micro_batches_average", one("keras.optimizers.Optimizer._update_model_variables_moving_average", _average_twice)),
     Broken("loss divided by n + 1", "duplicated_batch", one("keras.losses.SparseCategoricalCrossentropy.call", _keras_over_n_plus_one)),
     Broken("another epsilon in compiled steps", "modes", one("keras.layers.BatchNormalization.call", _other_epsilon_in_graphs)),
+    Broken("a compiled layer computes with half its weights", "function_in_function", one("keras.layers.Dense.call", _half_in_graphs)),
     Broken("Nadam's momentum product advances per variable (Keras 2.15)", "variable_count", one("keras.optimizers.Nadam.update_step", lambda f: before(_product_advances)(f))),
     Broken("the loss is not scaled but unscaled", "loss_scaling", one("keras.optimizers.Optimizer.scale_loss", lambda f: lambda self, loss: loss)),
     Broken("the average collapses toward 0 (Keras 3.0.0)", "averaged_weights", one("keras.optimizers.Optimizer._update_model_variables_moving_average", _collapse)),
@@ -222,6 +245,7 @@ KERAS = (
     Broken("a penalty enters twice", "penalty_once", one("keras.regularizers.L2.__call__", scaled(2.0))),
     Broken("a constraint is ignored", "constraints", one("keras.constraints.NonNeg.__call__", lambda f: lambda self, w: w)),
     Broken("a frozen batch normalization keeps running", "frozen", one("keras.layers.BatchNormalization.call", with_attribute("trainable", lambda t: True))),
+    Broken("a seed generator stands still", "initializer_shared", one("keras.random.SeedGenerator.next", _one_seed_for_all)),
     Broken("seed 0 taken for no seed", "seeds", one("keras.utils.set_random_seed", _zero_is_none)),
     Broken("EarlyStopping remembers the best of another fit (Keras 3.11 to 3.14)", "early_stopping_again", one("keras.callbacks.EarlyStopping.on_train_begin", _remembers_best)),
     Broken("clipvalue dropped beside clipnorm (Keras 3.0)", "refused", one("keras.optimizers.SGD.__init__", _drop_clipvalue)),

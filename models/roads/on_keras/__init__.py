@@ -29,6 +29,6 @@ ROADS: dict[str, Callable[..., Any]] = {
         trained.train, trained.heads, trained.apply, trained.freeze,
         reported.on_batches, reported.fit, reported.stopped_early, reported.penalized, reported.constrained,
         parts.initializer_shared, parts.seeded, parts.normalized, parts.confident, parts.refusals,
-        entry.entry_points, entry.memory, entry.dropped,
+        entry.entry_points, entry.called, entry.memory, entry.dropped,
     )
 }  # fmt: skip

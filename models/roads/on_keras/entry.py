@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import time
 import weakref
 from typing import Any
 
 import keras
 import psutil
+from keras import ops
 
-from models.roads.on_keras.network import Arrays, build, compiled, optimizer_of
+from models.roads.on_keras.network import Arrays, array, build, compiled, optimizer_of
 from models.spec import Spec
 
 
@@ -66,6 +68,32 @@ def entry_points(
             later = min(_clock(call) for _ in range(calls))
             seen[f"{entry} batch={batch}"] = {"first": first, "later": later, "first_traces": first_traces, "later_traces": Counted.times}
     return seen
+
+
+def called(*, x: Any, kernel: Any, built_before: bool) -> dict[str, Any]:
+    """What a model whose `call` is a tf.function answers to x (batch × units): alone, in a tf.function, and in one compiled by XLA.
+
+    Its only layer is built before or at the first call, and set to `kernel` (units × outputs) after that.
+    """
+    function = importlib.import_module("tensorflow").function
+
+    class Wrapped(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = keras.layers.Dense(kernel.shape[1], use_bias=False)
+            if built_before:
+                self.layer.build(x.shape)
+
+        @function
+        def call(self, inputs: Any) -> Any:
+            return self.layer(inputs)
+
+    model = Wrapped()
+    model(x)
+    model.layer.kernel.assign(kernel)
+    inputs = ops.convert_to_tensor(x)
+    ways = {"alone": model, "in a function": function(model.__call__), "in a jit function": function(model.__call__, jit_compile=True)}
+    return {way: array(call(inputs)) for way, call in ways.items()}
 
 
 def memory(*, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], warm_up: int, calls: int) -> dict[str, float]:

@@ -14,9 +14,9 @@ from models.roads.on_keras.network import Arrays, array, build, compiled, optimi
 from models.spec import Spec
 
 
-def initializer_shared(*, shape: list[int]) -> list[Any]:
-    """Weights of two layers built with one and the same unseeded initializer object."""
-    shared = keras.initializers.GlorotUniform()
+def initializer_shared(*, shape: list[int], source: str) -> list[Any]:
+    """Weights of two layers built with one and the same initializer object, `unseeded` or drawing from a seed `generator`."""
+    shared = keras.initializers.GlorotUniform(seed=keras.random.SeedGenerator(1) if source == "generator" else None)
     layers = [keras.layers.Dense(shape[1], kernel_initializer=shared) for _ in range(2)]
     for layer in layers:
         layer.build((None, shape[0]))

@@ -21,12 +21,14 @@ def train(
     mode: str = "auto",
     parts: int = 1,
     schedule: float = 0.0,
+    by_hand: bool = False,
     scale: float = 0.0,
     average: float = 0.0,
     options: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train on every batch of xs (steps × batch × features) by `train_on_batch`, each in `parts` micro-batches.
 
+    `schedule` multiplies the learning rate after every step, by the optimizer's own schedule or `by_hand`.
     Returns the last weights, the weights after every call, and with `average` (the weight of the old) the average of weights.
     """
     described = Spec.parse(spec)
@@ -36,13 +38,15 @@ def train(
         extra["gradient_accumulation_steps"] = parts
     if average:
         extra |= {"use_ema": True, "ema_momentum": average}
-    optimizer = optimizer_of(described, schedule=schedule, scale=scale, **extra)
+    optimizer = optimizer_of(described, schedule=0.0 if by_hand else schedule, scale=scale, **extra)
     model = compiled(built, described, optimizer, mode=mode)
     visited = [built.weights()]
     for x, y in zip(xs, labels, strict=True):
         for piece, answers in zip(np.split(x, parts), np.split(y, parts), strict=True):
             model.train_on_batch(piece, answers)
             visited.append(built.weights())
+        if by_hand:
+            optimizer.learning_rate = float(array(optimizer.learning_rate)) * schedule
     done: dict[str, Any] = {"weights": visited[-1], "visited": visited}
     if average:
         optimizer.finalize_variable_values(model.trainable_variables)

@@ -15,10 +15,11 @@ from models.roads.on_torch.network import Arrays, array, build, optimizer_of
 from models.spec import Spec
 
 
-def initializer_shared(*, shape: list[int]) -> list[Any]:
-    """Weights of two layers filled one after the other by one initializer function."""
+def initializer_shared(*, shape: list[int], source: str) -> list[Any]:
+    """Weights of two layers filled one after the other by one initializer function, `unseeded` or with a `generator` of its own."""
+    own = torch.Generator().manual_seed(1) if source == "generator" else None
     layers = [nn.Linear(shape[0], shape[1]) for _ in range(2)]
-    return [array(nn.init.xavier_uniform_(layer.weight)) for layer in layers]
+    return [array(nn.init.xavier_uniform_(layer.weight, generator=own)) for layer in layers]
 
 
 def seeded(*, seeds: list[int]) -> dict[str, Arrays]:

@@ -24,17 +24,19 @@ def train(
     mode: str = "eager",
     parts: int = 1,
     schedule: float = 0.0,
+    by_hand: bool = False,
     scale: float = 0.0,
     average: float = 0.0,
     options: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train on every batch of xs (steps × batch × features), each in `parts` micro-batches, the loop as users write it.
 
+    `schedule` multiplies the learning rate after every step, by the framework's own or `by_hand`.
     Returns the last weights, the weights after every step, and with `average` (the weight of the old) the average of weights.
     """
     built = build(Spec.parse(spec), weights)
     optimizer = optimizer_of(built.spec, built.parameters, **(options or {}))
-    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, schedule) if schedule else None
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, schedule) if schedule and not by_hand else None
     scaler = torch.amp.GradScaler("cpu", init_scale=scale) if scale else None
     averaged = swa_utils.AveragedModel(built.model, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(average)) if average else None
     if averaged:
@@ -56,6 +58,9 @@ def train(
             optimizer.step()
         if scheduler:
             scheduler.step()
+        elif schedule:
+            for group in optimizer.param_groups:
+                group["lr"] *= schedule
         if averaged:
             averaged.update_parameters(built.model)
         visited.append(built.weights())

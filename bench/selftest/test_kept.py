@@ -1,0 +1,72 @@
+"""A network that is started again is bit for bit the one that would have been built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.symmetry import relation_lessons
+from fixtures.data import load
+from fixtures.observe import held_out, trainings
+from models.kept import Kept
+from models.matrix import networks
+from models.run import Job, observe, prepare_lessons
+from models.spec import Spec
+
+pytest.importorskip("keras")
+
+
+def job(network: str, seed: int = 3) -> Job:
+    data, spec = load(), Spec.parse(f"depth=4,{network}")
+    lessons = prepare_lessons(spec, data.x_train, data.y_train, seed)
+    free = trainings(spec, data, [seed])
+    return Job("keras", spec, "cpu", seed, lessons, relation_lessons(spec, lessons), free, *held_out(spec, data))
+
+
+def numbers(thing: Any) -> list[Any]:
+    """Every number of an observation, in order."""
+    if isinstance(thing, dict):
+        return [n for value in thing.values() for n in numbers(value)]
+    if isinstance(thing, list | tuple):
+        return [n for value in thing for n in numbers(value)]
+    if hasattr(thing, "__dataclass_fields__"):
+        return [n for name in thing.__dataclass_fields__ for n in numbers(getattr(thing, name))]
+    return [thing]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("norm=batch,lr=0.02", "norm=batch,input=shifted,init=orthogonal"),
+        ("optimizer=adam,init=glorot_uniform", "optimizer=adam,bias=normal,lr=0.01"),
+        ("loss=mse", "loss=mse,target_scale=10,lr=0.001"),
+        ("norm=layer,init=keras_default", "norm=layer"),
+    ],
+)
+def test_a_network_started_again_is_the_one_that_would_have_been_built(first: str, then: str) -> None:
+    kept = Kept()
+    observe(job(first, seed=1), kept.network)
+    built, network = kept._network, kept.network(job(then))
+    assert network is built
+    again, fresh = observe(job(then), kept.network), observe(job(then))
+    assert kept._network is built
+    pairs = list(zip(numbers(again), numbers(fresh), strict=True))
+    assert len(pairs) > 50
+    for one, other in pairs:
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("other", ["norm=layer", "act=rrelu", "batch=32", "precision=float64"])
+def test_what_is_built_or_traced_otherwise_is_built_anew(other: str) -> None:
+    kept = Kept()
+    before = kept.network(job("act=rrelu" if other == "act=rrelu" else "lr=0.01"))
+    assert kept.network(job(other)) is not before
+
+
+def test_networks_that_are_built_alike_stand_together() -> None:
+    graphs = [spec.graph for spec in networks("core")]
+    runs = [graph for place, graph in enumerate(graphs) if place == 0 or graph != graphs[place - 1]]
+    assert len(runs) == len(set(runs))
+    assert len(graphs) - len(runs) >= 12
