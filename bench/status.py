@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Exit status, the most serious first where several would hold: bad input, worse, inconclusive, nothing, same."""
+    """Exit status, the most serious first where several would hold: bad input, worse, environment, inconclusive, nothing, faster, same."""
 
     SAME = 0
     """Nothing is worse or slower; something may be better or faster."""
@@ -22,3 +22,9 @@ class Status(IntEnum):
     """Nothing is worse, and for something the measurement cannot tell."""
     NOTHING = 12
     """Nothing was measured, or nothing that both sides have can be compared."""
+    FASTER = 13
+    """A duet's B side is faster or smaller, and nowhere slower: no fault, but not the same either."""
+    ENVIRONMENT = 14
+    """A worker crashed, hung, ran out of memory or could not be started; nothing is slower as far as was measured."""
+    INTERRUPTED = 130
+    """Ended by the user; what was measured is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,7 @@ def gradient(function: Any, at: list[Any]) -> tuple[Any, Any, list[Any]]:
     return value, side, tape.gradient(value, at)
 
 
+@functools.cache
 def devices() -> list[str]:
     """Devices that Keras can use here, the CPU first."""
     backend = keras.backend.backend()
@@ -80,6 +82,44 @@ def devices() -> list[str]:
         cuda = importlib.import_module("torch").cuda
         gpus = [cuda.get_device_name(n) for n in range(cuda.device_count())]
     return ["cpu", *gpus]
+
+
+def drain() -> None:
+    """Wait until every device has done all it was asked."""
+    backend = keras.backend.backend()
+    if devices() == ["cpu"]:
+        return
+    if backend == "tensorflow":
+        importlib.import_module("tensorflow").test.experimental.sync_devices()
+    elif backend == "jax":
+        jax = importlib.import_module("jax")
+        for device in jax.devices():
+            (jax.device_put(0.0, device) + 0.0).block_until_ready()
+    else:
+        importlib.import_module("torch").cuda.synchronize()
+
+
+def forget_peak_memory() -> None:
+    """Count the highest device memory from now on, where the library can; JAX counts from its start."""
+    backend = keras.backend.backend()
+    if devices() == ["cpu"]:
+        return
+    if backend == "tensorflow":
+        importlib.import_module("tensorflow").config.experimental.reset_memory_stats("GPU:0")
+    elif backend == "torch":
+        importlib.import_module("torch").cuda.reset_peak_memory_stats()
+
+
+def peak_memory() -> float:
+    """Highest device memory in bytes; 0 without a device."""
+    backend = keras.backend.backend()
+    if devices() == ["cpu"]:
+        return 0.0
+    if backend == "tensorflow":
+        return float(importlib.import_module("tensorflow").config.experimental.get_memory_info("GPU:0")["peak"])
+    if backend == "jax":
+        return float((importlib.import_module("jax").devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0))
+    return float(importlib.import_module("torch").cuda.max_memory_allocated())
 
 
 def configure(threads: int) -> None:

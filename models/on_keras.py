@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.keras_backend import absences, configure, devices, gradient, train_steps, versions
+from models.keras_backend import absences, configure, devices, drain, forget_peak_memory, gradient, peak_memory, train_steps, versions
 from models.keras_taps import NORM_ROWS, Taps
 from models.network import Activate, Dense, Normalize, Residual, flat, parameter_keys, program
 from models.parts.activations import ACTIVATIONS
@@ -25,7 +25,10 @@ from models.parts.optimizers import OPTIMIZERS
 from models.run import BIAS_SD, BackendError, Signals
 from models.spec import Spec
 
-__all__ = ["Network", "configure", "devices", "draw_layers", "product", "stepper", "timed_network", "versions"]
+__all__ = [
+    "Network", "configure", "devices", "drain", "draw_layers", "forget_peak_memory", "peak_memory", "product", "stepper", "timed_network",
+    "versions",
+]  # fmt: skip
 
 Arrays = dict[str, Any]
 KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}

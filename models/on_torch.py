@@ -258,6 +258,23 @@ def _waiter(device: str) -> Any:
     return torch.cuda.synchronize if device.startswith("cuda") else lambda: None
 
 
+def drain() -> None:
+    """Wait until every device has done all it was asked."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def forget_peak_memory() -> None:
+    """Count the highest device memory from now on."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory() -> float:
+    """Highest device memory in bytes since `forget_peak_memory`; 0 without a device."""
+    return float(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0.0
+
+
 def devices() -> list[str]:
     """Devices this framework can use, the CPU first."""
     return ["cpu", *(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count()))]

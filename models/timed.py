@@ -6,13 +6,17 @@ Each mode is a way users run a step: PyTorch `eager` and `compile` (torch.compil
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from models.run import Arrays, draw_weights
 from models.spec import Spec
+from models.worker import peak_memory
 
 PROVED_STEPS = 2
 """How many steps the equivalence proof of a timed case takes: the second one shows what the optimizer remembers."""
@@ -24,6 +28,44 @@ class Prepared:
 
     first_step: float
     weights: Arrays
+
+
+@dataclass
+class Block:
+    """One block of steps: `seconds` on the clock, `waited` of them without a processor, `late` until the device had really finished.
+
+    `waited` is what the working thread spent ready to run while the processor belonged to somebody else, as the Linux scheduler
+    counts it (0 where it does not); `late` is 0 unless the clock was stopped too early.
+    """
+
+    seconds: float
+    waited: float
+    late: float
+
+
+@dataclass
+class Peaks:
+    """Highest memory since the case was begun, in MB: of the process and, where there is one, on its device; 0 where nobody counts it."""
+
+    host: float
+    device: float
+
+
+def scheduled() -> dict[str, tuple[int, int]]:
+    """By thread of this process, nanoseconds it has run and waited to run; see sched-stats.rst of the Linux kernel. Empty elsewhere."""
+    seen = {}
+    for path in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            ran, waited, _ = path.read_text(encoding="ascii").split()
+            seen[path.parent.name] = int(ran), int(waited)
+    return seen
+
+
+def kept_waiting(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> float:
+    """Seconds for which the thread that ran most had to wait for a processor; the waits of idle threads delay nobody."""
+    ran = {thread: now[0] - before.get(thread, (0, 0))[0] for thread, now in after.items()}
+    busiest = max(ran, key=ran.__getitem__, default="")
+    return (after[busiest][1] - before.get(busiest, (0, 0))[1]) / 1e9 if busiest else 0.0
 
 
 class Timed:
@@ -64,6 +106,46 @@ class Timed:
             step()
         synchronise()
         return time.perf_counter() - start
+
+    def plant(self, *, name: str, of: str, factor: float) -> None:
+        """Make ready as `name` the steps of `of`, each followed by so much work that it takes `factor` times the processor time."""
+        step, synchronise = self._steppers[of]
+
+        def slowed() -> None:
+            start = time.process_time()
+            step()
+            end = start + factor * (time.process_time() - start)
+            while time.process_time() < end:
+                pass
+
+        self._steppers[name] = (slowed, synchronise)
+
+    def clocked(self, *, name: str, steps: int) -> Block:
+        """Time a block of steps, after one that is not timed where steps are short: the caches were the other process's."""
+        step, synchronise = self._steppers[name]
+        if steps > 1:
+            step()
+            synchronise()
+        before, start = scheduled(), time.perf_counter()
+        for _ in range(steps):
+            step()
+        synchronise()
+        seconds = time.perf_counter() - start
+        waited = min(kept_waiting(before, scheduled()), seconds)
+        start = time.perf_counter()
+        self._module.drain()
+        return Block(seconds, waited, time.perf_counter() - start)
+
+    def begin_peaks(self) -> None:
+        """Forget how much memory was held so far."""
+        gc.collect()
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        self._module.forget_peak_memory()
+
+    def peaks(self) -> Peaks:
+        """The highest memory since `begin_peaks`."""
+        return Peaks(peak_memory(os.getpid()), self._module.peak_memory() / 2**20)
 
     def forget(self, *, names: list[str]) -> None:
         """Free what was made ready, so that the next case does not run beside it."""

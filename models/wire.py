@@ -10,6 +10,17 @@ import numpy as np
 
 ARRAY = 1
 HEADER = struct.Struct("!Q")
+LONGEST = 1 << 40
+"""Bytes. Eight characters that are text read as a length a million times this, so that what is no message is not waited for."""
+
+
+class NoMessageError(ValueError):
+    """What came is not one of our messages; `said` is what it was instead."""
+
+    def __init__(self, said: bytes) -> None:
+        """Keep what was said."""
+        super().__init__("this is not a message")
+        self.said = said
 
 
 def encode(message: Any) -> bytes:
@@ -36,15 +47,20 @@ def send(stream: BinaryIO, message: Any) -> None:
 
 
 def receive(stream: BinaryIO) -> Any:
-    """Read one message; raises EOFError when the other side has gone."""
+    """Read one message; raises EOFError when the other side has gone, NoMessageError where it talks of something else."""
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:
         raise EOFError
     (length,) = HEADER.unpack(header)
+    if length > LONGEST:
+        raise NoMessageError(header)
     data = stream.read(length)
     if len(data) < length:
         raise EOFError
-    return decode(data)
+    try:
+        return decode(data)
+    except msgspec.DecodeError:
+        raise NoMessageError(data) from None
 
 
 def _pack(value: Any) -> Any:

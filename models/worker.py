@@ -118,6 +118,11 @@ class Worker:
             answer = wire.receive(self._process.stdout)  # type: ignore[arg-type]
         except (EOFError, OSError):
             raise WorkerDied(f"the {self.backend} worker was stopped" if self._closing.is_set() else self._epitaph()) from None
+        except wire.NoMessageError as garbage:
+            self._process.kill()
+            said = garbage.said + (self._process.stdout.read(LAST_WORDS) or b"")
+            words = f"{said.decode(errors='replace')} {self.last_words()}".strip()
+            raise WorkerDied(f"the {self.backend} worker printed what is no message; its last output: {words[:LAST_WORDS]}") from None
         if "error" in answer:
             raise (WorkerLacks if answer["absent"] else WorkerError)(answer["error"], answer["trace"])
         return wire.as_kind(answer["ok"], kind)

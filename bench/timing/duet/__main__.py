@@ -1,0 +1,151 @@
+"""Compare the step time of two sides on a noisy machine: is b slower or faster than a, the same, or can this machine not tell?
+
+A side is requirements ("keras==3.12.0"), a framework, a mode ("torch --compile"), or the Python of an environment, or several of
+these. The exit status is 0 same, 10 slower, 11 inconclusive, 12 nothing measured, 13 faster, 14 environment error, 2 bad input,
+130 interrupted (bench/status.py); verdicts and every raw block go to .gradgauge/duets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import signal
+import sys
+from pathlib import Path
+
+from bench.baseline import BaselineError, write_atomically
+from bench.status import Status
+from bench.timing.cases import timed_cases
+from bench.timing.duet import calibration, plan, record, render, sides
+from bench.timing.duet.calibration import Calibration
+from bench.timing.duet.gpu import GpuError, Watch
+from bench.timing.duet.metrics import METRICS
+from bench.timing.duet.plan import BUDGET, SLICE, Duet, Margins
+from bench.timing.duet.statistics import LEAST
+from bench.timing.duet.verdict import STATUS, overall
+from bench.versions.environments import VersionsError
+from fixtures.data import load
+from fixtures.machine import fingerprint, judge_on_one_thread
+from models.matrix import CASES
+from models.run import BackendError
+from models.spec import Spec, SpecError
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be asked."""
+    made = argparse.ArgumentParser(prog="python -m bench.timing.duet", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    made.add_argument("--a", help="one side: what b is compared with")
+    made.add_argument("--b", help="the other side")
+    made.add_argument("--aa", nargs="?", const=sys.executable, metavar="SIDE", help="the same on both sides, to calibrate this machine")
+    made.add_argument("--cases", choices=CASES, default="smoke", help="networks: the reference network, core or full (default: smoke)")
+    made.add_argument("--network", action="append", metavar="ID", help="this network instead; may be repeated")
+    made.add_argument("--device", default="cpu")
+    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--budget", type=float, default=BUDGET, metavar="S", help=f"seconds of rounds per case (default: {BUDGET:.0f})")
+    made.add_argument("--slice", type=float, default=SLICE, metavar="S", help=f"of these in each restart (default: {SLICE:g})")
+    made.add_argument(
+        "--margin", action="append", default=[], metavar="[CASE.]METRIC=SHARE", help=f"a margin; METRIC is one of {', '.join(METRICS)}"
+    )
+    made.add_argument("--record-dir", type=Path, default=record.FOLDER)
+    made.add_argument("--junit", type=Path, metavar="FILE")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> Status:
+    """Build both sides, measure, judge, write, print."""
+    options = parser().parse_args(arguments)
+    judge_on_one_thread()
+    try:
+        return _run(options)
+    except (VersionsError, SpecError, BaselineError, BackendError, GpuError) as error:
+        print(error, file=sys.stderr)
+        return Status.BAD_INPUT
+
+
+def _run(options: argparse.Namespace) -> Status:
+    a, b = options.aa or options.a, options.aa or options.b
+    if not (a and b) or (options.aa and (options.a or options.b)):
+        raise SpecError("A duet has two sides, --a and --b; --aa is for the same on both.")
+    if options.budget < LEAST * options.slice or options.slice <= 0:
+        raise SpecError(f"--budget must hold {LEAST} restarts of --slice seconds: {options.budget:g} and {options.slice:g} do not.")
+    environment = fingerprint(options.device, options.threads)
+    machine = f"{environment['processor']} × {environment['cores']} {options.device}"
+    known = None if options.aa else calibration.read(options.record_dir, machine)
+    margins = margins_of(options.margin, known, int(options.budget / options.slice))
+    networks = tuple(map(Spec.parse, options.network or dict.fromkeys(c.spec.id for c in timed_cases(options.cases, ("torch",)))))
+    one, other = sides.parse(a), sides.parse(b)
+    cases = sides.cases(one, other, networks, device=options.device, threads=options.threads)
+    watch = Watch(options.device) if options.device != "cpu" else None
+    duet = Duet(cases, margins)
+    if not known and not options.aa:
+        duet.notes.append("Margins are the general ones: tox -e aa measures this machine's own.")
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    interrupted = _until_interrupted(duet, options, watch)
+    for name in sorted({reason for series in duet.series for reason in series.dropped}):
+        duet.notes.append(f"{sum(s.dropped.get(name, 0) for s in duet.series)} rounds were dropped: {name}.")
+    judged = duet.judged()
+    past = record.Past(when, a, b, machine, duet.versions, record.outcomes(judged))
+    path = record.write(options.record_dir, past, judged, duet.series, environment)
+    if options.junit:
+        write_atomically(options.junit, render.junit(judged))
+    if options.aa:
+        spreads = [calibration.spread(q.case, q.metric, q.log_ratios) for q in duet.questions if len(q.log_ratios) >= LEAST]
+        calibration.write(options.record_dir, Calibration(machine, when, spreads))
+        duet.notes += [_trust(s.case, s.metric, Calibration(machine, when, [s]), int(options.budget / options.slice)) for s in spreads]
+    print(render.text(judged, _described(a, duet, 0), _described(b, duet, 1), duet.notes))
+    print(path)
+    return Status.INTERRUPTED if interrupted else STATUS[overall(judged)]
+
+
+def _until_interrupted(duet: Duet, options: argparse.Namespace, watch: Watch | None) -> bool:
+    """Measure; whether it was interrupted, by Ctrl-C or by being told to end. Workers are gone either way."""
+
+    def told(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, told)
+    try:
+        plan.run(duet, load(), budget=options.budget, piece=options.slice, until_decided=not options.aa, watch=watch, say=_say)
+    except KeyboardInterrupt:
+        duet.notes.append("Interrupted: this is what was measured until then.")
+        return True
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return False
+
+
+def margins_of(given: list[str], known: Calibration | None, restarts: int) -> Margins:
+    """Margins as asked for, else as this machine's calibration has them, else each metric's own. Raises SpecError."""
+    asked: dict[str, float] = {}
+    for text in given:
+        name, equals, share = text.rpartition("=")
+        try:
+            value = float(share)
+        except ValueError:
+            value = 0.0
+        if not equals or not value > 0 or name.rpartition(".")[2] not in METRICS:
+            raise SpecError(f"--margin {text} is not METRIC=SHARE or CASE.METRIC=SHARE: write step=0.03; metrics are {', '.join(METRICS)}.")
+        asked[name] = value
+
+    def margin(case: str, metric: str) -> float:
+        general = known.margin(case, metric, restarts) if known else METRICS[metric].margin
+        return asked.get(f"{case}.{metric}", asked.get(metric, general))
+
+    return margin
+
+
+def _trust(case: str, metric: str, seen: Calibration, restarts: int) -> str:
+    return f"margin of {metric} of {case}: {100 * seen.margin(case, metric, restarts):.1f} % with {restarts} restarts"
+
+
+def _described(text: str, duet: Duet, side: int) -> str:
+    versions = duet.versions[side] if len(duet.versions) > side else {}
+    return f"{text}  ({', '.join(f'{name} {version}' for name, version in versions.items() if ' ' not in name)})" if versions else text
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

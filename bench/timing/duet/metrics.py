@@ -1,0 +1,65 @@
+"""What is compared between two sides: one number a restart and metric, the logarithm of B over A.
+
+Restarts are the samples. What is inside one, a hundred rounds, only makes its number less noisy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from bench.timing.duet.rounds import Series
+
+TRIM = 0.2
+"""Share of rounds left out at each end: what another process's burst does to a round is an outlier and no property of a framework."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One thing that may have become slower or larger: its words, its unit, the value of a lane, and the least margin."""
+
+    name: str
+    unit: str
+    factor: float
+    value: Callable[[Series, int], float]
+    margin: float
+    log_ratio: Callable[[Series, int, int], float | None]
+
+
+def own_time(series: Series, lane: int) -> np.ndarray:
+    """Seconds per step of every block (rounds × 2) without those in which the worker had no processor."""
+    wall, waited = np.asarray(series.wall[lane]), np.asarray(series.waited[lane])
+    return np.maximum(wall - waited, 1e-3 * wall)
+
+
+def step_log_ratio(series: Series, a: int = 0, b: int = 1) -> float | None:
+    """Trimmed mean over rounds of log(B's two blocks ÷ A's two blocks)."""
+    per_round = np.log(own_time(series, b).sum(1)) - np.log(own_time(series, a).sum(1))
+    return float(stats.trim_mean(per_round, TRIM)) if len(per_round) else None
+
+
+def _of(values: Callable[[Series], list[float]]) -> Callable[[Series, int, int], float | None]:
+    """Log-ratio of one number a lane; None where a side has none."""
+
+    def log_ratio(series: Series, a: int = 0, b: int = 1) -> float | None:
+        one, other = values(series)[a], values(series)[b]
+        return math.log(other / one) if one > 0 and other > 0 else None
+
+    return log_ratio
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("step", "ms", 1e3, lambda s, lane: float(np.median(own_time(s, lane))), 0.015, step_log_ratio),
+        Metric("first_step", "s", 1.0, lambda s, lane: s.first_step[lane], 0.25, _of(lambda s: s.first_step)),
+        Metric("host_memory", "MB", 1.0, lambda s, lane: s.host[lane], 0.03, _of(lambda s: s.host)),
+        Metric("device_memory", "MB", 1.0, lambda s, lane: s.device[lane], 0.03, _of(lambda s: s.device)),
+    )
+}
+"""Margins as shares: half of the 3 % that is to be found in a step's time; what a busy machine does to a single tracing; what a
+garbage collector leaves to chance."""

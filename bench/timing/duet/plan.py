@@ -1,0 +1,192 @@
+"""The course of a duet: restart after restart until every metric of every case is decided or the budget is spent.
+
+A claim of slower or faster is not yet a verdict: from then on only workers that were started afterwards count, and they must say it
+again. What they contradict stays inconclusive, so that no rerun turns a slowdown into `same`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.run import Answer
+from bench.timing.duet import rounds
+from bench.timing.duet.equivalence import lessons, prove
+from bench.timing.duet.gpu import Watch
+from bench.timing.duet.metrics import METRICS
+from bench.timing.duet.rounds import NotSynchronisedError, Series
+from bench.timing.duet.sides import DuetCase
+from bench.timing.duet.statistics import BETA, CONFIRMED, FASTER, FRESH, LEAST, OPEN, SAME, SLOWER, Estimate, discovered, estimate
+from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, Judged
+from bench.timing.steps import NotTheSameError
+from fixtures.data import Data
+from models.spec import Spec
+from models.worker import WorkerError, WorkerLacks
+
+BUDGET, SLICE = 60.0, 4.0
+"""Seconds of rounds per case in all, and per restart."""
+Margins = Callable[[str, str], float]
+"""The margin of a case's metric."""
+
+
+@dataclass
+class Question:
+    """One metric of one case: log-ratios so far, the claim that is to be confirmed and how many restarts had led to it."""
+
+    case: str
+    metric: str
+    margin: float
+    log_ratios: list[float] = field(default_factory=list)
+    claim: str = ""
+    claimed_at: int = 0
+    verdict: str = ""
+    reason: str = ""
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """Of all restarts."""
+        return estimate(self.log_ratios, self.margin) if len(self.log_ratios) > 1 else None
+
+    def confirm(self) -> None:
+        """Look at the restarts after the claim alone."""
+        fresh = self.log_ratios[self.claimed_at :]
+        if len(fresh) < FRESH:
+            return
+        seen = estimate(fresh, self.margin)
+        if (seen.p_slower if self.claim == SLOWER else seen.p_faster) <= CONFIRMED:
+            self.verdict = self.claim
+        elif seen.p_same <= BETA:
+            self.verdict, self.reason = OPEN, f"{self.claim} at first, and not confirmed by {len(fresh)} fresh restarts"
+
+
+def look(questions: list[Question]) -> None:
+    """Decide what can be decided: `same` at once, slower and faster as claims, at one false-discovery rate over all that is open."""
+    for question in questions:
+        if question.claim and not question.verdict:
+            question.confirm()
+    ready = [q for q in questions if not q.claim and len(q.log_ratios) >= LEAST]
+    found = [estimate(q.log_ratios, q.margin) for q in ready]
+    slower, faster = discovered([e.p_slower for e in found]), discovered([e.p_faster for e in found])
+    for question, seen, slow, fast in zip(ready, found, slower, faster, strict=True):
+        if question.verdict:
+            continue
+        if slow or fast:
+            question.claim, question.claimed_at = (SLOWER if slow else FASTER), len(question.log_ratios)
+        elif seen.p_same <= BETA:
+            question.verdict = SAME
+
+
+@dataclass
+class Duet:
+    """Cases, what was measured of each, and why something was not."""
+
+    cases: list[DuetCase]
+    margins: Margins
+    questions: list[Question] = field(default_factory=list)
+    series: list[Series] = field(default_factory=list)
+    failed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    versions: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, series: Series) -> None:
+        """Add one restart of one case and look again."""
+        self.series.append(series)
+        known = {(q.case, q.metric): q for q in self.questions}
+        for metric in METRICS.values():
+            value = metric.log_ratio(series, 0, 1)
+            if value is None or not np.isfinite(value):
+                continue
+            key = series.case, metric.name
+            if key not in known:
+                known[key] = Question(*key, self.margins(*key))
+                self.questions.append(known[key])
+            if not known[key].verdict:
+                known[key].log_ratios.append(value)
+
+    def open(self, case: DuetCase) -> bool:
+        """Whether a case goes on."""
+        if case.id in self.failed:
+            return False
+        own = [q for q in self.questions if q.case == case.id]
+        return not own or any(not q.verdict for q in own)
+
+    def judged(self) -> list[Judged]:
+        """A verdict for every metric of every case, as far as it was measured."""
+        found = []
+        for case in self.cases:
+            own = [q for q in self.questions if q.case == case.id]
+            if case.id in self.failed:
+                verdict, reason = self.failed[case.id]
+                found.append(Judged(case.id, "all", verdict, reason=reason))
+            elif not own:
+                found.append(Judged(case.id, "all", NOTHING, reason="the run ended before it was this case's turn"))
+            found += [self._judged(question) for question in own]
+        return found
+
+    def _judged(self, question: Question) -> Judged:
+        metric = METRICS[question.metric]
+        own = [s for s in self.series if s.case == question.case]
+        a, b = (metric.factor * float(np.median([metric.value(s, lane) for s in own])) for lane in (0, 1))
+        reason = question.reason
+        if not question.verdict:
+            reason = f"{question.claim}, but not confirmed before the budget was spent" if question.claim else "the budget was spent"
+        return Judged(
+            question.case, question.metric, question.verdict or OPEN, question.estimate, question.margin, metric.unit, a, b, reason,
+            question.log_ratios,
+        )  # fmt: skip
+
+
+def run(
+    duet: Duet, data: Data, *, budget: float = BUDGET, piece: float = SLICE, until_decided: bool = True,
+    watch: Watch | None = None, say: Callable[[str], None] = print,
+) -> None:  # fmt: skip
+    """Measure until everything is decided (or, with `until_decided` false, until the budget is spent); results are in `duet`.
+
+    A worker that dies takes its case with it, not the run: the others go on with fresh ones.
+    """
+    restarts = max(LEAST, int(budget / piece))
+    asked = {spec: lessons(spec, data) for spec in {case.spec for case in duet.cases}}
+    for restart in range(restarts):
+        going = [case for case in duet.cases if (duet.open(case) if until_decided else case.id not in duet.failed)]
+        if not going:
+            return
+        for together in _together(going):
+            _restart(duet, together, restart, data, piece, asked, watch)
+        look(duet.questions)
+        verdicts = [q.verdict or q.claim or "open" for q in duet.questions]
+        say(f"restart {restart + 1}: " + ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts)))
+
+
+def _together(cases: list[DuetCase]) -> list[list[DuetCase]]:
+    """Cases that can share their workers: same environments and backends on both sides."""
+    groups: dict[tuple[object, ...], list[DuetCase]] = {}
+    for case in cases:
+        groups.setdefault((case.a.interpreter, case.a.backend, case.b.interpreter, case.b.backend), []).append(case)
+    return list(groups.values())
+
+
+def _restart(
+    duet: Duet, cases: list[DuetCase], restart: int, data: Data, piece: float, asked: dict[Spec, Answer], watch: Watch | None
+) -> None:
+    waiting = list(cases)
+    while waiting:
+        case = waiting[0]
+        if watch:
+            watch.before()
+        try:
+            with rounds.fresh((case.a, case.b)) as pair:
+                if not duet.versions:
+                    duet.versions = [pair.ask(number, "versions") for number in (0, 1)]
+                while waiting:
+                    case = waiting[0]
+                    pair.lanes = (case.a, case.b)
+                    if restart == 0:
+                        prove(pair, case, asked[case.spec])
+                    duet.take(rounds.measure(pair, case, data, restart=restart, seconds=piece, watch=watch))
+                    waiting.pop(0)
+        except (NotTheSameError, NotSynchronisedError, WorkerLacks) as reason:
+            duet.failed[waiting.pop(0).id] = NOTHING, str(reason)
+        except WorkerError as error:
+            duet.failed[waiting.pop(0).id] = ENVIRONMENT, f"{error}".replace("\n", " ⏎ ")

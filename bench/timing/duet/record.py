@@ -1,0 +1,83 @@
+"""What a duet leaves behind: its own JSON with every raw series, and a line in the record of all duets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from filelock import FileLock
+
+from bench.baseline import BaselineError, write_atomically
+from bench.timing.duet.render import headline
+from bench.timing.duet.rounds import Series
+from bench.timing.duet.statistics import Estimate
+from bench.timing.duet.verdict import STATUS, Judged, overall
+
+FOLDER = Path(".gradgauge") / "duets"
+HISTORY = "history.jsonl"
+
+
+class Outcome(msgspec.Struct):
+    """One metric of one case in the record of all duets."""
+
+    case: str
+    metric: str
+    verdict: str
+    estimate: Estimate | None
+    margin: float
+    unit: str
+    a: float
+    b: float
+    reason: str = ""
+
+
+class Past(msgspec.Struct):
+    """One duet in the record of all duets: when, between what, on what machine, and what came out."""
+
+    when: str
+    a: str
+    b: str
+    machine: str
+    versions: list[dict[str, str]]
+    outcomes: list[Outcome]
+
+
+def write(folder: Path, past: Past, judged: list[Judged], series: list[Series], environment: dict[str, str]) -> Path:
+    """Write `duet-<time>-<process>.json` whole and add its line to the history. Raises BaselineError where the folder refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BaselineError(f"{folder} cannot be made ({error.strerror}): choose another --record-dir.") from None
+    verdict = overall(judged)
+    content: dict[str, Any] = {
+        "kind": "gradgauge duet", "schema": 1, "status": verdict, "exit_status": int(STATUS[verdict]), "headline": headline(judged),
+        "environment": environment, **msgspec.to_builtins(past), "judged": judged, "series": series,
+    }  # fmt: skip
+    path = folder / f"duet-{past.when.replace(':', '')}-{os.getpid()}.json"
+    write_atomically(path, msgspec.json.encode(content).decode())
+    with FileLock(folder / f"{HISTORY}.lock"):
+        record = folder / HISTORY
+        before = record.read_text(encoding="utf-8") if record.exists() else ""
+        write_atomically(record, before + msgspec.json.encode(past).decode() + "\n")
+    return path
+
+
+def outcomes(judged: list[Judged]) -> list[Outcome]:
+    """Verdicts as the history keeps them, without raw numbers."""
+    return [Outcome(j.case, j.metric, j.verdict, j.estimate, j.margin, j.unit, j.a, j.b, j.reason) for j in judged]
+
+
+def read_history(folder: Path = FOLDER) -> list[Past]:
+    """Every duet so far, oldest first. Raises BaselineError for a line that is none."""
+    path = folder / HISTORY
+    if not path.exists():
+        return []
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            found.append(msgspec.json.decode(line, type=Past))
+        except msgspec.MsgspecError as error:
+            raise BaselineError(f"{path}, line {number} is no duet ({error}): delete that line.") from None
+    return found

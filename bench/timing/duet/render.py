@@ -1,0 +1,68 @@
+"""A duet's verdicts as text, as JUnit for a CI server, and as JSON for a program; all three use the same words."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from bench.timing.duet.statistics import FASTER, OPEN, SLOWER
+from bench.timing.duet.verdict import ENVIRONMENT, MARKS, NOTHING, Judged, overall
+
+JUNIT = {SLOWER: "failure", ENVIRONMENT: "error", OPEN: "skipped", NOTHING: "skipped"}
+"""The element a verdict gets besides its words; faster and same have passed."""
+
+
+def text(judged: list[Judged], a: str, b: str, notes: list[str]) -> str:
+    """A line a metric, the most serious first, and the sentence that the exit status stands for."""
+    order = list(MARKS)
+    grid = [("verdict", "case", "metric", "a", "b", "b ÷ a", "margin", "restarts")]
+    reasons = []
+    for each in sorted(judged, key=lambda j: order.index(j.verdict)):
+        cells = ("", "", "", "", "")
+        if each.estimate:
+            ratio, low, high = each.estimate.ratio
+            interval = f"{ratio:.3f} ({low:.3f} … {high:.3f})"
+            edge, count = f"{100 * each.margin:.1f} %", str(each.estimate.restarts)
+            cells = (_value(each.a, each.unit), _value(each.b, each.unit), interval, edge, count)
+        grid.append((f"{MARKS[each.verdict]} {each.verdict}", each.case, each.metric, *cells))
+        if each.reason:
+            reasons.append(f"  {each.case}, {each.metric}: {each.reason}")
+    widths = [max(map(len, column)) + 2 for column in zip(*grid, strict=True)]
+    lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid]
+    return "\n".join([f"a  {a}", f"b  {b}", "", *lines, *reasons, *notes, "", headline(judged)])
+
+
+def headline(judged: list[Judged]) -> str:
+    """One sentence: what b is, and in what."""
+    verdict = overall(judged)
+    own = [each for each in judged if each.verdict == verdict]
+    where = f"{own[0].metric.replace('_', ' ')} of {own[0].case}" if own else "anything"
+    more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+    if verdict in (SLOWER, FASTER):
+        return f"b is {verdict if own[0].unit != 'MB' else ('larger' if verdict == SLOWER else 'smaller')}: {where}{more}."
+    return f"{verdict}: {where}{more}."
+
+
+def junit(judged: list[Judged]) -> str:
+    """One test case a metric; the verdict is also a property, so that no reader has to guess it from the element."""
+    counts = {kind: str(sum(JUNIT.get(each.verdict) == kind for each in judged)) for kind in ("failure", "error", "skipped")}
+    suite = ElementTree.Element(
+        "testsuite", name="duet", tests=str(len(judged)), failures=counts["failure"], errors=counts["error"], skipped=counts["skipped"]
+    )
+    for each in judged:
+        case = ElementTree.SubElement(suite, "testcase", classname=each.case, name=each.metric)
+        properties = ElementTree.SubElement(case, "properties")
+        ElementTree.SubElement(properties, "property", name="verdict", value=each.verdict)
+        if kind := JUNIT.get(each.verdict):
+            ElementTree.SubElement(case, kind, message=_printable(each.words), type=each.verdict)
+        ElementTree.SubElement(case, "system-out").text = _printable(each.words)
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _printable(words: str) -> str:
+    """Without the control characters that XML cannot hold and a dying worker may print."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in words)
+
+
+def _value(value: float, unit: str) -> str:
+    return f"{value:.4g} {unit}"

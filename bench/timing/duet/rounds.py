@@ -1,0 +1,220 @@
+"""One restart of a duet: fresh workers on every side, the same step proved on each, and blocks that alternate A B B A.
+
+A machine drifts by more than frameworks differ, so nothing is compared that was not measured within a round; and how a process
+happens to be laid out in memory is one sample, so a restart, however many rounds it holds, counts as one.
+"""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import TimeoutError as TooLate
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.timing.duet.gpu import Watch
+from bench.timing.duet.sides import DuetCase, Lane
+from bench.timing.steps import Proof, check_same, proof, steps_per_block, warm_up
+from fixtures.data import Data
+from models.timed import Block, Peaks, Prepared
+from models.worker import Worker, WorkerDied
+
+PATIENCE = 300.0
+"""Seconds after which a worker that does not answer hangs: ten times what compiling 16 layers takes."""
+LATE = 0.05
+"""How much of a block's time the device may go on working after the clock was stopped; 0 is right, and a wait that finds nothing to
+wait for takes microseconds of 20 ms."""
+LOOKS = 5
+"""Blocks from which the length of a block is fixed and the wait for the device is checked."""
+SHORTEST_SERIES = 8
+"""Rounds that a restart takes at least, however long a step is."""
+
+
+class NotSynchronisedError(RuntimeError):
+    """The clock was stopped while the device was still at work, so that it measured nothing."""
+
+
+@dataclass
+class Series:
+    """One case in one restart, lane by lane.
+
+    `wall` and `waited` hold seconds per step of every round's two blocks (lanes × rounds × 2): on the clock, and of these without a
+    processor. `first_step` is in seconds, `host` and `device` the peak memory in MB. `dropped` counts rounds that are not here.
+    """
+
+    case: str
+    restart: int
+    steps: list[int]
+    first_step: list[float]
+    host: list[float]
+    device: list[float]
+    wall: list[list[tuple[float, float]]]
+    waited: list[list[tuple[float, float]]]
+    dropped: dict[str, int] = field(default_factory=dict)
+    warm: bool = True
+    seconds: float = 0.0
+
+
+class Pair:
+    """The workers of one restart, one a side; lanes of one side share its worker."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        """Start them all at once; they import while the caller goes on."""
+        self._workers: dict[str, Worker] = {}
+        self.lanes = lanes
+        try:
+            for number, lane in enumerate(lanes):
+                key = self.key(number)
+                if key not in self._workers:
+                    self._workers[key] = lane.worker()
+        except BaseException:
+            self.close()
+            raise
+
+    def key(self, number: int) -> str:
+        """Which worker a lane runs in: its own, unless it is a planted lane, which runs in the one before it."""
+        while number and self.lanes[number].slowdown != 1.0:
+            number -= 1
+        return str(number)
+
+    def worker(self, number: int) -> Worker:
+        """The worker of a lane."""
+        return self._workers[self.key(number)]
+
+    def ask(self, number: int, do: str, kind: Any = Any, /, **arguments: Any) -> Any:
+        """Ask a lane's worker. Raises WorkerError with its words, WorkerDied also when it does not answer in time."""
+        worker = self.worker(number)
+        try:
+            return worker.submit(do, kind, **arguments).result(timeout=PATIENCE)
+        except TooLate:
+            words = worker.last_words() or "(none)"
+            raise WorkerDied(f"the {worker.backend} worker did not answer within {PATIENCE:.0f} s; its last output: {words}") from None
+
+    def close(self) -> None:
+        """End every worker."""
+        for worker in self._workers.values():
+            worker.close()
+
+
+@contextmanager
+def fresh(lanes: Sequence[Lane]) -> Iterator[Pair]:
+    """Workers for one restart, ended whatever happens, and asked once so that their imports do not run into a measurement."""
+    pair = Pair(lanes)
+    try:
+        for number in range(len(lanes)):
+            pair.ask(number, "versions")
+        yield pair
+    finally:
+        pair.close()
+
+
+def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: float, watch: Watch | None = None) -> Series:
+    """Prepare the case on every lane, prove and warm it, and take rounds for `seconds`.
+
+    Lanes are prepared in an order that turns with every restart, because the first to compile finds a cooler machine. Raises
+    NotTheSameError where a lane trains another network, NotSynchronisedError, WorkerError.
+    """
+    lanes, begun = pair.lanes, time.perf_counter()
+    order = list(range(len(lanes)))[:: 1 if restart % 2 == 0 else -1]
+    names = [f"{number} {case.id}" for number in order]
+    names.sort()
+    first, peaks, steps, warm = dict[int, float](), dict[int, Peaks](), dict[int, int](), True
+    try:
+        for number in sorted(order, key=lambda n: (lanes[n].slowdown != 1.0, order.index(n))):  # a planted lane needs the one it slows
+            lane = lanes[number]
+            if lane.slowdown != 1.0:
+                pair.ask(number, "plant", name=names[number], of=names[int(pair.key(number))], factor=lane.slowdown)
+                continue
+            pair.ask(number, "begin_peaks")
+            first[number] = _prepare(pair, number, names[number], case, proof(case.spec, lane.backend.partition("-")[0], data))
+            warmed = warm_up(functools.partial(_own_seconds, pair, number, names[number]))
+            warm = warm and warmed.flat
+            steps[number] = _steps_of_a_block(pair, number, names[number], warmed.steps)
+        if watch:
+            watch.ours()
+        if len({(lane.backend, lane.mode) for lane in lanes}) == 1:
+            steps = dict.fromkeys(steps, min(steps.values()))  # blocks of one length meet the same disturbances
+        for number in range(len(lanes)):
+            host = int(pair.key(number))
+            steps.setdefault(number, steps[host])
+            first.setdefault(number, first[host])
+        rows, dropped = _rounds(pair, names, [steps[n] for n in range(len(lanes))], seconds, watch)
+        for number in range(len(lanes)):
+            peaks[number] = pair.ask(number, "peaks", Peaks)
+    finally:
+        _forget(pair, names)
+    count = range(len(lanes))
+    return Series(
+        case=case.id, restart=restart, steps=[steps[n] for n in count], first_step=[first[n] for n in count],
+        host=[peaks[n].host for n in count], device=[peaks[n].device for n in count],
+        wall=[[(one.seconds / steps[n], two.seconds / steps[n]) for one, two in (row[n] for row in rows)] for n in count],
+        waited=[[(one.waited / steps[n], two.waited / steps[n]) for one, two in (row[n] for row in rows)] for n in count],
+        dropped=dropped, warm=warm, seconds=time.perf_counter() - begun,
+    )  # fmt: skip
+
+
+def palindrome(count: int, block: Callable[[int], Block]) -> list[tuple[Block, Block]]:
+    """One round: a block of every lane in turn and back again, A B B A for two, so that a drift within it favours nobody."""
+    there = [block(number) for number in range(count)]
+    back = [block(number) for number in reversed(range(count))]
+    return list(zip(there, reversed(back), strict=True))
+
+
+def _prepare(pair: Pair, number: int, name: str, case: DuetCase, proved: Proof) -> float:
+    lane = pair.lanes[number]
+    prepared = pair.ask(
+        number, "prepare", Prepared, name=name, spec=case.spec.id, mode=lane.mode, device=lane.device, x=proved.x, labels=proved.labels
+    )
+    check_same(lane.timed(case.spec), prepared.weights, proved)
+    return prepared.first_step
+
+
+def _rounds(
+    pair: Pair, names: list[str], steps: list[int], seconds: float, watch: Watch | None
+) -> tuple[list[list[tuple[Block, Block]]], dict[str, int]]:
+    rows: list[list[tuple[Block, Block]]] = []
+    dropped: dict[str, int] = {}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(rows) + sum(dropped.values()) < SHORTEST_SERIES:
+        row = palindrome(len(names), lambda number: _clocked(pair, number, names[number], steps[number]))
+        if reason := watch.disturbed() if watch else "":
+            dropped[reason] = dropped.get(reason, 0) + 1
+        else:
+            rows.append(row)
+    return rows, dropped
+
+
+def _clocked(pair: Pair, number: int, name: str, steps: int) -> Block:
+    return pair.ask(number, "clocked", Block, name=name, steps=steps)
+
+
+def _steps_of_a_block(pair: Pair, number: int, name: str, steps: int) -> int:
+    """How many steps make a block, from a few that are warm. Raises NotSynchronisedError where the clock does not wait for the device.
+
+    Medians, because a busy machine may take the processor away at any of these moments.
+    """
+    blocks = [_clocked(pair, number, name, steps) for _ in range(LOOKS)]
+    late, took = (statistics.median(values) for values in ([b.late for b in blocks], [b.seconds for b in blocks]))
+    if late > LATE * took:
+        raise NotSynchronisedError(
+            f"{name.partition(' ')[2]} is not timed: the device worked on for {1e3 * late:.1f} ms after a block of "
+            f"{1e3 * took:.1f} ms, so the clock was stopped without waiting for it."
+        )
+    return steps_per_block(statistics.median(_net(block) for block in blocks) / steps)
+
+
+def _own_seconds(pair: Pair, number: int, name: str, steps: int) -> float:
+    return _net(_clocked(pair, number, name, steps))
+
+
+def _net(block: Block) -> float:
+    return max(block.seconds - block.waited, 1e-3 * block.seconds)
+
+
+def _forget(pair: Pair, names: list[str]) -> None:
+    for number, name in enumerate(names):
+        if pair.worker(number).alive:
+            pair.worker(number).submit("forget", names=[name])

@@ -1,0 +1,134 @@
+"""A side of a duet: an environment, a framework in it, and the way it runs a step, read from what a person types.
+
+`keras==3.12.0`, `"tensorflow-cpu==2.20.0 keras==3.12.0"`, `torch`, `torch --compile`, `/path/to/python torch`: words that name a
+backend, a mode (`--compile`), a Python, and everything else as requirements that replace the project's own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.timing.cases import MODES, TimedCase
+from bench.versions.environments import ROOT, Interpreter, VersionsError, Wanted, build
+from models.run import BACKENDS
+from models.spec import Spec
+from models.worker import Worker
+
+FRAMEWORK_OF = {"torch": "torch", "keras": "keras", "tensorflow": "keras", "tensorflow-cpu": "keras", "jax": "keras-jax"}
+"""The backend that a requirement of this name is about."""
+IMPORTABLE = "import importlib.util as u; print(*[b for b in ('torch', 'keras') if u.find_spec(b)])"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One environment: how it was asked for, its requirements or Python, and the backends and modes it was asked to run."""
+
+    text: str
+    wanted: Wanted | None
+    python: str
+    backends: tuple[str, ...]
+    mode: str
+
+    def interpreter(self) -> Interpreter:
+        """The Python to run, built from the requirements where there are any. Raises VersionsError."""
+        if self.wanted is None:
+            return Interpreter(self.python)
+        return build(self.wanted)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One way to run a step on one side; `slowdown` is what a planted lane takes longer."""
+
+    side: Side
+    interpreter: Interpreter
+    backend: str
+    mode: str
+    threads: int = 1
+    device: str = "cpu"
+    slowdown: float = 1.0
+
+    def worker(self) -> Worker:
+        """A fresh process of this lane's framework in its environment."""
+        python, path = self.interpreter.python, self.interpreter.path
+        return Worker(self.backend, device=self.device, threads=self.threads, python=python, path=path)
+
+    def timed(self, spec: Spec) -> TimedCase:
+        """The step that this lane takes on a network."""
+        return TimedCase(self.backend, self.mode, spec, self.device)
+
+
+@dataclass(frozen=True)
+class DuetCase:
+    """One step on both sides: the same network, what differs being the environment, the framework or the mode."""
+
+    spec: Spec
+    a: Lane
+    b: Lane
+
+    @property
+    def id(self) -> str:
+        """`torch-eager-cpu-reference`, or `torch-eager:keras-jit-cpu-reference` where the sides differ."""
+        one, other = f"{self.a.backend}-{self.a.mode}", f"{self.b.backend}-{self.b.mode}"
+        return f"{one if one == other else f'{one}:{other}'}-{self.a.device}-{self.spec.id}"
+
+
+def parse(text: str) -> Side:
+    """A side from what was typed. Raises VersionsError in one sentence."""
+    words = text.split()
+    if not words:
+        raise VersionsError("An empty side names nothing: write --a torch, --a keras==3.12.0 or --a /path/to/python.")
+    modes = [word[2:] for word in words if word.startswith("--")]
+    plain = [word for word in words if not word.startswith("--")]
+    backends = tuple(word for word in plain if word in BACKENDS)
+    pythons = [word for word in plain if os.sep in word]
+    rest = " ".join(word for word in plain if word not in (*backends, *pythons))
+    if len(backends) > 1 or len(modes) > 1 or len(pythons) > 1 or (pythons and rest):
+        raise VersionsError(f"{text!r} says one thing twice: a side is one Python or a set of requirements, one framework and one mode.")
+    python = _python(pythons[0]) if pythons else sys.executable
+    wanted = Wanted(rest) if rest else None
+    if wanted and not backends:
+        backends = tuple(dict.fromkeys(FRAMEWORK_OF[r.name.lower()] for r in wanted.requirements if r.name.lower() in FRAMEWORK_OF))[:1]
+    backends = backends or _importable(python, text)
+    able = tuple(backend for backend in backends if not modes or modes[0] in MODES[backend])
+    if not able:
+        known = ", --".join(MODES[backends[0]])
+        raise VersionsError(f"--{modes[0]} in {text!r} is no mode of {backends[0]}: use one of --{known}.")
+    return Side(text, wanted, python, able, modes[0] if modes else "")
+
+
+def cases(a: Side, b: Side, networks: tuple[Spec, ...], *, device: str = "cpu", threads: int = 1) -> list[DuetCase]:
+    """Every network in every framework that both sides have, or in the one that each side names. Raises VersionsError."""
+    pairs = [(one, one) for one in a.backends if one in b.backends] or [(a.backends[0], b.backends[0])]
+    at, bt = a.interpreter(), b.interpreter()
+    found = []
+    for spec in networks:
+        for one, other in pairs:
+            lanes = [
+                Lane(side, where, backend, side.mode or MODES[backend][0], threads, device)
+                for side, where, backend in ((a, at, one), (b, bt, other))
+            ]
+            found.append(DuetCase(spec, *lanes))
+    return found
+
+
+def _python(word: str) -> str:
+    path = Path(word).expanduser()
+    path = path / "bin" / "python" if path.is_dir() else path
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise VersionsError(f"{word} is no Python that can be run: name an environment's bin/python, or requirements (keras==3.12.0).")
+    return str(path.absolute())
+
+
+def _importable(python: str, text: str) -> tuple[str, ...]:
+    try:
+        done = subprocess.run([python, "-c", IMPORTABLE], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise VersionsError(f"{text!r} does not answer as a Python does ({error}): name an environment's bin/python.") from None
+    if done.returncode or not done.stdout.split():
+        raise VersionsError(f"{text!r} has neither torch nor keras installed: install one there, with msgspec, numpy, scipy and psutil.")
+    return tuple(done.stdout.split())
