@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -68,6 +69,23 @@ def gradient(function: Any, at: list[Any]) -> tuple[Any, Any, list[Any]]:
         tape.watch(at)
         value, side = function(at)
     return value, side, tape.gradient(value, at)
+
+
+def slope(function: Any, at: list[Any], along: list[Any]) -> Any:
+    """Derivative of `function(list of tensors) -> scalar` in the direction `along`, by forward mode on the active Keras backend."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return importlib.import_module("jax").jvp(function, (at,), (along,))[1]
+    if backend == "torch":
+        forward_ad = importlib.import_module("torch.autograd.forward_ad")
+        with warnings.catch_warnings(), forward_ad.dual_level():
+            warnings.simplefilter("ignore", DeprecationWarning)  # forward mode loads PyTorch's own deprecated scripts
+            duals = [forward_ad.make_dual(value.detach(), tangent) for value, tangent in zip(at, along, strict=True)]
+            return forward_ad.unpack_dual(function(duals)).tangent
+    at = [importlib.import_module("tensorflow").convert_to_tensor(value) for value in at]
+    with importlib.import_module("tensorflow").autodiff.ForwardAccumulator(at, along) as forward:
+        value = function(at)
+    return forward.jvp(value)
 
 
 @functools.cache

@@ -50,13 +50,17 @@ AXES: dict[str, tuple[str, ...]] = {
     "precision": ("precision=float64",),
 }  # fmt: skip
 
-SYMMETRIC = tuple(
-    f"depth=8,{text}{precision}"
-    for text in (
-        "loss=hinge", "act=tanh,loss=hinge,classes=2", "norm=batch,eps=1e-30", "norm=layer,eps=1e-30", "act=linear,init=orthogonal",
-        "width=1,act=tanh", "skip=two,skip_order=pre",
-    )
-    for precision in ("", ",precision=float64")
+SYMMETRIC = (
+    *(
+        f"depth=8,{text}{precision}"
+        for text in (
+            "loss=hinge", "act=tanh,loss=hinge,classes=2", "norm=batch,eps=1e-30", "norm=layer,eps=1e-30", "norm=rms,eps=1e-30",
+            "norm=group,eps=1e-30", "act=linear,init=orthogonal", "act=sigmoid", "act=silu", "act=rrelu", "width=1,act=tanh",
+            "skip=two,skip_order=pre",
+        )
+        for precision in ("", ",precision=float64")
+    ),
+    "depth=100,precision=float64",
 )  # fmt: skip
 """Networks that obey more exact laws than the core matrix does. They are looked at for those laws alone, and not trained."""
 

@@ -13,7 +13,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.keras_backend import absences, configure, devices, drain, forget_peak_memory, gradient, peak_memory, train_steps, versions
+from models.keras_backend import (
+    absences,
+    configure,
+    devices,
+    drain,
+    forget_peak_memory,
+    gradient,
+    peak_memory,
+    slope,
+    train_steps,
+    versions,
+)
 from models.keras_taps import NORM_ROWS, Taps
 from models.network import Activate, Dense, Normalize, Residual, flat, parameter_keys, program
 from models.parts.activations import ACTIVATIONS
@@ -170,11 +181,10 @@ class Network:
             signals: dict[int, Any] = {}
 
             def apply(step: Any, h: Any) -> Any:
-                part = self.parts[type(step), step.layer]
-                if not isinstance(step, Dense):
-                    return part(h, training=True)
-                signals[step.layer] = part(h) + offsets[denses.index(step.layer)]
-                return signals[step.layer]
+                h = self._train(step, h)
+                if isinstance(step, Dense):
+                    h = signals[step.layer] = h + offsets[denses.index(step.layer)]
+                return h
 
             with keras.StatelessScope():
                 logits = self._wire(x, apply)
@@ -191,9 +201,25 @@ class Network:
             {layer: _array(d) for layer, d in zip(denses, deltas, strict=True)},
         )
 
-    def step(self, x: Any, labels: Any) -> float:
-        """One `train_on_batch`; returns the loss that Keras reports."""
-        return float(self.model.train_on_batch(np.asarray(x), self.target(labels)))
+    def slope(self, x: Any, labels: Any, direction: Arrays) -> float:
+        """The loss's derivative along `direction` (shaped as the weights) by the library's forward mode."""
+        inputs, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
+        along = [ops.convert_to_tensor(direction[key].T if key.endswith(".weight") else direction[key]) for key in self.parameters]
+
+        def loss_of(values: list[Any]) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(self.parameters.values(), values, strict=True))):
+                return self.loss(target, self._wire(inputs, self._train))
+
+        return float(slope(loss_of, [variable.value for variable in self.parameters.values()], along))
+
+    def _train(self, step: Any, h: Any) -> Any:
+        part = self.parts[type(step), step.layer]
+        return part(h) if isinstance(step, Dense) else part(h, training=True)
+
+    def step(self, x: Any, labels: Any, scale: float = 1.0) -> float:
+        """One `train_on_batch` on `scale` times the loss (by Keras's own sample weights); returns the loss that Keras reports."""
+        weights = None if scale == 1 else np.full(len(x), scale, self.spec.precision)
+        return float(self.model.train_on_batch(np.asarray(x), self.target(labels), sample_weight=weights))
 
     def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
         """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps × depth)."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from models.network import Activate, Dense, Normalize, Residual, parameter_keys, program
 from models.parts.activations import ACTIVATIONS
@@ -154,11 +156,23 @@ class Network:
     def _forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.loss(self.model(x), target)
 
-    def forward_backward(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Gradients of one batch into `.grad`; returns the loss as a tensor."""
+    def slope(self, x: Any, labels: Any, direction: Arrays) -> float:
+        """The loss's derivative along `direction` (shaped as the weights) by PyTorch's forward mode."""
+        with warnings.catch_warnings(), forward_ad.dual_level():
+            warnings.simplefilter("ignore", DeprecationWarning)  # forward mode loads PyTorch's own deprecated scripts
+            names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+            duals = {
+                names[id(parameter)]: forward_ad.make_dual(parameter.detach(), self.tensor(direction[key]))
+                for key, parameter in self.parameters.items()
+            }
+            loss = self.loss(torch.func.functional_call(self.model, duals, (self.tensor(x),)), self.target(labels))
+            return float(forward_ad.unpack_dual(loss).tangent)
+
+    def forward_backward(self, x: torch.Tensor, target: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        """Gradients of `scale` times one batch's loss into `.grad`; returns the loss as a tensor."""
         self.optimizer.zero_grad()
         loss = self.compute_loss(x, target)
-        loss.backward()
+        (loss if scale == 1 else scale * loss).backward()
         return loss
 
     def clip_and_update(self) -> None:
@@ -166,9 +180,9 @@ class Network:
         CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
         self.optimizer.step()
 
-    def step(self, x: Any, labels: Any) -> float:
-        """One training step that keeps its gradients before and after clipping; returns the loss."""
-        loss = self.forward_backward(self.tensor(x), self.target(labels))
+    def step(self, x: Any, labels: Any, scale: float = 1.0) -> float:
+        """One training step on `scale` times the loss that keeps its gradients before and after clipping; returns the loss."""
+        loss = self.forward_backward(self.tensor(x), self.target(labels), scale)
         self._raw = {key: _array(_present(p)) for key, p in self.parameters.items()}
         CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
         self._applied = {key: _array(_present(p)) for key, p in self.parameters.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,11 +55,18 @@ class Absent(BackendError):
 
 @dataclass
 class Lesson:
-    """One training step to take: load `weights`, train on `x` (batch × features) with integer `labels`."""
+    """One training step to take: load `weights`, train on `x` (batch × features) with integer `labels`.
+
+    Of `relations` only: the step of another `network` than the job's, a loss times `loss_scale`, and the loss's derivative along
+    `direction` (shaped as the weights) by forward mode.
+    """
 
     weights: Arrays
     x: Any
     labels: Any
+    network: Spec | None = None
+    loss_scale: float = 1.0
+    direction: Arrays | None = None
 
 
 @dataclass
@@ -113,10 +121,14 @@ class StepSeen:
 
 @dataclass
 class Backward:
-    """Loss and raw gradients of one batch, as the framework's own training step computes them."""
+    """Loss and raw gradients of one batch, as the framework's own training step computes them.
+
+    `slope` is the loss's derivative along the lesson's direction by forward mode, NaN where none was asked for.
+    """
 
     loss: float
     gradients: Arrays
+    slope: float = math.nan
 
 
 @dataclass
@@ -262,9 +274,6 @@ def _look(network: Any, job: Job, seen: Observation) -> Observation:
             loss = network.step(lesson.x, lesson.labels)
             seen.lessons.append(StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running()))
         seen.evaluation = network.logits(job.lessons[-1].x)
-        for lesson in job.relations:  # gradients do not depend on the optimizer's slots, so these are left as they are
-            network.load(lesson.weights, fresh=False)
-            seen.relations.append(Backward(network.step(lesson.x, lesson.labels), network.gradients()))
         network.freeze_noise(False)
     for training in job.trainings:
         network.load(training.weights, fresh=True)
@@ -272,7 +281,28 @@ def _look(network: Any, job: Job, seen: Observation) -> Observation:
         logits = network.logits(job.x_test)
         accuracy = float((logits.argmax(1) == job.labels_test).mean())
         seen.trainings.append(History(training.seed, losses, norms, accuracy, network.weights(), network.running(), logits))
+    seen.relations = _related(network, job)
     return seen
+
+
+def _related(network: Any, job: Job) -> list[Backward]:
+    """Every lesson of `relations`, those of other networks last, since building a network may end the session of the one before."""
+    found: dict[int, Backward] = {}
+    for spec in dict.fromkeys([None, *(lesson.network for lesson in job.relations)]):
+        own = network if spec is None else backend_module(job.backend).Network(spec, seed=job.seed, device=job.device)
+        own.freeze_noise(True)
+        for place, lesson in enumerate(job.relations):
+            if lesson.network == spec:
+                found[place] = _backward(own, lesson)
+        own.freeze_noise(False)
+    return [found[place] for place in range(len(job.relations))]
+
+
+def _backward(network: Any, lesson: Lesson) -> Backward:
+    """Gradients do not depend on the optimizer's slots, so these are left as they are."""
+    network.load(lesson.weights, fresh=False)
+    slope = math.nan if lesson.direction is None else network.slope(lesson.x, lesson.labels, lesson.direction)
+    return Backward(network.step(lesson.x, lesson.labels, lesson.loss_scale), network.gradients(), slope)
 
 
 def draw_own(module: Any, *, spec: str, fan_in: int, fan_out: int, draws: int, seed: int, device: str = "cpu") -> list[Arrays]:

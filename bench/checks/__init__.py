@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.checks.activation import activation, is_activation_case
 from bench.checks.clipping import clipping
+from bench.checks.derivative import derivative, has_derivative
 from bench.checks.evaluation import evaluation
 from bench.checks.finite import finite
 from bench.checks.gain import backward_gain, signal_gain
@@ -46,6 +47,7 @@ CHECKS: dict[str, Check] = {
         Check(norm_orthogonality, ITSELF, lambda spec, backend: spec.norm != "none" and not spec.span),
         Check(gradient_bound, ITSELF, has_bound),
         Check(symmetry, ITSELF, has_symmetry),
+        Check(derivative, ITSELF, has_derivative),
         Check(evaluation, REFERENCE, lambda spec, backend: trains(spec)),
         Check(training, BASELINE, lambda spec, backend: trains(spec)),
     )

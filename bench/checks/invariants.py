@@ -185,7 +185,7 @@ def gradient_bound(run: Any) -> Iterator[Finding]:
 
     ‖δ_l‖ ≤ max|φ′|·σ_max(W_{l+1})·‖δ_{l+1}‖ for Frobenius norms, trained or not; softmax cross-entropy starts it with
     ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F. Where a branch is
-    exactly zero, δ of every block's last layer has the same bits.
+    exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros get one.
     """
     sup = ACTIVATIONS[run.spec.act].sup
     for title, seen in (("own weights", run.seen.own), ("drawn weights", run.seen.drawn)):
@@ -202,6 +202,22 @@ def gradient_bound(run: Any) -> Iterator[Finding]:
             for layer in ends:
                 differing = np.count_nonzero(seen.deltas[layer] != seen.deltas[ends[-1]])
                 yield Finding(f"{title} layer {layer:>2} entries of δ that differ from layer {ends[-1]}'s", float(differing), 0.0, 0.0)
+
+    if run.spec.branch == "zero":
+        yield from _behind_zeros(run)
+
+
+def _behind_zeros(run: Any) -> Iterator[Finding]:
+    """What a branch computes before weights of zero gets no gradient at all, and those weights get one."""
+    gradients = run.seen.lessons[0].gradients
+    for step in program(run.spec):
+        if isinstance(step, Residual):
+            *inner, last = [part.layer for part in step.body if isinstance(part, Dense)]
+            for layer in inner:
+                moved = sum(np.count_nonzero(gradients[f"{layer}.{kind}"]) for kind in ("weight", "bias"))
+                yield Finding(f"step 0 layer {layer:>2} entries of the gradient behind zero weights", float(moved), 0.0, 0.0)
+            there = np.count_nonzero(gradients[f"{last}.weight"]) / gradients[f"{last}.weight"].size
+            yield Finding(f"step 0 layer {last:>2} share of zero weights that get a gradient", there, np.finfo(float).tiny, 1.0)
 
 
 def _over(where: str, size: float, bound: float, slack: float) -> Finding:

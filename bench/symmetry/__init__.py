@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
-from bench.symmetry import samples, weights
-from bench.symmetry.row import Symmetry
-from models.run import Lesson
+from bench.symmetry import derivatives, samples, twins, weights
+from bench.symmetry.row import Symmetry, by_reference
+from models.run import Backward, Lesson
 from models.spec import Spec
+
+__all__ = ["ROWS", "Symmetry", "by_reference", "relation_lessons", "split", "symmetries"]
+
+SMOOTH = ("linear", "sigmoid", "tanh", "silu")
+"""Activations without a kink, whose float64 layers are float64 in every framework."""
 
 
 def _plain(spec: Spec) -> bool:
@@ -38,8 +42,37 @@ def _normalized(spec: Spec) -> bool:
     return spec.eps < 1e-20 and spec.norm_at == "before" and spec.skip == "none"
 
 
+def _units_alike(spec: Spec) -> bool:
+    return _home(spec) or (_normalized(spec) and spec.norm != "group")
+
+
+def _repeatable(spec: Spec) -> bool:
+    return _home(spec) or (_normalized(spec) and spec.norm == "batch")
+
+
 def _deep(spec: Spec) -> bool:
     return _plain(spec) and spec.act == "relu" and spec.depth == 100
+
+
+def _eight(spec: Spec) -> bool:
+    """Networks that are looked at for their exact laws, whatever their parts."""
+    return spec.depth == 8
+
+
+def _smooth(spec: Spec) -> bool:
+    return _eight(spec) and spec.act in SMOOTH and spec.loss in ("cross_entropy", "mse") and spec.precision == "float64"
+
+
+def _analytic(spec: Spec) -> bool:
+    return _eight(spec) and _plain(spec) and spec.act in derivatives.ANALYTIC and spec.loss == "cross_entropy"
+
+
+def _logistic(spec: Spec) -> bool:
+    return _eight(spec) and _plain(spec) and spec.act == "sigmoid"
+
+
+def _in_pairs(spec: Spec) -> bool:
+    return _plain(spec) and spec.act in twins.NEGATIVE_SLOPE and spec.depth <= Spec().depth
 
 
 def _chain(spec: Spec) -> bool:
@@ -50,17 +83,25 @@ ROWS = (
     Symmetry("rebalanced by 4", _home, weights.rebalanced(4.0), weights.rebalancing(4.0), bits=True),
     Symmetry("rebalanced by 3", _home, weights.rebalanced(3.0), weights.rebalancing(3.0)),
     Symmetry("doubled", _hinge, weights.doubled, weights.doubling, bits=True),
-    Symmetry("permuted units", _home, samples.permuted, samples.permuting),
+    Symmetry("doubled inputs", _hinge, weights.fed_twice, weights.feeding_twice, bits=True),
+    Symmetry("loss times 1024", _home, samples.weighted, samples.weighting, bits=True),
+    Symmetry("permuted units", _units_alike, samples.permuted, samples.permuting),
     Symmetry("rotated inputs", _home, samples.rotated, samples.rotating),
     Symmetry("shuffled samples", lambda spec: _home(spec) or _normalized(spec), samples.shuffled, samples.shuffling),
     Symmetry("half batches", _home, samples.halved, samples.halving),
-    Symmetry("doubled batch", lambda spec: _normalized(spec) and spec.norm == "batch", samples.repeated, samples.repeating),
+    Symmetry("doubled batch", _repeatable, samples.repeated, samples.repeating),
+    Symmetry("one sample", _home, samples.single, samples.of_rank_one),
     Symmetry("turned signs", _odd, samples.negated, samples.negating, bits=True),
     Symmetry("scaled by 8", _normalized, weights.scaled(8.0), weights.scaling(8.0), bits=True),
     Symmetry("scaled by 3", _normalized, weights.scaled(3.0), weights.scaling(3.0)),
     Symmetry("constant weights", _home, weights.constant, weights.alike),
     Symmetry("looks linear", _deep, weights.looks_linear, weights.isometric),
     Symmetry("one unit a layer", _chain, lambda spec, first, jittered: [first], weights.chain),
+    Symmetry("logistic units as tanh units", _logistic, twins.as_tanh, twins.like_tanh),
+    Symmetry("leaky units as pairs of ReLUs", _in_pairs, twins.as_relu, twins.like_relu),
+    Symmetry("forward mode", _eight, derivatives.pushed, derivatives.pushing, differentiates=True),
+    Symmetry("difference quotients", _smooth, derivatives.stepped, derivatives.stepping, differentiates=True),
+    Symmetry("complex step", _analytic, derivatives.alone, derivatives.complex_stepping, differentiates=True),
 )
 
 
@@ -74,12 +115,11 @@ def relation_lessons(spec: Spec, lessons: list[Lesson]) -> list[Lesson]:
     return [each for row in symmetries(spec) for each in row.lessons(spec, lessons[0], lessons[1])]
 
 
-def split(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Iterator[tuple[Symmetry, list[Lesson], list[Any]]]:
-    """Each row with its own lessons and what was seen of them."""
-    made, at = relation_lessons(spec, lessons), 0
-    if len(made) != len(passes):
-        raise AssertionError(f"{len(passes)} passes were seen for {len(made)} lessons of {spec.id}")
-    for row in symmetries(spec):
-        count = len(row.lessons(spec, lessons[0], lessons[1]))
-        yield row, made[at : at + count], passes[at : at + count]
-        at += count
+def split(spec: Spec, lessons: list[Lesson], passes: list[Backward]) -> Iterator[tuple[Symmetry, list[Lesson], list[Backward]]]:
+    """Each row with its own lessons and what was seen of them. Raises AssertionError where a pass is missing."""
+    rows = [(row, row.lessons(spec, lessons[0], lessons[1])) for row in symmetries(spec)]
+    if len(passes) != (wanted := sum(len(made) for _, made in rows)):
+        raise AssertionError(f"{len(passes)} passes were seen for {wanted} lessons of {spec.id}")
+    rest = iter(passes)
+    for row, made in rows:
+        yield row, made, [next(rest) for _ in made]

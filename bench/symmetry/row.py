@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from models.run import Lesson, rounded
+from models.on_numpy import Reference
+from models.run import Backward, Lesson, rounded
 from models.spec import Spec
 
 Arrays = dict[str, Any]
@@ -17,13 +18,34 @@ Residuals = Iterator[tuple[tuple[str, str], Any, Any]]
 
 @dataclass(frozen=True)
 class Symmetry:
-    """`lessons(spec, first, jittered)` to run, and `residuals(spec, lessons, passes)` that must vanish."""
+    """`lessons(spec, first, jittered)` to run, and `residuals(spec, lessons, passes)` that must vanish.
+
+    With `bits` no bit may change. With `differentiates` the relation is between a loss and its gradient, which the check
+    `derivative` judges.
+    """
 
     name: str
     holds: Callable[[Spec], bool]
     lessons: Callable[[Spec, Lesson, Lesson], list[Lesson]]
     residuals: Callable[[Spec, list[Lesson], list[Any]], Residuals]
     bits: bool = False
+    differentiates: bool = False
+
+
+def by_reference(spec: Spec, lesson: Lesson, dtype: Any, order: int) -> Backward:
+    """The lesson as the reference takes it, summing in an order of its own; its slope is that of the float64 gradient."""
+    network = lesson.network or spec
+    done = Reference(network, lesson.weights, dtype, order).run(lesson.x, lesson.labels)
+    gradients = {key: g * g.dtype.type(lesson.loss_scale) for key, g in done.gradients.items()}
+    if lesson.direction is None:
+        return Backward(float(done.loss), gradients)
+    exact = Reference(network, lesson.weights).run(lesson.x, lesson.labels).gradients
+    return Backward(float(done.loss), gradients, along(exact, lesson.direction))
+
+
+def along(gradients: Arrays, direction: Arrays) -> float:
+    """⟨g, v⟩ over all parameters, in float64."""
+    return sum(float(np.sum(np.asarray(g, np.float64) * direction[key])) for key, g in gradients.items())
 
 
 def altered(lesson: Lesson, spec: Spec, **changed: Any) -> Lesson:

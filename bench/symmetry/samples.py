@@ -13,29 +13,30 @@ from models.spec import Spec
 
 
 def permutations(spec: Spec) -> dict[int, Any]:
-    """A random order of every hidden layer's units."""
+    """A random order of every layer's units, and of the classes."""
     rng = stream(spec)
-    return {layer: rng.permutation(spec.widths[layer]) for layer in range(1, spec.depth)}
+    return {layer: rng.permutation(spec.widths[layer]) for layer in range(1, spec.depth + 1)}
 
 
 def permute(spec: Spec, arrays: Arrays) -> Arrays:
-    """Weights or gradients of the network whose hidden units stand in another order."""
+    """Weights or gradients of the network whose units and classes stand in another order."""
     orders, moved = permutations(spec), {}
     for key, value in arrays.items():
         layer, kind = int(key.partition(".")[0]), key.partition(".")[2]
-        value = value[orders[layer]] if layer in orders else value
+        value = value[orders[layer]]
         moved[key] = value[:, orders[layer - 1]] if kind == "weight" and layer > 1 else value
     return moved
 
 
 def permuted(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
-    """The jittered network, and the same one with its hidden units in another order."""
-    return [jittered, replace(jittered, weights=permute(spec, jittered.weights))]
+    """The jittered network, and the same one with its units and classes in another order."""
+    labels = np.argsort(permutations(spec)[spec.depth])[jittered.labels]
+    return [jittered, replace(jittered, weights=permute(spec, jittered.weights), labels=labels)]
 
 
 def permuting(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
     """Gradients of permuted units are permuted."""
-    yield from equal(spec, "with hidden units in another order", passes[1].gradients, permute(spec, in_float64(passes[0].gradients)))
+    yield from equal(spec, "with units and classes in another order", passes[1].gradients, permute(spec, in_float64(passes[0].gradients)))
 
 
 def rotation(spec: Spec) -> Any:
@@ -94,6 +95,34 @@ def repeated(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
 def repeating(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
     """The gradient of the mean loss stays."""
     yield from equal(spec, "with every sample twice", passes[1].gradients, in_float64(passes[0].gradients))
+
+
+def single(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """One sample `batch` times."""
+    one = np.zeros(spec.batch, int)
+    return [replace(jittered, x=jittered.x[one], labels=jittered.labels[one])]
+
+
+def of_rank_one(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """∂W = δhᵀ of one sample has rank one, with δ = ∂b: so ∂W = ∂b(∂Wᵀ∂b)ᵀ/‖∂b‖² and ‖∂W‖ = ‖δ‖‖h‖."""
+    seen = in_float64(passes[0].gradients)
+    for layer in range(1, spec.depth + 1):
+        w, b = seen[f"{layer}.weight"], seen[f"{layer}.bias"]
+        yield ("rank one of one sample's gradient", f"layer {layer:>2} weight"), w - np.outer(b, w.T @ b) / (b @ b), w
+
+
+LOSS_SCALE = 1024.0
+
+
+def weighted(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """The jittered network, and the same step on 1,024 times the loss."""
+    return [jittered, replace(jittered, loss_scale=LOSS_SCALE)]
+
+
+def weighting(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """Gradients are linear in the loss."""
+    expected = {key: LOSS_SCALE * g for key, g in in_float64(passes[0].gradients).items()}
+    yield from equal(spec, f"with the loss times {LOSS_SCALE:g}", passes[1].gradients, expected)
 
 
 def negated(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:

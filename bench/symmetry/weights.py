@@ -54,6 +54,19 @@ def doubling(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
     yield from equal(spec, "with all weights doubled", passes[1].gradients, weights)
 
 
+def fed_twice(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """A bias-free homogeneous network under a linear loss, and the same on inputs twice as large."""
+    small = doubled(spec, first, jittered)[0]
+    return [small, replace(small, x=2 * small.x)]
+
+
+def feeding_twice(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """f(2x) = 2f(x): every δ stays and every layer's input doubles, so that ∂W doubles and ∂b stays."""
+    factors = {"weight": 2.0, "bias": 1.0}
+    expected = {key: factors[key.partition(".")[2]] * g for key, g in in_float64(passes[0].gradients).items()}
+    yield from equal(spec, "with inputs doubled", passes[1].gradients, expected)
+
+
 def scaled(factor: float) -> Callable[[Spec, Lesson, Lesson], list[Lesson]]:
     """All weights and biases before a normalization with ε = 0 (to rounding) times c: the same function."""
 

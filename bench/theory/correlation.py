@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from bench.theory.moments import fixed_point, moments
+from bench.theory.moments import fixed_point, moments, panels
 from models.parts.activations import ACTIVATIONS
 
 RADII = (0, 1, 2, 3, 4.5, 6, 8, 10)
@@ -45,21 +45,15 @@ def joint_moments(act: str, q: float, c: float) -> JointMoments:
     integrand is smooth: Gauss-Legendre in each sector, for c as near to 1 as one likes.
     """
     theta = math.acos(min(1.0, max(-1.0, c)))
-    at, weight = np.polynomial.legendre.leggauss(NODES)
     rays = np.array(
         [-np.pi / 2 - theta / 2, -np.pi / 2 + theta / 2, np.pi / 2 - theta / 2, np.pi / 2 + theta / 2, 3 * np.pi / 2 - theta / 2]
     )
-    psi, w_psi = _panels(rays, at, weight)
-    r, w_r = _panels(np.asarray(RADII, float), at, weight)
+    psi, w_psi = panels(rays, NODES)
+    r, w_r = panels(RADII, NODES)
     w_r = w_r * r * np.exp(-r * r / 2) / (2 * np.pi)
     f, df = ACTIVATIONS[act].f, ACTIVATIONS[act].df
     one, other = (math.sqrt(q) * np.outer(np.cos(psi + side * theta / 2), r) for side in (-1, 1))
     return JointMoments(float(w_psi @ (f(one) * f(other)) @ w_r), float(w_psi @ (df(one) * df(other)) @ w_r))
-
-
-def _panels(edges: np.ndarray, at: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
-    return (middle[:, None] + half[:, None] * at).ravel(), (half[:, None] * weight).ravel()
 
 
 @dataclass(frozen=True)

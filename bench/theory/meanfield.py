@@ -1,4 +1,4 @@
-"""Mean-field recursion at infinite width: the closed form behind the bands, without skip connections or with pre-activation ones.
+"""Mean-field recursion at infinite width: the closed form behind the bands. Post-activation streams have one of their own (`stream`).
 
 δ_l = φ′(z_l)·N′·W_{l+1}ᵀδ_{l+1}, with weights taken to be independent of everything else, gives ‖δ_l‖² = χ_l ‖δ_{l+1}‖²
 per layer. With s2 = fan-in · Var W and sb2 = Var b of layer l+1 (any widths: whole norms, not norms per unit):
@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from bench.theory.moments import batch_norm_growth, moments
+from bench.theory.stream import post_activation_gain
 from models.network import Dense, Residual, program
 from models.parts.initializers import INITIALIZERS
 from models.run import BIAS_SD
@@ -28,10 +29,11 @@ from models.spec import Spec
 def backward_limit(spec: Spec, x: np.ndarray) -> float | None:
     """The log of ‖δ_1‖²/‖δ_depth‖² at infinite width on x (batch × features).
 
-    None for post-activation blocks: their stream is neither Gaussian nor independent of its own gradient.
+    None for batch-normalized post-activation blocks, which have no closed form.
     """
     if spec.span and spec.skip_order == "post":
-        return None
+        first, *rest = gains(spec)
+        return post_activation_gain(spec, first[0] * float(np.mean(x * x)) + first[1], rest)
     return float(np.sum(np.log(growths(spec, x))))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,15 +48,18 @@ class Moments:
 @cache
 def _grid() -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights (both 1-d) with Σ w f(z) = E f(Z) for a standard normal Z."""
-    at, weight = np.polynomial.legendre.leggauss(NODES)
-    half = [(b - a) / 2 for a, b in pairwise(PANELS)]
-    middle = [(b + a) / 2 for a, b in pairwise(PANELS)]
-    z = np.concatenate([h * at + m for h, m in zip(half, middle, strict=True)])
-    w = np.concatenate([h * weight for h in half]) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
-    return np.concatenate([-z[::-1], z]), np.concatenate([w[::-1], w])
+    z, w = panels((*(-edge for edge in PANELS[:0:-1]), *PANELS), NODES)
+    return z, w * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
 
 
-def _branches(act: str) -> list[tuple[float, Law]]:
+def panels(edges: Any, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights (both 1-d) of Gauss-Legendre quadrature with so many nodes between neighbouring edges."""
+    at, weight = np.polynomial.legendre.leggauss(nodes)
+    half, middle = np.diff(edges) / 2, (np.asarray(edges[1:]) + np.asarray(edges[:-1])) / 2
+    return (middle[:, None] + half[:, None] * at).ravel(), (half[:, None] * weight).ravel()
+
+
+def branches(act: str) -> list[tuple[float, Law]]:
     """The activation as a mixture of (weight, (φ, φ′)): one branch, or for random slopes three that average exactly."""
     row = ACTIVATIONS[act]
     if not row.random:
@@ -77,7 +79,7 @@ def moments(act: str, q: float) -> Moments:
     z, w = _grid()
     at = np.sqrt(q) * z
     total = np.zeros(4)
-    for share, (f, df) in _branches(act):
+    for share, (f, df) in branches(act):
         value, slope = f(at), df(at)
         total += share * np.array([w @ value, w @ value**2, w @ slope**2, w @ slope**4])
     return Moments(*map(float, total))
@@ -103,7 +105,7 @@ def batch_norm_growth(act: str, batch: int) -> float:
     u -= u.mean(1, keepdims=True)
     u /= np.linalg.norm(u, axis=1, keepdims=True)
     trace = spread = 0.0
-    for share, (f, df) in _branches(act):
+    for share, (f, df) in branches(act):
         value, d = f(np.sqrt(batch) * u), df(np.sqrt(batch) * u)
         own = (d * d * (1 - 2 / batch - u * u)).sum(1)
         trace += share * (own + (d.sum(1) ** 2 / batch + (d * u).sum(1) ** 2) / batch).mean()

@@ -4,7 +4,8 @@ Source: Schoenholz, Gilmer, Ganguli & Sohl-Dickstein 2017, "Deep Information Pro
 reproduction ghliu/mean-field-fcdnn: MNIST scaled to [−½, ½], width 300, bias variance 0.05, weight variance s2/fan-out, log-softmax
 with negative log-likelihood, batch 256, SGD with rate 1e-3 and no momentum, 200 steps. What differs: the paper's figure has more
 steps and other rates; from the reproduction, width and batch are 128, for a tenth of the time, with the rate 2.5e-3, since the change of f
-per step goes with rate × width; accuracy is that on 2,000 test images; the grid is coarser; one seed, PyTorch alone. With s2/fan-out the
+per step goes with rate × width; accuracy is the mean over `SEEDS` seeds on 2,000
+test images; the grid is coarser; PyTorch alone. With s2/fan-out the
 last layer (128 → 10) is 13 times larger than theory's s2/fan-in, which lets 200 such small steps suffice.
 """
 
@@ -22,24 +23,30 @@ from models.run import BIAS_SD, Job, Observation, Training
 from models.spec import Spec
 from models.worker import Worker
 
-VARIANCES = (1.0, 1.4, 1.76, 2.5, 4.0)
-DEPTHS = (8, 16, 24, 40, 64)
+VARIANCES = (1.0, 1.2, 1.4, 1.6, 1.76, 2.0, 2.5, 3.0, 4.0)
+DEPTHS = (8, 16, 24, 32, 40, 52, 64, 80)
+SEEDS = (0, 1)
 BATCH, STEPS, WIDTH, RATE, TESTED = 128, 200, 128, 2.5e-3, 2000
 ALMOST, SURELY_NOT = 3.0, 10.0
 """In units of ξ_c: up to the first every network must train, from the second on none may. In between the budget decides as well."""
 TRAINED, UNTRAINED = 0.5, 0.35
 """Test accuracies that count as trained and as not; ten classes."""
-Cell = dict[str, float]
+Cell = dict[str, Any]
+"""`s2`, `depth`, and by seed the `accuracies`."""
 
 
 def measure(
-    folder: Path | None, threads: int = 1, variances: tuple[float, ...] = VARIANCES, depths: tuple[int, ...] = DEPTHS
+    folder: Path | None,
+    threads: int = 1,
+    variances: tuple[float, ...] = VARIANCES,
+    depths: tuple[int, ...] = DEPTHS,
+    seeds: tuple[int, ...] = SEEDS,
 ) -> list[Cell]:
-    """Test accuracy after `STEPS` steps for every s2 and depth. Raises DataError without MNIST in `folder`."""
+    """Test accuracy after `STEPS` steps for every s2, depth and seed. Raises DataError without MNIST in `folder`."""
     data = load("mnist", folder=folder)
     low, high = data.x_train.min(), data.x_train.max()
     x, test = (((each - low) / (high - low) - 0.5).astype(np.float32) for each in (data.x_train, data.x_test[:TESTED]))
-    order = np.random.default_rng(0).permutation(len(x))[: STEPS * BATCH].reshape(STEPS, BATCH)
+    orders = {seed: np.random.default_rng(seed).permutation(len(x))[: STEPS * BATCH].reshape(STEPS, BATCH) for seed in seeds}
     worker, cells = Worker("torch", threads=threads), []
     try:
         for s2 in variances:
@@ -48,19 +55,24 @@ def measure(
                     depth=depth, width=WIDTH, batch=BATCH, features=x.shape[1], act="tanh", bias="normal", optimizer="sgd", lr=RATE,
                     init="lecun_normal",
                 )  # fmt: skip
-                training = Training(0, draw(spec, s2), x[order], data.y_train[order])
-                job = Job("torch", spec, trainings=[training], x_test=test, labels_test=data.y_test[:TESTED])
-                done = worker.call("observe", Observation, job=job).trainings[0]
-                cells.append({"s2": s2, "depth": depth, "accuracy": round(done.accuracy, 4)})
-                print(f"s2={s2:g} depth={depth} accuracy {done.accuracy:.3f}", flush=True)
+                free = [Training(seed, draw(spec, s2, seed), x[order], data.y_train[order]) for seed, order in orders.items()]
+                job = Job("torch", spec, trainings=free, x_test=test, labels_test=data.y_test[:TESTED])
+                done = worker.call("observe", Observation, job=job).trainings
+                cells.append({"s2": s2, "depth": depth, "accuracies": [round(each.accuracy, 4) for each in done]})
+                print(f"s2={s2:g} depth={depth} accuracy {accuracy(cells[-1]):.3f}", flush=True)
     finally:
         worker.close()
     return cells
 
 
-def draw(spec: Spec, s2: float) -> dict[str, Any]:
+def accuracy(cell: Cell) -> float:
+    """Mean over seeds."""
+    return float(np.mean(cell["accuracies"]))
+
+
+def draw(spec: Spec, s2: float, seed: int) -> dict[str, Any]:
     """Gaussian weights of variance s2/fan-out and biases of variance 0.05."""
-    rng, weights = np.random.default_rng([0, spec.depth, round(100 * s2)]), {}
+    rng, weights = np.random.default_rng([seed, spec.depth, round(100 * s2)]), {}
     for layer in range(1, spec.depth + 1):
         shape = (spec.widths[layer], spec.widths[layer - 1])
         weights[f"{layer}.weight"] = (rng.standard_normal(shape) * (s2 / shape[0]) ** 0.5).astype(np.float32)
@@ -78,8 +90,8 @@ def outliers(cells: list[Cell]) -> list[Cell]:
     return [
         cell
         for cell in cells
-        if (cell["depth"] <= ALMOST * scale(cell["s2"]) and scale(cell["s2"]) < max(DEPTHS) and cell["accuracy"] < TRAINED)
-        or (cell["depth"] >= SURELY_NOT * scale(cell["s2"]) and cell["accuracy"] > UNTRAINED)
+        if (cell["depth"] <= ALMOST * scale(cell["s2"]) and scale(cell["s2"]) < max(DEPTHS) and accuracy(cell) < TRAINED)
+        or (cell["depth"] >= SURELY_NOT * scale(cell["s2"]) and accuracy(cell) > UNTRAINED)
     ]
 
 
@@ -89,16 +101,16 @@ def plot(cells: list[Cell], path: Path) -> None:
     variances, depths = (sorted({cell[name] for cell in cells}) for name in ("s2", "depth"))
     grid = np.full((len(depths), len(variances)), np.nan)
     for cell in cells:
-        grid[depths.index(cell["depth"]), variances.index(cell["s2"])] = cell["accuracy"]
+        grid[depths.index(cell["depth"]), variances.index(cell["s2"])] = accuracy(cell)
     image = axes.pcolormesh(_edges(variances), _edges(depths), grid, vmin=0.1, vmax=0.9, cmap="viridis")
     for cell in cells:
         axes.text(
             cell["s2"],
             cell["depth"],
-            f"{cell['accuracy']:.2f}",
+            f"{accuracy(cell):.2f}",
             ha="center",
             va="center",
-            color="w" if cell["accuracy"] < 0.6 else "k",
+            color="w" if accuracy(cell) < 0.6 else "k",
             fontsize=8,
         )
     edge = critical("tanh", BIAS_SD**2)

@@ -1,0 +1,30 @@
+"""The gradient against other derivatives of the same loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bench.checks.relations import compared, relative
+from bench.judge import Finding
+from bench.run import ROUNDINGS
+from bench.symmetry import by_reference, split, symmetries
+from models.spec import Spec
+
+
+def derivative(run: Any) -> Iterator[Finding]:
+    """The gradient of the training step is the derivative of the loss that the framework itself computes.
+
+    By the framework's forward mode, and in float64 by difference quotients and Taylor remainders of its losses, and by a complex step.
+    Off is as much as the reference's own passes in this precision are, by rounding and by the quotient's truncation alike.
+    """
+    for row, lessons, passes in split(run.spec, run.answer.lessons, run.seen.relations):
+        if row.differentiates:
+            near = [[by_reference(run.spec, lesson, run.spec.precision, order) for lesson in lessons] for order in range(ROUNDINGS)]
+            usual = [relative(row.residuals(run.spec, lessons, each)) for each in near]
+            yield from compared("", relative(row.residuals(run.spec, lessons, passes)), usual, 1.0, run.unit)
+
+
+def has_derivative(spec: Spec, backend: str = "") -> bool:
+    """Whether the loss is differentiated another way in this network."""
+    return any(row.differentiates for row in symmetries(spec))

@@ -1,0 +1,105 @@
+"""The gradient as the derivative of the loss: by forward mode, by difference quotients, by Taylor's remainder, by the complex step.
+
+Directions v are random and move the parameters of one layer at a time, each tensor in units of its own rms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bench.symmetry.row import Arrays, Residuals, along
+from models.network import parameter_keys
+from models.run import Lesson
+from models.spec import Spec
+
+STEP = 2.0**-10
+"""Relative step h of difference quotients: the five-point rule is off by h⁴/30·L⁽⁵⁾ ≈ 3e-14 and by rounding u/h ≈ 1e-13, so that they
+balance in float64. In float32 no step would tell a gradient to better than 1e-5."""
+PLACES = (-2, -1, 1, 2)
+LEAST = 0.1
+"""Unit of tensors that are zero: the spread that `draw_weights` gives to jittered biases."""
+IMAGINARY = 1e-30
+"""Step of the complex step: Im L(w + ihv)/h differs from the derivative by h², which is nothing."""
+ANALYTIC: dict[str, Callable[[Any], Any]] = {"tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}
+"""Activations written for complex numbers."""
+
+
+def directions(spec: Spec, lesson: Lesson) -> Iterator[tuple[int, Arrays]]:
+    """A random direction for every layer, zero in all others."""
+    keys = parameter_keys(spec)
+    for layer in range(1, spec.depth + 1):
+        rng, moved = np.random.default_rng([spec.depth, spec.width, layer]), {}
+        for key in keys:
+            w = np.asarray(lesson.weights[key], np.float64)
+            unit = float(np.sqrt(np.mean(w * w))) or LEAST
+            moved[key] = unit * rng.standard_normal(w.shape) if key.startswith(f"{layer}.") else np.zeros(w.shape)
+        yield layer, {key: v.astype(spec.precision) for key, v in moved.items()}
+
+
+def pushed(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """The jittered network, asked for its loss's derivative along every layer's direction."""
+    return [replace(jittered, direction=v) for _, v in directions(spec, jittered)]
+
+
+def pushing(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """dL(w; v) by forward mode is ⟨∂L/∂w, v⟩ by reverse mode: ⟨Jv, 1⟩ = ⟨v, Jᵀ1⟩."""
+    for (layer, v), each in zip(directions(spec, lessons[0]), passes, strict=True):
+        yield ("forward mode against the gradient", f"layer {layer:>2}"), each.slope - along(each.gradients, v), _size(each.gradients, v)
+
+
+def stepped(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """The jittered network, and four steps along every layer's direction."""
+    found = [jittered]
+    for _, v in directions(spec, jittered):
+        found += [replace(jittered, weights={key: w + place * STEP * v[key] for key, w in jittered.weights.items()}) for place in PLACES]
+    return found
+
+
+def stepping(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """Five-point rule: (8(L₊₁ − L₋₁) − (L₊₂ − L₋₂))/12h = ⟨∂L, v⟩ + O(h⁴).
+
+    Taylor: R(h) = L₊₁ − L − h⟨∂L, v⟩ = h²/2·L″ + O(h³) grows fourfold from h to 2h.
+    """
+    here, rest = passes[0], iter(passes[1:])
+    for layer, v in directions(spec, lessons[0]):
+        at = {place: next(rest).loss for place in PLACES}
+        slope, size, where = along(here.gradients, v), _size(here.gradients, v), f"layer {layer:>2}"
+        quotient = (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * STEP)
+        yield ("the loss's difference quotient against the gradient", where), quotient - slope, size
+        one, two = (at[place] - here.loss - place * STEP * slope for place in (1, 2))
+        yield ("Taylor's remainder at twice the step against fourfold", where), two - 4 * one, two
+
+
+def alone(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+    """The jittered network."""
+    return [jittered]
+
+
+def complex_stepping(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+    """Im L(w + ihv)/h, from a forward pass written out in complex numbers, is ⟨∂L, v⟩."""
+    lesson, seen = lessons[0], passes[0].gradients
+    for layer, v in directions(spec, lesson):
+        imaginary = {key: np.asarray(w, np.float64) + 1j * IMAGINARY * v[key] for key, w in lesson.weights.items()}
+        slope = np.imag(_cross_entropy(spec, imaginary, lesson)) / IMAGINARY
+        yield ("the complex step against the gradient", f"layer {layer:>2}"), slope - along(seen, v), _size(seen, v)
+
+
+def _cross_entropy(spec: Spec, w: Arrays, lesson: Lesson) -> Any:
+    """Loss of a plain network of analytic activations with complex weights."""
+    h: Any = np.asarray(lesson.x, np.float64)
+    for layer in range(1, spec.depth + 1):
+        z = h @ w[f"{layer}.weight"].T + w[f"{layer}.bias"]
+        h = ANALYTIC[spec.act](z)
+    largest = z.real.max(1)
+    return np.mean(np.log(np.exp(z - largest[:, None]).sum(1)) + largest - z[np.arange(len(z)), lesson.labels])
+
+
+def _size(gradients: Arrays, direction: Arrays) -> float:
+    """‖(‖g‖·‖v‖)‖ over tensors: as large as ⟨g, v⟩ can be."""
+    return float(
+        np.linalg.norm([np.linalg.norm(np.asarray(g, np.float64)) * np.linalg.norm(direction[key]) for key, g in gradients.items()])
+    )
