@@ -131,7 +131,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the workers on the first networks."""
+    """Start the workers on the first networks and on equalities."""
     cases = [_parameters(item)["case"] for item in session.items if "case" in _parameters(item)]
     others = any({"timed_case", "equality_case"} & set(_parameters(item)) for item in session.items)
     if session.config.option.collectonly or not (cases or others):
@@ -142,6 +142,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     except (ValueError, WorkerError) as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     laboratory.plan(list(dict.fromkeys((case.backend, case.spec) for case in cases)))
+    if equal := [case for item in session.items if (case := _parameters(item).get("equality_case"))]:
+        _travels(session.config).plan(equal)
 
 
 def _laboratory(config: pytest.Config) -> Laboratory:
@@ -158,6 +160,13 @@ def _laboratory(config: pytest.Config) -> Laboratory:
             names = ["cpu"] if option.device == "cpu" else laboratory.get(backend).call("devices", list[str])
             laboratory.baselines[backend] = baselines.load(backend, device_class(option.device, names), STEPS)
     return state.laboratory
+
+
+def _travels(config: pytest.Config) -> Travels:
+    state = config.stash[STATE]
+    if state.travels is None:
+        state.travels = Travels(_laboratory(config), isolate=config.option.isolate)
+    return state.travels
 
 
 def _refuse_absent_device(config: pytest.Config, laboratory: Laboratory) -> None:
@@ -236,10 +245,7 @@ def judged(request: pytest.FixtureRequest, laboratory: Laboratory, record_proper
 def judged_equality(request: pytest.FixtureRequest, laboratory: Laboratory, record_property: Any) -> Callable[[EqualityCase], None]:
     """A function that judges an equality, notes verdict and timings in the test's report, and fails with the whole story."""
     state = request.config.stash[STATE]
-    if state.travels is None:
-        state.travels = Travels(laboratory, isolate=request.config.option.isolate)
-        state.travels.plan([c for item in request.session.items if (c := _parameters(item).get("equality_case"))])
-    travels = state.travels
+    travels = _travels(request.config)
 
     def decide(case: EqualityCase) -> None:
         record_property("network", case.network)
@@ -272,9 +278,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if state.laboratory is None:
         return
     state.terminal.peak_memory = state.laboratory.peak_memory()
-    state.laboratory.close()
     if state.travels is not None:
         state.travels.close()
+    state.laboratory.close()
     if session.config.option.update_baselines is not None:
         state.terminal.baseline_changes += _write_baselines(session.config, state, state.laboratory, exitstatus)
     elif state.terminal.judging and exitstatus == 0 and not any(v.judged for v in state.terminal.verdicts):

@@ -34,11 +34,11 @@ class Taps:
             self._apply = optimizer.apply
             optimizer.apply = self._tapped
 
-    def gradient(self, variable: Any) -> Any:
-        """The last step's raw gradient of `variable`, as an array of its shape."""
-        end = self._ends[self._place[id(variable)]]
+    def gradients(self, variables: list[Any]) -> list[Any]:
+        """The last step's raw gradients of `variables`, as arrays of their shapes."""
         flat = np.array(ops.convert_to_numpy(self._gradients))
-        return flat[end - math.prod(variable.shape) : end].reshape(variable.shape)
+        ends = [self._ends[self._place[id(variable)]] for variable in variables]
+        return [flat[end - math.prod(v.shape) : end].reshape(v.shape) for end, v in zip(ends, variables, strict=True)]
 
     def last_norms(self, steps: int) -> Any:
         """Gradient norms of the weights in the last `steps` steps (steps × weights), at most `NORM_ROWS`."""

@@ -153,7 +153,8 @@ class Network:
 
     def gradients(self) -> Arrays:
         """The last step's gradients before clipping."""
-        return {key: _oriented(key, self._taps.gradient(variable)) for key, variable in self.parameters.items()}
+        seen = self._taps.gradients(list(self.parameters.values()))
+        return {key: _oriented(key, gradient) for key, gradient in zip(self.parameters, seen, strict=True)}
 
     def applied(self) -> Arrays:
         """Nothing: Keras clips inside the optimizer, where it shows only in the weight change."""
