@@ -103,7 +103,8 @@ def test_growth_of_residual_stream(text, log10):
 
 @pytest.mark.parametrize("text", [
     "", "act=tanh", "act=rrelu", "norm=layer", "norm=batch", "norm=rms,norm_at=after", "bias=normal", "init=torch_default",
-    "init=orthogonal,act=tanh", "skip=one,skip_order=pre,norm=layer", "skip=two,skip_order=pre,branch=depth",
+    "init=orthogonal,act=tanh", "skip=one,skip_order=pre,norm=layer", "skip=two,skip_order=pre,branch=depth", "skip=one", "skip=two",
+    "skip=one,act=rrelu", "skip=two,act=sigmoid", "skip=one,branch=depth", "skip=two,norm=rms", "skip=one,norm=layer,norm_at=after",
 ])  # fmt: skip
 def test_ensemble_approaches_mean_field_at_large_width(text):
     """White noise rather than pixels, because batch normalization's growth holds for samples that are all alike."""
@@ -131,7 +132,8 @@ def test_spread_of_one_sample_is_that_of_the_finite_width_formula(text):
 
 
 @pytest.mark.parametrize("text", [
-    "", "depth=64", "width=16,classes=2", "act=gelu", "norm=batch", "norm=group,norm_at=after", "skip=one", "init=torch_default",
+    "", "depth=64", "width=16,classes=2", "act=gelu", "norm=batch", "norm=batch,norm_at=after", "norm=group,norm_at=after", "skip=one",
+    "init=torch_default",
     "skip=two,skip_order=pre,branch=zero", "bottleneck=4,skip=two,skip_order=pre,norm=layer", "act=linear,init=orthogonal",
 ])  # fmt: skip
 def test_reference_networks_lie_inside(text):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import digamma
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, kurtosis, norm
 
 from bench.theory.ensemble import sample
 from bench.theory.meanfield import backward_limit
@@ -26,6 +26,17 @@ SPREAD = 1.3
 """Margin on the measured spread for its own sampling error (96 networks underestimate it by 14 % one time in 40) and for
 rare single layers whose tails are heavier than the pooled ones. Calibrated by the self-test that compares bands with the
 reference network: nothing outside Z, and bands less than twice as wide as what they hold."""
+HEAVY = 5 * (24 / NETWORKS) ** 0.5
+"""Excess kurtosis of a total gain from which its law is no longer nearly normal: five times the sampling error √(24/n) of a normal's.
+In the core matrix it is that of a batch normalization behind ReLUs alone. A unit that two of B samples barely reach, by heights of order h,
+has variance u ~ h²/B, and the normalization multiplies its gradient by 1/√u (one sample alone is projected away). Two heights are below
+h with a probability ~ h² ~ u, so that P(1/u > t) ~ 1/t: the squared gradient has a tail like 1/t until ε cuts it off, and its log an
+exponential one."""
+MORE = 8
+"""Times as many networks behind a heavy-tailed total. A spread has relative sampling error √((κ − 1)/4n) at kurtosis κ, so that this knows
+it as well as `NETWORKS` know a normal one's up to κ = 17."""
+TAIL = 0.1
+"""Share of networks whose mean excess over the rest gives the rate of an exponential tail (Hill 1975)."""
 ROUNDING = 1e-4
 """Least standard deviation: float32 rounding of a gain that theory says is exact (an identity branch, orthogonal weights)."""
 ENOUGH = 0.5
@@ -39,22 +50,32 @@ class Band:
     """Mean and standard deviation of the natural log of a ratio of squared norms over random networks.
 
     `down` and `up` say how many times further than a normal law's either tail extends: the log of a mean of few squares
-    reaches further down, the gradient through a normalization of few units further up.
+    reaches further down, the gradient through a normalization of few units further up. `tail` = (edge, rate) says of a heavy upper
+    tail that a share `TAIL` lies above mean + edge, and falls from there as exp(−y/rate).
     """
 
     mean: float
     sd: float
     down: float = 1.0
     up: float = 1.0
+    tail: tuple[float, float] | None = None
 
     def interval(self, z: float = Z) -> tuple[float, float]:
-        """(mean − z·down·sd, mean + z·up·sd)."""
-        return self.mean - z * self.down * self.sd, self.mean + z * self.up * self.sd
+        """(mean − z·down·sd, mean + z·up·sd), or further up where the tail has as much beyond as a normal law beyond z."""
+        above = z * self.up * self.sd
+        if self.tail:
+            edge, rate = self.tail
+            above = max(above, edge + rate * math.log(TAIL / norm.sf(z)))
+        return self.mean - z * self.down * self.sd, self.mean + above
 
     def score(self, value: float) -> float:
         """How many standard deviations `value` lies off the mean, in units of that tail's reach; within ±z if inside."""
         off = (value - self.mean) / self.sd
-        return off / (self.down if off < 0 else self.up)
+        score = off / (self.down if off < 0 else self.up)
+        if self.tail and value > self.mean + self.tail[0]:
+            edge, rate = self.tail
+            score = min(score, float(norm.isf(TAIL * math.exp(-(value - self.mean - edge) / rate))))
+        return score
 
 
 @dataclass(frozen=True)
@@ -97,6 +118,8 @@ def predict(spec: Spec, x: np.ndarray) -> Prediction | None:
 def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
     x = np.frombuffer(data).reshape(shape)
     norms = sample(spec, x, NETWORKS)
+    if heavy := _excess_kurtosis(norms.delta[1] - norms.delta[spec.depth]) > HEAVY:
+        norms = sample(spec, x, MORE * NETWORKS)
     square = {layer: value - np.log(spec.widths[layer] * len(x)) for layer, value in norms.signal.items()}
     layers = range(1, spec.depth)
     signal = {layer + 1: square[layer + 1] - square[layer] for layer in layers if _alive(square, layer)}
@@ -106,7 +129,7 @@ def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
         signal=forth,
         signal_total=_total(square[spec.depth] - square[1], forth),
         backward=back,
-        backward_total=_total(norms.delta[1] - norms.delta[spec.depth], back),
+        backward_total=_total(norms.delta[1] - norms.delta[spec.depth], back, heavy),
         first=_bands({1: square[1]})[1],
         profile={layer: Band(*_scaled(norms.delta[layer] - norms.delta[spec.depth])) for layer in norms.delta if _seen(norms.delta[layer])},
         limit=backward_limit(spec, x),
@@ -140,19 +163,31 @@ def _bands(ratios: dict[int, np.ndarray]) -> dict[int, Band]:
     return {layer: Band(mean, SPREAD * sd, max(float(down), _chi_square_reach(sd)), float(up)) for layer, (mean, sd) in found.items()}
 
 
-def _total(values: np.ndarray, layers: dict[int, Band]) -> Band:
-    """The band over many layers: nearly normal, but for the part of the layer that reaches furthest."""
+def _total(values: np.ndarray, layers: dict[int, Band], heavy: bool = False) -> Band:
+    """The band over many layers: nearly normal, but for the part of the layer that reaches furthest, or with a heavy tail."""
     mean, sd = _moments(values)
     down, up = (
         max(((reach**2 - 1) * (b.sd / SPREAD / sd) ** 2 for b, reach in tails), default=0.0)
         for tails in ([(b, b.down) for b in layers.values()], [(b, b.up) for b in layers.values()])
     )
-    return Band(mean, SPREAD * sd, math.sqrt(1 + down), math.sqrt(1 + up))
+    return Band(mean, SPREAD * sd, math.sqrt(1 + down), math.sqrt(1 + up), _exponential_tail(values - mean) if heavy else None)
 
 
 def _moments(values: np.ndarray) -> tuple[float, float]:
     values = values[np.isfinite(values)]
     return float(values.mean()), max(float(values.std(ddof=1)), ROUNDING)
+
+
+def _excess_kurtosis(values: np.ndarray) -> float:
+    values = values[np.isfinite(values)]
+    return float(kurtosis(values)) if len(values) > ENOUGH * NETWORKS else 0.0
+
+
+def _exponential_tail(excess: np.ndarray) -> tuple[float, float]:
+    """The edge of the upper share `TAIL`, and how far beyond it that share lies on average."""
+    excess = excess[np.isfinite(excess)]
+    edge = float(np.quantile(excess, 1 - TAIL))
+    return edge, float(excess[excess > edge].mean()) - edge
 
 
 def _chi_square_reach(sd: float) -> float:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import norm
 
+from bench.checks import trains
 from bench.theory.bands import Prediction, predict, why_not
 from bench.theory.correlation import depth_scales, gradient_scale_coefficient, network_pair, nonlinearity_coefficient
 from bench.theory.diagnosis import diagnose, expected
 from bench.theory.meanfield import backward_limit, gains
 from bench.theory.moments import batch_norm_growth, moments
 from bench.theory.remedies import DECADES, power_of_ten
-from models.matrix import networks
+from models.matrix import networks, symmetric
 from models.spec import Spec
 
 SHARE = 0.99
@@ -55,7 +56,7 @@ def _limits(spec: Spec, x: np.ndarray) -> Iterator[str]:
     """Closed forms at infinite width, where there are any."""
     limit = backward_limit(spec, x)
     if limit is None:
-        yield "infinite width   no closed form: post-activation sums are neither Gaussian nor independent of their gradient"
+        yield "infinite width   no closed form: batch normalization ties the samples of a post-activation stream together"
         return
     yield f"infinite width   ‖∂L/∂z₁‖/‖∂L/∂z_L‖ = {power_of_ten(limit * DECADES)}"
     if spec.norm == "batch" and spec.norm_at == "before" and not spec.span:
@@ -82,16 +83,18 @@ def _limits(spec: Spec, x: np.ndarray) -> Iterator[str]:
 
 
 def coverage(cases: str) -> Iterator[str]:
-    """Which networks have a band from random networks of their own width, and which a closed form besides."""
+    """Which networks have a band from random networks of their own width, which a closed form besides, and which a reference alone."""
     rng, counts = np.random.default_rng(0), {"formula": 0, "band": 0, "reference": 0}
-    for listed in networks(cases):
+    for listed in (*networks(cases), *(symmetric() if cases != "smoke" else ())):
         for spec in dict.fromkeys(listed.on(backend) for backend in ("torch", "keras")):
-            if reason := why_not(spec):
-                kind, reason = "reference", f"reference only: {reason}"
+            if listed in symmetric():
+                kind, says = "reference", "reference alone: looked at for its exact laws"
+            elif not trains(listed):
+                kind, says = "reference", "reference alone: theory supposes centred inputs and small logits"
             elif backward_limit(spec, rng.standard_normal((spec.batch, spec.features))) is None:
-                kind, reason = "band", "band; no closed form for post-activation sums"
+                kind, says = "band", "band; no closed form for batch-normalized post-activation sums"
             else:
-                kind, reason = "formula", "band and closed form"
+                kind, says = "formula", "band and closed form"
             counts[kind] += 1
-            yield f"{spec.id:<60} {reason}"
-    yield f"{counts['formula']} with band and closed form, {counts['band']} with a band alone, {counts['reference']} with neither"
+            yield f"{spec.id:<60} {says}"
+    yield f"{counts['formula']} with band and closed form, {counts['band']} with a band alone, {counts['reference']} with a reference alone"

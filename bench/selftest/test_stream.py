@@ -1,0 +1,47 @@
+"""Who judges laws that are not normal: post-activation streams, and the heavy tail of gradients behind batch-normalized ReLUs."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.theory import Z, predict
+from bench.theory.meanfield import backward_limit, gains
+from bench.theory.stream import NODES, post_activation_gain
+from fixtures.data import load
+from models.spec import Spec
+
+
+def digits(spec: Spec) -> np.ndarray:
+    """A batch of digits."""
+    return np.asarray(load("digits").x_train[: spec.batch], np.float64)
+
+
+@pytest.mark.parametrize(
+    "text", ["skip=one,depth=100", "skip=one,depth=102,branch=depth", "skip=two,act=tanh,norm=layer", "skip=one,act=rrelu"]
+)
+def test_post_activation_streams_are_resolved(text):
+    """Twice the nodes change no log gain by 1e-4."""
+    spec = Spec.parse(text)
+    once, twice = (post_activation_gain(spec, 1.0, gains(spec)[1:], nodes) for nodes in (NODES, 2 * NODES))
+    assert once == pytest.approx(twice, abs=1e-4)
+
+
+def test_post_activation_streams_of_linear_units_double():
+    """x ↦ x + Wx with s2 = 1 doubles squared norms, in one block and in any number: there is no activation to correlate with."""
+    spec = Spec.parse("skip=one,act=linear,init=lecun_normal,depth=20")
+    assert post_activation_gain(spec, 1.0, [(1.0, 0.0)] * 19) == pytest.approx(18 * math.log(2), abs=1e-9)
+
+
+def test_gradients_behind_batch_normalized_relus_have_the_exponential_tail_that_theory_derives():
+    """P(gain > t) ~ 1/t: the log falls off at rate 1, known to 1/√77 from a tenth of 768 networks."""
+    spec = Spec.parse("norm=batch,norm_at=after")
+    band = predict(spec, digits(spec)).backward_total
+    assert band.tail[1] == pytest.approx(1, abs=3 / math.sqrt(77))
+    assert [band.score(edge) for edge in band.interval()] == pytest.approx([-Z, Z])
+    assert predict(Spec(), digits(Spec())).backward_total.tail is None
+
+
+def test_batch_normalized_streams_have_no_closed_form_and_say_so():
+    spec = Spec.parse("skip=two,norm=batch")
+    assert backward_limit(spec, digits(spec)) is None
