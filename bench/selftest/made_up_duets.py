@@ -61,7 +61,7 @@ class Stub:
         self.closed, self.alive = True, False
 
 
-def case(monkeypatch, a: Stub | None = None, b=None, spec=SPEC) -> DuetCase:
+def case(monkeypatch, a=None, b=None, spec=SPEC) -> DuetCase:
     """A case whose workers are stubs; `a` and `b` make one for every restart."""
     makers = {"a": a or Stub, "b": b or a or Stub}
     monkeypatch.setattr(sides.Lane, "worker", lambda lane: makers[lane.side.text]())
