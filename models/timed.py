@@ -108,15 +108,20 @@ class Timed:
         return time.perf_counter() - start
 
     def plant(self, *, name: str, of: str, factor: float) -> None:
-        """Make ready as `name` the steps of `of`, each followed by so much work that it takes `factor` times the processor time."""
+        """Make ready as `name` the steps of `of`, of which so many are taken twice that on average they take `factor` times as long.
+
+        The same work again is exact on every machine; a loop that burns time also slows the step that comes after it.
+        """
         step, synchronise = self._steppers[of]
+        owed = 0.0
 
         def slowed() -> None:
-            start = time.process_time()
+            nonlocal owed
             step()
-            end = start + factor * (time.process_time() - start)
-            while time.process_time() < end:
-                pass
+            owed += factor - 1.0
+            while owed >= 1.0:
+                owed -= 1.0
+                step()
 
         self._steppers[name] = (slowed, synchronise)
 
@@ -131,10 +136,10 @@ class Timed:
             step()
         synchronise()
         seconds = time.perf_counter() - start
-        waited = min(kept_waiting(before, scheduled()), seconds)
-        start = time.perf_counter()
+        after, start = scheduled(), time.perf_counter()
         self._module.drain()
-        return Block(seconds, waited, time.perf_counter() - start)
+        late = time.perf_counter() - start
+        return Block(seconds, min(kept_waiting(before, after), seconds), max(0.0, late - kept_waiting(after, scheduled())))
 
     def begin_peaks(self) -> None:
         """Forget how much memory was held so far."""

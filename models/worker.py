@@ -84,7 +84,7 @@ class Worker:
             variables["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [python, "-m", "models.serve", backend, str(threads)],
-            cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+            cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True,
         )  # fmt: skip
         self._turns = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")
         self._closing = threading.Event()
@@ -119,13 +119,19 @@ class Worker:
         except (EOFError, OSError):
             raise WorkerDied(f"the {self.backend} worker was stopped" if self._closing.is_set() else self._epitaph()) from None
         except wire.NoMessageError as garbage:
-            self._process.kill()
+            os.set_blocking(self._process.stdout.fileno(), False)
             said = garbage.said + (self._process.stdout.read(LAST_WORDS) or b"")
+            self._kill()
             words = f"{said.decode(errors='replace')} {self.last_words()}".strip()
             raise WorkerDied(f"the {self.backend} worker printed what is no message; its last output: {words[:LAST_WORDS]}") from None
         if "error" in answer:
             raise (WorkerLacks if answer["absent"] else WorkerError)(answer["error"], answer["trace"])
         return wire.as_kind(answer["ok"], kind)
+
+    def _kill(self) -> None:
+        """With all that it has started itself, such as the processes that compile for torch.compile."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _epitaph(self) -> str:
         code = self._process.wait()
@@ -141,7 +147,7 @@ class Worker:
     def close(self) -> None:
         """End the process at once and forget what was still asked."""
         self._closing.set()
-        self._process.kill()
+        self._kill()
         self._process.wait()
         self._turns.shutdown(wait=True, cancel_futures=True)  # whoever waits for an answer now reads the end of the pipe
         for stream in (self._process.stdin, self._process.stdout):

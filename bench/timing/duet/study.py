@@ -1,8 +1,8 @@
 """Raw series for the error-rate study: the same environment on both sides, and lanes that were really made slower.
 
 `python -m bench.timing.duet.study --minutes 10` adds restarts to a record, one JSON line each, until the time is over; it goes on
-where it stopped. Every restart has two fresh workers: A runs the step; B runs the same step, and the step with 3 % and with 5 % of
-work added. Rounds are A B B₃ B₅ B₅ B₃ B A, so that all comparisons are of blocks within a second of each other.
+where it stopped. Every restart has two fresh workers. A runs the step; B runs the same, and besides one of which every 33rd step
+is taken twice, and one of which every 20th is. Rounds are A B B₃ B₅ B₅ B₃ B A.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from models.spec import Spec
 from models.worker import WorkerError
 
 RECORD = Path(".gradgauge/duet-study.jsonl")
+NETWORK = Spec(depth=4)
+"""A step of about a millisecond, of which a block holds some 25, so that single steps taken twice are spread evenly."""
 PLANTED = (1.0, 1.03, 1.05)
 """What the lanes after A take longer."""
 
@@ -55,7 +57,7 @@ def collect(side: str, *, minutes: float, seconds: float, processes: int, path: 
     """Add restarts until the time is over; returns how many."""
     end, added, number = time.monotonic() + 60 * minutes, 0, len(read(path))
     one = sides.parse(side)
-    case = sides.cases(one, one, (Spec(),))[0]
+    case = sides.cases(one, one, (NETWORK,))[0]
     lanes = [case.a, *(dataclasses.replace(case.b, slowdown=factor) for factor in PLANTED)]
     data = load()
     path.parent.mkdir(parents=True, exist_ok=True)

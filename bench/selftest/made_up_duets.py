@@ -1,0 +1,88 @@
+"""Duets that cost nothing: workers that answer at once with the times they are told to have, and a fake driver for a GPU."""
+
+from __future__ import annotations
+
+import sys
+import types
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+
+from bench.timing.duet import sides
+from bench.timing.duet.sides import DuetCase, Lane, Side
+from bench.timing.steps import proof
+from bench.versions.environments import Interpreter
+from fixtures.data import load
+from models.spec import Spec
+from models.timed import Block, Peaks, Prepared
+from models.worker import WorkerDied
+
+SPEC = Spec(depth=2)
+RNG = np.random.default_rng(5)
+
+
+class Stub:
+    """A worker whose step takes `seconds` times a disturbance that all workers of a moment share, and dies after `lives` blocks."""
+
+    def __init__(self, seconds=0.004, noise=0.002, lives=10**9, layout=0.002):
+        """How its process happens to be laid out is drawn once."""
+        self.seconds, self.noise, self.lives = seconds * float(np.exp(RNG.normal(0, layout))), noise, lives
+        self.backend, self.alive, self.closed = "torch", True, False
+
+    def submit(self, do, kind=None, /, **given):
+        """Answer at once."""
+        future = Future()
+        try:
+            future.set_result(self.answer(do, **given))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def answer(self, do, **given):
+        """What a worker would have said."""
+        if do == "prepare":
+            return Prepared(0.5 * float(np.exp(RNG.normal(0, 0.02))), proof(SPEC, "torch", load()).weights)
+        if do == "clocked":
+            self.lives -= 1
+            if self.lives < 0:
+                self.alive = False
+                raise WorkerDied("the torch worker was killed by SIGKILL; its last output: out of memory")
+            seconds = self.seconds * given["steps"] * float(np.exp(RNG.normal(0, self.noise)))
+            return Block(seconds, 0.0, 0.0)
+        return {"peaks": Peaks(300.0, 0.0), "versions": {"torch": "2.13.0"}}.get(do)
+
+    def last_words(self):
+        """What it printed last."""
+        return "out of memory"
+
+    def close(self):
+        """End."""
+        self.closed, self.alive = True, False
+
+
+def case(monkeypatch, a=None, b=None, spec=SPEC) -> DuetCase:
+    """A case whose workers are stubs; `a` and `b` make one for every restart."""
+    makers = {"a": a or Stub, "b": b or a or Stub}
+    monkeypatch.setattr(sides.Lane, "worker", lambda lane: makers[lane.side.text]())
+    one, other = (Lane(Side(text, None, "python", ("torch",), ""), Interpreter("python"), "torch", "eager") for text in "ab")
+    return DuetCase(spec, one, other)
+
+
+def fake_nvml(monkeypatch, processes: list[set[int]], reasons: list[int]):
+    """`pynvml` as far as it is used: every look at processes and reasons takes the next of these, the last one stays."""
+
+    def following(values):
+        return values.pop(0) if len(values) > 1 else values[0]
+
+    module: Any = types.ModuleType("pynvml")
+    module.NVMLError = type("NVMLError", (Exception,), {})
+    module.nvmlInit = lambda: None
+    module.nvmlDeviceGetHandleByIndex = lambda index: index
+    module.nvmlDeviceGetComputeRunningProcesses = lambda handle: [types.SimpleNamespace(pid=pid) for pid in following(processes)]
+    module.nvmlDeviceGetCurrentClocksThrottleReasons = lambda handle: following(reasons)
+    names = ("SwPowerCap", "HwSlowdown", "SwThermalSlowdown", "HwThermalSlowdown", "HwPowerBrakeSlowdown")
+    for name, bit in zip(names, (0x4, 0x8, 0x20, 0x40, 0x80), strict=True):
+        setattr(module, f"nvmlClocksThrottleReason{name}", bit)
+    monkeypatch.setitem(sys.modules, "pynvml", module)
+    return module

@@ -1,0 +1,159 @@
+"""Which release changed a step's time, or a numeric finding: `python -m bench.timing.bisect keras 3.8.0 3.15.1 --case CASE`.
+
+By time, the first release is the A side of a duet with each release that is tried; a release counts as changed when the duet says what
+it said of the last one. By `--finding CHECK`, each release is judged by that check on the case's network. The exit status is 10 where a
+release was found, 0 where first and last do not differ, 11 where a duet could not tell, 2 for bad input, 14 where a release cannot run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+from collections.abc import Callable
+
+from packaging.version import InvalidVersion, Version
+
+from bench.checks import CHECKS
+from bench.judge import FAILED, judge
+from bench.run import Run, answer
+from bench.status import Status
+from bench.timing.cases import MODES
+from bench.timing.duet import plan, sides
+from bench.timing.duet.__main__ import margins_of
+from bench.timing.duet.plan import BUDGET, Duet
+from bench.timing.duet.statistics import FASTER, OPEN, SAME, SLOWER
+from bench.timing.duet.verdict import ENVIRONMENT, NOTHING
+from bench.versions.environments import VersionsError
+from fixtures.data import load
+from models.run import Job, Observation, prepare_lessons
+from models.spec import Spec, SpecError
+from models.worker import WorkerError
+
+FINDABLE = ("finite", "forward_parity", "gradient_parity", "update", "clipping", "normalization_state")
+"""Checks that need one observation of lessons and nothing recorded."""
+
+
+class CannotTellError(RuntimeError):
+    """A release that could be placed on neither side; the message says which, and why."""
+
+
+def releases(package: str, first: str, last: str) -> list[str]:
+    """Final releases from first to last, both included, as pip knows them. Raises VersionsError."""
+    try:
+        low, high = Version(first), Version(last)
+    except InvalidVersion as error:
+        raise VersionsError(f"{error}: write for instance 3.8.0.") from None
+    done = subprocess.run([sys.executable, "-m", "pip", "index", "versions", package], capture_output=True, text=True)
+    line = next((text for text in done.stdout.splitlines() if text.startswith("Available versions:")), "")
+    if done.returncode or not line:
+        raise VersionsError(f"pip knows no releases of {package!r}: check the name and the connection.")
+    found = sorted(Version(text) for text in line.partition(":")[2].replace(" ", "").split(","))
+    between = [str(version) for version in found if low <= version <= high and not version.is_prerelease]
+    if len(between) < 2:
+        raise VersionsError(f"{package} has fewer than two releases from {first} to {last}: name an older and a newer one.")
+    return between
+
+
+def first_changed(names: list[str], like_first: Callable[[str], bool]) -> tuple[str, str] | None:
+    """The last name that is like the first and the first that is not, by halving; None where the last is like the first, too."""
+    if like_first(names[-1]):
+        return None
+    low, high = 0, len(names) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if like_first(names[middle]) else (low, middle)
+    return names[low], names[high]
+
+
+def case_of(text: str) -> tuple[str, str, Spec]:
+    """Backend, mode and network of a case id such as `keras-train_on_batch-cpu-reference`. Raises SpecError."""
+    for backend in sorted(MODES, key=len, reverse=True):
+        for mode in MODES[backend]:
+            if text.startswith(f"{backend}-{mode}-cpu-"):
+                return backend, mode, Spec.parse(text.removeprefix(f"{backend}-{mode}-cpu-"))
+    raise SpecError(f"--case {text} is no case: write backend-mode-cpu-network, such as keras-train_on_batch-cpu-reference.")
+
+
+def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec, metric: str, budget: float) -> Callable[[str], bool]:
+    """A question to a release: does a duet with the first release find the same?"""
+
+    def like_first(name: str) -> bool:
+        a, b = (sides.parse(f"{package}=={version} {backend} --{mode}") for version in (names[0], name))
+        duet = Duet(sides.cases(a, b, (spec,)), margins_of([], None, 0))
+        plan.run(duet, load(), budget=budget, say=lambda line: None)
+        judged = [each for each in duet.judged() if each.metric in (metric, "all")]
+        for each in judged:
+            print(f"{package} {names[0]} → {name}: {each.metric} {each.words}", flush=True)
+        verdicts = {each.verdict for each in judged}
+        if undecided := verdicts & {OPEN, NOTHING, ENVIRONMENT} or (not verdicts and {NOTHING}):
+            raise CannotTellError(f"{package} {name}: {', '.join(sorted(undecided))}; raise --budget, or name other releases.")
+        return not verdicts & {SLOWER, FASTER} and SAME in verdicts
+
+    return like_first
+
+
+def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: str) -> Callable[[str], bool]:
+    """A question to a release: does the check say of it what it says of the first?"""
+    data = load()
+    asked = answer(spec, prepare_lessons(spec, data.x_train, data.y_train, 0))
+
+    def failed(name: str) -> bool:
+        side = sides.parse(f"{package}=={name} {backend}")
+        lane = sides.Lane(side, side.interpreter(), backend, MODES[backend][0])
+        worker = lane.worker()
+        try:
+            seen = worker.call("observe", Observation, job=Job(backend, spec, lessons=asked.lessons))
+        except WorkerError as error:
+            raise CannotTellError(f"{package} {name} could not be judged: {error}") from None
+        finally:
+            worker.close()
+        verdict = judge(CHECKS[check], Run(spec.id, spec, backend, seen, asked))
+        worst = verdict.worst
+        print(f"{package} {name}: {check} {verdict.status}{f', {worst.value:.3g} at {worst.where.strip()}' if worst else ''}", flush=True)
+        return verdict.status == FAILED
+
+    of_first = failed(names[0])
+    return lambda name: failed(name) == of_first
+
+
+def main(arguments: list[str] | None = None) -> Status:
+    """Halve until neighbours differ."""
+    parser = argparse.ArgumentParser(prog="python -m bench.timing.bisect", description=__doc__)
+    parser.add_argument("package")
+    parser.add_argument("first")
+    parser.add_argument("last")
+    parser.add_argument("--case", default="keras-train_on_batch-cpu-reference", help="what is timed or judged")
+    parser.add_argument("--metric", default="step", help="which metric of the duet (default: step)")
+    parser.add_argument("--finding", choices=FINDABLE, metavar="CHECK", help=f"judge numbers instead of time: {', '.join(FINDABLE)}")
+    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds of rounds per duet")
+    given = parser.parse_args(arguments)
+    try:
+        backend, mode, spec = case_of(given.case)
+        names = releases(given.package, given.first, given.last)
+        print(f"{len(names)} releases: {', '.join(names)}", flush=True)
+        if given.finding:
+            question = by_finding(given.package, names, backend, spec, given.finding)
+        else:
+            question = by_time(given.package, names, backend, mode, spec, given.metric, given.budget)
+        found = first_changed(names, question)
+    except (VersionsError, SpecError) as error:
+        print(error, file=sys.stderr)
+        return Status.BAD_INPUT
+    except CannotTellError as error:
+        print(error)
+        return Status.ENVIRONMENT if "environment" in str(error) or "could not" in str(error) else Status.INCONCLUSIVE
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+    what = given.finding or given.metric
+    if found is None:
+        print(f"{what} of {given.case} is the same in {given.package} {given.first} and {given.last}.")
+        return Status.SAME
+    print(f"{what} of {given.case} changed from {given.package} {found[0]} to {found[1]}.")
+    return Status.WORSE
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())
