@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import keras
+from keras import ops
 
 from models.run import Absent
 
@@ -67,6 +68,30 @@ def gradient(function: Any, at: list[Any]) -> tuple[Any, Any, list[Any]]:
         tape.watch(at)
         value, side = function(at)
     return value, side, tape.gradient(value, at)
+
+
+def compute_in(precision: str) -> None:
+    """Build what follows in `precision`. JAX makes float32 of float64 unless it is told otherwise, which users leave off for float32."""
+    keras.config.set_floatx(precision)
+    if keras.backend.backend() == "jax":
+        importlib.import_module("jax").config.update("jax_enable_x64", precision == "float64")
+
+
+def norms(tensors: list[Any]) -> Any:
+    """Euclidean norm of each tensor, in one; a float32 sum of squares would read zero for entries under 1e-22.
+
+    So sums are taken in float64, and on JAX, which has none beside float32, after the largest entry is divided out.
+    """
+    if keras.backend.backend() != "jax":
+        return ops.sqrt(ops.stack([ops.sum(ops.square(ops.cast(tensor, "float64"))) for tensor in tensors]))
+    largest = ops.stack([ops.max(ops.abs(tensor)) for tensor in tensors])
+    divisors = ops.where(largest > 0, largest, ops.ones_like(largest))
+    return largest * ops.sqrt(ops.stack([ops.sum(ops.square(tensor / divisors[n])) for n, tensor in enumerate(tensors)]))
+
+
+def norm_precision(precision: str) -> str:
+    """The dtype of what `norms` returns for tensors of `precision`."""
+    return precision if keras.backend.backend() == "jax" else "float64"
 
 
 def devices() -> list[str]:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.keras_backend import absences, configure, devices, gradient, train_steps, versions
+from models.keras_backend import absences, compute_in, configure, devices, gradient, train_steps, versions
 from models.keras_taps import NORM_ROWS, Taps
 from models.network import Activate, Dense, Normalize, Residual, flat, parameter_keys, program
 from models.parts.activations import ACTIVATIONS
@@ -44,7 +44,7 @@ class Network:
             raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
         self.spec = spec
         keras.backend.clear_session()
-        keras.config.set_floatx(spec.precision)
+        compute_in(spec.precision)
         keras.utils.set_random_seed(seed)
         self.parts: dict[tuple[type, int], Any] = {}
         self.program = program(spec)
@@ -228,7 +228,7 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
 def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
     """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
     keras.backend.clear_session()
-    keras.config.set_floatx(spec.precision)
+    compute_in(spec.precision)
     layer = ACTIVATIONS[spec.act].keras(keras)
     layer.build(x.shape)
 
