@@ -107,15 +107,20 @@ def devices() -> list[str]:
     return ["cpu", *gpus]
 
 
-def configure(threads: int) -> None:
-    """Fix the number of threads, before any work."""
+def configure(threads: int, deterministic: bool = False) -> None:
+    """Fix the number of threads and, if asked to, kernels that give the same bits every time, before any work.
+
+    JAX reads both from environment variables, which the worker is started with.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        threading = importlib.import_module("tensorflow").config.threading
-        threading.set_intra_op_parallelism_threads(threads)
-        threading.set_inter_op_parallelism_threads(threads)
+        config = importlib.import_module("tensorflow").config
+        config.threading.set_intra_op_parallelism_threads(threads)
+        config.threading.set_inter_op_parallelism_threads(threads)
+        if deterministic:
+            config.experimental.enable_op_determinism()
     elif backend == "torch":
-        importlib.import_module("torch").set_num_threads(threads)
+        importlib.import_module("models.on_torch").configure(threads, deterministic)
 
 
 def versions() -> dict[str, str]:

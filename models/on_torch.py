@@ -272,9 +272,12 @@ def _present(parameter: Any) -> Any:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
-def configure(threads: int) -> None:
-    """Fix the number of threads, before any work."""
+def configure(threads: int, deterministic: bool = False) -> None:
+    """Fix the number of threads and, if asked to, kernels that give the same bits every time, before any work."""
     torch.set_num_threads(threads)
+    if deterministic:
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
 
 
 def versions() -> dict[str, str]:

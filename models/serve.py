@@ -1,6 +1,6 @@
 """The worker's side: one framework in one process, doing what it is asked until its input closes.
 
-Run as `python -m models.serve BACKEND THREADS`; messages come on standard input and go to what was standard output.
+Run as `python -m models.serve BACKEND THREADS [deterministic]`; messages come on standard input and go to what was standard output.
 Whatever frameworks print goes to standard error, so it can never be mistaken for a message.
 """
 
@@ -18,10 +18,10 @@ from models.spec import Spec, SpecError
 from models.timed import Timed
 
 
-def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> None:
+def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, outputs: BinaryIO) -> None:
     """Answer `{"do": name, "with": arguments}` with `{"ok": result}` or `{"error": …, "trace": …}` until end of file."""
     module = backend_module(backend)
-    module.configure(threads)
+    module.configure(threads, deterministic)
     timed = Timed(module)
     tasks = {
         "observe": lambda given: observe(wire.as_kind(given, Job)),
@@ -57,7 +57,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    serve(sys.argv[1], int(sys.argv[2]), sys.stdin.buffer, channel)
+    serve(sys.argv[1], int(sys.argv[2]), "deterministic" in sys.argv[3:], sys.stdin.buffer, channel)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _asked(block: range, spec: Spec, workers: dict[tuple[str, int], Worker], dat
         if own not in solved:
             solved[own] = [answer(own, prepare_lessons(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
         jobs = [
-            Job(backend, own, seed=seed, lessons=each.lessons, relations=relation_lessons(own, each.lessons))
+            Job(backend, own, seed=seed, lessons=each.lessons, relations=relation_lessons(own, each.lessons), repeat=count == 1)
             for seed, each in zip(block, solved[own], strict=True)
         ]
         futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)

@@ -13,6 +13,7 @@ from bench.selftest.faults.torch_changes import (
     epsilon_inside_the_root,
     first_pass,
     gradient,
+    in_any_order,
     l2_adam,
     last_product_in_bfloat16,
     nan_once,
@@ -49,6 +50,7 @@ TORCH: dict[str, tuple[Fault, ...]] = {
         Fault("linear forgets its bias", "reference", "forward_parity", "step 1 loss", one(LINEAR, lambda f: lambda x, w, b=None: f(x, w, b * 0))),
         Fault("square weights transposed", "reference", "forward_parity", "layer  1", one(LINEAR, square_weights_transposed)),
         Fault("one product in bfloat16", "reference", "forward_parity", "layer 16", one(LINEAR, last_product_in_bfloat16)),
+        Fault("a batch summed in another order each time", "depth=4", "reproducible", "weight", one(LINEAR, in_any_order)),
         Fault("products with TF32's ten bits", "reference", "forward_parity", "layer  2", one(LINEAR, lambda f: lambda x, w, b=None: f(ten_bits(x), ten_bits(w), b))),
     ),
     "initializer": (

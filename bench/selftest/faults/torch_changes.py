@@ -98,6 +98,17 @@ def last_product_in_bfloat16(linear: Any) -> Any:
     return lambda x, w, b=None: linear(x, w, b) if w.shape[0] != 10 else linear(bfloat16(x), bfloat16(w), b)
 
 
+def in_any_order(linear: Any) -> Any:
+    """Rows taken in a random order and put back: only the gradient's sum over the batch rounds otherwise."""
+    import torch
+
+    def shuffled(x: Any, w: Any, b: Any = None) -> Any:
+        order = torch.randperm(len(x))
+        return linear(x[order], w, b)[torch.argsort(order)]
+
+    return shuffled
+
+
 def square_weights_transposed(linear: Any) -> Any:
     return lambda x, w, b=None: linear(x, w.T if w.shape[0] == w.shape[1] else w, b)
 
