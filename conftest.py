@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,13 +16,15 @@ from bench import baseline as baselines
 from bench import known, recording
 from bench.baseline import BaselineError
 from bench.checks import BASELINE, CHECKS, ITSELF
+from bench.doctor import answered, problem
 from bench.equalities import EqualityCase, equality_cases, story
 from bench.judge import FAILED, NO_BASELINE, NOT_JUDGED, Verdict, judge
 from bench.report.failure import failure
 from bench.report.profile import profile
 from bench.report.terminal import Terminal
+from bench.status import Status
 from bench.timing.cases import timed_cases
-from fixtures import options
+from fixtures import driver, options
 from fixtures.data import Data, features_of, load
 from fixtures.machine import device_class, fingerprint, judge_on_one_thread
 from fixtures.observe import RECORDED_SEED, STEPS, Laboratory
@@ -29,7 +32,7 @@ from fixtures.options import chosen, rerun
 from fixtures.spread import Spread, is_spread, own_device
 from fixtures.travels import Travels
 from fixtures.turns import Busy, Turn
-from models.spec import Spec, SpecError
+from models.spec import Spec
 from models.worker import WorkerError, WorkerLacks
 
 
@@ -145,10 +148,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     try:
         laboratory = _laboratory(session.config)
-        _refuse_absent_device(session.config, laboratory)
         session.config.stash[STATE].turn.shared()
     except (ValueError, WorkerError, Busy) as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    _refuse_absent_device(session.config, laboratory)
     if not is_spread(session.config):  # a worker of many does not know which networks will be its own
         laboratory.plan(list(dict.fromkeys((case.backend, case.spec) for case in cases)))
 
@@ -171,11 +174,10 @@ def _laboratory(config: pytest.Config) -> Laboratory:
 
 
 def _refuse_absent_device(config: pytest.Config, laboratory: Laboratory) -> None:
-    device = config.option.device
-    for backend in config.option.backends if device != "cpu" else []:
-        names = laboratory.get(backend).call("devices", list[str])
-        if names == ["cpu"]:
-            raise SpecError(f"--device={device} was asked for, but {backend} sees no GPU here: use --device=cpu, or install a GPU build.")
+    """A framework that does not compute on the GPU asked for is no skip: the run ends with its cause and remedy."""
+    for backend in config.option.backends if config.option.device != "cpu" else []:
+        if told := problem(answered(laboratory.get(backend)), driver.ask(), os.environ, require_gpu=True):
+            pytest.exit(f"{told} (--device={config.option.device})", returncode=Status.ENVIRONMENT)
 
 
 @pytest.fixture(scope="session")

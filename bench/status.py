@@ -15,10 +15,12 @@ class Status(IntEnum):
     SAME = 0
     """Nothing is worse or slower; something may be better or faster."""
     BAD_INPUT = 2
-    """A file, an option, a requirement or an environment that cannot be used; argparse ends with the same status."""
+    """A file, an option or a requirement that cannot be used; argparse ends with the same status."""
     WORSE = 10
     """Something that could be compared is worse or slower."""
     INCONCLUSIVE = 11
     """Nothing is worse, and for something the measurement cannot tell."""
     NOTHING = 12
     """Nothing was measured, or nothing that both sides have can be compared."""
+    ENVIRONMENT = 13
+    """A framework does not work here, or not on the GPU that was asked for; nothing was judged."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from models.run import Absent
@@ -105,6 +107,26 @@ def devices() -> list[str]:
         cuda = importlib.import_module("torch").cuda
         gpus = [cuda.get_device_name(n) for n in range(cuda.device_count())]
     return ["cpu", *gpus]
+
+
+def built_for() -> str:
+    """What the library under Keras was built for: `CUDA 12.5`, or nothing for the CPU alone."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return importlib.import_module("models.on_torch").built_for()
+    if backend == "jax":  # a CPU build that finds plug-ins for devices
+        plugins = [name for name in ("jax_cuda13_plugin", "jax_cuda12_plugin") if importlib.util.find_spec(name)]
+        return f"CUDA {plugins[0][8:10]}" if plugins else ""
+    build = importlib.import_module("tensorflow").sysconfig.get_build_info()
+    return f"CUDA {build.get('cuda_version', '')}".rstrip() if build["is_cuda_build"] else "ROCm" if build["is_rocm_build"] else ""
+
+
+def multiplied(matrix: Any) -> tuple[str, Any]:
+    """Where the product of a matrix with itself was computed, wherever the library puts it, and the product."""
+    tensor = ops.convert_to_tensor(matrix)
+    product = ops.matmul(tensor, tensor)
+    place = product.devices() if keras.backend.backend() == "jax" else product.device
+    return str(place), np.array(ops.convert_to_numpy(product))
 
 
 def configure(threads: int, deterministic: bool = False) -> None:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.keras_backend import absences, compute_in, configure, devices, gradient, train_steps, versions
+from models.keras_backend import absences, built_for, compute_in, configure, devices, gradient, multiplied, train_steps, versions
 from models.keras_taps import NORM_ROWS, Taps
 from models.network import Activate, Dense, Normalize, Residual, flat, parameter_keys, program
 from models.parts.activations import ACTIVATIONS
@@ -25,7 +25,9 @@ from models.parts.optimizers import OPTIMIZERS
 from models.run import BIAS_SD, BackendError, Signals
 from models.spec import Spec
 
-__all__ = ["Network", "configure", "devices", "draw_layers", "product", "stepper", "timed_network", "versions"]
+__all__ = [
+    "Network", "built_for", "configure", "devices", "draw_layers", "multiplied", "product", "stepper", "timed_network", "versions",
+]  # fmt: skip
 
 Arrays = dict[str, Any]
 KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}

@@ -263,6 +263,20 @@ def devices() -> list[str]:
     return ["cpu", *(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count()))]
 
 
+def built_for() -> str:
+    """`CUDA 13.0`, `ROCm 6.4`, or nothing for a build that knows the CPU alone."""
+    if torch.version.hip:
+        return f"ROCm {torch.version.hip}"
+    return f"CUDA {torch.version.cuda}" if torch.version.cuda else ""
+
+
+def multiplied(matrix: Any) -> tuple[str, Any]:
+    """Where the product of a matrix with itself was computed, on the GPU if there is one, and the product."""
+    tensor = torch.as_tensor(matrix, device="cuda" if torch.cuda.is_available() else "cpu")
+    product = tensor @ tensor
+    return str(product.device), _array(product)
+
+
 def _array(tensor: Any) -> Any:
     return tensor.detach().cpu().numpy().copy()
 

@@ -13,6 +13,7 @@ import traceback
 from typing import Any, BinaryIO
 
 from models import overhead, roads, wire
+from models.examination import examine
 from models.run import Absent, Job, backend_module, draw_own, observe, observe_seeds
 from models.spec import Spec, SpecError
 from models.timed import Timed
@@ -30,6 +31,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "activate": lambda given: module.activate(Spec.parse(given["spec"]), given["x"]),
         "versions": lambda given: module.versions(),
         "devices": lambda given: module.devices(),
+        "examine": lambda given: examine(module),
         "prepare": lambda given: timed.prepare(**given),
         "control": lambda given: timed.control(**given),
         "block": lambda given: timed.block(**given),
