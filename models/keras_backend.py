@@ -109,11 +109,27 @@ def devices() -> list[str]:
     return ["cpu", *gpus]
 
 
+def peak_device_memory(reset: bool) -> float:
+    """The most memory that tensors held on the GPU, in MB, since the last time with `reset` (JAX: since it began); 0 without a GPU."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return importlib.import_module("models.torch_backend").peak_device_memory(reset)
+    if devices() == ["cpu"]:
+        return 0.0
+    if backend == "jax":
+        return importlib.import_module("jax").local_devices()[0].memory_stats()["peak_bytes_in_use"] / 2**20
+    tell = importlib.import_module("tensorflow").config.experimental
+    peak = tell.get_memory_info("GPU:0")["peak"] / 2**20
+    if reset:
+        tell.reset_memory_stats("GPU:0")
+    return peak
+
+
 def built_for() -> str:
     """What the library under Keras was built for: `CUDA 12.5`, or nothing for the CPU alone."""
     backend = keras.backend.backend()
     if backend == "torch":
-        return importlib.import_module("models.on_torch").built_for()
+        return importlib.import_module("models.torch_backend").built_for()
     if backend == "jax":  # a CPU build that finds plug-ins for devices
         plugins = [name for name in ("jax_cuda13_plugin", "jax_cuda12_plugin") if importlib.util.find_spec(name)]
         return f"CUDA {plugins[0][8:10]}" if plugins else ""
@@ -142,7 +158,7 @@ def configure(threads: int, deterministic: bool = False) -> None:
         if deterministic:
             config.experimental.enable_op_determinism()
     elif backend == "torch":
-        importlib.import_module("models.on_torch").configure(threads, deterministic)
+        importlib.import_module("models.torch_backend").configure(threads, deterministic)
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.keras_backend import absences, built_for, compute_in, configure, devices, gradient, multiplied, train_steps, versions
+from models.keras_backend import (
+    absences,
+    built_for,
+    compute_in,
+    configure,
+    devices,
+    gradient,
+    multiplied,
+    peak_device_memory,
+    train_steps,
+    versions,
+)
 from models.keras_taps import NORM_ROWS, Taps
 from models.network import Activate, Dense, Normalize, Residual, flat, parameter_keys, program
 from models.parts.activations import ACTIVATIONS
@@ -26,7 +37,8 @@ from models.run import BIAS_SD, BackendError, Signals
 from models.spec import Spec
 
 __all__ = [
-    "Network", "built_for", "configure", "devices", "draw_layers", "multiplied", "product", "stepper", "timed_network", "versions",
+    "Network", "activate", "built_for", "configure", "devices", "draw_layers", "multiplied", "peak_device_memory", "product", "stepper",
+    "timed_network", "versions",
 ]  # fmt: skip
 
 Arrays = dict[str, Any]
@@ -250,11 +262,11 @@ def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
 def stepper(network: Network, mode: str, x: Any, labels: Any) -> tuple[Any, Any]:
     """A function that takes one training step, and one that waits for the device.
 
-    `train_on_batch` and `eager` are what users call, data conversion and reading the loss included; `compiled` and
-    `jit` call the trainer's compiled function on data already on the device.
+    `train_on_batch` and `eager` are what users call, data conversion and reading the loss included; on TensorFlow `compiled`
+    and `jit` call the trainer's compiled function on data already on the device.
     """
     model, target = network.model, network.target(labels)
-    if mode in ("compiled", "jit"):
+    if mode in ("compiled", "jit") and keras.backend.backend() == "tensorflow":
         model.make_train_function()
         batch = [(ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(target))]
         last: list[Any] = []

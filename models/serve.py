@@ -34,6 +34,8 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "examine": lambda given: examine(module),
         "prepare": lambda given: timed.prepare(**given),
         "control": lambda given: timed.control(**given),
+        "rate": lambda given: timed.rate(**given),
+        "memory": lambda given: timed.memory(),
         "block": lambda given: timed.block(**given),
         "forget": lambda given: timed.forget(**given),
         "overhead": lambda given: overhead.interleave(module, **given),
