@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,19 +16,23 @@ from bench import baseline as baselines
 from bench import known, recording
 from bench.baseline import BaselineError
 from bench.checks import BASELINE, CHECKS, ITSELF
+from bench.doctor import answered, problem
 from bench.equalities import EqualityCase, equality_cases, story
 from bench.judge import FAILED, NO_BASELINE, NOT_JUDGED, Verdict, judge
 from bench.report.failure import failure
 from bench.report.profile import profile
 from bench.report.terminal import Terminal
+from bench.status import Status
 from bench.timing.cases import timed_cases
-from fixtures import options
+from fixtures import driver, options
 from fixtures.data import Data, features_of, load
 from fixtures.machine import device_class, fingerprint, judge_on_one_thread
 from fixtures.observe import RECORDED_SEED, STEPS, Laboratory
 from fixtures.options import chosen, rerun
+from fixtures.spread import Spread, is_spread, own_device
 from fixtures.travels import Travels
-from models.spec import Spec, SpecError
+from fixtures.turns import Busy, Turn
+from models.spec import Spec
 from models.worker import WorkerError, WorkerLacks
 
 
@@ -59,11 +64,14 @@ def pytest_configure(config: pytest.Config) -> None:
         known_failures = known.read()
     except BaselineError as error:
         raise pytest.UsageError(str(error)) from None
-    environment = fingerprint(option.device, option.threads)
-    asked = {name: getattr(option, name) for name in ("cases", "device", "data", "seeds", "threads", "backends")}
+    environment = fingerprint(option.device, option.threads, option.deterministic)
+    asked = {name: getattr(option, name) for name in ("cases", "device", "data", "seeds", "threads", "backends", "deterministic")}
     terminal = Terminal(config, environment, asked, Path(option.record_dir), page=option.report is not None)
+    terminal.hints += filter(None, [options.stand_in(option.backends)])
     config.pluginmanager.register(terminal, "gradgauge-terminal")
-    config.stash[STATE] = State(terminal, environment, known_failures)
+    if is_spread(config):
+        config.pluginmanager.register(Spread(config, terminal, _parameters), "gradgauge-spread")
+    config.stash[STATE] = State(terminal, environment, known_failures, Turn(own_device(config)))
 
 
 @dataclass
@@ -73,6 +81,7 @@ class State:
     terminal: Terminal
     environment: dict[str, str]
     known: list[known.Known]
+    turn: Turn
     laboratory: Laboratory | None = None
     travels: Travels | None = None
 
@@ -119,7 +128,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _parameters(item: pytest.Item) -> dict[str, Any]:
-    return getattr(getattr(item, "callspec", None), "params", {})
+    """What a test was parametrized with; pytest puts a placeholder, which is on no backend, where there was nothing."""
+    return {name: value for name, value in getattr(getattr(item, "callspec", None), "params", {}).items() if hasattr(value, "backend")}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -138,12 +148,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     try:
         laboratory = _laboratory(session.config)
-        _refuse_absent_device(session.config, laboratory)
-    except (ValueError, WorkerError) as error:
+        session.config.stash[STATE].turn.shared()
+    except (ValueError, WorkerError, Busy) as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    laboratory.plan(list(dict.fromkeys((case.backend, case.spec) for case in cases)))
-    if equal := [case for item in session.items if (case := _parameters(item).get("equality_case"))]:
-        _travels(session.config).plan(equal)
+    _refuse_absent_device(session.config, laboratory)
+    if not is_spread(session.config):  # a worker of many does not know which networks will be its own
+        laboratory.plan(list(dict.fromkeys((case.backend, case.spec) for case in cases)))
+        if equal := [case for item in session.items if (case := _parameters(item).get("equality_case"))]:
+            _travels(session.config).plan(equal)
 
 
 def _laboratory(config: pytest.Config) -> Laboratory:
@@ -153,8 +165,9 @@ def _laboratory(config: pytest.Config) -> Laboratory:
         first = RECORDED_SEED if option.update_baselines is not None else 0
         seeds = range(first, first + option.seeds)
         laboratory = Laboratory(
-            data, device=option.device, threads=option.threads, seeds=seeds, untrained=option.untrained, isolate=option.isolate
-        )
+            data, device=own_device(config), threads=option.threads, seeds=seeds, untrained=option.untrained,
+            isolate=option.isolate, deterministic=option.deterministic,
+        )  # fmt: skip
         state.laboratory = laboratory
         for backend in option.backends:
             names = ["cpu"] if option.device == "cpu" else laboratory.get(backend).call("devices", list[str])
@@ -170,11 +183,10 @@ def _travels(config: pytest.Config) -> Travels:
 
 
 def _refuse_absent_device(config: pytest.Config, laboratory: Laboratory) -> None:
-    device = config.option.device
-    for backend in config.option.backends if device != "cpu" else []:
-        names = laboratory.get(backend).call("devices", list[str])
-        if names == ["cpu"]:
-            raise SpecError(f"--device={device} was asked for, but {backend} sees no GPU here: use --device=cpu, or install a GPU build.")
+    """A framework that does not compute on the GPU asked for is no skip: the run ends with its cause and remedy."""
+    for backend in config.option.backends if config.option.device != "cpu" else []:
+        if told := problem(answered(laboratory.get(backend)), driver.ask(), os.environ, require_gpu=True):
+            pytest.exit(f"{told} (--device={config.option.device})", returncode=Status.ENVIRONMENT)
 
 
 @pytest.fixture(scope="session")
@@ -199,6 +211,15 @@ def data(laboratory: Laboratory) -> Data:
 def device(request: pytest.FixtureRequest) -> str:
     """The device of this run."""
     return request.config.option.device
+
+
+@pytest.fixture
+def alone(request: pytest.FixtureRequest, laboratory: Laboratory) -> None:
+    """The device for this run alone, as long as it takes times."""
+    try:
+        request.config.stash[STATE].turn.alone()
+    except Busy as busy:
+        pytest.fail(str(busy), pytrace=False)
 
 
 @pytest.fixture
@@ -275,17 +296,28 @@ def _others(case: Case, run: Any, request: pytest.FixtureRequest, laboratory: La
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """End the workers; write a recording if all else is green; fail a run that judged nothing."""
     state = session.config.stash[STATE]
-    if state.laboratory is None:
-        return
-    state.terminal.peak_memory = state.laboratory.peak_memory()
     if state.travels is not None:
         state.travels.close()
-    state.laboratory.close()
-    if session.config.option.update_baselines is not None:
+    if state.laboratory is not None:
+        state.terminal.peak_memory = state.laboratory.peak_memory()
+        state.laboratory.close()
+        state.turn.end()
+    if state.laboratory is not None and session.config.option.update_baselines is not None:
         state.terminal.baseline_changes += _write_baselines(session.config, state, state.laboratory, exitstatus)
-    elif state.terminal.judging and exitstatus == 0 and not any(v.judged for v in state.terminal.verdicts):
-        state.terminal.hints.append("This run judged nothing, so it fails: widen -k, -m or --cases.")
+    elif exitstatus == 0 and not hasattr(session.config, "workerinput") and (nothing := _nothing(state.terminal)):
+        state.terminal.hints.append(nothing)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _nothing(terminal: Terminal) -> str:
+    """Why a run without a failure is no good news, or nothing."""
+    if not terminal.wanted:
+        return ""
+    if terminal.judging and not any(verdict.judged for verdict in terminal.verdicts):
+        return "This run judged nothing, so it fails: widen -k, -m or --cases."
+    if not terminal.ran:
+        return "Every test of this run was skipped, so it fails: ask for networks that can be judged or timed."
+    return ""
 
 
 def _write_baselines(config: pytest.Config, state: State, laboratory: Laboratory, exitstatus: int) -> list[str]:

@@ -15,7 +15,7 @@ class Status(IntEnum):
     SAME = 0
     """Nothing is worse or slower; something may be better or faster."""
     BAD_INPUT = 2
-    """A file, an option, a requirement or an environment that cannot be used; argparse ends with the same status."""
+    """A file, an option or a requirement that cannot be used; argparse ends with the same status."""
     WORSE = 10
     """Something that could be compared is worse or slower."""
     INCONCLUSIVE = 11

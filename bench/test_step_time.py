@@ -13,6 +13,7 @@ from fixtures.data import Data
 
 
 @pytest.mark.timing
+@pytest.mark.usefixtures("alone")
 @pytest.mark.benchmark(timer=CLOCK.now)
 def test_step_time(timed_case: TimedCase, workers: Any, data: Data, benchmark: Any, record_property: Any) -> None:
     """Seconds of one training step, after the step was proved to train the network it is named after."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from types import ModuleType
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
 from models.run import Absent
 
@@ -88,6 +91,30 @@ def slope(function: Any, at: list[Any], along: list[Any]) -> Any:
     return forward.jvp(value)
 
 
+def compute_in(precision: str) -> None:
+    """Build what follows in `precision`. JAX makes float32 of float64 unless it is told otherwise, which users leave off for float32."""
+    keras.config.set_floatx(precision)
+    if keras.backend.backend() == "jax":
+        importlib.import_module("jax").config.update("jax_enable_x64", precision == "float64")
+
+
+def norms(tensors: list[Any]) -> Any:
+    """Euclidean norm of each tensor, in one; a float32 sum of squares would read zero for entries under 1e-22.
+
+    So sums are taken in float64, and on JAX, which has none beside float32, after the largest entry is divided out.
+    """
+    if keras.backend.backend() != "jax":
+        return ops.sqrt(ops.stack([ops.sum(ops.square(ops.cast(tensor, "float64"))) for tensor in tensors]))
+    largest = ops.stack([ops.max(ops.abs(tensor)) for tensor in tensors])
+    divisors = ops.where(largest > 0, largest, ops.ones_like(largest))
+    return largest * ops.sqrt(ops.stack([ops.sum(ops.square(tensor / divisors[n])) for n, tensor in enumerate(tensors)]))
+
+
+def norm_precision(precision: str) -> str:
+    """The dtype of what `norms` returns for tensors of `precision`."""
+    return precision if keras.backend.backend() == "jax" else "float64"
+
+
 @functools.cache
 def devices() -> list[str]:
     """Devices that Keras can use here, the CPU first."""
@@ -117,39 +144,57 @@ def drain() -> None:
         importlib.import_module("torch").cuda.synchronize()
 
 
-def forget_peak_memory() -> None:
-    """Count the highest device memory from now on, where the library can; JAX counts from its start."""
+def peak_device_memory(reset: bool) -> float:
+    """The most memory that tensors held on the GPU, in MB, since the last time with `reset` (JAX: since it began); 0 without a GPU."""
     backend = keras.backend.backend()
-    if devices() == ["cpu"]:
-        return
-    if backend == "tensorflow":
-        importlib.import_module("tensorflow").config.experimental.reset_memory_stats("GPU:0")
-    elif backend == "torch":
-        importlib.import_module("torch").cuda.reset_peak_memory_stats()
-
-
-def peak_memory() -> float:
-    """Highest device memory in bytes; 0 without a device."""
-    backend = keras.backend.backend()
+    if backend == "torch":
+        return importlib.import_module("models.torch_backend").peak_device_memory(reset)
     if devices() == ["cpu"]:
         return 0.0
-    if backend == "tensorflow":
-        return float(importlib.import_module("tensorflow").config.experimental.get_memory_info("GPU:0")["peak"])
     if backend == "jax":
-        return float((importlib.import_module("jax").devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0))
-    return float(importlib.import_module("torch").cuda.max_memory_allocated())
+        return importlib.import_module("jax").local_devices()[0].memory_stats()["peak_bytes_in_use"] / 2**20
+    tell = importlib.import_module("tensorflow").config.experimental
+    peak = tell.get_memory_info("GPU:0")["peak"] / 2**20
+    if reset:
+        tell.reset_memory_stats("GPU:0")
+    return peak
 
 
-def configure(threads: int) -> None:
-    """Fix the number of threads, before any work."""
+def built_for() -> str:
+    """What the library under Keras was built for: `CUDA 12.5`, or nothing for the CPU alone."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return importlib.import_module("models.torch_backend").built_for()
+    if backend == "jax":  # a CPU build that finds plug-ins for devices
+        plugins = [name for name in ("jax_cuda13_plugin", "jax_cuda12_plugin") if importlib.util.find_spec(name)]
+        return f"CUDA {plugins[0][8:10]}" if plugins else ""
+    build = importlib.import_module("tensorflow").sysconfig.get_build_info()
+    return f"CUDA {build.get('cuda_version', '')}".rstrip() if build["is_cuda_build"] else "ROCm" if build["is_rocm_build"] else ""
+
+
+def multiplied(matrix: Any) -> tuple[str, Any]:
+    """Where the product of a matrix with itself was computed, wherever the library puts it, and the product."""
+    tensor = ops.convert_to_tensor(matrix)
+    product = ops.matmul(tensor, tensor)
+    place = product.devices() if keras.backend.backend() == "jax" else product.device
+    return str(place), np.array(ops.convert_to_numpy(product))
+
+
+def configure(threads: int, deterministic: bool = False) -> None:
+    """Fix the number of threads and, if asked to, kernels that give the same bits every time, before any work.
+
+    JAX reads both from environment variables, which the worker is started with.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        threading = importlib.import_module("tensorflow").config.threading
-        threading.set_intra_op_parallelism_threads(threads)
+        config = importlib.import_module("tensorflow").config
+        config.threading.set_intra_op_parallelism_threads(threads)
         # On one thread operations run in the caller's: handing every step to a pool of one and waiting for it costs time and gains none.
-        threading.set_inter_op_parallelism_threads(threads if threads > 1 else -1)
+        config.threading.set_inter_op_parallelism_threads(threads if threads > 1 else -1)
+        if deterministic:
+            config.experimental.enable_op_determinism()
     elif backend == "torch":
-        importlib.import_module("torch").set_num_threads(threads)
+        importlib.import_module("models.torch_backend").configure(threads, deterministic)
 
 
 def versions() -> dict[str, str]:

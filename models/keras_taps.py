@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from models.keras_backend import norm_precision, norms
+
 NORM_ROWS = 64
 """How many steps of gradient norms stay on the device before they are read: reading after every step made training 15 % slower."""
 
@@ -17,7 +19,7 @@ class Taps:
 
     The optimizer instance's `apply`, which every trainer calls with the raw gradients inside its compiled step, first fills
     them and then does what it always does. `kinds` is out of `gradients` (all, of the last step) and `norms` (of `weights`,
-    of the last `NORM_ROWS` steps; in float64, because a float32 sum of squares reads zero for gradients under 1e-22).
+    of the last `NORM_ROWS` steps).
     """
 
     def __init__(self, optimizer: Any, variables: list[Any], weights: list[Any], kinds: tuple[str, ...]) -> None:
@@ -29,7 +31,8 @@ class Taps:
         self._ends = np.cumsum([math.prod(v.shape) for v in variables])
         flat = (int(self._ends[-1]),)
         self._gradients = optimizer.add_variable(flat, dtype=variables[0].dtype, name="tap_gradients") if "gradients" in kinds else None
-        self._norms = optimizer.add_variable((NORM_ROWS, len(weights)), dtype="float64", name="tap_norms") if "norms" in kinds else None
+        wide = norm_precision(variables[0].dtype)
+        self._norms = optimizer.add_variable((NORM_ROWS, len(weights)), dtype=wide, name="tap_norms") if "norms" in kinds else None
         if kinds:
             self._apply = optimizer.apply
             optimizer.apply = self._tapped
@@ -52,8 +55,7 @@ class Taps:
         if self._gradients is not None:
             self._gradients.assign(ops.concatenate([ops.reshape(g, (-1,)) for g in seen]))
         if self._norms is not None:
-            squares = [ops.sum(ops.square(ops.cast(seen[place], "float64"))) for place in self._weights]
             row = ops.cast(self._optimizer.iterations, "int32") % NORM_ROWS
             chosen = ops.expand_dims(ops.equal(ops.arange(NORM_ROWS, dtype="int32"), row), 1)
-            self._norms.assign(ops.where(chosen, ops.sqrt(ops.stack(squares)), self._norms))
+            self._norms.assign(ops.where(chosen, norms([seen[place] for place in self._weights]), ops.convert_to_tensor(self._norms)))
         return self._apply(gradients, *args, **kwargs)

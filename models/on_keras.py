@@ -15,12 +15,14 @@ from keras import ops
 
 from models.keras_backend import (
     absences,
+    built_for,
+    compute_in,
     configure,
     devices,
     drain,
-    forget_peak_memory,
     gradient,
-    peak_memory,
+    multiplied,
+    peak_device_memory,
     slope,
     train_steps,
     versions,
@@ -37,8 +39,8 @@ from models.run import BIAS_SD, BackendError, Signals
 from models.spec import Spec
 
 __all__ = [
-    "Network", "configure", "devices", "drain", "draw_layers", "forget_peak_memory", "peak_memory", "product", "stepper", "timed_network",
-    "versions",
+    "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers", "multiplied", "peak_device_memory", "product",
+    "stepper", "timed_network", "versions",
 ]  # fmt: skip
 
 Arrays = dict[str, Any]
@@ -58,7 +60,7 @@ class Network:
             raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
         self.spec = spec
         keras.backend.clear_session()
-        keras.config.set_floatx(spec.precision)
+        compute_in(spec.precision)
         keras.utils.set_random_seed(seed)
         self.parts: dict[tuple[type, int], Any] = {}
         self.program = program(spec)
@@ -267,7 +269,7 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
 def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
     """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
     keras.backend.clear_session()
-    keras.config.set_floatx(spec.precision)
+    compute_in(spec.precision)
     layer = ACTIVATIONS[spec.act].keras(keras)
     layer.build(x.shape)
 
@@ -287,11 +289,11 @@ def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
 def stepper(network: Network, mode: str, x: Any, labels: Any) -> tuple[Any, Any]:
     """A function that takes one training step, and one that waits for the device.
 
-    `train_on_batch` and `eager` are what users call, data conversion and reading the loss included; `compiled` and
-    `jit` call the trainer's compiled function on data already on the device.
+    `train_on_batch` and `eager` are what users call, data conversion and reading the loss included; on TensorFlow `compiled`
+    and `jit` call the trainer's compiled function on data already on the device.
     """
     model, target = network.model, network.target(labels)
-    if mode in ("compiled", "jit"):
+    if mode in ("compiled", "jit") and keras.backend.backend() == "tensorflow":
         model.make_train_function()
         batch = [(ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(target))]
         last: list[Any] = []

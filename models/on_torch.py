@@ -19,8 +19,16 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.run import BIAS_SD, BackendError, Signals
 from models.spec import Spec
+from models.torch_backend import built_for, configure, devices, multiplied, peak_device_memory, versions
+
+__all__ = [
+    "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers", "multiplied", "peak_device_memory", "product",
+    "stepper", "timed_network", "versions",
+]  # fmt: skip
 
 Arrays = dict[str, Any]
+COMPILED = {"compile": "default", "graphs": "reduce-overhead"}
+"""Modes of a step that is compiled, and what torch.compile calls them; the second one replays CUDA graphs."""
 KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
 
 
@@ -42,7 +50,7 @@ class Network:
     """`spec` in PyTorch on `device`, initialized by PyTorch from `seed`."""
 
     def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "eager") -> None:
-        """Build, initialize and move; `mode` is eager or compile (torch.compile). Raises BackendError without the device."""
+        """Build, initialize and move; `mode` is one of COMPILED or eager. Raises BackendError without the device."""
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise BackendError(
                 f"Device {device!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device: use --device=cpu."
@@ -53,7 +61,7 @@ class Network:
         self.model = nn.Sequential(*(self._part(step) for step in program(spec))).to(device, self.dtype)
         self.parameters = {key: self._parameter(key) for key in parameter_keys(spec)}
         self.loss = LOSSES[spec.loss].torch(nn)
-        self.compute_loss = torch.compile(self._forward_loss) if mode == "compile" else self._forward_loss
+        self.compute_loss = torch.compile(self._forward_loss, mode=COMPILED[mode]) if mode in COMPILED else self._forward_loss
         self._norms = {layer: m for (kind, layer), m in self.parts.items() if kind is Normalize and spec.norm == "batch"}
         self._fresh = {layer: (m.running_mean.clone(), m.running_var.clone()) for layer, m in self._norms.items()}  # type: ignore[union-attr]
         self._applied: Arrays = {}
@@ -170,6 +178,7 @@ class Network:
 
     def forward_backward(self, x: torch.Tensor, target: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
         """Gradients of `scale` times one batch's loss into `.grad`; returns the loss as a tensor."""
+        torch.compiler.cudagraph_mark_step_begin()  # what the last step returned may be overwritten; nothing without CUDA graphs
         self.optimizer.zero_grad()
         loss = self.compute_loss(x, target)
         (loss if scale == 1 else scale * loss).backward()
@@ -246,7 +255,7 @@ def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
 
 
 def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
-    """A network for the clock; `mode` is eager or compile."""
+    """A network for the clock; `mode` is eager, compile or graphs."""
     return Network(spec, device=device, mode=mode)
 
 
@@ -278,22 +287,6 @@ def drain() -> None:
         torch.cuda.synchronize()
 
 
-def forget_peak_memory() -> None:
-    """Count the highest device memory from now on."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-
-
-def peak_memory() -> float:
-    """Highest device memory in bytes since `forget_peak_memory`; 0 without a device."""
-    return float(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0.0
-
-
-def devices() -> list[str]:
-    """Devices this framework can use, the CPU first."""
-    return ["cpu", *(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count()))]
-
-
 def _array(tensor: Any) -> Any:
     return tensor.detach().cpu().numpy().copy()
 
@@ -301,13 +294,3 @@ def _array(tensor: Any) -> Any:
 def _present(parameter: Any) -> Any:
     """The gradient; zeros where PyTorch has none, because a gradient that never arrived is a finding and not a crash."""
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-
-
-def configure(threads: int) -> None:
-    """Fix the number of threads, before any work."""
-    torch.set_num_threads(threads)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what this backend runs on."""
-    return {"torch": str(torch.__version__), "torch built for CUDA": str(torch.version.cuda or "no")}

@@ -81,7 +81,10 @@ class Training:
 
 @dataclass
 class Job:
-    """One network on one backend: what to build and what to look at. Of `relations` only loss and gradients are kept."""
+    """One network on one backend: what to build and what to look at. Of `relations` only loss and gradients are kept.
+
+    `repeat` takes the lessons twice, from the same state, and counts what is not the same bits.
+    """
 
     backend: str
     spec: Spec
@@ -92,6 +95,7 @@ class Job:
     trainings: list[Training] = field(default_factory=list)
     x_test: Any = None
     labels_test: Any = None
+    repeat: bool = False
 
 
 @dataclass
@@ -149,7 +153,7 @@ class History:
 
 @dataclass
 class Observation:
-    """Everything one backend did with one network."""
+    """Everything one backend did with one network; `repeated` counts, by place, entries that differ when lessons are taken again."""
 
     backend: str
     own: Signals | None = None
@@ -157,6 +161,7 @@ class Observation:
     lessons: list[StepSeen] = field(default_factory=list)
     relations: list[Backward] = field(default_factory=list)
     evaluation: Any = None
+    repeated: dict[str, int] = field(default_factory=dict)
     trainings: list[History] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -165,12 +170,23 @@ def backend_module(backend: str) -> Any:
     """The module that builds networks on `backend`; raises BackendError with what to install or choose."""
     if backend not in BACKENDS:
         raise BackendError(f"Backend {backend!r} is not known: use one of {', '.join(BACKENDS)}.")
-    needed = {"torch": "torch", "keras": "keras"}[backend.partition("-")[0]]
-    if importlib.util.find_spec(needed) is None:
+    if package := lacking(backend):
         raise BackendError(
-            f"Backend {backend!r} needs the package {needed}, which is not installed here: install it or choose another --backend."
+            f"Backend {backend!r} needs the package {package}, which is not installed here: install it or choose another --backend."
         )
     return importlib.import_module(BACKENDS[backend])
+
+
+def library(backend: str) -> str:
+    """The library that computes for `backend`: what Keras runs on (`keras` alone: TensorFlow), or the framework itself."""
+    dialect, _, on = backend.partition("-")
+    return (on or "tensorflow") if dialect == "keras" else dialect
+
+
+def lacking(backend: str) -> str:
+    """The first package that `backend` needs and that is not installed here, or nothing."""
+    needed = (backend.partition("-")[0], library(backend))
+    return next((package for package in needed if importlib.util.find_spec(package) is None), "")
 
 
 def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
@@ -269,11 +285,11 @@ def _look(network: Any, job: Job, seen: Observation) -> Observation:
         network.freeze_noise(True)
         network.load(first.weights, fresh=True)
         seen.drawn = network.signals(first.x, first.labels)
-        for lesson in job.lessons:
-            network.load(lesson.weights, fresh=False)
-            loss = network.step(lesson.x, lesson.labels)
-            seen.lessons.append(StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running()))
+        seen.lessons = _taken(network, job.lessons)
         seen.evaluation = network.logits(job.lessons[-1].x)
+        if job.repeat:
+            network.load(first.weights, fresh=True)
+            seen.repeated = differing(seen.lessons, _taken(network, job.lessons))
         network.freeze_noise(False)
     for training in job.trainings:
         network.load(training.weights, fresh=True)
@@ -303,6 +319,33 @@ def _backward(network: Any, lesson: Lesson) -> Backward:
     network.load(lesson.weights, fresh=False)
     slope = math.nan if lesson.direction is None else network.slope(lesson.x, lesson.labels, lesson.direction)
     return Backward(network.step(lesson.x, lesson.labels, lesson.loss_scale), network.gradients(), slope)
+
+
+def _taken(network: Any, lessons: list[Lesson]) -> list[StepSeen]:
+    """Every lesson, one after the other; the optimizer's slots go on from one to the next."""
+    seen = []
+    for lesson in lessons:
+        network.load(lesson.weights, fresh=False)
+        loss = network.step(lesson.x, lesson.labels)
+        seen.append(StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running()))
+    return seen
+
+
+def differing(ones: list[StepSeen], others: list[StepSeen]) -> dict[str, int]:
+    """By place, how many entries of loss, raw gradients and new weights are not the same bits."""
+    counts: dict[str, int] = {}
+    for number, (one, other) in enumerate(zip(ones, others, strict=True)):
+        places = {"loss": (one.loss, other.loss)}
+        places |= {f"gradient of {key}": (value, other.gradients[key]) for key, value in one.gradients.items()}
+        places |= {f"new {key}": (value, other.weights[key]) for key, value in one.weights.items()}
+        counts |= {f"step {number} {place}": _unlike(*pair) for place, pair in places.items()}
+    return counts
+
+
+def _unlike(one: Any, other: Any) -> int:
+    """Entries whose bytes differ, so that NaN is like NaN and 0 unlike −0."""
+    bits, others = (np.atleast_1d(each).view(f"u{np.asarray(each).dtype.itemsize}") for each in (one, other))
+    return int((bits != others).sum())
 
 
 def draw_own(module: Any, *, spec: str, fan_in: int, fan_out: int, draws: int, seed: int, device: str = "cpu") -> list[Arrays]:

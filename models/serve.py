@@ -1,6 +1,6 @@
 """The worker's side: one framework in one process, doing what it is asked until its input closes.
 
-Run as `python -m models.serve BACKEND THREADS`; messages come on standard input and go to what was standard output.
+Run as `python -m models.serve BACKEND THREADS [deterministic]`; messages come on standard input and go to what was standard output.
 Whatever frameworks print goes to standard error, so it can never be mistaken for a message.
 """
 
@@ -14,16 +14,17 @@ import traceback
 from typing import Any, BinaryIO
 
 from models import overhead, roads, wire
+from models.examination import examine
 from models.kept import Kept
 from models.run import Absent, Job, backend_module, draw_own, observe, observe_seeds
 from models.spec import Spec, SpecError
 from models.timed import Timed
 
 
-def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> None:
+def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, outputs: BinaryIO) -> None:
     """Answer `{"do": name, "with": arguments}` with `{"ok": result}` or `{"error": …, "trace": …}` until end of file."""
     module = backend_module(backend)
-    module.configure(threads)
+    module.configure(threads, deterministic)
     gc.collect()
     gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
     timed, kept = Timed(module), Kept()
@@ -34,8 +35,11 @@ def serve(backend: str, threads: int, inputs: BinaryIO, outputs: BinaryIO) -> No
         "activate": lambda given: module.activate(Spec.parse(given["spec"]), given["x"]),
         "versions": lambda given: module.versions(),
         "devices": lambda given: module.devices(),
+        "examine": lambda given: examine(module),
         "prepare": lambda given: timed.prepare(**given),
         "control": lambda given: timed.control(**given),
+        "rate": lambda given: timed.rate(**given),
+        "memory": lambda given: timed.memory(),
         "block": lambda given: timed.block(**given),
         "clocked": lambda given: timed.clocked(**given),
         "plant": lambda given: timed.plant(**given),
@@ -65,7 +69,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    serve(sys.argv[1], int(sys.argv[2]), sys.stdin.buffer, channel)
+    serve(sys.argv[1], int(sys.argv[2]), "deterministic" in sys.argv[3:], sys.stdin.buffer, channel)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Training steps in blocks, as a clock wants them: data on the device, one synchronisation at a block's end.
 
-Each mode is a way users run a step: PyTorch `eager` and `compile` (torch.compile); Keras `eager`, `train_on_batch`,
-`compiled` (the trainer's own compiled function, data already on the device) and `jit` (the same with jit_compile).
+Each mode is a way users run a step: PyTorch `eager`, `compile` (torch.compile) and `graphs` (the same with CUDA graphs, its
+mode "reduce-overhead"); Keras `eager`, `train_on_batch`, `compiled` (the trainer's own compiled function, data already on the
+device) and `jit` (the same with jit_compile; on PyTorch `train_on_batch` with it).
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ from models.worker import peak_memory
 
 PROVED_STEPS = 2
 """How many steps the equivalence proof of a timed case takes: the second one shows what the optimizer remembers."""
+
+
+LARGEST_PRODUCT, LONGEST_PRODUCT = 8192, 0.1
+"""Rows of the largest matrix, and seconds of the longest product, that measure how fast a device multiplies."""
+PRODUCT_BLOCK = 0.02
+"""Seconds of products that make a reading."""
 
 
 @dataclass
@@ -75,6 +82,7 @@ class Timed:
         """Nothing is built until `prepare`."""
         self._module = module
         self._steppers: dict[str, Any] = {}
+        self._rates: dict[str, float] = {}
 
     def prepare(self, *, name: str, spec: str, mode: str, device: str, x: Any, labels: Any) -> Prepared:
         """Build `spec` with NumPy-drawn weights of seed 0, take the first steps on one batch and report the weights they lead to.
@@ -82,6 +90,7 @@ class Timed:
         Weights rather than losses are the proof: what a compiled Keras step returns is a running mean.
         """
         network_spec = Spec.parse(spec)
+        self._module.peak_device_memory(reset=True)
         network = self._module.timed_network(network_spec, device=device, mode=mode)
         network.load(draw_weights(network_spec, 0), fresh=True)
         step, synchronise = self._module.stepper(network, mode, x, labels)
@@ -97,6 +106,42 @@ class Timed:
     def control(self, *, name: str, size: int, device: str) -> None:
         """Make ready a float32 product of two size × size matrices: work of known cost, done by the same framework."""
         self._steppers[name] = self._module.product(size, device)
+
+    def rate(self, *, device: str) -> float:
+        """Floating-point operations a second of the fastest float32 product of two square matrices, of any size that there is time for.
+
+        This is what the device reaches through this framework, and what no training step exceeds. Measured once a process.
+        """
+        if device not in self._rates:
+            best, size, took = 0.0, 256, 0.0
+            while size <= LARGEST_PRODUCT and took < LONGEST_PRODUCT:
+                took = self._fastest(*self._module.product(size, device))
+                best, size = max(best, 2 * size**3 / took), 2 * size
+            self._rates[device] = best
+        return self._rates[device]
+
+    @staticmethod
+    def _fastest(multiply: Any, synchronise: Any) -> float:
+        """Seconds of a product: the best of three blocks, after one product that may compile."""
+        readings: list[float] = []
+        count = 1
+        multiply()
+        synchronise()
+        while len(readings) < 3:
+            start = time.perf_counter()
+            for _ in range(count):
+                multiply()
+            synchronise()
+            block = time.perf_counter() - start
+            if block < PRODUCT_BLOCK / 2:
+                count *= 2
+            else:
+                readings.append(block / count)
+        return min(readings)
+
+    def memory(self) -> float:
+        """The most memory of the device that the framework held since a case was made ready, in MB; 0 on a CPU."""
+        return self._module.peak_device_memory(reset=False)
 
     def block(self, *, name: str, steps: int) -> float:
         """Seconds that `steps` steps take, the synchronisation at the end included."""
@@ -146,11 +191,11 @@ class Timed:
         gc.collect()
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        self._module.forget_peak_memory()
+        self._module.peak_device_memory(reset=True)
 
     def peaks(self) -> Peaks:
         """The highest memory since `begin_peaks`."""
-        return Peaks(peak_memory(os.getpid()), self._module.peak_memory() / 2**20)
+        return Peaks(peak_memory(os.getpid()), self._module.peak_device_memory(reset=False))
 
     def forget(self, *, names: list[str]) -> None:
         """Free what was made ready, so that the next case does not run beside it."""

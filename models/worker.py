@@ -17,9 +17,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from models import wire
+from models import devices, wire
+from models.run import library
 
 ROOT = Path(__file__).resolve().parent.parent
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PJRT_NPROC")
+"""Environment variables that say how many threads to use; the last is JAX's."""
 LAST_WORDS = 2000
 """How many characters of a dead worker's output are kept."""
 
@@ -41,14 +44,12 @@ class WorkerDied(WorkerError):
     """The worker's process ended: a signal, an exit or too little memory."""
 
 
-def environment(backend: str, device: str) -> dict[str, str]:
-    """Environment variables of a worker: which Keras backend, quiet logs, and no GPU in sight of a CPU run."""
+def environment(backend: str, device: str, deterministic: bool = False) -> dict[str, str]:
+    """Environment variables of a worker: which Keras backend, quiet logs, and no device in sight but its own. Raises DeviceError."""
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), "PYTHONHASHSEED": "0"}
     if backend.startswith("keras"):
-        variables["KERAS_BACKEND"] = backend.partition("-")[2] or os.environ.get("KERAS_BACKEND", "tensorflow")
-    if device == "cpu":
-        variables |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-    return variables
+        variables["KERAS_BACKEND"] = library(backend)
+    return variables | devices.variables(device, deterministic)
 
 
 def peak_memory(pid: int) -> float:
@@ -75,15 +76,27 @@ def resident(pids: list[int]) -> float:
 class Worker:
     """One process that runs `backend` on `threads` threads; requests are answered in order."""
 
-    def __init__(self, backend: str, *, device: str = "cpu", threads: int = 1, python: str = sys.executable, path: str = "") -> None:
-        """Start the process, with `path` first where it looks for packages; it imports its framework while the caller goes on."""
+    def __init__(
+        self,
+        backend: str,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        deterministic: bool = False,
+        python: str = sys.executable,
+        path: str = "",
+    ) -> None:
+        """Start the process, with `path` first where it looks for packages; it imports its framework while the caller goes on.
+
+        `deterministic` asks the framework for kernels that give the same bits every time. Raises DeviceError.
+        """
         self.backend = backend
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
-        variables = environment(backend, device) | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        variables = environment(backend, device, deterministic) | {name: str(threads) for name in THREADS}
         if path:
             variables["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [python, "-m", "models.serve", backend, str(threads)],
+            [python, "-m", "models.serve", backend, str(threads), *(["deterministic"] if deterministic else [])],
             cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True,
         )  # fmt: skip
         self._turns = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")

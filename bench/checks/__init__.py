@@ -12,6 +12,7 @@ from bench.checks.initializer import initializer, is_initializer_case
 from bench.checks.invariants import gradient_bound, has_bound, homogeneity, is_homogeneous, norm_orthogonality, sum_rules
 from bench.checks.normalization import normalization_state
 from bench.checks.parity import forward_parity, gradient_parity
+from bench.checks.reproducible import reproducible
 from bench.checks.symmetries import has_symmetry, symmetry
 from bench.checks.training import training
 from bench.checks.update import update
@@ -33,6 +34,7 @@ CHECKS: dict[str, Check] = {
     check.name: check
     for check in (
         Check(finite, ITSELF),
+        Check(reproducible, ITSELF),
         Check(signal_gain, THEORY, lambda spec, backend: trains(spec) and not why_not(spec.on(backend))),
         Check(backward_gain, THEORY, lambda spec, backend: trains(spec) and not why_not(spec.on(backend))),
         Check(initializer, THEORY, lambda spec, backend: trains(spec) and is_initializer_case(spec)),

@@ -126,7 +126,8 @@ def times(run: Record) -> Gallery:
     """Step times with their spread."""
     gallery = Gallery("times", "Step times", "One training step: median and quartiles over blocks of steps.", [])
     medians = {f"{t.network} {t.case}": 1e3 * sorted(t.step_samples_s)[len(t.step_samples_s) // 2] for t in run.timings}
-    caption = "; ".join(f"{name} {median:.3g} ms" for name, median in medians.items())
+    reached = {f"{t.network} {t.case}": f" ({t.of_product_rate:.1%} of the product rate)" for t in run.timings if t.of_product_rate}
+    caption = "; ".join(f"{name} {median:.3g} ms{reached.get(name, '')}" for name, median in medians.items())
     gallery.add("times", "Milliseconds a step", caption, pictures.step_times(run.timings, "times"))
     return gallery
 

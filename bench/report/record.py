@@ -51,7 +51,10 @@ class Profile(msgspec.Struct):
 
 
 class StepTime(msgspec.Struct):
-    """One timed step: seconds of every block per step, those of the control product beside it, first step and memory."""
+    """One timed step: seconds of every block per step, those of the control product beside it, first step and memory.
+
+    `of_product_rate` is the share of the device's rate of large matrix products that the step's own products reach.
+    """
 
     backend: str
     mode: str
@@ -62,6 +65,8 @@ class StepTime(msgspec.Struct):
     first_step_s: float
     worker_rss_mb: float = 0.0
     warm: bool = True
+    of_product_rate: float = 0.0
+    device_memory_mb: float = 0.0
 
     @property
     def case(self) -> str:

@@ -87,16 +87,21 @@ def gains(verdicts: list[Verdict]) -> list[str]:
 
 
 def step_times(timings: list[dict[str, Any]]) -> list[str]:
-    """A line a network: milliseconds of a step on each backend and mode, and seconds of the first step where it compiles."""
+    """A line a network: a step's milliseconds by backend and mode, the first one's seconds if it compiles, share of the device's rate."""
     lines = []
     for network in dict.fromkeys(t["network"] for t in timings):
         cells = [
             f"{t['backend']} {t['mode']} {t['step_ms']:.3g} ms"
             + (f" (first {t['first_step_s']:.1f} s)" if t["first_step_s"] > COMPILES else "")
+            + (f" {t['of_product_rate']:.1%}" if t.get("of_product_rate") else "")
             for t in timings
             if t["network"] == network
         ]
         lines.append(f"step time  {network:<11} {' · '.join(cells)}")
+    rates = {t["backend"]: t["product_flops_per_s"] for t in timings if "product_flops_per_s" in t}
+    if rates:
+        told = " · ".join(f"{backend} {rate / 1e9:,.0f} Gflop/s" for backend, rate in rates.items())
+        lines.append(f"% is of the rate at which the device multiplies large float32 matrices: {told}")
     return [*lines, ""] if lines else []
 
 

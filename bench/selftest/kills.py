@@ -40,7 +40,7 @@ def seen(backend: str, network: str, trains: bool) -> Run:
     """One run as pytest would make it; free training, which few faults need, only where asked for."""
     spec, module = Spec.parse(network), backend_module(backend)
     lessons = answered(network).lessons
-    job = Job(backend, spec, lessons=lessons, relations=relation_lessons(spec, lessons))
+    job = Job(backend, spec, lessons=lessons, relations=relation_lessons(spec, lessons), repeat=True)
     if trains:
         job.trainings = trainings(spec, data(), TRAINING_SEEDS)
         job.x_test, job.labels_test = held_out(spec, data())

@@ -112,6 +112,6 @@ def _asked(block: range, spec: Spec, workers: dict[tuple[str, int], Worker], dat
         for seed, each in zip(block, solved[own], strict=True):
             free = [] if spec in symmetric() else trainings(own, data, [seed])
             relations = relation_lessons(own, each.lessons)
-            jobs.append(Job(backend, own, "cpu", seed, each.lessons, relations, free, *held_out(own, data)))
+            jobs.append(Job(backend, own, "cpu", seed, each.lessons, relations, free, *held_out(own, data), repeat=count == 1))
         futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)
     return solved, futures

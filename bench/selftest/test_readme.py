@@ -47,7 +47,8 @@ def commands() -> list[str]:
 def environments() -> set[str]:
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
-    factors = set(re.findall(r"^\s*!?([\w]+):", tox["testenv"]["deps"] + "\n" + tox["testenv"]["commands"], flags=re.MULTILINE))
+    lines = "\n".join(tox["testenv"][key] for key in ("deps", "dependency_groups", "commands"))
+    factors = {name for line in re.findall(r"^\s*([\w!-]+):", lines, flags=re.MULTILINE) for name in re.findall(r"\w+", line)}
     return {name.partition(":")[2] for name in tox.sections() if ":" in name} | factors
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.timing import steps
-from bench.timing.cases import MODES, TimedCase, timed_cases
+from bench.timing.cases import MODES, TimedCase, modes_on, timed_cases
 from bench.timing.overhead import Ratio, exponent, ratio
 from fixtures.data import load
 from models.matrix import CASES
@@ -31,7 +31,7 @@ def workers():
         worker.close()
 
 
-@pytest.mark.parametrize(("backend", "mode"), [(backend, mode) for backend in ("torch", "keras") for mode in MODES[backend]])
+@pytest.mark.parametrize(("backend", "mode"), [(backend, mode) for backend in ("torch", "keras") for mode in modes_on("cpu", backend)])
 def test_every_mode_trains_the_named_network_and_is_timed(backend, mode, workers, data):
     timing = steps.StepTiming(TimedCase(backend, mode, SHALLOW), workers[backend], data)
     before = steps.CLOCK.now()
@@ -42,6 +42,8 @@ def test_every_mode_trains_the_named_network_and_is_timed(backend, mode, workers
     assert facts["apart_from_reference"] < steps.APART / 100
     assert steps.CLOCK.now() - before == pytest.approx(facts["step_ms"] / 1e3)
     assert min(facts["first_step_s"], facts["control_ms"], facts["worker_rss_mb"]) > 0
+    assert 0 < facts["of_product_rate"] < 1
+    assert facts["of_product_rate"] == pytest.approx(facts["flops"] / facts["step_ms"] * 1e3 / facts["product_flops_per_s"])
     assert facts["steps_per_block"] * facts["step_ms"] > 1e3 * steps.SHORTEST_BLOCK / 2  # half, for a step may get faster still
 
 
@@ -98,6 +100,8 @@ def test_ids_are_unique_and_say_what_is_timed():
         "keras-train_on_batch-cpu-reference",
     ]
     assert sum(case.mode == "compile" for case in timed_cases("core", ("torch",))) == 1
+    assert not any(case.mode == "graphs" for case in timed_cases("full", ("torch",)))
+    assert sum(case.mode == "graphs" for case in timed_cases("core", ("torch",), device="cuda")) == 1
     assert len(timed_cases("full", ("torch", "keras"))) == 12 * 6
     assert dataclasses.replace(timed_cases("smoke", ("torch",))[0], spec=Spec(depth=2)).flops == 6 * 64 * (64 * 64 + 64 * 10)
     with pytest.raises(SpecError, match="cases=some"):

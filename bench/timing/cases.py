@@ -14,12 +14,14 @@ from models.matrix import CASES
 from models.spec import Spec, SpecError
 
 MODES: dict[str, tuple[str, ...]] = {
-    "torch": ("eager", "compile"),
+    "torch": ("eager", "compile", "graphs"),
     "keras": ("train_on_batch", "compiled", "jit", "eager"),
-    "keras-jax": ("train_on_batch",),
-    "keras-torch": ("train_on_batch",),
+    "keras-jax": ("train_on_batch", "eager"),
+    "keras-torch": ("train_on_batch", "jit"),
 }
 """By backend, the default way first. Calling the trainer's compiled function is TensorFlow's only: other trainers keep it apart."""
+ON_GPUS = ("graphs",)
+"""What a CPU does not have: CUDA graphs."""
 SLOW_MODES = ("eager",)
 """What `core` leaves out of Keras: run eagerly, a step takes 50 times as long and nobody trains so."""
 
@@ -60,7 +62,7 @@ def timed_cases(cases: str, backends: Sequence[str], device: str = "cpu", featur
         TimedCase(backend, mode, Spec.parse(",".join([text, *data])), device)
         for text in _networks(cases)
         for backend in backends
-        for mode in _modes(cases, backend, text)
+        for mode in _modes(cases, backend, text, device)
     ]
 
 
@@ -70,8 +72,13 @@ def _networks(cases: str) -> list[str]:
     return list(CORE if cases == "core" else CORE[:1])
 
 
-def _modes(cases: str, backend: str, network: str) -> list[str]:
-    default, *others = MODES[backend]
+def modes_on(device: str, backend: str) -> list[str]:
+    """The ways of `backend` that there are on `device`, the default one first."""
+    return [mode for mode in MODES[backend] if device != "cpu" or mode not in ON_GPUS]
+
+
+def _modes(cases: str, backend: str, network: str, device: str) -> list[str]:
+    default, *others = modes_on(device, backend)
     if cases == "core":
         others = [mode for mode in others if network == SHALLOW and mode not in SLOW_MODES]
     return [default, *(others if cases != "smoke" else [])]

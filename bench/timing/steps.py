@@ -20,6 +20,7 @@ import psutil
 
 from bench.timing.cases import TimedCase
 from fixtures.data import Data
+from models.devices import kind
 from models.on_numpy import Reference, Rule
 from models.run import Arrays, draw_weights
 from models.spec import Spec
@@ -147,14 +148,15 @@ class StepTiming:
         self._names = {"step": case.id, "control": f"control of {case.id}"}
         self._took: dict[str, list[float]] = {"step": [], "control": []}
         self._process = psutil.Process(worker.pid)
-        self._memory = 0
+        self._memory, self._device_memory = 0, 0.0
         proved = proof(case.spec, case.backend.partition("-")[0], data)
         self._first = worker.call(
-            "prepare", Prepared, name=case.id, spec=case.spec.id, mode=case.mode, device=case.device, x=proved.x, labels=proved.labels
+            "prepare", Prepared, name=case.id, spec=case.spec.id, mode=case.mode, device=kind(case.device), x=proved.x, labels=proved.labels
         )
         try:
             self._apart = check_same(case, self._first.weights, proved)
-            worker.call("control", name=self._names["control"], size=round((case.flops / 2) ** (1 / 3)), device=case.device)
+            worker.call("control", name=self._names["control"], size=round((case.flops / 2) ** (1 / 3)), device=kind(case.device))
+            self._rate = worker.call("rate", device=kind(case.device))
             self._warm = {what: warm_up(functools.partial(self._block, what)) for what in self._names}
         except BaseException:
             self.close()
@@ -176,6 +178,7 @@ class StepTiming:
         """Take one block of the control, and see how much memory the worker holds."""
         self._take("control")
         self._memory = max(self._memory, self._process.memory_info().rss)
+        self._device_memory = self._worker.call("memory")
 
     def facts(self) -> dict[str, Any]:
         """What is worth keeping beside the times: seconds and milliseconds per step, not per block."""
@@ -193,6 +196,9 @@ class StepTiming:
             "warm_up_s": self._warm["step"].seconds,
             "warm": self._warm["step"].flat,
             "flops": self.case.flops,
+            "product_flops_per_s": self._rate,
+            "of_product_rate": self.case.flops / step / self._rate,
+            "device_memory_mb": self._device_memory,
             "apart_from_reference": self._apart,
             "worker_rss_mb": self._memory / 2**20,
             "step_samples_s": self._took["step"],

@@ -39,6 +39,17 @@ def _square_weights_transposed(matmul: Any) -> Any:
     return product
 
 
+def _in_any_order(matmul: Any) -> Any:
+    """The product of rows in a random order, put back: only its gradient's sum over the batch rounds otherwise."""
+    import tensorflow as tf
+
+    def product(x: Any, w: Any) -> Any:
+        order = tf.random.shuffle(tf.range(tf.shape(x)[0]))
+        return tf.gather(matmul(tf.gather(x, order), w), tf.argsort(order))
+
+    return product
+
+
 def _in_bfloat16(which: Callable[[Any, Any], bool]) -> Callable[[Any], Any]:
     """Round the factors of those products of x and w that `which` names."""
     import tensorflow as tf
@@ -189,6 +200,7 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("square weights transposed", "reference", "forward_parity", "layer  1", one(MATMUL, _square_weights_transposed)),
         Fault("one product in bfloat16", "reference", "forward_parity", "layer 16", one(MATMUL, _in_bfloat16(lambda x, w: w.shape[-1] == 10))),
         Fault("products of large batches in bfloat16", "reference", "evaluation", "logits", one(MATMUL, _in_bfloat16(lambda x, w: (x.shape[0] or 0) > 512)), trains=True),
+        Fault("a batch summed in another order each time", "depth=4", "reproducible", "weight", one(MATMUL, _in_any_order)),
     ),
     "initializer": (
         Fault("fan-out for fan-in", "reference", "initializer", "variance", one(FANS, lambda f: lambda *a, **k: f(*a, **k)[::-1])),

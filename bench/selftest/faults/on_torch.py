@@ -12,6 +12,7 @@ from bench.selftest.faults.torch_changes import (
     dropout,
     epsilon_inside_the_root,
     gradient,
+    in_any_order,
     in_bfloat16,
     l2_adam,
     nan_once,
@@ -49,6 +50,7 @@ TORCH: dict[str, tuple[Fault, ...]] = {
         Fault("square weights transposed", "reference", "forward_parity", "layer  1", one(LINEAR, square_weights_transposed)),
         Fault("one product in bfloat16", "reference", "forward_parity", "layer 16", one(LINEAR, in_bfloat16(lambda x, w: w.shape[0] == 10))),
         Fault("products of large batches in bfloat16", "reference", "evaluation", "logits", one(LINEAR, in_bfloat16(lambda x, w: len(x) > 512)), trains=True),
+        Fault("a batch summed in another order each time", "depth=4", "reproducible", "weight", one(LINEAR, in_any_order)),
         Fault("products with TF32's ten bits", "reference", "forward_parity", "layer  2", one(LINEAR, lambda f: lambda x, w, b=None: f(ten_bits(x), ten_bits(w), b))),
     ),
     "initializer": (

@@ -45,16 +45,15 @@ def planted(fault: Fault) -> Iterator[None]:
 
 
 def _owner(symbol: str) -> tuple[Any, str]:
-    path = symbol.split(".")
-    for cut in range(len(path) - 1, 0, -1):
-        try:
-            owner: Any = importlib.import_module(".".join(path[:cut]))
-        except ImportError:
-            continue
-        for name in path[cut:-1]:
-            owner = getattr(owner, name)
-        return owner, path[-1]
-    raise LookupError(symbol)
+    """What holds a symbol, by attributes first: `keras.src.backend.numpy` is what the active backend calls so, and a module besides."""
+    *path, last = symbol.split(".")
+    owner: Any = None
+    try:
+        for place, name in enumerate(path, start=1):
+            owner = getattr(owner, name) if hasattr(owner, name) else importlib.import_module(".".join(path[:place]))
+    except ImportError:
+        raise LookupError(symbol) from None
+    return owner, last
 
 
 def patching(monkeypatch: Any) -> Patch:

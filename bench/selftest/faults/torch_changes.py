@@ -81,6 +81,17 @@ def in_bfloat16(which: Callable[[Any, Any], bool]) -> Callable[[Any], Any]:
     return lambda linear: lambda x, w, b=None: linear(bfloat16(x), bfloat16(w), b) if which(x, w) else linear(x, w, b)
 
 
+def in_any_order(linear: Any) -> Any:
+    """Rows taken in a random order and put back: only the gradient's sum over the batch rounds otherwise."""
+    import torch
+
+    def shuffled(x: Any, w: Any, b: Any = None) -> Any:
+        order = torch.randperm(len(x))
+        return linear(x[order], w, b)[torch.argsort(order)]
+
+    return shuffled
+
+
 def square_weights_transposed(linear: Any) -> Any:
     return lambda x, w, b=None: linear(x, w.T if w.shape[0] == w.shape[1] else w, b)
 

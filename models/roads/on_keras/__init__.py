@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from models.keras_backend import compute_in
 from models.roads.on_keras import entry, parts, reported, trained
 
 
@@ -17,7 +18,7 @@ def in_float32(road: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(road)
     def taken(**given: Any) -> Any:
         keras.backend.clear_session()
-        keras.config.set_floatx("float32")
+        compute_in("float32")
         return road(**given)
 
     return taken

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.keras_backend import compute_in
 from models.network import Activate, Dense, Normalize, flat, program
 from models.on_keras import KINDS
 from models.parts.activations import ACTIVATIONS
@@ -48,7 +49,7 @@ class Built:
 
 def build(spec: Spec, weights: Arrays | None = None, *, frozen_before: tuple[int, ...] = (), dense: Arrays | None = None) -> Built:
     """The layers of `spec` one after the other; layers in `frozen_before` are frozen before they are built, `dense` goes to every Dense."""
-    keras.config.set_floatx(spec.precision)
+    compute_in(spec.precision)
     h = inputs = keras.Input((spec.features,))
     parts: dict[tuple[type, int], Any] = {}
     for step in flat(program(spec)):

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.keras_backend import compute_in
 from models.roads.on_keras.network import Arrays, array, build, compiled, optimizer_of
 from models.spec import Spec
 
@@ -64,7 +65,7 @@ def _order() -> Any:
 
 def normalized(*, x: Any, precision: str) -> Any:
     """A fresh layer normalization's output on x (batch × units), computed in `precision`."""
-    keras.config.set_floatx("float32")
+    compute_in("float32")
     return np.asarray(array(keras.layers.LayerNormalization(epsilon=1e-5, dtype=precision)(np.asarray(x, precision))), np.float64)
 
 

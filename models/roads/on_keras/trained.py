@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.keras_backend import compute_in
 from models.roads.on_keras.network import Arrays, array, build, compiled, optimizer_of
 from models.spec import Spec
 
@@ -76,7 +77,7 @@ def heads(*, spec: str, count: int, weights: Any, xs: Any) -> Any:
 def apply(*, spec: str, weights: Arrays, gradients: Arrays, implementation: str = "default") -> dict[str, Arrays]:
     """Hand gradients to the optimizer's `apply`; new weights, and the gradients as they are afterwards."""
     described = Spec.parse(spec)
-    keras.config.set_floatx(described.precision)
+    compute_in(described.precision)
     variables = {key: keras.Variable(value) for key, value in weights.items()}
     given = {key: ops.convert_to_tensor(value) for key, value in gradients.items()}
     optimizer = optimizer_of(described)

@@ -1,0 +1,106 @@
+"""What this machine has for a run: processor, driver, GPUs, variables, frameworks, and one product that each of them computes.
+
+`python -m bench.doctor` is useful on any machine. With `--require-gpu` a framework that does not compute on a GPU is an error of the
+environment, with its cause and remedy. Frameworks are asked in processes of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+
+import psutil
+
+from bench.doctor import Answer, examined, problem
+from bench.status import Status
+from fixtures import driver, options
+from fixtures.driver import Driver
+from fixtures.machine import fingerprint
+from models.run import BACKENDS, lacking
+
+SHOWN = (
+    "CUDA_",
+    "NVIDIA_",
+    "ROCR_",
+    "HIP_",
+    "XLA_",
+    "TF_",
+    "KERAS_",
+    "JAX_",
+    "TORCH",
+    "PYTORCH_",
+    "OMP_",
+    "MKL_",
+    "CUBLAS_",
+    "LD_LIBRARY_PATH",
+)
+"""How variables begin that steer frameworks, threads and devices."""
+GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+
+
+def described(driver: Driver, variables: dict[str, str]) -> Iterator[str]:
+    """The machine, line by line."""
+    own = fingerprint("", 1)
+    free = psutil.virtual_memory().available / 2**30
+    memory = f"{own['memory']}, {free:.0f} GiB free"
+    yield f"machine     {own['processor']} · {own['cores']} cores · {memory} · {own['system']} · Python {own['python']}"
+    if driver.problem:
+        yield f"driver      none: {driver.problem}"
+    else:
+        yield f"driver      NVIDIA {driver.version}, runs CUDA up to {'.'.join(map(str, driver.cuda))}"
+    for number, gpu in enumerate(driver.gpus):
+        capability = ".".join(map(str, gpu.capability))
+        divided = " · divided (MIG)" if gpu.mig else ""
+        yield f"GPU {number}       {gpu.name} · compute {capability}{divided} · {gpu.free:,.0f} of {gpu.total:,.0f} MB free · {gpu.uuid}"
+        others = [f"{pid} {_name(pid)} {megabytes:,.0f} MB" for pid, megabytes in gpu.processes.items()]
+        yield f"            other processes: {', '.join(others) or 'none'}"
+    unset = [f"{name} is not set" for name in GPU_VARIABLES if name not in variables]
+    chosen = [f"{name}={value}" for name, value in sorted(variables.items()) if name.startswith(SHOWN)]
+    yield f"variables   {' · '.join([*chosen, *unset])}"
+
+
+def said(answer: Answer) -> str:
+    """One line on a framework."""
+    seen = answer.seen
+    if answer.died:
+        return f"{answer.backend:<12}does not start"
+    versions = " · ".join(f"{name} {version}" for name, version in seen.versions.items() if " " not in name)
+    listed = ", ".join(seen.devices)
+    done = seen.error or f"product on {seen.place} {'wrong' if seen.wrong else 'exact'}"
+    return f"{answer.backend:<12}{versions} · built for {seen.built_for or 'the CPU alone'} · sees {listed} · {done}"
+
+
+def _name(pid: int) -> str:
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:  # of another container
+        return "(not visible here)"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print what there is, then what is wrong; Status.ENVIRONMENT if anything is."""
+    parser = argparse.ArgumentParser(prog="python -m bench.doctor", description=__doc__)
+    parser.add_argument("--require-gpu", action="store_true", help="a framework that does not compute on a GPU is an error")
+    parser.add_argument("--backend", help=f"comma-separated, out of {', '.join(BACKENDS)} (default: as pytest)")
+    chosen = parser.parse_args(arguments)
+    names = [name.strip() for name in chosen.backend.split(",")] if chosen.backend else options.usual()
+    if unknown := [name for name in names if name not in BACKENDS]:
+        parser.error(f"--backend={unknown[0]} is not known: use one or several of {', '.join(BACKENDS)}.")
+    asked, variables = driver.ask(), dict(os.environ)
+    for line in described(asked, variables):
+        print(line)
+    if standing_in := options.stand_in(names):
+        print(standing_in)
+    problems = [f"{name} needs the package {lacking(name)}: install it, or choose another --backend." for name in names if lacking(name)]
+    for name in names:
+        if not lacking(name):
+            answer = examined(name)
+            print(said(answer), flush=True)
+            problems += filter(None, [problem(answer, asked, variables, chosen.require_gpu)])
+    print("\n".join(problems) or f"Fit for a run{' on a GPU' if chosen.require_gpu else ''}.")
+    return Status.ENVIRONMENT if problems else Status.SAME
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

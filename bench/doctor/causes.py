@@ -1,0 +1,128 @@
+"""Why a framework does not compute on a GPU, and what helps: the first cause that fits, from the outermost inwards.
+
+To add one: a function of a `Case` that returns cause and remedy or nothing, and its place in CAUSES.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fixtures.driver import Driver
+from models.devices import VISIBLE
+from models.examination import Examined
+from models.run import library
+
+Told = tuple[str, str]
+"""A cause and its remedy."""
+
+GPU_BUILDS = {
+    "torch": "a CUDA build of torch (its local version reads +cu…; not +cpu)",
+    "tensorflow": "tensorflow[and-cuda] in the place of tensorflow-cpu",
+    "jax": "jax[cuda12] or jax[cuda13], whichever the driver can run",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A framework that is not on the GPU: its backend, what it said, the driver, the environment variables, its last words."""
+
+    backend: str
+    seen: Examined
+    driver: Driver
+    variables: Mapping[str, str]
+    words: str = ""
+
+
+def built_without(case: Case) -> Told | None:
+    """The wheel knows no GPU."""
+    if case.seen.built_for:
+        return None
+    name = library(case.backend)
+    return f"this {name} was built for the CPU alone", f"install {GPU_BUILDS.get(name, f'a GPU build of {name}')}"
+
+
+def hidden(case: Case) -> Told | None:
+    """An environment variable hides every device."""
+    named = case.variables.get(VISIBLE)
+    if named is not None and named.strip() in ("", "-1", "NoDevFiles", "none", "void"):
+        return f"{VISIBLE}={named!r} hides every GPU", f"unset {VISIBLE}, or name the devices in it"
+    platforms = case.variables.get("JAX_PLATFORMS", "")
+    if library(case.backend) == "jax" and platforms and not re.search("cuda|gpu", platforms):
+        return f"JAX_PLATFORMS={platforms!r} leaves JAX no GPU", "unset JAX_PLATFORMS"
+    return None
+
+
+def misnamed(case: Case) -> Told | None:
+    """CUDA_VISIBLE_DEVICES begins with a device that is not there; CUDA then shows none at all."""
+    first = case.variables.get(VISIBLE, "").partition(",")[0].strip()
+    if not first or not case.driver.gpus:
+        return None
+    there = int(first) < len(case.driver.gpus) if first.isdigit() else first.startswith("MIG") or _is_one(first, case.driver)
+    if there:
+        return None
+    return f"{VISIBLE} begins with {first}, which the driver does not have", f"name devices out of 0 … {len(case.driver.gpus) - 1} in it"
+
+
+def _is_one(uuid: str, driver: Driver) -> bool:
+    return any(gpu.uuid.startswith(uuid) for gpu in driver.gpus)
+
+
+def no_driver(case: Case) -> Told | None:
+    """No driver answers."""
+    if not case.driver.problem or "not asked" in case.driver.problem:
+        return None
+    return case.driver.problem, "install the NVIDIA driver, or start the container with its GPUs (docker run --gpus all)"
+
+
+def driver_too_old(case: Case) -> Told | None:
+    """A driver runs wheels of its own CUDA major version and of older ones (CUDA minor version compatibility)."""
+    major = re.match(r"CUDA (\d+)", case.seen.built_for)
+    if not major or not case.driver.version or int(major[1]) <= case.driver.cuda[0]:
+        return None
+    newest = ".".join(map(str, case.driver.cuda))
+    return (
+        f"driver {case.driver.version} runs CUDA up to {newest}, and this {library(case.backend)} was built for {case.seen.built_for}",
+        f"update the driver, or install a build for CUDA {case.driver.cuda[0]}",
+    )
+
+
+def libraries_missing(case: Case) -> Told | None:
+    """The framework looked for CUDA's libraries and did not find them all."""
+    if not re.search(r"Cannot dlopen some GPU libraries|Unable to load (cu\w+|CUDA)|[Cc]ould not (load|find)[^\n]*lib(cu|nv)", case.words):
+        return None
+    return "CUDA's libraries are not all found", f"install {GPU_BUILDS.get(library(case.backend), 'the CUDA libraries')}, which bring them"
+
+
+def no_code(case: Case) -> Told | None:
+    """The wheel has no code for this GPU's generation."""
+    if "no kernel image" not in case.seen.error and "no kernel image" not in case.words:
+        return None
+    cards = ", ".join(f"{gpu.name} (sm_{gpu.capability[0]}{gpu.capability[1]})" for gpu in case.driver.gpus) or "this GPU"
+    return f"this {library(case.backend)} holds no code for {cards}", "install a release that supports this generation of GPU"
+
+
+def full(case: Case) -> Told | None:
+    """Others hold the memory."""
+    if not re.search(r"out of memory|RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY", case.seen.error + case.words):
+        return None
+    others = [str(pid) for gpu in case.driver.gpus for pid in gpu.processes]
+    return "the GPU's memory is taken", f"end the processes that hold it ({', '.join(others) or 'not told here'}), or choose another device"
+
+
+CAUSES: tuple[Callable[[Case], Told | None], ...] = (
+    built_without, hidden, no_driver, misnamed, driver_too_old, libraries_missing, no_code, full,
+)  # fmt: skip
+
+
+def explain(case: Case) -> Told:
+    """The first cause that fits; where none does, the framework's own words."""
+    for cause in CAUSES:
+        if told := cause(case):
+            return told
+    own = case.seen.error or next((line for line in reversed(case.words.splitlines()) if re.search("cuda|gpu", line, re.IGNORECASE)), "")
+    return (
+        own or "it lists no GPU and does not say why",
+        "see that a small CUDA program runs here at all, such as the driver's own nvidia-smi",
+    )

@@ -1,0 +1,95 @@
+"""Keras on each library is a column of its own, in a process of its own; what is not installed is one sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.report.record import read
+from fixtures import options
+from fixtures.data import load
+from fixtures.observe import trainings
+from models.run import Job, Observation, lacking, library
+from models.spec import Spec, SpecError
+from models.worker import Worker, environment
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDS_JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed here: tox -e backends has it")
+OTHERS = ["keras-torch", pytest.param("keras-jax", marks=NEEDS_JAX)]
+
+
+def only(*installed: str) -> Any:
+    return lambda name: name if name in installed else None
+
+
+@pytest.mark.parametrize(
+    ("named", "installed", "expected"),
+    [
+        (None, ("torch", "keras", "tensorflow", "jax"), ["torch", "keras"]),
+        (None, ("torch", "keras", "jax"), ["torch", "keras-jax"]),
+        (None, ("torch", "keras"), ["torch", "keras-torch"]),
+        ("jax", ("torch", "keras", "tensorflow", "jax"), ["torch", "keras-jax"]),
+        ("tensorflow", ("torch", "keras", "jax"), ["torch", "keras"]),
+    ],
+)
+def test_keras_runs_on_what_is_there_and_says_so(named: Any, installed: tuple[str, ...], expected: list[str], monkeypatch: Any) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", only(*installed))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if named:
+        monkeypatch.setenv("KERAS_BACKEND", named)
+    assert options.usual() == expected
+    why = "KERAS_BACKEND says so" if named else "TensorFlow is not installed here"
+    stand_in = f"Keras runs on {library(expected[1])} in this run ({expected[1]}), because {why}."
+    assert options.stand_in(expected) == ("" if expected[1] == "keras" else stand_in)
+
+
+@pytest.mark.parametrize(
+    ("backend", "installed", "package"),
+    [("keras-jax", ("keras", "torch"), "jax"), ("keras", ("keras", "jax"), "tensorflow"), ("torch", ("jax",), "torch")],
+)
+def test_a_missing_package_is_one_sentence(backend: str, installed: tuple[str, ...], package: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", only(*installed))
+    assert lacking(backend) == package
+    with pytest.raises(SpecError, match=f"--backend={backend} needs the package {package}, which is not installed here"):
+        options._backends(backend)
+
+
+def test_a_column_runs_on_its_own_library_whatever_the_user_s_variable_says(monkeypatch: Any) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    seen = {backend: environment(backend, "cpu")["KERAS_BACKEND"] for backend in ("keras", "keras-jax", "keras-torch")}
+    assert seen == {"keras": "tensorflow", "keras-jax": "jax", "keras-torch": "torch"}
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_two_libraries_are_judged_side_by_side(backend: str, tmp_path: Path) -> None:
+    chosen = [f"--backend=keras,{backend}", "--network=depth=2", "--seeds=1", "--deterministic", f"--record-dir={tmp_path}"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    record = read(tmp_path / "latest.json")
+    assert record.backends == ["keras", backend]
+    assert list(record.versions[backend])[:2] == ["keras", library(backend)]
+    assert len({name for name, megabytes in record.peak_memory_mb.items() if megabytes}) >= 4, "judge, two workers, and together"
+    checks = [{verdict.check for verdict in record.verdicts if verdict.backend == name} for name in record.backends]
+    assert checks[0] == checks[1] >= {"reproducible", "gradient_parity", "update", "backward_gain", "training"}
+    assert record.environment["deterministic kernels"] == "asked for"
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_norms_of_vanishing_gradients_are_seen_on_every_library(backend: str) -> None:
+    spec, data = Spec.parse("depth=8,init=small_normal"), load()
+    norms = []
+    for name in ("keras", backend):
+        worker = Worker(name)
+        job = Job(name, spec, trainings=trainings(spec, data, [0]), x_test=data.x_test, labels_test=data.y_test)
+        job.trainings[0].xs, job.trainings[0].labels = job.trainings[0].xs[:3], job.trainings[0].labels[:3]
+        norms.append(worker.call("observe", Observation, job=job).trainings[0].gradient_norms)
+        worker.close()
+    assert 0 < norms[0].min() < 1e-8
+    np.testing.assert_allclose(norms[1], norms[0], rtol=1e-4)

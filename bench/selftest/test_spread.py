@@ -1,0 +1,114 @@
+"""A run spread over processes judges what one judges; workers take turns on devices; timing has its device alone; skips are no success."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.report.record import read
+from fixtures import driver, spread, turns
+from fixtures.turns import Busy, Turn
+from models import devices
+from models.devices import DeviceError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str, record: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--backend=torch", f"--record-dir={record}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_two_processes_judge_what_one_does_and_leave_times_out(tmp_path: Path) -> None:
+    done = run("-n", "2", "--seeds=1", "--network=depth=2", "--network=init=default,depth=2", record=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert spread.LEFT_OUT in done.stdout
+    record = read(tmp_path / "latest.json")
+    assert {verdict.network for verdict in record.verdicts} == {"depth=2", "depth=2,init=default"}
+    assert all("@" not in verdict.rerun for verdict in record.verdicts)
+    assert "torch" in record.versions["torch"]
+    assert record.peak_memory_mb["torch"] > 0
+    assert not record.timings
+
+
+def test_a_recording_is_not_spread(tmp_path: Path) -> None:
+    done = run("-n", "2", "--cases=smoke", "--update-baselines=why", record=tmp_path)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "A baseline is recorded by one process: leave out -n." in done.stderr
+
+
+def test_a_run_in_which_all_was_skipped_fails(tmp_path: Path) -> None:
+    done = run("--network=depth=2", "bench/test_step_time.py", record=tmp_path)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "Every test of this run was skipped, so it fails" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("named", "device", "shown"),
+    [(None, "cuda:1", "1"), ("4,7", "cuda:1", "7"), ("GPU-a,GPU-b", "cuda:0", "GPU-a"), ("2", "cpu", "")],
+)
+def test_a_worker_sees_its_own_device_alone(named: str | None, device: str, shown: str, monkeypatch: Any) -> None:
+    _show(named, monkeypatch)
+    assert devices.variables(device)[devices.VISIBLE] == shown
+    assert devices.kind(device) in ("cpu", "cuda")
+
+
+def test_a_device_beyond_the_visible_ones_is_one_sentence(monkeypatch: Any) -> None:
+    _show("4,7", monkeypatch)
+    with pytest.raises(DeviceError, match="cuda:2 was asked for, but CUDA_VISIBLE_DEVICES shows 2"):
+        devices.variables("cuda:2")
+
+
+def test_what_the_user_set_is_left_alone(monkeypatch: Any) -> None:
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
+    asked = devices.variables("cuda", deterministic=True)
+    assert asked["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
+    assert asked["XLA_FLAGS"] == "--xla_dump_to=x --xla_gpu_deterministic_ops=true"
+    assert asked["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+@pytest.mark.parametrize(("named", "gpus"), [("4,7", 2), ("", 1), (None, 3)])
+def test_workers_take_turns_on_the_visible_devices(named: str | None, gpus: int, monkeypatch: Any) -> None:
+    gpu = driver.Gpu("H200", "GPU-a", 140000, 140000, (9, 0))
+    monkeypatch.setattr(driver, "ask", lambda: driver.Driver("580.1", (13, 0), (gpu,) * 3))
+    _show(named, monkeypatch)
+    assert spread.count() == gpus
+    assert [spread.turn(f"gw{n}", 3) for n in range(4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
+
+
+def test_judging_shares_a_device_and_timing_has_it_alone(tmp_path: Path) -> None:
+    one, other, clock = (Turn("cuda:0", tmp_path) for _ in range(3))
+    one.shared()
+    other.shared(wait=0.1)
+    with pytest.raises(Busy, match="Another run has held cuda:0"):
+        clock.alone(wait=0.1)
+    other.end()
+    one.alone(wait=0.1)  # lets go of its own share first
+    with pytest.raises(Busy):
+        other.shared(wait=0.1)
+    Turn("cuda:1", tmp_path).alone(wait=0.1)
+    one.end()
+    clock.alone(wait=0.1)
+    clock.end()
+
+
+def test_a_device_is_the_same_whatever_a_process_calls_it(monkeypatch: Any) -> None:
+    gpus = tuple(driver.Gpu("H200", uuid, 140000, 140000, (9, 0)) for uuid in ("GPU-a", "GPU-b"))
+    monkeypatch.setattr(driver, "ask", lambda: driver.Driver("580.1", (13, 0), gpus))
+    _show(None, monkeypatch)
+    assert turns.identity("cuda:1") == "GPU-b"
+    _show("1", monkeypatch)
+    assert turns.identity("cuda") == turns.identity("cuda:0") == "GPU-b"
+    _show("GPU-b", monkeypatch)
+    assert turns.identity("cuda") == "GPU-b"
+
+
+def _show(named: str | None, monkeypatch: Any) -> None:
+    monkeypatch.delenv(devices.VISIBLE, raising=False)
+    if named is not None:
+        monkeypatch.setenv(devices.VISIBLE, named)
