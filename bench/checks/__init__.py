@@ -8,10 +8,13 @@ from bench.checks.finite import finite
 from bench.checks.gain import backward_gain, signal_gain
 from bench.checks.initializer import initializer, is_initializer_case
 from bench.checks.invariants import gradient_bound, has_bound, homogeneity, is_homogeneous, norm_orthogonality, sum_rules
+from bench.checks.loss_scale import loss_scale
 from bench.checks.normalization import normalization_state
 from bench.checks.parity import forward_parity, gradient_parity
+from bench.checks.precision import precision, rounding
 from bench.checks.symmetries import has_symmetry, symmetry
 from bench.checks.training import training
+from bench.checks.underflow import underflow
 from bench.checks.update import update
 from bench.judge import Check
 from bench.theory import why_not
@@ -43,6 +46,10 @@ CHECKS: dict[str, Check] = {
         Check(norm_orthogonality, ITSELF, lambda spec, backend: spec.norm != "none" and not spec.span),
         Check(gradient_bound, ITSELF, has_bound),
         Check(symmetry, ITSELF, has_symmetry),
+        Check(precision, ITSELF),
+        Check(rounding, REFERENCE, lambda spec, backend: bool(spec.format.half)),
+        Check(underflow, REFERENCE, lambda spec, backend: bool(spec.format.half)),
+        Check(loss_scale, ITSELF, lambda spec, backend: spec.format.scaled),
         Check(training, BASELINE, lambda spec, backend: trains(spec)),
     )
 }

@@ -9,6 +9,7 @@ from bench import baseline as baselines
 from bench.checks import BASELINE, CHECKS, ITSELF
 from bench.checks.activation import is_activation_case, points
 from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_initializer_case
+from bench.checks.loss_scale import scaled_lessons
 from bench.judge import FAILED, Verdict, judge
 from bench.run import Answer, Run, answer
 from bench.selftest.faults import Fault
@@ -17,8 +18,9 @@ from bench.symmetry import relation_lessons
 from fixtures.data import Data, load
 from fixtures.observe import STEPS, held_out, trainings
 from models.matrix import symmetric
+from models.parts.precisions import PLAIN
 from models.run import Job, backend_module, draw_own, observe, prepare_lessons
-from models.spec import CHOICES, Spec
+from models.spec import Spec
 
 TRAINING_SEEDS = range(3)
 
@@ -40,7 +42,7 @@ def seen(backend: str, network: str, trains: bool) -> Run:
     """One run as pytest would make it; free training, which few faults need, only where asked for."""
     spec, module = Spec.parse(network), backend_module(backend)
     lessons = answered(network).lessons
-    job = Job(backend, spec, lessons=lessons, relations=relation_lessons(spec, lessons))
+    job = Job(backend, spec, lessons=lessons, relations=relation_lessons(spec, lessons), scaled=scaled_lessons(spec, lessons))
     if trains:
         job.trainings = trainings(spec, data(), TRAINING_SEEDS)
         job.x_test, job.labels_test = held_out(spec, data())
@@ -49,7 +51,7 @@ def seen(backend: str, network: str, trains: bool) -> Run:
         run.draws = [draw_own(module, spec=spec.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS]
     if is_activation_case(spec):
         run.curves = {
-            kind: module.activate(dataclasses.replace(spec, precision=kind), points().astype(kind)) for kind in CHOICES["precision"]
+            kind: module.activate(dataclasses.replace(spec, precision=kind), points().astype(kind)) for kind in PLAIN
         }
     return run
 

@@ -53,7 +53,7 @@ def of_run(run: Run) -> dict[str, float]:
 def gradient(run: Run) -> list[float]:
     """For each layer the least relative error of its weight gradient that some step's bound does not admit."""
     least: dict[int, float] = {}
-    for number, (step, true, near) in enumerate(zip(run.seen.lessons, run.answer.exact, run.answer.rounded, strict=True)):
+    for number, (step, (true, near)) in enumerate(zip(run.seen.lessons, run.steps, strict=True)):
         allowed, extra = rounding_of_gradients(true, near), run.penalties[number][1]
         for layer in range(1, run.spec.depth + 1):
             key = f"{layer}.weight"

@@ -42,6 +42,8 @@ TOO_LARGE_WORD = "loss or target scale too large"
 STEPS, HALVINGS = 5, 30
 """So many steps on one batch try a learning rate, and so often it is halved at most."""
 BOUNDED = ("sigmoid", "tanh")
+LOST, KEPT = 0.05, 0.99
+"""A layer underflows where it loses 5 % of its gradient's entries to zero; a loss scale is a remedy that keeps 99 % of them."""
 
 
 @dataclass
@@ -89,8 +91,10 @@ def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None)
         if broken := _non_finite(seen):
             return [broken]
         prediction = predict(spec, x)
-        found = [*_loss_scale(spec, seen), *_learning_rate(spec, x, seen.labels), *_units(spec, seen, typical)]
-        gain = _gain(spec, x, seen, prediction)
+        lost = list(_underflow(spec, seen, typical))
+        found = [*lost, *_loss_scale(spec, seen), *_learning_rate(spec, x, seen.labels), *_units(spec, seen, typical)]
+        # What half precision lost says nothing of the depth: there the network is judged by what it would be in float64.
+        gain = _gain(spec, x, replace(seen, deltas=typical.deltas, signals=typical.signals) if lost else seen, prediction)
         if gain.word != HEALTHY:
             return [*found, gain]
         return [*found, *_shattered(spec, x, seen)] or [gain]
@@ -109,6 +113,31 @@ def _non_finite(seen: Seen) -> Diagnosis | None:
                     "non-finite", layer, bad, 0, f"{bad} entries of {what} in layer {layer} are NaN or infinite, the first to be so"
                 )
     return None
+
+
+def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
+    """Layers whose gradient is zero where float64's is not: smaller than half precision's smallest number, loss scale included."""
+    if not spec.format.half:
+        return
+    zeros = {layer: [float((np.asarray(each.deltas[layer]) == 0).mean()) for each in (seen, typical)] for layer in seen.deltas}
+    lost = {layer: now - usual for layer, (now, usual) in zeros.items()}
+    worst = max(lost, key=lambda layer: lost[layer])
+    if lost[worst] <= LOST:
+        return
+    layers = [layer for layer, share in lost.items() if share > LOST]
+    sizes = np.abs(np.asarray(typical.deltas[worst], np.float64))
+    smallest, largest = float(np.quantile(sizes[sizes > 0], 1 - KEPT)), max(float(np.abs(d).max()) for d in typical.deltas.values())
+    floor, scale = spec.format.results.least, spec.first_scale
+    says = (
+        f"{lost[worst]:.0%} of ∂L/∂z in layer {worst} ({len(layers)} layers in all) is zero in {spec.format.half} alone: float64 has rms "
+        f"{float(np.sqrt(np.mean(sizes**2))):.1e} there, {spec.format.half} nothing under {floor / scale:.1e} at loss scale {scale:g}"
+    )
+    wanted = 2.0 ** math.ceil(math.log2(floor / smallest))
+    if spec.format.scaled and wanted * largest < spec.format.results.largest:
+        help_ = f"loss_scale={wanted:.0f} keeps {KEPT:.0%} of them and takes the largest to {wanted * largest:.2g}"
+    else:
+        help_ = f"precision=mixed_bfloat16: a loss scale of 2^{math.log2(wanted):.0f} would take the largest to {wanted * largest:.1e}"
+    yield Diagnosis("underflow", worst, lost[worst], 0.0, says, (help_,))
 
 
 def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) -> Diagnosis:
