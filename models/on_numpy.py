@@ -138,7 +138,7 @@ class Reference:
                 branch = self._backward(part, inner, branch, out)
             return self._sum(d, step.keep, branch, 1.0)
         if isinstance(step, Activate):
-            return self._result(d * ACTIVATIONS[self.spec.act].df(saved))
+            return self._result(d * self._slope(saved))
         if isinstance(step, Normalize):
             dz, learned = NORMS[self.spec.norm].backward(d, saved)
             out.gradients.update({f"{step.layer}.{kind}": g for kind, g in learned.items()})
@@ -149,6 +149,12 @@ class Reference:
         d = self._operand(d)
         out.gradients[f"{step.layer}.weight"] = self._result(self._product(d.T, saved))
         return self._result(self._product(d, self._operand(self.weights[f"{step.layer}.weight"])))
+
+    def _slope(self, z: Any) -> Any:
+        row = ACTIVATIONS[self.spec.act]
+        if row.df_of_value and self._result is not _as_it_is:
+            return row.df_of_value(self._result(row.f(z)))
+        return row.df(z)
 
     def _handed(self, own: Any, kind: str, layer: int, scale: Any = 1) -> Any:
         """What the next layer is fed: this layer's result, or the given one."""

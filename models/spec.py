@@ -178,6 +178,11 @@ class Spec:
         moved = [f"{f.name}={_plain(getattr(self, f.name))}" for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
         return ",".join(moved) or "reference"
 
+    @property
+    def in_float64(self) -> Spec:
+        """The same network in float64."""
+        return dataclasses.replace(self, precision="float64", loss_scale=Spec.loss_scale, scale_growth=Spec.scale_growth)
+
     def on(self, backend: str) -> Spec:
         """The same network with `init=default` replaced by what that backend calls its default."""
         if self.init != "default":

@@ -64,8 +64,10 @@ def rounding(run: Any) -> Iterator[Finding]:
     """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
 
     Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding
-    of each layer on what it was fed. Two results rounded to nearest on their own differ by two errors of variance 1/12, so that the
-    mean of n differences has standard deviation √(1/6n); rounding towards zero shifts it by −½.
+    of each layer on what it was fed. Two results rounded to nearest differ by two errors of variance 1/12, and by one unit at the
+    most; where terms cancel the difference is larger and counts as one unit. So the mean of n has standard deviation
+    √(max(1/6, mean square)/n), or that of its rows' or columns' means if these spread more (a value that is off in one layer is so
+    for a whole column of the next); rounding towards zero shifts every one of them by −½.
     """
     format_ = run.spec.format.results
     for (title, seen, _, rounded), step in zip(run.passes, run.seen.lessons, strict=True):
@@ -84,8 +86,10 @@ def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0
     chosen = np.abs(near) >= format_.least
     if not chosen.any():
         return Finding(f"{where} drift", 0.0, 0.0, 0.0, "every value is zero")
-    seen, near = seen[chosen], near[chosen]
-    last_place = np.maximum(2.0 ** (np.floor(np.log2(np.abs(near))) - format_.digits + 1), format_.least)
-    drift = float(np.mean((seen - near) * np.sign(near) / last_place))
-    reach = BAND_Z / (6 * near.size) ** 0.5
+    last_place = np.maximum(2.0 ** (np.floor(np.log2(np.where(chosen, np.abs(near), 1.0))) - format_.digits + 1), format_.least)
+    off = np.ma.array(np.clip((seen - near) * np.sign(near) / last_place, -1, 1), mask=~chosen)
+    errors = [(max(1 / 6, float(np.mean(off**2))) / int(off.count())) ** 0.5]
+    for means in (off.mean(0).compressed(), off.mean(1).compressed()):
+        errors.append(float(means.std()) / max(len(means) - 1, 1) ** 0.5)
+    drift, reach = float(off.mean()), BAND_Z * max(errors)
     return Finding(f"{where} drift", drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")

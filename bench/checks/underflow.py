@@ -45,4 +45,4 @@ def underflow(run: Any) -> Iterator[Finding]:
 def _beside(where: str, share: float, others: list[float], true: Any, note: str = "") -> Finding:
     mean, count = float(np.mean(others)), min(true.shape)
     reach = BAND_Z * max((mean * (1 - mean) / count) ** 0.5, float(np.std(others))) + 1 / count
-    return Finding(f"{where} lost to zero", share, max(0.0, mean - reach), min(1.0, mean + reach), f"predicted {mean:.1%}; {note}".rstrip("; "))
+    return Finding(f"{where} lost to zero", share, mean - reach, mean + reach, f"predicted {mean:.1%}; {note}".rstrip("; "))

@@ -80,7 +80,7 @@ class Diagnosis:
 def expected(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
     """The pass of a network drawn from the named initializer, in float64: what a framework's own should look like."""
     with np.errstate(all="ignore"):
-        done = Reference(spec, draw_weights(replace(spec, precision="float64"), seed)).run(rounded(spec, x), labels)
+        done = Reference(spec, draw_weights(spec.in_float64, seed)).run(rounded(spec, x), labels)
     return Seen(done.signals, done.deltas, labels)
 
 
@@ -241,7 +241,7 @@ def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
 
 def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """The reference's loss on one batch before and after `STEPS` steps of the documented optimizer on that batch."""
-    weights, rule = draw_weights(replace(spec, precision="float64"), seed), Rule(spec, "torch")
+    weights, rule = draw_weights(spec.in_float64, seed), Rule(spec, "torch")
     losses = []
     with np.errstate(all="ignore"):  # a rate that is too large may leave the range of numbers
         for _ in range(STEPS + 1):
