@@ -109,9 +109,9 @@ def tf32_allowed() -> str:
     backend = keras.backend.backend()
     if backend == "tensorflow":
         return "tf32" if importlib.import_module("tensorflow").config.experimental.tensor_float_32_execution_enabled() else "float32"
-    if backend == "jax":
-        return {"highest": "float32", "tensorfloat32": "tf32"}.get(importlib.import_module("jax").config.jax_default_matmul_precision, "lower")
-    return {"highest": "float32", "high": "tf32"}.get(importlib.import_module("torch").get_float32_matmul_precision(), "lower")
+    module = importlib.import_module(backend)
+    asked = module.config.jax_default_matmul_precision if backend == "jax" else module.get_float32_matmul_precision()
+    return {"highest": "float32", "tensorfloat32": "tf32", "high": "tf32"}.get(asked, "lower")
 
 
 def versions() -> dict[str, str]:

@@ -88,7 +88,8 @@ def refuse_without_device(spec: Spec, device: str) -> None:
     """Raise SpecError for a precision that the device does not have."""
     if device.partition(":")[0] not in spec.format.devices:
         raise SpecError(
-            f"precision={spec.precision} exists on CUDA devices only, and on the {device} would be float32 by another name: use --device=cuda."
+            f"precision={spec.precision} exists on CUDA devices only, and would be float32 by another name on the {device}: "
+            "use --device=cuda."
         )
 
 

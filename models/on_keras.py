@@ -175,7 +175,7 @@ class Network:
                 result = part(h) if isinstance(step, Dense) else part(h, training=True)
                 formats[place_of(type(step), step.layer)] = _name(result)
                 if isinstance(step, Dense):
-                    result = signals[step.layer] = result + offsets[denses.index(step.layer)]
+                    result = signals[step.layer] = result + ops.cast(offsets[denses.index(step.layer)], result.dtype)
                 return result
 
             with keras.StatelessScope():
@@ -184,8 +184,7 @@ class Network:
             formats["loss"] = _name(loss)
             return loss * scale if scale != 1 else loss, (signals, logits)
 
-        kind = self.spec.format.half or self.spec.format.held
-        zeros = [ops.zeros((len(x), self.spec.widths[layer]), dtype=kind) for layer in denses]
+        zeros = [ops.zeros((len(x), self.spec.widths[layer]), dtype=self.spec.format.held) for layer in denses]
         loss, (signals, logits), deltas = gradient(loss_of, zeros)
         formats |= {describe(key): _name(variable) for key, variable in self.parameters.items()}
         return Signals(

@@ -81,8 +81,9 @@ class Reference:
         d = self._result(loss.df(out.logits, target) * self._scale)
         for step, saved in reversed(tape):
             d = self._backward(step, saved, d, out)
-        for arrays in (out.gradients, out.deltas) if self._scale != 1 else ():
-            arrays.update({key: g / self._scale for key, g in arrays.items()})  # type: ignore[attr-defined]
+        if self._scale != 1:
+            out.gradients = {key: g / self._scale for key, g in out.gradients.items()}
+            out.deltas = {layer: delta / self._scale for layer, delta in out.deltas.items()}
         return out
 
     def target(self, labels: np.ndarray) -> Any:

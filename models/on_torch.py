@@ -200,7 +200,8 @@ class Network:
     def step(self, x: Any, labels: Any) -> float:
         """One training step that keeps its gradients before and after clipping; returns the loss."""
         loss, scale = self.forward_backward(self.tensor(x), self.target(labels)), self.loss_scale()
-        self._raw = {key: _array(_present(p)) / np.float32(scale) if scale != 1 else _array(_present(p)) for key, p in self.parameters.items()}
+        raw = {key: _array(_present(p)) for key, p in self.parameters.items()}
+        self._raw = raw if scale == 1 else {key: g / np.float32(scale) for key, g in raw.items()}
         self.unscale_and_clip()
         self._applied = {key: _array(_present(p)) for key, p in self.parameters.items()}
         self.update()

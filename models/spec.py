@@ -48,9 +48,9 @@ class Spec:
 
     `depth` counts weight layers, the read-out included. Widths are in units, `momentum` is the weight of the old
     running statistic, `clip_at` the threshold, `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled
-    (`lr·decay·w`); biases are never decayed. `loss_scale` is what the loss is multiplied with at first in `mixed_float16`, and
-    `scale_growth` the number of steps without overflow after which that doubles. `input` other than centred is unfriendly: such networks are judged step by step and not
-    trained. Raises `SpecError` for an unknown value or a contradiction.
+    (`lr·decay·w`); biases are never decayed. `input` other than centred is unfriendly: such networks are judged step by step and not
+    trained. `loss_scale` is what the loss is multiplied with at first in `mixed_float16`, and `scale_growth` the number of steps
+    without overflow after which that doubles. Raises `SpecError` for an unknown value or a contradiction.
     """
 
     depth: int = 16

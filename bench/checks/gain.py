@@ -63,7 +63,7 @@ def _under_the_floor(run: Any, prediction: Prediction) -> set[int]:
     if not run.spec.format.half:
         return set()
     logits = np.log(float((last.astype(np.float64) ** 2).sum()))
-    floor = 2 * np.log(results.least * 2.0 ** (results.digits - 1) / run.spec.first_scale)
+    floor = 2 * np.log(results.normal / run.spec.first_scale)
     sizes = {layer: logits + band.mean - np.log(run.seen.own.deltas[layer].size) for layer, band in prediction.profile.items()}
     lowest = max((layer for layer, size in sizes.items() if size < floor), default=0)
     return set(range(1, lowest + 1))

@@ -64,10 +64,10 @@ def rounding(run: Any) -> Iterator[Finding]:
     """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
 
     Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding
-    of each layer on what it was fed. Two results rounded to nearest differ by two errors of variance 1/12, and by one unit at the
-    most; where terms cancel the difference is larger and counts as one unit. So the mean of n has standard deviation
-    √(max(1/6, mean square)/n), or that of its rows' or columns' means if these spread more (a value that is off in one layer is so
-    for a whole column of the next); rounding towards zero shifts every one of them by −½.
+    of each layer on what it was fed (smaller than a normal number digits are lost by design). Two results rounded to nearest
+    differ by two errors of variance 1/12, and by one unit at the most; where terms cancel the difference is larger and counts as
+    one unit. So the mean of n has standard deviation √(max(1/6, mean square)/n), or that of its rows' or columns' means if these
+    spread more (a value that is off in one layer is so for a whole column of the next); rounding towards zero shifts all by −½.
     """
     format_ = run.spec.format.results
     for (title, seen, _, rounded), step in zip(run.passes, run.seen.lessons, strict=True):
@@ -83,10 +83,10 @@ def rounding(run: Any) -> Iterator[Finding]:
 
 def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Finding:
     seen, near = (np.asarray(each, np.float64) * scale for each in (seen, near))
-    chosen = np.abs(near) >= format_.least
+    chosen = np.abs(near) >= format_.normal
     if not chosen.any():
-        return Finding(f"{where} drift", 0.0, 0.0, 0.0, "every value is zero")
-    last_place = np.maximum(2.0 ** (np.floor(np.log2(np.where(chosen, np.abs(near), 1.0))) - format_.digits + 1), format_.least)
+        return Finding(f"{where} drift", 0.0, 0.0, 0.0, "no value is a normal number")
+    last_place = 2.0 ** (np.floor(np.log2(np.where(chosen, np.abs(near), 1.0))) - format_.digits + 1)
     off = np.ma.array(np.clip((seen - near) * np.sign(near) / last_place, -1, 1), mask=~chosen)
     errors = [(max(1 / 6, float(np.mean(off**2))) / int(off.count())) ** 0.5]
     for means in (off.mean(0).compressed(), off.mean(1).compressed()):

@@ -33,16 +33,15 @@ def underflow(run: Any) -> Iterator[Finding]:
         rounded = [each.run(lesson.x, lesson.labels) for each in roundings(run.spec, own.weights)]
     words = "; ".join(map(str, diagnosis(run)))
     for layer in sorted(exact.deltas, reverse=True):
-        true = exact.deltas[layer]
-        yield _beside(f"own weights layer {layer:>2}", lost(own.deltas[layer], true), [lost(e.deltas[layer], true) for e in rounded], true, words)
-    first, step = run.steps[0], run.seen.lessons[0]
+        yield _beside(f"own weights layer {layer:>2}", own.deltas[layer], exact.deltas[layer], [e.deltas[layer] for e in rounded], words)
+    (true, near), step = run.steps[0], run.seen.lessons[0]
     for layer in sorted(exact.deltas, reverse=True):
-        key, (true, near) = f"{layer}.weight", first
-        g = true.gradients[key]
-        yield _beside(f"step 0 layer {layer:>2} weight", lost(step.gradients[key], g), [lost(e.gradients[key], g) for e in near], g)
+        key = f"{layer}.weight"
+        yield _beside(f"step 0 layer {layer:>2} weight", step.gradients[key], true.gradients[key], [e.gradients[key] for e in near])
 
 
-def _beside(where: str, share: float, others: list[float], true: Any, note: str = "") -> Finding:
-    mean, count = float(np.mean(others)), min(true.shape)
+def _beside(where: str, seen: Any, true: Any, near: list[Any], note: str = "") -> Finding:
+    share, others, count = lost(seen, true), [lost(each, true) for each in near], min(true.shape)
+    mean = float(np.mean(others))
     reach = BAND_Z * max((mean * (1 - mean) / count) ** 0.5, float(np.std(others))) + 1 / count
     return Finding(f"{where} lost to zero", share, mean - reach, mean + reach, f"predicted {mean:.1%}; {note}".rstrip("; "))

@@ -50,9 +50,7 @@ def seen(backend: str, network: str, trains: bool) -> Run:
     if is_initializer_case(spec):
         run.draws = [draw_own(module, spec=spec.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS]
     if is_activation_case(spec):
-        run.curves = {
-            kind: module.activate(dataclasses.replace(spec, precision=kind), points().astype(kind)) for kind in PLAIN
-        }
+        run.curves = {kind: module.activate(dataclasses.replace(spec, precision=kind), points().astype(kind)) for kind in PLAIN}
     return run
 
 

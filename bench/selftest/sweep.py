@@ -106,8 +106,11 @@ def _asked(block: range, spec: Spec, workers: dict[tuple[str, int], Worker], dat
         if own not in solved:
             solved[own] = [answer(own, prepare_lessons(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
         jobs = [
-            Job(backend, own, seed=seed, lessons=each.lessons, relations=relation_lessons(own, each.lessons), scaled=scaled_lessons(own, each.lessons))
+            Job(
+                backend, own, seed=seed, lessons=each.lessons, relations=relation_lessons(own, each.lessons),
+                scaled=scaled_lessons(own, each.lessons),
+            )
             for seed, each in zip(block, solved[own], strict=True)
-        ]
+        ]  # fmt: skip
         futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)
     return solved, futures

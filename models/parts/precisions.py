@@ -25,6 +25,11 @@ class Format:
         """Unit roundoff: the largest relative error of rounding to nearest."""
         return 2.0**-self.digits
 
+    @property
+    def normal(self) -> float:
+        """The smallest normal number: under it digits are lost one by one."""
+        return self.least * 2.0 ** (self.digits - 1)
+
     def rounded(self, x: Any) -> Any:
         """float32 values rounded to the nearest of this format's, ties to even, as float32; what is too large becomes infinite."""
         x = np.asarray(x, np.float32)

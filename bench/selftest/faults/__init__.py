@@ -7,13 +7,14 @@ bench.selftest.kill_grid` then writes down who catches it.
 from __future__ import annotations
 
 from bench.selftest.faults.exact import KERAS_EXACT, TORCH_EXACT
+from bench.selftest.faults.of_precision import KERAS_PRECISION, TORCH_PRECISION
 from bench.selftest.faults.on_keras import KERAS
 from bench.selftest.faults.on_torch import TORCH
 from bench.selftest.faults.plant import Fault
 
 FAULTS: dict[str, dict[str, tuple[Fault, ...]]] = {
-    "torch": TORCH | {"exact laws": TORCH_EXACT},
-    "keras": KERAS | {"exact laws": KERAS_EXACT},
+    "torch": TORCH | {"exact laws": TORCH_EXACT, "precision": TORCH_PRECISION},
+    "keras": KERAS | {"exact laws": KERAS_EXACT, "precision": KERAS_PRECISION},
 }
 
 
