@@ -84,6 +84,15 @@ def expected(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Se
     return Seen(done.signals, done.deltas, labels)
 
 
+def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
+    """The same pass as `expected`, rounded as the spec's precision rounds it: what half precision makes of the network."""
+    if spec.format.plain:
+        return expected(spec, x, labels, seed)
+    with np.errstate(all="ignore"):
+        done = Reference(spec, draw_weights(spec.in_float64, seed), np.float32, dialect="torch").run(rounded(spec, x), labels)
+    return Seen(done.signals, done.deltas, labels)
+
+
 def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None) -> list[Diagnosis]:
     """Everything that is wrong, gravest first; one healthy entry if nothing is. `typical` is what theory takes its numbers from."""
     typical = typical or seen
@@ -94,10 +103,11 @@ def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None)
         lost = list(_underflow(spec, seen, typical))
         found = [*lost, *_loss_scale(spec, seen), *_learning_rate(spec, x, seen.labels), *_units(spec, seen, typical)]
         # What half precision lost says nothing of the depth: there the network is judged by what it would be in float64.
-        gain = _gain(spec, x, replace(seen, deltas=typical.deltas, signals=typical.signals) if lost else seen, prediction)
+        whole = replace(seen, deltas=typical.deltas, signals=typical.signals) if lost else seen
+        gain = _gain(spec, x, whole, prediction)
         if gain.word != HEALTHY:
             return [*found, gain]
-        return [*found, *_shattered(spec, x, seen)] or [gain]
+        return [*found, *_shattered(spec, x, whole)] or [gain]
 
 
 def headline(found: list[Diagnosis]) -> str:
@@ -121,16 +131,17 @@ def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
         return
     zeros = {layer: [float((np.asarray(each.deltas[layer]) == 0).mean()) for each in (seen, typical)] for layer in seen.deltas}
     lost = {layer: now - usual for layer, (now, usual) in zeros.items()}
-    worst = max(lost, key=lambda layer: lost[layer])
-    if lost[worst] <= LOST:
+    sizes = {layer: np.abs(np.asarray(typical.deltas[layer], np.float64)) for layer, share in lost.items() if share > LOST}
+    if not sizes:
         return
-    layers = [layer for layer, share in lost.items() if share > LOST]
-    sizes = np.abs(np.asarray(typical.deltas[worst], np.float64))
-    smallest, largest = float(np.quantile(sizes[sizes > 0], 1 - KEPT)), max(float(np.abs(d).max()) for d in typical.deltas.values())
+    worst = min(sizes, key=lambda layer: float(np.mean(sizes[layer] ** 2)))
+    smallest = float(np.quantile(sizes[worst][sizes[worst] > 0], 1 - KEPT))
+    largest = max(float(np.abs(d).max()) for d in typical.deltas.values())
     floor, scale = spec.format.results.least, spec.first_scale
+    rms = float(np.sqrt(np.mean(sizes[worst] ** 2)))
     says = (
-        f"{lost[worst]:.0%} of ∂L/∂z in layer {worst} ({len(layers)} layers in all) is zero in {spec.format.half} alone: float64 has rms "
-        f"{float(np.sqrt(np.mean(sizes**2))):.1e} there, {spec.format.half} nothing under {floor / scale:.1e} at loss scale {scale:g}"
+        f"{lost[worst]:.0%} of ∂L/∂z in layer {worst} ({len(sizes)} layers in all) is zero in {spec.format.half} alone: float64 has rms "
+        f"{rms:.1e} there, {spec.format.half} nothing under {floor / scale:.1e} at loss scale {scale:g}"
     )
     wanted = 2.0 ** math.ceil(math.log2(floor / smallest))
     if spec.format.scaled and wanted * largest < spec.format.results.largest:
