@@ -104,7 +104,7 @@ def allow_tf32(allowed: bool) -> None:
         importlib.import_module("torch").set_float32_matmul_precision("high" if allowed else "highest")
 
 
-def tf32_allowed() -> str:
+def float32_products() -> str:
     """The precision of float32 matrix products that this library says is on: `float32` or `tf32`."""
     backend = keras.backend.backend()
     if backend == "tensorflow":

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.keras_backend import absences, allow_tf32, configure, devices, gradient, tf32_allowed, train_steps, versions
+from models.keras_backend import absences, allow_tf32, configure, devices, float32_products, gradient, train_steps, versions
 from models.keras_taps import NORM_ROWS, Taps
 from models.network import Activate, Dense, Normalize, Residual, describe, flat, parameter_keys, place_of, program
 from models.parts.activations import ACTIVATIONS
@@ -194,7 +194,7 @@ class Network:
             {layer: _array(z) for layer, z in signals.items()},
             {layer: _array(d) / scale if scale != 1 else _array(d) for layer, d in zip(denses, deltas, strict=True)},
             formats,
-            tf32_allowed(),
+            float32_products(),
         )
 
     def step(self, x: Any, labels: Any) -> float:

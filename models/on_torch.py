@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,9 @@ from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
-from models.run import BIAS_SD, Absent, BackendError, Signals
+from models.run import BIAS_SD, BackendError, Signals
 from models.spec import Spec
+from models.torch_precision import allow_tf32, autocast, float32_products, format_of, scaler
 
 Arrays = dict[str, Any]
 KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
@@ -47,7 +47,7 @@ class Network:
                 f"Device {device!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device: use --device=cpu."
             )
         self.spec, self.device, self.dtype = spec, device, getattr(torch, spec.format.held)
-        torch.set_float32_matmul_precision("high" if spec.format.tf32 else "highest")
+        allow_tf32(spec.format.tf32)
         torch.manual_seed(seed)
         self.parts: dict[tuple[type, int], nn.Module] = {}
         self.model = nn.Sequential(*(self._part(step) for step in program(spec))).to(device, self.dtype)
@@ -85,20 +85,11 @@ class Network:
         if not decay:
             groups = [{"params": list(self.parameters.values()), "weight_decay": 0.0}]
         self.optimizer = OPTIMIZERS[self.spec.optimizer].torch(torch.optim, groups, self.spec)
-        self._scaler = _scaler(self.spec, self.device) if self.spec.format.scaled else None
-
-    def autocast(self) -> Any:
-        """The context in which a user of the spec's precision computes outputs and loss."""
-        half = self.spec.format.half
-        return torch.autocast(self.device.partition(":")[0], getattr(torch, half)) if half else contextlib.nullcontext()
+        self._scaler = scaler(self.spec, self.device)
 
     def loss_scale(self) -> float:
         """What the loss is multiplied with now."""
         return self._scaler.get_scale() if self._scaler else 1.0
-
-    def products(self) -> str:
-        """The precision of float32 matrix products that PyTorch says is on: `float32` or `tf32`."""
-        return {"highest": "float32", "high": "tf32"}.get(torch.get_float32_matmul_precision(), "lower")
 
     def tensor(self, x: Any) -> torch.Tensor:
         """Inputs on the device in the spec's precision."""
@@ -154,7 +145,7 @@ class Network:
             part.register_forward_hook(lambda module, args, out, place=place: results.__setitem__(place, out))
             for place, part in self.parts.items()
         ]
-        with self.autocast():
+        with autocast(self.spec, self.device):
             logits = self.model(self.tensor(x))
             loss = self.loss(logits, self.target(labels))
         outputs = {layer: out for (kind, layer), out in results.items() if kind is Dense}
@@ -167,13 +158,13 @@ class Network:
             self._norms[layer].running_var.copy_(var)  # type: ignore[operator,union-attr]
             self._norms[layer].num_batches_tracked.copy_(count)  # type: ignore[operator,union-attr]
         by_layer = {layer: _array(d) / scale if scale != 1 else _array(d) for layer, d in zip(outputs, deltas, strict=True)}
-        formats = {place_of(kind, layer): _name(out) for (kind, layer), out in results.items()}
-        formats |= {"loss": _name(loss)} | {describe(key): _name(parameter) for key, parameter in self.parameters.items()}
+        formats = {place_of(kind, layer): format_of(out) for (kind, layer), out in results.items()}
+        formats |= {"loss": format_of(loss)} | {describe(key): format_of(parameter) for key, parameter in self.parameters.items()}
         signals = {layer: _array(z) for layer, z in outputs.items()}
-        return Signals(self.weights(), float(loss.detach()), _array(logits), signals, by_layer, formats, self.products())
+        return Signals(self.weights(), float(loss.detach()), _array(logits), signals, by_layer, formats, float32_products())
 
     def _forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        with self.autocast():
+        with autocast(self.spec, self.device):
             return self.loss(self.model(x), target)
 
     def forward_backward(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -229,7 +220,7 @@ class Network:
         """Outputs in evaluation mode."""
         was = {part: part.training for part in self.model.modules()}
         self.model.eval()
-        with torch.no_grad(), self.autocast():
+        with torch.no_grad(), autocast(self.spec, self.device):
             logits = _array(self.model(self.tensor(x)))
         for part, training in was.items():
             part.training = training
@@ -295,18 +286,7 @@ def _waiter(device: str) -> Any:
 
 def devices() -> list[str]:
     """Devices this framework can use, the CPU first."""
-    return ["cpu", *(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count()))]
-
-
-def _scaler(spec: Spec, device: str) -> Any:
-    """PyTorch's own scaler from the spec's first scale; raises models.run.Absent where it has none for any device."""
-    if not hasattr(torch.amp, "GradScaler"):
-        raise Absent(f"PyTorch {torch.__version__} has no torch.amp.GradScaler")
-    return torch.amp.GradScaler(device.partition(":")[0], init_scale=spec.loss_scale, growth_interval=spec.scale_growth)
-
-
-def _name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+    return ["cpu", *(f"cuda:{n} {torch.cuda.get_deviceformat_of(n)}" for n in range(torch.cuda.device_count()))]
 
 
 def _array(tensor: Any) -> Any:
