@@ -10,13 +10,14 @@ import numpy as np
 
 from bench.baseline import Baseline
 from models.on_numpy import Pass, Reference, penalty
-from models.run import Lesson, Observation
+from models.run import Lesson, Observation, Signals
 from models.spec import Spec
 
 Arrays = dict[str, Any]
 FLOAT64_EPS_RATIO = float(np.finfo(np.float64).eps / np.finfo(np.float32).eps)
 
 
+DIALECTS = ("torch", "keras")
 ROUNDINGS = 6
 """How many float32 passes, each summing in an order of its own, measure what rounding costs. Where few samples carry the
 gradient (saturated logits) a single pass is one draw of |N(0, 1)| and may be small by luck; a framework's error over the rms
@@ -25,7 +26,7 @@ of six then follows Student's t with 6 degrees of freedom, which exceeds 10 once
 
 @dataclass
 class Answer:
-    """The reference on one network's lessons: `exact` in float64, `rounded` in float32, several passes each."""
+    """The reference on one network's lessons: `exact` in float64, `rounded` in the spec's precision (float32 for float64)."""
 
     lessons: list[Lesson]
     exact: list[Pass]
@@ -36,11 +37,13 @@ def answer(spec: Spec, lessons: list[Lesson]) -> Answer:
     """Run the reference on every lesson: once exactly, several times rounded."""
     with np.errstate(all="ignore"):  # a network that explodes may leave float32's range; the checks see that
         exact = [Reference(spec, lesson.weights).run(lesson.x, lesson.labels) for lesson in lessons]
-        rounded = [
-            [Reference(spec, lesson.weights, np.float32, order).run(lesson.x, lesson.labels) for order in range(ROUNDINGS)]
-            for lesson in lessons
-        ]
+        rounded = [[each.run(lesson.x, lesson.labels) for each in roundings(spec, lesson.weights)] for lesson in lessons]
     return Answer(lessons, exact, rounded)
+
+
+def roundings(spec: Spec, weights: Arrays) -> list[Reference]:
+    """References that round as the spec's precision does, each in an order of its own, by turns as PyTorch and as Keras documents it."""
+    return [Reference(spec, weights, np.float32, order, DIALECTS[order % 2]) for order in range(ROUNDINGS)]
 
 
 def rms_error(exact: Any, rounded: list[Any]) -> float:
@@ -75,13 +78,44 @@ class Run:
 
     @property
     def resolution(self) -> float:
-        """What float32 rounding errors are multiplied with for this network's own precision."""
-        return 1.0 if self.spec.precision == "float32" else FLOAT64_EPS_RATIO
+        """What the rounding errors of the reference's passes are multiplied with for this network's own precision."""
+        return FLOAT64_EPS_RATIO if self.spec.precision == "float64" else 1.0
 
     @property
     def unit(self) -> float:
-        """Unit roundoff of the network's precision."""
-        return float(np.finfo(self.spec.precision).eps) / 2
+        """Unit roundoff of what is held: parameters, loss, parameter gradients."""
+        return float(np.finfo(self.spec.format.held).eps) / 2
+
+    @property
+    def result_unit(self) -> float:
+        """Unit roundoff of what layers compute."""
+        return max(self.spec.format.operands.unit, self.spec.format.results.unit)
+
+    @cached_property
+    def passes(self) -> list[tuple[str, Signals, Pass, list[Pass]]]:
+        """Title, what was seen, the float64 answer and the rounded ones, of every pass whose signals were seen.
+
+        Where layers round to less than float32, rounding in one layer puts units of the next on the other side of their kink and turns
+        gradients by a quarter within 16 layers; so there every layer is answered on what it was fed (`Reference.run`'s `given`).
+        """
+        if self.spec.format.plain:
+            return [("drawn", self.seen.drawn, self.answer.exact[0], self.answer.rounded[0])]  # type: ignore[list-item]
+        found = []
+        for number, (step, lesson) in enumerate(zip(self.seen.lessons, self.answer.lessons, strict=True)):
+            seen = step.passed or self.seen.drawn
+            assert seen
+            with np.errstate(all="ignore"):
+                exact = Reference(self.spec, lesson.weights).run(lesson.x, lesson.labels, seen)
+                near = [each.run(lesson.x, lesson.labels, seen) for each in roundings(self.spec, lesson.weights)]
+            found.append((f"step {number}", seen, exact, near))
+        return found
+
+    @property
+    def steps(self) -> list[tuple[Pass, list[Pass]]]:
+        """The float64 answer and the rounded ones to every lesson's gradients."""
+        if self.spec.format.plain:
+            return list(zip(self.answer.exact, self.answer.rounded, strict=True))
+        return [(exact, near) for _, _, exact, near in self.passes]
 
     @cached_property
     def penalties(self) -> list[tuple[float, Arrays]]:

@@ -197,6 +197,27 @@ def configure(threads: int, deterministic: bool = False) -> None:
         importlib.import_module("models.torch_backend").configure(threads, deterministic)
 
 
+def allow_tf32(allowed: bool) -> None:
+    """Allow or forbid TF32 in float32 matrix products, by the switch of the library that Keras runs on."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        importlib.import_module("tensorflow").config.experimental.enable_tensor_float_32_execution(allowed)
+    elif backend == "jax":
+        importlib.import_module("jax").config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
+    else:
+        importlib.import_module("torch").set_float32_matmul_precision("high" if allowed else "highest")
+
+
+def float32_products() -> str:
+    """The precision of float32 matrix products that this library says is on: `float32` or `tf32`."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return "tf32" if importlib.import_module("tensorflow").config.experimental.tensor_float_32_execution_enabled() else "float32"
+    module = importlib.import_module(backend)
+    asked = module.config.jax_default_matmul_precision if backend == "jax" else module.get_float32_matmul_precision()
+    return {"highest": "float32", "tensorfloat32": "tf32", "high": "tf32"}.get(asked, "lower")
+
+
 def versions() -> dict[str, str]:
     """Versions of Keras and of what it runs on."""
     backend = keras.backend.backend()

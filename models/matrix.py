@@ -47,7 +47,11 @@ AXES: dict[str, tuple[str, ...]] = {
         "input=shifted", "input=huge,lr=1e-16", "input=saturated", "input=tiny,norm=layer", "input=far,norm=layer,depth=4",
         "input=shifted,norm=batch", "input=shifted,norm=group",
     ),
-    "precision": ("precision=float64",),
+    "precision": (
+        "precision=float64", "precision=tf32", "precision=mixed_bfloat16", "precision=mixed_float16",
+        "precision=mixed_bfloat16,norm=layer,act=tanh", "precision=mixed_float16,norm=batch",
+        "precision=mixed_float16,loss_scale=1,act=sigmoid",
+    ),
 }  # fmt: skip
 
 SYMMETRIC = (
@@ -70,21 +74,30 @@ def symmetric(features: int = 64) -> list[Spec]:
     return [Spec.parse(f"features={features},{text}") for text in SYMMETRIC]
 
 
-def networks(cases: str, features: int = 64) -> list[Spec]:
+def networks(cases: str, features: int = 64, device: str = "cpu") -> list[Spec]:
     """The networks of a set: `smoke` the reference, `core` each axis moved alone, `full` every pair besides.
 
     `features` is that of the data; a network with fewer classes than the data sees the labels modulo its classes.
-    Raises SpecError for an unknown set.
+    Networks whose precision the device does not have are left out. Raises SpecError for an unknown set.
     """
-    return _collect(cases, features)[0]
+    return _collect(cases, features, device)[0]
 
 
-def left_out(cases: str) -> list[tuple[str, str]]:
-    """Every pair that is not trained, with the reason."""
-    return _collect(cases, 64)[1]
+def left_out(cases: str, device: str = "cpu") -> list[tuple[str, str]]:
+    """Every network that is not trained, with the reason."""
+    return _collect(cases, 64, device)[1]
 
 
-def _collect(cases: str, features: int) -> tuple[list[Spec], list[tuple[str, str]]]:
+def refuse_without_device(spec: Spec, device: str) -> None:
+    """Raise SpecError for a precision that the device does not have."""
+    if device.partition(":")[0] not in spec.format.devices:
+        raise SpecError(
+            f"precision={spec.precision} exists on CUDA devices only, and would be float32 by another name on the {device}: "
+            "use --device=cuda."
+        )
+
+
+def _collect(cases: str, features: int, device: str) -> tuple[list[Spec], list[tuple[str, str]]]:
     if cases not in CASES:
         raise SpecError(f"cases={cases} is not known: use one of {', '.join(CASES)}.")
     texts = ["reference"]
@@ -103,7 +116,9 @@ def _collect(cases: str, features: int) -> tuple[list[Spec], list[tuple[str, str
             refused.append((text, f"both sides set {', '.join(twice)}."))
             continue
         try:
-            specs[Spec.parse(",".join([*data, text]))] = None
+            spec = Spec.parse(",".join([*data, text]))
+            refuse_without_device(spec, device)
+            specs[spec] = None
         except SpecError as error:
             refused.append((text, str(error)))
     places: dict[Spec | None, int] = {}

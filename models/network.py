@@ -119,6 +119,11 @@ def describe(key: str) -> str:
     return f"layer {layer:>2} {kind}"
 
 
+def place_of(kind: type, layer: int) -> str:
+    """What a part of a layer is called where its result's format is noted: `layer  5 dense`."""
+    return f"layer {layer:>2} {kind.__name__.lower()}"
+
+
 def _dense(spec: Spec, layer: int, last_of_branch: bool = False) -> Dense:
     zero = last_of_branch and spec.branch == "zero"
     return Dense(layer, spec.widths[layer - 1], spec.widths[layer], zero)

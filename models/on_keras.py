@@ -15,11 +15,13 @@ from keras import ops
 
 from models.keras_backend import (
     absences,
+    allow_tf32,
     built_for,
     compute_in,
     configure,
     devices,
     drain,
+    float32_products,
     gradient,
     multiplied,
     peak_device_memory,
@@ -28,7 +30,7 @@ from models.keras_backend import (
     versions,
 )
 from models.keras_taps import NORM_ROWS, Taps
-from models.network import Activate, Dense, Normalize, Residual, flat, parameter_keys, program
+from models.network import Activate, Dense, Normalize, Residual, describe, flat, parameter_keys, place_of, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.initializers import INITIALIZERS
@@ -60,7 +62,7 @@ class Network:
             raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
         self.spec = spec
         keras.backend.clear_session()
-        compute_in(spec.precision)
+        _compute_as(spec)
         keras.utils.set_random_seed(seed)
         self.parts: dict[tuple[type, int], Any] = {}
         self.program = program(spec)
@@ -74,14 +76,19 @@ class Network:
         self._norms = {layer: p for (kind, layer), p in self.parts.items() if kind is Normalize and spec.norm == "batch"}
         self.loss = LOSSES[spec.loss].keras(keras.losses)
         optimizer = OPTIMIZERS[spec.optimizer]
-        self.optimizer = optimizer.keras(keras.optimizers)(
+        self.inner = self.optimizer = optimizer.keras(keras.optimizers)(
             learning_rate=spec.learning_rate, **optimizer.arguments(spec), **CLIPS[spec.clip].keras(spec.clip_at)
         )
         if spec.decay:
-            self.optimizer.exclude_from_weight_decay(var_list=[v for k, v in self.parameters.items() if not k.endswith(".weight")])
+            self.inner.exclude_from_weight_decay(var_list=[v for k, v in self.parameters.items() if not k.endswith(".weight")])
+        if spec.format.scaled:
+            self.optimizer = keras.optimizers.LossScaleOptimizer(
+                self.inner, initial_scale=spec.loss_scale, dynamic_growth_steps=spec.scale_growth
+            )
         self.model.compile(self.optimizer, self.loss, run_eagerly=mode == "eager", jit_compile=True if mode == "jit" else "auto")
         self.optimizer.build(self.model.trainable_variables)
-        self._taps = Taps(self.optimizer, self.model.trainable_variables, self._weights(), tap)
+        # Round the inner optimizer, which is given gradients without the loss scale: the outer one's `apply` is not called on JAX.
+        self._taps = Taps(self.inner, self.model.trainable_variables, self._weights(), tap)
         statistics = [v for part in self._norms.values() for v in (part.moving_mean, part.moving_variance)]
         fresh = [*self.optimizer.variables, *statistics]
         self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
@@ -116,7 +123,11 @@ class Network:
     def target(self, labels: Any) -> Any:
         """What the loss compares logits with."""
         target = LOSSES[self.spec.loss].target(np.asarray(labels), self.spec.classes, self.spec.target_scale)
-        return target if target.dtype.kind == "i" else target.astype(self.spec.precision)
+        return target if target.dtype.kind == "i" else target.astype(self.spec.format.held)
+
+    def loss_scale(self) -> float:
+        """What the loss is multiplied with now."""
+        return float(ops.convert_to_numpy(self.optimizer.dynamic_scale)) if self.spec.format.scaled else 1.0
 
     def load(self, weights: Arrays, fresh: bool) -> None:
         """Set parameters; `fresh` also resets the optimizer's slots and running statistics."""
@@ -143,7 +154,7 @@ class Network:
     def restart(self, spec: Spec, seed: int) -> None:
         """Become the network of `spec`, whose `graph` is this one's, initialized from `seed`, without compiling again."""
         self.spec = spec
-        keras.config.set_floatx(spec.precision)
+        _compute_as(spec)
         self.optimizer.learning_rate = spec.learning_rate
         rate = self.optimizer._learning_rate
         self._fresh = [(variable, _array(rate) if variable is rate else value) for variable, value in self._fresh]
@@ -175,8 +186,10 @@ class Network:
     def signals(self, x: Any, labels: Any) -> Signals:
         """One forward and backward pass in training mode that leaves parameters and running statistics alone.
 
-        A zero is added to every weight layer's output; the loss's gradient with respect to that zero is ∂L/∂z_l.
+        A zero is added to every weight layer's output; the scaled loss's gradient with respect to that zero is ∂L/∂z_l.
         """
+        formats: dict[str, str] = {}
+        scale = self.loss_scale()
         x, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
         denses = [step.layer for step in flat(self.program) if isinstance(step, Dense)]
 
@@ -185,23 +198,28 @@ class Network:
 
             def apply(step: Any, h: Any) -> Any:
                 h = self._train(step, h)
+                formats[place_of(type(step), step.layer)] = _name(h)
                 if isinstance(step, Dense):
-                    h = signals[step.layer] = h + offsets[denses.index(step.layer)]
+                    h = signals[step.layer] = h + ops.cast(offsets[denses.index(step.layer)], h.dtype)
                 return h
 
             with keras.StatelessScope():
                 logits = self._wire(x, apply)
             loss = self.loss(target, logits)
-            return loss, (signals, logits)
+            formats["loss"] = _name(loss)
+            return loss * scale if scale != 1 else loss, (signals, logits)
 
-        zeros = [ops.zeros((len(x), self.spec.widths[layer]), dtype=self.spec.precision) for layer in denses]
+        zeros = [ops.zeros((len(x), self.spec.widths[layer]), dtype=self.spec.format.held) for layer in denses]
         loss, (signals, logits), deltas = gradient(loss_of, zeros)
+        formats |= {describe(key): _name(variable) for key, variable in self.parameters.items()}
         return Signals(
             self.weights(),
-            float(loss),
+            float(loss) / scale,
             _array(logits),
             {layer: _array(z) for layer, z in signals.items()},
-            {layer: _array(d) for layer, d in zip(denses, deltas, strict=True)},
+            {layer: _array(d) / scale if scale != 1 else _array(d) for layer, d in zip(denses, deltas, strict=True)},
+            formats,
+            float32_products(),
         )
 
     def slope(self, x: Any, labels: Any, direction: Arrays) -> float:
@@ -221,7 +239,7 @@ class Network:
 
     def step(self, x: Any, labels: Any, scale: float = 1.0) -> float:
         """One `train_on_batch` on `scale` times the loss (by Keras's own sample weights); returns the loss that Keras reports."""
-        weights = None if scale == 1 else np.full(len(x), scale, self.spec.precision)
+        weights = None if scale == 1 else np.full(len(x), scale, self.spec.format.held)
         return float(self.model.train_on_batch(np.asarray(x), self.target(labels), sample_weight=weights))
 
     def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
@@ -237,6 +255,13 @@ class Network:
     def logits(self, x: Any) -> Any:
         """Outputs in evaluation mode."""
         return _array(self.model(ops.convert_to_tensor(rounded_input(self.spec, x)), training=False))
+
+
+def _compute_as(spec: Spec) -> None:
+    """Build what follows in the spec's precision."""
+    compute_in(spec.format.held)
+    keras.config.set_dtype_policy(spec.format.keras)
+    allow_tf32(spec.format.tf32)
 
 
 def _dense(spec: Spec, step: Dense) -> Any:
@@ -259,6 +284,7 @@ def _dense(spec: Spec, step: Dense) -> Any:
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
     """`draws` layers initialized one after the other from one seed."""
+    keras.config.set_dtype_policy(spec.format.keras)
     keras.utils.set_random_seed(seed)
     layers = [_dense(spec, Dense(1, fan_in, fan_out)) for _ in range(draws)]
     for layer in layers:
@@ -269,7 +295,8 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
 def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
     """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
     keras.backend.clear_session()
-    compute_in(spec.precision)
+    compute_in(spec.format.held)
+    keras.config.set_dtype_policy(spec.format.held)
     layer = ACTIVATIONS[spec.act].keras(keras)
     layer.build(x.shape)
 
@@ -318,12 +345,17 @@ def product(size: int, device: str) -> tuple[Any, Any]:
 
 
 def rounded_input(spec: Spec, x: Any) -> Any:
-    """Inputs in the spec's precision."""
-    return np.asarray(x).astype(spec.precision)
+    """Inputs in the format in which the spec's precision holds them."""
+    return np.asarray(x).astype(spec.format.held)
 
 
 def _array(value: Any) -> Any:
-    return np.array(ops.convert_to_numpy(value))
+    array = np.array(ops.convert_to_numpy(value))
+    return array.astype(np.float32) if array.dtype.itemsize == 2 else array
+
+
+def _name(tensor: Any) -> str:
+    return str(keras.backend.standardize_dtype(tensor.dtype))
 
 
 def _oriented(key: str, variable: Any) -> Any:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.autograd import forward_ad
 
-from models.network import Activate, Dense, Normalize, Residual, parameter_keys, program
+from models.network import Activate, Dense, Normalize, Residual, describe, parameter_keys, place_of, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.initializers import INITIALIZERS
@@ -25,6 +25,7 @@ __all__ = [
     "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers", "multiplied", "peak_device_memory", "product",
     "stepper", "timed_network", "versions",
 ]  # fmt: skip
+from models.torch_precision import allow_tf32, autocast, float32_products, format_of, scaler
 
 Arrays = dict[str, Any]
 COMPILED = {"compile": "default", "graphs": "reduce-overhead"}
@@ -55,7 +56,8 @@ class Network:
             raise BackendError(
                 f"Device {device!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device: use --device=cpu."
             )
-        self.spec, self.device, self.dtype = spec, device, getattr(torch, spec.precision)
+        self.spec, self.device, self.dtype = spec, device, getattr(torch, spec.format.held)
+        allow_tf32(spec.format.tf32)
         torch.manual_seed(seed)
         self.parts: dict[tuple[type, int], nn.Module] = {}
         self.model = nn.Sequential(*(self._part(step) for step in program(spec))).to(device, self.dtype)
@@ -93,6 +95,11 @@ class Network:
         if not decay:
             groups = [{"params": list(self.parameters.values()), "weight_decay": 0.0}]
         self.optimizer = OPTIMIZERS[self.spec.optimizer].torch(torch.optim, groups, self.spec)
+        self._scaler = scaler(self.spec, self.device)
+
+    def loss_scale(self) -> float:
+        """What the loss is multiplied with now."""
+        return self._scaler.get_scale() if self._scaler else 1.0
 
     def tensor(self, x: Any) -> torch.Tensor:
         """Inputs on the device in the spec's precision."""
@@ -143,26 +150,32 @@ class Network:
     def signals(self, x: Any, labels: Any) -> Signals:
         """One forward and backward pass in training mode that leaves parameters, gradients and running statistics alone."""
         before = {layer: (m.running_mean.clone(), m.running_var.clone(), m.num_batches_tracked.clone()) for layer, m in self._norms.items()}  # type: ignore[union-attr,operator]
-        outputs: dict[int, torch.Tensor] = {}
+        results: dict[tuple[type, int], torch.Tensor] = {}
         hooks = [
-            part.register_forward_hook(lambda module, args, out, layer=layer: outputs.__setitem__(layer, out))
-            for (kind, layer), part in self.parts.items()
-            if kind is Dense
+            part.register_forward_hook(lambda module, args, out, place=place: results.__setitem__(place, out))
+            for place, part in self.parts.items()
         ]
-        logits = self.model(self.tensor(x))
-        loss = self.loss(logits, self.target(labels))
-        deltas = torch.autograd.grad(loss, list(outputs.values()))
+        with autocast(self.spec, self.device):
+            logits = self.model(self.tensor(x))
+            loss = self.loss(logits, self.target(labels))
+        outputs = {layer: out for (kind, layer), out in results.items() if kind is Dense}
+        scale = self.loss_scale()
+        deltas = torch.autograd.grad(loss * scale if scale != 1 else loss, list(outputs.values()))
         for hook in hooks:
             hook.remove()
         for layer, (mean, var, count) in before.items():
             self._norms[layer].running_mean.copy_(mean)  # type: ignore[operator,union-attr]
             self._norms[layer].running_var.copy_(var)  # type: ignore[operator,union-attr]
             self._norms[layer].num_batches_tracked.copy_(count)  # type: ignore[operator,union-attr]
-        by_layer = {layer: _array(d) for layer, d in zip(outputs, deltas, strict=True)}
-        return Signals(self.weights(), float(loss.detach()), _array(logits), {layer: _array(z) for layer, z in outputs.items()}, by_layer)
+        by_layer = {layer: _array(d) / scale if scale != 1 else _array(d) for layer, d in zip(outputs, deltas, strict=True)}
+        formats = {place_of(kind, layer): format_of(out) for (kind, layer), out in results.items()}
+        formats |= {"loss": format_of(loss)} | {describe(key): format_of(parameter) for key, parameter in self.parameters.items()}
+        signals = {layer: _array(z) for layer, z in outputs.items()}
+        return Signals(self.weights(), float(loss.detach()), _array(logits), signals, by_layer, formats, float32_products())
 
     def _forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.loss(self.model(x), target)
+        with autocast(self.spec, self.device):
+            return self.loss(self.model(x), target)
 
     def slope(self, x: Any, labels: Any, direction: Arrays) -> float:
         """The loss's derivative along `direction` (shaped as the weights) by PyTorch's forward mode."""
@@ -181,21 +194,32 @@ class Network:
         torch.compiler.cudagraph_mark_step_begin()  # what the last step returned may be overwritten; nothing without CUDA graphs
         self.optimizer.zero_grad()
         loss = self.compute_loss(x, target)
-        (loss if scale == 1 else scale * loss).backward()
+        loss_of_step = loss if scale == 1 else scale * loss
+        (self._scaler.scale(loss_of_step) if self._scaler else loss_of_step).backward()
         return loss
 
-    def clip_and_update(self) -> None:
-        """Clip with PyTorch's own function and step the optimizer."""
+    def unscale_and_clip(self) -> None:
+        """Divide gradients by the loss scale, if there is one, and clip them with PyTorch's own function."""
+        if self._scaler:
+            self._scaler.unscale_(self.optimizer)
         CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
-        self.optimizer.step()
+
+    def update(self) -> None:
+        """Step the optimizer, through the scaler if there is one."""
+        if self._scaler:
+            self._scaler.step(self.optimizer)
+            self._scaler.update()
+        else:
+            self.optimizer.step()
 
     def step(self, x: Any, labels: Any, scale: float = 1.0) -> float:
         """One training step on `scale` times the loss that keeps its gradients before and after clipping; returns the loss."""
-        loss = self.forward_backward(self.tensor(x), self.target(labels), scale)
-        self._raw = {key: _array(_present(p)) for key, p in self.parameters.items()}
-        CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
+        loss, lifted = self.forward_backward(self.tensor(x), self.target(labels), scale), self.loss_scale()
+        raw = {key: _array(_present(p)) for key, p in self.parameters.items()}
+        self._raw = raw if lifted == 1 else {key: g / np.float32(lifted) for key, g in raw.items()}
+        self.unscale_and_clip()
         self._applied = {key: _array(_present(p)) for key, p in self.parameters.items()}
-        self.optimizer.step()
+        self.update()
         return float(loss.detach())
 
     def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
@@ -208,9 +232,11 @@ class Network:
         losses, norms = [], []
         for x, target in zip(inputs, targets, strict=True):
             losses.append(self.forward_backward(x, target).detach())
+            scale = self.loss_scale()
             if record:
-                norms += torch._foreach_norm([w.grad for w in weights], 2, torch.float64)
-            self.clip_and_update()
+                norms += [n / scale if scale != 1 else n for n in torch._foreach_norm([w.grad for w in weights], 2, torch.float64)]
+            self.unscale_and_clip()
+            self.update()
         table = _array(torch.stack(norms)).reshape(len(losses), -1) if record else np.zeros((len(losses), 0))
         return _array(torch.stack(losses)), table
 
@@ -218,7 +244,7 @@ class Network:
         """Outputs in evaluation mode."""
         was = {part: part.training for part in self.model.modules()}
         self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), autocast(self.spec, self.device):
             logits = _array(self.model(self.tensor(x)))
         for part, training in was.items():
             part.training = training
@@ -265,7 +291,8 @@ def stepper(network: Network, mode: str, x: Any, labels: Any) -> tuple[Any, Any]
 
     def step() -> torch.Tensor:
         loss = network.forward_backward(inputs, target)
-        network.clip_and_update()
+        network.unscale_and_clip()
+        network.update()
         return loss.detach()
 
     return step, _waiter(network.device)
@@ -288,7 +315,8 @@ def drain() -> None:
 
 
 def _array(tensor: Any) -> Any:
-    return tensor.detach().cpu().numpy().copy()
+    tensor = tensor.detach().cpu()
+    return (tensor if tensor.dtype == torch.float64 or not tensor.is_floating_point() else tensor.float()).numpy().copy()
 
 
 def _present(parameter: Any) -> Any:

@@ -212,7 +212,7 @@ def _hand_written_keras(spec: Spec, weights: Arrays) -> Callable[[Any, Any], Cal
 def _batches(spec: Spec, x: Any, labels: Any, steps: int) -> tuple[Any, Any]:
     """`steps` batches, x (steps × batch × features) and labels (steps × batch); the same every time."""
     chosen = np.random.default_rng(0).integers(0, len(x), (steps, spec.batch))
-    return np.asarray(x)[chosen].astype(spec.precision), np.asarray(labels)[chosen]
+    return np.asarray(x)[chosen].astype(spec.format.held), np.asarray(labels)[chosen]
 
 
 def _clock(run: Callable[[], Any]) -> float:

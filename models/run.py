@@ -6,6 +6,7 @@ that can be judged many times, in another process, without any framework.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import math
@@ -24,6 +25,8 @@ from models.spec import Spec
 Arrays = dict[str, Any]
 BIAS_SD = 0.05**0.5
 """Standard deviation of `bias=normal`; variance 0.05 is the setting of Schoenholz et al. 2017."""
+SCALE_GROWTH = 2
+"""Steps without overflow after which the loss scale doubles where its rule is looked at: few, so that a few steps show it."""
 KINK_MARGIN = 1e-5
 """Smallest distance from a kink, in units of the pre-activation's rms, that a judged sample keeps: far above what
 float32 rounds (1e-6 at depth 64), so that no unit can land on the other side, and it costs few samples."""
@@ -83,6 +86,8 @@ class Training:
 class Job:
     """One network on one backend: what to build and what to look at. Of `relations` only loss and gradients are kept.
 
+    Those of `scaled` are taken one after the other from the first one's weights, by a network whose loss scale grows every
+    `SCALE_GROWTH` steps.
     `repeat` takes the lessons twice, from the same state, and counts what is not the same bits.
     """
 
@@ -92,6 +97,7 @@ class Job:
     seed: int = 0
     lessons: list[Lesson] = field(default_factory=list)
     relations: list[Lesson] = field(default_factory=list)
+    scaled: list[Lesson] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     x_test: Any = None
     labels_test: Any = None
@@ -100,20 +106,27 @@ class Job:
 
 @dataclass
 class Signals:
-    """One untrained pass: `weights` used, `signals` z_l and `deltas` ∂L/∂z_l (batch × units) of every weight layer."""
+    """One untrained pass: `weights` used, `signals` z_l and `deltas` ∂L/∂z_l (batch × units) of every weight layer.
+
+    `formats` names the format that every part's result, the loss and every parameter came in, `products` what the framework says
+    of its float32 matrix products. Arrays are in the format in which parameters are held, gradients without the loss scale.
+    """
 
     weights: Arrays
     loss: float
     logits: Any
     signals: dict[int, Any]
     deltas: dict[int, Any]
+    formats: dict[str, str] = field(default_factory=dict)
+    products: str = "float32"
 
 
 @dataclass
 class StepSeen:
     """One lesson as the framework did it: reported loss, raw gradients, weights after, running statistics after.
 
-    `applied` holds the gradients after clipping where the framework shows them (PyTorch), and is empty elsewhere.
+    `applied` holds the gradients after clipping where the framework shows them (PyTorch), and is empty elsewhere. `passed` is a
+    pass over the same batch just before, looked at in precisions that round results; `scale` the loss scale after the step.
     """
 
     loss: float
@@ -121,6 +134,8 @@ class StepSeen:
     applied: Arrays
     weights: Arrays
     running: dict[int, tuple[Any, Any]]
+    passed: Signals | None = None
+    scale: float = 1.0
 
 
 @dataclass
@@ -160,10 +175,12 @@ class Observation:
     drawn: Signals | None = None
     lessons: list[StepSeen] = field(default_factory=list)
     relations: list[Backward] = field(default_factory=list)
+    scaled: list[StepSeen] = field(default_factory=list)
     evaluation: Any = None
     repeated: dict[str, int] = field(default_factory=dict)
     trainings: list[History] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
+    device: str = "cpu"
 
 
 def backend_module(backend: str) -> Any:
@@ -215,7 +232,7 @@ def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
 
 def rounded(spec: Spec, values: Any) -> Any:
     """Values as every backend holds them: in the spec's precision, so that the reference starts from the same numbers."""
-    return np.asarray(values).astype(spec.precision)
+    return np.asarray(values).astype(spec.format.held)
 
 
 def fed(spec: Spec, x: Any) -> Any:
@@ -274,8 +291,19 @@ def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Any] = build) -> 
     for job in jobs:
         if job is not first:
             network.redraw(job.seed)
-        seen.append(_look(network, job, Observation(job.backend, versions=module.versions())))
+        seen.append(_look(network, job, Observation(job.backend, versions=module.versions(), device=job.device)))
+    for job, each in zip(jobs, seen, strict=True):
+        if job.scaled:
+            spec = dataclasses.replace(job.spec, scale_growth=SCALE_GROWTH)
+            network = module.Network(spec, seed=job.seed, device=job.device)
+            network.load(job.scaled[0].weights, fresh=True)
+            each.scaled = [_step(network, lesson, None) for lesson in job.scaled]
     return seen
+
+
+def _step(network: Any, lesson: Lesson, passed: Signals | None) -> StepSeen:
+    loss = network.step(lesson.x, lesson.labels)
+    return StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running(), passed, network.loss_scale())
 
 
 def _look(network: Any, job: Job, seen: Observation) -> Observation:
@@ -285,7 +313,7 @@ def _look(network: Any, job: Job, seen: Observation) -> Observation:
         network.freeze_noise(True)
         network.load(first.weights, fresh=True)
         seen.drawn = network.signals(first.x, first.labels)
-        seen.lessons = _taken(network, job.lessons)
+        seen.lessons = _taken(network, job.lessons, pass_first=not job.spec.format.plain)
         seen.evaluation = network.logits(job.lessons[-1].x)
         if job.repeat:
             network.load(first.weights, fresh=True)
@@ -321,13 +349,13 @@ def _backward(network: Any, lesson: Lesson) -> Backward:
     return Backward(network.step(lesson.x, lesson.labels, lesson.loss_scale), network.gradients(), slope)
 
 
-def _taken(network: Any, lessons: list[Lesson]) -> list[StepSeen]:
-    """Every lesson, one after the other; the optimizer's slots go on from one to the next."""
+def _taken(network: Any, lessons: list[Lesson], pass_first: bool = False) -> list[StepSeen]:
+    """Every lesson, one after the other, from its weights; the optimizer's slots go on from one to the next."""
     seen = []
     for lesson in lessons:
         network.load(lesson.weights, fresh=False)
-        loss = network.step(lesson.x, lesson.labels)
-        seen.append(StepSeen(loss, network.gradients(), network.applied(), network.weights(), network.running()))
+        passed = network.signals(lesson.x, lesson.labels) if pass_first else None
+        seen.append(_step(network, lesson, passed))
     return seen
 
 

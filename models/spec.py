@@ -18,6 +18,7 @@ from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
+from models.parts.precisions import PRECISIONS, Precision
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "act": tuple(ACTIVATIONS),
@@ -32,7 +33,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": tuple(OPTIMIZERS),
     "loss": tuple(LOSSES),
     "input": ("centred", "shifted", "far", "tiny", "huge", "saturated"),
-    "precision": ("float32", "float64"),
+    "precision": tuple(PRECISIONS),
 }
 """What a field may be: the rows of its table in `models/parts/`, so that a new row is a new choice."""
 
@@ -48,7 +49,8 @@ class Spec:
     `depth` counts weight layers, the read-out included. Widths are in units, `momentum` is the weight of the old
     running statistic, `clip_at` the threshold, `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled
     (`lr·decay·w`); biases are never decayed. `input` other than centred is unfriendly: such networks are judged step by step and not
-    trained. Raises `SpecError` for an unknown value or a contradiction.
+    trained. `loss_scale` is what the loss is multiplied with at first in `mixed_float16`, and `scale_growth` the number of steps
+    without overflow after which that doubles. Raises `SpecError` for an unknown value or a contradiction.
     """
 
     depth: int = 16
@@ -78,6 +80,8 @@ class Spec:
     target_scale: float = 1.0
     input: str = "centred"
     precision: str = "float32"
+    loss_scale: float = 32768.0
+    scale_growth: int = 2000
 
     def __post_init__(self) -> None:
         """Reject what cannot be built, in one sentence."""
@@ -85,12 +89,12 @@ class Spec:
             value = getattr(self, field)
             if value not in allowed:
                 raise SpecError(f"{field}={value} is not known{_nearest(value, allowed)}; use one of {', '.join(allowed)}.")
-        for field in ("depth", "width", "batch", "classes", "features", "groups", "bottleneck"):
+        for field in ("depth", "width", "batch", "classes", "features", "groups", "bottleneck", "scale_growth"):
             least = 2 if field in ("depth", "classes") else 1
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise SpecError(f"{field}={value} must be a whole number of at least {least}.")
-        for field in ("eps", "clip_at", "target_scale"):
+        for field in ("eps", "clip_at", "target_scale", "loss_scale"):
             if not (math.isfinite(getattr(self, field)) and getattr(self, field) > 0):
                 raise SpecError(f"{field}={getattr(self, field)} must be a positive number.")
         for field in ("lr", "l2", "decay"):
@@ -127,7 +131,23 @@ class Spec:
             return "adamw decouples its weight decay: use decay instead of l2, or optimizer=adam."
         if self.target_scale != 1 and self.loss not in ("mse", "huber"):
             return f"target_scale scales regression targets, and loss={self.loss} has none: use loss=mse or loss=huber."
+        if (self.loss_scale, self.scale_growth) != (Spec.loss_scale, Spec.scale_growth) and not self.format.scaled:
+            return f"loss_scale and scale_growth belong to precision=mixed_float16, and precision={self.precision} scales no loss."
+        if self.input == "huge" and self.precision == "mixed_float16":
+            return "input=huge lies beyond float16's largest number, 65,504: use precision=mixed_bfloat16."
+        if math.frexp(self.loss_scale)[0] != 0.5:
+            return f"loss_scale={_plain(self.loss_scale)} must be a power of two, so that scaling rounds nothing."
         return ""
+
+    @property
+    def format(self) -> Precision:
+        """The row of the spec's precision."""
+        return PRECISIONS[self.precision]
+
+    @property
+    def first_scale(self) -> float:
+        """What the loss is multiplied with at first: 1 where the precision scales none."""
+        return self.loss_scale if self.format.scaled else 1.0
 
     @property
     def span(self) -> int:
@@ -168,6 +188,11 @@ class Spec:
         moved = [f"{f.name}={_plain(getattr(self, f.name))}" for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
         return ",".join(moved) or "reference"
 
+    @property
+    def in_float64(self) -> Spec:
+        """The same network in float64."""
+        return dataclasses.replace(self, precision="float64", loss_scale=Spec.loss_scale, scale_growth=Spec.scale_growth)
+
     def on(self, backend: str) -> Spec:
         """The same network with `init=default` replaced by what that backend calls its default."""
         if self.init != "default":
@@ -201,4 +226,4 @@ def _nearest(value: object, allowed: Any) -> str:
 
 
 def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

@@ -10,11 +10,14 @@ from bench.checks.finite import finite
 from bench.checks.gain import backward_gain, signal_gain
 from bench.checks.initializer import initializer, is_initializer_case
 from bench.checks.invariants import gradient_bound, has_bound, homogeneity, is_homogeneous, norm_orthogonality, sum_rules
+from bench.checks.loss_scale import loss_scale
 from bench.checks.normalization import normalization_state
 from bench.checks.parity import forward_parity, gradient_parity
+from bench.checks.precision import precision, rounding
 from bench.checks.reproducible import reproducible
 from bench.checks.symmetries import has_symmetry, symmetry
 from bench.checks.training import training
+from bench.checks.underflow import underflow
 from bench.checks.update import update
 from bench.judge import Check
 from bench.theory import why_not
@@ -24,6 +27,11 @@ from models.spec import Spec
 def trains(spec: Spec) -> bool:
     """Whether a network is trained, and its signals are theory's: not on unfriendly inputs, which are judged step by step."""
     return spec.input == "centred"
+
+
+def above_floor(spec: Spec) -> bool:
+    """Whether the loss scale keeps gradients off float16's floor, where relations between them hold to the floor only."""
+    return spec.loss_scale >= Spec.loss_scale
 
 
 OF_TRAINING = ("evaluation", "training")
@@ -44,13 +52,17 @@ CHECKS: dict[str, Check] = {
         Check(clipping, ITSELF, lambda spec, backend: spec.clip != "none"),
         Check(update, REFERENCE),
         Check(normalization_state, REFERENCE, lambda spec, backend: spec.norm == "batch"),
-        Check(sum_rules, ITSELF),
-        Check(homogeneity, ITSELF, is_homogeneous),
-        Check(norm_orthogonality, ITSELF, lambda spec, backend: spec.norm != "none" and not spec.span),
+        Check(sum_rules, ITSELF, lambda spec, backend: above_floor(spec)),
+        Check(homogeneity, ITSELF, lambda spec, backend: above_floor(spec) and is_homogeneous(spec)),
+        Check(norm_orthogonality, ITSELF, lambda spec, backend: above_floor(spec) and spec.norm != "none" and not spec.span),
         Check(gradient_bound, ITSELF, has_bound),
         Check(symmetry, ITSELF, has_symmetry),
         Check(derivative, ITSELF, has_derivative),
-        Check(evaluation, REFERENCE, lambda spec, backend: trains(spec)),
+        Check(evaluation, REFERENCE, lambda spec, backend: trains(spec) and spec.format.plain),
+        Check(precision, ITSELF),
+        Check(rounding, REFERENCE, lambda spec, backend: bool(spec.format.half)),
+        Check(underflow, REFERENCE, lambda spec, backend: bool(spec.format.half)),
+        Check(loss_scale, ITSELF, lambda spec, backend: spec.format.scaled),
         Check(training, BASELINE, lambda spec, backend: trains(spec)),
     )
 }

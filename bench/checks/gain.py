@@ -32,13 +32,19 @@ def signal_gain(run: Any) -> Iterator[Finding]:
 def backward_gain(run: Any) -> Iterator[Finding]:
     """The framework's own initialization carries the gradient back as mean-field theory predicts, layer by layer.
 
-    log₁₀ of ‖∂L/∂z_l‖ / ‖∂L/∂z_{l+1}‖ and of first to last: networks that must vanish or explode do so at their rate.
+    log₁₀ of ‖∂L/∂z_l‖ / ‖∂L/∂z_{l+1}‖ and of first to last: networks that must vanish or explode do so at their rate. Layers whose
+    gradient theory puts under the smallest normal number of a half precision lose digits there, and are the check `underflow`'s.
     """
     prediction = _prediction(run)
     power = {layer: float((d.astype(np.float64) ** 2).sum()) for layer, d in run.seen.own.deltas.items()}
+    under = _under_the_floor(run, prediction)
     with np.errstate(divide="ignore"):  # a gradient that is exactly zero is −inf decades, which no band admits
         for layer, band in prediction.backward.items():
+            if layer in under:
+                continue
             yield _finding(f"layer {layer:>2} over {layer + 1}", np.log(power[layer]) - np.log(power[layer + 1]), band)
+        if 1 in under:
+            return
         total = np.log(power[1]) - np.log(power[run.spec.depth])
         note = "; ".join(map(str, diagnosis(run)))
         yield _finding(f"layer  1 over {run.spec.depth}", total, prediction.backward_total, note)
@@ -49,6 +55,18 @@ def diagnosis(run: Any) -> list[Diagnosis]:
     lesson, own = run.answer.lessons[0], run.seen.own
     x, labels = np.asarray(lesson.x, np.float64), lesson.labels
     return diagnose(run.spec, x, Seen(own.signals, own.deltas, labels, own.weights), expected(run.spec, x, labels))
+
+
+def _under_the_floor(run: Any, prediction: Prediction) -> set[int]:
+    """Layers whose ∂L/∂z, times the loss scale, theory gives an rms under the smallest normal number of the format of results."""
+    last, results = run.seen.own.deltas[run.spec.depth], run.spec.format.results
+    if not run.spec.format.half:
+        return set()
+    logits = np.log(float((last.astype(np.float64) ** 2).sum()))
+    floor = 2 * np.log(results.normal / run.spec.first_scale)
+    sizes = {layer: logits + band.mean - np.log(run.seen.own.deltas[layer].size) for layer, band in prediction.profile.items()}
+    lowest = max((layer for layer, size in sizes.items() if size < floor), default=0)
+    return set(range(1, lowest + 1))
 
 
 def _prediction(run: Any) -> Prediction:

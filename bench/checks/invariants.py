@@ -191,11 +191,11 @@ def gradient_bound(run: Any) -> Iterator[Finding]:
     for title, seen in (("own weights", run.seen.own), ("drawn weights", run.seen.drawn)):
         size = {layer: float(np.linalg.norm(d.astype(np.float64))) for layer, d in seen.deltas.items()}
         if run.spec.loss == "cross_entropy":
-            yield _over(f"{title} ‖∂L/∂logits‖", size[run.spec.depth], (2 / len(seen.logits)) ** 0.5, run.spec.classes * run.unit)
+            yield _over(f"{title} ‖∂L/∂logits‖", size[run.spec.depth], (2 / len(seen.logits)) ** 0.5, run.spec.classes * run.result_unit)
         for joint in joints(run.spec) if run.spec.norm == "none" else ():
             w = seen.weights[f"{joint.right}.weight"].astype(np.float64)
             largest = float(np.linalg.norm(w, 2))
-            slack = w.shape[0] * run.unit * float(np.linalg.norm(w)) / (largest or 1.0)
+            slack = w.shape[0] * run.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
             yield _over(f"{title} layer {joint.left:>2} ‖δ‖", size[joint.left], sup * largest * size[joint.right], slack)
         if run.spec.branch == "zero" and run.spec.skip_order == "pre":
             ends = [step.body[-1].layer for step in program(run.spec) if isinstance(step, Residual)]

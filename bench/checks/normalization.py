@@ -18,8 +18,8 @@ def normalization_state(run: Any) -> Iterator[Finding]:
     r ← m·r + (1 − m)·s from 0 and 1, with s the float64 batch statistic (PyTorch: unbiased variance; Keras: biased).
     Relative error of the whole vector; allowed is the same average of the float32 statistics, and storing it.
     """
-    exact = _averages(run, run.answer.exact)
-    rounded = _averages(run, [passes[0] for passes in run.answer.rounded])
+    exact = _averages(run, [true for true, _ in run.steps])
+    rounded = _averages(run, [near[0] for _, near in run.steps])
     for number, step in enumerate(run.seen.lessons):
         if set(step.running) != set(exact[number]):
             raise AssertionError(f"running statistics of layers {sorted(set(step.running) ^ set(exact[number]))} are missing or unknown")

@@ -55,7 +55,7 @@ def findings(run: Any, relation: Relation, lessons: tuple[int, ...] = (0, 1, 2))
     for number in lessons:
         rounded = [relative(relation(run.spec, _reference_view(run, number, each))) for each in run.answer.rounded[number]]
         seen = relative(relation(run.spec, _view(run, number)))
-        yield from compared(f"step {number} ", seen, rounded, run.resolution, run.unit)
+        yield from compared(f"step {number} ", seen, rounded, run.resolution, run.result_unit)
 
 
 def compared(title: str, seen: dict[Place, float], rounded: list[dict[Place, float]], resolution: float, unit: float) -> Iterator[Finding]:

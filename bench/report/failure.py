@@ -8,7 +8,7 @@ from bench.checks.gain import diagnosis
 from bench.judge import FAILED, NO_BASELINE, NOT_JUDGED, Finding, Verdict
 from models.spec import Spec
 
-DIAGNOSED = ("signal_gain", "backward_gain")
+DIAGNOSED = ("signal_gain", "backward_gain", "underflow")
 """Checks whose failures say what theory would do about them."""
 SHOWN = 6
 """How many findings a failure shows, the worst and its neighbours first."""
@@ -85,7 +85,7 @@ def _shown(verdict: Verdict) -> list[Finding]:
 
 def _against(against: str, run: Any) -> str:
     if against == "reference":
-        return "numpy float64; rounding measured by numpy float32"
+        return f"numpy float64; rounding measured by numpy {'float32' if run.spec.format.plain else run.spec.precision}"
     if against == "theory":
         return "mean-field theory and sampling error of the promised distribution"
     if against == "baseline":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from bench.checks import CHECKS
 from bench.equalities import ITSELF
 from bench.equalities import NAME as EQUALITY
 from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
-from bench.theory.diagnosis import NOTABLE, REMEDY
+from bench.theory.diagnosis import LOST, NOTABLE, REMEDY
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
 NAMED = 5
@@ -72,6 +73,7 @@ def verdict_line(verdicts: list[Verdict], errors: int) -> str:
 def gains(verdicts: list[Verdict]) -> list[str]:
     """Which networks' gradients vanish or explode at initialization, in decades of the norm from the last layer to the first."""
     found = {(v.backend, v.network): v.findings[-1] for v in verdicts if v.check == "backward_gain" and v.findings}
+    found = {key: total for key, total in found.items() if total.where.startswith("layer  1 over")}
     totals = {key: finding.value for key, finding in found.items()}
     lines = []
     for word, chosen in (("vanishing", lambda d: d < -NOTABLE), ("exploding", lambda d: d > NOTABLE)):
@@ -83,7 +85,20 @@ def gains(verdicts: list[Verdict]) -> list[str]:
                 lines.append(f"{word:<10} {backend:<6} {named}{more}")
                 remedy = found[backend, ranked[0][2]].note.partition(REMEDY)[2].partition("; ")[0]
                 lines += [f"{'remedy':<10} {'':<6} {ranked[0][2]}: {remedy}"] if remedy else []
+    lines += _underflows(verdicts)
     return ["gradients at initialization, decades from the last layer to the first:", *lines, ""] if lines else []
+
+
+def _underflows(verdicts: list[Verdict]) -> Iterator[str]:
+    """Networks that lose gradients to half precision's floor: the layer that loses most, and what would save it."""
+    for verdict in verdicts:
+        own = [f for f in verdict.findings if f.where.startswith("own weights")] if verdict.check == "underflow" else []
+        worst = max(own, key=lambda f: f.value, default=None)
+        if worst and worst.value > LOST:
+            remedy = worst.note.partition(REMEDY)[2].partition("; ")[0]
+            where = worst.where.removeprefix("own weights ")
+            yield f"{'underflow':<10} {verdict.backend:<6} {verdict.network}: {worst.value:.0%} of {where}"
+            yield f"{'remedy':<10} {'':<6} {verdict.network}: {remedy}"
 
 
 def step_times(timings: list[dict[str, Any]]) -> list[str]:

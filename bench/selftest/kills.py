@@ -9,6 +9,7 @@ from bench import baseline as baselines
 from bench.checks import CHECKS, ITSELF, OF_TRAINING
 from bench.checks.activation import is_activation_case, points
 from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_initializer_case
+from bench.checks.loss_scale import scaled_lessons
 from bench.judge import FAILED, Verdict, judge
 from bench.run import Answer, Run, answer
 from bench.selftest.faults import Fault
@@ -17,8 +18,9 @@ from bench.symmetry import relation_lessons
 from fixtures.data import Data, load
 from fixtures.observe import STEPS, held_out, trainings
 from models.matrix import symmetric
+from models.parts.precisions import PLAIN
 from models.run import Job, backend_module, draw_own, observe, prepare_lessons
-from models.spec import CHOICES, Spec
+from models.spec import Spec
 
 TRAINING_SEEDS = range(3)
 
@@ -40,7 +42,8 @@ def seen(backend: str, network: str, trains: bool) -> Run:
     """One run as pytest would make it; free training, which few faults need, only where asked for."""
     spec, module = Spec.parse(network), backend_module(backend)
     lessons = answered(network).lessons
-    job = Job(backend, spec, lessons=lessons, relations=relation_lessons(spec, lessons), repeat=True)
+    relations, scaled = relation_lessons(spec, lessons), scaled_lessons(spec, lessons)
+    job = Job(backend, spec, lessons=lessons, relations=relations, scaled=scaled, repeat=True)
     if trains:
         job.trainings = trainings(spec, data(), TRAINING_SEEDS)
         job.x_test, job.labels_test = held_out(spec, data())
@@ -50,9 +53,7 @@ def seen(backend: str, network: str, trains: bool) -> Run:
     if is_initializer_case(spec):
         run.draws = [draw_own(module, spec=spec.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS]
     if is_activation_case(spec):
-        run.curves = {
-            kind: module.activate(dataclasses.replace(spec, precision=kind), points().astype(kind)) for kind in CHOICES["precision"]
-        }
+        run.curves = {kind: module.activate(dataclasses.replace(spec, precision=kind), points().astype(kind)) for kind in PLAIN}
     return run
 
 

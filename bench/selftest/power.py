@@ -60,7 +60,7 @@ def accuracy_evaluated(run: Run) -> float:
 def gradient(run: Run) -> list[float]:
     """For each layer the least relative error of its weight gradient that some step's bound does not admit."""
     least: dict[int, float] = {}
-    for number, (step, true, near) in enumerate(zip(run.seen.lessons, run.answer.exact, run.answer.rounded, strict=True)):
+    for number, (step, (true, near)) in enumerate(zip(run.seen.lessons, run.steps, strict=True)):
         allowed, extra = rounding_of_gradients(true, near), run.penalties[number][1]
         for layer in range(1, run.spec.depth + 1):
             key = f"{layer}.weight"
@@ -83,11 +83,12 @@ def _certain(finding: Finding) -> float:
 
 def normalization_epsilon(run: Run) -> float:
     """The least relative error of the epsilon that moves some layer's gradient out of its bound, by the reference with that epsilon."""
-    lesson, true, near = run.answer.lessons[-1], run.answer.exact[-1], run.answer.rounded[-1]
+    lesson, (true, near) = run.answer.lessons[-1], run.steps[-1]
+    given = None if run.spec.format.plain else run.passes[-1][1]
     allowed = {key: ROUNDING_MULTIPLE * e * run.resolution for key, e in rounding_of_gradients(true, near).items()}
     for factor in FACTORS:
         spec = dataclasses.replace(run.spec, eps=run.spec.eps * (1 + factor))
-        moved = Reference(spec, lesson.weights).run(lesson.x, lesson.labels).gradients
+        moved = Reference(spec, lesson.weights).run(lesson.x, lesson.labels, given).gradients
         if any(float(np.linalg.norm(moved[key] - true.gradients[key])) > 2 * limit for key, limit in allowed.items()):
             return float(factor)
     return float("inf")

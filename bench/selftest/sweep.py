@@ -15,6 +15,7 @@ from typing import Any
 
 from bench import baseline as baselines
 from bench.checks import CHECKS, OF_TRAINING
+from bench.checks.loss_scale import scaled_lessons
 from bench.judge import FAILED, judge
 from bench.known import apply, read
 from bench.run import Answer, Run, answer
@@ -111,7 +112,7 @@ def _asked(block: range, spec: Spec, workers: dict[tuple[str, int], Worker], dat
         jobs = []
         for seed, each in zip(block, solved[own], strict=True):
             free = [] if spec in symmetric() else trainings(own, data, [seed])
-            relations = relation_lessons(own, each.lessons)
-            jobs.append(Job(backend, own, "cpu", seed, each.lessons, relations, free, *held_out(own, data), repeat=count == 1))
+            relations, scaled = relation_lessons(own, each.lessons), scaled_lessons(own, each.lessons)
+            jobs.append(Job(backend, own, "cpu", seed, each.lessons, relations, scaled, free, *held_out(own, data), repeat=count == 1))
         futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)
     return solved, futures

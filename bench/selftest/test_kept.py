@@ -22,7 +22,9 @@ def job(network: str, seed: int = 3) -> Job:
     data, spec = load(), Spec.parse(f"depth=4,{network}")
     lessons = prepare_lessons(spec, data.x_train, data.y_train, seed)
     free = trainings(spec, data, [seed])
-    return Job("keras", spec, "cpu", seed, lessons, relation_lessons(spec, lessons), free, *held_out(spec, data))
+    x_test, labels_test = held_out(spec, data)
+    relations = relation_lessons(spec, lessons)
+    return Job("keras", spec, seed=seed, lessons=lessons, relations=relations, trainings=free, x_test=x_test, labels_test=labels_test)
 
 
 def numbers(thing: Any) -> list[Any]:

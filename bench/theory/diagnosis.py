@@ -42,6 +42,8 @@ TOO_LARGE_WORD = "loss or target scale too large"
 STEPS, HALVINGS = 5, 30
 """So many steps on one batch try a learning rate, and so often it is halved at most."""
 BOUNDED = ("sigmoid", "tanh")
+LOST, KEPT = 0.05, 0.99
+"""A layer underflows where it loses 5 % of its gradient's entries to zero; a loss scale is a remedy that keeps 99 % of them."""
 
 
 @dataclass
@@ -78,7 +80,16 @@ class Diagnosis:
 def expected(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
     """The pass of a network drawn from the named initializer, in float64: what a framework's own should look like."""
     with np.errstate(all="ignore"):
-        done = Reference(spec, draw_weights(replace(spec, precision="float64"), seed)).run(rounded(spec, x), labels)
+        done = Reference(spec, draw_weights(spec.in_float64, seed)).run(rounded(spec, x), labels)
+    return Seen(done.signals, done.deltas, labels)
+
+
+def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
+    """The same pass as `expected`, rounded as the spec's precision rounds it: what half precision makes of the network."""
+    if spec.format.plain:
+        return expected(spec, x, labels, seed)
+    with np.errstate(all="ignore"):
+        done = Reference(spec, draw_weights(spec.in_float64, seed), np.float32, dialect="torch").run(rounded(spec, x), labels)
     return Seen(done.signals, done.deltas, labels)
 
 
@@ -89,11 +100,14 @@ def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None)
         if broken := _non_finite(seen):
             return [broken]
         prediction = predict(spec, x)
-        found = [*_loss_scale(spec, seen), *_learning_rate(spec, x, seen.labels), *_units(spec, seen, typical)]
-        gain = _gain(spec, x, seen, prediction)
+        lost = list(_underflow(spec, seen, typical))
+        found = [*lost, *_loss_scale(spec, seen), *_learning_rate(spec, x, seen.labels), *_units(spec, seen, typical)]
+        # What half precision lost says nothing of the depth: there the network is judged by what it would be in float64.
+        whole = replace(seen, deltas=typical.deltas, signals=typical.signals) if lost else seen
+        gain = _gain(spec, x, whole, prediction)
         if gain.word != HEALTHY:
             return [*found, gain]
-        return [*found, *_shattered(spec, x, seen)] or [gain]
+        return [*found, *_shattered(spec, x, whole)] or [gain]
 
 
 def headline(found: list[Diagnosis]) -> str:
@@ -109,6 +123,32 @@ def _non_finite(seen: Seen) -> Diagnosis | None:
                     "non-finite", layer, bad, 0, f"{bad} entries of {what} in layer {layer} are NaN or infinite, the first to be so"
                 )
     return None
+
+
+def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
+    """Layers whose gradient is zero where float64's is not: smaller than half precision's smallest number, loss scale included."""
+    if not spec.format.half:
+        return
+    zeros = {layer: [float((np.asarray(each.deltas[layer]) == 0).mean()) for each in (seen, typical)] for layer in seen.deltas}
+    lost = {layer: now - usual for layer, (now, usual) in zeros.items()}
+    sizes = {layer: np.abs(np.asarray(typical.deltas[layer], np.float64)) for layer, share in lost.items() if share > LOST}
+    if not sizes:
+        return
+    worst = min(sizes, key=lambda layer: float(np.mean(sizes[layer] ** 2)))
+    smallest = float(np.quantile(sizes[worst][sizes[worst] > 0], 1 - KEPT))
+    largest = max(float(np.abs(d).max()) for d in typical.deltas.values())
+    floor, scale = spec.format.results.least, spec.first_scale
+    rms = float(np.sqrt(np.mean(sizes[worst] ** 2)))
+    says = (
+        f"{lost[worst]:.0%} of ∂L/∂z in layer {worst} ({len(sizes)} layers in all) is zero in {spec.format.half} alone: float64 has rms "
+        f"{rms:.1e} there, {spec.format.half} nothing under {floor / scale:.1e} at loss scale {scale:g}"
+    )
+    wanted = 2.0 ** math.ceil(math.log2(floor / smallest))
+    if spec.format.scaled and wanted * largest < spec.format.results.largest:
+        help_ = f"loss_scale={wanted:.0f} keeps {KEPT:.0%} of them and takes the largest to {wanted * largest:.2g}"
+    else:
+        help_ = f"precision=mixed_bfloat16: a loss scale of 2^{math.log2(wanted):.0f} would take the largest to {wanted * largest:.1e}"
+    yield Diagnosis("underflow", worst, lost[worst], 0.0, says, (help_,))
 
 
 def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) -> Diagnosis:
@@ -212,7 +252,7 @@ def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
 
 def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """The reference's loss on one batch before and after `STEPS` steps of the documented optimizer on that batch."""
-    weights, rule = draw_weights(replace(spec, precision="float64"), seed), Rule(spec, "torch")
+    weights, rule = draw_weights(spec.in_float64, seed), Rule(spec, "torch")
     losses = []
     with np.errstate(all="ignore"):  # a rate that is too large may leave the range of numbers
         for _ in range(STEPS + 1):

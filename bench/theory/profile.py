@@ -11,7 +11,7 @@ from scipy.stats import norm
 from bench.checks import trains
 from bench.theory.bands import Prediction, predict, why_not
 from bench.theory.correlation import depth_scales, gradient_scale_coefficient, network_pair, nonlinearity_coefficient
-from bench.theory.diagnosis import diagnose, expected
+from bench.theory.diagnosis import as_rounded, diagnose, expected
 from bench.theory.meanfield import backward_limit, gains
 from bench.theory.moments import batch_norm_growth, moments
 from bench.theory.remedies import DECADES, power_of_ten
@@ -34,7 +34,7 @@ def lines(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Iterator[str]:
     yield ""
     yield from _limits(spec, x)
     yield ""
-    for each in diagnose(spec, x, expected(spec, x, labels)):
+    for each in diagnose(spec, x, as_rounded(spec, x, labels), expected(spec, x, labels)):
         yield from each.lines()
 
 

@@ -75,7 +75,7 @@ def framework_probe(backend: str, data: Data, threads: int) -> Callable[[Spec], 
     def cost(spec: Spec) -> tuple[float, float]:
         worker = Worker(backend, threads=threads)
         try:
-            x, labels = data.x_train[: spec.batch].astype(spec.precision), data.y_train[: spec.batch]
+            x, labels = data.x_train[: spec.batch].astype(spec.format.held), data.y_train[: spec.batch]
             seen = worker.call("probe", ProbeCost, spec=spec.id, x=x, labels=labels)
         finally:
             worker.close()

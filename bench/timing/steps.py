@@ -89,7 +89,7 @@ class WarmUp:
 def proof(spec: Spec, dialect: str, data: Data) -> Proof:
     """Take `PROVED_STEPS` steps on one batch of `data` in NumPy float64, from the weights that every backend will load."""
     chosen = np.random.default_rng(0).choice(len(data.x_train), spec.batch, replace=False)
-    x, labels = data.x_train[chosen].astype(spec.precision), data.y_train[chosen]
+    x, labels = data.x_train[chosen].astype(spec.format.held), data.y_train[chosen]
     weights = start = draw_weights(spec, 0)
     rule = Rule(spec, dialect)
     for _ in range(PROVED_STEPS):

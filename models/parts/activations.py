@@ -22,6 +22,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 class Activation:
     """φ and φ′ on arrays of any shape; `kink` says that φ′ jumps at 0; `sup` is max |φ′|.
 
+    `df_of_value` is φ′ as a function of φ, where frameworks take it so: what φ was rounded to matters then.
     `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds. `at_zero` holds the slope a
     backend takes at a kink, where it is not φ′(0) as written here.
     """
@@ -35,6 +36,7 @@ class Activation:
     random: bool = False
     terms: Callable[[Any], Any] = lambda size: 1 + size
     at_zero: dict[str, float] = field(default_factory=dict)
+    df_of_value: Callable[[Any], Any] | None = None
 
     def slope_at_zero(self, backend: str) -> tuple[float, float]:
         """Least and largest slope allowed at 0: one number where the backend's convention is known, else both sides'."""
@@ -111,12 +113,14 @@ ACTIVATIONS: dict[str, Activation] = {
         torch=lambda nn: nn.Sigmoid(),
         keras=lambda keras: keras.layers.Activation("sigmoid"),
         sup=0.25,
+        df_of_value=lambda y: y * (1 - y),
     ),
     "tanh": Activation(
         np.tanh,
         lambda x: 1 - np.tanh(x) ** 2,
         torch=lambda nn: nn.Tanh(),
         keras=lambda keras: keras.layers.Activation("tanh"),
+        df_of_value=lambda y: 1 - y * y,
     ),
     "relu": Activation(
         lambda x: np.maximum(x, 0),

@@ -49,7 +49,7 @@ class Built:
 
 def build(spec: Spec, weights: Arrays | None = None, *, frozen_before: tuple[int, ...] = (), dense: Arrays | None = None) -> Built:
     """The layers of `spec` one after the other; layers in `frozen_before` are frozen before they are built, `dense` goes to every Dense."""
-    compute_in(spec.precision)
+    compute_in(spec.format.held)
     h = inputs = keras.Input((spec.features,))
     parts: dict[tuple[type, int], Any] = {}
     for step in flat(program(spec)):

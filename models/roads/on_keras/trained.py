@@ -77,7 +77,7 @@ def heads(*, spec: str, count: int, weights: Any, xs: Any) -> Any:
 def apply(*, spec: str, weights: Arrays, gradients: Arrays, implementation: str = "default") -> dict[str, Arrays]:
     """Hand gradients to the optimizer's `apply`; new weights, and the gradients as they are afterwards."""
     described = Spec.parse(spec)
-    compute_in(described.precision)
+    compute_in(described.format.held)
     variables = {key: keras.Variable(value) for key, value in weights.items()}
     given = {key: ops.convert_to_tensor(value) for key, value in gradients.items()}
     optimizer = optimizer_of(described)

@@ -58,7 +58,7 @@ def build(spec: Spec, weights: Arrays | None = None) -> Built:
         else:
             part = ACTIVATIONS[spec.act].torch(nn)
         parts[type(step), step.layer] = part
-    built = Built(spec, nn.Sequential(*parts.values()).to(getattr(torch, spec.precision)), {}, parts)
+    built = Built(spec, nn.Sequential(*parts.values()).to(getattr(torch, spec.format.held)), {}, parts)
     for (kind, layer), part in parts.items():
         names = {Dense: ("weight", "bias"), Normalize: ("scale", "shift")}.get(kind, ())
         built.parameters |= {f"{layer}.{name}": getattr(part, {"scale": "weight", "shift": "bias"}.get(name, name)) for name in names}

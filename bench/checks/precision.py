@@ -1,0 +1,95 @@
+"""The precision policy: which format each tensor is in, and that what is rounded is rounded to nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.judge import Finding
+from bench.run import DIALECTS
+from bench.tolerance import BAND_Z
+from models.network import Dense, Normalize, Program, Residual, describe, parameter_keys, place_of, program
+from models.parts.precisions import Format
+from models.spec import Spec
+
+CUDA_FLOAT32 = ("layer", "rms", "group")
+"""Normalizations that PyTorch's autocast computes in float32 on CUDA; on the CPU none (ATen/autocast_mode.h, AT_FORALL_FP32)."""
+
+
+def precision(run: Any) -> Iterator[Finding]:
+    """Every result, parameter and loss is in the format that the precision documents, and so are float32 products.
+
+    Counts the places of each kind that are not, in the first pass; the note names the first of them. `float32 products` is the
+    framework's own word on TF32, asked after the network was built.
+    """
+    seen = run.seen.drawn
+    documented = formats(run.spec, run.dialect, run.seen.device)
+    if set(seen.formats) != set(documented):
+        raise AssertionError(f"formats of {sorted(set(seen.formats) ^ set(documented))} are missing or unknown")
+    kinds = {kind: [place for place in documented if place.endswith(kind)] for kind in (place.split()[-1] for place in documented)}
+    for kind, places in kinds.items():
+        wrong = [place for place in places if seen.formats[place] != documented[place]]
+        note = f"{wrong[0]} is in {seen.formats[wrong[0]]}, documented is {documented[wrong[0]]}" if wrong else ""
+        yield Finding(f"{kind} in another format", len(wrong), 0.0, 0.0, note)
+    products = "tf32" if run.spec.format.tf32 else "float32"
+    yield Finding("float32 products in another format", seen.products != products, 0.0, 0.0, f"{seen.products} where {products} was asked")
+
+
+def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
+    """By place (as in `models.run.Signals.formats`) the format that is documented: Keras's layers compute in the policy's compute
+    type, PyTorch's products in autocast's and what follows in the type that comes in, but for what CUDA computes in float32."""
+    held, half = spec.format.held, spec.format.half or spec.format.held
+    found = {describe(key): held for key in parameter_keys(spec)} | {"loss": held}
+    wide = dialect == "torch" and device.startswith("cuda") and spec.norm in CUDA_FLOAT32
+
+    def walk(steps: Program, current: str) -> str:
+        for step in steps:
+            if isinstance(step, Residual):
+                current = held if held in (current, walk(step.body, current)) else half
+                continue
+            if isinstance(step, Dense) or dialect == "keras":
+                current = half
+            elif isinstance(step, Normalize) and wide:
+                current = held
+            found[place_of(type(step), step.layer)] = current
+        return current
+
+    walk(program(spec), held)
+    return found
+
+
+def rounding(run: Any) -> Iterator[Finding]:
+    """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
+
+    Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding
+    of each layer on what it was fed (smaller than a normal number digits are lost by design). Two results rounded to nearest
+    differ by two errors of variance 1/12, and by one unit at the most; where terms cancel the difference is larger and counts as
+    one unit. So the mean of n has standard deviation √(max(1/6, mean square)/n), or that of its rows' or columns' means if these
+    spread more (a value that is off in one layer is so for a whole column of the next); rounding towards zero shifts all by −½.
+    """
+    format_ = run.spec.format.results
+    for (title, seen, _, rounded), step in zip(run.passes, run.seen.lessons, strict=True):
+        near = rounded[DIALECTS.index(run.dialect)]
+        for layer, z in near.signals.items():
+            yield _drift(f"{title} layer {layer:>2}", seen.signals[layer], z, format_)
+        for layer, d in near.deltas.items():
+            yield _drift(f"{title} layer {layer:>2} ∂L/∂z", seen.deltas[layer], d, format_, run.spec.first_scale)
+        for layer in near.deltas:
+            key = f"{layer}.weight"
+            yield _drift(f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, run.spec.first_scale)
+
+
+def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Finding:
+    seen, near = (np.asarray(each, np.float64) * scale for each in (seen, near))
+    chosen = np.abs(near) >= format_.normal
+    if not chosen.any():
+        return Finding(f"{where} drift", 0.0, 0.0, 0.0, "no value is a normal number")
+    last_place = 2.0 ** (np.floor(np.log2(np.where(chosen, np.abs(near), 1.0))) - format_.digits + 1)
+    off = np.ma.array(np.clip((seen - near) * np.sign(near) / last_place, -1, 1), mask=~chosen)
+    errors = [(max(1 / 6, float(np.mean(off**2))) / int(off.count())) ** 0.5]
+    for means in (off.mean(0).compressed(), off.mean(1).compressed()):
+        errors.append(float(means.std()) / max(len(means) - 1, 1) ** 0.5)
+    drift, reach = float(off.mean()), BAND_Z * max(errors)
+    return Finding(f"{where} drift", drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")

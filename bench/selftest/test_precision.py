@@ -1,0 +1,149 @@
+"""Who judges half precision: rounding bit by bit, underflow told apart from depth with a remedy that works, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.checks import CHECKS
+from bench.checks.loss_scale import scaled_lessons
+from bench.checks.precision import formats
+from bench.checks.underflow import lost
+from bench.judge import FAILED, PASSED, judge
+from bench.run import DIALECTS, Run, answer
+from bench.selftest.kills import data
+from bench.theory.diagnosis import as_rounded, diagnose, expected, headline
+from fixtures.options import check as check_options
+from models.matrix import left_out, networks
+from models.on_numpy import Reference
+from models.parts.precisions import BFLOAT16, FLOAT16, FLOAT32, TF32, Format
+from models.run import Job, Observation, Signals, StepSeen, prepare_lessons
+from models.spec import Spec, SpecError
+from models.worker import Worker
+
+HALVES = [spec for spec in networks("core") if spec.format.half]
+SICK = Spec(precision="mixed_float16", loss_scale=1, act="sigmoid")
+
+
+def batch(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
+    return data().x_train[: spec.batch].astype(np.float64), data().y_train[: spec.batch]
+
+
+def words(spec: Spec) -> list:
+    x, labels = batch(spec)
+    return diagnose(spec, x, as_rounded(spec, x, labels), expected(spec, x, labels))
+
+
+@pytest.mark.parametrize("kind", [FLOAT32, TF32, BFLOAT16, FLOAT16])
+def test_rounding_is_to_the_nearest_and_ties_go_to_even(kind: Format) -> None:
+    x = (np.random.default_rng(0).uniform(1, 2, 5000) * np.geomspace(1e-3, 1e3, 5000)).astype(np.float32)
+    near = kind.rounded(x)
+    place = 2.0 ** (np.floor(np.log2(np.abs(x.astype(np.float64)))) - kind.digits + 1)
+    assert (np.abs(near.astype(np.float64) - x) <= place / 2).all()
+    assert (np.mod(near / place, 1) == 0).all()
+    between = np.float32(1 + kind.unit) if kind is not FLOAT32 else np.float32(1)
+    assert kind.rounded(between) == 1.0
+    assert kind is FLOAT32 or kind.rounded(np.float32(1 + 3 * kind.unit)) == 1 + 4 * kind.unit
+    assert kind.rounded(np.float32(kind.normal)) == kind.normal
+    np.testing.assert_array_equal(kind.rounded(np.array([np.inf, -np.inf, np.nan])), [np.inf, -np.inf, np.nan])
+
+
+def test_float16_has_a_floor_and_a_ceiling() -> None:
+    least = FLOAT16.least
+    np.testing.assert_array_equal(FLOAT16.rounded([least, 0.51 * least, 0.5 * least, 65504, 65520]), [least, least, 0, 65504, np.inf])
+
+
+@pytest.mark.parametrize("spec", HALVES, ids=lambda spec: spec.id)
+def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_in_float32_is_not(spec: Spec) -> None:
+    """What a framework would be seen to do, done by the reference with sums in an order of their own."""
+    lessons = prepare_lessons(spec, data().x_train, data().y_train, 0)
+    for dialect in DIALECTS:
+        steps = []
+        for lesson in lessons:
+            done = Reference(spec, lesson.weights, np.float32, 99, dialect).run(lesson.x, lesson.labels)
+            passed = Signals(lesson.weights, done.loss, done.logits, done.signals, done.deltas, formats(spec, dialect, "cpu"))
+            steps.append(StepSeen(done.loss, done.gradients, {}, lesson.weights, {}, passed))
+        seen = Observation(dialect, own=steps[0].passed, drawn=steps[0].passed, lessons=steps)
+        run = Run(spec.id, spec, dialect, seen, answer(spec, lessons))
+        for name in ("rounding", "underflow", "precision"):
+            assert judge(CHECKS[name], run).status == PASSED, (name, judge(CHECKS[name], run).worst)
+        assert seen.drawn
+        seen.drawn.formats["layer  5 dense"] = "float32"
+        assert judge(CHECKS["precision"], run).status == FAILED
+
+
+def test_gradients_lost_to_the_floor_are_told_apart_from_those_lost_to_depth() -> None:
+    assert headline(words(SICK)) == "underflow, vanishing"
+    assert headline(words(replace(SICK, loss_scale=Spec.loss_scale))) == "vanishing"
+    assert headline(words(Spec(precision="mixed_float16", loss_scale=2.0**-16))) == "underflow"
+    assert headline(words(Spec(precision="mixed_float16"))) == headline(words(Spec(precision="mixed_bfloat16"))) == "healthy"
+
+
+def test_where_no_loss_scale_can_help_the_remedy_says_so() -> None:
+    (first, *_) = words(replace(SICK, depth=40))
+    assert first.word == "underflow"
+    assert "precision=mixed_bfloat16" in str(first.remedies[0])
+
+
+@pytest.fixture(scope="module", params=["torch", "keras"])
+def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
+    started = Worker(request.param)
+    yield started
+    started.close()
+
+
+def test_the_loss_scale_that_is_named_saves_the_gradient_in_the_framework(worker: Worker) -> None:
+    remedy = str(words(SICK)[0].remedies[0])
+    healed = Spec.parse(f"precision=mixed_float16,act=sigmoid,{remedy.partition(' ')[0]}")
+    assert Spec.parse(healed.id) == healed
+    for spec, least, most in ((SICK, 0.9, 1.0), (healed, 0.0, 0.05)):
+        lessons = prepare_lessons(spec, data().x_train, data().y_train, 0, steps=1)
+        drawn = worker.call("observe", Observation, job=Job(worker.backend, spec, lessons=lessons)).drawn
+        exact = Reference(spec, lessons[0].weights).run(lessons[0].x, lessons[0].labels)
+        assert least <= lost(drawn.deltas[1], exact.deltas[1]) <= most
+
+
+def test_the_loss_scale_is_not_judged_on_nothing() -> None:
+    spec = Spec(precision="mixed_float16", depth=2)
+    lessons = prepare_lessons(spec, data().x_train, data().y_train, 0)
+    assert [np.isinf(FLOAT16.rounded(each.x)).any() for each in scaled_lessons(spec, lessons)].count(True) == 3
+    with pytest.raises(AssertionError, match="0 scaled steps"):
+        judge(CHECKS["loss_scale"], Run(spec.id, spec, "torch", Observation("torch"), answer(spec, lessons)))
+
+
+def test_cuda_computes_some_norms_in_float32_under_autocast_and_the_cpu_none() -> None:
+    spec = Spec(precision="mixed_bfloat16", norm="layer")
+    here, there = (formats(spec, "torch", device) for device in ("cpu", "cuda:0"))
+    assert {here["layer  3 normalize"], here["layer  3 activate"], there["layer  3 dense"]} == {"bfloat16"}
+    assert {there["layer  3 normalize"], there["layer  3 activate"]} == {"float32"}
+    assert set(formats(spec, "keras", "cuda").values()) == {"bfloat16", "float32"}
+
+
+def test_tf32_is_left_out_where_it_does_not_exist() -> None:
+    assert Spec.parse("precision=tf32") not in networks("core")
+    assert Spec.parse("precision=tf32") in networks("core", device="cuda:0")
+    assert "exists on CUDA devices only" in dict(left_out("core"))["precision=tf32"]
+    assert "precision=tf32" not in dict(left_out("core", "cuda"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("loss_scale=2", "belong to precision=mixed_float16"),
+        ("precision=mixed_float16,loss_scale=3", "power of two"),
+        ("precision=mixed_float16,input=huge,lr=1e-16", "65,504"),
+        ("precision=half", "use one of"),
+    ],
+)
+def test_nonsense_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Spec.parse(text)
+
+
+def test_a_named_network_that_the_device_cannot_run_is_refused(pytestconfig: pytest.Config) -> None:
+    option = type(pytestconfig.option)(**{**vars(pytestconfig.option), "network": ["precision=tf32"], "device": "cpu"})
+    with pytest.raises(pytest.UsageError, match="use --device=cuda"):
+        check_options(option)
