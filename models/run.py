@@ -137,7 +137,7 @@ class Backward:
 
 @dataclass
 class History:
-    """One free run: loss per step, gradient norm of every layer's weight (steps × depth, float64), test accuracy in [0, 1]."""
+    """One free run: loss per step, gradient norm of every layer's weight (steps taken × depth, float64), test accuracy in [0, 1]."""
 
     seed: int
     losses: Any
