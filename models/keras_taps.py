@@ -43,9 +43,13 @@ class Taps:
         ends = [self._ends[self._place[id(variable)]] for variable in variables]
         return [flat[end - math.prod(v.shape) : end].reshape(v.shape) for end, v in zip(ends, variables, strict=True)]
 
+    def steps(self) -> int:
+        """How many steps the optimizer has taken: those that overflowed do not count."""
+        return int(ops.convert_to_numpy(self._optimizer.iterations))
+
     def last_norms(self, steps: int) -> Any:
         """Gradient norms of the weights in the last `steps` steps (steps × weights), at most `NORM_ROWS`."""
-        end = int(ops.convert_to_numpy(self._optimizer.iterations))
+        end = self.steps()
         return np.array(ops.convert_to_numpy(self._norms))[np.arange(end - steps, end) % NORM_ROWS]
 
     def _tapped(self, gradients: Any, *args: Any, **kwargs: Any) -> Any:

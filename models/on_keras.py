@@ -243,12 +243,14 @@ class Network:
         return float(self.model.train_on_batch(np.asarray(x), self.target(labels), sample_weight=weights))
 
     def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
-        """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps × depth)."""
+        """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth)."""
         targets, losses, norms = [self.target(batch) for batch in labels], [], []
+        read = self._taps.steps()
         for number, loss in enumerate(train_steps(self.model, xs, targets), start=1):
             losses.append(loss)
             if record and (number % NORM_ROWS == 0 or number == len(targets)):
-                norms.append(self._taps.last_norms((number - 1) % NORM_ROWS + 1))
+                norms.append(self._taps.last_norms(self._taps.steps() - read))
+                read = self._taps.steps()
         table = np.concatenate(norms) if record else np.zeros((len(losses), 0))
         return np.asarray(losses, np.float64), table
 

@@ -223,21 +223,23 @@ class Network:
         return float(loss.detach())
 
     def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
-        """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps × depth).
+        """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth).
 
         Norms are taken in float64, because a float32 sum of squares reads zero for gradients under 1e-22.
         """
         inputs, targets = self.tensor(xs), [self.target(batch) for batch in labels]
         weights = [self.parameters[f"{layer}.weight"] for layer in range(1, self.spec.depth + 1)]
-        losses, norms = [], []
+        losses: list[torch.Tensor] = []
+        norms: list[torch.Tensor] = []
         for x, target in zip(inputs, targets, strict=True):
             losses.append(self.forward_backward(x, target).detach())
             scale = self.loss_scale()
-            if record:
-                norms += [n / scale if scale != 1 else n for n in torch._foreach_norm([w.grad for w in weights], 2, torch.float64)]
+            row = torch._foreach_norm([w.grad for w in weights], 2, torch.float64) if record else []
             self.unscale_and_clip()
             self.update()
-        table = _array(torch.stack(norms)).reshape(len(losses), -1) if record else np.zeros((len(losses), 0))
+            if self.loss_scale() >= scale:  # a step that overflowed was not taken, and halved the scale
+                norms += row if scale == 1 else [norm / scale for norm in row]
+        table = _array(torch.stack(norms)).reshape(-1, self.spec.depth) if norms else np.zeros((0, self.spec.depth))
         return _array(torch.stack(losses)), table
 
     def logits(self, x: Any) -> Any:

@@ -152,7 +152,7 @@ class Backward:
 
 @dataclass
 class History:
-    """One free run: loss per step, gradient norm of every layer's weight (steps × depth, float64), test accuracy in [0, 1].
+    """One free run: loss per step, gradient norm of every layer's weight (steps taken × depth, float64), test accuracy in [0, 1].
 
     Beside them the weights and running statistics it ended with, and the logits they gave in evaluation mode (samples × classes).
     """

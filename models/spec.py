@@ -145,6 +145,16 @@ class Spec:
         return PRECISIONS[self.precision]
 
     @property
+    def trained(self) -> bool:
+        """Whether it is trained: not on unfriendly inputs, and not where the loss scale leaves gradients on float16's floor."""
+        return self.input == "centred" and self.above_floor
+
+    @property
+    def above_floor(self) -> bool:
+        """Whether the loss scale keeps gradients off float16's floor, where relations between them hold to the floor only."""
+        return self.loss_scale >= Spec.loss_scale
+
+    @property
     def first_scale(self) -> float:
         """What the loss is multiplied with at first: 1 where the precision scales none."""
         return self.loss_scale if self.format.scaled else 1.0

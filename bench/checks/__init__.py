@@ -24,14 +24,9 @@ from bench.theory import why_not
 from models.spec import Spec
 
 
-def trains(spec: Spec) -> bool:
-    """Whether a network is trained, and its signals are theory's: not on unfriendly inputs, which are judged step by step."""
+def centred(spec: Spec) -> bool:
+    """Whether a network's signals are theory's: not on unfriendly inputs, which are judged step by step."""
     return spec.input == "centred"
-
-
-def above_floor(spec: Spec) -> bool:
-    """Whether the loss scale keeps gradients off float16's floor, where relations between them hold to the floor only."""
-    return spec.loss_scale >= Spec.loss_scale
 
 
 OF_TRAINING = ("evaluation", "training")
@@ -43,26 +38,26 @@ CHECKS: dict[str, Check] = {
     for check in (
         Check(finite, ITSELF),
         Check(reproducible, ITSELF),
-        Check(signal_gain, THEORY, lambda spec, backend: trains(spec) and not why_not(spec.on(backend))),
-        Check(backward_gain, THEORY, lambda spec, backend: trains(spec) and not why_not(spec.on(backend))),
-        Check(initializer, THEORY, lambda spec, backend: trains(spec) and is_initializer_case(spec)),
+        Check(signal_gain, THEORY, lambda spec, backend: centred(spec) and not why_not(spec.on(backend))),
+        Check(backward_gain, THEORY, lambda spec, backend: centred(spec) and not why_not(spec.on(backend))),
+        Check(initializer, THEORY, lambda spec, backend: centred(spec) and is_initializer_case(spec)),
         Check(activation, REFERENCE, lambda spec, backend: is_activation_case(spec)),
         Check(forward_parity, REFERENCE),
         Check(gradient_parity, REFERENCE),
         Check(clipping, ITSELF, lambda spec, backend: spec.clip != "none"),
         Check(update, REFERENCE),
         Check(normalization_state, REFERENCE, lambda spec, backend: spec.norm == "batch"),
-        Check(sum_rules, ITSELF, lambda spec, backend: above_floor(spec)),
-        Check(homogeneity, ITSELF, lambda spec, backend: above_floor(spec) and is_homogeneous(spec)),
-        Check(norm_orthogonality, ITSELF, lambda spec, backend: above_floor(spec) and spec.norm != "none" and not spec.span),
+        Check(sum_rules, ITSELF, lambda spec, backend: spec.above_floor),
+        Check(homogeneity, ITSELF, lambda spec, backend: spec.above_floor and is_homogeneous(spec)),
+        Check(norm_orthogonality, ITSELF, lambda spec, backend: spec.above_floor and spec.norm != "none" and not spec.span),
         Check(gradient_bound, ITSELF, has_bound),
         Check(symmetry, ITSELF, has_symmetry),
         Check(derivative, ITSELF, has_derivative),
-        Check(evaluation, REFERENCE, lambda spec, backend: trains(spec) and spec.format.plain),
+        Check(evaluation, REFERENCE, lambda spec, backend: spec.trained and spec.format.plain),
         Check(precision, ITSELF),
         Check(rounding, REFERENCE, lambda spec, backend: bool(spec.format.half)),
         Check(underflow, REFERENCE, lambda spec, backend: bool(spec.format.half)),
         Check(loss_scale, ITSELF, lambda spec, backend: spec.format.scaled),
-        Check(training, BASELINE, lambda spec, backend: trains(spec)),
+        Check(training, BASELINE, lambda spec, backend: spec.trained),
     )
 }
