@@ -62,16 +62,17 @@ def stepped(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
 def stepping(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
     """Five-point rule: (8(L₊₁ − L₋₁) − (L₊₂ − L₋₂))/12h = ⟨∂L, v⟩ + O(h⁴).
 
-    Taylor: R(h) = L₊₁ − L − h⟨∂L, v⟩ = h²/2·L″ + O(h³) grows fourfold from h to 2h.
+    Taylor: R(h) = L₊₁ − L − h⟨∂L, v⟩ = h²/2·L″ + O(h³) grows fourfold from h to 2h. Every loss is rounded, so that the terms are as
+    large as losses: 18L/12h of the quotient, and L₊₂ − 4L₊₁ + 3L of the remainders.
     """
     here, rest = passes[0], iter(passes[1:])
     for layer, v in directions(spec, lessons[0]):
         at = {place: next(rest).loss for place in PLACES}
-        slope, size, where = along(here.gradients, v), _size(here.gradients, v), f"layer {layer:>2}"
+        slope, size, where = along(here.gradients, v), _size(here.gradients, v) + 1.5 * here.loss / STEP, f"layer {layer:>2}"
         quotient = (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * STEP)
         yield ("the loss's difference quotient against the gradient", where), quotient - slope, size
         one, two = (at[place] - here.loss - place * STEP * slope for place in (1, 2))
-        yield ("Taylor's remainder at twice the step against fourfold", where), two - 4 * one, two
+        yield ("Taylor's remainder at twice the step against fourfold", where), two - 4 * one, 8 * here.loss
 
 
 def alone(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
