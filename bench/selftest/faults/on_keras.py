@@ -15,7 +15,7 @@ def gradient(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None
     def wrap(gradient: Any) -> Any:
         def taken(self: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
             gradients = gradient(self, target, sources, *args, **kwargs)
-            if hasattr(sources[0], "trainable"):
+            if sources and hasattr(sources[0], "trainable"):
                 gradients[2 * (layer - 1)] = change(gradients[2 * (layer - 1)])
             return gradients
 
