@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,18 @@ def test_the_committed_table_is_of_these_releases_and_cases() -> None:
     header, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in header.split("|")[2:-1]] == list(PAIRS)
     assert [row.split("`")[1] for row in rows] == [*EQUAL, *NETWORKS]
+
+
+def test_the_readme_shows_the_committed_table_as_it_is() -> None:
+    page_rows = [
+        line.split("|")[1:-1] for line in (ROOT / "baselines" / "keras_releases.md").read_text("utf-8").splitlines() if "|" in line
+    ]
+    releases_of_page = [cell.strip() for cell in page_rows[0][1:]]
+    words = {row[0].strip(" `"): dict(zip(releases_of_page, (cell.strip() for cell in row[1:]), strict=True)) for row in page_rows[2:]}
+    text = (ROOT / "README.md").read_text("utf-8").partition("python -m bench.releases  ")[2].partition("## What else")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    shown = [row for row in rows[2:] if "parity" not in row[0]]
+    assert len(shown) > 5
+    for row in shown:
+        for case in re.findall(r"`(\w+)`", row[0]):
+            assert row[1:] == [words[case][release] for release in rows[0][1:]], case
