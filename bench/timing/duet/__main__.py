@@ -21,7 +21,7 @@ from bench.timing.duet.calibration import Calibration
 from bench.timing.duet.gpu import GpuError, Watch
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import BUDGET, SLICE, Duet, Margins
-from bench.timing.duet.statistics import LEAST
+from bench.timing.duet.statistics import FRESH, LEAST
 from bench.timing.duet.verdict import STATUS, overall
 from bench.versions.environments import VersionsError
 from fixtures.data import load
@@ -66,8 +66,9 @@ def _run(options: argparse.Namespace) -> Status:
     a, b = options.aa or options.a, options.aa or options.b
     if not (a and b) or (options.aa and (options.a or options.b)):
         raise SpecError("A duet has two sides, --a and --b; --aa is for the same on both.")
-    if options.budget < LEAST * options.slice or options.slice <= 0:
-        raise SpecError(f"--budget must hold {LEAST} restarts of --slice seconds: {options.budget:g} and {options.slice:g} do not.")
+    fewest = LEAST + FRESH
+    if not options.slice > 0 or options.budget < fewest * options.slice:
+        raise SpecError(f"--budget must hold {fewest} restarts of --slice seconds, the fewest that find a slowdown and confirm it.")
     environment = fingerprint(options.device, options.threads)
     machine = f"{environment['processor']} × {environment['cores']} {options.device}"
     known = None if options.aa else calibration.read(options.record_dir, machine)

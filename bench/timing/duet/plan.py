@@ -1,7 +1,8 @@
 """The course of a duet: restart after restart until every metric of every case is decided or the budget is spent.
 
-A claim of slower or faster is not yet a verdict: from then on only workers that were started afterwards count, and they must say it
-again. What they contradict stays inconclusive, so that no rerun turns a slowdown into `same`.
+A claim of slower or faster is not yet a verdict: workers that are started afterwards must, by themselves, differ in the same
+direction, and all restarts together by more than the margin. What they contradict stays inconclusive, so that no rerun turns a
+slowdown into `same`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bench.timing.duet.gpu import Watch
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.rounds import NotSynchronisedError, Series
 from bench.timing.duet.sides import DuetCase
-from bench.timing.duet.statistics import BETA, CONFIRMED, FASTER, FRESH, LEAST, OPEN, SAME, SLOWER, Estimate, discovered, estimate
+from bench.timing.duet.statistics import ALPHA, BETA, CONFIRMED, FASTER, FRESH, LEAST, OPEN, SAME, SLOWER, Estimate, discovered, estimate
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, Judged
 from bench.timing.steps import NotTheSameError
 from fixtures.data import Data
@@ -50,12 +51,14 @@ class Question:
         return estimate(self.log_ratios, self.margin) if len(self.log_ratios) > 1 else None
 
     def confirm(self) -> None:
-        """Look at the restarts after the claim alone."""
+        """Restarts after the claim must differ in its direction by themselves, and all together by more than the margin."""
         fresh = self.log_ratios[self.claimed_at :]
         if len(fresh) < FRESH:
             return
-        seen = estimate(fresh, self.margin)
-        if (seen.p_slower if self.claim == SLOWER else seen.p_faster) <= CONFIRMED:
+        seen, every = estimate(fresh, self.margin), estimate(self.log_ratios, self.margin)
+        again = seen.p_above if self.claim == SLOWER else 1 - seen.p_above
+        beyond = every.p_slower if self.claim == SLOWER else every.p_faster
+        if again <= CONFIRMED and beyond <= ALPHA:
             self.verdict = self.claim
         elif seen.p_same <= BETA:
             self.verdict, self.reason = OPEN, f"{self.claim} at first, and not confirmed by {len(fresh)} fresh restarts"
