@@ -154,6 +154,13 @@ def test_rounds_of_a_disturbed_gpu_are_dropped_and_counted(monkeypatch):
     assert len(series.wall[0]) == rounds.SHORTEST_SERIES - 1
 
 
+def test_a_gpu_that_is_always_throttled_measured_nothing(monkeypatch):
+    fake_nvml(monkeypatch, [set()], [0x20])
+    judged, _ = duet_of(case(monkeypatch), watch=Watch("cuda"))
+    assert judged["all"].verdict == NOTHING
+    assert judged["all"].reason == "every round was dropped: throttled"
+
+
 def test_every_verdict_has_its_own_status_words_and_junit():
     assert len(set(STATUS.values())) == len(STATUS) == 6
     judged = [Judged(f"case {verdict}", "step", verdict, reason="because \x1b[0m") for verdict in STATUS]

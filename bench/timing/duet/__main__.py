@@ -60,6 +60,9 @@ def main(arguments: list[str] | None = None) -> Status:
     except (VersionsError, SpecError, BaselineError, BackendError, GpuError) as error:
         print(error, file=sys.stderr)
         return Status.BAD_INPUT
+    except KeyboardInterrupt:
+        print("Interrupted before anything was measured.", file=sys.stderr)
+        return Status.INTERRUPTED
 
 
 def _run(options: argparse.Namespace) -> Status:
@@ -75,6 +78,7 @@ def _run(options: argparse.Namespace) -> Status:
     margins = margins_of(options.margin, known, int(options.budget / options.slice))
     networks = tuple(map(Spec.parse, options.network or dict.fromkeys(c.spec.id for c in timed_cases(options.cases, ("torch",)))))
     one, other = sides.parse(a), sides.parse(b)
+    _say("environments: built where they are not there yet, which takes minutes once")
     cases = sides.cases(one, other, networks, device=options.device, threads=options.threads)
     watch = Watch(options.device) if options.device != "cpu" else None
     duet = Duet(cases, margins)

@@ -96,6 +96,8 @@ class Duet:
     def take(self, series: Series) -> None:
         """Add one restart of one case and look again."""
         self.series.append(series)
+        if not series.wall[0]:  # every round was disturbed: not a restart that says anything
+            return
         known = {(q.case, q.metric): q for q in self.questions}
         for metric in METRICS.values():
             value = metric.log_ratio(series, 0, 1)
@@ -124,13 +126,15 @@ class Duet:
                 verdict, reason = self.failed[case.id]
                 found.append(Judged(case.id, "all", verdict, reason=reason))
             elif not own:
-                found.append(Judged(case.id, "all", NOTHING, reason="the run ended before it was this case's turn"))
+                dropped = {reason for s in self.series if s.case == case.id for reason in s.dropped}
+                reason = f"every round was dropped: {', '.join(dropped)}" if dropped else "the run ended before it was this case's turn"
+                found.append(Judged(case.id, "all", NOTHING, reason=reason))
             found += [self._judged(question) for question in own]
         return found
 
     def _judged(self, question: Question) -> Judged:
         metric = METRICS[question.metric]
-        own = [s for s in self.series if s.case == question.case]
+        own = [s for s in self.series if s.case == question.case and s.wall[0]]
         a, b = (metric.factor * float(np.median([metric.value(s, lane) for s in own])) for lane in (0, 1))
         reason = question.reason
         if not question.verdict:
