@@ -21,7 +21,7 @@ from bench.timing.duet.calibration import Calibration
 from bench.timing.duet.gpu import GpuError, Watch
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import BUDGET, SLICE, Duet, Margins
-from bench.timing.duet.statistics import LEAST
+from bench.timing.duet.statistics import FRESH, LEAST
 from bench.timing.duet.verdict import STATUS, overall
 from bench.versions.environments import VersionsError
 from fixtures.data import load
@@ -60,20 +60,25 @@ def main(arguments: list[str] | None = None) -> Status:
     except (VersionsError, SpecError, BaselineError, BackendError, GpuError) as error:
         print(error, file=sys.stderr)
         return Status.BAD_INPUT
+    except KeyboardInterrupt:
+        print("Interrupted before anything was measured.", file=sys.stderr)
+        return Status.INTERRUPTED
 
 
 def _run(options: argparse.Namespace) -> Status:
     a, b = options.aa or options.a, options.aa or options.b
     if not (a and b) or (options.aa and (options.a or options.b)):
         raise SpecError("A duet has two sides, --a and --b; --aa is for the same on both.")
-    if options.budget < LEAST * options.slice or options.slice <= 0:
-        raise SpecError(f"--budget must hold {LEAST} restarts of --slice seconds: {options.budget:g} and {options.slice:g} do not.")
+    fewest = LEAST + FRESH
+    if not options.slice > 0 or options.budget < fewest * options.slice:
+        raise SpecError(f"--budget must hold {fewest} restarts of --slice seconds, the fewest that find a slowdown and confirm it.")
     environment = fingerprint(options.device, options.threads)
     machine = f"{environment['processor']} × {environment['cores']} {options.device}"
     known = None if options.aa else calibration.read(options.record_dir, machine)
     margins = margins_of(options.margin, known, int(options.budget / options.slice))
     networks = tuple(map(Spec.parse, options.network or dict.fromkeys(c.spec.id for c in timed_cases(options.cases, ("torch",)))))
     one, other = sides.parse(a), sides.parse(b)
+    _say("environments: built where they are not there yet, which takes minutes once")
     cases = sides.cases(one, other, networks, device=options.device, threads=options.threads)
     watch = Watch(options.device) if options.device != "cpu" else None
     duet = Duet(cases, margins)

@@ -15,7 +15,7 @@ from scipy import stats
 from bench.timing.duet.rounds import Series
 
 TRIM = 0.2
-"""Share of rounds left out at each end: what another process's burst does to a round is an outlier and no property of a framework."""
+"""Share of half-rounds left out at each end: what another process's burst does to a round is an outlier and no property of a framework."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ def own_time(series: Series, lane: int) -> np.ndarray:
 
 
 def step_log_ratio(series: Series, a: int = 0, b: int = 1) -> float | None:
-    """Trimmed mean over rounds of log(B's two blocks ÷ A's two blocks)."""
-    per_round = np.log(own_time(series, b).sum(1)) - np.log(own_time(series, a).sum(1))
-    return float(stats.trim_mean(per_round, TRIM)) if len(per_round) else None
+    """Trimmed mean over both halves of every round, A B and B A, of log(B ÷ A); a drift within the round cancels between them."""
+    halves = np.log(own_time(series, b)) - np.log(own_time(series, a))
+    return float(stats.trim_mean(halves.ravel(), TRIM)) if halves.size else None
 
 
 def _of(values: Callable[[Series], list[float]]) -> Callable[[Series, int, int], float | None]:

@@ -1,7 +1,8 @@
 """The course of a duet: restart after restart until every metric of every case is decided or the budget is spent.
 
-A claim of slower or faster is not yet a verdict: from then on only workers that were started afterwards count, and they must say it
-again. What they contradict stays inconclusive, so that no rerun turns a slowdown into `same`.
+A claim of slower or faster is not yet a verdict: workers that are started afterwards must, by themselves, differ in the same
+direction, and all restarts together by more than the margin. What they contradict stays inconclusive, so that no rerun turns a
+slowdown into `same`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bench.timing.duet.gpu import Watch
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.rounds import NotSynchronisedError, Series
 from bench.timing.duet.sides import DuetCase
-from bench.timing.duet.statistics import BETA, CONFIRMED, FASTER, FRESH, LEAST, OPEN, SAME, SLOWER, Estimate, discovered, estimate
+from bench.timing.duet.statistics import ALPHA, BETA, CONFIRMED, FASTER, FRESH, LEAST, OPEN, SAME, SLOWER, Estimate, discovered, estimate
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, Judged
 from bench.timing.steps import NotTheSameError
 from fixtures.data import Data
@@ -50,12 +51,14 @@ class Question:
         return estimate(self.log_ratios, self.margin) if len(self.log_ratios) > 1 else None
 
     def confirm(self) -> None:
-        """Look at the restarts after the claim alone."""
+        """Restarts after the claim must differ in its direction by themselves, and all together by more than the margin."""
         fresh = self.log_ratios[self.claimed_at :]
         if len(fresh) < FRESH:
             return
-        seen = estimate(fresh, self.margin)
-        if (seen.p_slower if self.claim == SLOWER else seen.p_faster) <= CONFIRMED:
+        seen, every = estimate(fresh, self.margin), estimate(self.log_ratios, self.margin)
+        again = seen.p_above if self.claim == SLOWER else 1 - seen.p_above
+        beyond = every.p_slower if self.claim == SLOWER else every.p_faster
+        if again <= CONFIRMED and beyond <= ALPHA:
             self.verdict = self.claim
         elif seen.p_same <= BETA:
             self.verdict, self.reason = OPEN, f"{self.claim} at first, and not confirmed by {len(fresh)} fresh restarts"
@@ -93,6 +96,8 @@ class Duet:
     def take(self, series: Series) -> None:
         """Add one restart of one case and look again."""
         self.series.append(series)
+        if not series.wall[0]:  # every round was disturbed: not a restart that says anything
+            return
         known = {(q.case, q.metric): q for q in self.questions}
         for metric in METRICS.values():
             value = metric.log_ratio(series, 0, 1)
@@ -121,13 +126,15 @@ class Duet:
                 verdict, reason = self.failed[case.id]
                 found.append(Judged(case.id, "all", verdict, reason=reason))
             elif not own:
-                found.append(Judged(case.id, "all", NOTHING, reason="the run ended before it was this case's turn"))
+                dropped = {reason for s in self.series if s.case == case.id for reason in s.dropped}
+                reason = f"every round was dropped: {', '.join(dropped)}" if dropped else "the run ended before it was this case's turn"
+                found.append(Judged(case.id, "all", NOTHING, reason=reason))
             found += [self._judged(question) for question in own]
         return found
 
     def _judged(self, question: Question) -> Judged:
         metric = METRICS[question.metric]
-        own = [s for s in self.series if s.case == question.case]
+        own = [s for s in self.series if s.case == question.case and s.wall[0]]
         a, b = (metric.factor * float(np.median([metric.value(s, lane) for s in own])) for lane in (0, 1))
         reason = question.reason
         if not question.verdict:

@@ -13,12 +13,13 @@ import numpy as np
 from scipy import stats
 
 SLOWER, FASTER, SAME, OPEN = "slower", "faster", "same", "inconclusive"
-ALPHA = 0.01
-"""False-discovery rate of slower and faster over all that is judged in a run (Benjamini and Hochberg 1995)."""
+ALPHA = 0.05
+"""False-discovery rate of slower and faster over all that is judged in a run (Benjamini and Hochberg 1995), before fresh workers
+confirm them; what is equal lies a whole margin away from both claims. A self-test plays both, look after look."""
 BETA = 0.05
 """How often each bound of a step that is not the same may be missed (two one-sided tests, Schuirmann 1987)."""
 CONFIRMED = 0.05
-"""Level at which fresh workers, by themselves, must say the same again."""
+"""Level at which fresh workers, by themselves, must differ in the same direction."""
 LEAST, FRESH = 4, 3
 """Restarts before anything is said, and fresh ones before it is confirmed."""
 CONFIDENCE = 0.95
@@ -28,7 +29,7 @@ FINEST = 1e-4
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean log-ratio of B to A, its interval, and the p-values of three claims."""
+    """Mean log-ratio of B to A, its interval, and p-values: slower or faster by the margin, the same within it, above 1 at all."""
 
     restarts: int
     mean: float
@@ -37,6 +38,7 @@ class Estimate:
     p_slower: float
     p_faster: float
     p_same: float
+    p_above: float
 
     @property
     def ratio(self) -> tuple[float, float, float]:
@@ -54,7 +56,7 @@ def estimate(log_ratios: list[float], margin: float) -> Estimate:
     half = float(t.ppf((1 + CONFIDENCE) / 2)) * error
     above, below = float(t.sf((mean - edge) / error)), float(t.cdf((mean + edge) / error))
     same = max(float(t.cdf((mean - edge) / error)), float(t.sf((mean + edge) / error)))
-    return Estimate(len(values), mean, mean - half, mean + half, above, below, same)
+    return Estimate(len(values), mean, mean - half, mean + half, above, below, same, float(t.sf(mean / error)))
 
 
 def discovered(p_values: list[float]) -> list[bool]:
