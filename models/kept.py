@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.run import Job, build
+from models.look import build
+from models.run import Job
 
 
 class Kept:

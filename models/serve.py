@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 from models import overhead, roads, wire
 from models.examination import examine
 from models.kept import Kept
-from models.run import Absent, Job, backend_module, draw_own, observe, observe_seeds
+from models.look import draw_own, observe, observe_seeds
+from models.run import Absent, Job, backend_module
 from models.spec import Spec, SpecError
 from models.timed import Timed
 

@@ -17,9 +17,10 @@ from bench.selftest.faults.plant import planted
 from bench.symmetry import relation_lessons
 from fixtures.data import Data, load
 from fixtures.observe import STEPS, held_out, trainings
+from models.look import draw_own, observe
 from models.matrix import symmetric
 from models.parts.precisions import PLAIN
-from models.run import Job, backend_module, draw_own, observe, prepare_lessons
+from models.run import Job, backend_module, prepare_lessons
 from models.spec import Spec
 
 TRAINING_SEEDS = range(3)

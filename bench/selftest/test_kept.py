@@ -11,8 +11,9 @@ from bench.symmetry import relation_lessons
 from fixtures.data import load
 from fixtures.observe import held_out, trainings
 from models.kept import Kept
+from models.look import observe
 from models.matrix import networks
-from models.run import Job, observe, prepare_lessons
+from models.run import Job, prepare_lessons
 from models.spec import Spec
 
 pytest.importorskip("keras")

@@ -15,7 +15,8 @@ from bench.checks.reproducible import reproducible
 from bench.judge import Check, judge
 from fixtures.data import load
 from fixtures.observe import Laboratory
-from models.run import StepSeen, differing
+from models.look import differing
+from models.run import StepSeen
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECK = Check(reproducible, "itself")
