@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from bench import baseline as baselines
 from bench import known, recording
 from bench.baseline import BaselineError
-from bench.checks import BASELINE, CHECKS, ITSELF
+from bench.checks import CHECKS, ITSELF
 from bench.doctor import answered, problem
-from bench.equalities import EqualityCase, equality_cases, story
-from bench.judge import FAILED, NO_BASELINE, NOT_JUDGED, Verdict, judge
-from bench.report.failure import failure
-from bench.report.profile import profile
+from bench.equalities import equality_cases
 from bench.report.terminal import Terminal
 from bench.status import Status
 from bench.timing.cases import timed_cases
-from fixtures import driver, options
-from fixtures.data import Data, features_of, load
-from fixtures.machine import device_class, fingerprint, judge_on_one_thread
-from fixtures.observe import RECORDED_SEED, STEPS, Laboratory
-from fixtures.options import chosen, rerun
+from fixtures import driver, judging, options
+from fixtures.data import features_of
+from fixtures.judging import STATE, Case, State, laboratory_of, travels_of
+from fixtures.machine import fingerprint, judge_on_one_thread
+from fixtures.observe import STEPS, Laboratory
 from fixtures.spread import Spread, is_spread, own_device
-from fixtures.travels import Travels
 from fixtures.turns import Busy, Turn
-from models.spec import Spec
-from models.worker import WorkerError, WorkerLacks
-
-
-@dataclass(frozen=True)
-class Case:
-    """One network on one backend, judged by one check."""
-
-    check: str
-    backend: str
-    spec: Spec
-
-    @property
-    def network(self) -> str:
-        """The network's id, which is also its key in baselines."""
-        return self.spec.id
+from models.worker import WorkerError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,24 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
     terminal = Terminal(config, environment, asked, Path(option.record_dir), page=option.report is not None)
     terminal.hints += filter(None, [options.stand_in(option.backends)])
     config.pluginmanager.register(terminal, "gradgauge-terminal")
+    config.pluginmanager.register(judging, "gradgauge-judging")
     if is_spread(config):
         config.pluginmanager.register(Spread(config, terminal, _parameters), "gradgauge-spread")
     config.stash[STATE] = State(terminal, environment, known_failures, Turn(own_device(config)))
-
-
-@dataclass
-class State:
-    """What hooks and fixtures of one session share."""
-
-    terminal: Terminal
-    environment: dict[str, str]
-    known: list[known.Known]
-    turn: Turn
-    laboratory: Laboratory | None = None
-    travels: Travels | None = None
-
-
-STATE = pytest.StashKey[State]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -147,7 +109,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly or not (cases or others):
         return
     try:
-        laboratory = _laboratory(session.config)
+        laboratory = laboratory_of(session.config)
         session.config.stash[STATE].turn.shared()
     except (ValueError, WorkerError, Busy) as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
@@ -155,31 +117,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not is_spread(session.config):  # a worker of many does not know which networks will be its own
         laboratory.plan(list(dict.fromkeys((case.backend, case.spec) for case in cases)))
         if equal := [case for item in session.items if (case := _parameters(item).get("equality_case"))]:
-            _travels(session.config).plan(equal)
-
-
-def _laboratory(config: pytest.Config) -> Laboratory:
-    state, option = config.stash[STATE], config.option
-    if state.laboratory is None:
-        data = load(option.data, folder=Path(option.data_dir) if option.data_dir else None, download=option.download)
-        first = RECORDED_SEED if option.update_baselines is not None else 0
-        seeds = range(first, first + option.seeds)
-        laboratory = Laboratory(
-            data, device=own_device(config), threads=option.threads, seeds=seeds, untrained=option.untrained,
-            isolate=option.isolate, deterministic=option.deterministic,
-        )  # fmt: skip
-        state.laboratory = laboratory
-        for backend in option.backends:
-            names = ["cpu"] if option.device == "cpu" else laboratory.get(backend).call("devices", list[str])
-            laboratory.baselines[backend] = baselines.load(backend, device_class(option.device, names), STEPS)
-    return state.laboratory
-
-
-def _travels(config: pytest.Config) -> Travels:
-    state = config.stash[STATE]
-    if state.travels is None:
-        state.travels = Travels(_laboratory(config), isolate=config.option.isolate)
-    return state.travels
+            travels_of(session.config).plan(equal)
 
 
 def _refuse_absent_device(config: pytest.Config, laboratory: Laboratory) -> None:
@@ -187,109 +125,6 @@ def _refuse_absent_device(config: pytest.Config, laboratory: Laboratory) -> None
     for backend in config.option.backends if config.option.device != "cpu" else []:
         if told := problem(answered(laboratory.get(backend)), driver.ask(), os.environ, require_gpu=True):
             pytest.exit(f"{told} (--device={config.option.device})", returncode=Status.ENVIRONMENT)
-
-
-@pytest.fixture(scope="session")
-def laboratory(request: pytest.FixtureRequest) -> Laboratory:
-    """Where networks are trained."""
-    return _laboratory(request.config)
-
-
-@pytest.fixture(scope="session")
-def workers(laboratory: Laboratory) -> Laboratory:
-    """Worker processes by backend: `workers.get("torch")`."""
-    return laboratory
-
-
-@pytest.fixture(scope="session")
-def data(laboratory: Laboratory) -> Data:
-    """The data set of this run."""
-    return laboratory.data
-
-
-@pytest.fixture(scope="session")
-def device(request: pytest.FixtureRequest) -> str:
-    """The device of this run."""
-    return request.config.option.device
-
-
-@pytest.fixture
-def alone(request: pytest.FixtureRequest, laboratory: Laboratory) -> None:
-    """The device for this run alone, as long as it takes times."""
-    try:
-        request.config.stash[STATE].turn.alone()
-    except Busy as busy:
-        pytest.fail(str(busy), pytrace=False)
-
-
-@pytest.fixture
-def judged(request: pytest.FixtureRequest, laboratory: Laboratory, record_property: Any) -> Callable[[Case], None]:
-    """A function that judges a case, notes its verdict in the test's report, and fails with the whole story."""
-    state: State = request.config.stash[STATE]
-
-    def decide(case: Case) -> None:
-        record_property("network", case.network)
-        try:
-            run = laboratory.run(case.backend, case.spec)
-        except WorkerLacks as lack:
-            check = CHECKS[case.check]
-            absent = Verdict(check.name, check.against, check.law, case.backend, case.network, NOT_JUDGED, str(lack))
-            record_property("verdict", json.dumps(asdict(absent)))
-            return
-        except WorkerError as error:
-            pytest.fail(f"{case.backend} failed on {case.network}: {error}\n{error.trace}", pytrace=False)
-        state.terminal.versions[case.backend] = run.seen.versions
-        check = CHECKS[case.check]
-        if check.against == BASELINE and request.config.option.update_baselines is not None:
-            try:
-                recording.keep(run)
-            except BaselineError as error:
-                pytest.fail(str(error), pytrace=False)
-            return
-        verdict = judge(check, run)
-        if entry := known.apply(verdict, state.known, run.seen.versions):
-            state.terminal.concerned.setdefault(entry, []).append(verdict.status)
-        verdict.rerun = rerun(request.config.option, request.node.nodeid, case.network)
-        record_property("verdict", json.dumps(asdict(verdict)))
-        if state.terminal.is_new(case.backend, case.network):
-            record_property("profile", msgspec.json.encode(profile(run)).decode())
-        if verdict.status == NO_BASELINE:
-            wanted = " ".join([*chosen(request.config.option), f"--backend={case.backend}", "-k training"])
-            state.terminal.hints.append(f'record a baseline: pytest --update-baselines="why" {wanted}')
-        if verdict.status == FAILED:
-            pytest.fail(failure(verdict, run, _others(case, run, request, laboratory), verdict.rerun, state.environment), pytrace=False)
-
-    return decide
-
-
-@pytest.fixture
-def judged_equality(request: pytest.FixtureRequest, laboratory: Laboratory, record_property: Any) -> Callable[[EqualityCase], None]:
-    """A function that judges an equality, notes verdict and timings in the test's report, and fails with the whole story."""
-    state = request.config.stash[STATE]
-    travels = _travels(request.config)
-
-    def decide(case: EqualityCase) -> None:
-        record_property("network", case.network)
-        try:
-            verdict, versions = travels.judge(case)
-        except WorkerError as error:
-            pytest.fail(f"{case.backend} failed on {case.equality}: {error}\n{error.trace}", pytrace=False)
-        state.terminal.versions[case.backend] = versions
-        if entry := known.apply(verdict, state.known, versions):
-            state.terminal.concerned.setdefault(entry, []).append(verdict.status)
-        verdict.rerun = rerun(request.config.option, request.node.nodeid)
-        record_property("verdict", json.dumps(asdict(verdict)))
-        for timing in travels.timings(case):
-            record_property("timing", json.dumps(timing))
-        if verdict.status == FAILED:
-            pytest.fail(story(verdict, versions, verdict.rerun), pytrace=False)
-
-    return decide
-
-
-def _others(case: Case, run: Any, request: pytest.FixtureRequest, laboratory: Laboratory) -> list[Verdict]:
-    others = [b for b in request.config.option.backends if b != case.backend and CHECKS[case.check].applies(case.spec, b)]
-    return [judge(CHECKS[case.check], laboratory.run(backend, case.spec)) for backend in others]
 
 
 @pytest.hookimpl(tryfirst=True)
