@@ -64,6 +64,8 @@ class Network:
         self.parameters = {key: self._parameter(key) for key in parameter_keys(spec)}
         self.loss = LOSSES[spec.loss].torch(nn)
         self.compute_loss = torch.compile(self._forward_loss, mode=COMPILED[mode]) if mode in COMPILED else self._forward_loss
+        # Graphs may overwrite what the last step returned; saying so loads the compiler, which other modes do without.
+        self._begin_step = torch.compiler.cudagraph_mark_step_begin if mode == "graphs" else lambda: None
         self._norms = {layer: m for (kind, layer), m in self.parts.items() if kind is Normalize and spec.norm == "batch"}
         self._fresh = {layer: (m.running_mean.clone(), m.running_var.clone()) for layer, m in self._norms.items()}  # type: ignore[union-attr]
         self._applied: Arrays = {}
@@ -191,7 +193,7 @@ class Network:
 
     def forward_backward(self, x: torch.Tensor, target: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
         """Gradients of `scale` times one batch's loss into `.grad`; returns the loss as a tensor."""
-        torch.compiler.cudagraph_mark_step_begin()  # what the last step returned may be overwritten; nothing without CUDA graphs
+        self._begin_step()
         self.optimizer.zero_grad()
         loss = self.compute_loss(x, target)
         loss_of_step = loss if scale == 1 else scale * loss
