@@ -38,8 +38,8 @@ def summary(frame: pd.DataFrame) -> str:
     """The table in one sentence; a run is one network on one framework, seed and number of threads."""
     worst, runs = frame.loc[frame["used"].idxmax()], frame.groupby(["backend", "threads"])["runs"].max().sum()
     return (
-        f"{runs:,} runs over {frame['seeds'].min()} seeds, {frame['numbers'].sum():,} numbers judged, {frame['outside'].sum()} outside; "
-        f"the nearest, in `{worst['check']}`, used {worst['used']:.0%} of its bound.\n"
+        f"{runs:,} runs over up to {frame['seeds'].max()} seeds, {frame['numbers'].sum():,} numbers judged, "
+        f"{frame['outside'].sum()} outside; the nearest, in `{worst['check']}`, used {worst['used']:.0%} of its bound.\n"
     )
 
 
