@@ -20,7 +20,7 @@ STEP = 1e-6
 
 def small(spec: Spec) -> Spec:
     """The same parts in a network small and shallow enough to differentiate numerically."""
-    plain = {"loss_scale": Spec.loss_scale, "scale_growth": Spec.scale_growth}
+    plain: dict[str, Any] = {"loss_scale": Spec.loss_scale, "scale_growth": Spec.scale_growth}
     return dataclasses.replace(spec, **SMALL, **plain, depth=min(spec.depth, 6), precision="float64")
 
 
