@@ -90,8 +90,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _parameters(item: pytest.Item) -> dict[str, Any]:
-    """What a test was parametrized with; pytest puts a placeholder, which is on no backend, where there was nothing."""
-    return {name: value for name, value in getattr(getattr(item, "callspec", None), "params", {}).items() if hasattr(value, "backend")}
+    """What a test was collected for; nothing where its list of cases was empty, as the trainings of a network that is not trained."""
+    return {name: case for name, case in getattr(getattr(item, "callspec", None), "params", {}).items() if hasattr(case, "backend")}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -49,8 +49,9 @@ class Spec:
     `depth` counts weight layers, the read-out included. Widths are in units, `momentum` is the weight of the old
     running statistic, `clip_at` the threshold, `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled
     (`lr·decay·w`); biases are never decayed. `input` other than centred is unfriendly: such networks are judged step by step and not
-    trained. `loss_scale` is what the loss is multiplied with at first in `mixed_float16`, and `scale_growth` the number of steps
-    without overflow after which that doubles. Raises `SpecError` for an unknown value or a contradiction.
+    trained. `loss_scale` is what the loss is multiplied with at first in `mixed_float16`, under what the frameworks begin with (2¹⁵ and
+    2¹⁶), because a healthy network's first steps overflow there now and then and are skipped; `scale_growth` is the number of
+    steps without overflow after which it doubles. Raises `SpecError` for an unknown value or a contradiction.
     """
 
     depth: int = 16
@@ -80,7 +81,7 @@ class Spec:
     target_scale: float = 1.0
     input: str = "centred"
     precision: str = "float32"
-    loss_scale: float = 32768.0
+    loss_scale: float = 1024.0
     scale_growth: int = 2000
 
     def __post_init__(self) -> None:
