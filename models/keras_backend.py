@@ -183,7 +183,7 @@ def multiplied(matrix: Any) -> tuple[str, Any]:
 def configure(threads: int, deterministic: bool = False) -> None:
     """Fix the number of threads and, if asked to, kernels that give the same bits every time, before any work.
 
-    JAX reads both from environment variables, which the worker is started with.
+    JAX takes the threads that it finds, and reads the latter from an environment variable, which the worker is started with.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":

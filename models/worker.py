@@ -21,8 +21,8 @@ from models import devices, wire
 from models.run import library
 
 ROOT = Path(__file__).resolve().parent.parent
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PJRT_NPROC")
-"""Environment variables that say how many threads to use; the last is JAX's."""
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables that say how many threads to use. JAX has one as well, PJRT_NPROC, but on one thread its trainings hung."""
 LAST_WORDS = 2000
 """How many characters of a dead worker's output are kept."""
 
