@@ -203,6 +203,23 @@ def test_the_command_writes_json_junit_and_history(monkeypatch, tmp_path, capsys
     assert 'value="slower"' in (tmp_path / "j.xml").read_text()
 
 
+def test_a_machine_is_calibrated_by_the_same_on_both_sides(monkeypatch, tmp_path, capsys):
+    one = case(monkeypatch)
+    monkeypatch.setattr(command.sides, "cases", lambda *_, **__: [one])
+    words = ["--aa", "torch", "--slice", "0.001", "--budget", "0.01", "--network", SPEC.id, "--record-dir", str(tmp_path)]
+    assert command.main(words) == Status.SAME
+    assert "margin of step of torch-eager-cpu-depth=2: 1.5 % with 10 restarts" in capsys.readouterr().out
+    written = json.loads((tmp_path / calibration.FILE).read_text())
+    assert {spread["restarts"] for spread in written["spreads"]} >= {10}, "a calibration stops early"
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command.plan, "run", stop)
+    assert command.main(words) == Status.INTERRUPTED
+    assert json.loads((tmp_path / calibration.FILE).read_text()) == written, "what was measured before is lost"
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -93,9 +93,10 @@ def _run(options: argparse.Namespace) -> Status:
     path = record.write(options.record_dir, past, judged, duet.series, environment)
     if options.junit:
         write_atomically(options.junit, render.junit(judged))
-    if options.aa:
-        spreads = [calibration.spread(q.case, q.metric, q.log_ratios) for q in duet.questions if len(q.log_ratios) >= LEAST]
-        calibration.write(options.record_dir, Calibration(machine, when, spreads))
+    if options.aa and not interrupted:
+        spreads = [calibration.spread(q.case, q.metric, duet.log_ratios(q)) for q in duet.questions if len(q.log_ratios) >= LEAST]
+        if spreads:
+            calibration.write(options.record_dir, Calibration(machine, when, spreads))
         duet.notes += [_trust(s.case, s.metric, Calibration(machine, when, [s]), int(options.budget / options.slice)) for s in spreads]
     print(render.text(judged, _described(a, duet, 0), _described(b, duet, 1), duet.notes))
     print(path)

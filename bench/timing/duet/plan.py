@@ -110,6 +110,11 @@ class Duet:
             if not known[key].verdict:
                 known[key].log_ratios.append(value)
 
+    def log_ratios(self, question: Question) -> list[float]:
+        """Those of every restart, also of restarts after the verdict: what a calibration wants."""
+        own = [s for s in self.series if s.case == question.case and s.wall[0]]
+        return [value for s in own if (value := METRICS[question.metric].log_ratio(s, 0, 1)) is not None]
+
     def open(self, case: DuetCase) -> bool:
         """Whether a case goes on."""
         if case.id in self.failed:

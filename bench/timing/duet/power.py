@@ -102,22 +102,31 @@ def table(record: list[Restart], margin: float) -> str:
     lanes = {factor: lane for lane, factor in enumerate(PLANTED, start=1)}
     lines = [
         f"{len(restarts)} restarts of {record[0].side}, load average {_range([each.load for each in record])}.",
-        f"Margin {100 * margin:g} %, {BUDGET:g} s of rounds at most. Rates with their 95 % intervals; {DRAWS} draws a cell where drawn.",
+        f"Margin {100 * margin:g} %, {BUDGET:g} s of rounds at most. {DRAWS} draws a cell, sharing restarts, but in the first row.",
         "",
         "| rule | A/A flagged | +3 % found | +5 % found | A/A open | median seconds |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, ask in ((f"{OURS}, no restart in common", disjoint), (f"{OURS}, restarts drawn", drawn)):
         tallies = {factor: ask(restarts, lane, margin) for factor, lane in lanes.items()}
-        none = tallies[1.0]
-        cells = [rate(t.flagged, t.asked) + (f" of {t.asked}" if ask is disjoint else "") if t.asked else "–" for t in tallies.values()]
-        cells += [rate(none.open, none.asked) if none.asked else "–", f"{np.median(none.seconds):.0f}" if none.asked else "–"]
+        none, said = tallies[1.0], (_counted if ask is disjoint else _share)
+        cells = [said(tally.flagged, tally.asked) for tally in tallies.values()]
+        cells += [said(none.open, none.asked), f"{np.median(none.seconds):.0f}" if none.asked else "–"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     for rule in RULES:
         tallies = {factor: others(rule, restarts, lane) for factor, lane in lanes.items()}
-        cells = [f"{100 * t.flagged / t.asked:.1f} %" if t.asked else "–" for t in tallies.values()]
+        cells = [_share(tally.flagged, tally.asked) for tally in tallies.values()]
         lines.append(f"| {rule} | {' | '.join(cells)} | – | – |")
     return "\n".join(lines) + "\n"
+
+
+def _counted(hits: int, of: int) -> str:
+    return f"{rate(hits, of)} of {of}" if of else "–"
+
+
+def _share(hits: int, of: int) -> str:
+    """Without an interval: draws of the same restarts are not independent."""
+    return f"{100 * hits / of:.1f} %" if of else "–"
 
 
 def _range(values: list[float]) -> str:
