@@ -52,9 +52,10 @@ def _in_any_order(matmul: Any) -> Any:
 
 def _in_bfloat16(which: Callable[[Any, Any], bool]) -> Callable[[Any], Any]:
     """Round the factors of those products of x and w that `which` names."""
-    import tensorflow as tf
 
     def rounded(x: Any) -> Any:
+        import tensorflow as tf
+
         return tf.cast(tf.cast(x, "bfloat16"), x.dtype)
 
     return lambda matmul: lambda x, w: matmul(rounded(x), rounded(w)) if which(x, w) else matmul(x, w)
