@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import baseline as baselines
 from bench.checks import CHECKS, OF_TRAINING
 from bench.checks.loss_scale import scaled_lessons
 from bench.judge import FAILED, judge
@@ -22,7 +21,7 @@ from bench.run import Answer, Run, answer
 from bench.symmetry import relation_lessons
 from fixtures.data import load
 from fixtures.machine import judge_on_one_thread
-from fixtures.observe import STEPS, held_out, trainings
+from fixtures.observe import held_out, trainings
 from models.matrix import networks, symmetric
 from models.run import Job, Observation, prepare_lessons
 from models.spec import Spec
@@ -33,9 +32,10 @@ FIRST_SEED = 5000
 """Apart from the seeds of runs and recordings."""
 POWER_SEEDS = 5
 """The first seeds also tell how small an error would have been caught."""
-ONCE = ("initializer", "activation")
-"""Checks that no seed of a network reaches: they ask the framework for draws and curves of their own."""
-JUDGED = [check for check in CHECKS.values() if check.name not in ONCE]
+APART = ("initializer", "activation", "training")
+"""Checks that a sweep does not judge: the first two ask the framework for draws and curves of their own, whatever the seed, and
+training's interval is for the mean of a run's seeds and is tested on the recordings themselves (`test_interval.py`)."""
+JUDGED = [check for check in CHECKS.values() if check.name not in APART]
 AT_ONCE = 5
 """Seeds for which a network is built once."""
 Row = dict[str, Any]
@@ -72,7 +72,6 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     rows = [row for row in rows if row["seed"] < FIRST_SEED + seeds and (row["backend"], row["threads"]) in sides]
     judge_on_one_thread()
     data, begun = load(), time.monotonic()
-    recorded = {backend: baselines.load(backend, "cpu", STEPS) for backend, _ in sides}
     workers = {side: Worker(side[0], threads=side[1]) for side in sides} if todo else {}
     ahead: deque[tuple[range, Spec, dict[Any, Any], dict[Any, Any]]] = deque()
     try:
@@ -87,7 +86,7 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
                     own = spec.on(backend)
                     for seed, seen, answer in zip(block, future.result(), solved[own], strict=True):
                         if (spec.id, backend, seed, count) not in done:
-                            each = Run(spec.id, own, backend, seen, answer, recorded[backend], data.name, held_out(own, data))
+                            each = Run(spec.id, own, backend, seen, answer, held_out=held_out(own, data))
                             rows.append(judged(spec, count, each, seed, of_run))
                             file.write(json.dumps(rows[-1]) + "\n")
                 file.flush()
