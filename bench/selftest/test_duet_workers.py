@@ -81,7 +81,12 @@ def framework_on(device: Device):
     """What `models.timed` asks of a backend, for the fake device."""
     synchronise = device.wait if device.waits else lambda: None
     network = types.SimpleNamespace(load=lambda *_, **__: None, weights=dict)
-    return types.SimpleNamespace(timed_network=lambda *_, **__: network, stepper=lambda *_: (device.launch, synchronise), drain=device.wait)
+    return types.SimpleNamespace(
+        timed_network=lambda *_, **__: network,
+        stepper=lambda *_: (device.launch, synchronise),
+        drain=device.wait,
+        peak_device_memory=lambda reset: 0.0,
+    )
 
 
 @pytest.mark.parametrize("waits", [True, False])

@@ -28,7 +28,7 @@ def test_healthy_frameworks_stay_inside_on_a_fresh_seed(rows: list[sweep.Row]) -
     assert len(rows) == 3 * len(SLICE)
     table = false_alarms.table(rows)
     assert not table["outside"].any(), table.to_string()
-    assert table["numbers"].min() > 0
+    assert table.groupby("check")["numbers"].sum().min() > 0  # on two threads nothing promises the same bits
 
 
 def test_the_sweep_goes_on_where_it_stopped(rows: list[sweep.Row], tmp_path: Path) -> None:
