@@ -25,7 +25,7 @@ from bench.versions.environments import ROOT, VersionsError, Wanted, build
 from bench.versions.sources import digest
 
 RESULTS = ROOT / ".gradgauge" / "versions"
-GIGABYTES = 2.0
+GIGABYTES = 4.0
 """Memory that one run of two frameworks is given; a core run's peak was 1.4."""
 RAN = (0, 1)
 """Exit statuses of pytest with which it has run to its end."""
