@@ -26,7 +26,7 @@ from bench.versions.sources import digest
 
 RESULTS = ROOT / ".gradgauge" / "versions"
 GIGABYTES = 4.0
-"""Memory that one run of two frameworks is given; a core run's peak was 1.4."""
+"""Memory that one run of two frameworks is given; a core run held up to 3.7 at one time."""
 RAN = (0, 1)
 """Exit statuses of pytest with which it has run to its end."""
 OWN = ("-n", "--fresh", "-h", "--help")
