@@ -118,7 +118,7 @@ TORCH: dict[str, tuple[Fault, ...]] = {
         Fault("layer 5's gradient with the other sign", "reference", "gradient_parity", "layer  5 weight", gradient(5, lambda g: -g)),
         Fault("one NaN in layer 5's gradient", "reference", "finite", "step 0 gradient of layer  5 weight", gradient(5, with_first_entry(float("nan")))),
         Fault("the first backward pass of a network loses most of layer 8's signal", "reference", "backward_gain", "layer  7 over 8", signal(8, lambda g: g * 0.2, once=True)),
-        Fault("tanh's slope 1e-4 too large", "act=tanh,depth=8", "gradient_parity", "layer  1 weight", one("torch.tanh", slope_too_large(1e-4))),
+        Fault("tanh's slope 1e-4 too large", "act=tanh,depth=32", "gradient_parity", "layer  1 weight", one("torch.tanh", slope_too_large(1e-4))),
         Fault("the signal's gradient half lost where float32 is too noisy to compare", "depth=64,norm=batch", "backward_gain", "layer 31 over 32", signal(32, lambda g: g * 0.5)),
     ),
     "training": (
