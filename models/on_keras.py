@@ -15,9 +15,7 @@ from keras import ops
 
 from models.keras_backend import (
     absences,
-    allow_tf32,
     built_for,
-    compute_in,
     configure,
     devices,
     drain,
@@ -29,15 +27,16 @@ from models.keras_backend import (
     train_steps,
     versions,
 )
+from models.keras_layers import activate, array, compute_as, dense, draw_layers
+from models.keras_steps import product, stepper
 from models.keras_taps import NORM_ROWS, Taps
 from models.network import Activate, Dense, Normalize, Residual, describe, flat, parameter_keys, place_of, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
-from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
-from models.run import BIAS_SD, BackendError, Signals
+from models.run import BackendError, Signals
 from models.spec import Spec
 
 __all__ = [
@@ -62,7 +61,7 @@ class Network:
             raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
         self.spec = spec
         keras.backend.clear_session()
-        _compute_as(spec)
+        compute_as(spec)
         keras.utils.set_random_seed(seed)
         self.parts: dict[tuple[type, int], Any] = {}
         self.program = program(spec)
@@ -95,7 +94,7 @@ class Network:
 
     def _part(self, step: Any) -> Any:
         if isinstance(step, Dense):
-            return _dense(self.spec, step)
+            return dense(self.spec, step)
         if isinstance(step, Normalize):
             return NORMS[self.spec.norm].keras(keras.layers, self.spec)
         return ACTIVATIONS[self.spec.act].keras(keras)
@@ -144,9 +143,9 @@ class Network:
         weights: Arrays = {}
         for step in flat(self.program):
             if isinstance(step, Dense):
-                layer = _dense(self.spec, step)
+                layer = dense(self.spec, step)
                 layer.build((None, step.fan_in))
-                weights |= {f"{step.layer}.weight": _array(layer.kernel).T, f"{step.layer}.bias": _array(layer.bias)}
+                weights |= {f"{step.layer}.weight": array(layer.kernel).T, f"{step.layer}.bias": array(layer.bias)}
             elif isinstance(step, Normalize):
                 weights |= {f"{step.layer}.scale": np.ones(step.width), f"{step.layer}.shift": np.zeros(step.width)}
         self.load(weights, fresh=True)
@@ -154,10 +153,10 @@ class Network:
     def restart(self, spec: Spec, seed: int) -> None:
         """Become the network of `spec`, whose `graph` is this one's, initialized from `seed`, without compiling again."""
         self.spec = spec
-        _compute_as(spec)
+        compute_as(spec)
         self.optimizer.learning_rate = spec.learning_rate
         rate = self.optimizer._learning_rate
-        self._fresh = [(variable, _array(rate) if variable is rate else value) for variable, value in self._fresh]
+        self._fresh = [(variable, array(rate) if variable is rate else value) for variable, value in self._fresh]
         self.redraw(seed)
 
     def weights(self) -> Arrays:
@@ -175,7 +174,7 @@ class Network:
 
     def running(self) -> dict[int, tuple[Any, Any]]:
         """Running mean and variance of every batch normalization."""
-        return {layer: (_array(p.moving_mean), _array(p.moving_variance)) for layer, p in self._norms.items()}
+        return {layer: (array(p.moving_mean), array(p.moving_variance)) for layer, p in self._norms.items()}
 
     def freeze_noise(self, frozen: bool) -> None:
         """Randomized slopes at their mean or drawn."""
@@ -215,9 +214,9 @@ class Network:
         return Signals(
             self.weights(),
             float(loss) / scale,
-            _array(logits),
-            {layer: _array(z) for layer, z in signals.items()},
-            {layer: _array(d) / scale if scale != 1 else _array(d) for layer, d in zip(denses, deltas, strict=True)},
+            array(logits),
+            {layer: array(z) for layer, z in signals.items()},
+            {layer: array(d) / scale if scale != 1 else array(d) for layer, d in zip(denses, deltas, strict=True)},
             formats,
             float32_products(),
         )
@@ -256,58 +255,7 @@ class Network:
 
     def logits(self, x: Any) -> Any:
         """Outputs in evaluation mode."""
-        return _array(self.model(ops.convert_to_tensor(rounded_input(self.spec, x)), training=False))
-
-
-def _compute_as(spec: Spec) -> None:
-    """Build what follows in the spec's precision."""
-    compute_in(spec.format.held)
-    keras.config.set_dtype_policy(spec.format.keras)
-    allow_tf32(spec.format.tf32)
-
-
-def _dense(spec: Spec, step: Dense) -> Any:
-    """A Dense layer with the row's initializer; what the row leaves out keeps Keras's default."""
-    initializer = INITIALIZERS[spec.init]
-    options: dict[str, Any] = {}
-    if initializer.keras:
-        options["kernel_initializer"] = initializer.keras(keras.initializers, None)
-    if step.zero:
-        options["kernel_initializer"] = "zeros"
-    if spec.bias == "normal":
-        options["bias_initializer"] = keras.initializers.RandomNormal(stddev=BIAS_SD)
-    elif initializer.random_bias:
-        bound = step.fan_in**-0.5
-        options["bias_initializer"] = keras.initializers.RandomUniform(-bound, bound)
-    if spec.l2:
-        options["kernel_regularizer"] = keras.regularizers.L2(spec.l2 / 2)
-    return keras.layers.Dense(step.fan_out, **options)
-
-
-def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
-    """`draws` layers initialized one after the other from one seed."""
-    keras.config.set_dtype_policy(spec.format.keras)
-    keras.utils.set_random_seed(seed)
-    layers = [_dense(spec, Dense(1, fan_in, fan_out)) for _ in range(draws)]
-    for layer in layers:
-        layer.build((None, fan_in))
-    return [{"weight": _array(layer.kernel).T.copy(), "bias": _array(layer.bias)} for layer in layers]
-
-
-def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
-    """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
-    keras.backend.clear_session()
-    compute_in(spec.format.held)
-    keras.config.set_dtype_policy(spec.format.held)
-    layer = ACTIVATIONS[spec.act].keras(keras)
-    layer.build(x.shape)
-
-    def total(points: list[Any]) -> tuple[Any, Any]:
-        y = layer(points[0], training=False)
-        return ops.sum(y), y
-
-    _, y, (slope,) = gradient(total, [ops.convert_to_tensor(x)])
-    return _array(y), _array(slope)
+        return array(self.model(ops.convert_to_tensor(np.asarray(x).astype(self.spec.format.held)), training=False))
 
 
 def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
@@ -315,51 +263,10 @@ def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
     return Network(spec, device=device, mode=mode, tap=())
 
 
-def stepper(network: Network, mode: str, x: Any, labels: Any) -> tuple[Any, Any]:
-    """A function that takes one training step, and one that waits for the device.
-
-    `train_on_batch` and `eager` are what users call, data conversion and reading the loss included; on TensorFlow `compiled`
-    and `jit` call the trainer's compiled function on data already on the device.
-    """
-    model, target = network.model, network.target(labels)
-    if mode in ("compiled", "jit") and keras.backend.backend() == "tensorflow":
-        model.make_train_function()
-        batch = [(ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(target))]
-        last: list[Any] = []
-
-        def compiled() -> Any:
-            last[:] = [model.train_function(iter(batch))]
-            return last[0]["loss"]
-
-        return compiled, lambda: float(last[0]["loss"]) if last else None
-    return lambda: model.train_on_batch(np.asarray(x), target), lambda: None
-
-
-def product(size: int, device: str) -> tuple[Any, Any]:
-    """A function that multiplies two size × size matrices in float32, and one that waits for the last product."""
-    matrix = ops.ones((size, size), dtype="float32")
-    last: list[Any] = []
-
-    def multiply() -> None:
-        last[:] = [ops.matmul(matrix, matrix)]
-
-    return multiply, lambda: float(last[0][0, 0]) if last else None
-
-
-def rounded_input(spec: Spec, x: Any) -> Any:
-    """Inputs in the format in which the spec's precision holds them."""
-    return np.asarray(x).astype(spec.format.held)
-
-
-def _array(value: Any) -> Any:
-    array = np.array(ops.convert_to_numpy(value))
-    return array.astype(np.float32) if array.dtype.itemsize == 2 else array
-
-
 def _name(tensor: Any) -> str:
     return str(keras.backend.standardize_dtype(tensor.dtype))
 
 
 def _oriented(key: str, variable: Any) -> Any:
-    value = _array(variable)
+    value = array(variable)
     return value.T.copy() if key.endswith(".weight") else value

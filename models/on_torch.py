@@ -13,19 +13,20 @@ from torch.autograd import forward_ad
 from models.network import Activate, Dense, Normalize, Residual, describe, parameter_keys, place_of, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
-from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
-from models.run import BIAS_SD, BackendError, Signals
+from models.run import BackendError, Signals
 from models.spec import Spec
-from models.torch_backend import built_for, configure, devices, multiplied, peak_device_memory, versions
+from models.torch_backend import built_for, configure, devices, drain, multiplied, peak_device_memory, versions
+from models.torch_layers import activate, array, draw_layers, linear
+from models.torch_precision import allow_tf32, autocast, float32_products, format_of, scaler
+from models.torch_steps import product, stepper
 
 __all__ = [
     "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers", "multiplied", "peak_device_memory", "product",
     "stepper", "timed_network", "versions",
 ]  # fmt: skip
-from models.torch_precision import allow_tf32, autocast, float32_products, format_of, scaler
 
 Arrays = dict[str, Any]
 COMPILED = {"compile": "default", "graphs": "reduce-overhead"}
@@ -75,7 +76,7 @@ class Network:
         if isinstance(step, Residual):
             return Branch(nn.Sequential(*(self._part(part) for part in step.body)), step.keep, step.scale)
         if isinstance(step, Dense):
-            part: nn.Module = _linear(self.spec, step)
+            part: nn.Module = linear(self.spec, step)
         elif isinstance(step, Normalize):
             part = NORMS[self.spec.norm].torch(nn, step.width, self.spec)
         else:
@@ -129,7 +130,7 @@ class Network:
 
     def weights(self) -> Arrays:
         """Parameters as NumPy arrays."""
-        return {key: _array(p) for key, p in self.parameters.items()}
+        return {key: array(p) for key, p in self.parameters.items()}
 
     def gradients(self) -> Arrays:
         """The last step's gradients before clipping."""
@@ -141,7 +142,7 @@ class Network:
 
     def running(self) -> dict[int, tuple[Any, Any]]:
         """Running mean and variance of every batch normalization."""
-        return {layer: (_array(m.running_mean), _array(m.running_var)) for layer, m in self._norms.items()}
+        return {layer: (array(m.running_mean), array(m.running_var)) for layer, m in self._norms.items()}
 
     def freeze_noise(self, frozen: bool) -> None:
         """Randomized slopes at their mean (as in evaluation) or drawn."""
@@ -169,11 +170,11 @@ class Network:
             self._norms[layer].running_mean.copy_(mean)  # type: ignore[operator,union-attr]
             self._norms[layer].running_var.copy_(var)  # type: ignore[operator,union-attr]
             self._norms[layer].num_batches_tracked.copy_(count)  # type: ignore[operator,union-attr]
-        by_layer = {layer: _array(d) / scale if scale != 1 else _array(d) for layer, d in zip(outputs, deltas, strict=True)}
+        by_layer = {layer: array(d) / scale if scale != 1 else array(d) for layer, d in zip(outputs, deltas, strict=True)}
         formats = {place_of(kind, layer): format_of(out) for (kind, layer), out in results.items()}
         formats |= {"loss": format_of(loss)} | {describe(key): format_of(parameter) for key, parameter in self.parameters.items()}
-        signals = {layer: _array(z) for layer, z in outputs.items()}
-        return Signals(self.weights(), float(loss.detach()), _array(logits), signals, by_layer, formats, float32_products())
+        signals = {layer: array(z) for layer, z in outputs.items()}
+        return Signals(self.weights(), float(loss.detach()), array(logits), signals, by_layer, formats, float32_products())
 
     def _forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         with autocast(self.spec, self.device):
@@ -217,10 +218,10 @@ class Network:
     def step(self, x: Any, labels: Any, scale: float = 1.0) -> float:
         """One training step on `scale` times the loss that keeps its gradients before and after clipping; returns the loss."""
         loss, lifted = self.forward_backward(self.tensor(x), self.target(labels), scale), self.loss_scale()
-        raw = {key: _array(_present(p)) for key, p in self.parameters.items()}
+        raw = {key: array(_present(p)) for key, p in self.parameters.items()}
         self._raw = raw if lifted == 1 else {key: g / np.float32(lifted) for key, g in raw.items()}
         self.unscale_and_clip()
-        self._applied = {key: _array(_present(p)) for key, p in self.parameters.items()}
+        self._applied = {key: array(_present(p)) for key, p in self.parameters.items()}
         self.update()
         return float(loss.detach())
 
@@ -241,86 +242,23 @@ class Network:
             self.update()
             if self.loss_scale() >= scale:  # a step that overflowed was not taken, and halved the scale
                 norms += row if scale == 1 else [norm / scale for norm in row]
-        table = _array(torch.stack(norms)).reshape(-1, self.spec.depth) if norms else np.zeros((0, self.spec.depth))
-        return _array(torch.stack(losses)), table
+        table = array(torch.stack(norms)).reshape(-1, self.spec.depth) if norms else np.zeros((0, self.spec.depth))
+        return array(torch.stack(losses)), table
 
     def logits(self, x: Any) -> Any:
         """Outputs in evaluation mode."""
         was = {part: part.training for part in self.model.modules()}
         self.model.eval()
         with torch.no_grad(), autocast(self.spec, self.device):
-            logits = _array(self.model(self.tensor(x)))
+            logits = array(self.model(self.tensor(x)))
         for part, training in was.items():
             part.training = training
         return logits
 
 
-def _linear(spec: Spec, step: Dense) -> nn.Linear:
-    """A Linear filled by torch.nn.init; what the initializer row leaves out keeps PyTorch's default."""
-    linear, initializer = nn.Linear(step.fan_in, step.fan_out), INITIALIZERS[spec.init]
-    if initializer.torch:
-        initializer.torch(nn.init, linear.weight)
-    if step.zero:
-        nn.init.zeros_(linear.weight)
-    if spec.bias == "normal":
-        nn.init.normal_(linear.bias, std=BIAS_SD)
-    elif not initializer.random_bias:
-        nn.init.zeros_(linear.bias)
-    return linear
-
-
-def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
-    """`draws` layers initialized one after the other from one seed."""
-    torch.manual_seed(seed)
-    layers = [_linear(spec, Dense(1, fan_in, fan_out)) for _ in range(draws)]
-    return [{"weight": _array(layer.weight), "bias": _array(layer.bias)} for layer in layers]
-
-
-def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
-    """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
-    points = torch.as_tensor(x).requires_grad_()
-    y = ACTIVATIONS[spec.act].torch(nn).eval()(points)
-    (slope,) = torch.autograd.grad(y.sum(), points)
-    return _array(y), _array(slope)
-
-
 def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
     """A network for the clock; `mode` is eager, compile or graphs."""
     return Network(spec, device=device, mode=mode)
-
-
-def stepper(network: Network, mode: str, x: Any, labels: Any) -> tuple[Any, Any]:
-    """A function that takes one training step on data already on the device, and one that waits for the device."""
-    inputs, target = network.tensor(x), network.target(labels)
-
-    def step() -> torch.Tensor:
-        loss = network.forward_backward(inputs, target)
-        network.unscale_and_clip()
-        network.update()
-        return loss.detach()
-
-    return step, _waiter(network.device)
-
-
-def product(size: int, device: str) -> tuple[Any, Any]:
-    """A function that multiplies two size × size matrices in float32, and one that waits for the device."""
-    matrix = torch.ones((size, size), device=device)
-    return lambda: matrix @ matrix, _waiter(device)
-
-
-def _waiter(device: str) -> Any:
-    return torch.cuda.synchronize if device.startswith("cuda") else lambda: None
-
-
-def drain() -> None:
-    """Wait until every device has done all it was asked."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def _array(tensor: Any) -> Any:
-    tensor = tensor.detach().cpu()
-    return (tensor if tensor.dtype == torch.float64 or not tensor.is_floating_point() else tensor.float()).numpy().copy()
 
 
 def _present(parameter: Any) -> Any:

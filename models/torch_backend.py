@@ -17,6 +17,12 @@ def peak_device_memory(reset: bool) -> float:
     return peak
 
 
+def drain() -> None:
+    """Wait until every device has done all it was asked."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 def devices() -> list[str]:
     """Devices this framework can use, the CPU first."""
     return ["cpu", *(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count()))]

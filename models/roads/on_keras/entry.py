@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gc
 import importlib
-import time
 import weakref
 from typing import Any
 
 import keras
-import psutil
 from keras import ops
 
 from models.roads.on_keras.network import Arrays, array, build, compiled, optimizer_of
+from models.roads.process import clock, growth, resident
 from models.spec import Spec
 
 
@@ -42,7 +41,7 @@ def _entries(model: Any, x: Any, labels: Any) -> dict[str, Any]:
     }
 
 
-def _counted(spec: Spec, weights: Arrays, metrics: Any = None) -> Any:
+def _counted(spec: Spec, weights: Arrays) -> Any:
     built = build(spec, weights)
     outputs = Counted()(built.model.outputs[0])
     built.model = keras.Model(built.model.inputs[0], outputs)
@@ -63,9 +62,9 @@ def entry_points(
         for batch in batches:
             call = _entries(model, x[:batch], labels[:batch])[entry]
             Counted.times = 0
-            first, first_traces = _clock(call), Counted.times
+            first, first_traces = clock(call), Counted.times
             Counted.times = 0
-            later = min(_clock(call) for _ in range(calls))
+            later = min(clock(call) for _ in range(calls))
             seen[f"{entry} batch={batch}"] = {"first": first, "later": later, "first_traces": first_traces, "later_traces": Counted.times}
     return seen
 
@@ -99,17 +98,7 @@ def called(*, x: Any, kernel: Any, built_before: bool) -> dict[str, Any]:
 def memory(*, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], warm_up: int, calls: int) -> dict[str, float]:
     """Bytes by which the process grew over `calls` calls of each of `entries` that there is, after `warm_up` calls."""
     model = _counted(Spec.parse(spec), weights)
-    grown = {}
-    for entry, call in _entries(model, x, labels).items():
-        if entry not in entries:
-            continue
-        for _ in range(warm_up):
-            call()
-        before = _resident()
-        for _ in range(calls):
-            call()
-        grown[entry] = float(_resident() - before)
-    return grown
+    return growth(_entries(model, x, labels), entries, warm_up, calls)
 
 
 def dropped(*, spec: str, weights: Arrays, x: Any, labels: Any, models: int, steps: int, warm_up: int) -> dict[str, float]:
@@ -118,7 +107,7 @@ def dropped(*, spec: str, weights: Arrays, x: Any, labels: Any, models: int, ste
     alive, before = [], 0
     for number in range(models):
         if number == warm_up:
-            before = _resident()
+            before = resident()
         model = _counted(described, weights)
         for _ in range(steps):
             model.train_on_batch(x, labels)
@@ -126,15 +115,4 @@ def dropped(*, spec: str, weights: Arrays, x: Any, labels: Any, models: int, ste
     del model
     keras.backend.clear_session()
     gc.collect()
-    return {"alive": float(sum(each() is not None for each in alive)), "grown": float(_resident() - before)}
-
-
-def _resident() -> int:
-    gc.collect()
-    return psutil.Process().memory_info().rss
-
-
-def _clock(call: Any) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    return {"alive": float(sum(each() is not None for each in alive)), "grown": float(resident() - before)}

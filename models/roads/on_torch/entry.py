@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gc
-import time
 import weakref
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 from models.roads.on_torch.network import Arrays, Built, build, optimizer_of
+from models.roads.process import clock, growth, resident
 from models.spec import Spec
 
 
@@ -51,9 +50,9 @@ def entry_points(
             piece = x[:batch], labels[:batch]
             calls_of = _entries(built, optimizer, *piece) | {"compiled": lambda piece=piece: forward(torch.as_tensor(piece[0]))}
             compiled.clear()
-            first, first_traces = _clock(calls_of[entry]), len(compiled)
+            first, first_traces = clock(calls_of[entry]), len(compiled)
             compiled.clear()
-            later = min(_clock(calls_of[entry]) for _ in range(calls))
+            later = min(clock(calls_of[entry]) for _ in range(calls))
             seen[f"{entry} batch={batch}"] = {"first": first, "later": later, "first_traces": first_traces, "later_traces": len(compiled)}
     return seen
 
@@ -61,17 +60,7 @@ def entry_points(
 def memory(*, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], warm_up: int, calls: int) -> dict[str, float]:
     """Bytes by which the process grew over `calls` calls of each of `entries` that there is, after `warm_up` calls."""
     built = build(Spec.parse(spec), weights)
-    grown = {}
-    for entry, call in _entries(built, optimizer_of(built.spec, built.parameters), x, labels).items():
-        if entry not in entries:
-            continue
-        for _ in range(warm_up):
-            call()
-        before = _resident()
-        for _ in range(calls):
-            call()
-        grown[entry] = float(_resident() - before)
-    return grown
+    return growth(_entries(built, optimizer_of(built.spec, built.parameters), x, labels), entries, warm_up, calls)
 
 
 def dropped(*, spec: str, weights: Arrays, x: Any, labels: Any, models: int, steps: int, warm_up: int) -> dict[str, float]:
@@ -80,7 +69,7 @@ def dropped(*, spec: str, weights: Arrays, x: Any, labels: Any, models: int, ste
     alive, before = [], 0
     for number in range(models):
         if number == warm_up:
-            before = _resident()
+            before = resident()
         built = build(described, weights)
         optimizer = optimizer_of(described, built.parameters)
         for _ in range(steps):
@@ -88,15 +77,4 @@ def dropped(*, spec: str, weights: Arrays, x: Any, labels: Any, models: int, ste
         alive.append(weakref.ref(built.model))
     del built, optimizer
     gc.collect()
-    return {"alive": float(sum(each() is not None for each in alive)), "grown": float(_resident() - before)}
-
-
-def _resident() -> int:
-    gc.collect()
-    return psutil.Process().memory_info().rss
-
-
-def _clock(call: Any) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    return {"alive": float(sum(each() is not None for each in alive)), "grown": float(resident() - before)}
