@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.keras_backend import allow_tf32, compute_in, gradient
+from models.keras_backend import allow_tf32, begin_session, compute_in, gradient
 from models.network import Dense
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
@@ -55,7 +55,7 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
 
 def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
     """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
-    keras.backend.clear_session()
+    begin_session()
     compute_in(spec.format.held)
     keras.config.set_dtype_policy(spec.format.held)
     layer = ACTIVATIONS[spec.act].keras(keras)

@@ -15,6 +15,7 @@ from keras import ops
 
 from models.keras_backend import (
     absences,
+    begin_session,
     built_for,
     configure,
     devices,
@@ -60,7 +61,7 @@ class Network:
         if device != "cpu" and devices() == ["cpu"]:
             raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
         self.spec = spec
-        keras.backend.clear_session()
+        begin_session()
         compute_as(spec)
         keras.utils.set_random_seed(seed)
         self.parts: dict[tuple[type, int], Any] = {}

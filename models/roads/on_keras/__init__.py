@@ -6,9 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
-from models.keras_backend import compute_in
+from models.keras_backend import begin_session, compute_in
 from models.roads.on_keras import entry, parts, reported, trained
 
 
@@ -17,7 +15,7 @@ def in_float32(road: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(road)
     def taken(**given: Any) -> Any:
-        keras.backend.clear_session()
+        begin_session()
         compute_in("float32")
         return road(**given)
 
