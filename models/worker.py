@@ -158,7 +158,9 @@ class Worker:
         return self._log.read().decode(errors="replace").strip()
 
     def close(self) -> None:
-        """End the process at once and forget what was still asked."""
+        """End the process at once and forget what was still asked; the second time is nothing."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._kill()
         self._process.wait()

@@ -81,7 +81,7 @@ def test_a_death_is_a_finding_with_its_signal_and_the_next_case_runs() -> None:
     travels = Travels(laboratory, isolate=False)
     case = EqualityCase("refused", "torch")
     assert travels.judge(case)[0].status == PASSED
-    worker, _ = travels._roads["torch"]
+    worker, _ = travels._roads["torch", False]
     worker._process.kill()
     worker._process.wait()
     dead, _ = travels.judge(EqualityCase("initializer_shared", "torch"))
