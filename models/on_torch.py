@@ -64,6 +64,7 @@ class Network:
         self.model = nn.Sequential(*(self._part(step) for step in program(spec))).to(device, self.dtype)
         self.parameters = {key: self._parameter(key) for key in parameter_keys(spec)}
         self.loss = LOSSES[spec.loss].torch(nn)
+        self._in_precision = autocast(spec, device)
         self.compute_loss = torch.compile(self._forward_loss, mode=COMPILED[mode]) if mode in COMPILED else self._forward_loss
         # Graphs may overwrite what the last step returned; saying so loads the compiler, which other modes do without.
         self._begin_step = torch.compiler.cudagraph_mark_step_begin if mode == "graphs" else lambda: None
@@ -177,7 +178,7 @@ class Network:
         return Signals(self.weights(), float(loss.detach()), array(logits), signals, by_layer, formats, float32_products())
 
     def _forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        with autocast(self.spec, self.device):
+        with self._in_precision:
             return self.loss(self.model(x), target)
 
     def slope(self, x: Any, labels: Any, direction: Arrays) -> float:
@@ -205,7 +206,8 @@ class Network:
         """Divide gradients by the loss scale, if there is one, and clip them with PyTorch's own function."""
         if self._scaler:
             self._scaler.unscale_(self.optimizer)
-        CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
+        if self.spec.clip != Spec.clip:
+            CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
 
     def update(self) -> None:
         """Step the optimizer, through the scaler if there is one."""
@@ -230,7 +232,7 @@ class Network:
 
         Norms are taken in float64, because a float32 sum of squares reads zero for gradients under 1e-22.
         """
-        inputs, targets = self.tensor(xs), [self.target(batch) for batch in labels]
+        inputs, targets = self.tensor(xs), self.target(labels)
         weights = [self.parameters[f"{layer}.weight"] for layer in range(1, self.spec.depth + 1)]
         losses: list[torch.Tensor] = []
         norms: list[torch.Tensor] = []
@@ -240,7 +242,7 @@ class Network:
             row = torch._foreach_norm([w.grad for w in weights], 2, torch.float64) if record else []
             self.unscale_and_clip()
             self.update()
-            if self.loss_scale() >= scale:  # a step that overflowed was not taken, and halved the scale
+            if record and self.loss_scale() >= scale:  # a step that overflowed was not taken, and halved the scale
                 norms += row if scale == 1 else [norm / scale for norm in row]
         table = array(torch.stack(norms)).reshape(-1, self.spec.depth) if norms else np.zeros((0, self.spec.depth))
         return array(torch.stack(losses)), table
