@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.checks.gain import diagnosis
-from bench.judge import FAILED, NO_BASELINE, NOT_JUDGED, Finding, Verdict
+from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Finding, Verdict
 from models.spec import Spec
 
 DIAGNOSED = ("signal_gain", "backward_gain", "underflow")
@@ -37,7 +37,7 @@ def failure(verdict: Verdict, run: Any, others: list[Verdict], rerun: str, envir
             f"  {'diagnosis' if n == 0 else '':<11}{line}"
             for n, line in enumerate(line for each in diagnosis(run) for line in each.lines())
         ]
-    lines += [f"  {other.backend:<11}{_other(verdict.backend, other)}" for other in others]
+    lines += [f"  {other.backend:<11}{_other(verdict, other)}" for other in others]
     lines.append(f"  {'rerun':<11}{rerun}")
     return "\n".join(lines)
 
@@ -96,9 +96,10 @@ def _against(against: str, run: Any) -> str:
     return "the law itself, to rounding"
 
 
-def _other(blamed: str, other: Verdict) -> str:
-    if other.status in (NO_BASELINE, NOT_JUDGED):
-        return f"same network: {other.status}, so it cannot tell whose this is"
+def _other(verdict: Verdict, other: Verdict) -> str:
+    if other.status in (NO_BASELINE, NOT_JUDGED, KNOWN):
+        needed = f"but the law is {verdict.backend}'s own, so this is {verdict.backend}'s" if verdict.against == "itself" else ""
+        return f"same network: {other.status}, {needed or 'so it cannot tell whose this is'}"
     if other.status == FAILED:
         return f"same network, same weights: {other.outside} of {other.judged} outside as well, so the cause is shared"
-    return f"same network, same weights: {other.judged} of {other.judged} inside, so this is {blamed}'s"
+    return f"same network, same weights: {other.judged} of {other.judged} inside, so this is {verdict.backend}'s"

@@ -188,7 +188,7 @@ def _restart(
         if watch:
             watch.before()
         try:
-            with rounds.fresh((case.a, case.b)) as pair:
+            with rounds.fresh((case.a, case.b), restart) as pair:
                 if not duet.versions:
                     duet.versions = [pair.ask(number, "versions") for number in (0, 1)]
                 while waiting:

@@ -64,7 +64,7 @@ def collect(side: str, *, minutes: float, seconds: float, processes: int, path: 
     with competing(processes, seed=number):
         while time.monotonic() < end:
             begun = time.monotonic()
-            with rounds.fresh(lanes) as pair:
+            with rounds.fresh(lanes, number) as pair:
                 starting = time.monotonic() - begun
                 series = rounds.measure(pair, case, data, restart=number, seconds=seconds)
             with path.open("ab") as record:
