@@ -25,6 +25,8 @@ RNG = np.random.default_rng(5)
 class Stub:
     """A worker whose step takes `seconds` times a disturbance that all workers of a moment share, and dies after `lives` blocks."""
 
+    pid = 0  # no process
+
     def __init__(self, seconds=0.004, noise=0.002, lives=10**9, layout=0.002):
         """How its process happens to be laid out is drawn once."""
         self.seconds, self.noise, self.lives = seconds * float(np.exp(RNG.normal(0, layout))), noise, lives

@@ -54,6 +54,16 @@ def test_a_step_that_takes_half_as_long_again_shows_in_one_restart_of_real_worke
     assert min(series.first_step) > 0
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux keeps a process on a processor")
+def test_both_sides_share_one_processor_and_the_next_restart_has_another(torch_case):
+    processors = sorted(os.sched_getaffinity(0))
+    for restart in range(2):
+        with rounds.fresh((torch_case.a, torch_case.b), restart) as pair:
+            pids = [pair.worker(number).pid for number in (0, 1)]
+            assert pids[0] != pids[1]
+            assert [os.sched_getaffinity(pid) for pid in pids] == [{processors[restart % len(processors)]}] * 2
+
+
 def test_a_side_that_computes_something_else_is_refused_before_it_is_timed(torch_case):
     asked = lessons(SPEC, load())
     asked.lessons = [dataclasses.replace(each, labels=(each.labels + 1) % 10) for each in asked.lessons]
