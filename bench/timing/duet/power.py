@@ -1,7 +1,7 @@
 """How often the duet is right on this machine, beside other tools' rules on the same series.
 
-`python -m bench.timing.duet.power` reads what `bench.timing.duet.study` has measured in real workers: A/A lanes for false alarms, lanes
-with 3 % and 5 % of work added for power. Our own rule is played as it runs: restart after restart, early stop, confirmation on
+`python -m bench.timing.duet.power` reads what `bench.timing.duet.study` has measured in real workers: equal sides for false alarms, 3 % and
+5 % of work added for power. Our own rule is played as it runs: restart after restart, early stop, confirmation on
 restarts that come later, 60 s of rounds at most. Comparisons without a restart in common are few, so each rule is also asked about
 random draws of the measured restarts; such draws share restarts, and their number says nothing about how many were measured.
 """
@@ -31,7 +31,7 @@ OURS = "duet"
 
 @dataclass
 class Tally:
-    """What a rule said about one lane: comparisons, those that it flagged, those left open, and seconds of rounds they took."""
+    """What a rule said about one slowdown: comparisons, those that it flagged, those left open, and seconds of rounds they took."""
 
     asked: int = 0
     flagged: int = 0
@@ -39,11 +39,11 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
 
 
-def play(restarts: Sequence[Series], lane: int, margin: float, budget: float = BUDGET, piece: float = SLICE) -> tuple[str, int, float]:
+def play(restarts: Sequence[Series], margin: float, budget: float = BUDGET, piece: float = SLICE) -> tuple[str, int, float]:
     """The duet's verdict on these restarts in this order, how many it needed, and seconds of rounds."""
     question, spent = Question("study", "step", margin), 0.0
     for used, series in enumerate(restarts, start=1):
-        short = shortened(series, lane, piece)
+        short = shortened(series, piece)
         spent += short.seconds
         value = METRICS["step"].log_ratio(short, 0, 1)
         assert value is not None
@@ -56,11 +56,11 @@ def play(restarts: Sequence[Series], lane: int, margin: float, budget: float = B
     return OPEN, len(question.log_ratios), spent
 
 
-def disjoint(restarts: Sequence[Series], lane: int, margin: float) -> Tally:
+def disjoint(restarts: Sequence[Series], margin: float) -> Tally:
     """Comparisons one after the other, none of which shares a restart; one that the record ends in does not count."""
     tally, at = Tally(), 0
     while at < len(restarts):
-        verdict, used, spent = play(restarts[at:], lane, margin)
+        verdict, used, spent = play(restarts[at:], margin)
         at += used
         if verdict == OPEN and at >= len(restarts) and spent < BUDGET:
             break
@@ -68,24 +68,24 @@ def disjoint(restarts: Sequence[Series], lane: int, margin: float) -> Tally:
     return tally
 
 
-def drawn(restarts: Sequence[Series], lane: int, margin: float, draws: int = DRAWS) -> Tally:
+def drawn(restarts: Sequence[Series], margin: float, draws: int = DRAWS) -> Tally:
     """Comparisons of restarts drawn at random, without one twice in a comparison."""
-    tally, rng = Tally(), np.random.default_rng([lane, 11])
+    tally, rng = Tally(), np.random.default_rng(11)
     for _ in range(draws):
-        verdict, _, spent = play([restarts[n] for n in rng.permutation(len(restarts))], lane, margin)
+        verdict, _, spent = play([restarts[n] for n in rng.permutation(len(restarts))], margin)
         _count(tally, verdict, spent)
     return tally
 
 
-def others(rule: str, restarts: Sequence[Series], lane: int, draws: int = DRAWS) -> Tally:
+def others(rule: str, restarts: Sequence[Series], draws: int = DRAWS) -> Tally:
     """Another tool's rule on runs of neighbouring restarts, since its processes follow each other, from random places."""
     needs, flags = RULES[rule]
-    tally, rng = Tally(), np.random.default_rng([lane, 12])
+    tally, rng = Tally(), np.random.default_rng(12)
     if len(restarts) < needs:
         return tally
     for start in rng.integers(0, len(restarts) - needs + 1, draws):
         tally.asked += 1
-        tally.flagged += flags(restarts[start : start + needs], lane)
+        tally.flagged += flags(restarts[start : start + needs])
     return tally
 
 
@@ -98,23 +98,22 @@ def _count(tally: Tally, verdict: str, spent: float) -> None:
 
 def table(record: list[Restart], margin: float) -> str:
     """The whole table as Markdown, with how it was come by."""
-    restarts = [each.series for each in record]
-    lanes = {factor: lane for lane, factor in enumerate(PLANTED, start=1)}
+    restarts = {factor: [each.series[number] for each in record] for number, factor in enumerate(PLANTED)}
     lines = [
-        f"{len(restarts)} restarts of {record[0].side}, load average {_range([each.load for each in record])}.",
+        f"{len(record)} restarts of {record[0].side}, load average {_range([each.load for each in record])}.",
         f"Margin {100 * margin:g} %, {BUDGET:g} s of rounds at most. {DRAWS} draws a cell, sharing restarts, but in the first row.",
         "",
         "| rule | A/A flagged | +3 % found | +5 % found | A/A open | median seconds |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, ask in ((f"{OURS}, no restart in common", disjoint), (f"{OURS}, restarts drawn", drawn)):
-        tallies = {factor: ask(restarts, lane, margin) for factor, lane in lanes.items()}
+        tallies = {factor: ask(series, margin) for factor, series in restarts.items()}
         none, said = tallies[1.0], (_counted if ask is disjoint else _share)
         cells = [said(tally.flagged, tally.asked) for tally in tallies.values()]
         cells += [said(none.open, none.asked), f"{np.median(none.seconds):.0f}" if none.asked else "–"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     for rule in RULES:
-        tallies = {factor: others(rule, restarts, lane) for factor, lane in lanes.items()}
+        tallies = {factor: others(rule, series) for factor, series in restarts.items()}
         cells = [_share(tally.flagged, tally.asked) for tally in tallies.values()]
         lines.append(f"| {rule} | {' | '.join(cells)} | – | – |")
     return "\n".join(lines) + "\n"

@@ -63,30 +63,22 @@ class Series:
 
 
 class Pair:
-    """The workers of one restart, one a side; lanes of one side share its worker."""
+    """The workers of one restart, one a lane."""
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         """Start them all at once; they import while the caller goes on."""
-        self._workers: dict[str, Worker] = {}
+        self._workers: list[Worker] = []
         self.lanes = lanes
         try:
-            for number, lane in enumerate(lanes):
-                key = self.key(number)
-                if key not in self._workers:
-                    self._workers[key] = lane.worker()
+            for lane in lanes:
+                self._workers.append(lane.worker())
         except BaseException:
             self.close()
             raise
 
-    def key(self, number: int) -> str:
-        """Which worker a lane runs in: its own, unless it is a planted lane, which runs in the one before it."""
-        while number and self.lanes[number].slowdown != 1.0:
-            number -= 1
-        return str(number)
-
     def worker(self, number: int) -> Worker:
         """The worker of a lane."""
-        return self._workers[self.key(number)]
+        return self._workers[number]
 
     def ask(self, number: int, do: str, kind: Any = Any, /, **arguments: Any) -> Any:
         """Ask a lane's worker. Raises WorkerError with its words, WorkerDied also when it does not answer in time."""
@@ -106,14 +98,14 @@ class Pair:
         if not hasattr(os, "sched_setaffinity") or any(lane.threads > 1 for lane in self.lanes):
             return
         processors = sorted(os.sched_getaffinity(0))
-        for worker in self._workers.values():
+        for worker in self._workers:
             for thread in Path(f"/proc/{worker.pid}/task").glob("*"):
                 with contextlib.suppress(OSError):  # one that has ended meanwhile
                     os.sched_setaffinity(int(thread.name), {processors[turn % len(processors)]})
 
     def close(self) -> None:
         """End every worker."""
-        for worker in self._workers.values():
+        for worker in self._workers:
             worker.close()
 
 
@@ -137,18 +129,19 @@ def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: fl
     NotTheSameError where a lane trains another network, NotSynchronisedError, WorkerError.
     """
     lanes, begun = pair.lanes, time.perf_counter()
-    order = list(range(len(lanes)))[:: 1 if restart % 2 == 0 else -1]
-    names = [f"{number} {case.id}" for number in order]
-    names.sort()
-    first, peaks, steps, warm = dict[int, float](), dict[int, Peaks](), dict[int, int](), True
+    count = range(len(lanes))
+    names, prepared = [f"{number} {case.id}" for number in count], []
+    first, steps, warm = dict[int, float](), dict[int, int](), True
     try:
-        for number in sorted(order, key=lambda n: (lanes[n].slowdown != 1.0, order.index(n))):  # a planted lane needs the one it slows
+        for number in count if restart % 2 == 0 else reversed(count):
             lane = lanes[number]
-            if lane.slowdown != 1.0:
-                pair.ask(number, "plant", name=names[number], of=names[int(pair.key(number))], factor=lane.slowdown)
-                continue
+            prepared.append((number, names[number]))
             pair.ask(number, "begin_peaks")
             first[number] = _prepare(pair, number, names[number], case, proof(case.spec, lane.backend.partition("-")[0], data))
+            if lane.slowdown != 1.0:
+                names[number] += " slowed"
+                prepared.append((number, names[number]))
+                pair.ask(number, "plant", name=names[number], of=f"{number} {case.id}", factor=lane.slowdown)
             warmed = warm_up(functools.partial(_own_seconds, pair, number, names[number]))
             warm = warm and warmed.flat
             steps[number] = _steps_of_a_block(pair, number, names[number], warmed.steps)
@@ -156,16 +149,10 @@ def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: fl
             watch.ours()
         if len({(lane.backend, lane.mode) for lane in lanes}) == 1:
             steps = dict.fromkeys(steps, min(steps.values()))  # blocks of one length meet the same disturbances
-        for number in range(len(lanes)):
-            host = int(pair.key(number))
-            steps.setdefault(number, steps[host])
-            first.setdefault(number, first[host])
-        rows, dropped = _rounds(pair, names, [steps[n] for n in range(len(lanes))], seconds, watch)
-        for number in range(len(lanes)):
-            peaks[number] = pair.ask(number, "peaks", Peaks)
+        rows, dropped = _rounds(pair, names, [steps[n] for n in count], seconds, watch)
+        peaks = [pair.ask(number, "peaks", Peaks) for number in count]
     finally:
-        _forget(pair, names)
-    count = range(len(lanes))
+        _forget(pair, prepared)
     return Series(
         case=case.id, restart=restart, steps=[steps[n] for n in count], first_step=[first[n] for n in count],
         host=[peaks[n].host for n in count], device=[peaks[n].device for n in count],
@@ -233,7 +220,7 @@ def _net(block: Block) -> float:
     return max(block.seconds - block.waited, 1e-3 * block.seconds)
 
 
-def _forget(pair: Pair, names: list[str]) -> None:
-    for number, name in enumerate(names):
+def _forget(pair: Pair, prepared: list[tuple[int, str]]) -> None:
+    for number, name in prepared:
         if pair.worker(number).alive:
             pair.worker(number).submit("forget", names=[name])

@@ -1,11 +1,12 @@
 """Other tools' rules for "is it slower?", so that they can be asked about the same measured series as ours.
 
-Each takes the restarts of one comparison, in the order of time, and the lane that may be slower than lane 0, and says whether the tool
-would flag it. They get wall-clock seconds per step, as the tools do; what differs is which processes a tool would have run when.
+Each takes the restarts of one comparison, in the order of time, and says whether the tool would call B slower. They get wall-clock
+seconds per step, as the tools do; what differs is which processes a tool would have run when.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,34 +25,34 @@ def blocks(series: Series, lane: int) -> np.ndarray:
     return np.asarray(series.wall[lane], np.float64).ravel()
 
 
-def pytest_benchmark(statistic: Callable[[np.ndarray], float], share: float) -> Callable[[Sequence[Series], int], bool]:
+def pytest_benchmark(statistic: Callable[[np.ndarray], float], share: float) -> Callable[[Sequence[Series]], bool]:
     """`--benchmark-compare-fail=mean:10%` against a stored run: the first restart's A, and another restart's B."""
 
-    def slower(restarts: Sequence[Series], lane: int) -> bool:
-        stored, now = blocks(restarts[0], 0), blocks(restarts[1], lane)
+    def slower(restarts: Sequence[Series]) -> bool:
+        stored, now = blocks(restarts[0], 0), blocks(restarts[1], 1)
         return bool(statistic(now) > (1 + share) * statistic(stored))
 
     return slower
 
 
-def asv_continuous(restarts: Sequence[Series], lane: int, factor: float = 1.1, level: float = 0.002) -> bool:
+def asv_continuous(restarts: Sequence[Series], factor: float = 1.1, level: float = 0.002) -> bool:
     """`asv continuous`: two interleaved rounds of processes A B A B, medians apart by a factor, and a Mann-Whitney test."""
     old = np.concatenate([blocks(restarts[n], 0) for n in (0, 2)])
-    new = np.concatenate([blocks(restarts[n], lane) for n in (1, 3)])
+    new = np.concatenate([blocks(restarts[n], 1) for n in (1, 3)])
     significant = stats.mannwhitneyu(old, new, alternative="two-sided").pvalue < level
     return bool(significant and np.median(new) > factor * np.median(old))
 
 
-def pyperf(restarts: Sequence[Series], lane: int) -> bool:
+def pyperf(restarts: Sequence[Series]) -> bool:
     """`pyperf compare_to`: all processes of A, then all of B, values pooled in a two-sided t-test at 95 %."""
     old, new = (
         np.concatenate([blocks(each, which)[:VALUES] for each in part])
-        for which, part in ((0, restarts[:PROCESSES]), (lane, restarts[PROCESSES : 2 * PROCESSES]))
+        for which, part in ((0, restarts[:PROCESSES]), (1, restarts[PROCESSES : 2 * PROCESSES]))
     )
     return bool(stats.ttest_ind(old, new).pvalue < 0.05 and new.mean() > old.mean())
 
 
-RULES: dict[str, tuple[int, Callable[[Sequence[Series], int], bool]]] = {
+RULES: dict[str, tuple[int, Callable[[Sequence[Series]], bool]]] = {
     "pytest-benchmark mean:5%": (2, pytest_benchmark(np.mean, 0.05)),
     "pytest-benchmark mean:10%": (2, pytest_benchmark(np.mean, 0.10)),
     "pytest-benchmark min:5%": (2, pytest_benchmark(np.min, 0.05)),
@@ -61,20 +62,18 @@ RULES: dict[str, tuple[int, Callable[[Sequence[Series], int], bool]]] = {
 """Every rule with the number of restarts that it looks at."""
 
 
-def seconds_of(series: Series, lanes: Sequence[int]) -> np.ndarray:
-    """Seconds that each round's blocks of these lanes took, the step before each block included."""
-    each = [np.asarray(series.wall[lane]).sum(1) * (series.steps[lane] + (series.steps[lane] > 1)) for lane in lanes]
+def seconds_of(series: Series) -> np.ndarray:
+    """Seconds that each round's blocks took, the step before each block included."""
+    each = [np.asarray(wall).sum(1) * (steps + (steps > 1)) for wall, steps in zip(series.wall, series.steps, strict=True)]
     return np.sum(each, axis=0)
 
 
-def shortened(series: Series, lane: int, seconds: float) -> Series:
-    """Lanes 0 and `lane` alone, for as many rounds as a duet of two would have taken in so many seconds."""
-    lanes = (0, lane)
-    spent = np.cumsum(seconds_of(series, lanes))
-    count = max(1, int(np.searchsorted(spent, seconds)) + 1)
-    pick: dict[str, Any] = {name: [getattr(series, name)[n] for n in lanes] for name in ("steps", "first_step", "host", "device")}
-    rows: dict[str, Any] = {name: [getattr(series, name)[n][:count] for n in lanes] for name in ("wall", "waited")}
-    return Series(case=series.case, restart=series.restart, seconds=float(spent[min(count, len(spent)) - 1]), **pick, **rows)
+def shortened(series: Series, seconds: float) -> Series:
+    """As many rounds as take so many seconds."""
+    spent = np.cumsum(seconds_of(series))
+    count = min(len(spent), max(1, int(np.searchsorted(spent, seconds)) + 1))
+    rows: dict[str, Any] = {name: [lane[:count] for lane in getattr(series, name)] for name in ("wall", "waited")}
+    return dataclasses.replace(series, seconds=float(spent[count - 1]), **rows)
 
 
 def rate(hits: int, of: int) -> str:
