@@ -23,7 +23,7 @@ def text(judged: list[Judged], a: str, b: str, notes: list[str]) -> str:
             interval = f"{ratio:.3f} ({low:.3f} … {high:.3f})"
             edge, count = f"{100 * each.margin:.1f} %", str(each.estimate.restarts)
             cells = (_value(each.a, each.unit), _value(each.b, each.unit), interval, edge, count)
-        grid.append((f"{MARKS[each.verdict]} {each.verdict}", each.case, each.metric, *cells))
+        grid.append((f"{MARKS[each.verdict]} {each.word}", each.case, each.metric, *cells))
         if each.reason:
             reasons.append(f"  {each.case}, {each.metric}: {each.reason}")
     widths = [max(map(len, column)) + 2 for column in zip(*grid, strict=True)]
@@ -38,7 +38,7 @@ def headline(judged: list[Judged]) -> str:
     where = f"{own[0].metric.replace('_', ' ')} of {own[0].case}" if own else "anything"
     more = f" and {len(own) - 1} more" if len(own) > 1 else ""
     if verdict in (SLOWER, FASTER):
-        return f"b is {verdict if own[0].unit != 'MB' else ('larger' if verdict == SLOWER else 'smaller')}: {where}{more}."
+        return f"b is {own[0].word}: {where}{more}."
     return f"{verdict}: {where}{more}."
 
 
