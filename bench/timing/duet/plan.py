@@ -7,23 +7,22 @@ slowdown into `same`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.run import Answer
 from bench.timing.duet import rounds
 from bench.timing.duet.equivalence import lessons, prove
 from bench.timing.duet.gpu import Watch
 from bench.timing.duet.metrics import METRICS
-from bench.timing.duet.rounds import NotSynchronisedError, Series
+from bench.timing.duet.rounds import NotSynchronisedError, Pair, Series
 from bench.timing.duet.sides import DuetCase
 from bench.timing.duet.statistics import ALPHA, BETA, CONFIRMED, FASTER, FRESH, LEAST, OPEN, SAME, SLOWER, Estimate, discovered, estimate
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, Judged
 from bench.timing.steps import NotTheSameError
 from fixtures.data import Data
-from models.spec import Spec
 from models.worker import WorkerError, WorkerLacks
 
 BUDGET, SLICE = 60.0, 4.0
@@ -160,12 +159,19 @@ def run(
     """
     restarts = max(LEAST, int(budget / piece))
     asked = {spec: lessons(spec, data) for spec in {case.spec for case in duet.cases}}
+
+    def proved(pair: Pair, case: DuetCase) -> None:
+        prove(pair, case, asked[case.spec])
+
     for restart in range(restarts):
         going = [case for case in duet.cases if (duet.open(case) if until_decided else case.id not in duet.failed)]
         if not going:
             return
         for together in _together(going):
-            _restart(duet, together, restart, data, piece, asked, watch)
+            if restart == 0:  # by workers of their own, so that a first step is the first that a worker takes
+                _visit(duet, together, restart, watch, proved)
+            measured = functools.partial(_measured, duet, data=data, restart=restart, piece=piece, watch=watch)
+            _visit(duet, [case for case in together if case.id not in duet.failed], restart, watch, measured)
         look(duet.questions)
         verdicts = [q.verdict or q.claim or "open" for q in duet.questions]
         say(f"restart {restart + 1}: " + ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts)))
@@ -179,9 +185,12 @@ def _together(cases: list[DuetCase]) -> list[list[DuetCase]]:
     return list(groups.values())
 
 
-def _restart(
-    duet: Duet, cases: list[DuetCase], restart: int, data: Data, piece: float, asked: dict[Spec, Answer], watch: Watch | None
-) -> None:
+def _measured(duet: Duet, pair: Pair, case: DuetCase, *, data: Data, restart: int, piece: float, watch: Watch | None) -> None:
+    duet.take(rounds.measure(pair, case, data, restart=restart, seconds=piece, watch=watch))
+
+
+def _visit(duet: Duet, cases: list[DuetCase], restart: int, watch: Watch | None, do: Callable[[Pair, DuetCase], None]) -> None:
+    """Do it for one case after the other with workers that are fresh at the first, and again after one that they failed at."""
     waiting = list(cases)
     while waiting:
         case = waiting[0]
@@ -194,9 +203,7 @@ def _restart(
                 while waiting:
                     case = waiting[0]
                     pair.lanes = (case.a, case.b)
-                    if restart == 0:
-                        prove(pair, case, asked[case.spec])
-                    duet.take(rounds.measure(pair, case, data, restart=restart, seconds=piece, watch=watch))
+                    do(pair, case)
                     waiting.pop(0)
         except (NotTheSameError, NotSynchronisedError, WorkerLacks) as reason:
             duet.failed[waiting.pop(0).id] = NOTHING, str(reason)
