@@ -98,9 +98,10 @@ def _count(tally: Tally, verdict: str, spent: float) -> None:
 
 def table(record: list[Restart], margin: float) -> str:
     """The whole table as Markdown, with how it was come by."""
-    restarts = {factor: [each.series[number] for each in record] for number, factor in enumerate(PLANTED)}
+    restarts = {factor: [each.series[number] for each in record if len(each.series) > number] for number, factor in enumerate(PLANTED)}
+    counts = " + ".join(str(len(series)) for series in restarts.values())
     lines = [
-        f"{len(record)} restarts of {record[0].side}, load average {_range([each.load for each in record])}.",
+        f"{counts} restarts of {record[0].side} (equal sides, +3 %, +5 %), load average {_range([each.load for each in record])}.",
         f"Margin {100 * margin:g} %, {BUDGET:g} s of rounds at most. {DRAWS} draws a cell, sharing restarts, but in the first row.",
         "",
         "| rule | A/A flagged | +3 % found | +5 % found | A/A open | median seconds |",

@@ -32,7 +32,7 @@ PLANTED = (1.0, 1.03, 1.05)
 
 
 class Restart(msgspec.Struct):
-    """One restart of the study: when, the load average then, seconds that starting took, and a series for each of `PLANTED`."""
+    """One restart of the study: when, the load average then, seconds that starting took, and a series for the first ones of `PLANTED`."""
 
     when: float
     load: float
@@ -54,7 +54,7 @@ def read(path: Path = RECORD) -> list[Restart]:
     return found
 
 
-def collect(side: str, *, minutes: float, seconds: float, processes: int, path: Path = RECORD) -> int:
+def collect(side: str, *, minutes: float, seconds: float, processes: int, planted: tuple[float, ...] = PLANTED, path: Path = RECORD) -> int:
     """Add restarts until the time is over; returns how many."""
     end, added, number = time.monotonic() + 60 * minutes, 0, len(read(path))
     one = sides.parse(side)
@@ -67,7 +67,7 @@ def collect(side: str, *, minutes: float, seconds: float, processes: int, path: 
             series = []
             with rounds.fresh((case.a, case.b), number) as pair:
                 starting = time.monotonic() - begun
-                for factor in PLANTED:
+                for factor in planted:
                     pair.lanes = (case.a, dataclasses.replace(case.b, slowdown=factor))
                     series.append(rounds.measure(pair, case, data, restart=number, seconds=seconds))
             with path.open("ab") as record:
@@ -85,9 +85,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=SLICE, help=f"seconds of rounds in each duet of a restart (default: {SLICE:g})")
     parser.add_argument("--load", type=int, default=1, metavar="PROCESSES", help="how many processes compete (default: 1)")
+    parser.add_argument("--equal", action="store_true", help="equal sides alone, on which false alarms are counted")
     given = parser.parse_args(arguments)
     try:
-        collect(given.side, minutes=given.minutes, seconds=given.seconds, processes=given.load)
+        planted = PLANTED[:1] if given.equal else PLANTED
+        collect(given.side, minutes=given.minutes, seconds=given.seconds, processes=given.load, planted=planted)
     except (ValueError, WorkerError) as error:
         print(error, file=sys.stderr)
         return 2
