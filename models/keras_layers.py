@@ -21,7 +21,7 @@ Arrays = dict[str, Any]
 def compute_as(spec: Spec) -> None:
     """Build what follows in the spec's precision."""
     compute_in(spec.format.held)
-    keras.config.set_dtype_policy(spec.format.keras)
+    keras.mixed_precision.set_dtype_policy(spec.format.keras)
     allow_tf32(spec.format.tf32)
 
 
@@ -45,7 +45,7 @@ def dense(spec: Spec, step: Dense) -> Any:
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
     """`draws` layers initialized one after the other from one seed."""
-    keras.config.set_dtype_policy(spec.format.keras)
+    keras.mixed_precision.set_dtype_policy(spec.format.keras)
     keras.utils.set_random_seed(seed)
     layers = [dense(spec, Dense(1, fan_in, fan_out)) for _ in range(draws)]
     for layer in layers:
@@ -57,7 +57,7 @@ def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
     """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
     begin_session()
     compute_in(spec.format.held)
-    keras.config.set_dtype_policy(spec.format.held)
+    keras.mixed_precision.set_dtype_policy(spec.format.held)
     layer = ACTIVATIONS[spec.act].keras(keras)
     layer.build(x.shape)
 
