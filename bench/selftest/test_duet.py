@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from xml.etree import ElementTree
@@ -211,6 +212,13 @@ def test_a_machine_is_calibrated_by_the_same_on_both_sides(monkeypatch, tmp_path
     assert "margin of step of torch-eager-cpu-depth=2: 1.5 % with 10 restarts" in capsys.readouterr().out
     written = json.loads((tmp_path / calibration.FILE).read_text())
     assert {spread["restarts"] for spread in written["spreads"]} >= {10}, "a calibration stops early"
+
+    unruly = case(monkeypatch, functools.partial(Stub, layout=0.1))
+    monkeypatch.setattr(command.sides, "cases", lambda *_, **__: [unruly])
+    elsewhere = [*words[:-1], str(tmp_path / "unruly")]
+    assert command.main(elsewhere) == Status.SAME, "a machine that cannot tell equal sides apart is calibrated as well"
+    assert "inconclusive" in capsys.readouterr().out
+    assert json.loads((tmp_path / "unruly" / calibration.FILE).read_text())["spreads"][0]["deviation"] > 0.05
 
     def stop(*_, **__):
         raise KeyboardInterrupt
