@@ -37,7 +37,7 @@ def failure(verdict: Verdict, run: Any, others: list[Verdict], rerun: str, envir
             f"  {'diagnosis' if n == 0 else '':<11}{line}"
             for n, line in enumerate(line for each in diagnosis(run) for line in each.lines())
         ]
-    lines += [f"  {other.backend:<11}{_other(verdict, other)}" for other in others]
+    lines += [f"  {other.backend:<11}{blame(verdict, other)}" for other in others]
     lines.append(f"  {'rerun':<11}{rerun}")
     return "\n".join(lines)
 
@@ -96,7 +96,8 @@ def _against(against: str, run: Any) -> str:
     return "the law itself, to rounding"
 
 
-def _other(verdict: Verdict, other: Verdict) -> str:
+def blame(verdict: Verdict, other: Verdict) -> str:
+    """Whose a failure is, as far as the same check on the same network in another framework tells."""
     if other.status in (NO_BASELINE, NOT_JUDGED, KNOWN):
         needed = f"but the law is {verdict.backend}'s own, so this is {verdict.backend}'s" if verdict.against == "itself" else ""
         return f"same network: {other.status}, {needed or 'so it cannot tell whose this is'}"

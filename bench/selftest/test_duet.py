@@ -218,6 +218,8 @@ def test_a_machine_is_calibrated_by_the_same_on_both_sides(monkeypatch, tmp_path
     elsewhere = [*words[:-1], str(tmp_path / "unruly")]
     assert command.main(elsewhere) == Status.SAME, "a machine that cannot tell equal sides apart is calibrated as well"
     assert "inconclusive" in capsys.readouterr().out
+    kept = json.loads(next((tmp_path / "unruly").glob("duet-*.json")).read_text())
+    assert (kept["status"], kept["exit_status"]) == ("inconclusive", 0)
     assert json.loads((tmp_path / "unruly" / calibration.FILE).read_text())["spreads"][0]["deviation"] > 0.05
 
     def stop(*_, **__):
@@ -225,6 +227,7 @@ def test_a_machine_is_calibrated_by_the_same_on_both_sides(monkeypatch, tmp_path
 
     monkeypatch.setattr(command.plan, "run", stop)
     assert command.main(words) == Status.INTERRUPTED
+    assert Status.INTERRUPTED in {json.loads(path.read_text())["exit_status"] for path in tmp_path.glob("duet-*.json")}
     assert json.loads((tmp_path / calibration.FILE).read_text()) == written, "what was measured before is lost"
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from bench.checks import CHECKS
 from bench.checks.parity import rounding_of_gradients, signature
-from bench.judge import FAILED, NOT_JUDGED, PASSED, Check, Finding, NotJudged, judge
+from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Check, Finding, NotJudged, Verdict, judge
+from bench.report.failure import blame
 
 RUN = SimpleNamespace(backend="torch", network="reference", spec=None)
 
@@ -102,3 +103,20 @@ def test_a_gradient_of_tiny_inputs_is_not_excused_by_the_signal_that_it_is_made_
 def test_a_wrong_gradient_is_described(change: Any, words: str) -> None:
     g = np.random.default_rng(1).standard_normal((5, 5))
     assert words in signature(change(g), g)
+
+
+@pytest.mark.parametrize(
+    ("against", "status", "words"),
+    [
+        ("reference", PASSED, "so this is torch's"),
+        ("reference", FAILED, "so the cause is shared"),
+        ("reference", NOT_JUDGED, "so it cannot tell whose this is"),
+        ("reference", KNOWN, "so it cannot tell whose this is"),
+        ("baseline", NO_BASELINE, "so it cannot tell whose this is"),
+        ("itself", NOT_JUDGED, "but the law is torch's own, so this is torch's"),
+        ("itself", KNOWN, "but the law is torch's own, so this is torch's"),
+    ],
+)
+def test_blame_says_no_more_than_the_other_framework_shows(against: str, status: str, words: str) -> None:
+    failed = Verdict("check", against, "A law", "torch", "reference", FAILED)
+    assert blame(failed, Verdict("check", against, "A law", "keras", "reference", status)).endswith(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,20 @@ def test_what_is_built_or_traced_otherwise_is_built_anew(other: str) -> None:
     kept = Kept()
     before = kept.network(job("act=rrelu" if other == "act=rrelu" else "lr=0.01"))
     assert kept.network(job(other)) is not before
+
+
+def test_a_network_that_is_gone_takes_its_traced_step_along() -> None:
+    def traced() -> int:
+        gc.collect()
+        return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
+
+    lesson, kept = job("lr=0.01").lessons[0], Kept()
+    counts = []
+    for depth in (2, 3, 4, 5):
+        kept.network(Job("keras", Spec(depth=depth))).step(lesson.x, lesson.labels)
+        counts.append(traced())
+    assert counts[0] >= 1
+    assert counts[-1] == counts[1], f"traced steps in memory after each network: {counts}"
 
 
 def test_networks_that_are_built_alike_stand_together() -> None:

@@ -25,8 +25,8 @@ from bench.versions.environments import ROOT, VersionsError, Wanted, build
 from bench.versions.sources import digest
 
 RESULTS = ROOT / ".gradgauge" / "versions"
-GIGABYTES = 4.0
-"""Memory that one run of two frameworks is given; a core run held up to 3.7 at one time."""
+GIGABYTES = 3.0
+"""Memory that one run of two frameworks is given; core runs held 2.6 and 2.7 at one time."""
 RAN = (0, 1)
 """Exit statuses of pytest with which it has run to its end."""
 OWN = ("-n", "--fresh", "-h", "--help")

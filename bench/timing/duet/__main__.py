@@ -21,7 +21,7 @@ from bench.timing.duet.calibration import Calibration
 from bench.timing.duet.gpu import GpuError, Watch
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import BUDGET, SLICE, Duet, Margins
-from bench.timing.duet.statistics import FRESH, LEAST, OPEN
+from bench.timing.duet.statistics import FRESH, LEAST
 from bench.timing.duet.verdict import STATUS, overall
 from bench.versions.environments import VersionsError
 from fixtures.data import load
@@ -90,7 +90,10 @@ def _run(options: argparse.Namespace) -> Status:
         duet.notes.append(f"{sum(s.dropped.get(name, 0) for s in duet.series)} rounds were dropped: {name}.")
     judged = duet.judged()
     past = record.Past(when, a, b, machine, duet.versions, record.outcomes(judged))
-    path = record.write(options.record_dir, past, judged, duet.series, environment)
+    status = Status.INTERRUPTED if interrupted else STATUS[overall(judged)]
+    if options.aa and status == Status.INCONCLUSIVE:  # what equal sides leave open is what margins are made of, and no failure
+        status = Status.SAME
+    path = record.write(options.record_dir, past, judged, duet.series, environment, status)
     if options.junit:
         write_atomically(options.junit, render.junit(judged))
     if options.aa and not interrupted:
@@ -100,11 +103,7 @@ def _run(options: argparse.Namespace) -> Status:
         duet.notes += [_trust(s.case, s.metric, Calibration(machine, when, [s]), int(options.budget / options.slice)) for s in spreads]
     print(render.text(judged, _described(a, duet, 0), _described(b, duet, 1), duet.notes))
     print(path)
-    if interrupted:
-        return Status.INTERRUPTED
-    verdict = overall(judged)
-    # What equal sides leave open is what a calibration is for: the margins that follow from it are its result.
-    return Status.SAME if options.aa and verdict == OPEN else STATUS[verdict]
+    return status
 
 
 def _until_interrupted(duet: Duet, options: argparse.Namespace, watch: Watch | None) -> bool:

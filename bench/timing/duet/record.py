@@ -13,7 +13,7 @@ from bench.baseline import BaselineError, write_atomically
 from bench.timing.duet.render import headline
 from bench.timing.duet.rounds import Series
 from bench.timing.duet.statistics import Estimate
-from bench.timing.duet.verdict import STATUS, Judged, overall
+from bench.timing.duet.verdict import Judged, overall
 
 FOLDER = Path(".gradgauge") / "duets"
 HISTORY = "history.jsonl"
@@ -44,15 +44,17 @@ class Past(msgspec.Struct):
     outcomes: list[Outcome]
 
 
-def write(folder: Path, past: Past, judged: list[Judged], series: list[Series], environment: dict[str, str]) -> Path:
-    """Write `duet-<time>-<process>.json` whole and add its line to the history. Raises BaselineError where the folder refuses."""
+def write(folder: Path, past: Past, judged: list[Judged], series: list[Series], environment: dict[str, str], status: int) -> Path:
+    """Write `duet-<time>-<process>.json` whole, with the run's exit status, and add its line to the history.
+
+    Raises BaselineError where the folder refuses.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BaselineError(f"{folder} cannot be made ({error.strerror}): choose another --record-dir.") from None
-    verdict = overall(judged)
     content: dict[str, Any] = {
-        "kind": "gradgauge duet", "schema": 1, "status": verdict, "exit_status": int(STATUS[verdict]), "headline": headline(judged),
+        "kind": "gradgauge duet", "schema": 1, "status": overall(judged), "exit_status": status, "headline": headline(judged),
         "environment": environment, **msgspec.to_builtins(past), "judged": judged, "series": series,
     }  # fmt: skip
     path = folder / f"duet-{past.when.replace(':', '')}-{os.getpid()}.json"
