@@ -26,7 +26,7 @@ from bench.versions.sources import digest
 
 RESULTS = ROOT / ".gradgauge" / "versions"
 GIGABYTES = 3.0
-"""Memory that one run of two frameworks is given; core runs held 2.6 and 2.7 at one time."""
+"""Memory that one run of two frameworks is given; core runs held 2.6 to 2.9 at one time."""
 RAN = (0, 1)
 """Exit statuses of pytest with which it has run to its end."""
 OWN = ("-n", "--fresh", "-h", "--help")
