@@ -29,7 +29,7 @@ def past(number, a, b, ratio, noise=0.002):
 
 def test_a_drift_below_every_margin_is_caught_against_the_anchor(tmp_path, capsys):
     for number in range(1, 6):
-        write(tmp_path, past(number, f"2.{number}", f"2.{number + 1}", 1.009), [], [], {})
+        write(tmp_path, past(number, f"2.{number}", f"2.{number + 1}", 1.009), [], [], {}, Status.SAME)
     assert history.main(["--record-dir", str(tmp_path)]) == Status.WORSE
     printed = capsys.readouterr().out
     assert "✗ drifted" in printed
@@ -41,7 +41,7 @@ def test_a_drift_below_every_margin_is_caught_against_the_anchor(tmp_path, capsy
 
 def test_equal_releases_do_not_drift(tmp_path, capsys):
     for number in range(1, 9):
-        write(tmp_path, past(number, f"2.{number}", f"2.{number + 1}", 1.0), [], [], {})
+        write(tmp_path, past(number, f"2.{number}", f"2.{number + 1}", 1.0), [], [], {}, Status.SAME)
     assert history.main(["--record-dir", str(tmp_path)]) == Status.SAME
     assert "= within" in capsys.readouterr().out
 

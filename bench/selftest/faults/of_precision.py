@@ -125,7 +125,7 @@ TORCH_PRECISION = (
 )  # fmt: skip
 
 KERAS_PRECISION = (
-    Fault("dtype policy ignored", HALF, "precision", "dense in another format", one("keras.config.set_dtype_policy", lambda f: lambda policy: f("float32"))),
+    Fault("dtype policy ignored", HALF, "precision", "dense in another format", one("keras.mixed_precision.set_dtype_policy", lambda f: lambda policy: f("float32"))),
     Fault("TF32 allowed where float32 was asked", "reference", "precision", "float32 products", one("tensorflow.config.experimental.enable_tensor_float_32_execution", lambda f: lambda asked: f(True))),
     Fault("half results cut off, not rounded", HALF, "rounding", "layer  2 drift", one("keras.src.backend.numpy.matmul", _keras_cut_off)),
     Fault("subnormal gradients flushed to zero", SMALL, "underflow", "lost to zero", one("keras.src.backend.nn.sigmoid", _keras_flush(SMALLEST_NORMAL))),
