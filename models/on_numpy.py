@@ -121,7 +121,7 @@ class Reference:
             out.signals[step.layer] = z
             return self._handed(z, "signals", step.layer), h
         if isinstance(step, Normalize):
-            scale, shift = self.weights[f"{key}.scale"], self.weights.get(f"{key}.shift")
+            scale, shift = self._learned(f"{key}.scale"), self._learned(f"{key}.shift")
             if running is not None and self.spec.norm == "batch":
                 mean, var = (np.asarray(s).astype(self.dtype) for s in running[step.layer])
                 return self._result((h - mean) / np.sqrt(var + self.dtype.type(self.spec.eps)) * scale + shift), None
@@ -144,7 +144,7 @@ class Reference:
             return self._result(d * self._slope(saved))
         if isinstance(step, Normalize):
             dz, learned = NORMS[self.spec.norm].backward(d, saved)
-            out.gradients.update({f"{step.layer}.{kind}": g for kind, g in learned.items()})
+            out.gradients.update({f"{step.layer}.{kind}": self._cast(g) for kind, g in learned.items()})
             out.sizes |= {f"{step.layer}.{kind}": float(np.linalg.norm(d)) * len(d) ** 0.5 for kind in learned}
             return self._result(dz)
         out.deltas[step.layer] = d
@@ -155,6 +155,14 @@ class Reference:
         d = self._operand(d)
         out.gradients[f"{step.layer}.weight"] = self._result(self._product(d.T, saved))
         return self._result(self._product(d, self._operand(self.weights[f"{step.layer}.weight"])))
+
+    def _learned(self, key: str) -> Any:
+        value = self.weights.get(key)
+        return None if value is None else self._cast(value)
+
+    def _cast(self, value: Any) -> Any:
+        """What a normalization learns, or its gradient, as the layer computes with it."""
+        return self._result(value) if self._dialect and self._dialect == NORMS[self.spec.norm].cast_by else value
 
     def _slope(self, z: Any) -> Any:
         row = ACTIVATIONS[self.spec.act]

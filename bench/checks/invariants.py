@@ -94,9 +94,13 @@ def sum_rules(run: Any) -> Iterator[Finding]:
     """Parameter gradients are the sums they are made of, and those of softmax cross-entropy add up to zero over the classes.
 
     ∂L/∂b = Σ_samples δ and ∂L/∂W = δᵀh, the left sides from the training step and the right sides from a pass of their
-    own. Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of ∂W sum to 0 in the last layer.
+    own, where that rounds as the step does. Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
+    ∂W sum to 0 in the last layer.
     """
-    yield from findings(run, _sums, (0,))
+    if run.spec.loss != "cross_entropy":
+        run.refuse_unwatched()
+    if run.watches_the_step:
+        yield from findings(run, _sums, (0,))
     if run.spec.loss == "cross_entropy":
         yield from findings(run, _classes)
 

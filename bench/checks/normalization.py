@@ -18,6 +18,7 @@ def normalization_state(run: Any) -> Iterator[Finding]:
     r ← m·r + (1 − m)·s from 0 and 1, with s the float64 batch statistic (PyTorch: unbiased variance; Keras: biased).
     Relative error of the whole vector; allowed is the same average of the float32 statistics, and storing it.
     """
+    run.refuse_unwatched()
     exact = _averages(run, [true for true, _ in run.steps])
     rounded = _averages(run, [near[0] for _, near in run.steps])
     for number, step in enumerate(run.seen.lessons):

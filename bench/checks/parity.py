@@ -47,6 +47,7 @@ def gradient_parity(run: Any) -> Iterator[Finding]:
     ‖g − g*‖ relative to max(‖g*‖, ‖∂L/∂z_l‖) for every parameter of every step (raw, before clipping) and for ∂L/∂z_l of
     the first: the second scale serves gradients that cancel, as a bias does before batch normalization.
     """
+    run.refuse_unwatched()
     for title, seen, exact, rounded in run.passes:
         name = "∂L/∂z" if title == "drawn" else f"{title} ∂L/∂z"
         yield from _signals(run, name, seen.deltas, exact.deltas, [each.deltas for each in rounded])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.matrix import AXES, FULL_ONLY, left_out, main, networks
+from models.matrix import AXES, left_out, main, networks
 from models.network import Dense, flat, parameter_keys, program
 from models.run import draw_weights
 from models.spec import Spec, SpecError
@@ -46,7 +46,7 @@ def test_nonsense_is_refused_in_one_sentence(text: str, words: str) -> None:
 def test_core_moves_each_axis_alone_and_full_adds_pairs() -> None:
     core, full = networks("core"), networks("full")
     assert networks("smoke") == [Spec()]
-    assert len(core) + len(left_out("core")) == 1 + sum(map(len, (*AXES.values(), *FULL_ONLY.values())))
+    assert len(core) + len(left_out("core")) == 1 + sum(map(len, AXES.values()))
     assert set(core) < set(full)
     assert Spec.parse("norm=batch,skip=two") in full
     assert left_out("full")

@@ -21,6 +21,8 @@ class Norm:
     centred: bool
     torch: Callable[[Any, int, Any], Any]
     keras: Callable[[Any, Any], Any]
+    cast_by: str = ""
+    """The framework that in mixed precision casts what is learned to the format of results; others keep it as it is held."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -70,6 +72,7 @@ NORMS: dict[str, Norm] = {
         "units", False,
         torch=lambda nn, width, spec: nn.RMSNorm(width, eps=spec.eps),
         keras=lambda layers, spec: layers.RMSNormalization(epsilon=spec.eps),
+        cast_by="keras",  # its scale is the only one of a Keras normalization that is not declared autocast=False
     ),
     "group": Norm(
         "groups", True,
