@@ -6,6 +6,7 @@ counted and does not fail the run; one that no longer shows is listed as stale.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> Kno
     return None
 
 
-def is_stale(entry: Known, statuses: list[str]) -> bool:
-    """Whether every verdict an entry concerned has passed."""
-    return bool(statuses) and all(status == PASSED for status in statuses)
+def stale(concerned: Mapping[Known, list[str]]) -> list[Known]:
+    """Entries whose cause no longer shows: every verdict that an entry of the same reason concerned has passed."""
+    shows = {entry.reason for entry, statuses in concerned.items() if any(status != PASSED for status in statuses)}
+    return [entry for entry, statuses in concerned.items() if statuses and entry.reason not in shows]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.judge import Finding
-from bench.run import DIALECTS
+from bench.run import DIALECTS, EAGER
 from bench.tolerance import BAND_Z
 from models.network import Dense, Normalize, Program, Residual, describe, parameter_keys, place_of, program
 from models.parts.precisions import Format
@@ -68,7 +68,7 @@ def rounding(run: Any) -> Iterator[Finding]:
     differ by two errors of variance 1/12, and by one unit at the most; where terms cancel the difference is larger and counts as
     one unit. So the mean of n has standard deviation √(max(1/6, mean square)/n), or that of its rows' or columns' means if these
     spread more (a value that is off in one layer is so for a whole column of the next); rounding towards zero shifts all by −½.
-    Weight gradients are those of the training step, and judged where that is what was watched.
+    Weight gradients are those of the training step, which rounds other values the other way where it is compiled: judged where not.
     """
     format_ = run.spec.format.results
     for (title, seen, _, rounded), step in zip(run.passes, run.seen.lessons, strict=True):
@@ -77,7 +77,7 @@ def rounding(run: Any) -> Iterator[Finding]:
             yield _drift(f"{title} layer {layer:>2}", seen.signals[layer], z, format_)
         for layer, d in near.deltas.items():
             yield _drift(f"{title} layer {layer:>2} ∂L/∂z", seen.deltas[layer], d, format_, run.spec.first_scale)
-        for layer in near.deltas if run.watches_the_step else ():
+        for layer in near.deltas if run.backend in EAGER else ():
             key = f"{layer}.weight"
             yield _drift(f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, run.spec.first_scale)
 

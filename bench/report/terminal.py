@@ -122,9 +122,8 @@ class Terminal:
             *summary.counted(self.verdicts),
         ):
             line(text)
-        for entry, statuses in self.concerned.items():
-            if known.is_stale(entry, statuses):
-                line(f"stale known failure, remove it: {entry.backend} {entry.check} {entry.network} ({entry.reason})")
+        for entry in known.stale(self.concerned):
+            line(f"stale known failure, remove it: {entry.backend} {entry.check} {entry.network} ({entry.reason})")
         for text in (*dict.fromkeys(self.hints), *self.baseline_changes):
             line(text)
         if self.peak_memory:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench import baseline as baselines
@@ -134,7 +135,14 @@ def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
         assert judged.status == status
     healthy = verdict(Finding("step 1 layer 2", 0, 0, 1))
     assert known.apply(healthy, [entry()], {"keras": "3.5"}) is not None
-    assert known.is_stale(entry(), [healthy.status])
+    assert known.stale({entry(): [healthy.status]}) == [entry()]
+
+
+def test_a_known_failure_is_stale_when_its_cause_shows_in_no_check() -> None:
+    elsewhere = msgspec.structs.replace(entry(), check="gradient_parity")
+    assert known.stale({entry(): [PASSED], elsewhere: [PASSED, KNOWN]}) == []
+    assert known.stale({entry(): [PASSED], elsewhere: [PASSED, PASSED]}) == [entry(), elsewhere]
+    assert known.stale({entry(): []}) == []
 
 
 def test_the_committed_list_is_valid() -> None:
