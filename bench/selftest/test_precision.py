@@ -12,7 +12,7 @@ from bench.checks import CHECKS
 from bench.checks.loss_scale import scaled_lessons
 from bench.checks.precision import formats
 from bench.checks.underflow import lost
-from bench.judge import FAILED, PASSED, judge
+from bench.judge import FAILED, NOT_JUDGED, PASSED, judge
 from bench.run import DIALECTS, Run, answer
 from bench.selftest.kills import data
 from bench.theory.diagnosis import as_rounded, diagnose, expected, headline
@@ -112,6 +112,29 @@ def test_the_loss_scale_is_not_judged_on_nothing() -> None:
     assert [np.isinf(FLOAT16.rounded(each.x)).any() for each in scaled_lessons(spec, lessons)].count(True) == 3
     with pytest.raises(AssertionError, match="0 scaled steps"):
         judge(CHECKS["loss_scale"], Run(spec.id, spec, "torch", Observation("torch"), answer(spec, lessons)))
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "rms", "group"])
+def test_normalizations_in_half_precision_are_judged_where_the_step_is_what_is_watched(worker: Worker, norm: str) -> None:
+    spec = Spec(depth=4, precision="mixed_float16", norm=norm)
+    lessons = prepare_lessons(spec, data().x_train, data().y_train, 0)
+    seen = worker.call("observe", Observation, job=Job(worker.backend, spec, lessons=lessons))
+    run = Run(spec.id, spec, worker.backend, seen, answer(spec, lessons))
+    statuses = {name: judge(CHECKS[name], run).status for name in ("forward_parity", "rounding", "sum_rules", "gradient_parity")}
+    step = PASSED if worker.backend == "torch" else NOT_JUDGED
+    assert statuses == {"forward_parity": PASSED, "rounding": PASSED, "sum_rules": PASSED, "gradient_parity": step}
+
+
+@pytest.mark.parametrize(("norm", "cast"), [("rms", True), ("layer", False), ("group", False), ("batch", False)])
+def test_keras_casts_the_scale_of_rms_normalization_alone(norm: str, cast: bool) -> None:
+    spec = Spec(depth=4, precision="mixed_float16", norm=norm)
+    x, labels = batch(spec)
+    weights = prepare_lessons(spec, data().x_train, data().y_train, 0, steps=1)[0].weights
+    ones = weights | {key: np.ones_like(value) for key, value in weights.items() if key.endswith("scale")}
+    finer = weights | {key: value * np.float32(1 + 2.0**-13) for key, value in ones.items() if key.endswith("scale")}
+    for dialect in DIALECTS:
+        moved = [Reference(spec, each, np.float32, None, dialect).run(x, labels).logits for each in (ones, finer)]
+        assert np.array_equal(*moved) == (cast and dialect == "keras")
 
 
 def test_cuda_computes_some_norms_in_float32_under_autocast_and_the_cpu_none() -> None:
