@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from bench.versions.environments import group
 
 ROOT = Path(__file__).resolve().parents[2]
-GROUPS = {"cpu": ("cpu",), "backends": ("cpu", "jax-cpu")}
+GROUPS = {"cpu": ("cpu",), "gpu": ("gpu",), "backends": ("cpu", "jax-cpu")}
 
 
 @pytest.mark.parametrize("name", GROUPS)
