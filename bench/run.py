@@ -21,6 +21,9 @@ FLOAT64_EPS_RATIO = float(np.finfo(np.float64).eps / np.finfo(np.float32).eps)
 DIALECTS = ("torch", "keras")
 EAGER = ("torch", "keras-torch")
 """Backends whose training step is not compiled."""
+FUSED = ("keras-jax",)
+"""Backends whose steps are compiled as a whole: other sums and fusions than in the pass that is watched, so that in every precision
+the two round as two frameworks would."""
 ROUNDINGS = 6
 """How many float32 passes, each summing in an order of its own, measure what rounding costs. Where few samples carry the
 gradient (saturated logits) a single pass is one draw of |N(0, 1)| and may be small by luck; a framework's error over the rms

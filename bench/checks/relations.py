@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.judge import Finding
+from bench.run import FUSED
 from bench.tolerance import ROUNDING_MULTIPLE
 from models.spec import Spec
 
@@ -51,9 +52,16 @@ class View:
 
 
 def findings(run: Any, relation: Relation, lessons: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
-    """The relation's residuals in the given lessons, each against what rounding leaves of it in the reference."""
+    """The relation's residuals in the given lessons, each against what rounding leaves of it in the reference.
+
+    Where the step is compiled as a whole, its gradients and the signals beside them are of two executions that round on their own;
+    so are the reference's then, gradients of one of its passes and signals of the next.
+    """
     for number in lessons:
-        rounded = [relative(relation(run.spec, _reference_view(run, number, each))) for each in run.answer.rounded[number]]
+        passes = run.answer.rounded[number]
+        watched = passes[1:] + passes[:1] if run.backend in FUSED else passes
+        views = [_reference_view(run, number, *pair) for pair in zip(passes, watched, strict=True)]
+        rounded = [relative(relation(run.spec, view)) for view in views]
         seen = relative(relation(run.spec, _view(run, number)))
         yield from compared(f"step {number} ", seen, rounded, run.resolution, run.result_unit)
 
@@ -85,7 +93,7 @@ def _view(run: Any, number: int) -> View:
     return View(lesson.weights, gradients, lesson.x, signals, deltas, run.answer.exact[number].statistics)
 
 
-def _reference_view(run: Any, number: int, seen: Any) -> View:
+def _reference_view(run: Any, number: int, step: Any, watched: Any) -> View:
     lesson = run.answer.lessons[number]
-    signals, deltas = (seen.signals, seen.deltas) if number == 0 else ({}, {})
-    return View(lesson.weights, seen.gradients, lesson.x, signals, deltas, run.answer.exact[number].statistics)
+    signals, deltas = (watched.signals, watched.deltas) if number == 0 else ({}, {})
+    return View(lesson.weights, step.gradients, lesson.x, signals, deltas, run.answer.exact[number].statistics)

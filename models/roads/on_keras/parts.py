@@ -57,7 +57,8 @@ def _order() -> Any:
     model = keras.Model(inputs, layer(inputs))
     model.compile(keras.optimizers.SGD(1.0), loss=lambda target, output: ops.sum(output, axis=-1))
     seen = []
-    note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(float(array(layer.kernel)[0, 0])))
+    # On JAX a layer has its weights during `fit` only after a callback has asked for its model.
+    note: Any = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(array(note.model.weights[0]).item()))
     x = np.arange(1.0, 17.0, dtype=np.float32)[:, None]
     model.fit(x, x, batch_size=1, verbose=0, callbacks=[note])
     return -np.diff([0.0, *seen])
