@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.checks import CHECKS, OF_TRAINING
+from bench.checks import CHECKS, ITSELF, OF_TRAINING
 from bench.checks.loss_scale import scaled_lessons
-from bench.judge import FAILED, judge
+from bench.judge import FAILED, KNOWN, judge
 from bench.known import apply, read
 from bench.run import Answer, Run, answer
 from bench.symmetry import relation_lessons
@@ -43,15 +43,17 @@ Row = dict[str, Any]
 
 def judged(spec: Spec, threads: int, run: Run, seed: int, measure: Callable[[Run], Any]) -> Row:
     """One network, backend, seed and number of threads: per check the numbers judged and outside, and the share of the bound used."""
-    counts, known = {}, read()
+    counts, known, trained = {}, read(), spec not in symmetric()
     for check in JUDGED:
-        if check.applies(spec, run.backend) and (run.seen.trainings or check.name not in OF_TRAINING):
+        asked = check.against == ITSELF or trained  # as in a run: networks that are not trained are there for exact laws alone
+        if asked and check.applies(spec, run.backend) and (run.seen.trainings or check.name not in OF_TRAINING):
             verdict = judge(check, run)
             apply(verdict, known, run.seen.versions)
             outside = verdict.outside if verdict.status == FAILED else 0
-            nearest = min((f for f in verdict.findings if f.inside or outside), key=lambda f: f.left, default=None)
+            compared = () if verdict.status == KNOWN else verdict.findings  # how near a known failure comes says nothing
+            nearest = min(compared, key=lambda f: f.left, default=None)
             counts[check.name] = [verdict.judged, outside, 1 - nearest.left if nearest else 0.0, nearest.where if nearest else ""]
-    power = measure(run) if threads == 1 and seed < FIRST_SEED + POWER_SEEDS else {}
+    power = measure(run) if trained and threads == 1 and seed < FIRST_SEED + POWER_SEEDS else {}
     return {"network": spec.id, "backend": run.backend, "seed": seed, "threads": threads, "checks": counts, "power": power}
 
 
