@@ -42,21 +42,27 @@ def read(path: Path = PATH) -> list[Known]:
         raise BaselineError(f"{path} is not a valid list of known failures ({error}): restore it from version control.") from None
 
 
-def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> Known | None:
-    """Turn a failure that is wholly known into a known one; returns the entry that concerns this verdict, if any."""
-    for entry in known:
-        concerned = (
-            verdict.check == entry.check
-            and fnmatchcase(verdict.backend, entry.backend)
-            and fnmatchcase(verdict.network, entry.network)
-            and versions.get(entry.package, "") in SpecifierSet(entry.versions, prereleases=True)
-        )
-        if not concerned:
-            continue
-        if verdict.status == FAILED and all(fnmatchcase(f.where, entry.where) for f in verdict.findings if not f.inside):
-            verdict.status, verdict.reason = KNOWN, f"{entry.reason} ({entry.link})"
-        return entry
-    return None
+def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> dict[Known, str]:
+    """Turn a failure into a known one where entries together cover all of it.
+
+    Returns, for every entry that concerns this check and network in these versions, the status that it met: passed where others alone
+    covered what was outside.
+    """
+    concerned = [
+        entry
+        for entry in known
+        if verdict.check == entry.check
+        and fnmatchcase(verdict.backend, entry.backend)
+        and fnmatchcase(verdict.network, entry.network)
+        and versions.get(entry.package, "") in SpecifierSet(entry.versions, prereleases=True)
+    ]
+    outside = {f.where for f in verdict.findings if not f.inside}
+    covered = {entry: {where for where in outside if fnmatchcase(where, entry.where)} for entry in concerned}
+    if verdict.status != FAILED or outside != set().union(*covered.values()):
+        return dict.fromkeys(concerned, verdict.status)
+    verdict.status = KNOWN
+    verdict.reason = "; ".join(dict.fromkeys(f"{entry.reason} ({entry.link})" for entry in concerned if covered[entry]))
+    return {entry: KNOWN if covered[entry] else PASSED for entry in concerned}
 
 
 def stale(concerned: Mapping[Known, list[str]]) -> list[Known]:

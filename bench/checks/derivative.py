@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.checks.relations import compared, relative
+from bench.checks.relations import by_passes, compared, relative
 from bench.judge import Finding
-from bench.run import ROUNDINGS
-from bench.symmetry import by_reference, split, symmetries
+from bench.symmetry import split, symmetries
 from models.spec import Spec
 
 
@@ -20,9 +19,8 @@ def derivative(run: Any) -> Iterator[Finding]:
     """
     for row, lessons, passes in split(run.spec, run.answer.lessons, run.seen.relations):
         if row.differentiates:
-            near = [[by_reference(run.spec, lesson, run.spec.precision, order) for lesson in lessons] for order in range(ROUNDINGS)]
-            usual = [relative(row.residuals(run.spec, lessons, each)) for each in near]
-            yield from compared("", relative(row.residuals(run.spec, lessons, passes)), usual, 1.0, run.unit)
+            seen = relative(row.residuals(run.spec, lessons, passes))
+            yield from compared("", seen, by_passes(run, row, lessons, run.spec.precision), 1.0, run.unit)
 
 
 def has_derivative(spec: Spec, backend: str = "") -> bool:

@@ -97,10 +97,10 @@ def sum_rules(run: Any) -> Iterator[Finding]:
     own, where that rounds as the step does. Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
     ∂W sum to 0 in the last layer.
     """
-    if run.spec.loss != "cross_entropy":
-        run.refuse_unwatched()
     if run.watches_the_step:
         yield from findings(run, _sums, (0,))
+    elif run.spec.loss != "cross_entropy":
+        run.refuse_unwatched()
     if run.spec.loss == "cross_entropy":
         yield from findings(run, _classes)
 

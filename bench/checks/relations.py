@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from bench.judge import Finding
-from bench.run import FUSED
+from bench.run import FUSED, ROUNDINGS
+from bench.symmetry import Symmetry, by_reference
 from bench.tolerance import ROUNDING_MULTIPLE
+from models.run import Lesson
 from models.spec import Spec
 
 Arrays = dict[str, Any]
@@ -58,12 +60,29 @@ def findings(run: Any, relation: Relation, lessons: tuple[int, ...] = (0, 1, 2))
     so are the reference's then, gradients of one of its passes and signals of the next.
     """
     for number in lessons:
-        passes = run.answer.rounded[number]
-        watched = passes[1:] + passes[:1] if run.backend in FUSED else passes
-        views = [_reference_view(run, number, *pair) for pair in zip(passes, watched, strict=True)]
-        rounded = [relative(relation(run.spec, view)) for view in views]
+        apart = run.backend in FUSED
+        rounded = run.answer.once((relation, number, apart), lambda number=number, apart=apart: _rounded(run, relation, number, apart))
         seen = relative(relation(run.spec, _view(run, number)))
         yield from compared(f"step {number} ", seen, rounded, run.resolution, run.result_unit)
+
+
+def _rounded(run: Any, relation: Relation, number: int, apart: bool) -> list[dict[Place, float]]:
+    """The residuals of the reference's passes, with signals of the next pass where they are `apart`."""
+    passes = run.answer.rounded[number]
+    watched = passes[1:] + passes[:1] if apart else passes
+    views = [_reference_view(run, number, *pair) for pair in zip(passes, watched, strict=True)]
+    return [relative(relation(run.spec, view)) for view in views]
+
+
+def by_passes(run: Any, row: Symmetry, lessons: list[Lesson], precision: str) -> list[dict[Place, float]]:
+    """What the reference's passes in `precision` leave of a symmetry, each summing in an order of its own."""
+
+    def residuals() -> list[dict[Place, float]]:
+        with np.errstate(all="ignore"):
+            passes = [[by_reference(run.spec, lesson, precision, order) for lesson in lessons] for order in range(ROUNDINGS)]
+        return [relative(row.residuals(run.spec, lessons, each)) for each in passes]
+
+    return run.answer.once((row, precision), residuals)
 
 
 def compared(title: str, seen: dict[Place, float], rounded: list[dict[Place, float]], resolution: float, unit: float) -> Iterator[Finding]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from bench.checks.relations import compared, relative
+from bench.checks.relations import by_passes, compared, relative
 from bench.judge import Finding
-from bench.run import ROUNDINGS
-from bench.symmetry import by_reference, split, symmetries
+from bench.symmetry import split, symmetries
 from models.spec import Spec
 
 
@@ -30,9 +27,7 @@ def symmetry(run: Any) -> Iterator[Finding]:
             for (kind, where), value in seen.items():
                 yield Finding(f"{where} {kind}", value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")
             continue
-        with np.errstate(all="ignore"):
-            rounded = [[by_reference(run.spec, lesson, np.float32, order) for lesson in lessons] for order in range(ROUNDINGS)]
-        yield from compared("", seen, [relative(row.residuals(run.spec, lessons, each)) for each in rounded], run.resolution, run.unit)
+        yield from compared("", seen, by_passes(run, row, lessons, "float32"), run.resolution, run.unit)
 
 
 def has_symmetry(spec: Spec, backend: str = "") -> bool:

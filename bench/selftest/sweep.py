@@ -16,7 +16,7 @@ from typing import Any
 from bench.checks import CHECKS, ITSELF, OF_TRAINING
 from bench.checks.loss_scale import scaled_lessons
 from bench.judge import FAILED, KNOWN, judge
-from bench.known import apply, read
+from bench.known import Known, apply, read
 from bench.run import Answer, Run, answer
 from bench.symmetry import relation_lessons
 from fixtures.data import load
@@ -36,14 +36,15 @@ APART = ("initializer", "activation", "training")
 """Checks that a sweep does not judge: the first two ask the framework for draws and curves of their own, whatever the seed, and
 training's interval is for the mean of a run's seeds and is tested on the recordings themselves (`test_interval.py`)."""
 JUDGED = [check for check in CHECKS.values() if check.name not in APART]
-AT_ONCE = 5
+AT_ONCE = 10
 """Seeds for which a network is built once."""
+LAWS_ALONE = set(symmetric())
 Row = dict[str, Any]
 
 
-def judged(spec: Spec, threads: int, run: Run, seed: int, measure: Callable[[Run], Any]) -> Row:
+def judged(spec: Spec, threads: int, run: Run, seed: int, known: list[Known], measure: Callable[[Run], Any]) -> Row:
     """One network, backend, seed and number of threads: per check the numbers judged and outside, and the share of the bound used."""
-    counts, known, trained = {}, read(), spec not in symmetric()
+    counts, trained = {}, spec not in LAWS_ALONE
     for check in JUDGED:
         asked = check.against == ITSELF or trained  # as in a run: networks that are not trained are there for exact laws alone
         if asked and check.applies(spec, run.backend) and (run.seen.trainings or check.name not in OF_TRAINING):
@@ -67,15 +68,17 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     record.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     done = {(row["network"], row["backend"], row["seed"], row["threads"]) for row in rows}
-    specs = only or [*networks("core"), *symmetric()]
-    blocks = [range(FIRST_SEED, FIRST_SEED + seeds)[start : start + AT_ONCE] for start in range(0, seeds, AT_ONCE)]
-    parts = [(block, spec) for block in blocks for spec in specs]
-    todo = [part for part in parts if not all((part[1].id, b, seed, n) in done for b, n in sides for seed in part[0])]
+    todo = []
+    for spec in only or [*networks("core"), *symmetric()]:
+        missing = [n for n in range(FIRST_SEED, FIRST_SEED + seeds) if not all((spec.id, side[0], n, side[1]) in done for side in sides)]
+        todo += [(missing[start : start + AT_ONCE], spec) for start in range(0, len(missing), AT_ONCE)]
+    todo.sort(key=lambda part: (part[1] in LAWS_ALONE, part[0][0]))
+    known = read()
     rows = [row for row in rows if row["seed"] < FIRST_SEED + seeds and (row["backend"], row["threads"]) in sides]
     judge_on_one_thread()
     data, begun = load(), time.monotonic()
     workers = {side: Worker(side[0], threads=side[1]) for side in sides} if todo else {}
-    ahead: deque[tuple[range, Spec, dict[Any, Any], dict[Any, Any]]] = deque()
+    ahead: deque[tuple[list[int], Spec, dict[Any, Any], dict[Any, Any]]] = deque()
     try:
         with record.open("a") as file:
             for place in range(len(todo) + 1):
@@ -89,7 +92,7 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
                     for seed, seen, answer in zip(block, future.result(), solved[own], strict=True):
                         if (spec.id, backend, seed, count) not in done:
                             each = Run(spec.id, own, backend, seen, answer, held_out=held_out(own, data))
-                            rows.append(judged(spec, count, each, seed, of_run))
+                            rows.append(judged(spec, count, each, seed, known, of_run))
                             file.write(json.dumps(rows[-1]) + "\n")
                 file.flush()
                 left = (time.monotonic() - begun) / place * (len(todo) - place) / 60
@@ -102,7 +105,9 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     return rows
 
 
-def _asked(block: range, spec: Spec, workers: dict[tuple[str, int], Worker], data: Any) -> tuple[dict[Spec, list[Answer]], dict[Any, Any]]:
+def _asked(
+    block: list[int], spec: Spec, workers: dict[tuple[str, int], Worker], data: Any
+) -> tuple[dict[Spec, list[Answer]], dict[Any, Any]]:
     """The reference's answers for every seed, and what each worker was asked to do with them."""
     solved: dict[Spec, list[Answer]] = {}
     futures = {}
@@ -112,7 +117,7 @@ def _asked(block: range, spec: Spec, workers: dict[tuple[str, int], Worker], dat
             solved[own] = [answer(own, prepare_lessons(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
         jobs = []
         for seed, each in zip(block, solved[own], strict=True):
-            free = [] if spec in symmetric() else trainings(own, data, [seed])
+            free = [] if spec in LAWS_ALONE else trainings(own, data, [seed])
             relations, scaled = relation_lessons(own, each.lessons), scaled_lessons(own, each.lessons)
             jobs.append(Job(backend, own, "cpu", seed, each.lessons, relations, scaled, free, *held_out(own, data), repeat=count == 1))
         futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)

@@ -134,8 +134,17 @@ def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
         known.apply(judged, [entry()], {"keras": versions})
         assert judged.status == status
     healthy = verdict(Finding("step 1 layer 2", 0, 0, 1))
-    assert known.apply(healthy, [entry()], {"keras": "3.5"}) is not None
+    assert known.apply(healthy, [entry()], {"keras": "3.5"}) == {entry(): PASSED}
     assert known.stale({entry(): [healthy.status]}) == [entry()]
+
+
+def test_known_failures_cover_a_verdict_together_and_each_answers_for_its_own_places() -> None:
+    first, last, nowhere = entry(reason="first"), entry(where="step 9*", reason="last"), entry(where="step 5*")
+    judged = verdict(Finding("step 1 layer 2", 2, 0, 1), Finding("step 9 layer 2", 2, 0, 1), Finding("step 5 layer 2", 0, 0, 1))
+    assert known.apply(judged, [first, last, nowhere], {"keras": "3.5"}) == {first: KNOWN, last: KNOWN, nowhere: PASSED}
+    assert judged.status == KNOWN and "first" in judged.reason and "last" in judged.reason
+    half = verdict(Finding("step 1 layer 2", 2, 0, 1), Finding("step 9 layer 2", 2, 0, 1))
+    assert known.apply(half, [first, nowhere], {"keras": "3.5"}) == {first: FAILED, nowhere: FAILED}
 
 
 def test_a_known_failure_is_stale_when_its_cause_shows_in_no_check() -> None:
