@@ -10,7 +10,7 @@ import pytest
 
 from bench.checks import CHECKS, ITSELF
 from bench.judge import FAILED, PASSED, judge
-from bench.run import Run, answer
+from bench.run import FUSED, Run, answer
 from bench.symmetry import ROWS, by_reference, relation_lessons, symmetries
 from fixtures.data import load
 from models.matrix import SYMMETRIC, networks, symmetric
@@ -31,8 +31,11 @@ IN_FLOAT64 = {"difference quotients"}
 """Rows that float32 has too few digits for."""
 
 
-def stand_in(spec: Spec, spoil: Any = None) -> Run:
-    """What a framework would be seen to do, done by the reference in the spec's precision with sums in an order of their own."""
+def stand_in(spec: Spec, spoil: Any = None, watched: int = 99, backend: str = "torch") -> Run:
+    """What a framework would be seen to do, done by the reference in the spec's precision with sums in an order of their own.
+
+    With another order than the steps' for the pass that is `watched`, it is an execution of its own.
+    """
     data = load()
     lessons = prepare_lessons(spec, data.x_train, data.y_train % spec.classes, 0)
     passes: list[Any] = [Reference(spec, each.weights, spec.precision, order=99).run(each.x, each.labels) for each in lessons]
@@ -41,10 +44,12 @@ def stand_in(spec: Spec, spoil: Any = None) -> Run:
         if spoil:
             spoil(each)
     first = passes[0]
+    if watched != 99:
+        first = Reference(spec, lessons[0].weights, spec.precision, order=watched).run(lessons[0].x, lessons[0].labels)
     signals = Signals(lessons[0].weights, float(first.loss), first.logits, first.signals, first.deltas)
     steps = [StepSeen(float(each.loss), each.gradients, {}, {}, {}) for each in passes]
-    seen = Observation("torch", own=signals, drawn=signals, lessons=steps, relations=related)
-    return Run(spec.id, spec, "torch", seen, answer(spec, lessons))
+    seen = Observation(backend, own=signals, drawn=signals, lessons=steps, relations=related)
+    return Run(spec.id, spec, backend, seen, answer(spec, lessons))
 
 
 def outcomes(run: Run) -> dict[str, str]:
@@ -68,6 +73,19 @@ def test_a_gradient_that_is_a_little_too_large_is_caught(text, share, laws):
 
     found = outcomes(stand_in(Spec.parse(text), spoil))
     assert {name for name, status in found.items() if status == FAILED} == laws
+
+
+@pytest.mark.parametrize("backend", FUSED)
+def test_a_step_that_rounds_apart_from_the_pass_that_is_watched_is_healthy_and_one_that_is_a_little_off_is_not(backend):
+    spec = Spec.parse("norm=layer,norm_at=after")
+    assert judge(CHECKS["sum_rules"], stand_in(spec, watched=98, backend=backend)).status == PASSED
+    assert judge(CHECKS["sum_rules"], stand_in(spec, watched=98)).status == FAILED  # elsewhere the two are one execution
+
+    def spoil(done: Any) -> None:
+        done.gradients["3.bias"] = done.gradients["3.bias"] * np.float32(1.0001)
+
+    off = judge(CHECKS["sum_rules"], stand_in(spec, spoil, watched=98, backend=backend))
+    assert {finding.where for finding in off.findings if not finding.inside} == {"step 0 layer  3 ∂b against Σδ"}
 
 
 def test_every_law_stands_against_itself_and_every_symmetry_is_looked_at_in_both_precisions():
