@@ -82,7 +82,7 @@ def test_a_step_that_rounds_apart_from_the_pass_that_is_watched_is_healthy_and_o
     assert judge(CHECKS["sum_rules"], stand_in(spec, watched=98)).status == FAILED  # elsewhere the two are one execution
 
     def spoil(done: Any) -> None:
-        done.gradients["3.bias"] = done.gradients["3.bias"] * np.float32(1.0001)
+        done.gradients["3.bias"] = done.gradients["3.bias"] * np.float32(1.001)
 
     off = judge(CHECKS["sum_rules"], stand_in(spec, spoil, watched=98, backend=backend))
     assert {finding.where for finding in off.findings if not finding.inside} == {"step 0 layer  3 ∂b against Σδ"}
