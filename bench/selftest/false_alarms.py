@@ -15,7 +15,6 @@ from pathlib import Path
 import pandas as pd
 
 from bench.selftest import sweep
-from models.matrix import networks, symmetric
 
 PATH = Path(__file__).with_suffix(".csv")
 SEEDS = 50
@@ -57,7 +56,7 @@ def main() -> int:
     options = parser.parse_args()
     sides = [(backend, int(count)) for count in options.threads.split(",") for backend in options.backend.split(",")]
     rows = sweep.run(options.seeds, sides)
-    wanted = len([*networks("core"), *symmetric()]) * options.seeds * len(sides)
+    wanted = len(sides) * sum(len(seeds) for _, seeds in sweep.wanted(options.seeds))
     print(table(rows).to_string(index=False))
     if len(rows) >= wanted:
         table(rows).to_csv(PATH, index=False)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from bench.selftest.faults.exact import KERAS_EXACT, TORCH_EXACT
 from bench.selftest.faults.guises import KERAS_GUISES, TORCH_GUISES
+from bench.selftest.faults.healed import KERAS_HEALED, TORCH_HEALED
 from bench.selftest.faults.of_precision import KERAS_PRECISION, TORCH_PRECISION
 from bench.selftest.faults.on_keras import KERAS
 from bench.selftest.faults.on_torch import TORCH
 from bench.selftest.faults.plant import Fault
 
 FAULTS: dict[str, dict[str, tuple[Fault, ...]]] = {
-    "torch": TORCH | {"exact laws": (*TORCH_EXACT, *TORCH_GUISES), "precision": TORCH_PRECISION},
-    "keras": KERAS | {"exact laws": (*KERAS_EXACT, *KERAS_GUISES), "precision": KERAS_PRECISION},
+    "torch": TORCH | {"exact laws": (*TORCH_EXACT, *TORCH_GUISES), "precision": TORCH_PRECISION, "controls": TORCH_HEALED},
+    "keras": KERAS | {"exact laws": (*KERAS_EXACT, *KERAS_GUISES), "precision": KERAS_PRECISION, "controls": KERAS_HEALED},
 }
 
 
