@@ -12,6 +12,9 @@ from bench.tolerance import ROUNDING_MULTIPLE
 from models.network import describe
 from models.on_numpy import Rule
 
+STAYS = "moved although it should not"
+"""What an outlier looks like where the rule leaves the weight alone."""
+
 
 def update(run: Any) -> Iterator[Finding]:
     """Each optimizer step equals the written-out rule applied to the observed gradient.
@@ -46,6 +49,6 @@ def _looks_like(seen: Any, true: Any, before: Any) -> str:
     """How far the weight went along the way it should have gone."""
     way = np.asarray(true - before, np.float64).ravel()
     if not (length := float(way @ way)):
-        return "moved although it should not"
+        return STAYS
     share = float(np.asarray(seen - before, np.float64).ravel() @ way) / length
     return "did not move" if not np.any(seen != before) else f"went {share:.6g} of its way"

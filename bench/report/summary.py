@@ -43,14 +43,21 @@ def _cell(verdicts: list[Verdict]) -> str:
         worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
         where = worst.worst.where.strip() if worst.worst else worst.reason
         return f"{text} ✗ {worst.network} {where}"[: CELL - 1]
-    if passed:
-        tightest = min(passed, key=lambda v: v.left)
-        text += f" {max(tightest.left, 0.0):>4.0%} left at {tightest.network}"
     missing = Counter(v.status for v in verdicts if v.status in (NO_BASELINE, NOT_JUDGED, KNOWN))
     notes = ", ".join(f"{count} {status}" for status, count in missing.items())
-    if notes:
-        notes = f" {notes}" if not passed else f", {notes}"
-    return text[: CELL - 1 - len(notes)] + notes
+    if not passed:
+        return f"{text} {notes}"[: CELL - 1]
+    tightest = min(passed, key=lambda v: v.left)
+    text += f" {max(tightest.left, 0.0):>4.0%}"
+    notes = f", {notes}" if notes else ""
+    return text + _fitting(f" left at {tightest.network}", CELL - 1 - len(text) - len(notes)) + notes
+
+
+def _fitting(place: str, room: int) -> str:
+    """Where the tightest number was, cut with an ellipsis, or nothing where hardly a letter would be left."""
+    if len(place) <= room:
+        return place
+    return f"{place[: room - 1]}…" if room > len(" left at ") + 3 else ""
 
 
 def verdict_line(verdicts: list[Verdict], errors: int) -> str:

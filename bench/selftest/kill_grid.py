@@ -57,8 +57,8 @@ def summary(lines: list[Line]) -> str:
     for name in CHECKS:
         caught = [sum(name in line.caught for line in lines if line.part == part) for part in parts]
         table.append([f"`{name}`", *(str(count or "") for count in [*caught, sum(line.caught == (name,) for line in lines)])])
-    table.append(["*planted*", *(str(sum(line.part == part for line in lines)) for part in parts), str(len(lines))])
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in table)
+    table.append(["*planted*", *(str(sum(line.part == part for line in lines)) for part in parts), ""])
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in table) + f"\n{len(lines)} faults in all.\n"
 
 
 def main() -> int:

@@ -84,8 +84,10 @@ def test_only_the_two_setup_commands_are_left_to_ci() -> None:
     assert others == ["python3 -m pip install tox"]
 
 
-def test_the_number_of_networks_is_right() -> None:
-    assert f"trains {len(networks('core'))} networks" in README
+def test_the_numbers_of_networks_are_right() -> None:
+    core = networks("core")
+    assert f"takes {len(core)} networks through" in README
+    assert f"trains {sum(spec.trained for spec in core)} of them" in README
 
 
 def test_the_table_of_checks_names_every_check() -> None:

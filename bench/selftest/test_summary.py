@@ -1,0 +1,29 @@
+"""The table at the end of a run: every cell says what it can hold, and no word is cut without a sign."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.judge import KNOWN, NOT_JUDGED, Finding, Verdict
+from bench.report.summary import CELL, table
+from bench.selftest.made_up import verdict
+
+LONG = "precision=mixed_bfloat16,batch=256"
+
+
+def seen(*statuses: str) -> list[Verdict]:
+    near = [Finding("layer  1", 0.5, 0.0, 1.0)]
+    return [verdict("update", "keras", LONG, near, status) for status in ("", *statuses)]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "cell"),
+    [
+        ((), "  1/1    50% left at precision=mixed_bfloat1…"),
+        ((KNOWN,), "  1/2    50% left at precis…, 1 known failure"),
+        ((KNOWN, NOT_JUDGED, NOT_JUDGED), "  1/4    50%, 1 known failure, 2 not judged"),
+    ],
+)
+def test_a_cell_holds_what_was_left_and_what_was_not_judged(statuses: tuple[str, ...], cell: str) -> None:
+    row = table(seen(*statuses))[1]
+    assert row.endswith(cell) and len(cell) < CELL
