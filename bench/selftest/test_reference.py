@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
 from models.matrix import networks
-from models.network import parameter_keys
+from models.network import Activate, parameter_keys
 from models.on_numpy import Reference
+from models.parts.activations import ACTIVATIONS
+from models.parts.losses import LOSSES
 from models.run import draw_weights
 from models.spec import Spec
 
-SMALL: dict[str, Any] = {"width": 12, "batch": 12, "features": 8, "classes": 3}
-STEP = 1e-6
+SMALL: dict[str, Any] = {"width": 12, "batch": 12, "features": 8, "classes": 3, "groups": 2}
+UNIT = float(np.finfo(np.float64).eps) / 2
+ROUNDED, LOOSEST = 10.0, 5e-3
+"""What rounding may cost a central difference, in units of u·L/h (2.5 is the most seen), and the largest tolerance, as a share of the
+derivative, that still judges it: reached where gradients vanish beside a loss of one; elsewhere it is about 1e-8."""
+NOT_NEGLIGIBLE = 1e-3
+"""A gradient's length, as a share of the most it could be, under which it would be a sum that cancels."""
+IMAGINARY = 1e-30
+"""The complex step: its square is under any rounding, so that nothing is cut off and nothing cancels."""
+TO_ROUNDING = 1e-12
+"""Relative error of a complex step: several times the most seen, 2e-13 behind normalizations over six units."""
+BATCHES = 40
+"""Batches among which the one furthest from every kink is taken."""
+
+SMOOTH = {"linear", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu"}
+"""Activations that are one function everywhere; the others are two, which meet at zero."""
+NOT_COMPLEX = {"sigmoid": TypeError, "silu": TypeError, "huber": None}
+"""Parts whose own code takes no complex step, and what it raises: SciPy's expit has no complex loop. Huber's |error| raises nothing
+and drops the imaginary part."""
 
 
 def small(spec: Spec) -> Spec:
@@ -24,50 +45,163 @@ def small(spec: Spec) -> Spec:
     return dataclasses.replace(spec, **SMALL, **plain, depth=min(spec.depth, 6), precision="float64")
 
 
+def wirings() -> list[Spec]:
+    """Every skip connection, with and without a normalization on either side of the activation, and the bottleneck."""
+    smooth: dict[str, Any] = {**SMALL, "depth": 6, "act": "tanh", "precision": "float64"}
+    norms: tuple[dict[str, str], ...] = ({}, {"norm": "layer"}, {"norm": "layer", "norm_at": "after"}, {"norm": "batch"})
+    skips = product(("one", "two"), ("post", "pre"), ("unscaled", "root2", "depth", "zero"), norms)
+    found = [Spec(**smooth, skip=skip, skip_order=order, branch=branch, **norm) for skip, order, branch, norm in skips]
+    narrow = [Spec(**smooth, bottleneck=2, skip=skip) for skip in ("none", "two")]
+    return [*found, *narrow, Spec(**smooth, bottleneck=2, skip="two", skip_order="pre", norm="group")]
+
+
 def parts() -> list[Spec]:
-    """Every distinct small network of the core matrix."""
-    return list({small(spec.on("torch")): None for spec in networks("core")})
+    """Every distinct small network of the core matrix, every wiring, and the other normalizations after the activation."""
+    after = [Spec(**SMALL, depth=6, act="gelu", norm=norm, norm_at="after", precision="float64") for norm in ("rms", "group")]
+    return list(dict.fromkeys([*(small(spec.on("torch")) for spec in networks("core")), *wirings(), *after]))
+
+
+class Watched(Reference):
+    """The reference, which also notes everything whose sign decides which piece of a function is taken."""
+
+    def pieces(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, list[np.ndarray]]:
+        """The loss, and what is compared with zero on the way to it, in units of its rms."""
+        self.met: list[np.ndarray] = []
+        done, target = self.run(x, labels), self.target(labels)
+        if self.spec.loss == "hinge":
+            self.met.append(1 - target * done.logits)
+        if self.spec.loss == "huber":
+            self.met.append(1 - np.abs(done.logits - target))
+        return done.loss, [h / np.sqrt(np.mean(h**2)) for h in self.met]
+
+    def _apply(self, step: Any, h: Any, out: Any, running: Any) -> Any:
+        if isinstance(step, Activate) and self.spec.act not in SMOOTH:
+            self.met.append(h)
+        return super()._apply(step, h, out, running)
 
 
 def problem(spec: Spec) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(5)
-    return draw_weights(spec, 1, jitter=True), rng.standard_normal((spec.batch, spec.features)), rng.integers(0, spec.classes, spec.batch)
+    """Weights, and of several batches the one furthest from every kink."""
+    rng, weights = np.random.default_rng(5), draw_weights(spec, 1, jitter=True)
+    watched = Watched(spec, weights)
+    count = 1 if spec.act in SMOOTH and spec.loss not in ("hinge", "huber") else BATCHES
+    batches = [(rng.standard_normal((spec.batch, spec.features)), rng.integers(0, spec.classes, spec.batch)) for _ in range(count)]
+    x, labels = max(batches, key=lambda batch: min((float(np.abs(h).min()) for h in watched.pieces(*batch)[1]), default=0.0))
+    return weights, x, labels
+
+
+def cancels(spec: Spec, key: str) -> bool:
+    """Whether the gradient is zero by law: batch normalization takes off whatever a bias adds to its input."""
+    return spec.norm == "batch" and spec.norm_at == "before" and key.endswith(".bias") and key != f"{spec.depth}.bias"
+
+
+def ways(gradient: np.ndarray, size: float) -> list[np.ndarray]:
+    """Random directions as long as `size`, each turned halfway to the gradient, so that its derivative is not small by chance."""
+    along, rng = gradient / np.linalg.norm(gradient), np.random.default_rng(0)
+    others = (rng.standard_normal(gradient.shape) for _ in range(2))
+    return [size * (along + other / np.linalg.norm(other)) / 2**0.5 for other in others]
+
+
+def differences(watched: Watched, key: str, way: np.ndarray, h: float, batch: Any) -> tuple[float, float, float]:
+    """The loss's slope along `way` over ±h, the same over ±2h, and h, which is halved until no kink lies between."""
+    kept, before = watched.weights[key], watched.pieces(*batch)[1]
+    losses: dict[int, float] = {}
+    while True:
+        crossed = False
+        for steps in (1, -1, 2, -2):
+            watched.weights[key] = kept + steps * h * way
+            losses[steps], after = watched.pieces(*batch)
+            crossed |= any(((a > 0) != (b > 0)).any() for a, b in zip(after, before, strict=True))
+        watched.weights[key] = kept
+        if not crossed:
+            return (losses[1] - losses[-1]) / (2 * h), (losses[2] - losses[-2]) / (4 * h), h
+        h /= 2
 
 
 @pytest.mark.parametrize("spec", parts(), ids=lambda spec: spec.id)
 def test_gradient_equals_central_difference_of_the_loss(spec: Spec) -> None:
+    """Along steps of a share h of the parameter's length. Rounding costs u·L/h, cutting off c·h².
+
+    That c is not known: a step of 2h is cut off by 4c·h², so that the two slopes lie 3c·h² apart, which is allowed. The best h is near
+    ∛(u·L/D), D the derivative.
+    """
     weights, x, labels = problem(spec)
-    reference = Reference(spec, weights)
-    gradients = reference.run(x, labels).gradients
-    assert set(gradients) == set(parameter_keys(spec))
-    rng = np.random.default_rng(0)
-    for key, gradient in gradients.items():
-        way = rng.standard_normal(gradient.shape)
-        kept = reference.weights[key]
-        losses = []
-        for sign in (1, -1):
-            reference.weights[key] = kept + sign * STEP * way
-            losses.append(reference.run(x, labels).loss)
-        reference.weights[key] = kept
-        slope = (losses[0] - losses[1]) / (2 * STEP)
-        # Truncation h² and cancellation u·loss/h are both near 1e-10 here; a kink within h of a unit would show at 1e-6.
-        assert slope == pytest.approx(float((gradient * way).sum()), rel=2e-5, abs=1e-8), key
+    done = Reference(spec, weights).run(x, labels)
+    assert set(done.gradients) == set(parameter_keys(spec))
+    watched = Watched(spec, weights)
+    for key, gradient in done.gradients.items():
+        if cancels(spec, key):
+            assert np.linalg.norm(gradient) <= TO_ROUNDING * done.sizes[key], key
+            continue
+        assert np.linalg.norm(gradient) >= NOT_NEGLIGIBLE * done.sizes[key], key
+        for way in ways(gradient, float(np.linalg.norm(weights[key]))):
+            expected = float((gradient * way).sum())
+            slope, wider, h = differences(watched, key, way, (UNIT * done.loss / expected) ** (1 / 3), (x, labels))
+            allowed = abs(wider - slope) + ROUNDED * UNIT * done.loss / h
+            assert allowed <= LOOSEST * expected, f"{key}: this difference would judge nothing"
+            assert abs(slope - expected) <= allowed, key
 
 
-@pytest.mark.parametrize("act", ["linear", "tanh"])
-@pytest.mark.parametrize("norm", ["none", "layer", "batch", "rms", "group"])
-def test_gradient_equals_complex_step_to_rounding(act: str, norm: str) -> None:
-    spec = Spec(**SMALL, depth=6, act=act, norm=norm, loss="mse", precision="float64")
+@pytest.mark.parametrize("spec", [spec for spec in parts() if not {spec.act, spec.loss} & set(NOT_COMPLEX)], ids=lambda spec: spec.id)
+def test_gradient_equals_complex_step_to_rounding(spec: Spec) -> None:
+    """The reference's own forward pass and loss, run on complex numbers: their comparisons look at real parts first."""
     weights, x, labels = problem(spec)
-    gradients = Reference(spec, weights).run(x, labels).gradients
-    for key, gradient in gradients.items():
-        shifted = Reference(spec, weights, np.complex128)
-        way = np.random.default_rng(0).standard_normal(gradient.shape)
-        shifted.weights[key] = shifted.weights[key] + 1e-30j * way
-        error = shifted.forward(x).logits - shifted.target(labels)
-        slope = np.imag((error * error).mean()) / 1e-30
-        scale = np.linalg.norm(gradient) * np.linalg.norm(way) + np.linalg.norm(gradients["1.weight"])
-        assert abs(slope - (gradient * way).sum()) <= 1e-13 * scale, key
+    done = Reference(spec, weights).run(x, labels)
+    shifted = Reference(spec, weights, np.complex128)
+    for key, gradient in done.gradients.items():
+        size, kept = float(np.linalg.norm(weights[key])), shifted.weights[key]
+        for way in ways(gradient, size):
+            shifted.weights[key] = kept + 1j * IMAGINARY * way
+            slope = np.imag(LOSSES[spec.loss].f(shifted.forward(x).logits, shifted.target(labels))) / IMAGINARY
+            scale = size * (done.sizes[key] if cancels(spec, key) else float(np.linalg.norm(gradient)))
+            assert abs(slope - float((gradient * way).sum())) <= TO_ROUNDING * scale, key
+        shifted.weights[key] = kept
+
+
+def refusal(f: Callable[..., Any], *arguments: Any) -> Any:
+    """What a part raises when it is fed complex numbers; None where it drops their imaginary part, False where it keeps it."""
+    try:
+        return None if np.isrealobj(f(*arguments)) else False
+    except TypeError as error:
+        return type(error)
+
+
+def test_every_part_that_takes_no_complex_step_is_named_with_the_reason() -> None:
+    x, labels = np.random.default_rng(0).standard_normal((6, 3)) + 1j * IMAGINARY, np.arange(6) % 3
+    found = {name: refusal(row.f, x) for name, row in ACTIVATIONS.items()}
+    found |= {name: refusal(row.f, x, row.target(labels, 3, 1.0)) for name, row in LOSSES.items()}
+    assert {name: how for name, how in found.items() if how is not False} == NOT_COMPLEX
+    networks_left = {(spec.act, spec.loss) for spec in parts() if not {spec.act, spec.loss} & set(NOT_COMPLEX)}
+    assert {name for pair in networks_left for name in pair} == (set(ACTIVATIONS) | set(LOSSES)) - set(NOT_COMPLEX)
+
+
+def _logistic(z: Any) -> Any:
+    return (1 + np.tanh(z / 2)) / 2
+
+
+CONTINUED: dict[str, Callable[[Any], Any]] = {"sigmoid": _logistic, "silu": lambda z: z * _logistic(z)}
+
+
+@pytest.mark.parametrize("act", CONTINUED)
+def test_an_activation_without_complex_code_has_value_and_slope_of_its_continuation(act: str) -> None:
+    row, x = ACTIVATIONS[act], np.linspace(-20, 20, 4001)
+    np.testing.assert_allclose(row.f(x), CONTINUED[act](x), rtol=20 * UNIT, atol=20 * UNIT)
+    np.testing.assert_allclose(row.df(x), np.imag(CONTINUED[act](x + 1j * IMAGINARY)) / IMAGINARY, rtol=20 * UNIT, atol=20 * UNIT)
+
+
+def test_huber_s_gradient_is_that_of_the_parabola_and_lines_it_is_made_of() -> None:
+    row, rng = LOSSES["huber"], np.random.default_rng(0)
+    logits, target, way = 2 * rng.standard_normal((40, 3)), rng.standard_normal((40, 3)), rng.standard_normal((40, 3))
+    error = logits - target
+    assert 20 < (np.abs(error) < 1).sum() < 100
+
+    def continued(e: Any) -> Any:
+        side = np.sign(e.real)
+        return np.where(side * e.real <= 1, e * e / 2, side * e - 0.5).mean()
+
+    assert row.f(logits, target) == pytest.approx(continued(error), rel=20 * UNIT)
+    slope = np.imag(continued(error + 1j * IMAGINARY * way)) / IMAGINARY
+    assert slope == pytest.approx(float((row.df(logits, target) * way).sum()), rel=TO_ROUNDING)
 
 
 def test_deltas_are_gradients_with_respect_to_signals() -> None:
