@@ -40,6 +40,7 @@ def test_fault_is_caught_where_it_is_and_blamed_on_whom_it_is(backend: str, part
     run, verdicts = broken(backend, fault)
     verdict = verdicts[fault.check]
     assert verdict.status == FAILED, f"{fault.check} missed it; caught by {catchers(verdicts)}"
+    assert fault.where, "a fault that names no place would be found anywhere"
     assert any(fault.where in finding.where for finding in verdict.findings if not finding.inside), verdict.worst
     text = failure(verdict, run, [healthy(other, fault.network, fault.trains)[fault.check]], "pytest", {})
     assert f"so this is {backend}'s" in text
@@ -60,4 +61,5 @@ def test_the_catalogue_is_large_and_names_each_fault_once() -> None:
     names = [(backend, fault.name) for backend, _, fault in catalogue()]
     assert len(names) == len(set(names))
     assert len(names) >= 60
+    assert not [name for name, (_, _, fault) in zip(names, catalogue(), strict=True) if not fault.where], "a fault must name a place"
     assert {(line.backend, line.fault) for line in read()} == set(names), "python -m bench.selftest.kill_grid"

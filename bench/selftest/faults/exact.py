@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench.selftest.faults.on_keras import gradient as keras_gradient
+from bench.selftest.faults.keras_changes import gradient as keras_gradient
 from bench.selftest.faults.plant import Fault, one, scaled, with_arguments, with_attribute
 from bench.selftest.faults.torch_changes import gradient as torch_gradient
 

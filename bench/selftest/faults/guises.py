@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from bench.selftest.faults.on_keras import gradient as keras_gradient
+from bench.selftest.faults.keras_changes import gradient as keras_gradient
 from bench.selftest.faults.plant import Fault, one, with_attribute, with_first_entry
 from bench.selftest.faults.torch_changes import gradient as torch_gradient
 

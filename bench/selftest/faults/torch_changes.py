@@ -100,6 +100,11 @@ def only_fan_in_64(factor: float) -> Callable[[Any], Any]:
     return lambda init: lambda w, **k: init(w, **k).data.mul_(factor if w.shape[1] == 64 else 1.0)
 
 
+def not_orthogonal(init: Any) -> Any:
+    """Independent normal weights with the variance of orthogonal ones."""
+    return lambda w: w.data.normal_(0, max(w.shape) ** -0.5)
+
+
 def same_seed(init: Any) -> Any:
     import torch
 
@@ -108,32 +113,6 @@ def same_seed(init: Any) -> Any:
         return init(*args, **kwargs)
 
     return fill
-
-
-def batch_norm(change: Callable[..., Any]) -> Callable[[Any], Any]:
-    """torch.nn.functional.batch_norm(input, mean, var, weight, bias, training, momentum, eps), changed."""
-    return lambda original: lambda *a: change(original, *a)
-
-
-def biased_running_variance(original: Any, x: Any, mean: Any, var: Any, w: Any, b: Any, training: Any, momentum: float, eps: float) -> Any:
-    before = var.detach().clone()
-    y = original(x, mean, var, w, b, training, momentum, eps)
-    if training:
-        fresh = (var - (1 - momentum) * before) / momentum
-        var.data.copy_((1 - momentum) * before + momentum * fresh * (len(x) - 1) / len(x))
-    return y
-
-
-def variance_with_the_mean_held(original: Any) -> Any:
-    """E[x²] − E[x]² with no gradient through the mean."""
-    import torch
-
-    def normalized(x: Any, shape: Any, w: Any, b: Any, eps: float) -> Any:
-        mean = x.mean(-1, keepdim=True)
-        variance = x.square().mean(-1, keepdim=True) - mean.detach().square()
-        return (x - mean) * torch.rsqrt(variance + eps) * w + b
-
-    return normalized
 
 
 def residual(change: Callable[[Any, Any, Any], Any]) -> Callable[[Patch], None]:
@@ -169,6 +148,26 @@ def clip_by_square(clip: Any) -> Any:
                 p.grad.mul_(cap / total)
 
     return clipped
+
+
+def clip_by_the_last_norm(clip: Any) -> Any:
+    """Clipping as if it stood before the backward pass: it finds the gradients of the step before, or none at all."""
+
+    def early(parameters: Any, cap: float) -> None:
+        now = [p.grad.clone() for p in parameters]
+        for p, g in zip(parameters, now, strict=True):
+            p.grad = getattr(p, "last", 0 * g)
+        last = sum(p.grad.square().sum() for p in parameters) ** 0.5
+        for p, g in zip(parameters, now, strict=True):
+            p.last = g.clone()
+            p.grad = g * (cap / (last + 1e-6)).clamp(max=1.0)
+
+    return early
+
+
+def epsilon_in_clipping(scale: Any) -> Any:
+    """max_norm / (norm + 1e-3) where PyTorch adds 1e-6."""
+    return lambda parameters, cap, norm, *rest: scale(parameters, cap, norm + 1e-3, *rest)
 
 
 def skip_one_tensor(step: Any) -> Any:
@@ -218,7 +217,7 @@ def l2_adam(self: Any, groups: Any, **arguments: Any) -> None:
 
 
 def no_bias_correction(step: Any) -> Any:
-    """Adam as if a thousand steps had been taken."""
+    """Adam as if ten thousand steps had been taken."""
 
     def late(self: Any, *args: Any, **kwargs: Any) -> Any:
         for state in self.state.values():
@@ -228,15 +227,31 @@ def no_bias_correction(step: Any) -> Any:
     return functools.wraps(step)(late)
 
 
-def epsilon_inside_the_root(step: Any) -> Any:
-    """RMSprop with √(v + ε): ε = 1e-7 acts as 3e-4 where gradients are small."""
+def epsilon_inside_the_root(single: Any) -> Any:
+    """RMSprop with √(v + ε), where PyTorch documents √v + ε: ε = 1e-7 inside acts as 3e-4 where gradients are small."""
 
-    def inside(self: Any, *args: Any, **kwargs: Any) -> Any:
-        for group in self.param_groups:
-            group["eps"] = 1e-7**0.5
-        return step(self, *args, **kwargs)
+    def inside(params: Any, grads: Any, square_avgs: Any, *rest: Any, lr: float, alpha: float, eps: float, **others: Any) -> None:
+        for parameter, g, square in zip(params, grads, square_avgs, strict=True):
+            square.mul_(alpha).addcmul_(g, g, value=1 - alpha)
+            parameter.addcdiv_(g, (square + eps).sqrt(), value=-lr)
 
-    return functools.wraps(step)(inside)
+    return inside
+
+
+def one_factor_too_many(single: Any) -> Any:
+    """NAdam whose look-ahead mean is corrected by Πμ · μₜ · μₜ₊₁, where Πμ holds μₜ already, as one branch of PyTorch 1.13 had it."""
+
+    def corrected(
+        params: Any, grads: Any, means: Any, squares: Any, products: Any, steps: Any, *, beta1: float, beta2: float, **rest: Any
+    ) -> None:
+        single(params, grads, means, squares, products, steps, beta1=beta1, beta2=beta2, **rest)
+        for parameter, mean, square, product, step in zip(params, means, squares, products, steps, strict=True):
+            now, coming = (beta1 * (1 - 0.5 * 0.96 ** ((float(step) + ahead) * rest["momentum_decay"])) for ahead in (0, 1))
+            too_small = 1 / (1 - float(product) * now * coming) - 1 / (1 - float(product) * coming)
+            denominator = (square / (1 - beta2 ** float(step))).sqrt() + rest["eps"]
+            parameter.addcdiv_(mean, denominator, value=-rest["lr"] * coming * too_small)
+
+    return corrected
 
 
 def rate(factor: float) -> Callable[[Any], Any]:
