@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.equalities.roads import Roads, same, start
+from bench.equalities.roads import UNIT, Roads, Start, same, start
 from bench.judge import Finding
 from bench.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from models.parts.clips import CLIPS
 
 SEEDS = [0, 1, 123456789]
 FRESH = "fresh"
@@ -26,7 +27,9 @@ def frozen(roads: Roads) -> Iterator[Finding]:
             if key.startswith("1."):
                 yield Finding(f"frozen {when}: {key}", moved, 0.0, 0.0, "moved although frozen")
             elif not key.endswith(".bias"):  # a bias before batch normalization has no gradient
-                yield Finding(f"frozen {when}: {key} trains", float(moved == 0), 0.0, 0.0, "did not move although it trains")
+                yield Finding(
+                    f"frozen {when}: {key} trains", float(not 0 < moved < np.inf), 0.0, 0.0, f"moved by {moved:g} although it trains"
+                )
     moving = begin.rounding(roads.dialect)
     after = [{key: done["after"][key] for key in moving} for done in (seen["after"], seen["before"])]
     yield from same("frozen after against before", after[0], after[1], moving)
@@ -97,46 +100,47 @@ def confidently_wrong(roads: Roads) -> Iterator[Finding]:
     for gap in (1.0, 10.0, 30.0):
         begin = start("optimizer=sgd,lr=0.1", steps=1)
         weights = begin.weights | {f"{begin.spec.depth}.bias": np.array([gap, 0, 0, 0], np.float32)}
-        given = begin.one() | {"weights": weights, "labels": np.ones_like(begin.labels[0])}
-        logits, probabilities = (roads("confident", **given, of=of) for of in ("logits", "probabilities"))
-        rounding = {key: value * np.exp(min(gap, 10.0)) if gap < 30 else value for key, value in begin.rounding(roads.dialect).items()}
-        yield from same(f"logit gap {gap:g}", probabilities, logits, rounding)
+        wrong = Start(begin.spec, weights, begin.xs, np.ones_like(begin.labels))
+        logits, probabilities = (roads("confident", **wrong.one(), of=of) for of in ("logits", "probabilities"))
+        # The gap costs no digits: with p the softmax, ∂L/∂z = p · (g + 1) for g = −1/p at the label and 0 elsewhere, each off by a few
+        # roundings of itself, however small p is.
+        yield from same(f"logit gap {gap:g}", probabilities, logits, wrong.rounding(roads.dialect))
 
 
-EXTREME: dict[tuple[str, float], dict[str, str]] = {
-    ("none", 1e-20): {"torch": "moved", "keras": "moved"},
-    ("none", 1e-5): {"torch": "moved", "keras": "moved"},
-    ("none", 1e30): {"torch": "moved", "keras": "moved"},
-    ("global", 1e-20): {"torch": "moved", "keras": "moved"},
-    ("global", 1e-5): {"torch": "moved", "keras": "moved"},
-    ("global", 1e30): {"torch": "kept", "keras": "NaN"},
-    ("variable", 1e30): {"torch": "kept", "keras": "kept"},
-    ("value", 1e30): {"torch": "moved", "keras": "moved"},
-}
-"""What a step does to weights of zero whose gradients are all of one size, and clipped at 1: it moves them by the rule, leaves them
-where they are (PyTorch's norm overflows, so its factor is 0) or makes them NaN. Source: the two frameworks' clipping code."""
+EXTREMES = {"none": (1e-20, 1e-5, 1e30), "global": (1e-20, 1e-5, 1e30), "variable": (1e30,), "value": (1e30, np.inf)}
+"""By way of clipping, the sizes of gradients that weights are given."""
+OVERFLOWING = float(np.finfo(np.float32).max) ** 0.5
+"""The gradient whose square leaves float32's range."""
+STEP_ROUNDINGS = 8
+"""How often a step on four equal gradients, clipped by their norm, rounds at most: the square (1) and three sums (3), halved by the root
+(2), the root itself, PyTorch's 1e-6 added to the norm, the factor (a quotient, and one more where it goes through 1 / norm: 2), its
+product with the gradient, and that with the rate."""
 
 
 def extreme_gradients(roads: Roads) -> Iterator[Finding]:
-    """Gradients of 1e-20, 1e-5 and 1e30 do to weights what is written down for this framework."""
-    weights = {"1.weight": np.zeros((2, 2), np.float32)}
-    for (clip, size), expected in EXTREME.items():
-        gradients = {"1.weight": np.full((2, 2), size, np.float32)}
-        new = roads("apply", spec=f"optimizer=sgd,lr=0.5,clip={clip}", weights=weights, gradients=gradients)["weights"]["1.weight"]
-        outcome = "NaN" if np.isnan(new).any() else "moved" if np.any(new != 0) else "kept"
-        yield Finding(
-            f"clip={clip} gradient {size:g}",
-            float(outcome == expected[roads.dialect]),
-            1.0,
-            1.0,
-            f"{outcome} for {expected[roads.dialect]}",
-        )
-        if expected[roads.dialect] == "moved":
-            length = {"none": 2 * size, "value": 2 * min(size, 1.0)}.get(clip, min(2 * size, 1.0))
-            moved: Any = np.linalg.norm(new.astype(np.float64)) / (0.5 * length)
-            yield Finding(f"clip={clip} gradient {size:g} length", float(moved), 1 - _slack(clip, size, roads.dialect), 1 + 1e-6)
+    """Gradients of any size move weights by the rule, or not at all where a square overflows; clipping lets no infinite one through.
+
+    Finite gradients never leave NaN behind. What a norm makes of an infinite one is the framework's choice, NaN included, which is seen.
+    """
+    rate = 0.5
+    for clip, sizes in EXTREMES.items():
+        for size in sizes:
+            gradient = np.full((2, 2), size, np.float32)
+            clipped = CLIPS[clip].rule({"": gradient.astype(np.float64)}, 1.0, roads.dialect)[""]
+            right = [-rate * clipped]
+            if clip in ("global", "variable") and size > OVERFLOWING:
+                right.append(np.zeros((2, 2)))  # a norm of infinity makes the factor 0
+            new = _stepped(roads, clip, gradient, rate)
+            apart = np.min([np.linalg.norm(new - each) for each in right]) / np.linalg.norm(right[0])
+            note = f"{new[0, 0]:.3g} for {right[0][0, 0]:.3g}"
+            yield Finding(f"clip={clip} gradient {size:g}", float(apart), 0.0, STEP_ROUNDINGS * UNIT, note)
+    for clip in ("global", "variable"):
+        new = _stepped(roads, clip, np.array([[1.0, 0.5], [np.inf, 0.5]], np.float32), rate)
+        longest = float(np.abs(new[~np.isnan(new)]).max(initial=0.0))
+        yield Finding(f"clip={clip} one gradient inf", longest, 0.0, rate * (1 + STEP_ROUNDINGS * UNIT), "longer than the threshold")
 
 
-def _slack(clip: str, size: float, dialect: str) -> float:
-    """How much shorter a step may be: PyTorch divides by (norm + 1e-6) only when the norm exceeds the threshold less 1e-6."""
-    return 1e-6
+def _stepped(roads: Roads, clip: str, gradient: Any, rate: float) -> Any:
+    """Where weights of zero are after a step on this gradient, clipped at 1."""
+    given = {"weights": {"1.weight": np.zeros((2, 2), np.float32)}, "gradients": {"1.weight": gradient}}
+    return roads("apply", spec=f"optimizer=sgd,lr={rate:g},clip={clip},clip_at=1", **given)["weights"]["1.weight"].astype(np.float64)

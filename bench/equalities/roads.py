@@ -2,7 +2,8 @@
 
 Tolerance. Two roads that are equal in exact arithmetic differ by what float32 rounds on the way. The reference trains the
 same network on the same batches in float64 and several times in float32, each time summing in another order; the rms
-distance of these is what one road may be off, and two roads may be `ROUNDING_MULTIPLE` times that apart.
+distance of these is what one road may be off, and two roads may be `ROUNDING_MULTIPLE` times that apart. A number that is
+read off the network (a loss, a penalty) is measured alike. No measure is below one rounding of the number itself.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Roads:
 
 @dataclass(frozen=True)
 class Start:
-    """A network to train: its weights, and batches xs (steps × batch × features) with labels (steps × batch)."""
+    """A network to train: its weights, and batches xs (steps × batch × features, or a list of uneven ones) with labels (steps × batch)."""
 
     spec: Spec
     weights: Arrays
@@ -71,11 +72,17 @@ class Start:
 
     def rounding(self, dialect: str) -> Arrays:
         """By parameter, what one road through this training may be off: rms over float32 trainings of the reference."""
-        exact = _trained(self, dialect, np.float64, None)
-        rounded = [_trained(self, dialect, np.float32, order) for order in range(ROUNDINGS)]
-        return {
-            key: max(rms_error(value, [each[key] for each in rounded]), UNIT * float(np.linalg.norm(value))) for key, value in exact.items()
-        }
+        exact = self.visited(dialect, np.float64, None)[-1]
+        rounded = [self.visited(dialect, np.float32, order)[-1] for order in range(ROUNDINGS)]
+        return {key: _rounding(value, [each[key] for each in rounded]) for key, value in exact.items()}
+
+    def visited(self, dialect: str, dtype: Any, order: int | None) -> list[Arrays]:
+        """The weights that the reference meets on this training in `dtype`, from the first to the last."""
+        weights, rule = {key: np.asarray(value, dtype) for key, value in self.weights.items()}, Rule(self.spec, dialect, dtype)
+        visited = [weights]
+        for x, labels in zip(self.xs, self.labels, strict=True):
+            visited.append(rule.step(visited[-1], Reference(self.spec, visited[-1], dtype, order).run(x, labels).gradients))
+        return visited
 
 
 def start(changes: str = "", *, steps: int = 4, seed: int = 0) -> Start:
@@ -86,11 +93,15 @@ def start(changes: str = "", *, steps: int = 4, seed: int = 0) -> Start:
     return Start(spec, draw_weights(spec, seed, jitter=True), xs, rng.integers(0, spec.classes, (steps, spec.batch)).astype(np.int32))
 
 
-def _trained(begin: Start, dialect: str, dtype: Any, order: int | None) -> Arrays:
-    weights, rule = {key: np.asarray(value, dtype) for key, value in begin.weights.items()}, Rule(begin.spec, dialect, dtype)
-    for x, labels in zip(begin.xs, begin.labels, strict=True):
-        weights = rule.step(weights, Reference(begin.spec, weights, dtype, order).run(x, labels).gradients)
-    return weights
+def measured(compute: Callable[[Any, int | None], Any]) -> tuple[Any, Any]:
+    """What `compute(dtype, order)` is in float64, and number by number what its float32 may be off: rms over orders of summing."""
+    exact = np.asarray(compute(np.float64, None), np.float64)
+    rounded = [np.asarray(compute(np.float32, order), np.float64) for order in range(ROUNDINGS)]
+    return exact, np.maximum(np.sqrt(np.mean([np.square(each - exact) for each in rounded], axis=0)), UNIT * abs(exact))
+
+
+def _rounding(exact: Any, rounded: list[Any]) -> float:
+    return float(np.maximum(rms_error(exact, rounded), UNIT * float(np.linalg.norm(exact))))
 
 
 def same(road: str, seen: Arrays, other: Arrays, rounding: Arrays) -> Iterator[Finding]:

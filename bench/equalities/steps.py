@@ -98,8 +98,8 @@ def implementations(roads: Roads) -> Iterator[Finding]:
     """
     for name, seen, _, allowed in _implemented(roads):
         reference, how = seen[f"{name.rpartition(' ')[0]} single"]["weights"], seen[name]["weights"]
-        apart = max(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in zip(how, reference, strict=True))
-        yield Finding(f"{name} {reference[0].dtype}", apart, 0.0, allowed)
+        apart = np.max([np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(how, reference, strict=True)])
+        yield Finding(f"{name} {reference[0].dtype}", float(apart), 0.0, allowed)
 
 
 def gradients_kept(roads: Roads) -> Iterator[Finding]:
@@ -112,7 +112,7 @@ def gradients_kept(roads: Roads) -> Iterator[Finding]:
         begin = start(changes)
         gradients = {key: np.ones_like(value) for key, value in begin.weights.items()}
         after = roads("apply", spec=begin.spec.id, weights=begin.weights, gradients=gradients)["gradients"]
-        yield Finding(changes, max(float(abs(after[key] - value).max()) for key, value in gradients.items()), 0.0, 0.0)
+        yield Finding(changes, float(np.max([abs(after[key] - value).max() for key, value in gradients.items()])), 0.0, 0.0)
 
 
 def _implemented(roads: Roads) -> Iterator[tuple[str, Any, float, float]]:
@@ -161,5 +161,5 @@ def averaged_weights(roads: Roads) -> Iterator[Finding]:
         visited = np.stack([weights[key] for weights in seen["visited"]])
         beyond = np.maximum(visited.min(0) - average, average - visited.max(0))
         size = float(abs(visited).max())
-        yield Finding(key, max(0.0, float(beyond.max())) / size, 0.0, ROUNDING_MULTIPLE * UNIT)
+        yield Finding(key, float(np.maximum(beyond, 0.0).max()) / size, 0.0, ROUNDING_MULTIPLE * UNIT)
         yield Finding(f"{key} follows", float(np.array_equal(average, visited[0])), 0.0, 0.0, "the average never left the first weights")

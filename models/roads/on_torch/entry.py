@@ -30,9 +30,10 @@ def _entries(built: Built, optimizer: Any, x: Any, labels: Any) -> dict[str, Any
 def entry_points(
     *, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], batches: list[int], calls: int
 ) -> dict[str, dict[str, float]]:
-    """By `entry batch=n`: seconds of the first call and of the fastest later one, and compilations in the first call and in all later ones.
+    """By `entry batch=n`: seconds of the first call and of the fastest later one; where something compiles, how often it did in them.
 
-    `compiled` is the forward pass under torch.compile, with a backend that runs the captured graph as it is and counts them.
+    `compiled` is the forward pass under torch.compile, with a backend that runs the captured graph as it is and counts; the other
+    entries are eager, and have no traces that could be counted.
     """
     built = build(Spec.parse(spec), weights)
     optimizer = optimizer_of(built.spec, built.parameters)
@@ -53,7 +54,8 @@ def entry_points(
             first, first_traces = clock(calls_of[entry]), len(compiled)
             compiled.clear()
             later = min(clock(calls_of[entry]) for _ in range(calls))
-            seen[f"{entry} batch={batch}"] = {"first": first, "later": later, "first_traces": first_traces, "later_traces": len(compiled)}
+            traces = {"first_traces": first_traces, "later_traces": len(compiled)} if entry == "compiled" else {}
+            seen[f"{entry} batch={batch}"] = {"first": first, "later": later, **traces}
     return seen
 
 

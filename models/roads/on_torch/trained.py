@@ -134,7 +134,8 @@ def implementations(*, weights: list[Any], gradients: list[list[Any]]) -> dict[s
             for parameter, gradient in zip(parameters, step, strict=True):
                 parameter.grad = torch.as_tensor(gradient).clone()
             optimizer.step()
-            changed = max(changed, *(float(abs(array(p.grad) - g).max()) for p, g in zip(parameters, step, strict=True)))
+            # Python's max drops a NaN that does not come first; NumPy's keeps it.
+            changed = float(np.max([changed, *(abs(array(p.grad) - g).max() for p, g in zip(parameters, step, strict=True))]))
         done[f"{name} {how}"] = {"weights": [array(p) for p in parameters], "changed": changed}
     return done
 
