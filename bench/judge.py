@@ -147,21 +147,26 @@ class Verdict:
 
 
 def judge(check: Check, run: Any) -> Verdict:
-    """Run a check and give its verdict. Raises AssertionError when a check yields nothing: silence is not health."""
+    """Run a check and give its verdict. Raises AssertionError when a check yields nothing: silence is not health.
+
+    What was outside before a check declined the rest stays red.
+    """
     verdict = Verdict(check.name, check.against, check.law, run.backend, run.network, PASSED)
+    findings: list[Finding] = []
     try:
         with np.errstate(all="ignore"):  # what is not finite is outside every interval; it needs no warning besides
-            findings = list(check.function(run))
+            for finding in check.function(run):
+                findings.append(finding)  # one by one, so that what came before an exception is kept
     except NotJudged as reason:
         verdict.status, verdict.reason = NOT_JUDGED, str(reason)
-        return verdict
     except NoBaseline as reason:
         verdict.status, verdict.reason = NO_BASELINE, str(reason)
+    outside = sum(not f.inside for f in findings)
+    if verdict.status != PASSED and not outside:
         return verdict
     assert findings, f"check {check.name} judged nothing of {run.network} on {run.backend}: this is a defect of the suite"
-    verdict.findings, verdict.judged = findings, len(findings)
-    verdict.outside = sum(not f.inside for f in findings)
-    verdict.status = FAILED if verdict.outside else PASSED
+    verdict.findings, verdict.judged, verdict.outside = findings, len(findings), outside
+    verdict.status = FAILED if outside else PASSED
     tightest = min(findings, key=lambda f: f.left)
     verdict.left, verdict.left_where = tightest.left, tightest.where
     return verdict

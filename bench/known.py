@@ -6,6 +6,7 @@ counted and does not fail the run; one that no longer shows is listed as stale.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,7 +21,10 @@ PATH = FOLDER / "known_failures.json"
 
 
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One known failure; `network` and `where` are shell patterns, `package` and `versions` the range it holds for."""
+    """One known failure; `network` and `where` are shell patterns, `package` and `versions` the range it holds for.
+
+    `most` is the largest number that it explains: a larger one is another fault.
+    """
 
     backend: str
     check: str
@@ -30,6 +34,7 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: str
     reason: str
     link: str
+    most: float = math.inf
 
 
 def read(path: Path = PATH) -> list[Known]:
@@ -56,13 +61,17 @@ def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> dic
         and fnmatchcase(verdict.network, entry.network)
         and versions.get(entry.package, "") in SpecifierSet(entry.versions, prereleases=True)
     ]
-    outside = {f.where for f in verdict.findings if not f.inside}
-    covered = {entry: {where for where in outside if fnmatchcase(where, entry.where)} for entry in concerned}
-    if verdict.status != FAILED or outside != set().union(*covered.values()):
+    outside = {f.where: f.value for f in verdict.findings if not f.inside}
+    covered = {entry: {where for where, value in outside.items() if _explains(entry, where, value)} for entry in concerned}
+    if verdict.status != FAILED or outside.keys() != set().union(*covered.values()):
         return dict.fromkeys(concerned, verdict.status)
     verdict.status = KNOWN
     verdict.reason = "; ".join(dict.fromkeys(f"{entry.reason} ({entry.link})" for entry in concerned if covered[entry]))
     return {entry: KNOWN if covered[entry] else PASSED for entry in concerned}
+
+
+def _explains(entry: Known, where: str, value: float) -> bool:
+    return fnmatchcase(where, entry.where) and (math.isinf(entry.most) or abs(value) <= entry.most)
 
 
 def stale(concerned: Mapping[Known, list[str]]) -> list[Known]:

@@ -64,7 +64,7 @@ def _look(network: Any, job: Job, seen: Observation) -> Observation:
         network.load(training.weights, fresh=True)
         losses, norms = network.train(training.xs, training.labels)
         logits = network.logits(job.x_test)
-        accuracy = float((logits.argmax(1) == job.labels_test).mean())
+        accuracy = network.accuracy(logits, job.labels_test)
         seen.trainings.append(History(training.seed, losses, norms, accuracy, network.weights(), network.running(), logits))
     seen.relations = _related(network, job)
     return seen

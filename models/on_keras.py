@@ -258,6 +258,12 @@ class Network:
         """Outputs in evaluation mode."""
         return array(self.model(ops.convert_to_tensor(np.asarray(x).astype(self.spec.format.held)), training=False))
 
+    def accuracy(self, logits: Any, labels: Any) -> float:
+        """The share of samples whose label has the largest logit, by Keras's own metric."""
+        metric = keras.metrics.SparseCategoricalAccuracy()
+        metric.update_state(np.asarray(labels), np.asarray(logits))
+        return float(metric.result())
+
 
 def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
     """A network for the clock, without taps; `mode` is eager, train_on_batch, compiled or jit."""

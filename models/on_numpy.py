@@ -28,8 +28,8 @@ class Pass:
 
     `signals` are what each weight layer outputs (z_l, batch × units), `deltas` the loss's gradient with respect to
     them, `gradients` with respect to parameters, `sizes` what these could be at most, ‖∂L/∂z_l‖ times the norm of what it is
-    multiplied with, `statistics` each normalization's mean and variance. `margins` is each sample's distance from the
-    nearest kink in units of the pre-activation's rms.
+    multiplied with, `statistics` each normalization's mean and variance. `bends` holds, by place, what has a kink at zero:
+    pre-activations, and of a loss with a margin how far it is kept (batch × units).
     """
 
     loss: float = 0.0
@@ -39,7 +39,7 @@ class Pass:
     gradients: Arrays = field(default_factory=dict)
     sizes: dict[str, float] = field(default_factory=dict)
     statistics: dict[int, tuple[Any, Any]] = field(default_factory=dict)
-    margins: Any = None
+    bends: dict[str, Any] = field(default_factory=dict)
 
 
 class Reference:
@@ -79,7 +79,7 @@ class Reference:
         target = self.target(labels)
         out.loss = loss.f(out.logits, target)
         if loss.margin is not None:
-            out.margins = np.minimum(out.margins, loss.margin(out.logits, target))
+            out.bends["loss"] = loss.margin(out.logits, target)
         d = self._result(loss.df(out.logits, target) * self._scale)
         for step, saved in reversed(tape):
             d = self._backward(step, saved, d, out)
@@ -94,7 +94,7 @@ class Reference:
         return target if target.dtype.kind == "i" else target.astype(self.dtype)
 
     def _forward(self, x: Any, running: Any) -> tuple[Pass, list[tuple[Any, Any]]]:
-        out = Pass(margins=np.full(len(x), np.inf))
+        out = Pass()
         h = np.asarray(x).astype(self.dtype)
         tape: list[tuple[Any, Any]] = []
         for step in self.program:
@@ -130,8 +130,7 @@ class Reference:
             return self._result(y), cache
         activation = ACTIVATIONS[self.spec.act]
         if activation.kink:
-            away = np.abs(h) / max(float(np.sqrt(np.mean(np.abs(h) ** 2))), np.finfo(np.float64).tiny)
-            out.margins = np.minimum(out.margins, away.min(axis=1))
+            out.bends[f"layer {step.layer}"] = h
         return self._result(activation.f(h)), h
 
     def _backward(self, step: Any, saved: Any, d: Any, out: Pass) -> Any:

@@ -257,6 +257,10 @@ class Network:
             part.training = training
         return logits
 
+    def accuracy(self, logits: Any, labels: Any) -> float:
+        """The share of samples whose label has the largest logit, by PyTorch's own comparison."""
+        return float((torch.as_tensor(logits).argmax(1) == torch.as_tensor(np.asarray(labels))).float().mean())
+
 
 def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
     """A network for the clock; `mode` is eager, compile or graphs."""

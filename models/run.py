@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from models import kinks
 from models.network import Dense, Normalize, flat, parameter_keys, program
 from models.on_numpy import Reference
 from models.parts.initializers import INITIALIZERS
@@ -25,9 +26,9 @@ BIAS_SD = 0.05**0.5
 """Standard deviation of `bias=normal`; variance 0.05 is the setting of Schoenholz et al. 2017."""
 SCALE_GROWTH = 2
 """Steps without overflow after which the loss scale doubles where its rule is looked at: few, so that a few steps show it."""
-KINK_MARGIN = 1e-5
-"""Smallest distance from a kink, in units of the pre-activation's rms, that a judged sample keeps: far above what
-float32 rounds (1e-6 at depth 64), so that no unit can land on the other side, and it costs few samples."""
+DRAWS = 100
+"""Batches tried for one that keeps from every kink. Where none does, the one that keeps furthest is taken, and what a kink would decide
+is not judged."""
 ONE_SEED_APART = 7919
 """Distance between random streams that belong to the same seed."""
 
@@ -240,11 +241,10 @@ def fed(spec: Spec, x: Any) -> Any:
 
 
 def prepare_lessons(spec: Spec, x: Any, labels: Any, seed: int, steps: int = 3) -> list[Lesson]:
-    """`steps` single training steps whose batches the float64 reference keeps away from kinks.
+    """`steps` single training steps whose batches keep away from kinks (`models.kinks`), as far as `DRAWS` tries find such.
 
-    The first lesson is the network at initialization, the others are jittered draws. A sample whose pre-activation
-    lies within `KINK_MARGIN` of a kink is replaced by another; batch normalization couples samples, so there a whole
-    batch is drawn again. Raises ValueError when no such batch is found in 200 draws.
+    The first lesson is the network at initialization, the others are jittered draws. A sample next to a kink is replaced by
+    another; batch normalization couples samples, so there a whole batch is drawn again.
     """
     lessons = []
     for number in range(steps):
@@ -252,19 +252,31 @@ def prepare_lessons(spec: Spec, x: Any, labels: Any, seed: int, steps: int = 3) 
         if spec.input == "saturated":
             weights[f"{spec.depth}.weight"] *= weights[f"{spec.depth}.weight"].dtype.type(SATURATION)
         rng = np.random.default_rng([seed, number, 3])
-        reference = Reference(spec, weights)
-        chosen = rng.choice(len(x), spec.batch, replace=False)
-        for _ in range(200):
-            inputs = fed(spec, x[chosen])
-            near = reference.run(inputs, labels[chosen]).margins < KINK_MARGIN
-            if not near.any():
-                lessons.append(Lesson(weights, inputs, labels[chosen]))
-                break
-            unused = np.setdiff1d(np.arange(len(x)), chosen)
-            if spec.norm == "batch":
-                chosen = rng.choice(len(x), spec.batch, replace=False)
-            else:
-                chosen[near] = rng.choice(unused, int(near.sum()), replace=False)
-        else:
-            raise ValueError(f"No batch of {spec.id} keeps {KINK_MARGIN:g} away from every kink in 200 draws.")
+        with np.errstate(all="ignore"):  # a network that explodes may leave float32's range; the checks see that
+            chosen = _away_from_kinks(spec, weights, x, labels, rng)
+        lessons.append(Lesson(weights, fed(spec, x[chosen]), labels[chosen]))
     return lessons
+
+
+def _away_from_kinks(spec: Spec, weights: Arrays, x: Any, labels: Any, rng: np.random.Generator) -> Any:
+    """Indices of the first batch that keeps `kinks.KEPT` from every kink, or of the one that keeps furthest."""
+    reference = Reference(spec, weights)
+    rounding = [Reference(spec, weights, np.float32, order) for order in range(2)]
+    chosen = rng.choice(len(x), spec.batch, replace=False)
+    errors: dict[str, float] = {}
+    kept: list[tuple[float, Any]] = []
+    for _ in range(DRAWS):
+        inputs = fed(spec, x[chosen])
+        exact = reference.run(inputs, labels[chosen])
+        errors = errors or kinks.reach(exact, [each.run(inputs, labels[chosen]) for each in rounding])
+        distances = kinks.distances(exact, errors)
+        near = distances < kinks.KEPT
+        if not near.any():
+            return chosen
+        kept.append((float(distances.min()), chosen.copy()))
+        unused = np.setdiff1d(np.arange(len(x)), chosen)
+        if spec.norm == "batch":
+            chosen = rng.choice(len(x), spec.batch, replace=False)
+        else:
+            chosen[near] = rng.choice(unused, int(near.sum()), replace=False)
+    return max(kept, key=lambda each: each[0])[1]

@@ -15,7 +15,8 @@ import numpy as np
 
 from bench.judge import Finding, NotJudged
 from bench.run import rms_error, roundings
-from bench.tolerance import ROUNDING_LIMIT, ROUNDING_MULTIPLE
+from bench.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
+from models import kinks
 from models.network import describe
 from models.on_numpy import Reference
 
@@ -54,6 +55,7 @@ def gradient_parity(run: Any) -> Iterator[Finding]:
     for number, (step, (true, near)) in enumerate(zip(run.seen.lessons, run.steps, strict=True)):
         extra = run.penalties[number][1]
         allowed = rounding_of_gradients(true, near)
+        refuse_kinks(run, true, near)
         if set(step.gradients) != set(true.gradients):
             raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
         scales = {key: max(np.linalg.norm(g), np.linalg.norm(true.deltas[_layer(key)])) for key, g in true.gradients.items()}
@@ -128,6 +130,17 @@ def refuse_noise(run: Any, rounding: float) -> None:
         raise NotJudged(
             f"rounding alone moves this network's numbers by {rounding:.0%} in {run.spec.precision}: judge it with precision=float64"
         )
+
+
+def refuse_kinks(run: Any, exact: Any, rounded: list[Any]) -> None:
+    """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink."""
+    if run.spec.format.plain:
+        errors = {place: error * run.resolution for place, error in kinks.reach(exact, rounded).items()}
+        if float(kinks.distances(exact, errors).min()) < BAND_Z:
+            raise NotJudged(
+                f"in {run.spec.precision} some unit of this batch is within rounding of its kink and may have either slope: "
+                "judge it with precision=float64"
+            )
 
 
 def _layer(key: str) -> int:

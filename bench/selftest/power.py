@@ -24,7 +24,7 @@ from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, KURTOSIS, SEEDS, sh
 from bench.checks.parity import rounding_of_gradients
 from bench.checks.update import STAYS
 from bench.interval import interval, scale_of
-from bench.judge import SCALES, Finding
+from bench.judge import NOT_JUDGED, SCALES, Finding, judge
 from bench.run import Run
 from bench.selftest import sweep
 from bench.tolerance import BAND_Z, ROUNDING_MULTIPLE
@@ -46,6 +46,8 @@ GOALS = {"gradient": 1e-4, "learning rate": 1e-3, "initializer variance": 1e-2, 
 def of_run(run: Run) -> dict[str, float]:
     """What this run would have caught: relative errors of a layer's gradient (95 % of layers), learning rate and epsilons."""
     found = {"gradient": float(np.quantile(gradient(run), CAUGHT, method="higher")), "learning rate": learning_rate(run)}
+    if judge(CHECKS["gradient_parity"], run).status == NOT_JUDGED:
+        found["gradient"] = np.inf
     if run.spec.norm != "none":
         found["normalization epsilon"] = normalization_epsilon(run)
     if run.spec.optimizer in ("rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam"):

@@ -1,10 +1,12 @@
 """Healthy frameworks on fresh seeds over the core matrix, judged: the record behind the false-alarm and the power table.
 
-Finished rows are kept in a file, so that an interrupted sweep goes on where it stopped.
+Finished rows are kept in a file, so that an interrupted sweep goes on where it stopped; rows of other code do not count.
 """
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import json
 import sys
 import time
@@ -27,6 +29,7 @@ from models.run import Job, Observation, prepare_lessons
 from models.spec import Spec
 from models.worker import Worker
 
+ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(".gradgauge/sweep.jsonl")
 FIRST_SEED = 5000
 """Apart from the seeds of runs and recordings."""
@@ -42,7 +45,28 @@ LAWS_ALONE = set(symmetric())
 LAWS_SEEDS = 10
 """The most seeds for networks that are looked at for exact laws alone: beside these laws, of which each is looked at in several
 networks, nothing is asked of them."""
+JUDGING = (
+    "models/*.py", "models/parts/*.py", "bench/run.py", "bench/judge.py", "bench/tolerance.py", "bench/checks/*.py",
+    "bench/symmetry/*.py", "bench/theory/*.py",
+)  # fmt: skip
+"""What a row depends on."""
 Row = dict[str, Any]
+
+
+def state() -> str:
+    """Which code a row was made by: a digest without comments and docstrings, which change nothing."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in JUDGING for path in ROOT.glob(pattern)):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                node.body = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]  # type: ignore[attr-defined]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()[:10]
+
+
+CODE = state()
 
 
 def judged(spec: Spec, threads: int, run: Run, seed: int, known: list[Known], measure: Callable[[Run], Any]) -> Row:
@@ -58,7 +82,8 @@ def judged(spec: Spec, threads: int, run: Run, seed: int, known: list[Known], me
             nearest = min(compared, key=lambda f: f.left, default=None)
             counts[check.name] = [verdict.judged, outside, 1 - nearest.left if nearest else 0.0, nearest.where if nearest else ""]
     power = measure(run) if trained and threads == 1 and seed < FIRST_SEED + POWER_SEEDS else {}
-    return {"network": spec.id, "backend": run.backend, "seed": seed, "threads": threads, "checks": counts, "power": power}
+    place = {"network": spec.id, "backend": run.backend, "seed": seed, "threads": threads}
+    return {**place, "checks": counts, "power": power, "code": CODE}
 
 
 def wanted(seeds: int, only: list[Spec] | None = None) -> list[tuple[Spec, range]]:
@@ -75,7 +100,7 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     from bench.selftest.power import of_run
 
     record.parent.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+    rows = [row for row in map(json.loads, record.read_text().splitlines()) if row.get("code") == CODE] if record.exists() else []
     done = {(row["network"], row["backend"], row["seed"], row["threads"]) for row in rows}
     todo = []
     for spec, own_seeds in wanted(seeds, only):

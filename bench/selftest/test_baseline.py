@@ -138,6 +138,13 @@ def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
     assert known.stale({entry(): [healthy.status]}) == [entry()]
 
 
+@pytest.mark.parametrize(("value", "status"), [(1.5, KNOWN), (2.5, FAILED), (float("nan"), FAILED)])
+def test_a_known_failure_explains_no_larger_number_than_it_says(value: float, status: str) -> None:
+    judged = verdict(Finding("step 1 layer 2", value, 0, 1))
+    known.apply(judged, [msgspec.structs.replace(entry(), most=2.0)], {"keras": "3.5"})
+    assert judged.status == status
+
+
 def test_known_failures_cover_a_verdict_together_and_each_answers_for_its_own_places() -> None:
     first, last, nowhere = entry(reason="first"), entry(where="step 9*", reason="last"), entry(where="step 5*")
     judged = verdict(Finding("step 1 layer 2", 2, 0, 1), Finding("step 9 layer 2", 2, 0, 1), Finding("step 5 layer 2", 0, 0, 1))

@@ -62,6 +62,16 @@ def test_not_judged_is_a_status_with_a_reason_and_no_pass() -> None:
     assert (verdict.status, verdict.reason, verdict.judged) == (NOT_JUDGED, "too noisy", 0)
 
 
+def test_what_was_red_before_a_check_declined_stays_red() -> None:
+    def law(run: Any) -> Iterator[Finding]:
+        """A law."""
+        yield Finding("step 0", 2.0, 0.0, 1.0)
+        raise NotJudged("step 1 is too noisy")
+
+    verdict = judge(Check(law, "itself"), RUN)
+    assert (verdict.status, verdict.outside, verdict.reason) == (FAILED, 1, "step 1 is too noisy")
+
+
 @pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.name)
 def test_every_check_states_its_law(check: Check) -> None:
     assert check.law

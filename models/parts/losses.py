@@ -16,7 +16,7 @@ from scipy.special import log_softmax, softmax
 
 @dataclass(frozen=True)
 class Loss:
-    """`f(logits, target)` per batch, `df` its gradient; `margin` tells how far each sample is from a jump in `df`.
+    """`f(logits, target)` per batch, `df` its gradient; `margin` is zero where `df` jumps.
 
     `target(labels, classes, scale)` makes what the framework's loss is called with; `torch(nn)` and `keras(losses)`
     return a loss called as `loss(logits, target)` and `loss(target, logits)`.
@@ -76,7 +76,7 @@ LOSSES: dict[str, Loss] = {
         lambda logits, target: np.where(target * logits < 1, -target, 0) / np.asarray(logits.size, logits.dtype),
         torch=_torch_hinge,
         keras=lambda losses: losses.Hinge(),
-        margin=lambda logits, target: np.abs(1 - target * logits).min(axis=1),
+        margin=lambda logits, target: 1 - target * logits,
     ),
     "huber": Loss(
         _one_hot,
