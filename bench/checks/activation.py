@@ -42,9 +42,9 @@ def is_activation_case(spec: Spec) -> bool:
 def activation(run: Any) -> Iterator[Finding]:
     """The activation and its derivative equal the float64 function at every point, to rounding.
 
-    The worst point of each region. A value is made of terms no larger than |x| and |φ|, a slope of its row's `terms` (as
-    1 + x·(1 − σ) in SiLU), and each is rounded: that is how far it may be off. At zero the derivative is the one-sided
-    one that the framework documents.
+    The worst point of each region. A value is made of terms that its row bounds (|x|, where GELU's 1 + erf cancels; none in ReLU), a
+    slope of others (1 + x·(1 − σ) in SiLU); these and the result are rounded, and that is how far it may be off. At zero the derivative
+    is the one-sided one that the framework documents.
     """
     row = ACTIVATIONS[run.spec.act]
     for precision, (y, slope) in run.curves.items():
@@ -52,8 +52,9 @@ def activation(run: Any) -> Iterator[Finding]:
         ends = np.cumsum([len(x) for x in regions().values()])
         for (region, x), values, slopes in zip(regions().items(), np.split(y, ends)[:-1], np.split(slope, ends)[:-1], strict=True):
             exact = row.f(x)
-            yield _worst(f"{precision} {region} value", x, values, exact, unit * (np.abs(x) + np.abs(exact)))
-            yield _worst(f"{precision} {region} slope", x, slopes, row.df(x), unit * row.terms(np.minimum(np.abs(x), ASYMPTOTIC)))
+            yield _worst(f"{precision} {region} value", x, values, exact, unit * (row.value_terms(np.abs(x)) + np.abs(exact)))
+            slope_terms = row.terms(np.minimum(np.abs(x), ASYMPTOTIC)) + np.abs(row.df(x))
+            yield _worst(f"{precision} {region} slope", x, slopes, row.df(x), unit * slope_terms)
         reach, middle = ROUNDING_MULTIPLE * unit, float(row.f(np.zeros(1))[0])
         least, largest = row.slope_at_zero(run.backend)
         yield Finding(f"{precision} at zero value", float(y[-1]), middle - reach, middle + reach)

@@ -74,23 +74,24 @@ def rounding(run: Any) -> Iterator[Finding]:
     for (title, seen, _, rounded), step in zip(run.passes, run.seen.lessons, strict=True):
         near = rounded[DIALECTS.index(run.dialect)]
         for layer, z in near.signals.items():
-            yield _drift(f"{title} layer {layer:>2}", seen.signals[layer], z, format_)
+            yield from _drift(f"{title} layer {layer:>2}", seen.signals[layer], z, format_)
         for layer, d in near.deltas.items():
-            yield _drift(f"{title} layer {layer:>2} ∂L/∂z", seen.deltas[layer], d, format_, run.spec.first_scale)
+            yield from _drift(f"{title} layer {layer:>2} ∂L/∂z", seen.deltas[layer], d, format_, run.spec.first_scale)
         for layer in near.deltas if run.backend in EAGER else ():
             key = f"{layer}.weight"
-            yield _drift(f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, run.spec.first_scale)
+            yield from _drift(f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, run.spec.first_scale)
 
 
-def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Finding:
+def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Iterator[Finding]:
+    """Nothing where no value is a normal number: under that digits are lost by design."""
     seen, near = (np.asarray(each, np.float64) * scale for each in (seen, near))
     chosen = np.abs(near) >= format_.normal
     if not chosen.any():
-        return Finding(f"{where} drift", 0.0, 0.0, 0.0, "no value is a normal number")
+        return
     last_place = 2.0 ** (np.floor(np.log2(np.where(chosen, np.abs(near), 1.0))) - format_.digits + 1)
     off = np.ma.array(np.clip((seen - near) * np.sign(near) / last_place, -1, 1), mask=~chosen)
     errors = [(max(1 / 6, float(np.mean(off**2))) / int(off.count())) ** 0.5]
     for means in (off.mean(0).compressed(), off.mean(1).compressed()):
         errors.append(float(means.std()) / max(len(means) - 1, 1) ** 0.5)
     drift, reach = float(off.mean()), BAND_Z * max(errors)
-    return Finding(f"{where} drift", drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")
+    yield Finding(f"{where} drift", drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")

@@ -18,13 +18,23 @@ RRELU_MEAN = (RRELU_LOWER + RRELU_UPPER) / 2
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
+def _single(size: Any) -> Any:
+    """No terms: a multiple of x, or a constant slope."""
+    return np.zeros_like(size)
+
+
+def _bounded(most: float) -> Callable[[Any], Any]:
+    """Terms of a function that reaches no further than `most`."""
+    return lambda size: np.minimum(size, most)
+
+
 @dataclass(frozen=True)
 class Activation:
     """φ and φ′ on arrays of any shape; `kink` says that φ′ jumps at 0; `sup` is max |φ′|.
 
     `df_of_value` is φ′ as a function of φ, where frameworks take it so: what φ was rounded to matters then.
-    `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds. `at_zero` holds the slope a
-    backend takes at a kink, where it is not φ′(0) as written here.
+    `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds, and `value_terms` those of φ. `at_zero` holds the
+    slope a backend takes at a kink, where it is not φ′(0) as written here.
     """
 
     f: Callable[[Any], Any]
@@ -35,6 +45,7 @@ class Activation:
     sup: float = 1.0
     random: bool = False
     terms: Callable[[Any], Any] = lambda size: 1 + size
+    value_terms: Callable[[Any], Any] = lambda size: size
     at_zero: dict[str, float] = field(default_factory=dict)
     df_of_value: Callable[[Any], Any] | None = None
 
@@ -106,6 +117,8 @@ ACTIVATIONS: dict[str, Activation] = {
         np.ones_like,
         torch=lambda nn: nn.Identity(),
         keras=lambda keras: keras.layers.Activation("linear"),
+        terms=_single,
+        value_terms=_single,
     ),
     "sigmoid": Activation(
         expit,
@@ -114,6 +127,7 @@ ACTIVATIONS: dict[str, Activation] = {
         keras=lambda keras: keras.layers.Activation("sigmoid"),
         sup=0.25,
         df_of_value=lambda y: y * (1 - y),
+        value_terms=_bounded(1.0),
     ),
     "tanh": Activation(
         np.tanh,
@@ -121,6 +135,7 @@ ACTIVATIONS: dict[str, Activation] = {
         torch=lambda nn: nn.Tanh(),
         keras=lambda keras: keras.layers.Activation("tanh"),
         df_of_value=lambda y: 1 - y * y,
+        value_terms=_bounded(1.0),
     ),
     "relu": Activation(
         lambda x: np.maximum(x, 0),
@@ -128,12 +143,16 @@ ACTIVATIONS: dict[str, Activation] = {
         torch=lambda nn: nn.ReLU(),
         keras=lambda keras: keras.layers.ReLU(),
         kink=True,
+        terms=_single,
+        value_terms=_single,
     ),
     "leaky_relu": Activation(
         *_leaky(LEAKY_SLOPE),
         torch=lambda nn: nn.LeakyReLU(LEAKY_SLOPE),
         keras=lambda keras: keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE),
         kink=True,
+        terms=_single,
+        value_terms=_single,
     ),
     "rrelu": Activation(
         *_leaky(RRELU_MEAN),
@@ -141,11 +160,14 @@ ACTIVATIONS: dict[str, Activation] = {
         keras=_keras_randomized_leaky,
         kink=True,
         random=True,
+        terms=_single,
+        value_terms=_single,
     ),
     "elu": Activation(
         *_elu(1.0, 1.0),
         torch=lambda nn: nn.ELU(1.0),
         keras=lambda keras: keras.layers.ELU(1.0),
+        value_terms=_bounded(1.0),
     ),
     "selu": Activation(
         *_elu(SELU_ALPHA, SELU_SCALE),
@@ -155,6 +177,7 @@ ACTIVATIONS: dict[str, Activation] = {
         sup=SELU_ALPHA * SELU_SCALE,
         terms=lambda size: SELU_ALPHA * SELU_SCALE * np.ones_like(size),
         at_zero={"keras": SELU_SCALE},
+        value_terms=_bounded(SELU_ALPHA * SELU_SCALE),
     ),
     "gelu": Activation(
         lambda x: x * _normal_cdf(x),
