@@ -3,8 +3,9 @@
 At infinite width each layer multiplies squared norms by a known factor (`meanfield`). At width 64 that is off by
 several standard deviations in deep or batch-normalized networks, because a weight matrix meets the same signals on
 the way forward and backward, which mean-field theory takes to be independent. So the bands come from what the theory
-is the limit of: the ensemble of Gaussian (or Haar-orthogonal) matrices with the initializer's variance. It shares no
-code with the reference network, and the self-tests hold it to the theory's factors at large width.
+is the limit of: the ensemble of Gaussian (or Haar-orthogonal) matrices with the initializer's variance. Wiring, activations and losses
+are the same rows that the reference network is made of; draws, both passes and normalizations are written here once more, and the
+self-tests hold them to the theory's factors at large width.
 
 Arrays are (networks, batch, units); everything is float64.
 """
