@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models.network import Activate, Dense, Normalize, Program, Residual, parameter_keys, program
+from models.network import Activate, Dense, Normalize, Program, Residual, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -224,9 +224,3 @@ def penalty(spec: Spec, weights: Arrays) -> tuple[float, Arrays]:
     """The L2 penalty ½·l2·Σ‖W‖² and its gradient l2·W, as Keras adds them to loss and gradient."""
     kernels = {key: np.asarray(w, np.float64) for key, w in weights.items() if key.endswith(".weight")}
     return 0.5 * spec.l2 * sum(float((w * w).sum()) for w in kernels.values()), {key: spec.l2 * w for key, w in kernels.items()}
-
-
-def check_keys(spec: Spec, weights: Arrays) -> None:
-    """Raise KeyError unless `weights` holds exactly the network's parameters."""
-    if set(weights) != set(parameter_keys(spec)):
-        raise KeyError(f"weights of {spec.id} differ in {sorted(set(weights) ^ set(parameter_keys(spec)))}")
