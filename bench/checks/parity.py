@@ -49,13 +49,14 @@ def gradient_parity(run: Any) -> Iterator[Finding]:
     the first: the second scale serves gradients that cancel, as a bias does before batch normalization.
     """
     run.refuse_unwatched()
+    for exact, rounded in run.steps:
+        refuse_kinks(run, exact, rounded)
     for title, seen, exact, rounded in run.passes:
         name = "∂L/∂z" if title == "drawn" else f"{title} ∂L/∂z"
         yield from _signals(run, name, seen.deltas, exact.deltas, [each.deltas for each in rounded])
     for number, (step, (true, near)) in enumerate(zip(run.seen.lessons, run.steps, strict=True)):
         extra = run.penalties[number][1]
         allowed = rounding_of_gradients(true, near)
-        refuse_kinks(run, true, near)
         if set(step.gradients) != set(true.gradients):
             raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
         scales = {key: max(np.linalg.norm(g), np.linalg.norm(true.deltas[_layer(key)])) for key, g in true.gradients.items()}
