@@ -23,7 +23,7 @@ PATH = FOLDER / "known_failures.json"
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One known failure; `network` and `where` are shell patterns, `package` and `versions` the range it holds for.
 
-    `most` is the largest number that it explains: a larger one is another fault.
+    `most` is the largest number that it explains, ten times what was seen where that is small: a larger one is another fault.
     """
 
     backend: str
