@@ -48,6 +48,21 @@ def test_the_committed_false_alarm_table_is_all_inside() -> None:
     assert set(table["threads"]) == {1, 2}
 
 
+def test_the_committed_false_alarm_table_is_of_every_network_and_seed() -> None:
+    table = false_alarms.read()
+    every = table[table["check"] == "finite"]
+    runs = sum(len(seeds) for _, seeds in sweep.wanted(int(every["seeds"].max())))
+    assert len(every) == 4 and set(every["runs"]) == {runs}, "python -m bench.selftest.false_alarms"
+
+
+def test_rows_of_other_code_do_not_count(tmp_path: Path) -> None:
+    record = tmp_path / "rows.jsonl"
+    sweep.run(1, [("torch", 1)], record, SLICE[:1])
+    record.write_text(record.read_text().replace(sweep.CODE, "an older one"), encoding="utf-8")
+    assert len(sweep.run(1, [("torch", 1)], record, SLICE[:1])) == 1
+    assert len(record.read_text(encoding="utf-8").splitlines()) == 2
+
+
 def test_the_committed_power_table_is_of_every_network_and_what_runs_show_today(rows: list[sweep.Row]) -> None:
     table = power.read().set_index(["network", "backend"])
     assert {network for network, _ in table.index} >= {spec.id for spec in networks("core")}
