@@ -142,14 +142,20 @@ def penalty_once(roads: Roads) -> Iterator[Finding]:
     for batch in (5, 50):
         given = begin.one(batch)
         plain, seen = (roads("penalized", **given, kind=kind, factor=factor) for kind in ("none", "kernel"))
-        if roads.dialect == "keras":
+        loss = recomputed(begin.spec, begin.weights, given["x"], given["labels"])
+        if roads.dialect == "torch":  # its penalty is the optimizer's, which no loss sees
+            yield close(f"batch {batch} decay in the loss", seen["loss"], plain["loss"], loss.rounding)
+        else:
             active = roads("penalized", **given, kind="activity", factor=factor)
-            loss = recomputed(begin.spec, begin.weights, given["x"], given["labels"])
             penalties = measured(partial(_penalty, begin, factor)), measured(partial(_activity, begin, given["x"], factor))
             for kind, penalized, (penalty, rounding) in zip(("kernel", "activity"), (seen, active), penalties, strict=True):
                 # Two losses are told apart: the one without, and the one with the penalty, whose sum is rounded once more.
                 off = 2 * loss.rounding + float(rounding) + UNIT * (loss.loss + float(penalty))
                 yield close(f"batch {batch} {kind} penalty in the loss", penalized["loss"] - plain["loss"], float(penalty), off)
+        for key in (key for key in begin.weights if key not in kernels):
+            bias = plain["weights"][key]
+            apart, size = (float(np.linalg.norm(each)) for each in (seen["weights"][key] - bias, bias))
+            yield Finding(f"batch {batch} {key} without penalty", apart / size, 0.0, ROUNDING_MULTIPLE * UNIT)
         for key, w in kernels.items():
             entered = (plain["weights"][key] - seen["weights"][key]) / (rate * 2 * factor)
             size = float(np.linalg.norm(w))

@@ -96,17 +96,19 @@ def implementations(roads: Roads) -> Iterator[Finding]:
 
     Largest distance over tensors, relative to the tensor; allowed is the rounding of storing a weight, once a step.
     """
-    for name, seen, _, allowed in _implemented(roads):
-        reference, how = seen[f"{name.rpartition(' ')[0]} single"]["weights"], seen[name]["weights"]
-        apart = np.max([np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(how, reference, strict=True)])
-        yield Finding(f"{name} {reference[0].dtype}", float(apart), 0.0, allowed)
+    for dtype, seen, allowed in _implemented(roads):
+        for name in (name for name in seen if not name.endswith(" single")):
+            reference, how = seen[f"{name.rpartition(' ')[0]} single"]["weights"], seen[name]["weights"]
+            apart = np.max([np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(how, reference, strict=True)])
+            yield Finding(f"{name} {dtype}", float(apart), 0.0, allowed)
 
 
 def gradients_kept(roads: Roads) -> Iterator[Finding]:
     """An optimizer's step leaves the gradients it was given as they were."""
     if roads.dialect == "torch":
-        for name, _, changed, _ in _implemented(roads):
-            yield Finding(name, changed, 0.0, 0.0)
+        for _, seen, _ in _implemented(roads):
+            for name, how in seen.items():
+                yield Finding(name, how["changed"], 0.0, 0.0)
         return
     for changes in ("optimizer=nesterov", "optimizer=adamw,decay=0.1,clip=global", "optimizer=rmsprop,clip=value", "optimizer=nadam"):
         begin = start(changes)
@@ -115,18 +117,15 @@ def gradients_kept(roads: Roads) -> Iterator[Finding]:
         yield Finding(changes, float(np.max([abs(after[key] - value).max() for key, value in gradients.items()])), 0.0, 0.0)
 
 
-def _implemented(roads: Roads) -> Iterator[tuple[str, Any, float, float]]:
-    """By optimizer and implementation: name, all seen in its precision, by how much gradients changed, what rounding allows."""
+def _implemented(roads: Roads) -> Iterator[tuple[str, Any, float]]:
+    """By precision: its name, what every optimizer's implementations did, and what rounding allows."""
     steps, shapes = 4, ((8, 4), (4,), (1,))
     for dtype in (np.float64, np.float32):
         rng = np.random.default_rng(5)
         weights = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
         gradients = [[rng.standard_normal(shape).astype(dtype) for shape in shapes] for _ in range(steps)]
         seen = roads("implementations", weights=weights, gradients=gradients)
-        allowed = ROUNDING_MULTIPLE * steps * float(np.finfo(dtype).eps) / 2
-        for name in seen:
-            if not name.endswith(" single"):
-                yield name, seen, float(seen[name]["changed"]), allowed
+        yield np.dtype(dtype).name, seen, ROUNDING_MULTIPLE * steps * float(np.finfo(dtype).eps) / 2
 
 
 def variable_count(roads: Roads) -> Iterator[Finding]:
