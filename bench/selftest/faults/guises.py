@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.selftest.faults.keras_changes import gradient as keras_gradient
-from bench.selftest.faults.plant import Fault, one, with_attribute, with_first_entry
+from bench.selftest.faults.plant import Fault, one, value_alone, with_attribute, with_first_entry
 from bench.selftest.faults.torch_changes import gradient as torch_gradient
 
 HINGE, ZERO = "depth=8,loss=hinge", "skip=two,skip_order=pre,branch=zero"
@@ -38,23 +38,14 @@ def _keras_ceiling(relu: Any) -> Any:
     return lambda x: ops.minimum(relu(x), CEILING)
 
 
-def _stop(x: Any) -> Any:
-    """The value alone, in either framework."""
-    if hasattr(x, "detach"):
-        return x.detach()
-    from keras import ops
-
-    return ops.stop_gradient(x)
-
-
 def steep(error: float) -> Callable[[Any], Any]:
     """A layer's method with its value as it is and its slope too large by `error`."""
-    return lambda original: functools.wraps(original)(lambda self, x: original(self, x) + error * (x - _stop(x)))
+    return lambda original: functools.wraps(original)(lambda self, x: original(self, x) + error * (x - value_alone(x)))
 
 
 def steeper(error: float) -> Callable[[Any], Any]:
     """The same of a function."""
-    return lambda original: lambda x, *args, **kwargs: original(x, *args, **kwargs) + error * (x - _stop(x))
+    return lambda original: lambda x, *args, **kwargs: original(x, *args, **kwargs) + error * (x - value_alone(x))
 
 
 def _torch_prefers_class_0(cross_entropy: Any) -> Any:

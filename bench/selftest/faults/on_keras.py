@@ -32,7 +32,7 @@ from bench.selftest.faults.keras_changes import (
     ten_bits,
 )
 from bench.selftest.faults.keras_norms import cancelling, mean_held, moments, over_units, unbiased, unbiased_running_variance
-from bench.selftest.faults.plant import Fault, one, scaled, with_arguments, with_attribute, with_first_entry
+from bench.selftest.faults.plant import Fault, one, reported, scaled, with_arguments, with_attribute, with_first_entry
 
 HELD, CANCELLING = "https://github.com/keras-team/keras/pull/19102", "https://github.com/keras-team/keras/pull/18795"
 NORM, CLIP, MOMENTS = "keras.layers.BatchNormalization.call", "keras.optimizers.Optimizer._clip_gradients", "keras.src.backend.nn.moments"
@@ -95,6 +95,7 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("from_logits ignored", "reference", "forward_parity", "loss", one("keras.src.backend.nn.sparse_categorical_crossentropy", with_arguments(from_logits=False))),
         Fault("softmax applied twice", "reference", "forward_parity", "loss", one("keras.src.backend.nn.sparse_categorical_crossentropy", double_softmax)),
         Fault("label smoothing left on", "reference", "forward_parity", "loss", one("keras.src.backend.nn.sparse_categorical_crossentropy", smoothed)),
+        Fault("loss told 0.1 % too large, its gradient right", "reference", "forward_parity", "loss", one("keras.losses.SparseCategoricalCrossentropy.call", reported(1.001))),
         Fault("mean squared error halved", "loss=mse", "forward_parity", "loss", one("keras.losses.MeanSquaredError.call", scaled(0.5))),
         Fault("reported loss is the mean of all batches so far", "reference", "forward_parity", "step 1 loss", one("keras.Model.reset_metrics", lambda f: lambda self: None), "https://github.com/keras-team/keras/pull/22617"),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.selftest.faults.plant import Fault, after, one, scaled, with_arguments, with_first_entry
+from bench.selftest.faults.plant import Fault, after, one, reported, scaled, with_arguments, with_first_entry
 from bench.selftest.faults.torch_changes import (
     clip_by_square,
     clip_by_the_last_norm,
@@ -101,6 +101,7 @@ TORCH: dict[str, tuple[Fault, ...]] = {
         Fault("label smoothing left on", "reference", "forward_parity", "loss", one(LOSS, with_arguments(label_smoothing=0.1))),
         Fault("loss summed, not averaged", "reference", "forward_parity", "loss", one(LOSS, with_arguments(reduction="sum"))),
         Fault("softmax applied twice", "reference", "forward_parity", "loss", one(LOSS, double_softmax)),
+        Fault("loss told 0.1 % too large, its gradient right", "reference", "forward_parity", "loss", one(LOSS, reported(1.001))),
         Fault("mean squared error halved", "loss=mse", "forward_parity", "loss", one("torch.nn.functional.mse_loss", scaled(0.5))),
         Fault("Huber's delta doubled", "loss=huber", "forward_parity", "loss", one("torch.nn.functional.huber_loss", with_arguments(delta=0.5))),
     ),

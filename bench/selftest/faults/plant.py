@@ -112,6 +112,29 @@ def scaled(factor: float) -> Callable[[Any], Any]:
     return lambda original: functools.wraps(original)(lambda *args, **kwargs: original(*args, **kwargs) * factor)
 
 
+def reported(factor: float) -> Callable[[Any], Any]:
+    """A value that is told `factor` times too large, with its gradient as it is."""
+
+    def wrap(original: Any) -> Any:
+        @functools.wraps(original)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            value = original(*args, **kwargs)
+            return value + (factor - 1) * value_alone(value)
+
+        return called
+
+    return wrap
+
+
+def value_alone(x: Any) -> Any:
+    """The value without its gradient, in either framework."""
+    if hasattr(x, "detach"):
+        return x.detach()
+    from keras import ops
+
+    return ops.stop_gradient(x)
+
+
 def after(calls: int, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A fault that shows from the given call on."""
 
