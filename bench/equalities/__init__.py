@@ -67,6 +67,8 @@ EQUALITIES: dict[str, Equality] = {
         Equality(parts.initializer_shared),
         Equality(parts.early_stopping_again, KERAS),
         Equality(parts.refused),
+        Equality(parts.truncated),
+        Equality(parts.meeting_pieces),
         Equality(parts.half_precision_norm),
         Equality(parts.confidently_wrong),
         Equality(parts.extreme_gradients),

@@ -74,6 +74,43 @@ def refused(roads: Roads) -> Iterator[Finding]:
         yield Finding(name, float(outcome != "taken"), float(not lonely), float(not lonely), outcome)
 
 
+CUTS = {2.0: 0.8796256610342398, 100.0: 1.0}
+"""Where truncated normals are cut, and what that leaves of the spread, both in standard deviations of the normal; the second is what
+PyTorch's own default, ±2 whatever the standard deviation, comes to for one of 0.02."""
+FURTHEST = 7.0
+"""What no draw reaches, in standard deviations: one of 65,536 does in 2 · 10⁻⁷ of cases."""
+
+
+def truncated(roads: Roads) -> Iterator[Finding]:
+    """A truncated normal reaches no further than its cut and keeps its spread, in half precision too.
+
+    A normal cut on both sides has no heavier tails than a normal, so that n draws know its spread to 1/√(2n); and storing them in a
+    format may move it by the format's rounding.
+    """
+    for cut, left in CUTS.items() if roads.dialect == "torch" else [(2.0, CUTS[2.0])]:  # Keras cuts at two standard deviations
+        for precision, bits in {"float32": 24, "bfloat16": 8, "float16": 11}.items():
+            drawn = np.asarray(roads("truncated", shape=[256, 256], spread=2 / cut, cut=cut, precision=precision)) * cut / 2
+            rounding = 2.0**-bits
+            where, furthest = f"{precision} cut at {cut:g}:", min(cut, FURTHEST) * (1 + rounding)
+            yield Finding(f"{where} furthest draw", float(np.max(abs(drawn))), 0.0, furthest)
+            allowed = left * (BAND_Z / (2 * drawn.size) ** 0.5 + rounding)
+            yield Finding(f"{where} spread", float(drawn.std()), left - allowed, left + allowed)
+
+
+SLOPE_ROUNDINGS = 7
+"""How often a slope of x · relu6(x + 3) / 6 rounds at most: the sum in relu6, its sixth, the gradient times x, the sixth of that, and
+their sum (5); in one operation, x / 3 and a half more (2)."""
+
+
+def meeting_pieces(roads: Roads) -> Iterator[Finding]:
+    """An activation that is one operation has the values and slopes of the formula it stands for, where its pieces meet too."""
+    x = np.arange(-4.0, 4.25, 0.25, dtype=np.float32)
+    for name, (one, formula) in roads("in_pieces", x=x).items():
+        for what, seen, expected in zip(("value", "slope"), one, formula, strict=True):
+            for place, a, b in zip(x, seen, expected, strict=True):
+                yield Finding(f"{name} {what} at {place:g}", abs(float(a - b)), 0.0, SLOPE_ROUNDINGS * UNIT * max(abs(float(place)), 1.5))
+
+
 HALVES = {"large": 300.0, "huge": 3000.0, "tiny": 3e-3}
 """Input sizes whose squares leave float16's range (65,504) or its resolution (6e-8), while they themselves do not."""
 

@@ -135,6 +135,24 @@ def _only_finite(clip: Any) -> Any:
     return clipped
 
 
+def _draws_rounded_to_one(truncated: Any) -> Any:
+    """Probabilities are rounded to the tensor's format before they become draws: 1 then draws infinity, which the cut brings back."""
+    import torch
+
+    def drawn(tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Any:
+        lowest, highest = (torch.special.ndtr(torch.tensor((cut - mean) / std)) for cut in (a, b))
+        chance = torch.empty(tensor.shape).uniform_(float(2 * lowest - 1), float(2 * highest - 1)).to(tensor.dtype)
+        return tensor.data.copy_((chance.erfinv() * std * 2**0.5 + mean).clamp(a, b))
+
+    return drawn
+
+
+def _middle_piece_at_both_ends(hardswish: Any) -> Any:
+    import torch
+
+    return lambda x, *args, **kwargs: torch.where(x.abs() <= 3, x * (x + 3) / 6, hardswish(x))
+
+
 LEAKED: list[Any] = []
 
 TORCH = (
@@ -157,6 +175,8 @@ TORCH = (
     Broken("a loader does not shuffle", "seeds", "own seeds differ in order", one("torch.utils.data.DataLoader.__init__", with_arguments(shuffle=False))),
     Broken("an initializer draws the same every time", "initializer_shared", "generator: correlation", one("torch.nn.init.xavier_uniform_", _own_seed)),
     Broken("fused dropped in silence beside foreach", "refused", "foreach with fused", one("torch.optim.Adam.__init__", _drop_fused)),
+    Broken("probabilities of a truncated normal rounded to 1 (PyTorch 1.13)", "truncated", "bfloat16 cut at 100: furthest", one("torch.nn.init.trunc_normal_", _draws_rounded_to_one), link="https://github.com/pytorch/pytorch/issues/145498"),
+    Broken("hardswish has its middle piece's slope at both ends (PyTorch 1.13)", "meeting_pieces", "hardswish slope at 3", one("torch.nn.functional.hardswish", _middle_piece_at_both_ends), link="https://github.com/pytorch/pytorch/issues/147801"),
     Broken("half-precision layer norm squares in half precision", "half_precision_norm", "huge", one("torch.nn.functional.layer_norm", lambda f: _half_layer_norm)),
     Broken("probabilities clipped at 1e-7", "confidently_wrong", "logit gap 30: layer  2 weight", one("torch.nn.functional.log_softmax", _clipped_log)),
     Broken("clipping ignored", "extreme_gradients", "clip=variable gradient 1e+30", one("torch.nn.utils.clip_grad_norm_", lambda f: lambda *a, **k: None)),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.selftest.faults.keras_changes import plain_normal
 from bench.selftest.faults.of_equalities import LEAKED, Broken, after, before, zero_is_none
 from bench.selftest.faults.plant import one, scaled, with_arguments, with_attribute
 
@@ -143,6 +144,15 @@ def _only_finite(clip: Any) -> Any:
     return clipped
 
 
+def _middle_piece_at_both_ends(hard_silu: Any) -> Any:
+    def silu(x: Any) -> Any:
+        from keras import ops
+
+        return ops.where(ops.abs(x) <= 3, x * (x + 3) / 6, hard_silu(x))
+
+    return silu
+
+
 def _drop_last(adapter: Any) -> None:
     adapter._size, adapter._partial_batch_size = adapter._num_samples // adapter._batch_size, 0
 
@@ -189,6 +199,8 @@ KERAS = (
     Broken("fit does not shuffle", "seeds", "global seeds differ in order", one("keras.src.trainers.data_adapters.array_data_adapter.ArrayDataAdapter.__init__", with_arguments(shuffle=False))),
     Broken("EarlyStopping remembers the best of another fit (Keras 3.11 to 3.14)", "early_stopping_again", "epochs of the second fit", one("keras.callbacks.EarlyStopping.on_train_begin", _remembers_best), link="https://github.com/keras-team/keras/issues/22967"),
     Broken("clipvalue dropped beside clipnorm (Keras 3.0)", "refused", "clipnorm with clipvalue", one("keras.optimizers.SGD.__init__", _drop_clipvalue)),
+    Broken("a truncated normal is not", "truncated", "bfloat16 cut at 2: furthest", one("keras.src.backend.random.truncated_normal", lambda f: plain_normal)),
+    Broken("hard silu has its middle piece's slope at both ends", "meeting_pieces", "hard_silu slope at 3", one("keras.src.backend.nn.hard_silu", _middle_piece_at_both_ends)),
     Broken("half-precision layer norm squares in half precision (Keras 3.0 to 3.5)", "half_precision_norm", "huge", one("keras.src.ops.layer_normalization", lambda f: _keras_half_layer_norm), link="https://github.com/keras-team/keras/issues/20257"),
     Broken("probabilities clipped at 1e-7", "confidently_wrong", "logit gap 30: layer  2 weight", one("keras.src.backend.tensorflow.nn._get_logits", lambda f: lambda output, from_logits, *a: (output, from_logits))),
     Broken("clipping ignored", "extreme_gradients", "clip=variable gradient 1e+30", one("keras.optimizers.Optimizer._clip_gradients", lambda f: lambda self, grads: grads)),

@@ -27,7 +27,7 @@ ROADS: dict[str, Callable[..., Any]] = {
     for road in (
         trained.train, trained.heads, trained.apply, trained.freeze,
         reported.on_batches, reported.fit, reported.stopped_early, reported.penalized, reported.constrained,
-        parts.initializer_shared, parts.seeded, parts.normalized, parts.confident, parts.refusals,
+        parts.initializer_shared, parts.seeded, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.refusals,
         entry.entry_points, entry.called, entry.memory, entry.dropped,
     )
 }  # fmt: skip

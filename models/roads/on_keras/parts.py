@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.keras_backend import compute_in
+from models.keras_backend import absences, compute_in, gradient
 from models.roads.on_keras.network import Arrays, array, build, compiled, optimizer_of
 from models.spec import Spec
 
@@ -68,6 +68,33 @@ def normalized(*, x: Any, precision: str) -> Any:
     """A fresh layer normalization's output on x (batch × units), computed in `precision`."""
     compute_in("float32")
     return np.asarray(array(keras.layers.LayerNormalization(epsilon=1e-5, dtype=precision)(np.asarray(x, precision))), np.float64)
+
+
+def truncated(*, shape: list[int], spread: float, cut: float, precision: str) -> Any:
+    """Draws of Keras's truncated normal of this standard deviation, which cuts at two of them, in `precision`; given back in float64."""
+    if cut != 2:
+        raise ValueError(f"Keras truncates at 2 standard deviations, not at {cut:g}")
+    drawn = keras.initializers.TruncatedNormal(stddev=spread, seed=1)(tuple(shape), dtype=precision)
+    return np.asarray(array(drawn), np.float64)
+
+
+def in_pieces(*, x: Any) -> dict[str, list[list[Any]]]:
+    """By activation of several pieces: values and slopes at x of its one operation, and those of the formula it stands for."""
+    with absences():
+        functions: dict[str, list[Callable[[Any], Any]]] = {
+            "hard_silu": [ops.hard_silu, lambda x: x * ops.relu6(x + 3) / 6],
+            "hard_sigmoid": [ops.hard_sigmoid, lambda x: ops.relu6(x + 3) / 6],
+        }
+    return {name: [_curve(function, x) for function in both] for name, both in functions.items()}
+
+
+def _curve(function: Callable[[Any], Any], x: Any) -> list[Any]:
+    def summed(at: list[Any]) -> tuple[Any, Any]:
+        values = function(at[0])
+        return ops.sum(values), values
+
+    _, values, (slopes,) = gradient(summed, [ops.convert_to_tensor(x)])
+    return [array(values), array(slopes)]
 
 
 def confident(*, spec: str, weights: Arrays, x: Any, labels: Any, of: str) -> Arrays:

@@ -26,7 +26,8 @@ ROADS: dict[str, Callable[..., Any]] = {
     road.__name__: on_device(road)
     for road in (
         trained.train, trained.heads, trained.apply, trained.freeze, trained.penalized, trained.constrained, trained.implementations,
-        parts.initializer_shared, parts.normalized, parts.confident, parts.loaded, entry.entry_points, entry.memory, entry.dropped,
+        parts.initializer_shared, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.loaded,
+        entry.entry_points, entry.memory, entry.dropped,
     )
 } | {
     road.__name__: road for road in (parts.seeded, parts.refusals)  # shuffling loaders draw their order on the CPU

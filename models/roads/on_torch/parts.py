@@ -50,6 +50,30 @@ def normalized(*, x: Any, precision: str) -> Any:
     return np.asarray(array(nn.LayerNorm(x.shape[1], eps=1e-5, dtype=kind)(torch.as_tensor(np.asarray(x)).to(kind))), np.float64)
 
 
+def truncated(*, shape: list[int], spread: float, cut: float, precision: str) -> Any:
+    """Draws of a normal of this standard deviation, truncated at `cut` of them, in `precision`; given back in float64."""
+    torch.manual_seed(1)
+    empty = torch.empty(shape, dtype=getattr(torch, precision))
+    return array(nn.init.trunc_normal_(empty, std=spread, a=-cut * spread, b=cut * spread).double())
+
+
+def in_pieces(*, x: Any) -> dict[str, list[list[Any]]]:
+    """By activation of several pieces: values and slopes at x of its one operation, and those of the formula it stands for."""
+    functional = nn.functional
+    functions: dict[str, list[Callable[[Any], Any]]] = {
+        "hardswish": [functional.hardswish, lambda x: x * functional.relu6(x + 3) / 6],
+        "hardsigmoid": [functional.hardsigmoid, lambda x: functional.relu6(x + 3) / 6],
+    }
+    return {name: [_curve(function, x) for function in both] for name, both in functions.items()}
+
+
+def _curve(function: Callable[[Any], Any], x: Any) -> list[Any]:
+    points = torch.as_tensor(x).clone().requires_grad_()
+    values = function(points)
+    values.sum().backward()
+    return [array(values), array(points.grad)]
+
+
 def confident(*, spec: str, weights: Arrays, x: Any, labels: Any, of: str) -> Arrays:
     """Weights after one step on cross-entropy of logits, or of the log-`probabilities` of a log-softmax."""
     built = build(Spec.parse(spec), weights)
