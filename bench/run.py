@@ -25,6 +25,9 @@ EAGER = ("torch", "keras-torch")
 FUSED = ("keras-jax",)
 """Backends whose steps are compiled as a whole: other sums and fusions than in the pass that is watched, so that in every precision
 the two round as two frameworks would."""
+REWRITTEN = {"keras": ("gelu", "gelu_tanh"), "keras-tensorflow": ("gelu", "gelu_tanh")}
+"""Activations that a backend computes otherwise in a compiled step: TensorFlow's graph optimizer puts an operation of its own in place of
+those that GELU consists of, whose values and slopes are 1e-7 away from them."""
 ROUNDINGS = 6
 """How many float32 passes, each summing in an order of its own, measure what rounding costs. Where few samples carry the
 gradient (saturated logits) a single pass is one draw of |N(0, 1)| and may be small by luck; a framework's error over the rms
@@ -123,6 +126,11 @@ class Run:
                 near = [each.run(lesson.x, lesson.labels, seen) for each in roundings(self.spec, lesson.weights)]
             found.append((f"step {number}", seen, exact, near))
         return found
+
+    @property
+    def apart(self) -> bool:
+        """Whether gradients and the signals beside them are of two executions that round on their own."""
+        return self.backend in FUSED or self.spec.act in REWRITTEN.get(self.backend, ())
 
     @property
     def watches_the_step(self) -> bool:

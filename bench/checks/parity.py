@@ -74,9 +74,14 @@ def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:
     """The float32 error to expect of each gradient: its own, or what is typical of the network's layers if that is more.
 
     Typical is the median error relative to ‖∂L/∂z_l‖, whose own error every gradient inherits, or relative to the product of the
-    norms of the gradient's factors, by whose rounding it moves (Higham 2002, equation 3.13), whichever expects less here.
+    norms of the gradient's factors, by whose rounding it moves (Higham 2002, equation 3.13), whichever expects less here. A bias's
+    is at least that of adding sample after sample, as some frameworks do: where δ is the same number for many (a hinge), all orders of
+    summing are the same one, and each addition may round the same way.
     """
     errors = {key: rms_error(g, [each.gradients[key] for each in rounded]) for key, g in exact.gradients.items()}
+    for key in (key for key in errors if key.endswith(".bias")):
+        one_by_one = np.cumsum(exact.deltas[_layer(key)], axis=0, dtype=np.float32)[-1]
+        errors[key] = max(errors[key], float(np.linalg.norm(one_by_one - exact.gradients[key])))
     inherited = {key: float(np.linalg.norm(exact.deltas[_layer(key)])) for key in errors}
     typical = [_typical(errors, sizes) for sizes in (inherited, exact.sizes)]
     return {key: max(error, min(each[key] for each in typical)) for key, error in errors.items()}

@@ -66,8 +66,11 @@ def rounding(run: Any) -> Iterator[Finding]:
     Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding
     of each layer on what it was fed (smaller than a normal number digits are lost by design). Two results rounded to nearest
     differ by two errors of variance 1/12, and by one unit at the most; where terms cancel the difference is larger and counts as
-    one unit. So the mean of n has standard deviation √(max(1/6, mean square)/n), or that of its rows' or columns' means if these
-    spread more (a value that is off in one layer is so for a whole column of the next); rounding towards zero shifts all by −½.
+    one unit. So the mean of n has variance V = max(1/6, mean square)/n where all are independent. A value that is off in one layer is so
+    for a whole row or column of the next: by the spread of rows' and columns' means it is V_r + V_c − V (Cameron, Gelbach and Miller
+    2011, two-way clusters), and never taken for less than either. Where all samples share one error e of the layer before, columns
+    share it, too: z = Wh and its error We have W in common, so that the mean over units of sign(z)·We is √(2/π)·⟨e, h⟩/‖h‖ for normal W,
+    which adds 2/π of V_c. Rounding towards zero shifts all by −½.
     Weight gradients are those of the training step, which rounds other values the other way where it is compiled: judged where not.
     """
     format_ = run.spec.format.results
@@ -90,8 +93,8 @@ def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0
         return
     last_place = 2.0 ** (np.floor(np.log2(np.where(chosen, np.abs(near), 1.0))) - format_.digits + 1)
     off = np.ma.array(np.clip((seen - near) * np.sign(near) / last_place, -1, 1), mask=~chosen)
-    errors = [(max(1 / 6, float(np.mean(off**2))) / int(off.count())) ** 0.5]
-    for means in (off.mean(0).compressed(), off.mean(1).compressed()):
-        errors.append(float(means.std()) / max(len(means) - 1, 1) ** 0.5)
-    drift, reach = float(off.mean()), BAND_Z * max(errors)
+    alone = max(1 / 6, float(np.mean(off**2))) / int(off.count())
+    rows, columns = (float(means.var()) / max(len(means) - 1, 1) for means in (off.mean(1).compressed(), off.mean(0).compressed()))
+    columns *= 1 + 2 / np.pi
+    drift, reach = float(off.mean()), BAND_Z * max(alone, rows, columns, rows + columns - alone) ** 0.5
     yield Finding(f"{where} drift", drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.judge import Finding
-from bench.run import FUSED, ROUNDINGS
+from bench.run import ROUNDINGS
 from bench.symmetry import Symmetry, by_reference
 from bench.tolerance import ROUNDING_MULTIPLE
 from models.run import Lesson
@@ -56,11 +56,11 @@ class View:
 def findings(run: Any, relation: Relation, lessons: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
     """The relation's residuals in the given lessons, each against what rounding leaves of it in the reference.
 
-    Where the step is compiled as a whole, its gradients and the signals beside them are of two executions that round on their own;
-    so are the reference's then, gradients of one of its passes and signals of the next.
+    Where gradients and the signals beside them are of two executions (`bench.run.Run.apart`), so are the reference's: gradients of one
+    of its passes and signals of the next.
     """
     for number in lessons:
-        apart = run.backend in FUSED
+        apart = run.apart
         rounded = run.answer.once((relation, number, apart), lambda number=number, apart=apart: _rounded(run, relation, number, apart))
         seen = relative(relation(run.spec, _view(run, number)))
         yield from compared(f"step {number} ", seen, rounded, run.resolution, run.result_unit)

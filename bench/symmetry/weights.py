@@ -112,7 +112,10 @@ def alike(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
 
 
 def looks_linear(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
-    """[relu; −relu] with W = [Q, −Q; −Q, Q] passes Q·z on (Balduzzi et al. 2017), on one sample `batch` times, so that ∂b is its δ."""
+    """[relu; −relu] with W = [Q, −Q; −Q, Q] passes Q·z on (Balduzzi et al. 2017), on one sample, so that ∂b is its δ.
+
+    A batch of its copies would do as well, but a sum of equal terms rounds the same way all along.
+    """
     rng, changed = stream(spec), {}
     for step in flat(program(spec)):
         if not isinstance(step, Dense):
@@ -122,8 +125,7 @@ def looks_linear(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
         q = np.linalg.qr(rng.standard_normal((size, size)))[0][:rows, :columns]
         q = np.hstack([q, -q]) if step.layer > 1 else q
         changed[f"w{step.layer}"] = np.vstack([q, -q]) if step.layer < spec.depth else q
-    one = np.zeros(spec.batch, int)
-    return [replace(altered(first, spec, **changed), x=first.x[one], labels=first.labels[one])]
+    return [replace(altered(first, spec, **changed), x=first.x[:1], labels=first.labels[:1])]
 
 
 def isometric(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
