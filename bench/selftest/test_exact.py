@@ -10,7 +10,7 @@ import pytest
 
 from bench.checks import CHECKS, ITSELF
 from bench.judge import FAILED, PASSED, judge
-from bench.run import FUSED, Run, answer
+from bench.run import FUSED, REWRITTEN, Run, answer
 from bench.symmetry import ROWS, by_reference, relation_lessons, symmetries
 from fixtures.data import load
 from models.matrix import SYMMETRIC, networks, symmetric
@@ -75,9 +75,11 @@ def test_a_gradient_that_is_a_little_too_large_is_caught(text, share, laws):
     assert {name for name, status in found.items() if status == FAILED} == laws
 
 
-@pytest.mark.parametrize("backend", FUSED)
-def test_a_step_that_rounds_apart_from_the_pass_that_is_watched_is_healthy_and_one_that_is_a_little_off_is_not(backend):
-    spec = Spec.parse("norm=layer,norm_at=after")
+@pytest.mark.parametrize(("backend", "act"), [
+    *((backend, "relu") for backend in FUSED), *((backend, act) for backend, acts in REWRITTEN.items() for act in acts),
+])  # fmt: skip
+def test_a_step_that_rounds_apart_from_the_pass_that_is_watched_is_healthy_and_one_that_is_a_little_off_is_not(backend, act):
+    spec = Spec.parse(f"norm=layer,norm_at=after,act={act}")
     assert judge(CHECKS["sum_rules"], stand_in(spec, watched=98, backend=backend)).status == PASSED
     assert judge(CHECKS["sum_rules"], stand_in(spec, watched=98)).status == FAILED  # elsewhere the two are one execution
 

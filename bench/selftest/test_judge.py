@@ -87,6 +87,17 @@ def test_a_lucky_rounding_error_of_one_tensor_does_not_make_its_bound_tight() ->
     assert expected["3.weight"] == pytest.approx(expected["2.weight"], rel=0.5)
 
 
+def test_equal_terms_may_be_added_one_by_one() -> None:
+    deltas = np.full((64, 10), 1 / 640)  # as of a hinge: summed in any order, the same additions round the same way
+    one_by_one = np.cumsum(deltas, axis=0, dtype=np.float32)[-1]
+    gradients = {"1.bias": deltas.sum(0)}
+    exact = SimpleNamespace(gradients=gradients, deltas={1: deltas}, sizes={"1.bias": 1.0})
+    near = SimpleNamespace(gradients={"1.bias": gradients["1.bias"].astype(np.float32)})
+    off = np.linalg.norm(one_by_one - gradients["1.bias"])
+    assert np.linalg.norm(near.gradients["1.bias"] - gradients["1.bias"]) < off / 10
+    assert rounding_of_gradients(exact, [near])["1.bias"] == pytest.approx(off)
+
+
 def test_a_gradient_of_tiny_inputs_is_not_excused_by_the_signal_that_it_is_made_of() -> None:
     keys = [f"{n}.weight" for n in range(1, 6)]
     gradients = {key: np.full((4, 4), 1e-6 if key == "1.weight" else 1.0) for key in keys}

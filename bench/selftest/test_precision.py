@@ -10,11 +10,12 @@ import pytest
 
 from bench.checks import CHECKS
 from bench.checks.loss_scale import scaled_lessons
-from bench.checks.precision import formats
+from bench.checks.precision import _drift, formats
 from bench.judge import FAILED, NOT_JUDGED, PASSED, judge
 from bench.run import DIALECTS, Run, answer
 from bench.selftest.kills import data
 from bench.theory.diagnosis import as_rounded, diagnose, expected, headline
+from bench.tolerance import BAND_Z
 from fixtures.options import check as check_options
 from models.matrix import left_out, networks
 from models.on_numpy import Reference
@@ -29,6 +30,16 @@ SICK = Spec(precision="mixed_float16", loss_scale=1, act="sigmoid")
 
 def batch(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
     return data().x_train[: spec.batch].astype(np.float64), data().y_train[: spec.batch]
+
+
+def test_a_drift_has_the_spread_it_is_said_to_have_where_all_samples_share_the_errors_of_a_layer() -> None:
+    rng, drifts = np.random.default_rng(0), []
+    for _ in range(2000):
+        w, h, e = rng.standard_normal((64, 64)), 0.5 + 0.1 * rng.random(64), 2**-12 * rng.standard_normal(64)
+        near = np.tile(w @ h, (64, 1))
+        (finding,) = _drift("", near + w @ e, near, FLOAT16)
+        drifts.append(BAND_Z * finding.value / finding.high)
+    assert 0.8 < np.std(drifts) < 1.1
 
 
 def words(spec: Spec) -> list:
