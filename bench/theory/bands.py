@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import digamma
-from scipy.stats import chi2, kurtosis, norm
+from scipy.stats import chi2, norm, skew
 
 from bench.theory.ensemble import sample
 from bench.theory.meanfield import backward_limit
@@ -26,15 +26,19 @@ SPREAD = 1.3
 """Margin on the measured spread for its own sampling error (96 networks underestimate it by 14 % one time in 40) and for
 rare single layers whose tails are heavier than the pooled ones. Calibrated by the self-test that compares bands with the
 reference network: nothing outside Z, and bands less than twice as wide as what they hold."""
-HEAVY = 5 * (24 / NETWORKS) ** 0.5
-"""Excess kurtosis of a total gain from which its law is no longer nearly normal: five times the sampling error √(24/n) of a normal's.
-In the core matrix it is that of a batch normalization behind ReLUs alone. A unit that two of B samples barely reach, by heights of order h,
-has variance u ~ h²/B, and the normalization multiplies its gradient by 1/√u (one sample alone is projected away). Two heights are below
-h with a probability ~ h² ~ u, so that P(1/u > t) ~ 1/t: the squared gradient has a tail like 1/t until ε cuts it off, and its log an
-exponential one."""
+HEAVY = 4.5
+"""Skewness of a gain, in sampling errors √(6/n) of a normal's, from which its law is no longer nearly normal (the tail itself may be too
+rare to be among `NETWORKS`). In the core matrix these are mainly:
+
+- A batch normalization behind ReLUs, backward. A unit that two of B samples barely reach, by heights of order h, has variance u ~ h²/B,
+  and the normalization multiplies its gradient by 1/√u (one sample alone is projected away). Two heights are below h with a probability
+  ~ h² ~ u, so that P(1/u > t) ~ 1/t: the squared gradient has a tail like 1/t until ε cuts it off, and its log an exponential one.
+- SiLU, backward. Where signals shrink from layer to layer, most networks have come to where SiLU is x/2; one in 200 has not, and there
+  the gain is up to twice as large.
+- Sixteen units a layer, forward. Few are active, and their number varies by much of itself."""
 MORE = 8
-"""Times as many networks behind a heavy-tailed total. A spread has relative sampling error √((κ − 1)/4n) at kurtosis κ, so that this knows
-it as well as `NETWORKS` know a normal one's up to κ = 17."""
+"""Times as many networks behind the bands of a heavy-tailed law. A spread has relative sampling error √((κ − 1)/4n) at kurtosis κ, so that
+this knows it as well as `NETWORKS` know a normal one's up to κ = 17."""
 TAIL = 0.1
 """Share of networks whose mean excess over the rest gives the rate of an exponential tail (Hill 1975)."""
 ROUNDING = 1e-4
@@ -118,18 +122,18 @@ def predict(spec: Spec, x: np.ndarray) -> Prediction | None:
 def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
     x = np.frombuffer(data).reshape(shape)
     norms = sample(spec, x, NETWORKS)
-    if heavy := _excess_kurtosis(norms.delta[1] - norms.delta[spec.depth]) > HEAVY:
+    gains = [gain for logs in (norms.signal, norms.delta) for gain in (*_gains(logs).values(), logs[spec.depth] - logs[1])]
+    if max(abs(_skewness(gain)) for gain in gains) > HEAVY:
         norms = sample(spec, x, MORE * NETWORKS)
     square = {layer: value - np.log(spec.widths[layer] * len(x)) for layer, value in norms.signal.items()}
-    layers = range(1, spec.depth)
-    signal = {layer + 1: square[layer + 1] - square[layer] for layer in layers if _alive(square, layer)}
-    backward = {layer: norms.delta[layer] - norms.delta[layer + 1] for layer in layers if _alive(norms.delta, layer)}
+    signal = {layer + 1: gain for layer, gain in _gains(square).items()}
+    backward = {layer: -gain for layer, gain in _gains(norms.delta).items()}
     forth, back = _bands(signal), _bands(backward)
     return Prediction(
         signal=forth,
         signal_total=_total(square[spec.depth] - square[1], forth),
         backward=back,
-        backward_total=_total(norms.delta[1] - norms.delta[spec.depth], back, heavy),
+        backward_total=_total(norms.delta[1] - norms.delta[spec.depth], back),
         first=_bands({1: square[1]})[1],
         profile={layer: Band(*_scaled(norms.delta[layer] - norms.delta[spec.depth])) for layer in norms.delta if _seen(norms.delta[layer])},
         limit=backward_limit(spec, x),
@@ -146,13 +150,17 @@ def _scaled(values: np.ndarray) -> tuple[float, float]:
     return mean, SPREAD * sd
 
 
-def _alive(logs: dict[int, np.ndarray], layer: int) -> bool:
-    """Whether both neighbours are non-zero in most networks; a saturated loss may have gradient 0 in a few."""
-    return bool(np.mean(np.isfinite(logs[layer]) & np.isfinite(logs[layer + 1])) > ENOUGH)
+def _gains(logs: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Each layer's log subtracted from the next one's, where both are non-zero in most networks; a saturated loss may have gradient 0."""
+    gains = {layer: logs[layer + 1] - logs[layer] for layer in range(1, max(logs))}
+    return {layer: gain for layer, gain in gains.items() if _seen(gain)}
 
 
 def _bands(ratios: dict[int, np.ndarray]) -> dict[int, Band]:
-    """One band per layer; how far the tails reach is measured on all layers together, for their laws are alike."""
+    """One band per layer; how far the tails reach is measured on all layers together, for their laws are alike.
+
+    Where a law leans to one side, its tail there is taken for exponential: the largest of so few scores says too little of rarer ones.
+    """
     if not ratios:
         return {}
     found = {layer: _moments(values) for layer, values in ratios.items()}
@@ -160,17 +168,23 @@ def _bands(ratios: dict[int, np.ndarray]) -> dict[int, Band]:
     scores = scores[np.isfinite(scores)]
     normal = norm.isf(0.5 / len(scores))  # the median of the largest of as many normal numbers
     down, up = max(1.0, -scores.min() / normal), max(1.0, scores.max() / normal)
+    lean = [_skewness(values) for values in ratios.values()]
+    if min(lean) < -HEAVY:
+        down = max(down, _exponential_reach(-scores))
+    if max(lean) > HEAVY:
+        up = max(up, _exponential_reach(scores))
     return {layer: Band(mean, SPREAD * sd, max(float(down), _chi_square_reach(sd)), float(up)) for layer, (mean, sd) in found.items()}
 
 
-def _total(values: np.ndarray, layers: dict[int, Band], heavy: bool = False) -> Band:
+def _total(values: np.ndarray, layers: dict[int, Band]) -> Band:
     """The band over many layers: nearly normal, but for the part of the layer that reaches furthest, or with a heavy tail."""
     mean, sd = _moments(values)
     down, up = (
         max(((reach**2 - 1) * (b.sd / SPREAD / sd) ** 2 for b, reach in tails), default=0.0)
         for tails in ([(b, b.down) for b in layers.values()], [(b, b.up) for b in layers.values()])
     )
-    return Band(mean, SPREAD * sd, math.sqrt(1 + down), math.sqrt(1 + up), _exponential_tail(values - mean) if heavy else None)
+    tail = _exponential_tail(values - mean) if _skewness(values) > HEAVY else None
+    return Band(mean, SPREAD * sd, math.sqrt(1 + down), math.sqrt(1 + up), tail)
 
 
 def _moments(values: np.ndarray) -> tuple[float, float]:
@@ -178,9 +192,18 @@ def _moments(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), max(float(values.std(ddof=1)), ROUNDING)
 
 
-def _excess_kurtosis(values: np.ndarray) -> float:
+def _skewness(values: np.ndarray) -> float:
+    """Skewness in sampling errors of a normal law's; none of what rounding alone spreads, or of too few."""
     values = values[np.isfinite(values)]
-    return float(kurtosis(values)) if len(values) > ENOUGH * NETWORKS else 0.0
+    if len(values) <= ENOUGH * NETWORKS or values.std() < ROUNDING:
+        return 0.0
+    return float(skew(values)) / (6 / len(values)) ** 0.5
+
+
+def _exponential_reach(scores: np.ndarray) -> float:
+    """How much further than a normal law's lies the score that an exponential tail exceeds as rarely as a normal law exceeds Z."""
+    edge, rate = _exponential_tail(scores)
+    return (edge + rate * math.log(TAIL / norm.sf(Z))) / Z
 
 
 def _exponential_tail(excess: np.ndarray) -> tuple[float, float]:
