@@ -12,7 +12,7 @@ import numpy as np
 from bench.baseline import Baseline
 from bench.judge import NotJudged
 from models.on_numpy import Pass, Reference, penalty
-from models.run import Lesson, Observation, Signals
+from models.run import Lesson, Observation, Signals, Training
 from models.spec import Spec
 
 Arrays = dict[str, Any]
@@ -74,7 +74,7 @@ class Run:
 
     `network` is the id it was asked for by; `spec` has the backend's own default initializer filled in. `held_out` are the samples
     and labels that decide an accuracy; `draws` are layers filled by the framework's initializer, `curves` its activation's values and
-    slopes by precision, where a check asks for them.
+    slopes by precision, where a check asks for them; `start` tells where the free run of a seed began.
     """
 
     network: str
@@ -87,6 +87,7 @@ class Run:
     held_out: tuple[Any, Any] = ((), ())
     draws: Any = None
     curves: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    start: Callable[[int], Training] | None = None
 
     @property
     def dialect(self) -> str:

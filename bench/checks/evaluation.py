@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import divergence
 from bench.checks.parity import refuse_noise, signature
 from bench.judge import Finding
 from bench.tolerance import ROUNDING_MULTIPLE
@@ -26,7 +27,10 @@ def evaluation(run: Any) -> Iterator[Finding]:
     is the framework's own, a multiple of one sample: half of one is the rounding of its mean.
     """
     x, labels = run.held_out
+    diverged = divergence.of_themselves(run)
     for history in run.seen.trainings:
+        if history.seed in diverged:
+            continue
         running = history.running or None
         exact = Reference(run.spec, history.weights).forward(x, running).logits
         rounded = Reference(run.spec, history.weights, np.float32).forward(x, running).logits
@@ -39,6 +43,7 @@ def evaluation(run: Any) -> Iterator[Finding]:
         close, wrong = np.abs(lead) <= 2**0.5 * allowed * size, abs(history.accuracy - float((lead > 0).mean()))
         note = f"{history.accuracy:.4f} for {(lead > 0).mean():.4f} of {len(labels)} samples"
         yield Finding(f"seed {history.seed} accuracy", wrong, 0.0, float(close.mean() + 0.5 / len(labels)), note)
+    divergence.refuse(diverged)
 
 
 def _lead(logits: Any, labels: Any) -> Any:

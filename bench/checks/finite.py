@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import divergence
 from bench.judge import Finding
 from models.network import describe
 
@@ -14,7 +15,8 @@ from models.network import describe
 def finite(run: Any) -> Iterator[Finding]:
     """Loss, signals, gradients and weights are finite in every layer and step.
 
-    Counts the entries that are not, place by place in the order of computation, so that the first place is the cause.
+    Counts the entries that are not, place by place in the order of computation, so that the first place is the cause. A training
+    that diverges in the reference as well is not the framework's doing.
     """
     for title, signals in (("own weights", run.seen.own), ("drawn weights", run.seen.drawn)):
         yield _count(f"{title} loss", signals.loss)
@@ -27,8 +29,11 @@ def finite(run: Any) -> Iterator[Finding]:
         for kind, arrays in (("gradient of", step.gradients), ("new", step.weights)):
             for key, array in arrays.items():
                 yield _count(f"step {number} {kind} {describe(key)}", array)
+    diverged = divergence.of_themselves(run)
     for history in run.seen.trainings:
-        yield from _first(f"training seed {history.seed}", history.losses, history.gradient_norms)
+        if history.seed not in diverged:
+            yield from _first(f"training seed {history.seed}", history.losses, history.gradient_norms)
+    divergence.refuse(diverged)
 
 
 def _count(where: str, values: Any) -> Finding:

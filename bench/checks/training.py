@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench import baseline as baselines
+from bench import divergence
 from bench.interval import interval, scale_of
 from bench.judge import SCALES, Finding, NoBaseline
 from models.run import History
@@ -21,6 +22,7 @@ def training(run: Any) -> Iterator[Finding]:
 
     The mean over this run's seeds of each metric, on the metric's own scale (`bench.interval`); a metric that one side lacks fails.
     """
+    divergence.refuse(divergence.of_themselves(run))
     seen = metrics(run.seen.trainings, run.spec.depth)
     network = f"{run.data}/{run.network}"
     if run.baseline is None or run.baseline.content is None:

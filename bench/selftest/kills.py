@@ -17,7 +17,7 @@ from bench.selftest.faults import Fault
 from bench.selftest.faults.plant import planted
 from bench.symmetry import relation_lessons
 from fixtures.data import Data, load
-from fixtures.observe import STEPS, held_out, trainings
+from fixtures.observe import STEPS, held_out, start_of, trainings
 from models.look import draw_own, observe
 from models.matrix import symmetric
 from models.parts.precisions import PLAIN
@@ -49,9 +49,8 @@ def seen(backend: str, network: str, trains: bool) -> Run:
     if trains:
         job.trainings = trainings(spec, data(), TRAINING_SEEDS)
         job.x_test, job.labels_test = held_out(spec, data())
-    run = Run(
-        network, spec, backend, observe(job), answered(network), baselines.load(backend, "cpu", STEPS), held_out=held_out(spec, data())
-    )
+    run = Run(network, spec, backend, observe(job), answered(network), baselines.load(backend, "cpu", STEPS))
+    run.held_out, run.start = held_out(spec, data()), start_of(spec, data())
     if is_initializer_case(spec):
         run.draws = [draw_own(module, spec=spec.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS]
     if is_activation_case(spec):

@@ -23,7 +23,7 @@ from bench.run import Answer, Run, answer
 from bench.symmetry import relation_lessons
 from fixtures.data import load
 from fixtures.machine import judge_on_one_thread
-from fixtures.observe import held_out, trainings
+from fixtures.observe import held_out, start_of, trainings
 from models.matrix import networks, symmetric
 from models.run import Job, Observation, prepare_lessons
 from models.spec import Spec
@@ -46,7 +46,7 @@ LAWS_SEEDS = 10
 """The most seeds for networks that are looked at for exact laws alone: beside these laws, of which each is looked at in several
 networks, nothing is asked of them."""
 JUDGING = (
-    "models/*.py", "models/parts/*.py", "bench/run.py", "bench/judge.py", "bench/tolerance.py", "bench/checks/*.py",
+    "models/*.py", "models/parts/*.py", "bench/run.py", "bench/divergence.py", "bench/judge.py", "bench/tolerance.py", "bench/checks/*.py",
     "bench/symmetry/*.py", "bench/theory/*.py",
 )  # fmt: skip
 """What a row depends on."""
@@ -125,7 +125,7 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
                     own = spec.on(backend)
                     for seed, seen, answer in zip(block, future.result(), solved[own], strict=True):
                         if (spec.id, backend, seed, count) not in done:
-                            each = Run(spec.id, own, backend, seen, answer, held_out=held_out(own, data))
+                            each = Run(spec.id, own, backend, seen, answer, held_out=held_out(own, data), start=start_of(own, data))
                             rows.append(judged(spec, count, each, seed, known, of_run))
                             file.write(json.dumps(rows[-1]) + "\n")
                 file.flush()
