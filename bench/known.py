@@ -15,7 +15,7 @@ import msgspec
 from packaging.specifiers import SpecifierSet
 
 from bench.baseline import FOLDER, BaselineError
-from bench.judge import FAILED, KNOWN, PASSED, Verdict
+from bench.judge import FAILED, KNOWN, PASSED, Finding, Verdict
 
 PATH = FOLDER / "known_failures.json"
 
@@ -23,7 +23,8 @@ PATH = FOLDER / "known_failures.json"
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One known failure; `network` and `where` are shell patterns, `package` and `versions` the range it holds for.
 
-    `most` is the largest number that it explains, ten times what was seen where that is small: a larger one is another fault.
+    `most` is how far beyond its bound a number may lie to be explained, ten times what was seen where that is small: one that lies
+    further off is another fault.
     """
 
     backend: str
@@ -61,8 +62,8 @@ def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> dic
         and fnmatchcase(verdict.network, entry.network)
         and versions.get(entry.package, "") in SpecifierSet(entry.versions, prereleases=True)
     ]
-    outside = {f.where: f.value for f in verdict.findings if not f.inside}
-    covered = {entry: {where for where, value in outside.items() if _explains(entry, where, value)} for entry in concerned}
+    outside = {f.where: f for f in verdict.findings if not f.inside}
+    covered = {entry: {where for where, finding in outside.items() if _explains(entry, finding)} for entry in concerned}
     if verdict.status != FAILED or outside.keys() != set().union(*covered.values()):
         return dict.fromkeys(concerned, verdict.status)
     verdict.status = KNOWN
@@ -70,8 +71,9 @@ def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> dic
     return {entry: KNOWN if covered[entry] else PASSED for entry in concerned}
 
 
-def _explains(entry: Known, where: str, value: float) -> bool:
-    return fnmatchcase(where, entry.where) and (math.isinf(entry.most) or abs(value) <= entry.most)
+def _explains(entry: Known, finding: Finding) -> bool:
+    beyond = max(finding.low - finding.value, finding.value - finding.high)
+    return fnmatchcase(finding.where, entry.where) and (math.isinf(entry.most) or beyond <= entry.most)
 
 
 def stale(concerned: Mapping[Known, list[str]]) -> list[Known]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.checks.initializer import TRUNCATED_SD
 from bench.equalities.roads import UNIT, Roads, Start, same, start
 from bench.judge import Finding
 from bench.tolerance import BAND_Z, ROUNDING_MULTIPLE
@@ -74,7 +75,7 @@ def refused(roads: Roads) -> Iterator[Finding]:
         yield Finding(name, float(outcome != "taken"), float(not lonely), float(not lonely), outcome)
 
 
-CUTS = {2.0: 0.8796256610342398, 100.0: 1.0}
+CUTS = {2.0: TRUNCATED_SD, 100.0: 1.0}
 """Where truncated normals are cut, and what that leaves of the spread, both in standard deviations of the normal; the second is what
 PyTorch's own default, ±2 whatever the standard deviation, comes to for one of 0.02."""
 FURTHEST = 7.0

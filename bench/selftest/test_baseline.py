@@ -138,10 +138,12 @@ def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
     assert known.stale({entry(): [healthy.status]}) == [entry()]
 
 
-@pytest.mark.parametrize(("value", "status"), [(1.5, KNOWN), (2.5, FAILED), (float("nan"), FAILED)])
-def test_a_known_failure_explains_no_larger_number_than_it_says(value: float, status: str) -> None:
-    judged = verdict(Finding("step 1 layer 2", value, 0, 1))
-    known.apply(judged, [msgspec.structs.replace(entry(), most=2.0)], {"keras": "3.5"})
+@pytest.mark.parametrize(("value", "low", "status"), [
+    (1.5, 0, KNOWN), (2.5, 0, FAILED), (float("nan"), 0, FAILED), (0.4, 0.5, KNOWN), (-0.6, 0.5, FAILED),
+])  # fmt: skip
+def test_a_known_failure_explains_no_number_further_beyond_its_bound_than_it_says(value: float, low: float, status: str) -> None:
+    judged = verdict(Finding("step 1 layer 2", value, low, 1))
+    known.apply(judged, [msgspec.structs.replace(entry(), most=1.0)], {"keras": "3.5"})
     assert judged.status == status
 
 

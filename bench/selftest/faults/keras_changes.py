@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from bench.checks.initializer import TRUNCATED_SD
 from bench.selftest.faults.plant import Patch, one
 
 
@@ -262,7 +263,7 @@ def skip_one_variable(step: Any) -> Any:
 def plain_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     import keras
 
-    return keras.random.normal(shape, mean, stddev * 0.87962566103423978, dtype, seed)
+    return keras.random.normal(shape, mean, stddev * TRUNCATED_SD, dtype, seed)
 
 
 def not_orthogonal(draw: Any) -> Any:

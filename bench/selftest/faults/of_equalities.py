@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.selftest.faults.plant import Patch, one, scaled, with_arguments
+from bench.selftest.faults.torch_changes import one_factor_too_many
 
 
 @dataclass(frozen=True)
@@ -110,20 +111,6 @@ def zero_is_none(seed_all: Any) -> Any:
     return lambda seed: seed_all(seed or int(np.random.default_rng().integers(1, 1 << 30)))
 
 
-def _another_momentum(nadam: Any) -> Any:
-    """The product of momenta that looks ahead holds this step's momentum twice, as in one of the two implementations of PyTorch 1.13."""
-
-    def stepped(weights: Any, gradients: Any, means: Any, squares: Any, products: Any, steps: Any, **options: Any) -> None:
-        nadam(weights, gradients, means, squares, products, steps, **options)
-        for w, mean, square, product, step in zip(weights, means, squares, products, steps, strict=True):
-            mu, following = (options["beta1"] * (1 - 0.5 * 0.96 ** (t * options["momentum_decay"])) for t in (step, step + 1))
-            wrong = following / (1 - product * mu * following) - following / (1 - product * following)
-            root = (square / (1 - options["beta2"] ** step)).sqrt() + options["eps"]
-            w.sub_((options["lr"] * wrong * mean / root).to(w.dtype))
-
-    return stepped
-
-
 def _only_finite(clip: Any) -> Any:
     """Clipping that leaves gradients alone when their norm is not finite."""
     import torch
@@ -162,7 +149,7 @@ TORCH = (
     Broken("loss divided by n + 1", "duplicated_batch", "momentum with norm=none: layer  2 weight", one("torch.nn.functional.cross_entropy", _over_n_plus_one)),
     Broken("torch.compile changes the loss", "torch_compile", "compile: layer  2 weight", one("torch.compile", lambda f: lambda model, **k: lambda *a: model(*a) * 1.001)),
     Broken("foreach Adam with another rate", "implementations", "Adam foreach float64", one("torch.optim.adam._multi_tensor_adam", lambda f: lambda *a, lr, **k: f(*a, lr=lr * 1.001, **k))),
-    Broken("foreach NAdam looks ahead with a momentum too many (PyTorch 1.13)", "implementations", "NAdam foreach float64", one("torch.optim.nadam._multi_tensor_nadam", _another_momentum), link="https://github.com/pytorch/pytorch/pull/92699"),
+    Broken("foreach NAdam looks ahead with a momentum too many (PyTorch 1.13)", "implementations", "NAdam foreach float64", one("torch.optim.nadam._multi_tensor_nadam", one_factor_too_many), link="https://github.com/pytorch/pytorch/pull/92699"),
     Broken("Adam's step doubles the gradients it was given", "gradients_kept", "Adam fused", one("torch.optim.Adam.step", after(_spoil_gradients))),
     Broken("Adam's rate divided by the number of tensors", "variable_count", "adam", one("torch.optim.Adam.__init__", _rate_by_count)),
     Broken("the loss is unscaled but was not scaled", "loss_scaling", "clip=none dynamic scale: layer  2 weight", one("torch.amp.GradScaler.scale", lambda f: lambda self, loss: (f(self, loss), loss)[1])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.checks.initializer import TRUNCATED_SD
 from bench.selftest.faults.keras_changes import (
     clip_by_square,
     clip_each,
@@ -59,7 +60,7 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("fan-out for fan-in", "reference", "initializer", "variance", one(FANS, lambda f: lambda *a, **k: f(*a, **k)[::-1])),
         Fault("He normal with 1 % too much variance", "reference", "initializer", "variance", one(HE, scaled(1.005))),
         Fault("He normal with twice the variance", "width=256", "signal_gain", "layer  2 over 1", one(HE, scaled(2**0.5))),
-        Fault("truncated normal not rescaled", "init=lecun_normal", "initializer", "variance", one("keras.initializers.LecunNormal.__call__", scaled(0.87962566103423978))),
+        Fault("truncated normal not rescaled", "init=lecun_normal", "initializer", "variance", one("keras.initializers.LecunNormal.__call__", scaled(TRUNCATED_SD))),
         Fault("truncated normal not truncated", "reference", "initializer", "kurtosis", one("keras.src.backend.random.truncated_normal", lambda f: plain_normal)),
         Fault("Glorot uniform's bound off by √3", "init=glorot_uniform", "initializer", "variance", one("keras.initializers.GlorotUniform.__call__", scaled(3**-0.5))),
         Fault("same seed for every layer", "reference", "initializer", "between layers", one("keras.initializers.HeNormal.__init__", with_arguments(seed=3))),
