@@ -24,8 +24,10 @@ AXES: dict[str, tuple[str, ...]] = {
     "width": ("width=16", "width=256"),
     "batch": ("batch=16",),
     "classes": ("classes=2",),
-    # He weights make a linear network and an unscaled post-activation stream explode, so their steps are smaller.
-    "activation": ("act=linear,lr=1e-5", *(f"act={name}" for name in ACTIVATIONS if name not in ("linear", Spec.act))),
+    # He weights make linear and SELU networks and an unscaled post-activation stream explode, so their steps are smaller.
+    "activation": (
+        "act=linear,lr=1e-5", "act=selu,lr=0.001", *(f"act={name}" for name in ACTIVATIONS if name not in ("linear", "selu", Spec.act)),
+    ),
     "normalization": (
         *(f"norm={name}" for name in NORMS), "norm=batch,norm_at=after", "norm=layer,norm_at=after", "norm=batch,eps=0.001",
         "norm=batch,momentum=0.99",
