@@ -24,7 +24,7 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One known failure; `network` and `where` are shell patterns, `package` and `versions` the range it holds for.
 
     `most` is how far beyond its bound a number may lie to be explained, ten times what was seen where that is small: one that lies
-    further off is another fault.
+    further off is another fault. NaN is explained only where `nan` says that it is what is known.
     """
 
     backend: str
@@ -36,6 +36,7 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     link: str
     most: float = math.inf
+    nan: bool = False
 
 
 def read(path: Path = PATH) -> list[Known]:
@@ -73,7 +74,8 @@ def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> dic
 
 def _explains(entry: Known, finding: Finding) -> bool:
     beyond = max(finding.low - finding.value, finding.value - finding.high)
-    return fnmatchcase(finding.where, entry.where) and (math.isinf(entry.most) or beyond <= entry.most)
+    explained = entry.nan if math.isnan(finding.value) else beyond <= entry.most
+    return fnmatchcase(finding.where, entry.where) and explained
 
 
 def stale(concerned: Mapping[Known, list[str]]) -> list[Known]:

@@ -107,7 +107,7 @@ class Network:
                 for part in step.body:
                     branch = apply(part, branch)
                 branch = branch if step.scale == 1 else branch * step.scale
-                h = h + branch if step.keep == 1 else h * step.keep + branch
+                h = ops.add(h if step.keep == 1 else h * step.keep, branch)  # as the model does it, eagerly too
             else:
                 h = apply(step, h)
         return h

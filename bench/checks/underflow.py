@@ -22,10 +22,10 @@ rounded; over all y, the smallest g·(1 − y)·y that ends above zero is 0.28 (
 def underflow(run: Any) -> Iterator[Finding]:
     """Gradients are lost to zero only where they are smaller than half precision's smallest number.
 
-    The share of each layer's ∂L/∂z and weight gradient that is zero, in the framework's own network, beside the share that the
-    reference loses when it rounds what that layer was fed; and as many more or fewer as several roundings on the way may turn
-    (`FEWEST`, `MOST`). Entries of a unit or a sample go together, so that a share p is known to √(p(1 − p)/n) with n the smaller of
-    batch and width, and to one sample in the least.
+    The share of each layer's ∂L/∂z and weight gradient that is zero, less what is zero in float64 as well, in the framework's own
+    network, beside the share that the reference loses when it rounds what that layer was fed; and as many more or fewer as several
+    roundings on the way may turn (`FEWEST`, `MOST`). Entries of a unit or a sample go together, so that a share p is known to
+    √(p(1 − p)/n) with n the smaller of batch and width, and to one sample in the least.
     """
     lesson, own = run.answer.lessons[0], run.seen.own
     with np.errstate(all="ignore"):
@@ -52,7 +52,9 @@ def _beside(where: str, seen: Any, true: Any, near: list[Any], least: float, not
     mean, size = float(np.mean(others)), np.abs(true)
     reach = BAND_Z * max((mean * (1 - mean) / count) ** 0.5, float(np.std(others))) + 1 / count
     low, high = min(mean, float((size < FEWEST * least).mean())), max(mean, float((size <= MOST * least).mean()))
-    return Finding(f"{where} lost to zero", share, low - reach, high + reach, f"predicted {mean:.1%}; {note}".rstrip("; "))
+    always = _zeros(true)
+    told = f"predicted {mean - always:.1%}; {note}".rstrip("; ")
+    return Finding(f"{where} lost to zero", share - always, low - reach - always, high + reach - always, told)
 
 
 def _zeros(values: Any) -> float:

@@ -10,7 +10,7 @@ from bench.checks import CHECKS
 from bench.equalities import ITSELF
 from bench.equalities import NAME as EQUALITY
 from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
-from bench.theory.diagnosis import LOST, NOTABLE, REMEDY
+from bench.theory.diagnosis import LOST, NOTABLE, REMEDY, UNDERFLOW
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
 NAMED = 5
@@ -101,7 +101,7 @@ def _underflows(verdicts: list[Verdict]) -> Iterator[str]:
     for verdict in verdicts:
         own = [f for f in verdict.findings if f.where.startswith("own weights")] if verdict.check == "underflow" else []
         worst = max(own, key=lambda f: f.value, default=None)
-        if worst and worst.value > LOST:
+        if worst and worst.value > LOST and f"{UNDERFLOW}: " in worst.note:
             remedy = worst.note.partition(REMEDY)[2].partition("; ")[0]
             where = worst.where.removeprefix("own weights ")
             yield f"{'underflow':<10} {verdict.backend:<6} {verdict.network}: {worst.value:.0%} of {where}"

@@ -30,6 +30,7 @@ from bench.selftest import sweep
 from bench.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from fixtures.observe import STEPS
 from fixtures.options import SEEDS as RUN_SEEDS
+from models.matrix import networks
 from models.on_numpy import Reference, Rule
 from models.parts import optimizers
 from models.parts.initializers import INITIALIZERS
@@ -142,12 +143,14 @@ def accuracy_trained(spec: Spec, backend: str) -> float:
 def table(rows: list[sweep.Row]) -> pd.DataFrame:
     """One row a network and backend, one column a kind of error: what is caught in 95 % of draws."""
     draws = pd.DataFrame([{"network": row["network"], "backend": row["backend"], **row["power"]} for row in rows if row.get("power")])
+    places = {spec.id: place for place, spec in enumerate(networks("core"))}  # whatever the order in which they were measured
+    draws = draws.sort_values("network", key=lambda names: names.map(places), kind="stable")
     frame = draws.groupby(["network", "backend"], sort=False).quantile(CAUGHT, interpolation="higher").reset_index()
     specs = [Spec.parse(network) for network in frame["network"]]
-    places = list(zip(specs, frame["backend"], strict=True))
-    cases = [CHECKS["initializer"].applies(spec, backend) for spec, backend in places]
-    frame["initializer variance"] = [initializer_variance(*place) if case else np.nan for place, case in zip(places, cases, strict=True)]
-    frame["accuracy trained"] = [accuracy_trained(*place) for place in places]
+    cases = list(zip(specs, frame["backend"], strict=True))
+    drawn = [CHECKS["initializer"].applies(*case) for case in cases]
+    frame["initializer variance"] = [initializer_variance(*case) if apply else np.nan for case, apply in zip(cases, drawn, strict=True)]
+    frame["accuracy trained"] = [accuracy_trained(*case) for case in cases]
     return frame
 
 

@@ -147,6 +147,13 @@ def test_a_known_failure_explains_no_number_further_beyond_its_bound_than_it_say
     assert judged.status == status
 
 
+@pytest.mark.parametrize(("nan", "status"), [(False, FAILED), (True, KNOWN)])
+def test_nan_is_explained_only_by_a_known_failure_that_names_it(nan: bool, status: str) -> None:
+    judged = verdict(Finding("step 1 layer 2", float("nan"), 0, 1))
+    known.apply(judged, [msgspec.structs.replace(entry(), nan=nan)], {"keras": "3.5"})
+    assert judged.status == status
+
+
 def test_known_failures_cover_a_verdict_together_and_each_answers_for_its_own_places() -> None:
     first, last, nowhere = entry(reason="first"), entry(where="step 9*", reason="last"), entry(where="step 5*")
     judged = verdict(Finding("step 1 layer 2", 2, 0, 1), Finding("step 9 layer 2", 2, 0, 1), Finding("step 5 layer 2", 0, 0, 1))

@@ -64,10 +64,11 @@ def test_nan_on_both_sides_is_not_equal(run: Run) -> None:
     run.seen.drawn.signals[2][:] = np.nan
     run.answer.exact[0].signals[2][:] = np.nan
     assert verdict("forward_parity", run).status in (FAILED, NOT_JUDGED)
+    assert verdict("finite", run).status == FAILED
 
 
 def test_no_tolerance_admits_a_number_that_is_off_by_its_own_size(run: Run) -> None:
-    for name in ("forward_parity", "gradient_parity", "update"):
+    for name in ("forward_parity", "gradient_parity", "update", "sum_rules", "homogeneity"):
         for finding in verdict(name, run).findings:
             assert finding.high < 0.1, f"{name} {finding.where} may be off by {finding.high:.0%}"
 
@@ -123,14 +124,20 @@ def test_a_missing_step_is_not_a_short_comparison(run: Run) -> None:
         verdict("gradient_parity", run)
 
 
-def _pytest(tmp_path: Path, *words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--record-dir={tmp_path}", "--network", NETWORK, *words]
+def _pytest(
+    tmp_path: Path, *words: str, network: str = NETWORK, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--record-dir={tmp_path}", f"--network={network}", *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
 
 
 def test_a_run_that_selects_no_test_or_only_declines_is_red(tmp_path: Path) -> None:
-    assert _pytest(tmp_path, "bench/test_parity.py", "-k", "nothing_is_called_so").returncode != 0
-    assert _pytest(tmp_path, "bench/test_itself.py", "-k", "clipping").returncode != 0
+    assert _pytest(tmp_path, "bench/test_parity.py", "-k", "nothing_is_called_so").returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    words = ["--backend=keras", "bench/test_itself.py", "-k", "clipping"]
+    done = _pytest(tmp_path, *words, network="clip=global,optimizer=adam")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "1 not judged" in done.stdout
+    assert "This run judged nothing, so it fails" in done.stdout
 
 
 def test_a_crash_does_not_leave_the_last_run_to_be_read_as_this_one(tmp_path: Path) -> None:

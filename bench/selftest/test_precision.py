@@ -12,9 +12,10 @@ from bench.checks import CHECKS
 from bench.checks.loss_scale import scaled_lessons
 from bench.checks.precision import _drift, formats
 from bench.judge import FAILED, NOT_JUDGED, PASSED, judge
+from bench.report.summary import gains
 from bench.run import DIALECTS, Run, answer
 from bench.selftest.kills import data
-from bench.theory.diagnosis import as_rounded, diagnose, expected, headline
+from bench.theory.diagnosis import LOST, Seen, as_rounded, diagnose, expected, headline
 from bench.tolerance import BAND_Z
 from fixtures.options import check as check_options
 from models.matrix import left_out, networks
@@ -92,17 +93,38 @@ def test_gradients_lost_to_the_floor_are_told_apart_from_those_lost_to_depth() -
     assert headline(words(Spec(precision="mixed_float16"))) == headline(words(Spec(precision="mixed_bfloat16"))) == "healthy"
 
 
-def test_where_no_loss_scale_can_help_the_remedy_says_so() -> None:
-    (first, *_) = words(replace(SICK, depth=40))
-    assert first.word == "underflow"
-    assert "precision=mixed_bfloat16" in str(first.remedies[0])
-
-
 @pytest.fixture(scope="module", params=["torch", "keras"])
 def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
     started = Worker(request.param)
     yield started
     started.close()
+
+
+def test_units_that_are_off_are_not_gradients_that_are_lost() -> None:
+    """A network with more units off than its like: its zeros are float64's as well."""
+    spec = Spec(precision="mixed_float16")
+    (lesson,) = prepare_lessons(spec, data().x_train, data().y_train, 0, steps=1)
+    done = Reference(spec, lesson.weights).run(lesson.x, lesson.labels)
+    deltas = done.deltas | {5: np.where(np.arange(spec.width) < 16, 0.0, done.deltas[5])}
+    usual = Seen(done.signals, done.deltas, lesson.labels)
+    assert float((deltas[5] == 0).mean() - (done.deltas[5] == 0).mean()) > LOST
+    assert "underflow" not in headline(diagnose(spec, lesson.x, replace(usual, deltas=deltas), usual))
+
+
+@pytest.mark.parametrize(("spec", "lost"), [(Spec(precision="mixed_float16"), False), (SICK, True)], ids=["healthy", "sick"])
+def test_what_is_lost_is_counted_without_what_is_zero_anyway(spec: Spec, lost: bool, worker: Worker) -> None:
+    lessons = prepare_lessons(spec, data().x_train, data().y_train, 0)
+    seen = worker.call("observe", Observation, job=Job(worker.backend, spec, lessons=lessons))
+    found = judge(CHECKS["underflow"], Run(spec.id, spec, worker.backend, seen, answer(spec, lessons)))
+    assert found.status == PASSED
+    assert (max(finding.value for finding in found.findings) > LOST) is lost
+    assert bool(gains([found])) is lost
+
+
+def test_where_no_loss_scale_can_help_the_remedy_says_so() -> None:
+    (first, *_) = words(replace(SICK, depth=40))
+    assert first.word == "underflow"
+    assert "precision=mixed_bfloat16" in str(first.remedies[0])
 
 
 def test_the_loss_scale_that_is_named_saves_the_gradient_in_the_framework(worker: Worker) -> None:

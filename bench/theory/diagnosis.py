@@ -26,7 +26,7 @@ from models.parts.losses import LOSSES
 from models.run import draw_weights, rounded
 from models.spec import Spec
 
-HEALTHY, REMEDY = "healthy", " · remedy: "
+HEALTHY, UNDERFLOW, REMEDY = "healthy", "underflow", " · remedy: "
 NOTABLE = 1.0
 """Decades between first and last layer from which a gradient is called vanishing or exploding."""
 FLAT, FLAT_SHARE = 0.05, 0.5
@@ -126,18 +126,22 @@ def _non_finite(seen: Seen) -> Diagnosis | None:
 
 
 def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
-    """Layers whose gradient is zero where float64's is not: smaller than half precision's smallest number, loss scale included."""
+    """Layers whose gradient is zero where float64's is not: smaller than half precision's smallest number, loss scale included.
+
+    Two networks differ in which units are off, so that more zeros alone are no loss: there must be gradients that small, half as many.
+    """
     if not spec.format.half:
         return
+    floor, scale = spec.format.results.least, spec.first_scale
     zeros = {layer: [float((np.asarray(each.deltas[layer]) == 0).mean()) for each in (seen, typical)] for layer in seen.deltas}
     lost = {layer: now - usual for layer, (now, usual) in zeros.items()}
     sizes = {layer: np.abs(np.asarray(typical.deltas[layer], np.float64)) for layer, share in lost.items() if share > LOST}
+    sizes = {layer: size for layer, size in sizes.items() if ((size > 0) & (size < floor / scale)).mean() > LOST / 2}
     if not sizes:
         return
     worst = min(sizes, key=lambda layer: float(np.mean(sizes[layer] ** 2)))
     smallest = float(np.quantile(sizes[worst][sizes[worst] > 0], 1 - KEPT))
     largest = max(float(np.abs(d).max()) for d in typical.deltas.values())
-    floor, scale = spec.format.results.least, spec.first_scale
     rms = float(np.sqrt(np.mean(sizes[worst] ** 2)))
     says = (
         f"{lost[worst]:.0%} of ∂L/∂z in layer {worst} ({len(sizes)} layers in all) is zero in {spec.format.half} alone: float64 has rms "
@@ -148,7 +152,7 @@ def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
         help_ = f"loss_scale={wanted:.0f} keeps {KEPT:.0%} of them and takes the largest to {wanted * largest:.2g}"
     else:
         help_ = f"precision=mixed_bfloat16: a loss scale of 2^{math.log2(wanted):.0f} would take the largest to {wanted * largest:.1e}"
-    yield Diagnosis("underflow", worst, lost[worst], 0.0, says, (help_,))
+    yield Diagnosis(UNDERFLOW, worst, lost[worst], 0.0, says, (help_,))
 
 
 def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) -> Diagnosis:

@@ -38,14 +38,20 @@ def _keras_ceiling(relu: Any) -> Any:
     return lambda x: ops.minimum(relu(x), CEILING)
 
 
-def steep(error: float) -> Callable[[Any], Any]:
-    """A layer's method with its value as it is and its slope too large by `error`."""
-    return lambda original: functools.wraps(original)(lambda self, x: original(self, x) + error * (x - value_alone(x)))
+def steep(error: float, below_zero: bool = False) -> Callable[[Any], Any]:
+    """A layer's method with its value as it is and its slope too large by `error`, everywhere or below zero alone."""
+    return lambda original: functools.wraps(original)(lambda self, x: original(self, x) + error * _slope_alone(x, below_zero))
 
 
-def steeper(error: float) -> Callable[[Any], Any]:
+def steeper(error: float, below_zero: bool = False) -> Callable[[Any], Any]:
     """The same of a function."""
-    return lambda original: lambda x, *args, **kwargs: original(x, *args, **kwargs) + error * (x - value_alone(x))
+    return lambda original: lambda x, *args, **kwargs: original(x, *args, **kwargs) + error * _slope_alone(x, below_zero)
+
+
+def _slope_alone(x: Any, below_zero: bool) -> Any:
+    """Zero, with a slope of 1 everywhere or below zero alone."""
+    zero = x - value_alone(x)
+    return zero * ((1 - value_alone(x / abs(x))) / 2) if below_zero else zero
 
 
 def _torch_prefers_class_0(cross_entropy: Any) -> Any:
@@ -98,7 +104,7 @@ TORCH_GUISES = (
     Fault("silu's slope 1e-9 too large", SILU, "derivative", "difference quotient", one("torch.nn.functional.silu", steeper(1e-9))),
     Fault("silu's slope 1e-2 too large", SILU, "derivative", "Taylor", one("torch.nn.functional.silu", steeper(1e-2))),
     Fault("layer 5's gradient 1e-4 too large, seen by forward mode", HINGE, "derivative", "layer  5 forward mode", torch_gradient(5, _larger)),
-    Fault("sigmoid's slope 1e-10 too large, seen by the complex step", SIGMOID, "derivative", "complex step", one("torch.nn.Sigmoid.forward", steep(1e-10))),
+    Fault("sigmoid's slope 1e-10 too large on one side of zero", SIGMOID, "derivative", "complex step", one("torch.nn.Sigmoid.forward", steep(1e-10, below_zero=True))),
 )  # fmt: skip
 
 KERAS_LOSS, KERAS_RELU = "keras.losses.SparseCategoricalCrossentropy.call", "keras.src.backend.nn.relu"
@@ -117,5 +123,5 @@ KERAS_GUISES = (
     Fault("silu's slope 1e-9 too large", SILU, "derivative", "difference quotient", one("keras.src.backend.nn.silu", steeper(1e-9))),
     Fault("silu's slope 1e-2 too large", SILU, "derivative", "Taylor", one("keras.src.backend.nn.silu", steeper(1e-2))),
     Fault("layer 5's gradient 1e-4 too large, seen by forward mode", HINGE, "derivative", "layer  5 forward mode", keras_gradient(5, _larger)),
-    Fault("sigmoid's slope 1e-10 too large, seen by the complex step", SIGMOID, "derivative", "complex step", one("keras.src.backend.nn.sigmoid", steeper(1e-10))),
+    Fault("sigmoid's slope 1e-10 too large on one side of zero", SIGMOID, "derivative", "complex step", one("keras.src.backend.nn.sigmoid", steeper(1e-10, below_zero=True))),
 )  # fmt: skip

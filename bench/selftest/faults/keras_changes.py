@@ -114,26 +114,36 @@ def flat_beyond_20(silu: Any) -> Any:
     return lambda x: silu(tf.minimum(x, tf.constant(20.0, x.dtype)))
 
 
+def flat_below_zero(elu: Any) -> Any:
+    import tensorflow as tf
+
+    return lambda x, *args, **kwargs: tf.nn.relu(elu(x, *args, **kwargs))
+
+
+def half_the_margin(call: Any) -> Any:
+    """max(0, ½ − y·f)."""
+    import tensorflow as tf
+
+    return lambda self, y_true, y_pred: tf.reduce_mean(tf.maximum(0.5 - y_true * y_pred, 0.0), axis=-1)
+
+
+def nan_once(call: Any) -> Any:
+    """The fiftieth loss is NaN and its gradient is right."""
+    import tensorflow as tf
+
+    calls = tf.Variable(0)
+
+    def counted(self: Any, y_true: Any, y_pred: Any) -> Any:
+        losses = call(self, y_true, y_pred)
+        return losses + tf.where(calls.assign_add(1) == 50, float("nan"), 0.0)
+
+    return counted
+
+
 def dropout(relu: Any) -> Any:
     import tensorflow as tf
 
     return lambda x: tf.nn.dropout(relu(x), 0.1)
-
-
-def rate(factor: float) -> Callable[[Any], Any]:
-    """An update step that takes another learning rate."""
-    return lambda step: functools.wraps(step)(lambda self, gradient, variable, rate: step(self, gradient, variable, rate * factor))
-
-
-def rate_by_step(step: Any) -> Any:
-    """The learning rate shrinks by a tenth at every step from the tenth on."""
-    import tensorflow as tf
-
-    def tired(self: Any, gradient: Any, variable: Any, rate: Any) -> Any:
-        steps = tf.cast(tf.maximum(self.iterations.value - 10, 0), rate.dtype)
-        return step(self, gradient, variable, rate * 0.9**steps)
-
-    return functools.wraps(step)(tired)
 
 
 def clip_each(clip: Any) -> Any:
@@ -159,105 +169,6 @@ def large_clipping_epsilon(clip: Any) -> Any:
         return values * (self.clipnorm / tf.maximum(tf.norm(values) + 1e-2, self.clipnorm))
 
     return functools.wraps(clip)(clipped)
-
-
-def dampened(step: Any) -> Any:
-    """From the second step on a gradient enters the momentum by nine tenths, as PyTorch's `dampening` has it."""
-    import tensorflow as tf
-
-    def called(self: Any, gradient: Any, variable: Any, rate: Any) -> Any:
-        return step(self, gradient * tf.where(self.iterations.value > 0, 0.9, 1.0), variable, rate)
-
-    return functools.wraps(step)(called)
-
-
-def epsilon_outside_the_root(step: Any) -> Any:
-    """RMSprop with √v + ε, where Keras documents √(v + ε): ε = 1e-7 inside acts as 3e-4 where gradients are small."""
-    import tensorflow as tf
-
-    def outside(self: Any, gradient: Any, variable: Any, rate: Any) -> None:
-        velocity = self._velocities[self._get_variable_index(variable)]
-        velocity.assign(self.rho * velocity + (1 - self.rho) * gradient**2)
-        variable.assign(variable - rate * gradient / (tf.sqrt(velocity) + self.epsilon))
-
-    return functools.wraps(step)(outside)
-
-
-def decay_in_the_gradient(patch: Patch) -> None:
-    """AdamW whose decay enters the gradient and so the moments, as an L2 penalty does."""
-
-    def penalized(step: Any) -> Any:
-        def called(self: Any, gradient: Any, variable: Any, rate: Any) -> Any:
-            decays = self.weight_decay and self._use_weight_decay(variable)
-            return step(self, gradient + self.weight_decay * variable if decays else gradient, variable, rate)
-
-        return functools.wraps(step)(called)
-
-    patch("keras.optimizers.Optimizer._apply_weight_decay", lambda f: lambda self, variables: None)
-    patch("keras.optimizers.AdamW.update_step", penalized)
-
-
-def stale_gradients(patch: Patch) -> None:
-    """Every step but the first uses the gradients of the one before."""
-    import tensorflow as tf
-
-    def with_room(build: Any) -> Any:
-        def built(self: Any, variables: Any) -> None:
-            build(self, variables)
-            if not hasattr(self, "late"):
-                self.late = self.add_optimizer_variables(variables, "late")
-
-        return functools.wraps(build)(built)
-
-    def late(step: Any) -> Any:
-        def called(self: Any, gradient: Any, variable: Any, rate: Any) -> Any:
-            kept = self.late[self._get_variable_index(variable)]
-            used = tf.where(self.iterations.value > 0, kept.value, gradient)
-            kept.assign(gradient)
-            return step(self, used, variable, rate)
-
-        return functools.wraps(step)(called)
-
-    patch("keras.optimizers.SGD.build", with_room)
-    patch("keras.optimizers.SGD.update_step", late)
-
-
-def no_bias_correction(step: Any) -> Any:
-    """Adam as if ten thousand steps had been taken."""
-
-    def late(self: Any, gradient: Any, variable: Any, rate: Any) -> Any:
-        kept, self._iterations = self._iterations, self._iterations + 10_000
-        try:
-            return step(self, gradient, variable, rate)
-        finally:
-            self._iterations = kept
-
-    return functools.wraps(step)(late)
-
-
-def once_a_variable(step: Any) -> Any:
-    """The momentum product advances with every variable, not with every step."""
-
-    def advancing(self: Any, gradient: Any, variable: Any, rate: Any) -> Any:
-        done = step(self, gradient, variable, rate)
-        self._u_product.assign(self._u_product * 0.9)
-        return done
-
-    return functools.wraps(step)(advancing)
-
-
-def first_slot_for(place: int) -> Callable[[Any], Any]:
-    """A variable finds its slots under another one's number."""
-    return lambda index: lambda self, variable: place - 2 if index(self, variable) == place else index(self, variable)
-
-
-def skip_one_variable(step: Any) -> Any:
-    """An update that forgets the fifth variable, the weight of layer 3."""
-
-    def forgetful(self: Any, gradient: Any, variable: Any, rate: Any) -> Any:
-        return step(self, gradient if self._get_variable_index(variable) != 4 else 0 * gradient, variable, rate)
-
-    return functools.wraps(step)(forgetful)
 
 
 def plain_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:

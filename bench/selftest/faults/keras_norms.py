@@ -59,6 +59,11 @@ def unbiased_running_variance(call: Any) -> Any:
     return called
 
 
+def over_the_batch(moments: Any) -> Any:
+    """Statistics of each unit over the batch, whatever axes are asked for."""
+    return lambda x, axes, keepdims=False, **kwargs: moments(x, [0], keepdims=True, **kwargs)
+
+
 def over_units(call: Any) -> Any:
     """Statistics over the units of each sample and not over the batch."""
 

@@ -1,4 +1,4 @@
-"""Faults that only an equality sees, each patched into a real symbol of PyTorch; those of Keras stand beside it.
+"""Faults that equalities must see, each patched into a real symbol of PyTorch; those of Keras stand beside it.
 
 What really happened says where; what a fault is planted into may be another line than the one that was wrong, with the same effect.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.selftest.faults.plant import Patch, one, scaled, with_arguments
-from bench.selftest.faults.torch_changes import one_factor_too_many
+from bench.selftest.faults.torch_optimizers import one_factor_too_many
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Faults that only an equality sees, each patched into a real symbol of Keras; what was a real bug says of which releases, and where."""
+"""Faults that equalities must see, each patched into a real symbol of Keras; what was a real bug says of which releases, and where."""
 
 from __future__ import annotations
 

@@ -103,6 +103,14 @@ def _keras_count_goes_on(handle: Any) -> Any:
     return functools.wraps(handle)(handled)
 
 
+def _keras_falls_to_a_quarter(handle: Any) -> Any:
+    def handled(self: Any) -> None:
+        handle(self)
+        self.dynamic_scale.assign(self.dynamic_scale * 0.5)
+
+    return functools.wraps(handle)(handled)
+
+
 def _always(finite: Any) -> Any:
     import keras
 
@@ -134,5 +142,6 @@ KERAS_PRECISION = (
     Fault("the loss is not scaled", HALF, "gradient_parity", "step 0", one(f"{OPTIMIZER}.scale_loss", lambda f: lambda self, loss: loss)),
     Fault("an overflow does not stop the step", HALF, "loss_scale", "step 4", one(f"{OPTIMIZER}.check_finite", _always)),
     Fault("the loss scale never grows", HALF, "loss_scale", "step 1 loss scale", one(f"{OPTIMIZER}.__init__", with_arguments(dynamic_growth_steps=10**9))),
+    Fault("the loss scale falls to a quarter", HALF, "loss_scale", "step 3 (overflow) loss scale", one(f"{OPTIMIZER}._stateful_handle_non_finite_grads", _keras_falls_to_a_quarter)),
     Fault("good steps counted on through an overflow", HALF, "loss_scale", "step 4 loss scale", one(f"{OPTIMIZER}._stateful_handle_non_finite_grads", _keras_count_goes_on)),
 )  # fmt: skip

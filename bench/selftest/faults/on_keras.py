@@ -6,37 +6,52 @@ from bench.checks.initializer import TRUNCATED_SD
 from bench.selftest.faults.keras_changes import (
     clip_by_square,
     clip_each,
-    dampened,
-    decay_in_the_gradient,
     double_softmax,
     dropout,
-    epsilon_outside_the_root,
-    first_slot_for,
+    flat_below_zero,
     flat_beyond_20,
     gradient,
+    half_the_margin,
     in_any_order,
     in_bfloat16,
     large_clipping_epsilon,
     logits_scaled,
-    no_bias_correction,
+    nan_once,
     not_orthogonal,
-    once_a_variable,
     plain_normal,
-    rate,
-    rate_by_step,
     residual,
-    skip_one_variable,
     slope_one_at_zero,
     smoothed,
     square_weights_transposed,
-    stale_gradients,
     ten_bits,
 )
-from bench.selftest.faults.keras_norms import cancelling, mean_held, moments, over_units, unbiased, unbiased_running_variance
+from bench.selftest.faults.keras_norms import (
+    cancelling,
+    mean_held,
+    moments,
+    over_the_batch,
+    over_units,
+    unbiased,
+    unbiased_running_variance,
+)
+from bench.selftest.faults.keras_optimizers import (
+    dampened,
+    decay_in_the_gradient,
+    epsilon_inside_the_root,
+    epsilon_outside_the_root,
+    first_slot_for,
+    no_bias_correction,
+    once_a_variable,
+    rate,
+    rate_by_step,
+    skip_one_variable,
+    stale_gradients,
+)
 from bench.selftest.faults.plant import Fault, one, reported, scaled, with_arguments, with_attribute, with_first_entry
 
 HELD, CANCELLING = "https://github.com/keras-team/keras/pull/19102", "https://github.com/keras-team/keras/pull/18795"
 NORM, CLIP, MOMENTS = "keras.layers.BatchNormalization.call", "keras.optimizers.Optimizer._clip_gradients", "keras.src.backend.nn.moments"
+GROUP = "keras.layers.GroupNormalization.call"
 SGD, HE, MATMUL = "keras.optimizers.SGD.update_step", "keras.initializers.HeNormal.__call__", "keras.src.backend.numpy.matmul"
 FANS = "keras.src.initializers.random_initializers.compute_fans"
 
@@ -47,6 +62,7 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("leaky relu with the function's slope", "act=leaky_relu", "forward_parity", "layer  2", one("keras.layers.LeakyReLU.call", with_attribute("negative_slope", lambda slope: 0.2))),
         Fault("exact gelu computed by tanh", "act=gelu", "forward_parity", "layer  2", one("keras.src.backend.nn.gelu", lambda f: lambda x, approximate=True: f(x, True))),
         Fault("silu flat beyond 20", "act=silu", "activation", "far positive", one("keras.src.backend.nn.silu", flat_beyond_20)),
+        Fault("elu flat below zero", "act=elu", "forward_parity", "layer  2", one("keras.src.backend.nn.elu", flat_below_zero)),
     ),
     "linear": (
         Fault("dense forgets its bias", "reference", "forward_parity", "step 1 loss", one("keras.layers.Dense.call", with_attribute("bias", lambda b: None))),
@@ -71,24 +87,33 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("layer norm epsilon 1e-3", "norm=layer", "forward_parity", "layer  2", one("keras.layers.LayerNormalization.call", with_attribute("epsilon", lambda e: 1e-3))),
         Fault("layer norm forgets its shift", "norm=layer", "forward_parity", "step 1 loss", one("keras.layers.LayerNormalization.call", with_attribute("beta", lambda b: None))),
         Fault("layer norm forgets its scale", "norm=layer", "forward_parity", "step 1 loss", one("keras.layers.LayerNormalization.call", with_attribute("gamma", lambda g: None))),
+        Fault("batch norm forgets its shift", "norm=batch", "forward_parity", "step 1 loss", one(NORM, with_attribute("center", lambda c: False))),
+        Fault("batch norm forgets its scale", "norm=batch", "forward_parity", "step 1 loss", one(NORM, with_attribute("scale", lambda s: False))),
+        Fault("group norm forgets its shift", "norm=group", "forward_parity", "step 1 loss", one(GROUP, with_attribute("center", lambda c: False))),
+        Fault("group norm forgets its scale", "norm=group", "forward_parity", "step 1 loss", one(GROUP, with_attribute("scale", lambda s: False))),
+        Fault("root mean square norm forgets its scale", "norm=rms", "forward_parity", "step 1 loss", one("keras.layers.RMSNormalization.call", with_attribute("scale", lambda s: s * 0 + 1))),
         Fault("variance as E[x²] − E[x]², mean held in its gradient: layer norm", "norm=layer", "gradient_parity", "layer  1", one(MOMENTS, moments(mean_held)), HELD),
         Fault("variance as E[x²] − E[x]², mean held in its gradient: group norm", "norm=group", "gradient_parity", "layer  1", one(MOMENTS, moments(mean_held)), HELD),
         Fault("variance as E[x²] − E[x]², mean held in its gradient: batch norm", "norm=batch", "gradient_parity", "layer  1", one(MOMENTS, moments(mean_held)), HELD),
         Fault("variance as E[x²] − E[x]², which cancels at an offset of 30", "depth=4,norm=batch,input=shifted", "forward_parity", "layer  2", one(MOMENTS, moments(cancelling)), CANCELLING),
         Fault("unbiased variance in normalizing", "norm=batch", "forward_parity", "layer  2", one(MOMENTS, moments(unbiased))),
         Fault("batch statistics from the wrong axis", "norm=batch", "forward_parity", "layer  2", one(NORM, over_units)),
+        Fault("layer statistics over the batch", "norm=layer", "forward_parity", "layer  2", one(MOMENTS, over_the_batch)),
+        Fault("group statistics over the batch", "norm=group", "forward_parity", "layer  2", one(MOMENTS, over_the_batch)),
         Fault("running statistics averaged the other way round", "norm=batch", "normalization_state", "layer  1", one(NORM, with_attribute("momentum", lambda m: 1 - m))),
         Fault("running statistics not updated", "norm=batch", "normalization_state", "layer  1", one(NORM, with_attribute("momentum", lambda m: 1.0))),
-        Fault("running variance unbiased", "norm=batch", "normalization_state", "running variance", one(NORM, unbiased_running_variance), "https://github.com/keras-team/keras/issues/10443"),
+        Fault("running variance unbiased", "norm=batch", "normalization_state", "running variance", one(NORM, unbiased_running_variance), "https://github.com/tensorflow/tensorflow/issues/55545"),
         Fault("batch statistics in evaluation", "norm=batch", "forward_parity", "evaluation", one(NORM, with_arguments(training=True))),
         Fault("running statistics in training", "norm=batch", "forward_parity", "layer  2", one(NORM, with_arguments(training=False))),
         Fault("root mean square norm epsilon 1e-3", "norm=rms", "forward_parity", "layer  2", one("keras.layers.RMSNormalization.call", with_attribute("epsilon", lambda e: 1e-3))),
         Fault("group norm epsilon 1e-3", "norm=group", "forward_parity", "layer  2", one("keras.layers.GroupNormalization.call", with_attribute("epsilon", lambda e: 1e-3))),
+        Fault("batch norm epsilon 1e-2", "norm=batch", "forward_parity", "layer  2", one(NORM, with_attribute("epsilon", lambda e: 1e-2))),
     ),
     "skip": (
-        Fault("skip dropped", "skip=two", "forward_parity", "evaluation layer 16", residual(lambda add, x, y: y)),
-        Fault("branch doubled", "skip=two", "forward_parity", "evaluation layer 16", residual(lambda add, x, y: add(x, 2 * y))),
-        Fault("skip scaled by 1.001", "skip=two", "forward_parity", "evaluation layer 16", residual(lambda add, x, y: add(x * 1.001, y))),
+        Fault("skip dropped", "skip=two", "forward_parity", "layer  4", residual(lambda add, x, y: y)),
+        Fault("branch doubled", "skip=two", "forward_parity", "layer  4", residual(lambda add, x, y: add(x, 2 * y))),
+        Fault("skip doubled", "skip=two", "forward_parity", "layer  4", residual(lambda add, x, y: add(2 * x, y))),
+        Fault("skip scaled by 1.001", "skip=two", "forward_parity", "layer  4", residual(lambda add, x, y: add(x * 1.001, y))),
     ),
     "loss": (
         Fault("loss summed, not averaged", "reference", "forward_parity", "loss", one("keras.losses.SparseCategoricalCrossentropy.call", scaled(64.0))),
@@ -98,6 +123,8 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("label smoothing left on", "reference", "forward_parity", "loss", one("keras.src.backend.nn.sparse_categorical_crossentropy", smoothed)),
         Fault("loss told 0.1 % too large, its gradient right", "reference", "forward_parity", "loss", one("keras.losses.SparseCategoricalCrossentropy.call", reported(1.001))),
         Fault("mean squared error halved", "loss=mse", "forward_parity", "loss", one("keras.losses.MeanSquaredError.call", scaled(0.5))),
+        Fault("Huber's delta halved", "loss=huber", "forward_parity", "loss", one("keras.losses.Huber.__init__", with_arguments(delta=0.5))),
+        Fault("hinge with half its margin", "loss=hinge", "forward_parity", "loss", one("keras.losses.Hinge.call", half_the_margin)),
         Fault("reported loss is the mean of all batches so far", "reference", "forward_parity", "step 1 loss", one("keras.Model.reset_metrics", lambda f: lambda self: None), "https://github.com/keras-team/keras/pull/22617"),
     ),
     "clipping": (
@@ -105,6 +132,7 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("global clipping per variable", "clip=global", "clipping", "against the rule", one(CLIP, clip_each)),
         Fault("clipping by the squared norm", "clip=global", "clipping", "against the rule", one(CLIP, clip_by_square)),
         Fault("clipping epsilon large", "clip=variable,clip_at=0.5", "clipping", "against the rule", one("keras.optimizers.Optimizer._clip_by_norm", large_clipping_epsilon)),
+        Fault("cap exceeded by 0.01 %", "clip=global", "clipping", "against the rule", one(CLIP, with_attribute("global_clipnorm", lambda c: 1.0001 * c))),
         Fault("value clipping at twice the value", "clip=value,clip_at=0.005", "clipping", "entry", one(CLIP, with_attribute("clipvalue", lambda c: 2 * c))),
     ),
     "optimizer": (
@@ -114,8 +142,10 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("Nesterov as plain momentum", "optimizer=nesterov", "update", "step 0", one(SGD, with_attribute("nesterov", lambda n: False))),
         Fault("Adam's epsilon large", "optimizer=adam", "update", "step 0", one("keras.optimizers.Adam.update_step", with_attribute("epsilon", lambda e: 1e-4))),
         Fault("Adam without bias correction", "optimizer=adam", "update", "step 0", one("keras.optimizers.Adam.update_step", no_bias_correction)),
+        Fault("Adam's epsilon inside the root", "optimizer=adam", "update", "step 0", one("keras.optimizers.Adam.update_step", epsilon_inside_the_root)),
         Fault("Nadam's momentum product advances with every variable", "optimizer=nadam", "update", "step 1", one("keras.optimizers.Nadam.update_step", once_a_variable), "https://github.com/keras-team/keras-core/pull/551"),
         Fault("RMSprop's epsilon outside the root", "optimizer=rmsprop", "update", "step 0", one("keras.optimizers.RMSprop.update_step", epsilon_outside_the_root)),
+        Fault("Adagrad's accumulator starts at zero", "optimizer=adagrad", "update", "step 0", one("keras.optimizers.Adagrad.__init__", with_arguments(initial_accumulator_value=0.0))),
         Fault("decoupled decay as L2", "optimizer=adamw,decay=0.1", "update", "weight", decay_in_the_gradient),
         Fault("weight decay forgotten", "optimizer=adamw,decay=0.1", "update", "weight", one("keras.optimizers.Optimizer._apply_weight_decay", lambda f: lambda self, variables: None)),
         Fault("one variable forgotten", "reference", "update", "layer  3 weight", one(SGD, skip_one_variable)),
@@ -135,5 +165,6 @@ KERAS: dict[str, tuple[Fault, ...]] = {
     "training": (
         Fault("dropout left on", "reference", "forward_parity", "layer  2", one("keras.src.backend.nn.relu", dropout)),
         Fault("learning rate shrinks from the tenth step on", "reference", "training", "accuracy", one(SGD, rate_by_step), trains=True),
+        Fault("one reported loss is NaN", "reference", "finite", "loss", one("keras.losses.SparseCategoricalCrossentropy.call", nan_once), trains=True),
     ),
 }  # fmt: skip

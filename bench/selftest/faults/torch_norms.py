@@ -58,3 +58,13 @@ def layer_norm_by(variance: Variance) -> Callable[[Any], Any]:
 
 def group_norm_by(variance: Variance) -> Callable[[Any], Any]:
     return lambda original: lambda x, groups, w, b, eps: _normalized(x.view(len(x), groups, -1), -1, variance, eps).view(x.shape) * w + b
+
+
+def interleaved(group_norm: Any) -> Any:
+    """Groups of every n-th unit and not of neighbours."""
+
+    def normalized(x: Any, groups: int, w: Any, b: Any, eps: float) -> Any:
+        y = group_norm(x.view(len(x), -1, groups).transpose(1, 2).reshape(x.shape), groups, None, None, eps)
+        return y.view(len(x), groups, -1).transpose(1, 2).reshape(x.shape) * w + b
+
+    return normalized
