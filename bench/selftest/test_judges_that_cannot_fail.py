@@ -144,7 +144,7 @@ def test_a_crash_does_not_leave_the_last_run_to_be_read_as_this_one(tmp_path: Pa
     (tmp_path / "latest.json").write_text(json.dumps({"schema": 1, "verdicts": ["of yesterday"]}))
     crashing = tmp_path / "crashing.py"
     crashing.write_text("import os, models.on_torch as m\nm.Network.step = lambda *a: os._exit(7)\n")
-    done = _pytest(tmp_path, "--backend=torch", environment=_crashing_worker(tmp_path, crashing))
+    done = _pytest(tmp_path, "--backend=torch", "bench/test_itself.py", environment=_crashing_worker(tmp_path, crashing))
     assert done.returncode != 0
     assert "exited with status 7" in done.stdout
     assert "of yesterday" not in (tmp_path / "latest.json").read_text()

@@ -11,6 +11,7 @@ last layer (128 → 10) is 13 times larger than theory's s2/fan-in, which lets 2
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def draw(spec: Spec, s2: float, seed: int) -> dict[str, Any]:
     return weights
 
 
+@cache
 def scale(s2: float) -> float:
     """ξ_c in layers; large near the critical s2 = 1.761, where it diverges."""
     return depth_scales("tanh", s2, BIAS_SD**2).xi_c
