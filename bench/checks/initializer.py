@@ -68,9 +68,10 @@ def _moments(unit: Any, shape: str) -> Iterator[Finding]:
         yield Finding("largest weight", largest, 4.0, 7.5)
     else:
         # 3.8 million draws come within 1e-5 of a uniform's edge and within 1e-3 of a truncated normal's.
-        over = 1 + ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps)
-        edge = 3**0.5 if shape == "uniform" else 2 / TRUNCATED_SD
-        yield Finding(f"largest weight over the edge of its {shape} support", largest / edge, 1 - SUPPORT, over)
+        over = largest / (3**0.5 if shape == "uniform" else 2 / TRUNCATED_SD) - 1
+        rounding = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps)
+        yield Finding(f"largest weight beyond the edge of its {shape} support", max(over, 0.0), 0.0, rounding)
+        yield Finding(f"largest weight short of the edge of its {shape} support", max(-over, 0.0), 0.0, SUPPORT)
 
 
 def _orthogonal(layers: list[dict[str, Any]], row: Initializer) -> Iterator[Finding]:

@@ -92,8 +92,8 @@ def truncated(roads: Roads) -> Iterator[Finding]:
         for precision, bits in {"float32": 24, "bfloat16": 8, "float16": 11}.items():
             drawn = np.asarray(roads("truncated", shape=[256, 256], spread=2 / cut, cut=cut, precision=precision)) * cut / 2
             rounding = 2.0**-bits
-            where, furthest = f"{precision} cut at {cut:g}:", min(cut, FURTHEST) * (1 + rounding)
-            yield Finding(f"{where} furthest draw", float(np.max(abs(drawn))), 0.0, furthest)
+            where, beyond = f"{precision} cut at {cut:g}:", float(np.max(abs(drawn))) / min(cut, FURTHEST) - 1
+            yield Finding(f"{where} furthest draw beyond", max(beyond, 0.0), 0.0, rounding)
             allowed = left * (BAND_Z / (2 * drawn.size) ** 0.5 + rounding)
             yield Finding(f"{where} spread", float(drawn.std()), left - allowed, left + allowed)
 
