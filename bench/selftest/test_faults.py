@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.checks import CHECKS
-from bench.judge import FAILED, PASSED
+from bench.judge import FAILED, KNOWN, PASSED
 from bench.report.failure import failure
 from bench.selftest.faults import Fault, catalogue
 from bench.selftest.kill_grid import PATH, read, row
@@ -83,6 +83,15 @@ def test_the_grid_says_of_every_fault_that_the_check_it_names_catches_it() -> No
     assert lines == [(backend, part, fault.name, fault.network, fault.check) for backend, part, fault in catalogue()], (
         "python -m bench.selftest.kill_grid"
     )
+
+
+@pytest.mark.parametrize("network", ["act=gelu", "act=leaky_relu"])
+def test_what_tensorflow_gets_wrong_today_is_seen_and_known(network: str) -> None:
+    """Constants held in float32, which float64 shows: PyTorch has them right on the same network."""
+    found = healthy("keras", network)["activation"]
+    assert found.status == KNOWN
+    assert {f.where.split()[0] for f in found.findings if not f.inside} == {"float64"}
+    assert healthy("torch", network)["activation"].status == PASSED
 
 
 @pytest.mark.parametrize("fault", [fault for _, _, fault in catalogue() if fault.link], ids=lambda fault: fault.name)
