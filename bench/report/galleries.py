@@ -140,14 +140,18 @@ def ranked(profiles: list[Profile]) -> list[str]:
 
 
 def decades(seen: Profile) -> float:
-    """log₁₀ of the first layer's gradient norm over the last one's; 0 where either has none."""
+    """log₁₀ of the first layer's gradient norm over the last one's: −∞ where nothing arrives, 0 where there is nothing to compare."""
     ends = [float(value) for value in (*seen.gradient[:1], *seen.gradient[-1:])]
+    if ends and ends[0] == 0 < ends[1]:
+        return -math.inf
     return math.log10(ends[0]) - math.log10(ends[1]) if ends and all(0 < end < math.inf for end in ends) else 0.0
 
 
 def told(profiles: list[tuple[str, Profile]]) -> str:
     """A gradient profile in words."""
-    return "First layer against last, in decades: " + ", ".join(f"{label} {decades(seen):+.1f}" for label, seen in profiles) + "."
+    changes = {label: decades(seen) for label, seen in profiles}
+    words = [f"{label} {change:+.1f}" if math.isfinite(change) else f"{label} loses all" for label, change in changes.items()]
+    return f"First layer against last, in decades: {', '.join(words)}."
 
 
 def _series(network: str) -> tuple[str, int] | None:

@@ -102,11 +102,13 @@ def _cell(verdicts: list[Verdict]) -> dict[str, str]:
         return {"tone": "mute", "count": "—", "text": verdicts[0].status if verdicts else ""}
     passed = [v for v in judged if v.status == PASSED]
     failed = [v for v in judged if v.status == FAILED]
-    text = ""
+    known = len(judged) - len(passed) - len(failed)
+    text = f"{known} {KNOWN}" if known else ""
     if failed:
         worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
         text = f"worst: {worst.network} {worst.worst.where.strip() if worst.worst else ''}"
     elif passed:
         tightest = min(passed, key=lambda v: v.left)
-        text = f"{max(tightest.left, 0.0):.0%} left at {tightest.network}"
-    return {"tone": "bad" if failed else "good", "count": f"{'✗' if failed else '✓'} {len(passed)}/{len(judged)}", "text": text}
+        text = f"{max(tightest.left, 0.0):.0%} left at {tightest.network}" + (f", {text}" if known else "")
+    tone, mark = ("bad", "✗") if failed else ("good", "✓") if passed else ("mute", "·")
+    return {"tone": tone, "count": f"{mark} {len(passed)}/{len(judged)}", "text": text}
