@@ -74,7 +74,9 @@ def verdict_line(verdicts: list[Verdict], errors: int) -> str:
     if not any(v.judged for v in verdicts):
         return "Nothing was judged."
     names = " and ".join(dict.fromkeys(v.backend for v in verdicts))
-    return f"{names}: every judged number is inside its bound ({sum(v.judged for v in verdicts):,} numbers)."
+    known = sum(v.status == KNOWN for v in verdicts)
+    but = f", but for {known} known failure{'s' * (known > 1)}" if known else ""
+    return f"{names}: every judged number is inside its bound{but} ({sum(v.judged for v in verdicts):,} numbers)."
 
 
 def gains(verdicts: list[Verdict]) -> list[str]:

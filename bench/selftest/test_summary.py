@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.judge import KNOWN, NOT_JUDGED, Finding, Verdict
-from bench.report.summary import CELL, table
+from bench.report.summary import CELL, table, verdict_line
 from bench.selftest.made_up import verdict
 
 LONG = "precision=mixed_bfloat16,batch=256"
@@ -27,3 +27,12 @@ def seen(*statuses: str) -> list[Verdict]:
 def test_a_cell_holds_what_was_left_and_what_was_not_judged(statuses: tuple[str, ...], cell: str) -> None:
     row = table(seen(*statuses))[1]
     assert row.endswith(cell) and len(cell) < CELL
+
+
+def test_the_last_line_does_not_pass_over_known_failures() -> None:
+    verdicts = [
+        verdict("activation", "keras", "act=selu", [Finding("slope", 0.7, 0, 1e-6)], status=KNOWN),
+        verdict("finite", "keras", "act=selu", [Finding("loss", 0, 0, 0)]),
+    ]
+    assert verdict_line(verdicts, 0) == "keras: every judged number is inside its bound, but for 1 known failure (2 numbers)."
+    assert verdict_line(verdicts[1:], 0) == "keras: every judged number is inside its bound (1 numbers)."
