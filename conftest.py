@@ -8,22 +8,23 @@ from typing import Any
 
 import pytest
 
-from bench import known, recording
-from bench.baseline import BaselineError
+from bench.baselines import known_failures, recording
+from bench.baselines.samples import BaselineError
 from bench.checks import CHECKS, ITSELF
 from bench.doctor import answered, problem
-from bench.equalities import equality_cases
-from bench.report.terminal import Terminal
-from bench.status import Status
+from bench.evidence.pool import STEPS, ObservationPool
+from bench.exit_status import Status
+from bench.metamorphic import equality_cases
 from bench.timing.cases import timed_cases
-from fixtures import driver, judging, options
-from fixtures.data import features_of
-from fixtures.judging import STATE, Case, State, laboratory_of, travels_of
-from fixtures.machine import fingerprint, judge_on_one_thread
-from fixtures.observe import STEPS, Laboratory
-from fixtures.spread import Spread, is_spread, own_device
-from fixtures.turns import Busy, Turn
-from models.worker import WorkerError
+from fixtures.data.datasets import features_of
+from fixtures.machine import nvidia_driver
+from fixtures.machine.fingerprint import fingerprint, judge_on_one_thread
+from fixtures.machine.gpu_lock import Busy, GpuLock
+from fixtures.plugin import judging, options
+from fixtures.plugin.judging import STATE, Case, State, pool_of, relation_runner_of
+from fixtures.plugin.terminal import Terminal
+from fixtures.plugin.xdist_support import XdistSupport, is_spread, own_device
+from models.worker.process import WorkerError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     options.check(option)
     judge_on_one_thread()
     try:
-        known_failures = known.read()
+        failures = known_failures.read()
     except BaselineError as error:
         raise pytest.UsageError(str(error)) from None
     environment = fingerprint(option.device, option.threads, option.deterministic)
@@ -47,8 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(terminal, "gradgauge-terminal")
     config.pluginmanager.register(judging, "gradgauge-judging")
     if is_spread(config):
-        config.pluginmanager.register(Spread(config, terminal, _parameters), "gradgauge-spread")
-    config.stash[STATE] = State(terminal, environment, known_failures, Turn(own_device(config)))
+        config.pluginmanager.register(XdistSupport(config, terminal, _parameters), "gradgauge-spread")
+    config.stash[STATE] = State(terminal, environment, failures, GpuLock(own_device(config)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -109,21 +110,21 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly or not (cases or others):
         return
     try:
-        laboratory = laboratory_of(session.config)
+        pool = pool_of(session.config)
         session.config.stash[STATE].turn.shared()
     except (ValueError, WorkerError, Busy) as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    _refuse_absent_device(session.config, laboratory)
+    _refuse_absent_device(session.config, pool)
     if not is_spread(session.config):  # a worker of many does not know which networks will be its own
-        laboratory.plan(list(dict.fromkeys((case.backend, case.spec) for case in cases)))
+        pool.plan(list(dict.fromkeys((case.backend, case.spec) for case in cases)))
         if equal := [case for item in session.items if (case := _parameters(item).get("equality_case"))]:
-            travels_of(session.config).plan(equal)
+            relation_runner_of(session.config).plan(equal)
 
 
-def _refuse_absent_device(config: pytest.Config, laboratory: Laboratory) -> None:
+def _refuse_absent_device(config: pytest.Config, pool: ObservationPool) -> None:
     """A framework that does not compute on the GPU asked for is no skip: the run ends with its cause and remedy."""
     for backend in config.option.backends if config.option.device != "cpu" else []:
-        if told := problem(answered(laboratory.get(backend)), driver.ask(), os.environ, require_gpu=True):
+        if told := problem(answered(pool.get(backend)), nvidia_driver.ask(), os.environ, require_gpu=True):
             pytest.exit(f"{told} (--device={config.option.device})", returncode=Status.ENVIRONMENT)
 
 
@@ -131,14 +132,14 @@ def _refuse_absent_device(config: pytest.Config, laboratory: Laboratory) -> None
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """End the workers; write a recording if all else is green; fail a run that judged nothing."""
     state = session.config.stash[STATE]
-    if state.travels is not None:
-        state.travels.close()
-    if state.laboratory is not None:
-        state.terminal.peak_memory = state.laboratory.peak_memory()
-        state.laboratory.close()
+    if state.relation_runner is not None:
+        state.relation_runner.close()
+    if state.pool is not None:
+        state.terminal.peak_memory = state.pool.peak_memory()
+        state.pool.close()
         state.turn.end()
-    if state.laboratory is not None and session.config.option.update_baselines is not None:
-        state.terminal.baseline_changes += _write_baselines(session.config, state, state.laboratory, exitstatus)
+    if state.pool is not None and session.config.option.update_baselines is not None:
+        state.terminal.baseline_changes += _write_baselines(session.config, state, state.pool, exitstatus)
     elif exitstatus == 0 and not hasattr(session.config, "workerinput") and (nothing := _nothing(state.terminal)):
         state.terminal.hints.append(nothing)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -155,14 +156,14 @@ def _nothing(terminal: Terminal) -> str:
     return ""
 
 
-def _write_baselines(config: pytest.Config, state: State, laboratory: Laboratory, exitstatus: int) -> list[str]:
+def _write_baselines(config: pytest.Config, state: State, pool: ObservationPool, exitstatus: int) -> list[str]:
     if exitstatus != 0:
         return ["No baseline was written, because something failed or was interrupted: mend or explain that first."]
     return recording.write(
-        laboratory.baselines,
+        pool.baselines,
         why=config.option.update_baselines,
         steps=STEPS,
-        seeds=laboratory.seeds,
+        seeds=pool.seeds,
         environment=state.environment,
         versions=state.terminal.versions,
     )

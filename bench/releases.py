@@ -18,25 +18,27 @@ from pathlib import Path
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from bench.baseline import FOLDER as BASELINES
-from bench.baseline import BaselineError, write_atomically
+from bench.baselines.samples import FOLDER as BASELINES
+from bench.baselines.samples import BaselineError, write_atomically
 from bench.checks import CHECKS
-from bench.equalities import EQUALITIES, decide
-from bench.equalities.roads import Roads
-from bench.judge import FAILED, NOT_JUDGED, PASSED, Verdict, judge
-from bench.run import Run, answer
+from bench.evidence.evidence import Evidence
+from bench.evidence.reference import solve
+from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
+from bench.metamorphic import EQUALITIES, decide
+from bench.metamorphic.scenarios import Scenarios
 from bench.versions.environments import VersionsError, installer
 from bench.versions.sources import digest
-from fixtures.data import load
-from models.run import Job, Observation, prepare_lessons
+from fixtures.data.datasets import load
+from models.observation import Job, Observation
+from models.reference.draws import prepare_forced_steps
 from models.spec import Spec, SpecError
-from models.worker import Worker, WorkerError
+from models.worker.process import Worker, WorkerError
 
 FOLDER = Path(".gradgauge/releases")
 TABLE = BASELINES / "keras_releases.md"
 SOURCES = (
-    "models/**/*.py", "fixtures/data.py",
-    "bench/equalities/*.py", "bench/checks/parity.py", "bench/judge.py", "bench/run.py", "bench/tolerance.py",
+    "models/**/*.py", "fixtures/data/datasets.py",
+    "bench/metamorphic/*.py", "bench/checks/parity.py", "bench/judging/*.py", "bench/evidence/*.py",
 )  # fmt: skip
 """What a kept result depends on."""
 PAIRS = ("3.0.1", "3.0.2", "3.0.5", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.9.2", "3.10.0", "3.13.2", "3.14.1", "3.15.1")
@@ -114,14 +116,14 @@ class Examined:
     cases: dict[str, Seen] = field(default_factory=dict)
 
 
-def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False) -> Examined:
+def probe_device(release: str, backend: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False) -> Examined:
     """Run `cases` on one release, in one process that is replaced when it dies; what was seen before is not run again."""
     path, python = install(release, folder), interpreter(release, folder)
     kept = folder / f"{release}-{backend}-{digest((release, backend, sys.version), SOURCES)}.json"
     seen = Examined() if fresh else _kept(kept)
     missing = [case for case in cases if case not in seen.cases]
     workers = [Worker(backend, python=python, path=str(path))] if missing else []
-    roads = Roads(backend, lambda road, given: workers[-1].call("road", road=road, **{"with": given}))
+    scenarios = Scenarios(backend, lambda scenario, given: workers[-1].call("scenario", scenario=scenario, **{"with": given}))
     try:
         if workers:
             seen.versions = workers[-1].call("versions")
@@ -130,7 +132,7 @@ def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER,
         for case in missing:
             if not workers[-1].alive:
                 workers.append(Worker(backend, python=python, path=str(path)))
-            seen.cases[case] = _seen(case, roads, workers[-1])
+            seen.cases[case] = _seen(case, scenarios, workers[-1])
             write_atomically(kept, msgspec.json.encode(seen).decode())
             print(f"Keras {release}  {case:<36} {seen.cases[case].word}", file=sys.stderr, flush=True)
     finally:
@@ -146,9 +148,9 @@ def _kept(path: Path) -> Examined:
         return Examined()
 
 
-def _seen(case: str, roads: Roads, worker: Worker) -> Seen:
+def _seen(case: str, scenarios: Scenarios, worker: Worker) -> Seen:
     try:
-        verdict = decide(case, roads) if case in EQUALITIES else _parity(case, worker, roads.backend)
+        verdict = decide(case, scenarios) if case in EQUALITIES else _parity(case, worker, scenarios.backend)
     except WorkerError as error:
         return Seen(GONE, str(error).splitlines()[0])
     worst = verdict.worst
@@ -161,9 +163,9 @@ def _seen(case: str, roads: Roads, worker: Worker) -> Seen:
 def _parity(case: str, worker: Worker, backend: str) -> Verdict:
     """Gradient parity of one network: the loss that train_on_batch reports has an equality of its own."""
     spec, data = Spec.parse(case), load()
-    answered = answer(spec, prepare_lessons(spec, data.x_train, data.y_train, 0))
-    observed = worker.call("observe", Observation, job=Job(backend, spec, lessons=answered.lessons))
-    run = Run(spec.id, spec, backend, observed, answered)
+    answered = solve(spec, prepare_forced_steps(spec, data.x_train, data.y_train, 0))
+    observed = worker.call("observe", Observation, job=Job(backend, spec, forced_steps=answered.forced_steps))
+    run = Evidence(spec.id, spec, backend, observed, answered)
     return judge(CHECKS["gradient_parity"], run)
 
 
@@ -237,7 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
     for release in chosen.releases.split(","):
         began = time.monotonic()
         try:
-            results[release] = examine(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh)
+            results[release] = probe_device(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh)
         except (ReleaseError, WorkerError, BaselineError, OSError) as error:
             print(f"Keras {release} could not be examined: {error}", file=sys.stderr)
             return 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.equalities import EqualityCase
+from bench.metamorphic import EqualityCase
 
 
 def test_equality(equality_case: EqualityCase, judged_equality: Any) -> None:

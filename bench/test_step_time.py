@@ -9,7 +9,7 @@ import pytest
 
 from bench.timing.cases import TimedCase
 from bench.timing.steps import CLOCK, ROUNDS, NotTheSameError, StepTiming
-from fixtures.data import Data
+from fixtures.data.datasets import Data
 
 
 @pytest.mark.timing

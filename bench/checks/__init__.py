@@ -19,7 +19,7 @@ from bench.checks.symmetries import has_symmetry, symmetry
 from bench.checks.training import training
 from bench.checks.underflow import underflow
 from bench.checks.update import update
-from bench.judge import Check
+from bench.judging.check import Check
 from bench.theory import why_not
 from models.spec import Spec
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import Finding
-from bench.tolerance import ROUNDING_MULTIPLE
+from bench.judging.finding import Finding
+from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.parts.activations import ACTIVATIONS
 from models.spec import Spec
 
@@ -39,15 +39,15 @@ def is_activation_case(spec: Spec) -> bool:
     return dataclasses.replace(spec, act=usual.act, lr=usual.lr, classes=usual.classes, features=usual.features) == usual
 
 
-def activation(run: Any) -> Iterator[Finding]:
+def activation(evidence: Any) -> Iterator[Finding]:
     """The activation and its derivative equal the float64 function at every point, to rounding.
 
     The worst point of each region. A value is made of terms that its row bounds (|x|, where GELU's 1 + erf cancels; none in ReLU), a
     slope of others (1 + x·(1 − σ) in SiLU); these and the result are rounded, and that is how far it may be off. At zero the derivative
     is the one-sided one that the framework documents.
     """
-    row = ACTIVATIONS[run.spec.act]
-    for precision, (y, slope) in run.curves.items():
+    row = ACTIVATIONS[evidence.spec.act]
+    for precision, (y, slope) in evidence.curves.items():
         unit = float(np.finfo(precision).eps) / 2
         ends = np.cumsum([len(x) for x in regions().values()])
         for (region, x), values, slopes in zip(regions().items(), np.split(y, ends)[:-1], np.split(slope, ends)[:-1], strict=True):
@@ -56,7 +56,7 @@ def activation(run: Any) -> Iterator[Finding]:
             slope_terms = row.terms(np.minimum(np.abs(x), ASYMPTOTIC)) + np.abs(row.df(x))
             yield _worst(f"{precision} {region} slope", x, slopes, row.df(x), unit * slope_terms)
         reach, middle = ROUNDING_MULTIPLE * unit, float(row.f(np.zeros(1))[0])
-        least, largest = row.slope_at_zero(run.backend)
+        least, largest = row.slope_at_zero(evidence.backend)
         yield Finding(f"{precision} at zero value", float(y[-1]), middle - reach, middle + reach)
         yield Finding(f"{precision} at zero slope", float(slope[-1]), least - reach, largest + reach)
 

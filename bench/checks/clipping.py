@@ -7,33 +7,34 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import Finding, NotJudged
-from bench.tolerance import ROUNDING_MULTIPLE
-from models.network import describe
-from models.on_numpy import Rule
+from bench.judging.finding import Finding
+from bench.judging.tolerance import ROUNDING_MULTIPLE
+from bench.judging.verdict import NotJudged
+from models.graph import describe
+from models.reference.optimizers import Rule
 
 FIRST_STEP = {"sgd": 1.0, "momentum": 1.0, "nesterov": 1.9}
 """How many learning rates the first step of an optimizer with empty slots moves a weight per unit of gradient."""
 
 
-def clipping(run: Any) -> Iterator[Finding]:
+def clipping(evidence: Any) -> Iterator[Finding]:
     """Clipping respects its cap, keeps direction (norm) or clips each entry (value), and leaves small gradients alone.
 
     Compares gradients before and after. PyTorch shows both; in Keras the clipped gradient is the first step's weight
     change over the learning rate, known to the rounding of the stored weight.
     """
-    step, lesson = run.seen.lessons[0], run.answer.lessons[0]
-    if not step.applied and run.spec.optimizer not in FIRST_STEP:
-        raise NotJudged(f"{run.spec.optimizer} does not show the clipped gradient in its first step; its update is judged instead")
-    rate = run.spec.learning_rate * FIRST_STEP.get(run.spec.optimizer, 1.0)
+    step, forced_step = evidence.seen.forced_steps[0], evidence.reference.forced_steps[0]
+    if not step.applied and evidence.spec.optimizer not in FIRST_STEP:
+        raise NotJudged(f"{evidence.spec.optimizer} does not show the clipped gradient in its first step; its update is judged instead")
+    rate = evidence.spec.learning_rate * FIRST_STEP.get(evidence.spec.optimizer, 1.0)
     after, blur = {}, {}
     for key, g in step.gradients.items():
         if step.applied:
-            after[key], blur[key] = step.applied[key].astype(np.float64), run.unit * float(np.linalg.norm(g))
+            after[key], blur[key] = step.applied[key].astype(np.float64), evidence.unit * float(np.linalg.norm(g))
         else:
-            before, now = (np.asarray(w, np.float64) for w in (lesson.weights[key], step.weights[key]))
-            after[key], blur[key] = (before - now) / rate, run.unit * (float(np.linalg.norm(now)) / rate + float(np.linalg.norm(g)))
-    rule = Rule(run.spec, run.dialect).clip({key: g.astype(np.float64) for key, g in step.gradients.items()})
+            before, now = (np.asarray(w, np.float64) for w in (forced_step.weights[key], step.weights[key]))
+            after[key], blur[key] = (before - now) / rate, evidence.unit * (float(np.linalg.norm(now)) / rate + float(np.linalg.norm(g)))
+    rule = Rule(evidence.spec, evidence.dialect).clip({key: g.astype(np.float64) for key, g in step.gradients.items()})
     for key, g in rule.items():
         size = float(np.linalg.norm(g)) or 1.0
         allowed = ROUNDING_MULTIPLE * blur[key] / size
@@ -44,19 +45,19 @@ def clipping(run: Any) -> Iterator[Finding]:
             allowed,
             _ratio(after[key], step.gradients[key]),
         )
-    yield from _caps(run, after, blur)
+    yield from _caps(evidence, after, blur)
 
 
-def _caps(run: Any, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
-    cap = run.spec.clip_at
-    if run.spec.clip == "global":
+def _caps(evidence: Any, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
+    cap = evidence.spec.clip_at
+    if evidence.spec.clip == "global":
         yield _over(
             "global norm", np.sqrt(sum((g * g).sum() for g in after.values())), cap, float(np.sqrt(sum(b * b for b in blur.values())))
         )
     for key, g in after.items():
-        if run.spec.clip == "variable":
+        if evidence.spec.clip == "variable":
             yield _over(f"{describe(key)} norm", np.linalg.norm(g), cap, blur[key])
-        elif run.spec.clip == "value":
+        elif evidence.spec.clip == "value":
             yield _over(f"{describe(key)} largest entry", np.abs(g).max(), cap, blur[key])
 
 

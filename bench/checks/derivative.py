@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.checks.relations import by_passes, compared, relative
-from bench.judge import Finding
+from bench.judging.finding import Finding
 from bench.symmetry import split, symmetries
 from models.spec import Spec
 
 
-def derivative(run: Any) -> Iterator[Finding]:
+def derivative(evidence: Any) -> Iterator[Finding]:
     """The gradient of the training step is the derivative of the loss that the framework itself computes.
 
     By the framework's forward mode, and in float64 by difference quotients and Taylor remainders of its losses, and by a complex step.
     Off is as much as the reference's own passes in this precision are, by rounding and by the quotient's truncation alike.
     """
-    for row, lessons, passes in split(run.spec, run.answer.lessons, run.seen.relations):
+    for row, forced_steps, passes in split(evidence.spec, evidence.reference.forced_steps, evidence.seen.relations):
         if row.differentiates:
-            seen = relative(row.residuals(run.spec, lessons, passes))
-            yield from compared("", seen, by_passes(run, row, lessons, run.spec.precision), 1.0, run.unit)
+            seen = relative(row.residuals(evidence.spec, forced_steps, passes))
+            yield from compared("", seen, by_passes(evidence, row, forced_steps, evidence.spec.precision), 1.0, evidence.unit)
 
 
 def has_derivative(spec: Spec, backend: str = "") -> bool:

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from bench import divergence
 from bench.checks.parity import refuse_noise, signature
-from bench.judge import Finding
-from bench.tolerance import ROUNDING_MULTIPLE
-from models.on_numpy import Reference
+from bench.evidence import divergence
+from bench.judging.finding import Finding
+from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.reference.network import Reference
 
 
-def evaluation(run: Any) -> Iterator[Finding]:
+def evaluation(evidence: Any) -> Iterator[Finding]:
     """Held-out logits and accuracy are those of the trained weights in float64, to rounding.
 
     For every seed ‖z − z*‖ / ‖z*‖ over all held-out logits z (samples × classes), z* being the reference's with the weights and running
@@ -26,18 +26,18 @@ def evaluation(run: Any) -> Iterator[Finding]:
     at most √2·‖z − z*‖ closer to each other, so that only samples whose label leads or trails by less may count otherwise. The accuracy
     is the framework's own, a multiple of one sample: half of one is the rounding of its mean.
     """
-    x, labels = run.held_out
-    diverged = divergence.of_themselves(run)
-    for history in run.seen.trainings:
+    x, labels = evidence.held_out
+    diverged = divergence.of_themselves(evidence)
+    for history in evidence.seen.trainings:
         if history.seed in diverged:
             continue
         running = history.running or None
-        exact = Reference(run.spec, history.weights).forward(x, running).logits
-        rounded = Reference(run.spec, history.weights, np.float32).forward(x, running).logits
+        exact = Reference(evidence.spec, history.weights).forward(x, running).logits
+        rounded = Reference(evidence.spec, history.weights, np.float32).forward(x, running).logits
         size = float(np.linalg.norm(exact)) or 1.0
         rounding = float(np.linalg.norm(rounded - exact)) / size
-        refuse_noise(run, rounding)
-        allowed, error = ROUNDING_MULTIPLE * rounding * run.resolution, float(np.linalg.norm(history.logits - exact)) / size
+        refuse_noise(evidence, rounding)
+        allowed, error = ROUNDING_MULTIPLE * rounding * evidence.resolution, float(np.linalg.norm(history.logits - exact)) / size
         yield Finding(f"seed {history.seed} logits", error, 0.0, allowed, signature(history.logits, exact).replace("gradient", "value"))
         lead = _lead(exact, labels)
         close, wrong = np.abs(lead) <= 2**0.5 * allowed * size, abs(history.accuracy - float((lead > 0).mean()))

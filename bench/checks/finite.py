@@ -7,30 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from bench import divergence
-from bench.judge import Finding
-from models.network import describe
+from bench.evidence import divergence
+from bench.judging.finding import Finding
+from models.graph import describe
 
 
-def finite(run: Any) -> Iterator[Finding]:
+def finite(evidence: Any) -> Iterator[Finding]:
     """Loss, signals, gradients and weights are finite in every layer and step.
 
     Counts the entries that are not, place by place in the order of computation, so that the first place is the cause. A training
     that diverges in the reference as well is not the framework's doing.
     """
-    for title, signals in (("own weights", run.seen.own), ("drawn weights", run.seen.drawn)):
-        yield _count(f"{title} loss", signals.loss)
-        for layer, z in signals.signals.items():
+    for title, watched in (("own weights", evidence.seen.native), ("drawn weights", evidence.seen.shared)):
+        yield _count(f"{title} loss", watched.loss)
+        for layer, z in watched.pre_activations.items():
             yield _count(f"{title} layer {layer:>2} signal", z)
-        for layer, d in sorted(signals.deltas.items(), reverse=True):
+        for layer, d in sorted(watched.pre_activation_gradients.items(), reverse=True):
             yield _count(f"{title} layer {layer:>2} gradient of the signal", d)
-    for number, step in enumerate(run.seen.lessons):
+    for number, step in enumerate(evidence.seen.forced_steps):
         yield _count(f"step {number} loss", step.loss)
         for kind, arrays in (("gradient of", step.gradients), ("new", step.weights)):
             for key, array in arrays.items():
                 yield _count(f"step {number} {kind} {describe(key)}", array)
-    diverged = divergence.of_themselves(run)
-    for history in run.seen.trainings:
+    diverged = divergence.of_themselves(evidence)
+    for history in evidence.seen.trainings:
         if history.seed not in diverged:
             yield from _first(f"training seed {history.seed}", history.losses, history.gradient_norms)
     divergence.refuse(diverged)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import Finding
-from bench.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from bench.judging.finding import Finding
+from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from models.parts.initializers import INITIALIZERS, Initializer
-from models.run import BIAS_SD
+from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
 FAN_IN, FAN_OUT, DRAWS, SEEDS = 1200, 800, 2, (0, 1)
@@ -29,24 +29,24 @@ def is_initializer_case(spec: Spec) -> bool:
     return dataclasses.replace(spec, init=Spec().init, bias="zero", classes=10, features=64) == Spec()
 
 
-def initializer(run: Any) -> Iterator[Finding]:
+def initializer(evidence: Any) -> Iterator[Finding]:
     """The framework's initializer has the promised mean, variance, support and shape, and draws anew for each layer and seed.
 
     In units of the promised standard deviation; intervals are sampling errors of 3.8 million weights.
     """
-    row = INITIALIZERS[run.spec.init]
-    pooled = np.concatenate([layer["weight"].astype(np.float64).ravel() for layers in run.draws for layer in layers])
-    layers = [layer for layers in run.draws for layer in layers]
+    row = INITIALIZERS[evidence.spec.init]
+    pooled = np.concatenate([layer["weight"].astype(np.float64).ravel() for layers in evidence.draws for layer in layers])
+    layers = [layer for layers in evidence.draws for layer in layers]
     if row.shape == "orthogonal":
         yield from _orthogonal(layers, row)
     else:
         sd = row.variance(FAN_IN, FAN_OUT) ** 0.5
-        yield from _moments(pooled / sd, shape_of(row, run.dialect))
+        yield from _moments(pooled / sd, shape_of(row, evidence.dialect))
     for title, one, other in (("layers", layers[0], layers[1]), ("seeds", layers[0], layers[DRAWS])):
         a, b = (layer["weight"].astype(np.float64).ravel() for layer in (one, other))
         high = BAND_Z / len(a) ** 0.5
         yield Finding(f"correlation between {title}", float(np.corrcoef(a, b)[0, 1]), -high, high)
-    yield from _bias(np.concatenate([layer["bias"].astype(np.float64) for layer in layers]), row, run.spec)
+    yield from _bias(np.concatenate([layer["bias"].astype(np.float64) for layer in layers]), row, evidence.spec)
 
 
 def shape_of(row: Initializer, dialect: str) -> str:

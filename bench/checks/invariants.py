@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.checks.relations import Place, View, findings
-from bench.judge import Finding
-from models.network import Activate, Dense, Normalize, Residual, joints, program
+from bench.judging.finding import Finding
+from models.graph import Activate, Dense, Normalize, Residual, joints, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS
 from models.spec import Spec
@@ -27,7 +27,7 @@ def is_homogeneous(spec: Spec, backend: str = "") -> bool:
     return spec.act in HOMOGENEOUS and spec.norm == "none"
 
 
-def homogeneity(run: Any) -> Iterator[Finding]:
+def homogeneity(evidence: Any) -> Iterator[Finding]:
     """Positively homogeneous layers hand on ⟨W, ∂L/∂W⟩ unchanged: layer by layer, unit by unit, sample by sample.
 
     Unit i of layer l: ⟨w_in, ∂w_in⟩ + b·∂b = Σ z_i δ_i = Σ h_i ∂h_i = ⟨w_out, ∂w_out⟩, because φ′(z)z = φ(z) (Du et al.
@@ -35,13 +35,13 @@ def homogeneity(run: Any) -> Iterator[Finding]:
     δ_lᵀz_l = δ_lᵀh_l = W_{l+1}ᵀ∂W_{l+1}. Without biases ⟨x, ∂L/∂x⟩ of every sample is the same all along the stream,
     through residual sums as well. Orthogonal linear layers keep every sample's ‖δ‖.
     """
-    yield from findings(run, _units)
-    if not any(np.any(w) for key, w in run.answer.lessons[0].weights.items() if key.endswith("bias")):
-        yield from findings(run, _stream, (0,))
-    if run.spec.act == "linear":
-        yield from findings(run, _matrices)
-        if run.spec.init == "orthogonal" and not run.spec.span:
-            yield from findings(run, _isometry, (0,))
+    yield from findings(evidence, _units)
+    if not any(np.any(w) for key, w in evidence.reference.forced_steps[0].weights.items() if key.endswith("bias")):
+        yield from findings(evidence, _stream, (0,))
+    if evidence.spec.act == "linear":
+        yield from findings(evidence, _matrices)
+        if evidence.spec.init == "orthogonal" and not evidence.spec.span:
+            yield from findings(evidence, _isometry, (0,))
 
 
 def _units(spec: Spec, view: View) -> Residuals:
@@ -63,7 +63,7 @@ def _matrices(spec: Spec, view: View) -> Residuals:
 def _stream(spec: Spec, view: View) -> Residuals:
     """⟨x, ∂L/∂x⟩ per sample along the stream, against ⟨logits, ∂L/∂logits⟩."""
     f = ACTIVATIONS[spec.act].f
-    end = (view.signals[spec.depth] * view.deltas[spec.depth]).sum(1)
+    end = (view.pre_activations[spec.depth] * view.pre_activation_gradients[spec.depth]).sum(1)
 
     def here(layer: int, x: Any, d: Any) -> tuple[Place, Any, Any]:
         natural = np.linalg.norm(x, axis=1) * np.linalg.norm(d, axis=1)
@@ -75,34 +75,38 @@ def _stream(spec: Spec, view: View) -> Residuals:
             last = step.body[-1].layer
             if not isinstance(step.body[-1], Dense):
                 return
-            x = step.keep * x + step.scale * view.signals[last]
-            yield here(last, x, view.deltas[last] / step.scale)
+            x = step.keep * x + step.scale * view.pre_activations[last]
+            yield here(last, x, view.pre_activation_gradients[last] / step.scale)
         elif isinstance(step, Dense):
-            x = view.signals[step.layer]
-            yield here(step.layer, x, view.deltas[step.layer])
+            x = view.pre_activations[step.layer]
+            yield here(step.layer, x, view.pre_activation_gradients[step.layer])
         else:
             x = f(x)
 
 
 def _isometry(spec: Spec, view: View) -> Residuals:
-    end = np.linalg.norm(view.deltas[spec.depth], axis=1)
+    end = np.linalg.norm(view.pre_activation_gradients[spec.depth], axis=1)
     for layer in range(1, spec.depth):
-        yield ("samples' ‖δ‖ against the logits'", f"layer {layer:>2}"), np.linalg.norm(view.deltas[layer], axis=1) - end, end
+        yield (
+            ("samples' ‖δ‖ against the logits'", f"layer {layer:>2}"),
+            np.linalg.norm(view.pre_activation_gradients[layer], axis=1) - end,
+            end,
+        )
 
 
-def sum_rules(run: Any) -> Iterator[Finding]:
+def sum_rules(evidence: Any) -> Iterator[Finding]:
     """Parameter gradients are the sums they are made of, and those of softmax cross-entropy add up to zero over the classes.
 
     ∂L/∂b = Σ_samples δ and ∂L/∂W = δᵀh, the left sides from the training step and the right sides from a pass of their
     own, where that rounds as the step does. Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
     ∂W sum to 0 in the last layer.
     """
-    if run.watches_the_step:
-        yield from findings(run, _sums, (0,))
-    elif run.spec.loss != "cross_entropy":
-        run.refuse_unwatched()
-    if run.spec.loss == "cross_entropy":
-        yield from findings(run, _classes)
+    if evidence.watches_the_step:
+        yield from findings(evidence, _sums, (0,))
+    elif evidence.spec.loss != "cross_entropy":
+        evidence.refuse_unwatched()
+    if evidence.spec.loss == "cross_entropy":
+        yield from findings(evidence, _classes)
 
 
 def _sums(spec: Spec, view: View) -> Residuals:
@@ -110,11 +114,11 @@ def _sums(spec: Spec, view: View) -> Residuals:
     inputs = {1: view.x}
     for joint in joints(spec):
         if len(joint.between) == 1 and isinstance(joint.between[0], Activate):
-            inputs[joint.right] = f(view.signals[joint.left])
-    for layer, d in view.deltas.items():
+            inputs[joint.right] = f(view.pre_activations[joint.left])
+    for layer, d in view.pre_activation_gradients.items():
         yield ("∂b against Σδ", f"layer {layer:>2}"), view.gradients[f"{layer}.bias"] - d.sum(0), np.abs(d).sum(0)
     for layer, h in inputs.items():
-        d = view.deltas[layer]
+        d = view.pre_activation_gradients[layer]
         natural = np.linalg.norm(d) * np.linalg.norm(h)
         yield ("∂W against δᵀh", f"layer {layer:>2}"), view.gradients[f"{layer}.weight"] - d.T @ h, natural
 
@@ -125,12 +129,12 @@ def _classes(spec: Spec, view: View) -> Residuals:
     _, db = view.of(spec.depth, "bias")
     yield ("Σ ∂b over classes", where), db.sum(), np.abs(db).sum()
     yield ("Σ ∂W over classes", where), dw.sum(0), np.abs(dw).sum(0)
-    if view.deltas:
-        d = view.deltas[spec.depth]
+    if view.pre_activation_gradients:
+        d = view.pre_activation_gradients[spec.depth]
         yield ("Σ δ over classes", where), d.sum(1), np.abs(d).sum(1)
 
 
-def norm_orthogonality(run: Any) -> Iterator[Finding]:
+def norm_orthogonality(evidence: Any) -> Iterator[Finding]:
     """A normalization's gradient is orthogonal to what it divides out: to the constant it centres and to the scale of its input.
 
     With s² = var + ε and y = (z − mean)/s over one set of numbers (a unit's batch, a sample's units, a group),
@@ -138,9 +142,9 @@ def norm_orthogonality(run: Any) -> Iterator[Finding]:
     normalization gets no gradient, and ⟨w, ∂w⟩ = ε/s²·γ∂γ per unit (van Laarhoven 2017). What follows γy + β up to the next weights, if
     it is homogeneous, hands on γ∂γ + β∂β = ⟨w_out, ∂w_out⟩.
     """
-    yield from findings(run, _learned)
-    if run.spec.norm_at == "before" and not run.spec.span:
-        yield from findings(run, _sets, (0,))
+    yield from findings(evidence, _learned)
+    if evidence.spec.norm_at == "before" and not evidence.spec.span:
+        yield from findings(evidence, _sets, (0,))
 
 
 def _learned(spec: Spec, view: View) -> Residuals:
@@ -173,9 +177,9 @@ def _sets(spec: Spec, view: View) -> Residuals:
     axis = 0 if row.over == "batch" else -1
     for joint in joints(spec):
         where, shape = f"layer {joint.left:>2}", (len(view.x), spec.groups if row.over == "groups" else 1, -1)
-        z, d = view.signals[joint.left], view.deltas[joint.left]
+        z, d = view.pre_activations[joint.left], view.pre_activation_gradients[joint.left]
         y, cache = row.forward(z, 1.0, 0.0, spec.eps, spec.groups)
-        g = (view.deltas[joint.right] @ view.weights[f"{joint.right}.weight"]) * df(y)
+        g = (view.pre_activation_gradients[joint.right] @ view.weights[f"{joint.right}.weight"]) * df(y)
         z, d, y, g = (a.reshape(shape) for a in (z, d, y, g))
         share = spec.eps * np.square(cache["inverse"]).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
         natural = np.linalg.norm(z, axis=axis) * np.linalg.norm(d, axis=axis)
@@ -184,37 +188,42 @@ def _sets(spec: Spec, view: View) -> Residuals:
             yield ("Σ δ over normalized sets", where), d.sum(axis), np.abs(d).sum(axis)
 
 
-def gradient_bound(run: Any) -> Iterator[Finding]:
+def gradient_bound(evidence: Any) -> Iterator[Finding]:
     """No layer enlarges a gradient by more than max|φ′| times its largest singular value, and branches of zero pass it on untouched.
 
     ‖δ_l‖ ≤ max|φ′|·σ_max(W_{l+1})·‖δ_{l+1}‖ for Frobenius norms, trained or not; softmax cross-entropy starts it with
     ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F. Where a branch is
     exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros get one.
     """
-    sup = ACTIVATIONS[run.spec.act].sup
-    for title, seen in (("own weights", run.seen.own), ("drawn weights", run.seen.drawn)):
-        size = {layer: float(np.linalg.norm(d.astype(np.float64))) for layer, d in seen.deltas.items()}
-        if run.spec.loss == "cross_entropy":
-            yield _over(f"{title} ‖∂L/∂logits‖", size[run.spec.depth], (2 / len(seen.logits)) ** 0.5, run.spec.classes * run.result_unit)
-        for joint in joints(run.spec) if run.spec.norm == "none" else ():
+    sup = ACTIVATIONS[evidence.spec.act].sup
+    for title, seen in (("own weights", evidence.seen.native), ("drawn weights", evidence.seen.shared)):
+        size = {layer: float(np.linalg.norm(d.astype(np.float64))) for layer, d in seen.pre_activation_gradients.items()}
+        if evidence.spec.loss == "cross_entropy":
+            yield _over(
+                f"{title} ‖∂L/∂logits‖",
+                size[evidence.spec.depth],
+                (2 / len(seen.logits)) ** 0.5,
+                evidence.spec.classes * evidence.result_unit,
+            )
+        for joint in joints(evidence.spec) if evidence.spec.norm == "none" else ():
             w = seen.weights[f"{joint.right}.weight"].astype(np.float64)
             largest = float(np.linalg.norm(w, 2))
-            slack = w.shape[0] * run.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
+            slack = w.shape[0] * evidence.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
             yield _over(f"{title} layer {joint.left:>2} ‖δ‖", size[joint.left], sup * largest * size[joint.right], slack)
-        if run.spec.branch == "zero" and run.spec.skip_order == "pre":
-            ends = [step.body[-1].layer for step in program(run.spec) if isinstance(step, Residual)]
+        if evidence.spec.branch == "zero" and evidence.spec.skip_order == "pre":
+            ends = [step.body[-1].layer for step in program(evidence.spec) if isinstance(step, Residual)]
             for layer in ends:
-                differing = np.count_nonzero(seen.deltas[layer] != seen.deltas[ends[-1]])
+                differing = np.count_nonzero(seen.pre_activation_gradients[layer] != seen.pre_activation_gradients[ends[-1]])
                 yield Finding(f"{title} layer {layer:>2} entries of δ that differ from layer {ends[-1]}'s", float(differing), 0.0, 0.0)
 
-    if run.spec.branch == "zero":
-        yield from _behind_zeros(run)
+    if evidence.spec.branch == "zero":
+        yield from _behind_zeros(evidence)
 
 
-def _behind_zeros(run: Any) -> Iterator[Finding]:
+def _behind_zeros(evidence: Any) -> Iterator[Finding]:
     """What a branch computes before weights of zero gets no gradient at all, and those weights get one."""
-    gradients = run.seen.lessons[0].gradients
-    for step in program(run.spec):
+    gradients = evidence.seen.forced_steps[0].gradients
+    for step in program(evidence.spec):
         if isinstance(step, Residual):
             *inner, last = [part.layer for part in step.body if isinstance(part, Dense)]
             for layer in inner:

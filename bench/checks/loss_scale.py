@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import Finding
-from bench.tolerance import ROUNDING_MULTIPLE
-from models.network import describe
-from models.on_numpy import Rule
-from models.run import SCALE_GROWTH, Lesson
+from bench.judging.finding import Finding
+from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.graph import describe
+from models.observation import SCALE_GROWTH, ForcedStep
+from models.reference.optimizers import Rule
 from models.spec import Spec
 
 OVERFLOWS = (False, False, False, True, False, False, True, True, False)
@@ -20,28 +20,28 @@ TOO_LARGE = 1e8
 """Factor on the inputs of a step that overflows: beyond float16's 65,504 for any input."""
 
 
-def scaled_lessons(spec: Spec, lessons: list[Lesson]) -> list[Lesson]:
+def scaled_steps(spec: Spec, forced_steps: list[ForcedStep]) -> list[ForcedStep]:
     """The steps to take where the loss is scaled: those of the first lesson again and again, some with inputs that overflow."""
     if not spec.format.scaled:
         return []
-    first = lessons[0]
-    large = Lesson(first.weights, first.x * first.x.dtype.type(TOO_LARGE), first.labels)
+    first = forced_steps[0]
+    large = ForcedStep(first.weights, first.x * first.x.dtype.type(TOO_LARGE), first.labels)
     return [large if overflows else first for overflows in OVERFLOWS]
 
 
-def loss_scale(run: Any) -> Iterator[Finding]:
+def loss_scale(evidence: Any) -> Iterator[Finding]:
     """The loss scale doubles after so many good steps in a row and halves at an overflow, and a step that overflowed moves nothing.
 
     Both frameworks document this rule (torch.amp.GradScaler with its factors of 2 and ½, keras.optimizers.LossScaleOptimizer). A good
     step moves every weight as the optimizer's rule says of the unscaled gradient, its slots untouched by overflows between; in
     units of what rounding allows, as in `update`.
     """
-    spec, scale, good = run.spec, run.spec.loss_scale, 0
-    exact, rounded = Rule(spec, run.dialect), Rule(spec, run.dialect, np.float32)
-    weights = run.answer.lessons[0].weights
-    if len(run.seen.scaled) != len(OVERFLOWS):
-        raise AssertionError(f"{len(run.seen.scaled)} scaled steps were seen of {len(OVERFLOWS)}")
-    for number, (step, overflows) in enumerate(zip(run.seen.scaled, OVERFLOWS, strict=True)):
+    spec, scale, good = evidence.spec, evidence.spec.loss_scale, 0
+    exact, rounded = Rule(spec, evidence.dialect), Rule(spec, evidence.dialect, np.float32)
+    weights = evidence.reference.forced_steps[0].weights
+    if len(evidence.seen.scaled) != len(OVERFLOWS):
+        raise AssertionError(f"{len(evidence.seen.scaled)} scaled steps were seen of {len(OVERFLOWS)}")
+    for number, (step, overflows) in enumerate(zip(evidence.seen.scaled, OVERFLOWS, strict=True)):
         title = f"step {number}{' (overflow)' if overflows else ''}"
         good = 0 if overflows else good + 1
         if overflows:
@@ -49,7 +49,7 @@ def loss_scale(run: Any) -> Iterator[Finding]:
             moved = [key for key, w in step.weights.items() if not np.array_equal(w, weights[key])]
             yield Finding(f"{title} tensors that moved", len(moved), 0.0, 0.0, ", ".join(moved[:3]))
         else:
-            key, used = max(_used(run, step, weights, exact, rounded), key=lambda each: each[1])
+            key, used = max(_used(evidence, step, weights, exact, rounded), key=lambda each: each[1])
             yield Finding(f"{title} step against the rule, of what rounding allows", used, 0.0, 1.0, f"most in {describe(key)}")
         if good == SCALE_GROWTH:
             scale, good = scale * 2, 0
@@ -57,11 +57,11 @@ def loss_scale(run: Any) -> Iterator[Finding]:
         weights = step.weights
 
 
-def _used(run: Any, step: Any, weights: dict[str, Any], exact: Rule, rounded: Rule) -> Iterator[tuple[str, float]]:
+def _used(evidence: Any, step: Any, weights: dict[str, Any], exact: Rule, rounded: Rule) -> Iterator[tuple[str, float]]:
     """By what share of its allowance each tensor misses the rule."""
     true, near = exact.step(weights, step.gradients), rounded.step(weights, step.gradients)
     for key, w in true.items():
-        stored = run.unit * float(np.linalg.norm(w))
+        stored = evidence.unit * float(np.linalg.norm(w))
         allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm(near[key] - w)), stored)
         error = float(np.linalg.norm(step.weights[key] - w))
         yield key, (error / allowed if allowed > 0 else np.inf if error else 0.0) if np.isfinite(error) else np.inf

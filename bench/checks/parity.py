@@ -3,7 +3,8 @@
 Tolerance. Let e be the rms error of the reference's own float32 passes, each summing in another order. A framework sums
 in yet another, so its error is a draw from the same distribution; it may be `ROUNDING_MULTIPLE` times e. A tensor's e
 counts at least the median over the network's layers of e relative to the norms of the factors (`rounding_of_gradients`). In mixed
-precision and with TF32 the passes round what the precision rounds, and each layer is judged on what it was fed (`bench.run.Run.passes`).
+precision and with TF32 the passes round what the precision rounds, and each layer is judged on what it was fed
+(`bench.evidence.evidence.Evidence.passes`).
 """
 
 from __future__ import annotations
@@ -13,59 +14,78 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import Finding, NotJudged
-from bench.run import rms_error, roundings
-from bench.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
-from models import kinks
-from models.network import describe
-from models.on_numpy import Reference
+from bench.evidence.reference import rms_error, roundings
+from bench.judging.finding import Finding
+from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
+from bench.judging.verdict import NotJudged
+from models.graph import describe
+from models.reference import kinks
+from models.reference.network import Reference
 
 
-def forward_parity(run: Any) -> Iterator[Finding]:
+def forward_parity(evidence: Any) -> Iterator[Finding]:
     """Signals, logits and reported loss equal the float64 reference, to rounding.
 
     ‖z_l − z_l*‖ / ‖z_l*‖ for every weight layer of the drawn network, the loss of every step, and the logits in
     evaluation mode after the last step.
     """
-    for title, seen, exact, rounded in run.passes:
-        yield from _signals(run, title, seen.signals, exact.signals, [each.signals for each in rounded])
-    for number, (step, true, near) in enumerate(zip(run.seen.lessons, run.answer.exact, run.answer.rounded, strict=True)):
-        loss = true.loss + run.penalties[number][0]
+    for title, seen, exact, rounded in evidence.passes:
+        yield from _signals(evidence, title, seen.pre_activations, exact.pre_activations, [each.pre_activations for each in rounded])
+    for number, (step, true, near) in enumerate(
+        zip(evidence.seen.forced_steps, evidence.reference.exact, evidence.reference.rounded, strict=True)
+    ):
+        loss = true.loss + evidence.penalties[number][0]
         # First order: a loss moves by at most its gradient times the logits' error; storing it rounds once more.
-        moved = np.linalg.norm(true.deltas[run.spec.depth]) * rms_error(true.logits, [each.logits for each in near]) * run.resolution
-        allowed = ROUNDING_MULTIPLE * (moved + run.unit * abs(loss))
+        moved = (
+            np.linalg.norm(true.pre_activation_gradients[evidence.spec.depth])
+            * rms_error(true.logits, [each.logits for each in near])
+            * evidence.resolution
+        )
+        allowed = ROUNDING_MULTIPLE * (moved + evidence.unit * abs(loss))
         yield Finding(f"step {number} loss", abs(step.loss - loss), 0.0, float(allowed), f"{step.loss:.7g} for {loss:.7g}")
-    last, lesson = run.seen.lessons[-1], run.answer.lessons[-1]
-    running, depth = last.running or None, run.spec.depth
-    true = Reference(run.spec, last.weights).forward(lesson.x, running).logits
-    near = [each.forward(lesson.x, running).logits for each in roundings(run.spec, last.weights)]
-    yield from _signals(run, "evaluation", {depth: run.seen.evaluation}, {depth: true}, [{depth: each} for each in near])
+    last, forced_step = evidence.seen.forced_steps[-1], evidence.reference.forced_steps[-1]
+    running, depth = last.running or None, evidence.spec.depth
+    true = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
+    near = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
+    yield from _signals(evidence, "evaluation", {depth: evidence.seen.evaluation}, {depth: true}, [{depth: each} for each in near])
 
 
-def gradient_parity(run: Any) -> Iterator[Finding]:
+def gradient_parity(evidence: Any) -> Iterator[Finding]:
     """Each weight gradient equals the float64 reference, to rounding.
 
     ‖g − g*‖ relative to max(‖g*‖, ‖∂L/∂z_l‖) for every parameter of every step (raw, before clipping) and for ∂L/∂z_l of
     the first: the second scale serves gradients that cancel, as a bias does before batch normalization.
     """
-    run.refuse_unwatched()
-    for exact, rounded in run.steps:
-        refuse_kinks(run, exact, rounded)
-    for title, seen, exact, rounded in run.passes:
+    evidence.refuse_unwatched()
+    for exact, rounded in evidence.steps:
+        refuse_kinks(evidence, exact, rounded)
+    for title, seen, exact, rounded in evidence.passes:
         name = "∂L/∂z" if title == "drawn" else f"{title} ∂L/∂z"
-        yield from _signals(run, name, seen.deltas, exact.deltas, [each.deltas for each in rounded])
-    for number, (step, (true, near)) in enumerate(zip(run.seen.lessons, run.steps, strict=True)):
-        extra = run.penalties[number][1]
+        yield from _signals(
+            evidence,
+            name,
+            seen.pre_activation_gradients,
+            exact.pre_activation_gradients,
+            [each.pre_activation_gradients for each in rounded],
+        )
+    for number, (step, (true, near)) in enumerate(zip(evidence.seen.forced_steps, evidence.steps, strict=True)):
+        extra = evidence.penalties[number][1]
         allowed = rounding_of_gradients(true, near)
         if set(step.gradients) != set(true.gradients):
             raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
-        scales = {key: max(np.linalg.norm(g), np.linalg.norm(true.deltas[_layer(key)])) for key, g in true.gradients.items()}
-        refuse_noise(run, float(max((allowed[key] / scales[key] for key in scales if scales[key] > 0), default=0.0)))
+        scales = {
+            key: max(np.linalg.norm(g), np.linalg.norm(true.pre_activation_gradients[_layer(key)])) for key, g in true.gradients.items()
+        }
+        refuse_noise(evidence, float(max((allowed[key] / scales[key] for key in scales if scales[key] > 0), default=0.0)))
         for key in step.gradients:
             g = true.gradients[key] + extra.get(key, 0.0)
             error = np.linalg.norm(step.gradients[key] - g)
             scale = scales[key] or 1.0
-            limit = ROUNDING_MULTIPLE * (allowed[key] + run.unit * np.linalg.norm(extra.get(key, 0.0)) / run.resolution) * run.resolution
+            limit = (
+                ROUNDING_MULTIPLE
+                * (allowed[key] + evidence.unit * np.linalg.norm(extra.get(key, 0.0)) / evidence.resolution)
+                * evidence.resolution
+            )
             finding = Finding(f"step {number} {describe(key)}", float(error / scale), 0.0, float(limit / scale))
             yield finding if finding.inside else Finding(finding.where, finding.value, 0.0, finding.high, signature(step.gradients[key], g))
 
@@ -80,9 +100,9 @@ def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:
     """
     errors = {key: rms_error(g, [each.gradients[key] for each in rounded]) for key, g in exact.gradients.items()}
     for key in (key for key in errors if key.endswith(".bias")):
-        one_by_one = np.cumsum(exact.deltas[_layer(key)], axis=0, dtype=np.float32)[-1]
+        one_by_one = np.cumsum(exact.pre_activation_gradients[_layer(key)], axis=0, dtype=np.float32)[-1]
         errors[key] = max(errors[key], float(np.linalg.norm(one_by_one - exact.gradients[key])))
-    inherited = {key: float(np.linalg.norm(exact.deltas[_layer(key)])) for key in errors}
+    inherited = {key: float(np.linalg.norm(exact.pre_activation_gradients[_layer(key)])) for key in errors}
     typical = [_typical(errors, sizes) for sizes in (inherited, exact.sizes)]
     return {key: max(error, min(each[key] for each in typical)) for key, error in errors.items()}
 
@@ -113,38 +133,38 @@ def signature(seen: Any, true: Any) -> str:
     return f"another direction (cos {cosine:.6f}) and {factor:.4g} times as long"
 
 
-def _signals(run: Any, title: str, seen: dict[int, Any], exact: dict[int, Any], rounded: list[dict[int, Any]]) -> Iterator[Finding]:
+def _signals(evidence: Any, title: str, seen: dict[int, Any], exact: dict[int, Any], rounded: list[dict[int, Any]]) -> Iterator[Finding]:
     if set(seen) != set(exact):
         raise AssertionError(f"layers {sorted(set(seen) ^ set(exact))} are missing or unknown in {title}")
     sizes = {layer: float(np.linalg.norm(true)) for layer, true in exact.items()}
     errors = {layer: rms_error(true, [each[layer] for each in rounded]) / (sizes[layer] or 1.0) for layer, true in exact.items()}
     typical = float(np.median(list(errors.values())))
-    refuse_noise(run, max(errors.values()))
+    refuse_noise(evidence, max(errors.values()))
     for layer in sorted(exact):
         error = float(np.linalg.norm(seen[layer] - exact[layer])) / (sizes[layer] or 1.0)
         note = "" if error <= ROUNDING_MULTIPLE * max(errors[layer], typical) else signature(seen[layer], exact[layer])
-        allowed = ROUNDING_MULTIPLE * max(errors[layer], typical) * run.resolution
+        allowed = ROUNDING_MULTIPLE * max(errors[layer], typical) * evidence.resolution
         yield Finding(
             f"{title} layer {layer:>2}", error, 0.0, allowed, note.replace("gradient", "gradient" if "∂L/∂z" in title else "value")
         )
 
 
-def refuse_noise(run: Any, rounding: float) -> None:
+def refuse_noise(evidence: Any, rounding: float) -> None:
     """Refuse to judge where rounding alone moves a gradient so far that a real fault would hide in it."""
     # One layer's result is off by a unit of its format: a limit under a few of those would judge nothing in half precision.
-    if rounding * run.resolution > max(ROUNDING_LIMIT, ROUNDING_MULTIPLE * run.result_unit):
+    if rounding * evidence.resolution > max(ROUNDING_LIMIT, ROUNDING_MULTIPLE * evidence.result_unit):
         raise NotJudged(
-            f"rounding alone moves this network's numbers by {rounding:.0%} in {run.spec.precision}: judge it with precision=float64"
+            f"rounding alone moves this network's numbers by {rounding:.0%} in {evidence.spec.precision}: judge it with precision=float64"
         )
 
 
-def refuse_kinks(run: Any, exact: Any, rounded: list[Any]) -> None:
+def refuse_kinks(evidence: Any, exact: Any, rounded: list[Any]) -> None:
     """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink."""
-    if run.spec.format.plain:
-        errors = {place: error * run.resolution for place, error in kinks.reach(exact, rounded).items()}
+    if evidence.spec.format.plain:
+        errors = {place: error * evidence.resolution for place, error in kinks.reach(exact, rounded).items()}
         if float(kinks.distances(exact, errors).min()) < BAND_Z:
             raise NotJudged(
-                f"in {run.spec.precision} some unit of this batch is within rounding of its kink and may have either slope: "
+                f"in {evidence.spec.precision} some unit of this batch is within rounding of its kink and may have either slope: "
                 "judge it with precision=float64"
             )
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import Finding
-from bench.run import DIALECTS, EAGER
-from bench.tolerance import BAND_Z
-from models.network import Dense, Normalize, Program, Residual, describe, parameter_keys, place_of, program
+from bench.evidence.evidence import EAGER
+from bench.evidence.reference import DIALECTS
+from bench.judging.finding import Finding
+from bench.judging.tolerance import BAND_Z
+from models.graph import Dense, Normalize, Program, Residual, describe, parameter_keys, place_of, program
 from models.parts.precisions import Format
 from models.spec import Spec
 
@@ -18,14 +19,14 @@ CUDA_FLOAT32 = ("layer", "rms", "group")
 """Normalizations that PyTorch's autocast computes in float32 on CUDA; on the CPU none (ATen/autocast_mode.h, AT_FORALL_FP32)."""
 
 
-def precision(run: Any) -> Iterator[Finding]:
+def precision(evidence: Any) -> Iterator[Finding]:
     """Every result, parameter and loss is in the format that the precision documents, and so are float32 products.
 
     Counts the places of each kind that are not, in the first pass; the note names the first of them. `float32 products` is the
     framework's own word on TF32, asked after the network was built.
     """
-    seen = run.seen.drawn
-    documented = formats(run.spec, run.dialect, run.seen.device)
+    seen = evidence.seen.shared
+    documented = formats(evidence.spec, evidence.dialect, evidence.seen.device)
     if set(seen.formats) != set(documented):
         raise AssertionError(f"formats of {sorted(set(seen.formats) ^ set(documented))} are missing or unknown")
     kinds = {kind: [place for place in documented if place.endswith(kind)] for kind in (place.split()[-1] for place in documented)}
@@ -33,12 +34,12 @@ def precision(run: Any) -> Iterator[Finding]:
         wrong = [place for place in places if seen.formats[place] != documented[place]]
         note = f"{wrong[0]} is in {seen.formats[wrong[0]]}, documented is {documented[wrong[0]]}" if wrong else ""
         yield Finding(f"{kind} in another format", len(wrong), 0.0, 0.0, note)
-    products = "tf32" if run.spec.format.tf32 else "float32"
+    products = "tf32" if evidence.spec.format.tf32 else "float32"
     yield Finding("float32 products in another format", seen.products != products, 0.0, 0.0, f"{seen.products} where {products} was asked")
 
 
 def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
-    """By place (as in `models.run.Signals.formats`) the format that is documented: Keras's layers compute in the policy's compute
+    """By place (as in `models.observation.Signals.formats`) the format that is documented: Keras's layers compute in the policy's compute
     type, PyTorch's products in autocast's and what follows in the type that comes in, but for what CUDA computes in float32."""
     held, half = spec.format.held, spec.format.half or spec.format.held
     found = {describe(key): held for key in parameter_keys(spec)} | {"loss": held}
@@ -60,7 +61,7 @@ def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
     return found
 
 
-def rounding(run: Any) -> Iterator[Finding]:
+def rounding(evidence: Any) -> Iterator[Finding]:
     """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
 
     Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding
@@ -73,16 +74,20 @@ def rounding(run: Any) -> Iterator[Finding]:
     which adds 2/π of V_c. Rounding towards zero shifts all by −½.
     Weight gradients are those of the training step, which rounds other values the other way where it is compiled: judged where not.
     """
-    format_ = run.spec.format.results
-    for (title, seen, _, rounded), step in zip(run.passes, run.seen.lessons, strict=True):
-        near = rounded[DIALECTS.index(run.dialect)]
-        for layer, z in near.signals.items():
-            yield from _drift(f"{title} layer {layer:>2}", seen.signals[layer], z, format_)
-        for layer, d in near.deltas.items():
-            yield from _drift(f"{title} layer {layer:>2} ∂L/∂z", seen.deltas[layer], d, format_, run.spec.first_scale)
-        for layer in near.deltas if run.backend in EAGER else ():
+    format_ = evidence.spec.format.results
+    for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
+        near = rounded[DIALECTS.index(evidence.dialect)]
+        for layer, z in near.pre_activations.items():
+            yield from _drift(f"{title} layer {layer:>2}", seen.pre_activations[layer], z, format_)
+        for layer, d in near.pre_activation_gradients.items():
+            yield from _drift(
+                f"{title} layer {layer:>2} ∂L/∂z", seen.pre_activation_gradients[layer], d, format_, evidence.spec.first_scale
+            )
+        for layer in near.pre_activation_gradients if evidence.backend in EAGER else ():
             key = f"{layer}.weight"
-            yield from _drift(f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, run.spec.first_scale)
+            yield from _drift(
+                f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, evidence.spec.first_scale
+            )
 
 
 def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Iterator[Finding]:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import Finding
-from bench.run import ROUNDINGS
+from bench.evidence.reference import ROUNDINGS
+from bench.judging.finding import Finding
+from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.symmetry import Symmetry, by_reference
-from bench.tolerance import ROUNDING_MULTIPLE
-from models.run import Lesson
+from models.observation import ForcedStep
 from models.spec import Spec
 
 Arrays = dict[str, Any]
@@ -31,20 +31,20 @@ Relation = Callable[[Spec, "View"], Iterator[tuple[Place, Any, Any]]]
 class View:
     """One forward and backward pass in float64 arrays, seen by a framework or by the reference.
 
-    `signals` and `deltas` (layer → batch × units) are empty where only gradients were seen; `statistics` are each
+    `pre_activations` and `pre_activation_gradients` (layer → batch × units) are empty where only gradients were seen; `statistics` are each
     normalization's mean and variance.
     """
 
     weights: Arrays
     gradients: Arrays
     x: Any = None
-    signals: dict[int, Any] = field(default_factory=dict)
-    deltas: dict[int, Any] = field(default_factory=dict)
+    pre_activations: dict[int, Any] = field(default_factory=dict)
+    pre_activation_gradients: dict[int, Any] = field(default_factory=dict)
     statistics: dict[int, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Relations are evaluated in float64, so that only the framework's own rounding shows."""
-        for name in ("weights", "gradients", "signals", "deltas"):
+        for name in ("weights", "gradients", "pre_activations", "pre_activation_gradients"):
             setattr(self, name, {key: np.asarray(value, np.float64) for key, value in getattr(self, name).items()})
         self.x = None if self.x is None else np.asarray(self.x, np.float64)
 
@@ -53,36 +53,40 @@ class View:
         return self.weights[f"{layer}.{kind}"], self.gradients[f"{layer}.{kind}"]
 
 
-def findings(run: Any, relation: Relation, lessons: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
+def findings(evidence: Any, relation: Relation, forced_steps: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
     """The relation's residuals in the given lessons, each against what rounding leaves of it in the reference.
 
-    Where gradients and the signals beside them are of two executions (`bench.run.Run.apart`), so are the reference's: gradients of one
-    of its passes and signals of the next.
+    Where gradients and the signals beside them are of two executions (`bench.evidence.evidence.Evidence.apart`), so are the
+    reference's: gradients of one of its passes and signals of the next.
     """
-    for number in lessons:
-        apart = run.apart
-        rounded = run.answer.once((relation, number, apart), lambda number=number, apart=apart: _rounded(run, relation, number, apart))
-        seen = relative(relation(run.spec, _view(run, number)))
-        yield from compared(f"step {number} ", seen, rounded, run.resolution, run.result_unit)
+    for number in forced_steps:
+        apart = evidence.apart
+        rounded = evidence.reference.once(
+            (relation, number, apart), lambda number=number, apart=apart: _rounded(evidence, relation, number, apart)
+        )
+        seen = relative(relation(evidence.spec, _view(evidence, number)))
+        yield from compared(f"step {number} ", seen, rounded, evidence.resolution, evidence.result_unit)
 
 
-def _rounded(run: Any, relation: Relation, number: int, apart: bool) -> list[dict[Place, float]]:
+def _rounded(evidence: Any, relation: Relation, number: int, apart: bool) -> list[dict[Place, float]]:
     """The residuals of the reference's passes, with signals of the next pass where they are `apart`."""
-    passes = run.answer.rounded[number]
+    passes = evidence.reference.rounded[number]
     watched = passes[1:] + passes[:1] if apart else passes
-    views = [_reference_view(run, number, *pair) for pair in zip(passes, watched, strict=True)]
-    return [relative(relation(run.spec, view)) for view in views]
+    views = [_reference_view(evidence, number, *pair) for pair in zip(passes, watched, strict=True)]
+    return [relative(relation(evidence.spec, view)) for view in views]
 
 
-def by_passes(run: Any, row: Symmetry, lessons: list[Lesson], precision: str) -> list[dict[Place, float]]:
+def by_passes(evidence: Any, row: Symmetry, forced_steps: list[ForcedStep], precision: str) -> list[dict[Place, float]]:
     """What the reference's passes in `precision` leave of a symmetry, each summing in an order of its own."""
 
     def residuals() -> list[dict[Place, float]]:
         with np.errstate(all="ignore"):
-            passes = [[by_reference(run.spec, lesson, precision, order) for lesson in lessons] for order in range(ROUNDINGS)]
-        return [relative(row.residuals(run.spec, lessons, each)) for each in passes]
+            passes = [
+                [by_reference(evidence.spec, forced_step, precision, order) for forced_step in forced_steps] for order in range(ROUNDINGS)
+            ]
+        return [relative(row.residuals(evidence.spec, forced_steps, each)) for each in passes]
 
-    return run.answer.once((row, precision), residuals)
+    return evidence.reference.once((row, precision), residuals)
 
 
 def compared(title: str, seen: dict[Place, float], rounded: list[dict[Place, float]], resolution: float, unit: float) -> Iterator[Finding]:
@@ -103,16 +107,30 @@ def relative(residuals: Iterator[tuple[Place, Any, Any]]) -> dict[Place, float]:
     return values
 
 
-def _view(run: Any, number: int) -> View:
+def _view(evidence: Any, number: int) -> View:
     """What the framework saw: gradients of every lesson, signals of the first."""
-    lesson, step, drawn = run.answer.lessons[number], run.seen.lessons[number], run.seen.drawn
-    _, extra = run.penalties[number]
+    forced_step, step, drawn = evidence.reference.forced_steps[number], evidence.seen.forced_steps[number], evidence.seen.shared
+    _, extra = evidence.penalties[number]
     gradients = {key: np.asarray(g, np.float64) - extra.get(key, 0.0) for key, g in step.gradients.items()}
-    signals, deltas = (drawn.signals, drawn.deltas) if number == 0 else ({}, {})
-    return View(lesson.weights, gradients, lesson.x, signals, deltas, run.answer.exact[number].statistics)
+    pre_activations, pre_activation_gradients = (drawn.pre_activations, drawn.pre_activation_gradients) if number == 0 else ({}, {})
+    return View(
+        forced_step.weights,
+        gradients,
+        forced_step.x,
+        pre_activations,
+        pre_activation_gradients,
+        evidence.reference.exact[number].statistics,
+    )
 
 
-def _reference_view(run: Any, number: int, step: Any, watched: Any) -> View:
-    lesson = run.answer.lessons[number]
-    signals, deltas = (watched.signals, watched.deltas) if number == 0 else ({}, {})
-    return View(lesson.weights, step.gradients, lesson.x, signals, deltas, run.answer.exact[number].statistics)
+def _reference_view(evidence: Any, number: int, step: Any, watched: Any) -> View:
+    forced_step = evidence.reference.forced_steps[number]
+    pre_activations, pre_activation_gradients = (watched.pre_activations, watched.pre_activation_gradients) if number == 0 else ({}, {})
+    return View(
+        forced_step.weights,
+        step.gradients,
+        forced_step.x,
+        pre_activations,
+        pre_activation_gradients,
+        evidence.reference.exact[number].statistics,
+    )

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.judge import Finding, NotJudged
-from models.network import describe
+from bench.judging.finding import Finding
+from bench.judging.verdict import NotJudged
+from models.graph import describe
 
 
-def reproducible(run: Any) -> Iterator[Finding]:
+def reproducible(evidence: Any) -> Iterator[Finding]:
     """The same steps from the same weights give the same bits, where the framework promises it.
 
     Counts entries of loss, raw gradients and new weights that differ when the lessons are taken again. Promised are one thread of a
     CPU, where nothing runs in an order of its own, and deterministic kernels anywhere (torch.use_deterministic_algorithms,
     tf.config.experimental.enable_op_determinism, --xla_gpu_deterministic_ops).
     """
-    if not run.seen.repeated:
+    if not evidence.seen.repeated:
         raise NotJudged("the same bits every time are promised on one CPU thread, or with --deterministic")
-    for where, count in run.seen.repeated.items():
+    for where, count in evidence.seen.repeated.items():
         before, _, key = where.rpartition(" ")
         yield Finding(f"{before} {describe(key)}" if "." in key else where, count, 0.0, 0.0, "entries are other bits the second time")

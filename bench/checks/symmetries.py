@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.checks.relations import by_passes, compared, relative
-from bench.judge import Finding
+from bench.judging.finding import Finding
 from bench.symmetry import split, symmetries
 from models.spec import Spec
 
 
-def symmetry(run: Any) -> Iterator[Finding]:
+def symmetry(evidence: Any) -> Iterator[Finding]:
     """Networks that are the same in another guise have the same loss and correspondingly transformed gradients.
 
     Layers rebalanced, units and classes permuted, inputs rotated or doubled, samples shuffled, halved, repeated or alone, signs
@@ -19,15 +19,15 @@ def symmetry(run: Any) -> Iterator[Finding]:
     that compute the same. Powers of two and signs change no bit on a CPU; the others are held to what the reference's float32 passes
     leave of the same relation.
     """
-    for row, lessons, passes in split(run.spec, run.answer.lessons, run.seen.relations):
+    for row, forced_steps, passes in split(evidence.spec, evidence.reference.forced_steps, evidence.seen.relations):
         if row.differentiates:
             continue
-        seen = relative(row.residuals(run.spec, lessons, passes))
+        seen = relative(row.residuals(evidence.spec, forced_steps, passes))
         if row.bits:
             for (kind, where), value in seen.items():
                 yield Finding(f"{where} {kind}", value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")
             continue
-        yield from compared("", seen, by_passes(run, row, lessons, "float32"), run.resolution, run.unit)
+        yield from compared("", seen, by_passes(evidence, row, forced_steps, "float32"), evidence.resolution, evidence.unit)
 
 
 def has_symmetry(spec: Spec, backend: str = "") -> bool:

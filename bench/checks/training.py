@@ -7,33 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from bench import baseline as baselines
-from bench import divergence
-from bench.interval import interval, scale_of
-from bench.judge import SCALES, Finding, NoBaseline
-from models.run import History
+from bench.baselines import samples as baselines
+from bench.baselines.interval import interval, scale_of
+from bench.evidence import divergence
+from bench.judging.finding import SCALES, Finding
+from bench.judging.verdict import NoBaseline
+from models.observation import History
 
 LAST_STEPS = 20
 """The reported loss is the mean over this many last steps, since a single batch's loss is mostly the batch's."""
 
 
-def training(run: Any) -> Iterator[Finding]:
+def training(evidence: Any) -> Iterator[Finding]:
     """Accuracy, loss and gradient norms over training lie in the interval that recorded seeds predict.
 
-    The mean over this run's seeds of each metric, on the metric's own scale (`bench.interval`); a metric that one side lacks fails.
+    The mean over this run's seeds of each metric, on the metric's own scale (`bench.baselines.interval`); a metric that one side
+    lacks fails.
     """
-    divergence.refuse(divergence.of_themselves(run))
-    seen = metrics(run.seen.trainings, run.spec.depth)
-    network = f"{run.data}/{run.network}"
-    if run.baseline is None or run.baseline.content is None:
+    divergence.refuse(divergence.of_themselves(evidence))
+    seen = metrics(evidence.seen.trainings, evidence.spec.depth)
+    network = f"{evidence.data}/{evidence.network}"
+    if evidence.baseline is None or evidence.baseline.content is None:
         raise NoBaseline("no recording for this backend and device")
-    recorded = baselines.of_network(run.baseline.content, network)
+    recorded = baselines.of_network(evidence.baseline.content, network)
     if not recorded:
         raise NoBaseline(f"{network} was never recorded")
     if set(recorded) != set(seen):
         raise AssertionError(f"metrics {sorted(set(recorded) ^ set(seen))} are recorded or seen, but not both")
     for metric, values in seen.items():
-        low, high = interval(metric, recorded[metric], len(values), baselines.widened(run.baseline))
+        low, high = interval(metric, recorded[metric], len(values), baselines.widened(evidence.baseline))
         scale = SCALES[scale_of(metric)]
         with np.errstate(divide="ignore", invalid="ignore"):  # a loss of zero or NaN falls outside any interval by itself
             value = float(scale.backward(scale.forward(np.asarray(values)).mean()))

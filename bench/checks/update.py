@@ -7,32 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import Finding
-from bench.tolerance import ROUNDING_MULTIPLE
-from models.network import describe
-from models.on_numpy import Rule
+from bench.judging.finding import Finding
+from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.graph import describe
+from models.reference.optimizers import Rule
 
 STAYS = "moved although it should not"
 """What an outlier looks like where the rule leaves the weight alone."""
 
 
-def update(run: Any) -> Iterator[Finding]:
+def update(evidence: Any) -> Iterator[Finding]:
     """Each optimizer step equals the written-out rule applied to the observed gradient.
 
     ‖w − w*‖ / ‖w* − w₀‖ for every parameter and step, slots carried from step to step; clipping, L2 penalty and decoupled
     decay included. Allowed: the rule's own error in the network's precision, and the rounding of storing w once. Where
     that rounding is larger than the step, as with vanished gradients, the place says so: the weight may only stay where it is.
     """
-    exact = Rule(run.spec, run.dialect, np.float64)
-    rounded = Rule(run.spec, run.dialect, np.float32)
-    for number, (step, lesson) in enumerate(zip(run.seen.lessons, run.answer.lessons, strict=True)):
-        true, near = exact.step(lesson.weights, step.gradients), rounded.step(lesson.weights, step.gradients)
+    exact = Rule(evidence.spec, evidence.dialect, np.float64)
+    rounded = Rule(evidence.spec, evidence.dialect, np.float32)
+    for number, (step, forced_step) in enumerate(zip(evidence.seen.forced_steps, evidence.reference.forced_steps, strict=True)):
+        true, near = exact.step(forced_step.weights, step.gradients), rounded.step(forced_step.weights, step.gradients)
         if set(step.weights) != set(true):
             raise AssertionError(f"parameters {sorted(set(step.weights) ^ set(true))} are missing or unknown")
         for key, w in true.items():
-            moved = float(np.linalg.norm(w - lesson.weights[key]))
-            stored = run.unit * float(np.linalg.norm(w))
-            allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm(near[key] - w)) * run.resolution, stored)
+            moved = float(np.linalg.norm(w - forced_step.weights[key]))
+            stored = evidence.unit * float(np.linalg.norm(w))
+            allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm(near[key] - w)) * evidence.resolution, stored)
             error = float(np.linalg.norm(step.weights[key] - w))
             scale = moved or 1.0
             lost = " (step below rounding)" if allowed >= scale else ""
@@ -41,7 +41,7 @@ def update(run: Any) -> Iterator[Finding]:
                 error / scale,
                 0.0,
                 allowed / scale,
-                _looks_like(step.weights[key], w, lesson.weights[key]),
+                _looks_like(step.weights[key], w, forced_step.weights[key]),
             )
 
 

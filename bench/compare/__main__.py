@@ -2,7 +2,7 @@
 
 OLD and NEW are records that pytest wrote (.gradgauge/*.json): of two framework versions, two machines, two devices, or, with
 --backend=torch:keras, two frameworks of one run. The exit status is 0 if nothing is worse, 10 if something is, 11 where step
-times cannot tell or something vanished, 12 where nothing can be compared, 2 for bad input (bench/status.py).
+times cannot tell or something vanished, 12 where nothing can be compared, 2 for bad input (bench/exit_status.py).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.baseline import BaselineError, write_atomically
+from bench.baselines.samples import BaselineError, write_atomically
 from bench.compare import render
 from bench.compare.change import Comparison
 from bench.compare.runs import NothingShared, compare, status
+from bench.exit_status import Status
 from bench.report.record import Record, RecordError, read
-from bench.status import Status
 
 FORMATS = ("text", "markdown", "json", "html")
 

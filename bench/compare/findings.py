@@ -7,9 +7,10 @@ sides counts as changed only when the distance changed by more than rounding cou
 from __future__ import annotations
 
 from bench.compare.change import BETTER, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change, span
-from bench.judge import FAILED, KNOWN, PASSED, Finding, Verdict
+from bench.judging.finding import Finding
+from bench.judging.tolerance import ROUNDING_MULTIPLE
+from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
 from bench.report.failure import number
-from bench.tolerance import ROUNDING_MULTIPLE
 
 JUDGED = (PASSED, FAILED, KNOWN)
 

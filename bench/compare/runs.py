@@ -16,9 +16,9 @@ from bench.compare.change import (
     Change,
     Comparison,
 )  # fmt: skip
-from bench.judge import PASSED
+from bench.exit_status import Status
+from bench.judging.verdict import PASSED
 from bench.report.record import Record
-from bench.status import Status
 
 OPTIONS = ("cases", "data", "seeds")
 """Options that a run's environment does not hold already."""

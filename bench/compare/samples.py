@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from bench.baselines.interval import floor_of, scale_of
 from bench.compare.change import BETTER, CHANGED, NOT_COMPARABLE, SAME, WORSE, Change, span
-from bench.interval import floor_of, scale_of
-from bench.judge import SCALES
+from bench.judging.finding import SCALES
+from bench.judging.tolerance import FALSE_DISCOVERIES
 from bench.report.failure import number
 from bench.report.record import Profile
-from bench.tolerance import FALSE_DISCOVERIES
 
 GOOD = {"accuracy": 1, "loss": -1}
 """Which way is better; a gradient norm has no better side."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.doctor.causes import Case, explain
-from fixtures.driver import Driver
-from models.examination import Examined
-from models.worker import Worker, WorkerError
+from fixtures.machine.nvidia_driver import Driver
+from models.worker.process import Worker, WorkerError
+from models.worker.tasks.device_probe import Examined
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReferenceResult:
     """What a framework said; `died` where its process ended, `words` what it printed."""
 
     backend: str
@@ -21,7 +21,7 @@ class Answer:
     died: str = ""
 
 
-def examined(backend: str) -> Answer:
+def examined(backend: str) -> ReferenceResult:
     """Ask a framework in a process of its own that sees every device."""
     worker = Worker(backend, device="cuda")
     try:
@@ -30,15 +30,15 @@ def examined(backend: str) -> Answer:
         worker.close()
 
 
-def answered(worker: Worker) -> Answer:
+def answered(worker: Worker) -> ReferenceResult:
     """Ask a worker that runs already."""
     try:
-        return Answer(worker.backend, worker.call("examine", Examined), worker.last_words())
+        return ReferenceResult(worker.backend, worker.call("examine", Examined), worker.last_words())
     except WorkerError as error:
-        return Answer(worker.backend, Examined(), str(error), str(error))
+        return ReferenceResult(worker.backend, Examined(), str(error), str(error))
 
 
-def problem(answer: Answer, driver: Driver, variables: Mapping[str, str], require_gpu: bool) -> str:
+def problem(answer: ReferenceResult, driver: Driver, variables: Mapping[str, str], require_gpu: bool) -> str:
     """What is wrong with a framework here, its cause and its remedy; or nothing."""
     if answer.died:
         last = answer.died.strip().splitlines()[-1]

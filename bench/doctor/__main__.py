@@ -12,12 +12,13 @@ from collections.abc import Iterator
 
 import psutil
 
-from bench.doctor import Answer, examined, problem
-from bench.status import Status
-from fixtures import driver, options
-from fixtures.driver import Driver
-from fixtures.machine import fingerprint
-from models.run import BACKENDS, lacking
+from bench.doctor import ReferenceResult, examined, problem
+from bench.exit_status import Status
+from fixtures.machine import nvidia_driver
+from fixtures.machine.fingerprint import fingerprint
+from fixtures.machine.nvidia_driver import Driver
+from fixtures.plugin import options
+from models.backends.registry import BACKENDS, lacking
 
 SHOWN = (
     "CUDA_",
@@ -60,7 +61,7 @@ def described(driver: Driver, variables: dict[str, str]) -> Iterator[str]:
     yield f"variables   {' · '.join([*chosen, *unset])}"
 
 
-def said(answer: Answer) -> str:
+def said(answer: ReferenceResult) -> str:
     """One line on a framework."""
     seen = answer.seen
     if answer.died:
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     names = [name.strip() for name in chosen.backend.split(",")] if chosen.backend else options.usual()
     if unknown := [name for name in names if name not in BACKENDS]:
         parser.error(f"--backend={unknown[0]} is not known: use one or several of {', '.join(BACKENDS)}.")
-    asked, variables = driver.ask(), dict(os.environ)
+    asked, variables = nvidia_driver.ask(), dict(os.environ)
     for line in described(asked, variables):
         print(line)
     if standing_in := options.stand_in(names):

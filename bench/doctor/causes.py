@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fixtures.driver import Driver
-from models.devices import VISIBLE
-from models.examination import Examined
-from models.run import library
+from fixtures.machine.nvidia_driver import Driver
+from models.backends.registry import library
+from models.worker.devices import VISIBLE
+from models.worker.tasks.device_probe import Examined
 
 Told = tuple[str, str]
 """A cause and its remedy."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bench.checks.gain import diagnosis
-from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Finding, Verdict
+from bench.judging.finding import Finding
+from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Verdict
 from models.spec import Spec
 
 DIAGNOSED = ("signal_gain", "backward_gain", "underflow")
@@ -14,7 +15,7 @@ SHOWN = 6
 """How many findings a failure shows, the worst and its neighbours first."""
 
 
-def failure(verdict: Verdict, run: Any, others: list[Verdict], rerun: str, environment: dict[str, str]) -> str:
+def failure(verdict: Verdict, evidence: Any, others: list[Verdict], rerun: str, environment: dict[str, str]) -> str:
     """A page for one failed verdict; `others` are the same check on the same network in other frameworks."""
     worst = verdict.worst
     assert worst is not None
@@ -22,9 +23,9 @@ def failure(verdict: Verdict, run: Any, others: list[Verdict], rerun: str, envir
     lines = [
         f"{verdict.law}: {count}, worst at {worst.where.strip()}",
         "",
-        f"  network  {verdict.network}   {describe_network(run.spec)}",
-        f"  backend  {backend_line(verdict.backend, run.seen.versions, environment, run.spec)}",
-        f"  against  {_against(verdict.against, run)}",
+        f"  network  {verdict.network}   {describe_network(evidence.spec)}",
+        f"  backend  {backend_line(verdict.backend, evidence.seen.versions, environment, evidence.spec)}",
+        f"  against  {_against(verdict.against, evidence)}",
         "",
         f"  {'where':<34}{'observed':>12}     allowed",
     ]
@@ -35,7 +36,7 @@ def failure(verdict: Verdict, run: Any, others: list[Verdict], rerun: str, envir
     if verdict.check in DIAGNOSED:
         lines += [
             f"  {'diagnosis' if n == 0 else '':<11}{line}"
-            for n, line in enumerate(line for each in diagnosis(run) for line in each.lines())
+            for n, line in enumerate(line for each in diagnosis(evidence) for line in each.lines())
         ]
     lines += [f"  {other.backend:<11}{blame(verdict, other)}" for other in others]
     lines.append(f"  {'rerun':<11}{rerun}")
@@ -83,14 +84,16 @@ def _shown(verdict: Verdict) -> list[Finding]:
     return [verdict.findings[place] for place in sorted(chosen)]
 
 
-def _against(against: str, run: Any) -> str:
+def _against(against: str, evidence: Any) -> str:
     if against == "reference":
-        return f"numpy float64; rounding measured by numpy {'float32' if run.spec.format.plain else run.spec.precision}"
+        return f"numpy float64; rounding measured by numpy {'float32' if evidence.spec.format.plain else evidence.spec.precision}"
     if against == "theory":
         return "mean-field theory and sampling error of the promised distribution"
     if against == "baseline":
         nearest = (
-            f", the nearest recording ({run.baseline.fallback}), so intervals are wider" if run.baseline and run.baseline.fallback else ""
+            f", the nearest recording ({evidence.baseline.fallback}), so intervals are wider"
+            if evidence.baseline and evidence.baseline.fallback
+            else ""
         )
         return f"recorded seeds{nearest}"
     return "the law itself, to rounding"

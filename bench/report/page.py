@@ -10,10 +10,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.baseline import write_atomically
+from bench.baselines.samples import write_atomically
 from bench.checks import CHECKS
 from bench.compare.change import APPEARED, BETTER, MARKS, SAME, WORSE, Comparison, span
-from bench.judge import FAILED, KNOWN, PASSED, Finding, Verdict
+from bench.judging.finding import Finding
+from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
 from bench.report import galleries, summary
 from bench.report.failure import number
 from bench.report.record import Record

@@ -7,37 +7,41 @@ from typing import Any
 import numpy as np
 
 from bench.checks.training import metrics
+from bench.judging.tolerance import BAND_Z
 from bench.report.record import Number, Profile
 from bench.theory import predict
-from bench.tolerance import BAND_Z
 
 STEPS, LAYERS = 12, 16
 """How many steps and layers of a training's gradient norms are kept, evenly spread: enough for a picture, a kilobyte a network."""
 DIGITS = 4
 
 
-def profile(run: Any) -> Profile:
+def profile(evidence: Any) -> Profile:
     """What one run shows, thinned; parts that were not asked of the backend stay empty."""
-    seen = Profile(run.backend, run.network)
-    if run.seen.own is not None:
-        deltas = run.seen.own.deltas
-        seen.gradient = [_short(np.linalg.norm(deltas[layer].astype(np.float64))) for layer in sorted(deltas)]
-        seen.band = _band(run)
-    if run.seen.trainings:
-        norms = run.seen.trainings[0].gradient_norms
+    seen = Profile(evidence.backend, evidence.network)
+    if evidence.seen.native is not None:
+        pre_activation_gradients = evidence.seen.native.pre_activation_gradients
+        seen.gradient = [
+            _short(np.linalg.norm(pre_activation_gradients[layer].astype(np.float64))) for layer in sorted(pre_activation_gradients)
+        ]
+        seen.band = _band(evidence)
+    if evidence.seen.trainings:
+        norms = evidence.seen.trainings[0].gradient_norms
         steps, layers = (_spread(size, kept) for size, kept in zip(norms.shape, (STEPS, LAYERS), strict=True))
         seen.steps, seen.layers = steps, [layer + 1 for layer in layers]
         seen.norms = [[_short(value) for value in row] for row in norms[np.ix_(steps, layers)]]
-        seen.seeds = [history.seed for history in run.seen.trainings]
-        seen.samples = {name: [_short(value) for value in values] for name, values in metrics(run.seen.trainings, run.spec.depth).items()}
+        seen.seeds = [history.seed for history in evidence.seen.trainings]
+        seen.samples = {
+            name: [_short(value) for value in values] for name, values in metrics(evidence.seen.trainings, evidence.spec.depth).items()
+        }
     return seen
 
 
-def _band(run: Any) -> list[tuple[Number, Number] | None]:
+def _band(evidence: Any) -> list[tuple[Number, Number] | None]:
     """The interval of ‖∂L/∂z_l‖ / ‖∂L/∂z_depth‖, layer by layer."""
-    if (prediction := predict(run.spec, run.answer.lessons[0].x)) is None:
+    if (prediction := predict(evidence.spec, evidence.reference.forced_steps[0].x)) is None:
         return []
-    bands = [prediction.profile.get(layer) for layer in range(1, run.spec.depth)]
+    bands = [prediction.profile.get(layer) for layer in range(1, evidence.spec.depth)]
     intervals = [band.interval(BAND_Z) if band else None for band in bands]
     return [tuple(_short(np.exp(edge / 2)) for edge in each) if each else None for each in intervals]  # type: ignore[misc]
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
-from bench.baseline import write_atomically
-from bench.interval import scale_of
-from bench.judge import Finding, Verdict
+from bench.baselines.interval import scale_of
+from bench.baselines.samples import write_atomically
+from bench.judging.finding import Finding
+from bench.judging.verdict import Verdict
 
 SCHEMA = 2
 KIND = "gradgauge run"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.checks import CHECKS
-from bench.equalities import ITSELF
-from bench.equalities import NAME as EQUALITY
-from bench.judge import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
+from bench.metamorphic import ITSELF
+from bench.metamorphic import NAME as EQUALITY
 from bench.theory.diagnosis import LOST, NOTABLE, REMEDY, UNDERFLOW
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46

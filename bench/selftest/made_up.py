@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.judge import FAILED, PASSED, Finding, Verdict
+from bench.judging.finding import Finding
+from bench.judging.verdict import FAILED, PASSED, Verdict
 from bench.report import record
 from bench.report.record import Profile, Record
 

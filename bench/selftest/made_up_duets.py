@@ -13,10 +13,10 @@ from bench.timing.duet import sides
 from bench.timing.duet.sides import DuetCase, Lane, Side
 from bench.timing.steps import proof
 from bench.versions.environments import Interpreter
-from fixtures.data import load
+from fixtures.data.datasets import load
 from models.spec import Spec
-from models.timed import Block, Peaks, Prepared
-from models.worker import WorkerDied
+from models.worker.process import WorkerDied
+from models.worker.tasks.step_timer import Block, Peaks, Prepared
 
 SPEC = Spec(depth=2)
 RNG = np.random.default_rng(5)

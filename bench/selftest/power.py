@@ -18,22 +18,24 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bench import baseline as baselines
+from bench.baselines import samples as baselines
+from bench.baselines.interval import interval, scale_of
 from bench.checks import CHECKS
 from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, KURTOSIS, SEEDS, shape_of
 from bench.checks.parity import rounding_of_gradients
 from bench.checks.update import STAYS
-from bench.interval import interval, scale_of
-from bench.judge import NOT_JUDGED, SCALES, Finding, judge
-from bench.run import Run
+from bench.evidence.evidence import Evidence
+from bench.evidence.pool import STEPS
+from bench.judging.finding import SCALES, Finding
+from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from bench.judging.verdict import NOT_JUDGED, judge
 from bench.selftest import sweep
-from bench.tolerance import BAND_Z, ROUNDING_MULTIPLE
-from fixtures.observe import STEPS
-from fixtures.options import SEEDS as RUN_SEEDS
+from fixtures.plugin.options import SEEDS as RUN_SEEDS
 from models.matrix import networks
-from models.on_numpy import Reference, Rule
 from models.parts import optimizers
 from models.parts.initializers import INITIALIZERS
+from models.reference.network import Reference
+from models.reference.optimizers import Rule
 from models.spec import Spec
 
 PATH = Path(__file__).with_suffix(".csv")
@@ -44,7 +46,7 @@ UNITS = {"accuracy evaluated": " (absolute)", "accuracy trained": " (absolute)"}
 GOALS = {"gradient": 1e-4, "learning rate": 1e-3, "initializer variance": 1e-2, "accuracy evaluated": 1e-2, "accuracy trained": 1e-2}
 
 
-def of_run(run: Run) -> dict[str, float]:
+def of_run(run: Evidence) -> dict[str, float]:
     """What this run would have caught: relative errors of a layer's gradient (95 % of layers), learning rate and epsilons."""
     found = {"gradient": float(np.quantile(gradient(run), CAUGHT, method="higher")), "learning rate": learning_rate(run)}
     if judge(CHECKS["gradient_parity"], run).status == NOT_JUDGED:
@@ -58,18 +60,18 @@ def of_run(run: Run) -> dict[str, float]:
     return found
 
 
-def accuracy_evaluated(run: Run) -> float:
+def accuracy_evaluated(run: Evidence) -> float:
     """The least error of an accuracy that is not the trained weights' own: the samples too near a tie, and one more."""
     return max(_certain(f) for f in CHECKS["evaluation"].function(run) if "accuracy" in f.where) + 1 / len(run.held_out[1])
 
 
-def gradient(run: Run) -> list[float]:
+def gradient(run: Evidence) -> list[float]:
     """For each layer the least relative error of its weight gradient, too long or too short, that some step's bound does not admit.
 
     A gradient s scaled by 1 + e is off by r + e·s, where r is the healthy error; it is caught where ‖r + e·s‖ exceeds the bound.
     """
     least: dict[int, float] = {}
-    for number, (step, (true, near)) in enumerate(zip(run.seen.lessons, run.steps, strict=True)):
+    for number, (step, (true, near)) in enumerate(zip(run.seen.forced_steps, run.steps, strict=True)):
         allowed, extra = rounding_of_gradients(true, near), run.penalties[number][1]
         for layer in range(1, run.spec.depth + 1):
             key = f"{layer}.weight"
@@ -83,7 +85,7 @@ def gradient(run: Run) -> list[float]:
     return list(least.values())
 
 
-def learning_rate(run: Run) -> float:
+def learning_rate(run: Evidence) -> float:
     """The least relative error of the step size that moves some tensor out of its bound; one that is not moved at all shows none."""
     return min((_certain(f) for f in CHECKS["update"].function(run) if f.note != STAYS), default=np.inf)
 
@@ -92,27 +94,27 @@ def _certain(finding: Finding) -> float:
     return finding.high + finding.value
 
 
-def normalization_epsilon(run: Run) -> float:
+def normalization_epsilon(run: Evidence) -> float:
     """The least relative error of the epsilon that moves some layer's gradient out of its bound, by the reference with that epsilon."""
-    lesson, (true, near) = run.answer.lessons[-1], run.steps[-1]
+    forced_step, (true, near) = run.reference.forced_steps[-1], run.steps[-1]
     given = None if run.spec.format.plain else run.passes[-1][1]
     allowed = {key: ROUNDING_MULTIPLE * e * run.resolution for key, e in rounding_of_gradients(true, near).items()}
     for factor in FACTORS:
         spec = dataclasses.replace(run.spec, eps=run.spec.eps * (1 + factor))
-        moved = Reference(spec, lesson.weights).run(lesson.x, lesson.labels, given).gradients
+        moved = Reference(spec, forced_step.weights).run(forced_step.x, forced_step.labels, given).gradients
         if any(float(np.linalg.norm(moved[key] - true.gradients[key])) > 2 * limit for key, limit in allowed.items()):
             return float(factor)
     return float("inf")
 
 
-def optimizer_epsilon(run: Run) -> float:
+def optimizer_epsilon(run: Evidence) -> float:
     """The least relative error of the optimizer's epsilon that moves some tensor out of its bound in the first step."""
-    step, lesson = run.seen.lessons[0], run.answer.lessons[0]
-    exact = Rule(run.spec, run.dialect).step(lesson.weights, step.gradients)
-    near = Rule(run.spec, run.dialect, np.float32).step(lesson.weights, step.gradients)
+    step, forced_step = run.seen.forced_steps[0], run.reference.forced_steps[0]
+    exact = Rule(run.spec, run.dialect).step(forced_step.weights, step.gradients)
+    near = Rule(run.spec, run.dialect, np.float32).step(forced_step.weights, step.gradients)
     for factor in FACTORS:
         with mock.patch.object(optimizers, "EPSILON", optimizers.EPSILON * (1 + factor)):
-            moved = Rule(run.spec, run.dialect).step(lesson.weights, step.gradients)
+            moved = Rule(run.spec, run.dialect).step(forced_step.weights, step.gradients)
         for key, w in exact.items():
             lost = max(float(np.linalg.norm(near[key] - w)) * run.resolution, run.unit * float(np.linalg.norm(w)))
             if float(np.linalg.norm(moved[key] - w)) > 2 * ROUNDING_MULTIPLE * lost:

@@ -15,19 +15,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.baselines.known_failures import Known, apply, read
 from bench.checks import CHECKS, ITSELF, OF_TRAINING
-from bench.checks.loss_scale import scaled_lessons
-from bench.judge import FAILED, KNOWN, judge
-from bench.known import Known, apply, read
-from bench.run import Answer, Run, answer
-from bench.symmetry import relation_lessons
-from fixtures.data import load
-from fixtures.machine import judge_on_one_thread
-from fixtures.observe import held_out, start_of, trainings
+from bench.checks.loss_scale import scaled_steps
+from bench.evidence.evidence import Evidence
+from bench.evidence.pool import held_out, start_of, trainings
+from bench.evidence.reference import ReferenceResult, solve
+from bench.judging.verdict import FAILED, KNOWN, judge
+from bench.symmetry import relation_steps
+from fixtures.data.datasets import load
+from fixtures.machine.fingerprint import judge_on_one_thread
 from models.matrix import networks, symmetric
-from models.run import Job, Observation, prepare_lessons
+from models.observation import Job, Observation
+from models.reference.draws import prepare_forced_steps
 from models.spec import Spec
-from models.worker import Worker
+from models.worker.process import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(".gradgauge/sweep.jsonl")
@@ -46,8 +48,8 @@ LAWS_SEEDS = 10
 """The most seeds for networks that are looked at for exact laws alone: beside these laws, of which each is looked at in several
 networks, nothing is asked of them."""
 JUDGING = (
-    "models/*.py", "models/parts/*.py", "fixtures/data.py", "fixtures/observe.py", "bench/run.py", "bench/divergence.py", "bench/judge.py",
-    "bench/known.py", "bench/tolerance.py", "bench/checks/*.py", "bench/symmetry/*.py", "bench/theory/*.py",
+    "models/**/*.py", "fixtures/data/*.py", "bench/evidence/*.py", "bench/judging/*.py", "bench/baselines/known_failures.py",
+    "bench/checks/*.py", "bench/symmetry/*.py", "bench/theory/*.py",
 )  # fmt: skip
 """What a row depends on, beside the known failures of the checks that are judged and the network that it names: `models/matrix.py`,
 which says which networks there are, changes no row but of one that moves between trained networks and those for laws alone."""
@@ -72,7 +74,7 @@ def state() -> str:
 CODE = state()
 
 
-def judged(spec: Spec, threads: int, run: Run, seed: int, known: list[Known], measure: Callable[[Run], Any]) -> Row:
+def judged(spec: Spec, threads: int, run: Evidence, seed: int, known: list[Known], measure: Callable[[Evidence], Any]) -> Row:
     """One network, backend, seed and number of threads: per check the numbers judged and outside, and the share of the bound used."""
     counts, trained = {}, spec not in LAWS_ALONE
     for check in JUDGED:
@@ -128,7 +130,7 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
                     own = spec.on(backend)
                     for seed, seen, answer in zip(block, future.result(), solved[own], strict=True):
                         if (spec.id, backend, seed, count) not in done:
-                            each = Run(spec.id, own, backend, seen, answer, held_out=held_out(own, data), start=start_of(own, data))
+                            each = Evidence(spec.id, own, backend, seen, answer, held_out=held_out(own, data), start=start_of(own, data))
                             rows.append(judged(spec, count, each, seed, known, of_run))
                             file.write(json.dumps(rows[-1]) + "\n")
                 file.flush()
@@ -146,18 +148,18 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
 
 def _asked(
     block: list[int], spec: Spec, workers: dict[tuple[str, int], Worker], data: Any
-) -> tuple[dict[Spec, list[Answer]], dict[Any, Any]]:
+) -> tuple[dict[Spec, list[ReferenceResult]], dict[Any, Any]]:
     """The reference's answers for every seed, and what each worker was asked to do with them."""
-    solved: dict[Spec, list[Answer]] = {}
+    solved: dict[Spec, list[ReferenceResult]] = {}
     futures = {}
     for (backend, count), worker in workers.items():
         own = spec.on(backend)
         if own not in solved:
-            solved[own] = [answer(own, prepare_lessons(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
+            solved[own] = [solve(own, prepare_forced_steps(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
         jobs = []
         for seed, each in zip(block, solved[own], strict=True):
             free = [] if spec in LAWS_ALONE else trainings(own, data, [seed])
-            relations, scaled = relation_lessons(own, each.lessons), scaled_lessons(own, each.lessons)
-            jobs.append(Job(backend, own, "cpu", seed, each.lessons, relations, scaled, free, *held_out(own, data), repeat=count == 1))
+            relations, scaled = relation_steps(own, each.forced_steps), scaled_steps(own, each.forced_steps)
+            jobs.append(Job(backend, own, "cpu", seed, each.forced_steps, relations, scaled, free, *held_out(own, data), repeat=count == 1))
         futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)
     return solved, futures

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.evidence.pool import trainings
 from bench.report.record import read
-from fixtures import options
-from fixtures.data import load
-from fixtures.observe import trainings
-from models.run import Job, Observation, lacking, library
+from fixtures.data.datasets import load
+from fixtures.plugin import options
+from models.backends.registry import lacking, library
+from models.observation import Job, Observation
 from models.spec import Spec, SpecError
-from models.worker import Worker, environment
+from models.worker.process import Worker, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDS_JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed here: tox -e backends has it")

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import baseline as baselines
-from bench import known
-from bench.baseline import Baseline, BaselineError
-from bench.judge import FAILED, KNOWN, PASSED, Finding, Verdict
+from bench.baselines import known_failures
+from bench.baselines import samples as baselines
+from bench.baselines.samples import Baseline, BaselineError
+from bench.judging.finding import Finding
+from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
 
 SEEDS = [1, 2, 3, 4]
 PROVENANCE: dict[str, Any] = {
@@ -104,7 +105,7 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
         baselines.write_atomically(tmp_path / "absent" / "file.json", "{}")
 
 
-def entry(**changes: str) -> known.Known:
+def entry(**changes: str) -> known_failures.Known:
     fields = {
         "backend": "keras*",
         "check": "update",
@@ -115,7 +116,7 @@ def entry(**changes: str) -> known.Known:
         "reason": "r",
         "link": "l",
     }
-    return known.Known(**(fields | changes))
+    return known_failures.Known(**(fields | changes))
 
 
 def verdict(*findings: Finding) -> Verdict:
@@ -131,11 +132,11 @@ def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
         ([bad_there, bad_elsewhere], "3.5", FAILED),
     ):
         judged = verdict(*findings)
-        known.apply(judged, [entry()], {"keras": versions})
+        known_failures.apply(judged, [entry()], {"keras": versions})
         assert judged.status == status
     healthy = verdict(Finding("step 1 layer 2", 0, 0, 1))
-    assert known.apply(healthy, [entry()], {"keras": "3.5"}) == {entry(): PASSED}
-    assert known.stale({entry(): [healthy.status]}) == [entry()]
+    assert known_failures.apply(healthy, [entry()], {"keras": "3.5"}) == {entry(): PASSED}
+    assert known_failures.stale({entry(): [healthy.status]}) == [entry()]
 
 
 @pytest.mark.parametrize(("value", "low", "status"), [
@@ -143,33 +144,33 @@ def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
 ])  # fmt: skip
 def test_a_known_failure_explains_no_number_further_beyond_its_bound_than_it_says(value: float, low: float, status: str) -> None:
     judged = verdict(Finding("step 1 layer 2", value, low, 1))
-    known.apply(judged, [msgspec.structs.replace(entry(), most=1.0)], {"keras": "3.5"})
+    known_failures.apply(judged, [msgspec.structs.replace(entry(), most=1.0)], {"keras": "3.5"})
     assert judged.status == status
 
 
 @pytest.mark.parametrize(("nan", "status"), [(False, FAILED), (True, KNOWN)])
 def test_nan_is_explained_only_by_a_known_failure_that_names_it(nan: bool, status: str) -> None:
     judged = verdict(Finding("step 1 layer 2", float("nan"), 0, 1))
-    known.apply(judged, [msgspec.structs.replace(entry(), nan=nan)], {"keras": "3.5"})
+    known_failures.apply(judged, [msgspec.structs.replace(entry(), nan=nan)], {"keras": "3.5"})
     assert judged.status == status
 
 
 def test_known_failures_cover_a_verdict_together_and_each_answers_for_its_own_places() -> None:
     first, last, nowhere = entry(reason="first"), entry(where="step 9*", reason="last"), entry(where="step 5*")
     judged = verdict(Finding("step 1 layer 2", 2, 0, 1), Finding("step 9 layer 2", 2, 0, 1), Finding("step 5 layer 2", 0, 0, 1))
-    assert known.apply(judged, [first, last, nowhere], {"keras": "3.5"}) == {first: KNOWN, last: KNOWN, nowhere: PASSED}
+    assert known_failures.apply(judged, [first, last, nowhere], {"keras": "3.5"}) == {first: KNOWN, last: KNOWN, nowhere: PASSED}
     assert judged.status == KNOWN and "first" in judged.reason and "last" in judged.reason
     half = verdict(Finding("step 1 layer 2", 2, 0, 1), Finding("step 9 layer 2", 2, 0, 1))
-    assert known.apply(half, [first, nowhere], {"keras": "3.5"}) == {first: FAILED, nowhere: FAILED}
+    assert known_failures.apply(half, [first, nowhere], {"keras": "3.5"}) == {first: FAILED, nowhere: FAILED}
 
 
 def test_a_known_failure_is_stale_when_its_cause_shows_in_no_check() -> None:
     elsewhere = msgspec.structs.replace(entry(), check="gradient_parity")
-    assert known.stale({entry(): [PASSED], elsewhere: [PASSED, KNOWN]}) == []
-    assert known.stale({entry(): [PASSED], elsewhere: [PASSED, PASSED]}) == [entry(), elsewhere]
-    assert known.stale({entry(): []}) == []
+    assert known_failures.stale({entry(): [PASSED], elsewhere: [PASSED, KNOWN]}) == []
+    assert known_failures.stale({entry(): [PASSED], elsewhere: [PASSED, PASSED]}) == [entry(), elsewhere]
+    assert known_failures.stale({entry(): []}) == []
 
 
 def test_the_committed_list_is_valid() -> None:
-    assert all(entry.reason and entry.link.startswith("https://") for entry in known.read())
-    assert json.loads(known.PATH.read_text())
+    assert all(entry.reason and entry.link.startswith("https://") for entry in known_failures.read())
+    assert json.loads(known_failures.PATH.read_text())

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import wire
-from models.run import Job, Lesson, Observation
+from models.observation import ForcedStep, Job, Observation
 from models.spec import Spec
-from models.worker import Worker, WorkerDied, WorkerError
+from models.worker import messages
+from models.worker.process import Worker, WorkerDied, WorkerError
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ("torch", "torchvision", "tensorflow", "keras", "jax")
@@ -40,14 +40,16 @@ import conftest
 
 def test_arrays_and_dataclasses_travel_unchanged() -> None:
     job = Job(
-        "torch", Spec(depth=4), lessons=[Lesson({"1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))]
+        "torch",
+        Spec(depth=4),
+        forced_steps=[ForcedStep({"1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))],
     )
-    back = wire.as_kind(wire.decode(wire.encode(job)), Job)
+    back = messages.as_kind(messages.decode(messages.encode(job)), Job)
     assert back.spec == job.spec
-    np.testing.assert_array_equal(back.lessons[0].weights["1.weight"], job.lessons[0].weights["1.weight"])
-    assert back.lessons[0].weights["1.weight"].dtype == np.float32
+    np.testing.assert_array_equal(back.forced_steps[0].weights["1.weight"], job.forced_steps[0].weights["1.weight"])
+    assert back.forced_steps[0].weights["1.weight"].dtype == np.float32
     with pytest.raises(TypeError, match="does not travel"):
-        wire.encode({"a": object()})
+        messages.encode({"a": object()})
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.exit_status import Status
 from bench.report.record import read
-from bench.status import Status
 
 ROOT = Path(__file__).resolve().parents[2]
 

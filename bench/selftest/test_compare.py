@@ -13,10 +13,11 @@ import pytest
 from bench.compare import change, render
 from bench.compare.__main__ import main
 from bench.compare.runs import compare, status
-from bench.judge import NOT_JUDGED, Finding
+from bench.exit_status import Status
+from bench.judging.finding import Finding
+from bench.judging.tolerance import FALSE_DISCOVERIES
+from bench.judging.verdict import NOT_JUDGED
 from bench.selftest import made_up
-from bench.status import Status
-from bench.tolerance import FALSE_DISCOVERIES
 
 CASES = [(backend, network) for backend in ("torch", "keras") for network in made_up.NETWORKS]
 SICK = ("keras", "norm=layer")

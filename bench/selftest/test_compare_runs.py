@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.status import Status
+from bench.exit_status import Status
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULT = """
 import sys
-if "models.serve" in sys.orig_argv:
+if "models.worker.server" in sys.orig_argv:
     import torch
     true = torch.nn.functional.layer_norm
     def layer_norm(x, shape, weight=None, bias=None, eps=1e-5):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.judge import PASSED
+from bench.judging.verdict import PASSED
 from bench.selftest.faults.healed import HEALED
 from bench.selftest.kills import healthy
 from models.spec import Spec

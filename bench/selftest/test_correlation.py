@@ -18,8 +18,8 @@ from bench.theory.correlation import (
     residual_pair,
 )
 from bench.theory.diagnosis import class_correlation
-from models.on_numpy import Reference
-from models.run import draw_weights
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
 from models.spec import Spec
 
 WIDE = 384
@@ -89,7 +89,7 @@ def coefficients(spec, seed):
     x = rng.standard_normal((spec.batch, spec.features))
     weights = draw_weights(spec, seed)
     done = Reference(spec, weights).run(x, rng.integers(0, spec.classes, spec.batch))
-    d, f = done.deltas, done.signals[spec.depth]
+    d, f = done.pre_activation_gradients, done.pre_activations[spec.depth]
     back = np.square(d[1] @ weights["1.weight"]).sum(1) / np.square(d[spec.depth]).sum(1)
     squared = np.exp(np.mean(np.log(back))) * f.shape[1] / spec.features * np.mean(x * x) * spec.features / np.square(f).sum(1).mean()
     spread = f.var(0, ddof=1).sum() / np.square(f).sum(1).mean()
@@ -119,7 +119,7 @@ def test_gradients_of_networks_shatter_as_predicted(text):
         weights[f"{spec.depth}.weight"] *= 2.0**-20
         x = np.random.default_rng([seed, 99]).standard_normal((spec.batch, spec.features))
         labels = np.zeros(spec.batch, int)
-        seen.append(class_correlation(Reference(spec, weights).run(x, labels).deltas[1], labels))
+        seen.append(class_correlation(Reference(spec, weights).run(x, labels).pre_activation_gradients[1], labels))
     if spec.span:
         predicted = residual_pair(spec.act, 2.0, spec.blocks, 2.0, 0.0)[-1] * joint_share(spec)
     else:

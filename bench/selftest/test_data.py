@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.data import NAMES, Data, DataError, load
+from fixtures.data.datasets import NAMES, Data, DataError, load
 
 
 def same(one: Data, other: Data) -> bool:

@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.judging.tolerance import BAND_Z
 from bench.theory import predict
 from bench.theory.diagnosis import HEALTHY, NOTABLE, Seen, class_correlation, diagnose, expected, headline, loss_after
 from bench.theory.remedies import DECADES, remedies
-from bench.tolerance import BAND_Z
-from fixtures.data import load
-from models.on_numpy import Reference
-from models.run import Job, Lesson, Observation, Signals, Training, draw_weights, rounded
+from fixtures.data.datasets import load
+from models.observation import ForcedStep, Job, Observation, Training, WatchedPass
+from models.reference.draws import draw_weights, rounded
+from models.reference.network import Reference
 from models.spec import Spec
-from models.worker import Worker
+from models.worker.process import Worker
 
 SICK = ("depth=14,init=glorot_uniform", "depth=8,act=sigmoid,init=glorot_uniform", "depth=12,skip=one,skip_order=pre")
 TRIED = 2
@@ -40,16 +41,18 @@ def found(text: str) -> list:
     return diagnose(spec, x, expected(spec, x, labels))
 
 
-def own(worker: Worker, spec: Spec, weights: dict | None = None) -> tuple[Signals, Signals]:
+def own(worker: Worker, spec: Spec, weights: dict | None = None) -> tuple[WatchedPass, WatchedPass]:
     """What the framework does with its own initialization, and with given weights."""
     x, labels = batch_of(spec)
-    lesson = Lesson(weights or draw_weights(spec, 0), rounded(spec, x), labels)
-    seen = worker.call("observe", Observation, job=Job(worker.backend, spec, lessons=[lesson]))
-    return seen.own, seen.drawn
+    forced_step = ForcedStep(weights or draw_weights(spec, 0), rounded(spec, x), labels)
+    seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=[forced_step]))
+    return seen.native, seen.shared
 
 
-def decades(signals: Signals) -> float:
-    first, last = (np.linalg.norm(signals.deltas[layer].astype(np.float64)) for layer in (1, max(signals.deltas)))
+def decades(watched: WatchedPass) -> float:
+    first, last = (
+        np.linalg.norm(watched.pre_activation_gradients[layer].astype(np.float64)) for layer in (1, max(watched.pre_activation_gradients))
+    )
     return float(np.log10(first / last))
 
 
@@ -77,7 +80,7 @@ def test_what_is_not_finite_is_named_first():
     spec = Spec(depth=4)
     x, labels = batch_of(spec)
     seen = expected(spec, x, labels)
-    seen.signals[2][0, :3] = np.inf
+    seen.pre_activations[2][0, :3] = np.inf
     (each,) = diagnose(spec, x, seen)
     assert (each.word, each.layer, each.value) == ("non-finite", 2, 3)
 
@@ -87,9 +90,11 @@ def test_an_initializer_that_breaks_its_promise_is_named():
     x, labels = batch_of(spec)
     other = draw_weights(Spec(depth=20, init="lecun_normal"), 0)
     done = Reference(spec, other).run(x, labels)
-    (each,) = diagnose(spec, x, Seen(done.signals, done.deltas, labels, other))
+    (each,) = diagnose(spec, x, Seen(done.pre_activations, done.pre_activation_gradients, labels, other))
     assert each.word == "poor init" and re.search(r"0\.[45]\d times the variance that he_normal promises", each.sentence)
-    assert "promises" not in str(diagnose(spec, x, Seen(done.signals, done.deltas, labels, draw_weights(spec, 0)))[0])
+    assert "promises" not in str(
+        diagnose(spec, x, Seen(done.pre_activations, done.pre_activation_gradients, labels, draw_weights(spec, 0)))[0]
+    )
 
 
 @pytest.mark.parametrize("text", [SICK[0], *(pytest.param(text, marks=pytest.mark.slow) for text in SICK[1:])])
@@ -124,7 +129,7 @@ def test_a_smaller_rate_calms_the_loss(worker):
 
 def test_unit_targets_shrink_gradients(worker):
     large, small = (own(worker, Spec(loss="mse", target_scale=scale))[1] for scale in (10.0, 1.0))
-    ratio = np.linalg.norm(large.deltas[16]) / np.linalg.norm(small.deltas[16])
+    ratio = np.linalg.norm(large.pre_activation_gradients[16]) / np.linalg.norm(small.pre_activation_gradients[16])
     (each,) = found("loss=mse,target_scale=10")
     assert ratio == pytest.approx(each.value / each.predicted, rel=1e-3)
 
@@ -137,7 +142,7 @@ def test_units_that_cannot_die(worker):
         weights = {key: w - 30 if key == "4.bias" else w for key, w in draw_weights(spec, 0).items()}
         x, labels = batch_of(spec)
         drawn = own(worker, spec, weights)[1]
-        seen[act] = diagnose(spec, x, Seen(drawn.signals, drawn.deltas, labels), expected(spec, x, labels))
+        seen[act] = diagnose(spec, x, Seen(drawn.pre_activations, drawn.pre_activation_gradients, labels), expected(spec, x, labels))
     assert (seen["relu"][0].word, seen["relu"][0].layer, seen["relu"][0].value) == ("dead units", 4, 1.0)
     assert seen["relu"][0].predicted < 0.75 and "leaky_relu" in str(seen["relu"][0].remedies[0])
     assert "dead units" not in headline(seen["leaky_relu"])
@@ -148,10 +153,10 @@ def test_batch_normalization_frees_saturated_units(worker):
     weights = {key: 30 * w if key.endswith("weight") else w for key, w in draw_weights(spec, 0).items()}
     x, labels = batch_of(spec)
     drawn = own(worker, spec, weights)[1]
-    each = diagnose(spec, x, Seen(drawn.signals, drawn.deltas, labels), expected(spec, x, labels))[-2]
+    each = diagnose(spec, x, Seen(drawn.pre_activations, drawn.pre_activation_gradients, labels), expected(spec, x, labels))[-2]
     assert each.word == "saturated" and each.value > 0.5 > each.predicted and "norm=batch" in str(each.remedies[0])
     normed = replace(spec, norm="batch")
-    z = own(worker, normed, draw_weights(normed, 0) | weights)[1].signals[each.layer].astype(np.float64)
+    z = own(worker, normed, draw_weights(normed, 0) | weights)[1].pre_activations[each.layer].astype(np.float64)
     flat = 1 - np.tanh((z - z.mean(0)) / z.std(0)) ** 2 < 0.05
     assert flat.mean() < 0.1
 
@@ -161,7 +166,7 @@ def test_scaled_skips_keep_gradients_together(worker):
     plain = Spec(depth=32)
     _, labels = batch_of(plain)
     correlation = [
-        class_correlation(own(worker, spec)[0].deltas[1], labels)
+        class_correlation(own(worker, spec)[0].pre_activation_gradients[1], labels)
         for spec in (plain, Spec.parse("depth=32,skip=two,skip_order=pre,branch=depth"))
     ]
     assert correlation[1] > correlation[0] + 0.25

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.checks import CHECKS
-from bench.divergence import overflow
-from bench.judge import FAILED, NOT_JUDGED, judge
+from bench.evidence.divergence import overflow
+from bench.judging.verdict import FAILED, NOT_JUDGED, judge
 from bench.selftest.kills import seen
 from models.spec import Spec
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.doctor import Answer, causes, problem
+from bench.doctor import ReferenceResult, causes, problem
 from bench.doctor.__main__ import described, main
-from bench.status import Status
-from fixtures import driver
-from fixtures.driver import Driver, Gpu
-from models import examination
-from models.examination import Examined
+from bench.exit_status import Status
+from fixtures.machine import nvidia_driver
+from fixtures.machine.nvidia_driver import Driver, Gpu
+from models.worker.tasks import device_probe
+from models.worker.tasks.device_probe import Examined
 
 ROOT = Path(__file__).resolve().parents[2]
 GPU = Gpu("NVIDIA H200", "GPU-aaaa", 143771, 140000, (9, 0), processes={4711: 9000.0})
@@ -37,7 +37,7 @@ FALLBACKS: list[tuple[str, Examined, Driver, dict[str, str], str, str]] = [
     ("keras-jax", SEES_NONE, HEALTHY, {"JAX_PLATFORMS": "cpu"}, "", "JAX_PLATFORMS='cpu' leaves JAX no GPU"),
     ("torch", SEES_NONE, HEALTHY, {"CUDA_VISIBLE_DEVICES": "2"}, "", "begins with 2, which the driver does not have"),
     ("torch", SEES_NONE, HEALTHY, {"CUDA_VISIBLE_DEVICES": "GPU-bbbb"}, "", "begins with GPU-bbbb"),
-    ("torch", SEES_NONE, Driver(problem=driver.ABSENT), {}, "", "no NVIDIA driver is here"),
+    ("torch", SEES_NONE, Driver(problem=nvidia_driver.ABSENT), {}, "", "no NVIDIA driver is here"),
     ("torch", SEES_NONE, OLD, {}, "", "driver 535.1 runs CUDA up to 12.2, and this torch was built for CUDA 13.0"),
     ("keras", SEES_NONE, HEALTHY, {}, "W0000 Cannot dlopen some GPU libraries. Please make sure", "CUDA's libraries are not all found"),
     ("torch", NO_CODE, HEALTHY, {}, "", "NVIDIA H200 (sm_90)"),
@@ -51,7 +51,7 @@ FALLBACKS: list[tuple[str, Examined, Driver, dict[str, str], str, str]] = [
 def test_every_fallback_has_its_cause_and_a_remedy(
     backend: str, seen: Examined, asked: Driver, variables: dict[str, str], words: str, cause: str
 ) -> None:
-    told = problem(Answer(backend, seen, words), asked, variables, require_gpu=True)
+    told = problem(ReferenceResult(backend, seen, words), asked, variables, require_gpu=True)
     assert cause in told
     assert told.startswith(backend)
     assert "Remedy: " in told
@@ -66,11 +66,13 @@ def test_every_cause_has_a_case() -> None:
 
 
 def test_what_computes_on_the_gpu_is_fit_and_what_computes_wrongly_is_not() -> None:
-    assert not problem(Answer("torch", ON_GPU), HEALTHY, {}, require_gpu=True)
-    assert not problem(Answer("torch", CPU_ONLY), HEALTHY, {}, require_gpu=False)
+    assert not problem(ReferenceResult("torch", ON_GPU), HEALTHY, {}, require_gpu=True)
+    assert not problem(ReferenceResult("torch", CPU_ONLY), HEALTHY, {}, require_gpu=False)
     wrong = Examined({}, "CUDA 13.0", ["cpu", "cuda:0"], "cuda:0", wrong=3)
-    assert "3 entries" in problem(Answer("torch", wrong), HEALTHY, {}, require_gpu=False)
-    assert "does not start: exited with status 1" in problem(Answer("keras", Examined(), "", "exited with status 1"), HEALTHY, {}, False)
+    assert "3 entries" in problem(ReferenceResult("torch", wrong), HEALTHY, {}, require_gpu=False)
+    assert "does not start: exited with status 1" in problem(
+        ReferenceResult("keras", Examined(), "", "exited with status 1"), HEALTHY, {}, False
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,9 +86,9 @@ def test_a_place_is_read_in_every_framework_s_words(place: str, is_gpu: bool) ->
 
 def test_a_framework_that_multiplies_wrongly_or_not_at_all_is_seen() -> None:
     module = types.SimpleNamespace(versions=dict, built_for=str, devices=list, multiplied=lambda m: ("cpu", (m @ m) + np.eye(len(m))))
-    assert examination.examine(module).wrong == examination.SIZE
+    assert device_probe.probe_device(module).wrong == device_probe.SIZE
     module.multiplied = lambda m: 1 / 0
-    assert examination.examine(module).error == "ZeroDivisionError: division by zero"
+    assert device_probe.probe_device(module).error == "ZeroDivisionError: division by zero"
 
 
 def test_a_driver_is_described_with_who_else_uses_it() -> None:
@@ -110,7 +112,7 @@ def test_nvml_is_read_whole(monkeypatch: Any) -> None:
     }  # fmt: skip
     for name, fake in fakes.items():
         monkeypatch.setattr(nvml, name, fake)
-    assert driver.ask() == Driver("550.54", (12, 4), (Gpu("A100", "GPU-x", 16384, 8192, (8, 0), mig=True),))
+    assert nvidia_driver.ask() == Driver("550.54", (12, 4), (Gpu("A100", "GPU-x", 16384, 8192, (8, 0), mig=True),))
 
 
 def test_it_runs_anywhere_and_demands_a_gpu_only_if_asked(capsys: Any) -> None:

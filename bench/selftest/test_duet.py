@@ -10,17 +10,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from bench.exit_status import Status
 from bench.selftest.made_up_duets import SPEC, Stub, case, fake_nvml
-from bench.status import Status
 from bench.timing.duet import __main__ as command
 from bench.timing.duet import calibration, plan, record, render, rounds
 from bench.timing.duet.gpu import FOREIGN, THROTTLED, Watch
 from bench.timing.duet.metrics import METRICS
-from bench.timing.duet.plan import Duet, Question, look
+from bench.timing.duet.plan import Duet, MetricTest, look
 from bench.timing.duet.statistics import ALPHA, FASTER, LEAST, OPEN, SAME, SLOWER, discovered, estimate
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, STATUS, Judged, overall
-from fixtures.data import load
-from models.worker import WorkerDied
+from fixtures.data.datasets import load
+from models.worker.process import WorkerDied
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_what_a_machine_is_too_noisy_for_is_not_guessed(monkeypatch):
 def test_error_rates_with_restarts_one_percent_apart(planted, least):
     rng, found = np.random.default_rng(4), []
     for _ in range(150):
-        question = Question("case", "step", METRICS["step"].margin)
+        question = MetricTest("case", "step", METRICS["step"].margin)
         for value in rng.normal(math.log(planted), 0.01, int(plan.BUDGET / plan.SLICE)):
             question.log_ratios.append(float(value))
             look([question])
@@ -72,7 +72,7 @@ def test_error_rates_with_restarts_one_percent_apart(planted, least):
 
 
 def test_what_fresh_workers_do_not_confirm_is_never_same():
-    question = Question("case", "step", 0.015, [0.05, 0.051, 0.049, 0.05])
+    question = MetricTest("case", "step", 0.015, [0.05, 0.051, 0.049, 0.05])
     look([question])
     assert question.claim == SLOWER
     assert not question.verdict
@@ -135,7 +135,7 @@ def test_what_hangs_is_given_up(monkeypatch):
 
 def test_rounds_are_a_b_b_a():
     order = []
-    rows = rounds.palindrome(3, lambda lane: order.append(lane) or len(order))
+    rows = rounds.abba_round(3, lambda lane: order.append(lane) or len(order))
     assert order == [0, 1, 2, 2, 1, 0]
     assert rows == [(1, 6), (2, 5), (3, 4)]
 

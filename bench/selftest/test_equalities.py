@@ -7,18 +7,18 @@ from functools import cache
 
 import pytest
 
-from bench import known
-from bench.equalities import EQUALITIES, EqualityCase, decide, equality_cases, story
-from bench.equalities.roads import Roads
-from bench.judge import FAILED, KNOWN, PASSED, Verdict
+from bench.baselines import known_failures
+from bench.evidence.pool import ObservationPool
+from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
+from bench.metamorphic import EQUALITIES, EqualityCase, decide, equality_cases, story
+from bench.metamorphic.runner import RelationRunner
+from bench.metamorphic.scenarios import Scenarios
 from bench.selftest.faults.of_equalities import TORCH, Broken
 from bench.selftest.faults.of_equalities_in_keras import KERAS
 from bench.selftest.faults.plant import patching
-from fixtures.data import load
-from fixtures.observe import Laboratory
-from fixtures.travels import Travels
-from models import roads as taken
-from models.run import backend_module
+from fixtures.data.datasets import load
+from models.backends import scenarios as taken
+from models.backends.registry import backend_module
 
 BROKEN: dict[str, tuple[Broken, ...]] = {"torch": TORCH, "keras": KERAS}
 QUICK = {broken.equality for broken in TORCH}
@@ -55,20 +55,20 @@ FULL_HAS = {"torch": {"models_dropped_often"}, "keras": {"memory_of_epochs", "tr
 """Longer runs of laws whose short runs have a fault of their own."""
 
 
-def roads_here(backend: str) -> Roads:
+def roads_here(backend: str) -> Scenarios:
     """Roads in this process, so that a fault can be planted in it."""
-    return Roads(backend, lambda road, given: taken.take(backend, road, {k: v for k, v in given.items() if k != "process"}))
+    return Scenarios(backend, lambda scenario, given: taken.take(backend, scenario, {k: v for k, v in given.items() if k != "process"}))
 
 
 @cache
-def healthy(backend: str) -> Roads:
+def healthy(backend: str) -> Scenarios:
     return roads_here(backend)
 
 
 @cache
 def judged_healthy(backend: str, equality: str) -> Verdict:
     verdict = decide(equality, healthy(backend))
-    known.apply(verdict, known.read(), backend_module(backend).versions())
+    known_failures.apply(verdict, known_failures.read(), backend_module(backend).versions())
     return verdict
 
 
@@ -80,7 +80,7 @@ def test_broken_equality_is_caught(backend: str, broken: Broken, monkeypatch: py
         assert verdict.status in (PASSED, KNOWN), f"{broken.equality} of {backend} is red without a fault: {verdict.worst}"
     broken.plant(patching(monkeypatch))
     verdict = decide(broken.equality, roads_here(backend))
-    known.apply(verdict, known.read(), backend_module(backend).versions())
+    known_failures.apply(verdict, known_failures.read(), backend_module(backend).versions())
     assert verdict.status == FAILED, f"{broken.equality} missed it"
     outside = [f.where for f in verdict.findings if not f.inside]
     assert any(broken.where in where for where in outside), f"nothing outside names {broken.where}: {outside}"
@@ -94,7 +94,7 @@ def test_the_other_framework_is_not_blamed(backend: str, broken: Broken, monkeyp
     other = OTHER[backend]
     broken.plant(patching(monkeypatch))
     verdict = decide(broken.equality, roads_here(other))
-    known.apply(verdict, known.read(), backend_module(other).versions())
+    known_failures.apply(verdict, known_failures.read(), backend_module(other).versions())
     assert verdict.status == judged_healthy(other, broken.equality).status, f"{other} is blamed for it: {verdict.worst}"
     assert verdict.backend == other
 
@@ -119,29 +119,29 @@ def test_what_a_framework_breaks_itself_is_seen_and_known(backend: str, equality
 
 
 def test_a_death_is_a_finding_with_its_signal_and_the_next_case_runs() -> None:
-    laboratory = Laboratory(load(), device="cpu", threads=1, seeds=[0])
-    travels = Travels(laboratory, isolate=False)
+    pool = ObservationPool(load(), device="cpu", threads=1, seeds=[0])
+    relation_runner = RelationRunner(pool, isolate=False)
     case = EqualityCase("refused", "torch")
-    assert travels.judge(case)[0].status == PASSED
-    worker, _ = travels._roads["torch", False]
+    assert relation_runner.judge(case)[0].status == PASSED
+    worker, _ = relation_runner._scenarios["torch", False]
     worker._process.kill()
     worker._process.wait()
-    dead, _ = travels.judge(EqualityCase("initializer_shared", "torch"))
+    dead, _ = relation_runner.judge(EqualityCase("initializer_shared", "torch"))
     assert dead.status == FAILED
     assert "SIGKILL" in dead.findings[0].note
-    assert travels.judge(case)[0].status == PASSED
-    travels.close()
-    laboratory.close()
+    assert relation_runner.judge(case)[0].status == PASSED
+    relation_runner.close()
+    pool.close()
 
 
 def test_an_isolated_case_has_a_process_of_its_own() -> None:
-    laboratory = Laboratory(load(), device="cpu", threads=1, seeds=[0], isolate=True)
-    travels = Travels(laboratory, isolate=True)
-    verdict, versions = travels.judge(EqualityCase("refused", "torch"))
+    pool = ObservationPool(load(), device="cpu", threads=1, seeds=[0], isolate=True)
+    relation_runner = RelationRunner(pool, isolate=True)
+    verdict, versions = relation_runner.judge(EqualityCase("refused", "torch"))
     assert verdict.status == PASSED
     assert "torch" in versions
-    assert not laboratory._workers
-    laboratory.close()
+    assert not pool._workers
+    pool.close()
 
 
 def test_smoke_has_none_and_unknown_roads_are_refused() -> None:

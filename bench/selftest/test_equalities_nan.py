@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.equalities import decide, equality_cases
-from bench.equalities.roads import Roads
-from bench.judge import Verdict
+from bench.judging.verdict import Verdict
+from bench.metamorphic import decide, equality_cases
+from bench.metamorphic.scenarios import Scenarios
 from bench.selftest.test_equalities import QUICK, healthy
-from models import wire
+from models.worker import messages
 
 UNREAD = {
     "micro_batches_average": {"visited", "weights"},
@@ -43,23 +43,25 @@ CASES = [
 def test_a_number_that_is_nan_is_outside(backend: str, equality: str) -> None:
     taken: list[tuple[str, dict[str, Any], Any]] = []
 
-    def ask(road: str, given: dict[str, Any]) -> Any:
-        taken.append((road, given, healthy(backend)(road, **given)))
+    def ask(scenario: str, given: dict[str, Any]) -> Any:
+        taken.append((scenario, given, healthy(backend)(scenario, **given)))
         return taken[-1][2]
 
-    before = decide(equality, Roads(backend, ask))
+    before = decide(equality, Scenarios(backend, ask))
     missed = []
     poisoned = 0
-    for road, given, seen in taken:
+    for scenario, given, seen in taken:
         if _may_be_nan(equality, given, seen):
             continue
         for place in _places(seen, UNREAD.get(equality, set())):
             spoilt = copy.deepcopy(seen)
             _spoil(spoilt, place)
-            roads = Roads(backend, ask, _taken={wire.encode([r, g]): s for r, g, s in taken} | {wire.encode([road, given]): spoilt})
+            scenarios = Scenarios(
+                backend, ask, _taken={messages.encode([r, g]): s for r, g, s in taken} | {messages.encode([scenario, given]): spoilt}
+            )
             poisoned += 1
-            if not _more_outside(decide(equality, roads), before):
-                missed.append((road, place))
+            if not _more_outside(decide(equality, scenarios), before):
+                missed.append((scenario, place))
     assert poisoned, f"{equality} reads no number"
     assert not missed, f"{equality} of {backend} takes NaN for a number: {missed}"
 

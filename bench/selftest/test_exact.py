@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from bench.checks import CHECKS, ITSELF
-from bench.judge import FAILED, PASSED, judge
-from bench.run import FUSED, REWRITTEN, Run, answer
-from bench.symmetry import ROWS, by_reference, relation_lessons, symmetries
-from fixtures.data import load
+from bench.evidence.evidence import FUSED, REWRITTEN, Evidence
+from bench.evidence.reference import solve
+from bench.judging.verdict import FAILED, PASSED, judge
+from bench.symmetry import ROWS, by_reference, relation_steps, symmetries
+from fixtures.data.datasets import load
 from models.matrix import SYMMETRIC, networks, symmetric
-from models.on_numpy import Reference
-from models.run import Observation, Signals, StepSeen, prepare_lessons
+from models.observation import Observation, StepResult, WatchedPass
+from models.reference.draws import prepare_forced_steps
+from models.reference.network import Reference
 from models.spec import Spec
 
 LAWS = ("sum_rules", "homogeneity", "norm_orthogonality", "gradient_bound", "symmetry", "derivative")
@@ -31,28 +33,28 @@ IN_FLOAT64 = {"difference quotients"}
 """Rows that float32 has too few digits for."""
 
 
-def stand_in(spec: Spec, spoil: Any = None, watched: int = 99, backend: str = "torch") -> Run:
+def stand_in(spec: Spec, spoil: Any = None, watched: int = 99, backend: str = "torch") -> Evidence:
     """What a framework would be seen to do, done by the reference in the spec's precision with sums in an order of their own.
 
     With another order than the steps' for the pass that is `watched`, it is an execution of its own.
     """
     data = load()
-    lessons = prepare_lessons(spec, data.x_train, data.y_train % spec.classes, 0)
-    passes: list[Any] = [Reference(spec, each.weights, spec.precision, order=99).run(each.x, each.labels) for each in lessons]
-    related = [by_reference(spec, each, spec.precision, order=99) for each in relation_lessons(spec, lessons)]
+    forced_steps = prepare_forced_steps(spec, data.x_train, data.y_train % spec.classes, 0)
+    passes: list[Any] = [Reference(spec, each.weights, spec.precision, order=99).run(each.x, each.labels) for each in forced_steps]
+    related = [by_reference(spec, each, spec.precision, order=99) for each in relation_steps(spec, forced_steps)]
     for each in [*passes, *related]:
         if spoil:
             spoil(each)
     first = passes[0]
     if watched != 99:
-        first = Reference(spec, lessons[0].weights, spec.precision, order=watched).run(lessons[0].x, lessons[0].labels)
-    signals = Signals(lessons[0].weights, float(first.loss), first.logits, first.signals, first.deltas)
-    steps = [StepSeen(float(each.loss), each.gradients, {}, {}, {}) for each in passes]
-    seen = Observation(backend, own=signals, drawn=signals, lessons=steps, relations=related)
-    return Run(spec.id, spec, backend, seen, answer(spec, lessons))
+        first = Reference(spec, forced_steps[0].weights, spec.precision, order=watched).run(forced_steps[0].x, forced_steps[0].labels)
+    passed = WatchedPass(forced_steps[0].weights, float(first.loss), first.logits, first.pre_activations, first.pre_activation_gradients)
+    steps = [StepResult(float(each.loss), each.gradients, {}, {}, {}) for each in passes]
+    seen = Observation(backend, native=passed, shared=passed, forced_steps=steps, relations=related)
+    return Evidence(spec.id, spec, backend, seen, solve(spec, forced_steps))
 
 
-def outcomes(run: Run) -> dict[str, str]:
+def outcomes(run: Evidence) -> dict[str, str]:
     return {name: judge(CHECKS[name], run).status for name in LAWS if CHECKS[name].applies(run.spec, run.backend)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.checks import CHECKS
-from bench.judge import FAILED, KNOWN, PASSED
+from bench.judging.verdict import FAILED, KNOWN, PASSED
 from bench.report.failure import failure
 from bench.selftest.faults import Fault, catalogue
 from bench.selftest.kill_grid import PATH, read, row

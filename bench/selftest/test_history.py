@@ -8,8 +8,8 @@ import subprocess
 import numpy as np
 import pytest
 
+from bench.exit_status import Status
 from bench.selftest.made_up_duets import SPEC, Stub, case
-from bench.status import Status
 from bench.timing import bisect, history
 from bench.timing.duet import plan
 from bench.timing.duet.plan import Duet

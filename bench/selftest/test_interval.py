@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bench import baseline as baselines
-from bench.interval import interval, scale_of
-from bench.judge import SCALES
-from fixtures.observe import STEPS
+from bench.baselines import samples as baselines
+from bench.baselines.interval import interval, scale_of
+from bench.evidence.pool import STEPS
+from bench.judging.finding import SCALES
 
 
 def test_healthy_runs_stay_inside_and_a_shift_does_not() -> None:

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from bench.checks import CHECKS
-from bench.judge import FAILED, NOT_JUDGED, PASSED, Finding, Verdict, judge
-from bench.run import Run
+from bench.evidence.evidence import Evidence
+from bench.judging.finding import Finding
+from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
 from bench.selftest.kills import seen, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,64 +25,64 @@ NETWORK = "depth=4,width=16"
 
 
 @cache
-def _healthy() -> Run:
+def _healthy() -> Evidence:
     return seen("torch", NETWORK, trains=False)
 
 
 @pytest.fixture
-def run() -> Run:
+def run() -> Evidence:
     """A healthy run that a test may spoil."""
     return copy.deepcopy(_healthy())
 
 
-def verdict(check: str, run: Run) -> Verdict:
+def verdict(check: str, run: Evidence) -> Verdict:
     return judge(CHECKS[check], run)
 
 
-def test_the_run_is_healthy_before_it_is_spoilt(run: Run) -> None:
+def test_the_run_is_healthy_before_it_is_spoilt(run: Evidence) -> None:
     assert {v.status for v in verdicts(run).values()} == {PASSED}
 
 
-def test_a_difference_that_is_nan_is_not_small(run: Run) -> None:
-    run.seen.lessons[0].gradients["2.weight"][0, 0] = np.nan
+def test_a_difference_that_is_nan_is_not_small(run: Evidence) -> None:
+    run.seen.forced_steps[0].gradients["2.weight"][0, 0] = np.nan
     assert verdict("gradient_parity", run).status == FAILED
 
 
-def test_a_metric_that_vanished_is_missed(run: Run) -> None:
-    del run.seen.lessons[1].gradients["2.bias"]
+def test_a_metric_that_vanished_is_missed(run: Evidence) -> None:
+    del run.seen.forced_steps[1].gradients["2.bias"]
     with pytest.raises(AssertionError, match=r"2\.bias"):
         verdict("gradient_parity", run)
 
 
-def test_a_weight_that_vanished_is_missed(run: Run) -> None:
-    del run.seen.lessons[1].weights["2.bias"]
+def test_a_weight_that_vanished_is_missed(run: Evidence) -> None:
+    del run.seen.forced_steps[1].weights["2.bias"]
     with pytest.raises(AssertionError, match=r"2\.bias"):
         verdict("update", run)
 
 
-def test_nan_on_both_sides_is_not_equal(run: Run) -> None:
-    assert run.seen.drawn
-    run.seen.drawn.signals[2][:] = np.nan
-    run.answer.exact[0].signals[2][:] = np.nan
+def test_nan_on_both_sides_is_not_equal(run: Evidence) -> None:
+    assert run.seen.shared
+    run.seen.shared.pre_activations[2][:] = np.nan
+    run.reference.exact[0].pre_activations[2][:] = np.nan
     assert verdict("forward_parity", run).status in (FAILED, NOT_JUDGED)
     assert verdict("finite", run).status == FAILED
 
 
-def test_no_tolerance_admits_a_number_that_is_off_by_its_own_size(run: Run) -> None:
+def test_no_tolerance_admits_a_number_that_is_off_by_its_own_size(run: Evidence) -> None:
     for name in ("forward_parity", "gradient_parity", "update", "sum_rules", "homogeneity"):
         for finding in verdict(name, run).findings:
             assert finding.high < 0.1, f"{name} {finding.where} may be off by {finding.high:.0%}"
 
 
-def test_rounding_that_would_excuse_anything_is_not_judged(run: Run) -> None:
-    for near in run.answer.rounded[0]:
+def test_rounding_that_would_excuse_anything_is_not_judged(run: Evidence) -> None:
+    for near in run.reference.rounded[0]:
         near.gradients["2.weight"] = near.gradients["2.weight"] * 2
     assert verdict("gradient_parity", run).status == NOT_JUDGED
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])
-def test_an_error_in_any_step_is_seen_not_only_in_the_last(run: Run, step: int) -> None:
-    run.seen.lessons[step].gradients["2.weight"] *= 1.001
+def test_an_error_in_any_step_is_seen_not_only_in_the_last(run: Evidence, step: int) -> None:
+    run.seen.forced_steps[step].gradients["2.weight"] *= 1.001
     found = verdict("gradient_parity", run)
     assert [f.where for f in found.findings if not f.inside] == [f"step {step} layer  2 weight"]
 
@@ -111,15 +112,15 @@ def test_the_largest_of_errors_does_not_swallow_nan() -> None:
         assert found.worst is findings[1]
 
 
-def test_an_oracle_that_overflows_passes_nobody(run: Run) -> None:
-    run.answer.exact[0].gradients["2.weight"][:] = np.inf
-    run.seen.lessons[0].gradients["2.weight"][:] = np.inf
+def test_an_oracle_that_overflows_passes_nobody(run: Evidence) -> None:
+    run.reference.exact[0].gradients["2.weight"][:] = np.inf
+    run.seen.forced_steps[0].gradients["2.weight"][:] = np.inf
     assert verdict("gradient_parity", run).status in (FAILED, NOT_JUDGED)
     assert verdict("finite", run).status == FAILED
 
 
-def test_a_missing_step_is_not_a_short_comparison(run: Run) -> None:
-    run.seen.lessons.pop()
+def test_a_missing_step_is_not_a_short_comparison(run: Evidence) -> None:
+    run.seen.forced_steps.pop()
     with pytest.raises(ValueError, match="zip"):
         verdict("gradient_parity", run)
 
@@ -143,7 +144,7 @@ def test_a_run_that_selects_no_test_or_only_declines_is_red(tmp_path: Path) -> N
 def test_a_crash_does_not_leave_the_last_run_to_be_read_as_this_one(tmp_path: Path) -> None:
     (tmp_path / "latest.json").write_text(json.dumps({"schema": 1, "verdicts": ["of yesterday"]}))
     crashing = tmp_path / "crashing.py"
-    crashing.write_text("import os, models.on_torch as m\nm.Network.step = lambda *a: os._exit(7)\n")
+    crashing.write_text("import os, models.backends.torch.network as m\nm.Network.step = lambda *a: os._exit(7)\n")
     done = _pytest(tmp_path, "--backend=torch", "bench/test_itself.py", environment=_crashing_worker(tmp_path, crashing))
     assert done.returncode != 0
     assert "exited with status 7" in done.stdout
@@ -151,14 +152,16 @@ def test_a_crash_does_not_leave_the_last_run_to_be_read_as_this_one(tmp_path: Pa
 
 
 def _crashing_worker(folder: Path, module: Path) -> dict[str, str]:
-    """An environment in which every Python process that imports models.on_torch loses its step: through sitecustomize."""
+    """An environment in which every Python process that imports models.backends.torch.network loses its step: through sitecustomize."""
     (folder / "sitecustomize.py").write_text(
-        "import sys\nif 'models.serve' in sys.orig_argv:\n    sys.path.insert(0, '.')\n    exec(open(" + repr(str(module)) + ").read())\n"
+        "import sys\nif 'models.worker.server' in sys.orig_argv:\n    sys.path.insert(0, '.')\n    exec(open("
+        + repr(str(module))
+        + ").read())\n"
     )
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))}
 
 
 def test_fields_of_an_observation_are_all_judged_by_someone() -> None:
     names = {field.name for field in dataclasses.fields(_healthy().seen)}
-    judged = {"own", "drawn", "lessons", "relations", "scaled", "evaluation", "repeated", "trainings"}
+    judged = {"native", "shared", "forced_steps", "relations", "scaled", "evaluation", "repeated", "trainings"}
     assert names == judged | {"backend", "device", "versions"}, "say which check judges the new field"

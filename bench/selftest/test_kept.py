@@ -8,25 +8,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.symmetry import relation_lessons
-from fixtures.data import load
-from fixtures.observe import held_out, trainings
-from models.kept import Kept
-from models.look import observe
+from bench.evidence.pool import held_out, trainings
+from bench.symmetry import relation_steps
+from fixtures.data.datasets import load
 from models.matrix import networks
-from models.run import Job, prepare_lessons
+from models.observation import Job
+from models.reference.draws import prepare_forced_steps
 from models.spec import Spec
+from models.worker.network_cache import NetworkCache
+from models.worker.tasks.observe import observe
 
 pytest.importorskip("keras")
 
 
 def job(network: str, seed: int = 3) -> Job:
     data, spec = load(), Spec.parse(f"depth=4,{network}")
-    lessons = prepare_lessons(spec, data.x_train, data.y_train, seed)
+    forced_steps = prepare_forced_steps(spec, data.x_train, data.y_train, seed)
     free = trainings(spec, data, [seed])
     x_test, labels_test = held_out(spec, data)
-    relations = relation_lessons(spec, lessons)
-    return Job("keras", spec, seed=seed, lessons=lessons, relations=relations, trainings=free, x_test=x_test, labels_test=labels_test)
+    relations = relation_steps(spec, forced_steps)
+    return Job(
+        "keras", spec, seed=seed, forced_steps=forced_steps, relations=relations, trainings=free, x_test=x_test, labels_test=labels_test
+    )
 
 
 def numbers(thing: Any) -> list[Any]:
@@ -50,7 +53,7 @@ def numbers(thing: Any) -> list[Any]:
     ],
 )
 def test_a_network_started_again_is_the_one_that_would_have_been_built(first: str, then: str) -> None:
-    kept = Kept()
+    kept = NetworkCache()
     observe(job(first, seed=1), kept.network)
     built, network = kept._network, kept.network(job(then))
     assert network is built
@@ -64,7 +67,7 @@ def test_a_network_started_again_is_the_one_that_would_have_been_built(first: st
 
 @pytest.mark.parametrize("other", ["norm=layer", "act=rrelu", "batch=32", "precision=float64"])
 def test_what_is_built_or_traced_otherwise_is_built_anew(other: str) -> None:
-    kept = Kept()
+    kept = NetworkCache()
     before = kept.network(job("act=rrelu" if other == "act=rrelu" else "lr=0.01"))
     assert kept.network(job(other)) is not before
 
@@ -74,10 +77,10 @@ def test_a_network_that_is_gone_takes_its_traced_step_along() -> None:
         gc.collect()
         return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
 
-    lesson, kept = job("lr=0.01").lessons[0], Kept()
+    forced_step, kept = job("lr=0.01").forced_steps[0], NetworkCache()
     counts = []
     for depth in (2, 3, 4, 5):
-        kept.network(Job("keras", Spec(depth=depth))).step(lesson.x, lesson.labels)
+        kept.network(Job("keras", Spec(depth=depth))).step(forced_step.x, forced_step.labels)
         counts.append(traced())
     assert counts[0] >= 1
     assert counts[-1] == counts[1], f"traced steps in memory after each network: {counts}"

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.run import Absent, draw_weights
+from models.backends.registry import Absent
+from models.reference.draws import draw_weights
 from models.spec import Spec
-from models.worker import Worker, WorkerError, WorkerLacks
+from models.worker.process import Worker, WorkerError, WorkerLacks
 
 keras = pytest.importorskip("keras")
 SHALLOW = Spec(depth=4, norm="layer")
 
 
 def trained(steps: int = 5) -> tuple[Any, Any, dict[str, Any]]:
-    from models.on_keras import Network
+    from models.backends.keras.network import Network
 
     rng = np.random.default_rng(0)
     xs, labels = rng.random((steps, 64, 64), np.float32), rng.integers(0, 10, (steps, 64))
@@ -26,11 +27,11 @@ def trained(steps: int = 5) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def test_older_releases_train_the_same_by_another_way(monkeypatch) -> None:
-    from models import keras_backend
+    from models.backends.keras import library
 
     losses, norms, weights = trained()
-    monkeypatch.setattr(keras_backend, "TRACES_ONCE", (99, 0))
-    monkeypatch.setattr(keras_backend, "LOSS_OF_ONE_BATCH", (99, 0))
+    monkeypatch.setattr(library, "TRACES_ONCE", (99, 0))
+    monkeypatch.setattr(library, "LOSS_OF_ONE_BATCH", (99, 0))
     other_losses, other_norms, other_weights = trained()
     np.testing.assert_allclose(other_losses, losses, rtol=1e-6)
     np.testing.assert_allclose(other_norms, norms, rtol=1e-5)
@@ -39,7 +40,7 @@ def test_older_releases_train_the_same_by_another_way(monkeypatch) -> None:
 
 
 def test_a_layer_that_a_release_lacks_is_named(monkeypatch) -> None:
-    from models.on_keras import Network
+    from models.backends.keras.network import Network
 
     monkeypatch.delattr(keras.layers, "RMSNormalization")
     with pytest.raises(Absent, match=r"^Keras [\d.]+ has no RMSNormalization$"):
@@ -47,7 +48,7 @@ def test_a_layer_that_a_release_lacks_is_named(monkeypatch) -> None:
 
 
 def test_an_attribute_of_our_own_that_is_missing_stays_an_error(monkeypatch) -> None:
-    from models.on_keras import Network
+    from models.backends.keras.network import Network
 
     monkeypatch.delattr(Network, "_part")
     with pytest.raises(AttributeError, match="_part"):
@@ -58,7 +59,7 @@ def test_the_judge_learns_that_it_is_a_lack_and_no_fault(monkeypatch) -> None:
     worker = Worker("keras")
     try:
         answers = iter([{"error": "Keras 3.0.2 has no X", "trace": "", "absent": True}, {"error": "broke", "trace": "", "absent": False}])
-        monkeypatch.setattr("models.wire.receive", lambda stream: next(answers))
+        monkeypatch.setattr("models.worker.messages.receive", lambda stream: next(answers))
         with pytest.raises(WorkerLacks, match="has no X"):
             worker.call("versions")
         with pytest.raises(WorkerError, match="broke") as other:

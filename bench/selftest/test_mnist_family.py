@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.data import DataError, load
-from fixtures.mnist_family import SHAPES, read, torchvision_datasets
+from fixtures.data.datasets import DataError, load
+from fixtures.data.mnist_family import SHAPES, read, torchvision_datasets
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_download_is_torchvisions_own_layout(mnist, tmp_path, monkeypatch):
 
 def test_torchvision_imports_beside_a_torch_of_another_build():
     """Import torchvision's data sets in a fresh process, without a warning, where they are installed at all."""
-    code = "from fixtures.mnist_family import torchvision_datasets as d; m = d(); print(m and m.MNIST.__name__, m is d())"
+    code = "from fixtures.data.mnist_family import torchvision_datasets as d; m = d(); print(m and m.MNIST.__name__, m is d())"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=root, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

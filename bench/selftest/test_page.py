@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bench.compare.runs import compare
-from bench.judge import KNOWN, Finding
+from bench.judging.finding import Finding
+from bench.judging.verdict import KNOWN
 from bench.report import galleries, page, pictures
 from bench.report.record import Error, Profile, Record
 from bench.selftest import chromium, made_up

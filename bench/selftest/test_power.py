@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.checks import CHECKS, REFERENCE, THEORY
-from bench.judge import FAILED, judge
+from bench.judging.verdict import FAILED, judge
 from bench.selftest import false_alarms, power, sweep
 from bench.selftest.kills import seen
 from models.matrix import networks
@@ -82,6 +82,6 @@ def test_errors_a_little_larger_than_the_power_says_are_caught() -> None:
     run = seen("torch", "reference", trains=False)
     for layer, error in enumerate(power.gradient(run), start=1):
         spoilt = copy.deepcopy(run)
-        for lesson in spoilt.seen.lessons:
-            lesson.gradients[f"{layer}.weight"] = lesson.gradients[f"{layer}.weight"].astype(float) * (1 + 1.01 * error)
+        for forced_step in spoilt.seen.forced_steps:
+            forced_step.gradients[f"{layer}.weight"] = forced_step.gradients[f"{layer}.weight"].astype(float) * (1 + 1.01 * error)
         assert judge(CHECKS["gradient_parity"], spoilt).status == FAILED, layer

@@ -9,21 +9,23 @@ import numpy as np
 import pytest
 
 from bench.checks import CHECKS
-from bench.checks.loss_scale import scaled_lessons
+from bench.checks.loss_scale import scaled_steps
 from bench.checks.precision import _drift, formats
-from bench.judge import FAILED, NOT_JUDGED, PASSED, judge
+from bench.evidence.evidence import Evidence
+from bench.evidence.reference import DIALECTS, solve
+from bench.judging.tolerance import BAND_Z
+from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, judge
 from bench.report.summary import gains
-from bench.run import DIALECTS, Run, answer
 from bench.selftest.kills import data
 from bench.theory.diagnosis import LOST, Seen, as_rounded, diagnose, expected, headline
-from bench.tolerance import BAND_Z
-from fixtures.options import check as check_options
+from fixtures.plugin.options import check as check_options
 from models.matrix import left_out, networks
-from models.on_numpy import Reference
+from models.observation import Job, Observation, StepResult, WatchedPass
 from models.parts.precisions import BFLOAT16, FLOAT16, FLOAT32, TF32, Format
-from models.run import Job, Observation, Signals, StepSeen, prepare_lessons
+from models.reference.draws import prepare_forced_steps
+from models.reference.network import Reference
 from models.spec import Spec, SpecError
-from models.worker import Worker
+from models.worker.process import Worker
 
 HALVES = [spec for spec in networks("core") if spec.format.half]
 SICK = Spec(precision="mixed_float16", loss_scale=1, act="sigmoid")
@@ -70,19 +72,26 @@ def test_float16_has_a_floor_and_a_ceiling() -> None:
 @pytest.mark.parametrize("spec", HALVES, ids=lambda spec: spec.id)
 def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_in_float32_is_not(spec: Spec) -> None:
     """What a framework would be seen to do, done by the reference with sums in an order of their own."""
-    lessons = prepare_lessons(spec, data().x_train, data().y_train, 0)
+    forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     for dialect in DIALECTS:
         steps = []
-        for lesson in lessons:
-            done = Reference(spec, lesson.weights, np.float32, 99, dialect).run(lesson.x, lesson.labels)
-            passed = Signals(lesson.weights, done.loss, done.logits, done.signals, done.deltas, formats(spec, dialect, "cpu"))
-            steps.append(StepSeen(done.loss, done.gradients, {}, lesson.weights, {}, passed))
-        seen = Observation(dialect, own=steps[0].passed, drawn=steps[0].passed, lessons=steps)
-        run = Run(spec.id, spec, dialect, seen, answer(spec, lessons))
+        for forced_step in forced_steps:
+            done = Reference(spec, forced_step.weights, np.float32, 99, dialect).run(forced_step.x, forced_step.labels)
+            passed = WatchedPass(
+                forced_step.weights,
+                done.loss,
+                done.logits,
+                done.pre_activations,
+                done.pre_activation_gradients,
+                formats(spec, dialect, "cpu"),
+            )
+            steps.append(StepResult(done.loss, done.gradients, {}, forced_step.weights, {}, passed))
+        seen = Observation(dialect, native=steps[0].passed, shared=steps[0].passed, forced_steps=steps)
+        run = Evidence(spec.id, spec, dialect, seen, solve(spec, forced_steps))
         for name in ("rounding", "underflow", "precision"):
             assert judge(CHECKS[name], run).status == PASSED, (name, judge(CHECKS[name], run).worst)
-        assert seen.drawn
-        seen.drawn.formats["layer  5 dense"] = "float32"
+        assert seen.shared
+        seen.shared.formats["layer  5 dense"] = "float32"
         assert judge(CHECKS["precision"], run).status == FAILED
 
 
@@ -103,19 +112,23 @@ def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
 def test_units_that_are_off_are_not_gradients_that_are_lost() -> None:
     """A network with more units off than its like: its zeros are float64's as well."""
     spec = Spec(precision="mixed_float16")
-    (lesson,) = prepare_lessons(spec, data().x_train, data().y_train, 0, steps=1)
-    done = Reference(spec, lesson.weights).run(lesson.x, lesson.labels)
-    deltas = done.deltas | {5: np.where(np.arange(spec.width) < 16, 0.0, done.deltas[5])}
-    usual = Seen(done.signals, done.deltas, lesson.labels)
-    assert float((deltas[5] == 0).mean() - (done.deltas[5] == 0).mean()) > LOST
-    assert "underflow" not in headline(diagnose(spec, lesson.x, replace(usual, deltas=deltas), usual))
+    (forced_step,) = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)
+    done = Reference(spec, forced_step.weights).run(forced_step.x, forced_step.labels)
+    pre_activation_gradients = done.pre_activation_gradients | {
+        5: np.where(np.arange(spec.width) < 16, 0.0, done.pre_activation_gradients[5])
+    }
+    usual = Seen(done.pre_activations, done.pre_activation_gradients, forced_step.labels)
+    assert float((pre_activation_gradients[5] == 0).mean() - (done.pre_activation_gradients[5] == 0).mean()) > LOST
+    assert "underflow" not in headline(
+        diagnose(spec, forced_step.x, replace(usual, pre_activation_gradients=pre_activation_gradients), usual)
+    )
 
 
 @pytest.mark.parametrize(("spec", "lost"), [(Spec(precision="mixed_float16"), False), (SICK, True)], ids=["healthy", "sick"])
 def test_what_is_lost_is_counted_without_what_is_zero_anyway(spec: Spec, lost: bool, worker: Worker) -> None:
-    lessons = prepare_lessons(spec, data().x_train, data().y_train, 0)
-    seen = worker.call("observe", Observation, job=Job(worker.backend, spec, lessons=lessons))
-    found = judge(CHECKS["underflow"], Run(spec.id, spec, worker.backend, seen, answer(spec, lessons)))
+    forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
+    seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps))
+    found = judge(CHECKS["underflow"], Evidence(spec.id, spec, worker.backend, seen, solve(spec, forced_steps)))
     assert found.status == PASSED
     assert (max(finding.value for finding in found.findings) > LOST) is lost
     assert bool(gains([found])) is lost
@@ -132,26 +145,26 @@ def test_the_loss_scale_that_is_named_saves_the_gradient_in_the_framework(worker
     healed = Spec.parse(f"precision=mixed_float16,act=sigmoid,{remedy.partition(' ')[0]}")
     assert Spec.parse(healed.id) == healed
     for spec, least, most in ((SICK, 0.9, 1.0), (healed, 0.0, 0.05)):
-        lessons = prepare_lessons(spec, data().x_train, data().y_train, 0, steps=1)
-        drawn = worker.call("observe", Observation, job=Job(worker.backend, spec, lessons=lessons)).drawn
-        exact = Reference(spec, lessons[0].weights).run(lessons[0].x, lessons[0].labels)
-        assert least <= float((drawn.deltas[1][exact.deltas[1] != 0] == 0).mean()) <= most
+        forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)
+        drawn = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps)).shared
+        exact = Reference(spec, forced_steps[0].weights).run(forced_steps[0].x, forced_steps[0].labels)
+        assert least <= float((drawn.pre_activation_gradients[1][exact.pre_activation_gradients[1] != 0] == 0).mean()) <= most
 
 
 def test_the_loss_scale_is_not_judged_on_nothing() -> None:
     spec = Spec(precision="mixed_float16", depth=2)
-    lessons = prepare_lessons(spec, data().x_train, data().y_train, 0)
-    assert [np.isinf(FLOAT16.rounded(each.x)).any() for each in scaled_lessons(spec, lessons)].count(True) == 3
+    forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
+    assert [np.isinf(FLOAT16.rounded(each.x)).any() for each in scaled_steps(spec, forced_steps)].count(True) == 3
     with pytest.raises(AssertionError, match="0 scaled steps"):
-        judge(CHECKS["loss_scale"], Run(spec.id, spec, "torch", Observation("torch"), answer(spec, lessons)))
+        judge(CHECKS["loss_scale"], Evidence(spec.id, spec, "torch", Observation("torch"), solve(spec, forced_steps)))
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "rms", "group"])
 def test_normalizations_in_half_precision_are_judged_where_the_step_is_what_is_watched(worker: Worker, norm: str) -> None:
     spec = Spec(depth=4, precision="mixed_float16", norm=norm)
-    lessons = prepare_lessons(spec, data().x_train, data().y_train, 0)
-    seen = worker.call("observe", Observation, job=Job(worker.backend, spec, lessons=lessons))
-    run = Run(spec.id, spec, worker.backend, seen, answer(spec, lessons))
+    forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
+    seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps))
+    run = Evidence(spec.id, spec, worker.backend, seen, solve(spec, forced_steps))
     statuses = {name: judge(CHECKS[name], run).status for name in ("forward_parity", "rounding", "sum_rules", "gradient_parity")}
     step = PASSED if worker.backend == "torch" else NOT_JUDGED
     assert statuses == {"forward_parity": PASSED, "rounding": PASSED, "sum_rules": PASSED, "gradient_parity": step}
@@ -161,7 +174,7 @@ def test_normalizations_in_half_precision_are_judged_where_the_step_is_what_is_w
 def test_keras_casts_the_scale_of_rms_normalization_alone(norm: str, cast: bool) -> None:
     spec = Spec(depth=4, precision="mixed_float16", norm=norm)
     x, labels = batch(spec)
-    weights = prepare_lessons(spec, data().x_train, data().y_train, 0, steps=1)[0].weights
+    weights = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)[0].weights
     ones = weights | {key: np.ones_like(value) for key, value in weights.items() if key.endswith("scale")}
     finer = weights | {key: value * np.float32(1 + 2.0**-13) for key, value in ones.items() if key.endswith("scale")}
     for dialect in DIALECTS:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.judge import Finding
+from bench.judging.finding import Finding
 from bench.report import record
 from bench.report.record import Error, RecordError
 from bench.selftest import made_up

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.graph import Activate, parameter_keys
 from models.matrix import networks
-from models.network import Activate, parameter_keys
-from models.on_numpy import Reference
 from models.parts.activations import ACTIVATIONS
 from models.parts.losses import LOSSES
-from models.run import draw_weights
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
 from models.spec import Spec
 
 SMALL: dict[str, Any] = {"width": 12, "batch": 12, "features": 8, "classes": 3, "groups": 2}
@@ -208,7 +208,7 @@ def test_deltas_are_gradients_with_respect_to_signals() -> None:
     spec = small(Spec(norm="layer", skip="two", skip_order="pre", act="silu"))
     weights, x, labels = problem(spec)
     done = Reference(spec, weights).run(x, labels)
-    for layer, delta in done.deltas.items():
+    for layer, delta in done.pre_activation_gradients.items():
         # A bias is added to its layer's signal, so its gradient is the signal's summed over the batch.
         np.testing.assert_allclose(delta.sum(0), done.gradients[f"{layer}.bias"], rtol=1e-12)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from bench import releases
-from bench.equalities import EQUALITIES, decide
-from bench.equalities.roads import Roads
+from bench.metamorphic import EQUALITIES, decide
+from bench.metamorphic.scenarios import Scenarios
 from bench.releases import EQUAL, NETWORKS, PAIRS, Examined, Seen, changes, page, stories, table
 from models.spec import Spec
-from models.worker import WorkerDied, WorkerError
+from models.worker.process import WorkerDied, WorkerError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,7 +51,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
         def close(self) -> None:
             pass
 
-    def see(case: str, roads: Roads, worker: Quick) -> Seen:
+    def see(case: str, scenarios: Scenarios, worker: Quick) -> Seen:
         if case == "c":
             raise KeyboardInterrupt
         asked.append(case)
@@ -61,12 +61,12 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
     monkeypatch.setattr(releases, "install", lambda release, folder: folder)
     monkeypatch.setattr(releases, "_seen", see)
     with pytest.raises(KeyboardInterrupt):
-        releases.examine("3.9.2", "keras", ["a", "c"], tmp_path)
-    assert list(releases.examine("3.9.2", "keras", ["a", "b"], tmp_path).cases) == ["a", "b"]
+        releases.probe_device("3.9.2", "keras", ["a", "c"], tmp_path)
+    assert list(releases.probe_device("3.9.2", "keras", ["a", "b"], tmp_path).cases) == ["a", "b"]
     assert asked == ["a process", "a", "a process", "b"]
-    releases.examine("3.9.2", "keras", ["a", "b"], tmp_path)
+    releases.probe_device("3.9.2", "keras", ["a", "b"], tmp_path)
     assert asked == ["a process", "a", "a process", "b"]
-    releases.examine("3.9.2", "keras", ["a"], tmp_path, fresh=True)
+    releases.probe_device("3.9.2", "keras", ["a"], tmp_path, fresh=True)
     assert asked[-1] == "a"
 
 
@@ -74,14 +74,14 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
     ("error", "word"), [(WorkerDied("killed by SIGSEGV"), "BREAKS"), (WorkerError("no attribute X\nmore"), releases.GONE)]
 )
 def test_a_death_and_an_absent_entry_point_are_told_apart(error: Exception, word: str) -> None:
-    def fail(road: str, given: object) -> None:
+    def fail(scenario: str, given: object) -> None:
         raise error
 
-    seen = releases._seen("refused", Roads("keras", fail), worker=None)  # type: ignore[arg-type]
+    seen = releases._seen("refused", Scenarios("keras", fail), worker=None)  # type: ignore[arg-type]
     assert seen.word == word
     assert str(error).splitlines()[0] in seen.story
     if isinstance(error, WorkerDied):
-        assert decide("refused", Roads("keras", fail)).outside == 1
+        assert decide("refused", Scenarios("keras", fail)).outside == 1
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,20 @@ import numpy as np
 import pytest
 
 from bench.checks.reproducible import reproducible
-from bench.judge import Check, judge
-from fixtures.data import load
-from fixtures.observe import Laboratory
-from models.look import differing
-from models.run import StepSeen
+from bench.evidence.pool import ObservationPool
+from bench.judging.check import Check
+from bench.judging.verdict import judge
+from fixtures.data.datasets import load
+from models.observation import StepResult
+from models.worker.tasks.observe import differing
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECK = Check(reproducible, "itself")
 
 
-def step(loss: float, *entries: float) -> StepSeen:
+def step(loss: float, *entries: float) -> StepResult:
     values = np.array(entries, np.float32)
-    return StepSeen(loss, {"3.weight": values}, {}, {"3.weight": values}, {})
+    return StepResult(loss, {"3.weight": values}, {}, {"3.weight": values}, {})
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def step(loss: float, *entries: float) -> StepSeen:
         (step(np.nextafter(1.5, 2), 1.0, 2.0, 0.0), [1, 1, 1]),
     ],
 )
-def test_bits_are_compared_and_not_numbers(again: StepSeen, counts: list[int]) -> None:
+def test_bits_are_compared_and_not_numbers(again: StepResult, counts: list[int]) -> None:
     found = differing([step(1.5, 1.0, np.nan, 0.0)], [again])
     assert found == dict(zip(["step 0 loss", "step 0 gradient of 3.weight", "step 0 new 3.weight"], counts, strict=True))
     verdict = judge(CHECK, SimpleNamespace(seen=SimpleNamespace(repeated=found), backend="torch", network="reference"))
@@ -55,15 +56,15 @@ def test_what_is_not_promised_is_not_judged() -> None:
     [("cpu", 1, False, True), ("cpu", 2, False, False), ("cuda", 1, False, False), ("cuda", 1, True, True), ("cpu", 2, True, True)],
 )
 def test_one_cpu_thread_or_deterministic_kernels_promise(device: str, threads: int, deterministic: bool, promised: bool) -> None:
-    laboratory = Laboratory(load(), device=device, threads=threads, seeds=[0], deterministic=deterministic)
-    assert laboratory.repeats is promised
+    pool = ObservationPool(load(), device=device, threads=threads, seeds=[0], deterministic=deterministic)
+    assert pool.repeats is promised
 
 
 @pytest.mark.parametrize(
     ("module", "asked"),
     [
-        ("models.torch_backend", "import torch; print(torch.are_deterministic_algorithms_enabled())"),
-        ("models.keras_backend", "from tensorflow.python.framework import config; print(config.is_op_determinism_enabled())"),
+        ("models.backends.torch.device", "import torch; print(torch.are_deterministic_algorithms_enabled())"),
+        ("models.backends.keras.library", "from tensorflow.python.framework import config; print(config.is_op_determinism_enabled())"),
     ],
 )
 def test_the_switch_reaches_the_framework(module: str, asked: str) -> None:

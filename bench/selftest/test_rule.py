@@ -15,20 +15,22 @@ import numpy as np
 import pytest
 from scipy.special import erfc
 
-from bench import known
+from bench.baselines import known_failures
 from bench.checks import CHECKS
-from bench.judge import FAILED, KNOWN, PASSED, Verdict, judge
-from bench.run import Run, answer
-from models.look import observe
-from models.on_numpy import Rule
+from bench.evidence.evidence import Evidence
+from bench.evidence.reference import solve
+from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict, judge
+from models.observation import ForcedStep, Job, Observation
 from models.parts import optimizers
 from models.parts.activations import ACTIVATIONS, LEAKY_SLOPE
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM, NADAM_DECAY, OPTIMIZERS
-from models.run import Job, Lesson, Observation, prepare_lessons
+from models.reference.draws import prepare_forced_steps
+from models.reference.optimizers import Rule
 from models.spec import CHOICES, Spec
+from models.worker.tasks.observe import observe
 
 SMALL = "depth=4,width=8,batch=8,features=8,classes=3,groups=2,precision=float64"
 JUDGED = ("forward_parity", "gradient_parity", "update", "clipping")
@@ -57,27 +59,27 @@ def through_float32(number: float) -> float:
 
 
 @cache
-def taught(text: str) -> tuple[Spec, list[Lesson]]:
+def taught(text: str) -> tuple[Spec, list[ForcedStep]]:
     """The network and its three lessons."""
     spec, rng = Spec.parse(f"{SMALL},{text}"), np.random.default_rng(7)
-    return spec, prepare_lessons(spec, rng.standard_normal((400, spec.features)), rng.integers(0, spec.classes, 400), 0)
+    return spec, prepare_forced_steps(spec, rng.standard_normal((400, spec.features)), rng.integers(0, spec.classes, 400), 0)
 
 
 @cache
 def seen(backend: str, text: str) -> Observation:
     """What the framework does in these lessons."""
-    spec, lessons = taught(text)
-    return observe(Job(backend, spec, lessons=lessons))
+    spec, forced_steps = taught(text)
+    return observe(Job(backend, spec, forced_steps=forced_steps))
 
 
 def verdicts(backend: str, text: str, observation: Observation | None = None, **rounded: float) -> dict[str, Verdict]:
     """What each check says, by a reference with these numbers of the spec rounded; known failures are marked."""
-    spec, lessons = taught(text)
+    spec, forced_steps = taught(text)
     spec = dataclasses.replace(spec, **rounded)
-    run = Run(spec.id, spec, backend, observation or seen(backend, text), answer(spec, lessons))
+    run = Evidence(spec.id, spec, backend, observation or seen(backend, text), solve(spec, forced_steps))
     found = {name: judge(CHECKS[name], run) for name in JUDGED if CHECKS[name].applies(spec, backend)}
     for verdict in found.values():
-        known.apply(verdict, known.read(), run.seen.versions)
+        known_failures.apply(verdict, known_failures.read(), run.seen.versions)
     return found
 
 
@@ -207,10 +209,10 @@ def test_momentum_of_keras_is_covered_by_the_list_of_known_failures() -> None:
 def test_pytorch_s_nadam_agrees_where_float64_is_the_default() -> None:
     torch = pytest.importorskip("torch")
     text, before = "act=tanh,optimizer=nadam", torch.get_default_dtype()
-    spec, lessons = taught(text)
+    spec, forced_steps = taught(text)
     try:
         torch.set_default_dtype(torch.float64)
-        found = verdicts("torch", text, observe(Job("torch", spec, lessons=lessons)))
+        found = verdicts("torch", text, observe(Job("torch", spec, forced_steps=forced_steps)))
     finally:
         torch.set_default_dtype(before)
     assert {verdict.status for verdict in found.values()} == {PASSED}, _worst(found)
@@ -219,13 +221,13 @@ def test_pytorch_s_nadam_agrees_where_float64_is_the_default() -> None:
 @pytest.mark.parametrize("text", BY_CLIP)
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 def test_the_threshold_is_one_that_clips_and_the_check_judged_it(backend: str, text: str) -> None:
-    spec, lessons = taught(f"act=tanh,{text}")
-    for step in seen(backend, f"act=tanh,{text}").lessons:
+    spec, forced_steps = taught(f"act=tanh,{text}")
+    for step in seen(backend, f"act=tanh,{text}").forced_steps:
         clipped = Rule(spec, backend).clip(step.gradients)
         lost = [1 - float(np.linalg.norm(clipped[key]) / np.linalg.norm(g)) for key, g in step.gradients.items()]
         assert max(lost) > 0.1
     judged = verdicts(backend, f"act=tanh,{text}")["clipping"]
-    assert judged.judged >= len(lessons[0].weights)
+    assert judged.judged >= len(forced_steps[0].weights)
 
 
 def test_every_row_of_every_table_is_here() -> None:

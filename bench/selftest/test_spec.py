@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from models.graph import Dense, flat, parameter_keys, program
 from models.matrix import AXES, left_out, main, networks
-from models.network import Dense, flat, parameter_keys, program
-from models.run import draw_weights
+from models.reference.draws import draw_weights
 from models.spec import Spec, SpecError
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from bench.report.record import read
-from fixtures import driver, spread, turns
-from fixtures.turns import Busy, Turn
-from models import devices
-from models.devices import DeviceError
+from fixtures.machine import gpu_lock, nvidia_driver
+from fixtures.machine.gpu_lock import Busy, GpuLock
+from fixtures.plugin import xdist_support
+from models.worker import devices
+from models.worker.devices import DeviceError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +27,7 @@ def run(*arguments: str, record: Path) -> subprocess.CompletedProcess[str]:
 def test_two_processes_judge_what_one_does_and_leave_times_out(tmp_path: Path) -> None:
     done = run("-n", "2", "--seeds=1", "--network=depth=2", "--network=init=default,depth=2", record=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert spread.LEFT_OUT in done.stdout
+    assert xdist_support.LEFT_OUT in done.stdout
     record = read(tmp_path / "latest.json")
     assert {verdict.network for verdict in record.verdicts} == {"depth=2", "depth=2,init=default"}
     assert all("@" not in verdict.rerun for verdict in record.verdicts)
@@ -74,15 +75,15 @@ def test_what_the_user_set_is_left_alone(monkeypatch: Any) -> None:
 
 @pytest.mark.parametrize(("named", "gpus"), [("4,7", 2), ("", 1), (None, 3)])
 def test_workers_take_turns_on_the_visible_devices(named: str | None, gpus: int, monkeypatch: Any) -> None:
-    gpu = driver.Gpu("H200", "GPU-a", 140000, 140000, (9, 0))
-    monkeypatch.setattr(driver, "ask", lambda: driver.Driver("580.1", (13, 0), (gpu,) * 3))
+    gpu = nvidia_driver.Gpu("H200", "GPU-a", 140000, 140000, (9, 0))
+    monkeypatch.setattr(nvidia_driver, "ask", lambda: nvidia_driver.Driver("580.1", (13, 0), (gpu,) * 3))
     _show(named, monkeypatch)
-    assert spread.count() == gpus
-    assert [spread.turn(f"gw{n}", 3) for n in range(4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
+    assert xdist_support.count() == gpus
+    assert [xdist_support.turn(f"gw{n}", 3) for n in range(4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
 
 
 def test_judging_shares_a_device_and_timing_has_it_alone(tmp_path: Path) -> None:
-    one, other, clock = (Turn("cuda:0", tmp_path) for _ in range(3))
+    one, other, clock = (GpuLock("cuda:0", tmp_path) for _ in range(3))
     one.shared()
     other.shared(wait=0.1)
     with pytest.raises(Busy, match="Another run has held cuda:0"):
@@ -91,21 +92,21 @@ def test_judging_shares_a_device_and_timing_has_it_alone(tmp_path: Path) -> None
     one.alone(wait=0.1)  # lets go of its own share first
     with pytest.raises(Busy):
         other.shared(wait=0.1)
-    Turn("cuda:1", tmp_path).alone(wait=0.1)
+    GpuLock("cuda:1", tmp_path).alone(wait=0.1)
     one.end()
     clock.alone(wait=0.1)
     clock.end()
 
 
 def test_a_device_is_the_same_whatever_a_process_calls_it(monkeypatch: Any) -> None:
-    gpus = tuple(driver.Gpu("H200", uuid, 140000, 140000, (9, 0)) for uuid in ("GPU-a", "GPU-b"))
-    monkeypatch.setattr(driver, "ask", lambda: driver.Driver("580.1", (13, 0), gpus))
+    gpus = tuple(nvidia_driver.Gpu("H200", uuid, 140000, 140000, (9, 0)) for uuid in ("GPU-a", "GPU-b"))
+    monkeypatch.setattr(nvidia_driver, "ask", lambda: nvidia_driver.Driver("580.1", (13, 0), gpus))
     _show(None, monkeypatch)
-    assert turns.identity("cuda:1") == "GPU-b"
+    assert gpu_lock.identity("cuda:1") == "GPU-b"
     _show("1", monkeypatch)
-    assert turns.identity("cuda") == turns.identity("cuda:0") == "GPU-b"
+    assert gpu_lock.identity("cuda") == gpu_lock.identity("cuda:0") == "GPU-b"
     _show("GPU-b", monkeypatch)
-    assert turns.identity("cuda") == "GPU-b"
+    assert gpu_lock.identity("cuda") == "GPU-b"
 
 
 def _show(named: str | None, monkeypatch: Any) -> None:

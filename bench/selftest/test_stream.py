@@ -9,8 +9,8 @@ from bench.theory import Z, predict
 from bench.theory.ensemble import sample
 from bench.theory.meanfield import backward_limit, gains
 from bench.theory.stream import NODES, post_activation_gain
-from fixtures.data import load
-from models.run import prepare_lessons
+from fixtures.data.datasets import load
+from models.reference.draws import prepare_forced_steps
 from models.spec import Spec
 
 
@@ -52,7 +52,7 @@ def test_batch_normalized_streams_have_no_closed_form_and_say_so():
 def test_networks_that_are_one_in_hundreds_lie_inside():
     """A law that leans: from 96 networks that held none of its tail, bands left out one SiLU network in 300 on this batch."""
     spec, data = Spec.parse("act=silu"), load("digits")
-    x = np.asarray(prepare_lessons(spec, data.x_train, data.y_train, 5000)[0].x, np.float64)
+    x = np.asarray(prepare_forced_steps(spec, data.x_train, data.y_train, 5000)[0].x, np.float64)
     delta = sample(spec, x, 1500, seed=77).delta
     for layer, band in predict(spec, x).backward.items():
         ratio, (low, high) = delta[layer] - delta[layer + 1], band.interval()

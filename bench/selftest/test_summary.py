@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.judge import KNOWN, NOT_JUDGED, Finding, Verdict
+from bench.judging.finding import Finding
+from bench.judging.verdict import KNOWN, NOT_JUDGED, Verdict
 from bench.report.summary import CELL, table, verdict_line
 from bench.selftest.made_up import verdict
 

@@ -11,10 +11,11 @@ from bench.theory import Z, predict, why_not
 from bench.theory.ensemble import log_square, sample
 from bench.theory.meanfield import backward_limit, growths
 from bench.theory.moments import batch_norm_growth, fixed_point, moments
-from fixtures.data import load
-from models.on_numpy import Reference
+from fixtures.data.datasets import load
+from models.observation import Arrays
 from models.parts.initializers import INITIALIZERS
-from models.run import Arrays, draw_weights
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
 from models.spec import Spec
 
 SEEDS = range(8)
@@ -34,8 +35,8 @@ def scores(spec: Spec, weights: Arrays, x: np.ndarray, labels: np.ndarray) -> It
     """How many standard deviations each ratio of the reference network lies off its band's mean."""
     band, seen = predict(spec, x), Reference(spec, weights).run(x, labels)
     assert band is not None
-    signal = {layer: log_square(z) - math.log(z.size) for layer, z in seen.signals.items()}
-    delta = {layer: log_square(d) for layer, d in seen.deltas.items()}
+    signal = {layer: log_square(z) - math.log(z.size) for layer, z in seen.pre_activations.items()}
+    delta = {layer: log_square(d) for layer, d in seen.pre_activation_gradients.items()}
     yield from (b.score(signal[layer] - signal[layer - 1]) for layer, b in band.signal.items())
     yield from (b.score(delta[layer] - delta[layer + 1]) for layer, b in band.backward.items())
     yield band.first.score(signal[1])

@@ -14,7 +14,7 @@ from bench.theory.accuracy import RECORD, report
 from bench.theory.literature import explosion, shattering, trainable_depth
 from bench.theory.literature.__main__ import RECORDED, recorded
 from bench.theory.moments import batch_norm_growth
-from fixtures.mnist_family import holds
+from fixtures.data.mnist_family import holds
 from models.matrix import networks
 
 ROOT = Path(__file__).resolve().parents[2]

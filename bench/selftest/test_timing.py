@@ -9,11 +9,11 @@ import pytest
 from bench.timing import steps
 from bench.timing.cases import MODES, TimedCase, modes_on, timed_cases
 from bench.timing.overhead import Ratio, exponent, ratio
-from fixtures.data import load
+from fixtures.data.datasets import load
 from models.matrix import CASES
-from models.overhead import AGAIN, HAND_WRITTEN, OURS, RECORDED, Interleaved
 from models.spec import Spec, SpecError
-from models.worker import Worker
+from models.worker.process import Worker
+from models.worker.tasks.overhead import AGAIN, HAND_WRITTEN, OURS, RECORDED, Interleaved
 
 SHALLOW = Spec(depth=4)
 

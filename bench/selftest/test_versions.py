@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from bench.exit_status import Status
 from bench.selftest import made_up
-from bench.status import Status
 from bench.versions import __main__ as command
 from bench.versions import environments, table
 from bench.versions.environments import Interpreter, VersionsError, Wanted

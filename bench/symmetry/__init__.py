@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bench.symmetry import derivatives, samples, twins, weights
 from bench.symmetry.row import Symmetry, by_reference
-from models.run import Backward, Lesson
+from models.observation import Backward, ForcedStep
 from models.spec import Spec
 
 __all__ = ["ROWS", "Symmetry", "by_reference", "relation_lessons", "split", "symmetries"]
@@ -110,14 +110,16 @@ def symmetries(spec: Spec) -> list[Symmetry]:
     return [row for row in ROWS if spec.format.plain and row.holds(spec)]
 
 
-def relation_lessons(spec: Spec, lessons: list[Lesson]) -> list[Lesson]:
+def relation_steps(spec: Spec, forced_steps: list[ForcedStep]) -> list[ForcedStep]:
     """Everything to run for `spec`, row after row, made from its first (initial) and second (jittered) lesson."""
-    return [each for row in symmetries(spec) for each in row.lessons(spec, lessons[0], lessons[1])]
+    return [each for row in symmetries(spec) for each in row.forced_steps(spec, forced_steps[0], forced_steps[1])]
 
 
-def split(spec: Spec, lessons: list[Lesson], passes: list[Backward]) -> Iterator[tuple[Symmetry, list[Lesson], list[Backward]]]:
+def split(
+    spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]
+) -> Iterator[tuple[Symmetry, list[ForcedStep], list[Backward]]]:
     """Each row with its own lessons and what was seen of them. Raises AssertionError where a pass is missing."""
-    rows = [(row, row.lessons(spec, lessons[0], lessons[1])) for row in symmetries(spec)]
+    rows = [(row, row.forced_steps(spec, forced_steps[0], forced_steps[1])) for row in symmetries(spec)]
     if len(passes) != (wanted := sum(len(made) for _, made in rows)):
         raise AssertionError(f"{len(passes)} passes were seen for {wanted} lessons of {spec.id}")
     rest = iter(passes)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bench.symmetry.row import Arrays, Residuals, along
-from models.network import parameter_keys
-from models.run import Lesson
+from models.graph import parameter_keys
+from models.observation import ForcedStep
 from models.spec import Spec
 
 STEP = 2.0**-10
@@ -28,30 +28,30 @@ ANALYTIC: dict[str, Callable[[Any], Any]] = {"tanh": np.tanh, "sigmoid": lambda 
 """Activations written for complex numbers."""
 
 
-def directions(spec: Spec, lesson: Lesson) -> Iterator[tuple[int, Arrays]]:
+def directions(spec: Spec, forced_step: ForcedStep) -> Iterator[tuple[int, Arrays]]:
     """A random direction for every layer, zero in all others."""
     keys = parameter_keys(spec)
     for layer in range(1, spec.depth + 1):
         rng, moved = np.random.default_rng([spec.depth, spec.width, layer]), {}
         for key in keys:
-            w = np.asarray(lesson.weights[key], np.float64)
+            w = np.asarray(forced_step.weights[key], np.float64)
             unit = float(np.sqrt(np.mean(w * w))) or LEAST
             moved[key] = unit * rng.standard_normal(w.shape) if key.startswith(f"{layer}.") else np.zeros(w.shape)
         yield layer, {key: v.astype(spec.precision) for key, v in moved.items()}
 
 
-def pushed(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def pushed(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The jittered network, asked for its loss's derivative along every layer's direction."""
     return [replace(jittered, direction=v) for _, v in directions(spec, jittered)]
 
 
-def pushing(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def pushing(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """dL(w; v) by forward mode is ⟨∂L/∂w, v⟩ by reverse mode: ⟨Jv, 1⟩ = ⟨v, Jᵀ1⟩."""
-    for (layer, v), each in zip(directions(spec, lessons[0]), passes, strict=True):
+    for (layer, v), each in zip(directions(spec, forced_steps[0]), passes, strict=True):
         yield ("forward mode against the gradient", f"layer {layer:>2}"), each.slope - along(each.gradients, v), _size(each.gradients, v)
 
 
-def stepped(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def stepped(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The jittered network, and four steps along every layer's direction."""
     found = [jittered]
     for _, v in directions(spec, jittered):
@@ -59,14 +59,14 @@ def stepped(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
     return found
 
 
-def stepping(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """Five-point rule: (8(L₊₁ − L₋₁) − (L₊₂ − L₋₂))/12h = ⟨∂L, v⟩ + O(h⁴).
 
     Taylor: R(h) = L₊₁ − L − h⟨∂L, v⟩ = h²/2·L″ + O(h³) grows fourfold from h to 2h. Every loss is rounded, so that the terms are as
     large as losses: 18L/12h of the quotient, and L₊₂ − 4L₊₁ + 3L of the remainders.
     """
     here, rest = passes[0], iter(passes[1:])
-    for layer, v in directions(spec, lessons[0]):
+    for layer, v in directions(spec, forced_steps[0]):
         at = {place: next(rest).loss for place in PLACES}
         slope, size, where = along(here.gradients, v), _size(here.gradients, v) + 1.5 * here.loss / STEP, f"layer {layer:>2}"
         quotient = (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * STEP)
@@ -75,28 +75,28 @@ def stepping(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
         yield ("Taylor's remainder at twice the step against fourfold", where), two - 4 * one, 8 * here.loss
 
 
-def alone(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def alone(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The jittered network."""
     return [jittered]
 
 
-def complex_stepping(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def complex_stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """Im L(w + ihv)/h, from a forward pass written out in complex numbers, is ⟨∂L, v⟩."""
-    lesson, seen = lessons[0], passes[0].gradients
-    for layer, v in directions(spec, lesson):
-        imaginary = {key: np.asarray(w, np.float64) + 1j * IMAGINARY * v[key] for key, w in lesson.weights.items()}
-        slope = np.imag(_cross_entropy(spec, imaginary, lesson)) / IMAGINARY
+    forced_step, seen = forced_steps[0], passes[0].gradients
+    for layer, v in directions(spec, forced_step):
+        imaginary = {key: np.asarray(w, np.float64) + 1j * IMAGINARY * v[key] for key, w in forced_step.weights.items()}
+        slope = np.imag(_cross_entropy(spec, imaginary, forced_step)) / IMAGINARY
         yield ("the complex step against the gradient", f"layer {layer:>2}"), slope - along(seen, v), _size(seen, v)
 
 
-def _cross_entropy(spec: Spec, w: Arrays, lesson: Lesson) -> Any:
+def _cross_entropy(spec: Spec, w: Arrays, forced_step: ForcedStep) -> Any:
     """Loss of a plain network of analytic activations with complex weights."""
-    h: Any = np.asarray(lesson.x, np.float64)
+    h: Any = np.asarray(forced_step.x, np.float64)
     for layer in range(1, spec.depth + 1):
         z = h @ w[f"{layer}.weight"].T + w[f"{layer}.bias"]
         h = ANALYTIC[spec.act](z)
     largest = z.real.max(1)
-    return np.mean(np.log(np.exp(z - largest[:, None]).sum(1)) + largest - z[np.arange(len(z)), lesson.labels])
+    return np.mean(np.log(np.exp(z - largest[:, None]).sum(1)) + largest - z[np.arange(len(z)), forced_step.labels])
 
 
 def _size(gradients: Arrays, direction: Arrays) -> float:

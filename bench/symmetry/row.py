@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from models.on_numpy import Reference
-from models.run import Backward, Lesson, rounded
+from models.observation import Backward, ForcedStep
+from models.reference.draws import rounded
+from models.reference.network import Reference
 from models.spec import Spec
 
 Arrays = dict[str, Any]
@@ -26,21 +27,21 @@ class Symmetry:
 
     name: str
     holds: Callable[[Spec], bool]
-    lessons: Callable[[Spec, Lesson, Lesson], list[Lesson]]
-    residuals: Callable[[Spec, list[Lesson], list[Any]], Residuals]
+    forced_steps: Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]
+    residuals: Callable[[Spec, list[ForcedStep], list[Any]], Residuals]
     bits: bool = False
     differentiates: bool = False
 
 
-def by_reference(spec: Spec, lesson: Lesson, dtype: Any, order: int) -> Backward:
+def by_reference(spec: Spec, forced_step: ForcedStep, dtype: Any, order: int) -> Backward:
     """The lesson as the reference takes it, summing in an order of its own; its slope is that of the float64 gradient."""
-    network = lesson.network or spec
-    done = Reference(network, lesson.weights, dtype, order).run(lesson.x, lesson.labels)
-    gradients = {key: g * g.dtype.type(lesson.loss_scale) for key, g in done.gradients.items()}
-    if lesson.direction is None:
+    network = forced_step.network or spec
+    done = Reference(network, forced_step.weights, dtype, order).run(forced_step.x, forced_step.labels)
+    gradients = {key: g * g.dtype.type(forced_step.loss_scale) for key, g in done.gradients.items()}
+    if forced_step.direction is None:
         return Backward(float(done.loss), gradients)
-    exact = Reference(network, lesson.weights).run(lesson.x, lesson.labels).gradients
-    return Backward(float(done.loss), gradients, along(exact, lesson.direction))
+    exact = Reference(network, forced_step.weights).run(forced_step.x, forced_step.labels).gradients
+    return Backward(float(done.loss), gradients, along(exact, forced_step.direction))
 
 
 def along(gradients: Arrays, direction: Arrays) -> float:
@@ -48,11 +49,11 @@ def along(gradients: Arrays, direction: Arrays) -> float:
     return sum(float(np.sum(np.asarray(g, np.float64) * direction[key])) for key, g in gradients.items())
 
 
-def altered(lesson: Lesson, spec: Spec, **changed: Any) -> Lesson:
+def altered(forced_step: ForcedStep, spec: Spec, **changed: Any) -> ForcedStep:
     """The lesson with some weights replaced, named `w1` for `1.weight` and `b1` for `1.bias`, in the spec's precision."""
     names = {"w": "weight", "b": "bias"}
     weights = {f"{name[1:]}.{names[name[0]]}": rounded(spec, value) for name, value in changed.items()}
-    return replace(lesson, weights={**lesson.weights, **weights})
+    return replace(forced_step, weights={**forced_step.weights, **weights})
 
 
 def equal(spec: Spec, kind: str, seen: Arrays, expected: Arrays) -> Residuals:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from bench.symmetry.row import Arrays, Residuals, altered, equal, in_float64, stream
-from models.run import Lesson, rounded
+from models.observation import ForcedStep
+from models.reference.draws import rounded
 from models.spec import Spec
 
 
@@ -28,13 +29,13 @@ def permute(spec: Spec, arrays: Arrays) -> Arrays:
     return moved
 
 
-def permuted(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def permuted(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The jittered network, and the same one with its units and classes in another order."""
     labels = np.argsort(permutations(spec)[spec.depth])[jittered.labels]
     return [jittered, replace(jittered, weights=permute(spec, jittered.weights), labels=labels)]
 
 
-def permuting(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def permuting(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """Gradients of permuted units are permuted."""
     yield from equal(spec, "with units and classes in another order", passes[1].gradients, permute(spec, in_float64(passes[0].gradients)))
 
@@ -44,39 +45,39 @@ def rotation(spec: Spec) -> Any:
     return np.linalg.qr(stream(spec).standard_normal((spec.features, spec.features)))[0]
 
 
-def rotated(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def rotated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """Inputs x → Qx with W₁ → W₁Qᵀ: the same function."""
     q = rotation(spec)
     turned = altered(jittered, spec, w1=jittered.weights["1.weight"] @ q.T)
     return [jittered, replace(turned, x=rounded(spec, jittered.x @ q.T))]
 
 
-def rotating(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def rotating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """∂W₁ turns with the inputs, all else stays."""
     expected = in_float64(passes[0].gradients)
     expected["1.weight"] = expected["1.weight"] @ rotation(spec).T
     yield from equal(spec, "with inputs turned", passes[1].gradients, expected)
 
 
-def shuffled(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def shuffled(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The same samples in another order."""
     order = stream(spec).permutation(spec.batch)
     return [jittered, replace(jittered, x=jittered.x[order], labels=jittered.labels[order])]
 
 
-def shuffling(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def shuffling(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """The order of samples means nothing, to batch normalization neither."""
     yield from equal(spec, "with samples in another order", passes[1].gradients, in_float64(passes[0].gradients))
 
 
-def halved(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def halved(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The batch, and either half of it filled up with a copy of itself, so that every batch has the same shape."""
     half = spec.batch // 2
     picks = [np.tile(np.arange(half), 2), np.tile(np.arange(half, 2 * half), 2)]
     return [jittered, *(replace(jittered, x=jittered.x[pick], labels=jittered.labels[pick]) for pick in picks)]
 
 
-def halving(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def halving(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """The gradient of a batch is the mean of its halves' gradients."""
     one, other = in_float64(passes[1].gradients), in_float64(passes[2].gradients)
     for place, residual, _ in equal(
@@ -86,24 +87,24 @@ def halving(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
         yield place, residual, np.hypot(one[".".join(key)], other[".".join(key)])
 
 
-def repeated(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def repeated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """Every sample twice: the same mean and the same batch statistics."""
     twice = np.tile(np.arange(spec.batch), 2)
     return [jittered, replace(jittered, x=jittered.x[twice], labels=jittered.labels[twice])]
 
 
-def repeating(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def repeating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """The gradient of the mean loss stays."""
     yield from equal(spec, "with every sample twice", passes[1].gradients, in_float64(passes[0].gradients))
 
 
-def single(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def single(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """One sample `batch` times."""
     one = np.zeros(spec.batch, int)
     return [replace(jittered, x=jittered.x[one], labels=jittered.labels[one])]
 
 
-def of_rank_one(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def of_rank_one(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """∂W = δhᵀ of one sample has rank one, with δ = ∂b: so ∂W = ∂b(∂Wᵀ∂b)ᵀ/‖∂b‖² and ‖∂W‖ = ‖δ‖‖h‖."""
     seen = in_float64(passes[0].gradients)
     for layer in range(1, spec.depth + 1):
@@ -114,24 +115,24 @@ def of_rank_one(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residua
 LOSS_SCALE = 1024.0
 
 
-def weighted(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def weighted(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The jittered network, and the same step on 1,024 times the loss."""
     return [jittered, replace(jittered, loss_scale=LOSS_SCALE)]
 
 
-def weighting(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def weighting(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """Gradients are linear in the loss."""
     expected = {key: LOSS_SCALE * g for key, g in in_float64(passes[0].gradients).items()}
     yield from equal(spec, f"with the loss times {LOSS_SCALE:g}", passes[1].gradients, expected)
 
 
-def negated(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def negated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """Inputs, biases and (with two classes of hinge targets ±1) labels negated."""
     biases = {f"b{layer}": -jittered.weights[f"{layer}.bias"] for layer in range(1, spec.depth + 1)}
     return [jittered, replace(altered(jittered, spec, **biases), x=-jittered.x, labels=1 - jittered.labels)]
 
 
-def negating(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def negating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """φ odd: outputs are negated, ∂W stays and ∂b is negated."""
     signs = {"weight": 1.0, "bias": -1.0}
     expected = {key: signs[key.partition(".")[2]] * g for key, g in in_float64(passes[0].gradients).items()}

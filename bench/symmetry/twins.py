@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from bench.symmetry.row import Arrays, Residuals, equal, in_float64
+from models.observation import ForcedStep
 from models.parts.activations import LEAKY_SLOPE, RRELU_MEAN
-from models.run import Lesson, rounded
+from models.reference.draws import rounded
 from models.spec import Spec
 
 NEGATIVE_SLOPE = {"linear": 1.0, "leaky_relu": LEAKY_SLOPE, "rrelu": RRELU_MEAN}
@@ -22,7 +23,7 @@ def _tanh_factors(spec: Spec) -> dict[int, tuple[float, float, float]]:
     return {1: (0.5, 0.5, 0.0), **inner, spec.depth: (0.5, 1.0, 0.5)}
 
 
-def as_tanh(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def as_tanh(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """σ(z) = (1 + tanh(z/2))/2, so that the tanh network with z̃ = z/2 computes the same logits.
 
     z_l = W_l(1 + h̃)/2 + b_l gives W̃ = W/4 and b̃ = (b + W1/2)/2 between hidden layers; the first sees the inputs themselves,
@@ -35,7 +36,7 @@ def as_tanh(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
     return [jittered, replace(jittered, weights=twin, network=replace(spec, act="tanh"))]
 
 
-def like_tanh(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def like_tanh(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """By the chain rule ∂W = a·∂W̃ + c·r·∂b̃1ᵀ and ∂b = c·∂b̃."""
     twin = in_float64(passes[1].gradients)
     expected: Arrays = {}
@@ -45,7 +46,7 @@ def like_tanh(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals
     yield from equal(spec, "as a tanh network", passes[0].gradients, expected)
 
 
-def as_relu(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
+def as_relu(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """φ(z) = relu(z) − a·relu(−z): a ReLU network of twice the width, units in pairs [z; −z] that are read with [1, −a]."""
     slope = NEGATIVE_SLOPE[spec.act]
     twin: Arrays = {}
@@ -60,7 +61,7 @@ def as_relu(spec: Spec, first: Lesson, jittered: Lesson) -> list[Lesson]:
     return [jittered, replace(jittered, weights=twin, network=replace(spec, act="relu", width=2 * spec.width, init="he_normal"))]
 
 
-def like_relu(spec: Spec, lessons: list[Lesson], passes: list[Any]) -> Residuals:
+def like_relu(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """By the chain rule ∂W is the sum of its copies' gradients, each with its own factor ±1 or ±a."""
     slope, twin = NEGATIVE_SLOPE[spec.act], in_float64(passes[1].gradients)
     expected: Arrays = {}

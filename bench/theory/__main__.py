@@ -17,24 +17,26 @@ import numpy as np
 from bench.report.failure import describe_network
 from bench.theory.plot import draw
 from bench.theory.profile import coverage, lines
-from fixtures.data import DataError, load
+from fixtures.data.datasets import DataError, load
+from models.backends.registry import BACKENDS
 from models.matrix import CASES
-from models.run import BACKENDS, Job, Observation, prepare_lessons
+from models.observation import Job, Observation
+from models.reference.draws import prepare_forced_steps
 from models.spec import Spec, SpecError
-from models.worker import Worker, WorkerError
+from models.worker.process import Worker, WorkerError
 
 SEEDS = 3
 """Networks that each framework initializes for a plot."""
 
 
 def measured(spec: Spec, backend: str, x: Any, labels: Any, seeds: range) -> list[Any]:
-    """Signals of the framework's own initialization (models.run.Signals), one per seed. Raises WorkerError."""
+    """Signals of the framework's own initialization (models.observation.Signals), one per seed. Raises WorkerError."""
     worker = Worker(backend)
     try:
         own = spec.on(backend)
-        lessons = prepare_lessons(own, x, labels % own.classes, 0, steps=1)
-        jobs = [Job(backend, own, seed=seed, lessons=lessons) for seed in seeds]
-        return [worker.call("observe", Observation, job=job).own for job in jobs]
+        forced_steps = prepare_forced_steps(own, x, labels % own.classes, 0, steps=1)
+        jobs = [Job(backend, own, seed=seed, forced_steps=forced_steps) for seed in seeds]
+        return [worker.call("observe", Observation, job=job).native for job in jobs]
     finally:
         worker.close()
 
@@ -60,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             print("\n".join(lines(each, x, data.y_train[: each.batch] % each.classes)), end="\n\n")
         if options.plot:
             seen = {backend: measured(spec, backend, data.x_train, data.y_train, range(SEEDS)) for backend in backends}
-            x = prepare_lessons(spec.on(backends[0]), data.x_train, data.y_train % spec.classes, 0, steps=1)[0].x
+            x = prepare_forced_steps(spec.on(backends[0]), data.x_train, data.y_train % spec.classes, 0, steps=1)[0].x
             draw(options.plot, {backend: spec.on(backend) for backend in backends}, x, seen)
             print(f"drawn into {options.plot}")
     except (SpecError, DataError, WorkerError, OSError, ValueError) as error:

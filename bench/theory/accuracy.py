@@ -24,10 +24,10 @@ from bench.checks import centred
 from bench.theory.bands import TRAINING, Band, predict
 from bench.theory.ensemble import log_square
 from bench.theory.remedies import DECADES
-from fixtures.data import load
+from fixtures.data.datasets import load
 from models.matrix import CASES, networks
-from models.on_numpy import Reference
-from models.run import draw_weights
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
 from models.spec import Spec
 
 SHARE = 0.99
@@ -54,8 +54,8 @@ def row(spec: Spec, seeds: int) -> dict[str, Any]:
     inside: list[bool] = []
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         done = Reference(spec, draw_weights(spec, seed)).run(x, labels)
-        delta = {layer: float(log_square(d)) for layer, d in done.deltas.items()}
-        signal = {layer: float(log_square(z)) - math.log(z.size) for layer, z in done.signals.items()}
+        delta = {layer: float(log_square(d)) for layer, d in done.pre_activation_gradients.items()}
+        signal = {layer: float(log_square(z)) - math.log(z.size) for layer, z in done.pre_activations.items()}
         totals["gradient"].append(delta[1] - delta[spec.depth])
         totals["signal"].append(signal[spec.depth] - signal[1])
         inside += [_holds(band, delta[layer] - delta[layer + 1]) for layer, band in prediction.backward.items()]

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.special import digamma
 from scipy.stats import chi2, norm, skew
 
+from bench.judging.tolerance import BAND_Z as Z
 from bench.theory.ensemble import sample
 from bench.theory.meanfield import backward_limit
-from bench.tolerance import BAND_Z as Z
 from models.spec import Spec
 
 NETWORKS = 96

@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.tolerance import BAND_Z
 from bench.theory.bands import Prediction, predict
 from bench.theory.correlation import network_pair
 from bench.theory.remedies import DECADES, Remedy, power_of_ten, remedies
-from bench.tolerance import BAND_Z
-from models.network import Activate, joints
-from models.on_numpy import Reference, Rule
+from models.graph import Activate, joints
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
-from models.run import draw_weights, rounded
+from models.reference.draws import draw_weights, rounded
+from models.reference.network import Reference
+from models.reference.optimizers import Rule
 from models.spec import Spec
 
 HEALTHY, UNDERFLOW, REMEDY = "healthy", "underflow", " · remedy: "
@@ -48,11 +49,11 @@ LOST, KEPT = 0.05, 0.99
 
 @dataclass
 class Seen:
-    """One pass to diagnose: as `models.run.Signals` or `models.on_numpy.Pass` have it, with the labels it was made with;
+    """One pass to diagnose: as `models.observation.Signals` or `models.reference.network.Pass` have it, with the labels it was made with;
     `weights` are given where an initializer is to be judged by them."""
 
-    signals: dict[int, Any]
-    deltas: dict[int, Any]
+    pre_activations: dict[int, Any]
+    pre_activation_gradients: dict[int, Any]
     labels: Any
     weights: dict[str, Any] = field(default_factory=dict)
 
@@ -81,7 +82,7 @@ def expected(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Se
     """The pass of a network drawn from the named initializer, in float64: what a framework's own should look like."""
     with np.errstate(all="ignore"):
         done = Reference(spec, draw_weights(spec.in_float64, seed)).run(rounded(spec, x), labels)
-    return Seen(done.signals, done.deltas, labels)
+    return Seen(done.pre_activations, done.pre_activation_gradients, labels)
 
 
 def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
@@ -90,7 +91,7 @@ def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> 
         return expected(spec, x, labels, seed)
     with np.errstate(all="ignore"):
         done = Reference(spec, draw_weights(spec.in_float64, seed), np.float32, dialect="torch").run(rounded(spec, x), labels)
-    return Seen(done.signals, done.deltas, labels)
+    return Seen(done.pre_activations, done.pre_activation_gradients, labels)
 
 
 def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None) -> list[Diagnosis]:
@@ -103,7 +104,11 @@ def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None)
         lost = list(_underflow(spec, seen, typical))
         found = [*lost, *_loss_scale(spec, seen), *_learning_rate(spec, x, seen.labels), *_units(spec, seen, typical)]
         # What half precision lost says nothing of the depth: there the network is judged by what it would be in float64.
-        whole = replace(seen, deltas=typical.deltas, signals=typical.signals) if lost else seen
+        whole = (
+            replace(seen, pre_activation_gradients=typical.pre_activation_gradients, pre_activations=typical.pre_activations)
+            if lost
+            else seen
+        )
         gain = _gain(spec, x, whole, prediction)
         if gain.word != HEALTHY:
             return [*found, gain]
@@ -116,7 +121,7 @@ def headline(found: list[Diagnosis]) -> str:
 
 
 def _non_finite(seen: Seen) -> Diagnosis | None:
-    for what, arrays, order in (("z", seen.signals, 1), ("∂L/∂z", seen.deltas, -1)):
+    for what, arrays, order in (("z", seen.pre_activations, 1), ("∂L/∂z", seen.pre_activation_gradients, -1)):
         for layer in sorted(arrays)[::order]:
             if bad := int(np.size(arrays[layer]) - np.isfinite(arrays[layer]).sum()):
                 return Diagnosis(
@@ -133,15 +138,20 @@ def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     if not spec.format.half:
         return
     floor, scale = spec.format.results.least, spec.first_scale
-    zeros = {layer: [float((np.asarray(each.deltas[layer]) == 0).mean()) for each in (seen, typical)] for layer in seen.deltas}
+    zeros = {
+        layer: [float((np.asarray(each.pre_activation_gradients[layer]) == 0).mean()) for each in (seen, typical)]
+        for layer in seen.pre_activation_gradients
+    }
     lost = {layer: now - usual for layer, (now, usual) in zeros.items()}
-    sizes = {layer: np.abs(np.asarray(typical.deltas[layer], np.float64)) for layer, share in lost.items() if share > LOST}
+    sizes = {
+        layer: np.abs(np.asarray(typical.pre_activation_gradients[layer], np.float64)) for layer, share in lost.items() if share > LOST
+    }
     sizes = {layer: size for layer, size in sizes.items() if ((size > 0) & (size < floor / scale)).mean() > LOST / 2}
     if not sizes:
         return
     worst = min(sizes, key=lambda layer: float(np.mean(sizes[layer] ** 2)))
     smallest = float(np.quantile(sizes[worst][sizes[worst] > 0], 1 - KEPT))
-    largest = max(float(np.abs(d).max()) for d in typical.deltas.values())
+    largest = max(float(np.abs(d).max()) for d in typical.pre_activation_gradients.values())
     rms = float(np.sqrt(np.mean(sizes[worst] ** 2)))
     says = (
         f"{lost[worst]:.0%} of ∂L/∂z in layer {worst} ({len(sizes)} layers in all) is zero in {spec.format.half} alone: float64 has rms "
@@ -156,7 +166,7 @@ def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
 
 
 def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) -> Diagnosis:
-    norms = {layer: float(np.linalg.norm(np.asarray(d, np.float64))) for layer, d in seen.deltas.items()}
+    norms = {layer: float(np.linalg.norm(np.asarray(d, np.float64))) for layer, d in seen.pre_activation_gradients.items()}
     decades = math.log10(norms[1] / norms[spec.depth]) if norms[1] > 0 and norms[spec.depth] > 0 else -math.inf
     forecast = prediction.backward_total.mean * DECADES if prediction else math.nan
     says = f"‖∂L/∂z₁‖/‖∂L/∂z_L‖ is {power_of_ten(decades) if math.isfinite(decades) else '0'}, predicted {power_of_ten(forecast)}"
@@ -227,7 +237,7 @@ def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
 def _slopes(spec: Spec, seen: Seen, layer: int) -> Any:
     """|φ′| of a layer in units of its largest value (batch × units)."""
     row = ACTIVATIONS[spec.act]
-    return np.abs(row.df(np.asarray(seen.signals[layer], np.float64))) / row.sup
+    return np.abs(row.df(np.asarray(seen.pre_activations[layer], np.float64))) / row.sup
 
 
 def zero_logit_gradient(spec: Spec) -> float:
@@ -238,13 +248,15 @@ def zero_logit_gradient(spec: Spec) -> float:
 
 def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
     """‖∂L/∂logits‖ far above what zero logits and unit targets give."""
-    size = float(np.linalg.norm(np.asarray(seen.deltas[spec.depth], np.float64))) * math.sqrt(len(seen.deltas[spec.depth]))
+    size = float(np.linalg.norm(np.asarray(seen.pre_activation_gradients[spec.depth], np.float64))) * math.sqrt(
+        len(seen.pre_activation_gradients[spec.depth])
+    )
     usual = zero_logit_gradient(spec)
     if size <= TOO_LARGE * usual:
         return
-    logits = float(np.sqrt(np.mean(np.square(np.asarray(seen.signals[spec.depth], np.float64)))))
+    logits = float(np.sqrt(np.mean(np.square(np.asarray(seen.pre_activations[spec.depth], np.float64)))))
     if spec.target_scale > 1:
-        loss, f = LOSSES[spec.loss], np.asarray(seen.signals[spec.depth], np.float64)
+        loss, f = LOSSES[spec.loss], np.asarray(seen.pre_activations[spec.depth], np.float64)
         unit = float(np.linalg.norm(loss.df(f, loss.target(np.asarray(seen.labels), spec.classes, 1.0)))) * math.sqrt(len(f))
         says = f"√B·‖∂L/∂logits‖ is {size:.3g} where unit targets give {unit:.3g}: targets are {spec.target_scale:g} times too large"
         yield Diagnosis(TOO_LARGE_WORD, spec.depth, size, unit, says, (f"target_scale=1 divides it by {size / unit:.2g}",))
@@ -291,7 +303,7 @@ def class_correlation(d: Any, labels: Any) -> float:
 
 def _shattered(spec: Spec, x: np.ndarray, seen: Seen) -> Iterator[Diagnosis]:
     """Gradients of neighbouring samples that have nothing to do with each other (Balduzzi et al. 2017)."""
-    first, last = (class_correlation(seen.deltas[layer], seen.labels) for layer in (1, spec.depth))
+    first, last = (class_correlation(seen.pre_activation_gradients[layer], seen.labels) for layer in (1, spec.depth))
     if not (last > 2 * SHATTERED and first < SHATTERED):
         return
     forecast = math.nan

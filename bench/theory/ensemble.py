@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from models.network import Activate, Dense, Normalize, Residual, Step, program
+from models.graph import Activate, Dense, Normalize, Residual, Step, program
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
-from models.run import BIAS_SD
+from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
 NUMBERS_AT_ONCE = 4_000_000

@@ -20,9 +20,9 @@ import numpy as np
 
 from bench.theory.moments import batch_norm_growth, moments
 from bench.theory.stream import post_activation_gain
-from models.network import Dense, Residual, program
+from models.graph import Dense, Residual, program
 from models.parts.initializers import INITIALIZERS
-from models.run import BIAS_SD
+from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
 

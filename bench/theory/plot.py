@@ -50,9 +50,14 @@ def draw(path: Path, specs: dict[str, Spec], x: np.ndarray, seen: dict[str, list
         for number, own in enumerate(seen[backend]):
             named = {"label": f"{backend}, own initialization"} if number == 0 else {}
             mark = {"color": colour, "marker": "ox+"[list(specs).index(backend) % 3], "ms": 3.5, "lw": 0, "mfc": "none"}
-            left.plot(list(own.signals), [_log_rms(own.signals[layer]) for layer in own.signals], **mark, **named)
-            end = _log_norm(own.deltas[spec.depth])
-            right.plot(sorted(own.deltas), [_log_norm(own.deltas[layer]) - end for layer in sorted(own.deltas)], **mark, **named)
+            left.plot(list(own.pre_activations), [_log_rms(own.pre_activations[layer]) for layer in own.pre_activations], **mark, **named)
+            end = _log_norm(own.pre_activation_gradients[spec.depth])
+            right.plot(
+                sorted(own.pre_activation_gradients),
+                [_log_norm(own.pre_activation_gradients[layer]) - end for layer in sorted(own.pre_activation_gradients)],
+                **mark,
+                **named,
+            )
     left.set(xlabel="layer l", ylabel="log₁₀ rms of z_l", title="signals")
     right.set(xlabel="layer l", ylabel="log₁₀ ‖∂L/∂z_l‖ / ‖∂L/∂z_L‖", title="gradients")
     right.legend(frameon=False, fontsize=8)

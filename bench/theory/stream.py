@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from bench.theory.moments import PANELS, branches, moments, panels
-from models.network import Dense, Residual, program
+from models.graph import Dense, Residual, program
 from models.spec import Spec
 
 NODES = 12

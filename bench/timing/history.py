@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from bench.baseline import BaselineError
-from bench.status import Status
+from bench.baselines.samples import BaselineError
+from bench.exit_status import Status
 from bench.timing.duet.record import FOLDER, Past, read_history
 from bench.timing.duet.statistics import ALPHA, CONFIDENCE
 

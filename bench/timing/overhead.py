@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import bootstrap
 
-from fixtures.data import Data, load
-from models.on_numpy import Reference
-from models.overhead import AGAIN, HAND_WRITTEN, OURS, PROBES, RECORDED, Interleaved, ProbeCost
-from models.run import BACKENDS, draw_weights
+from fixtures.data.datasets import Data, load
+from models.backends.registry import BACKENDS
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
 from models.spec import Spec
-from models.worker import Worker
+from models.worker.process import Worker
+from models.worker.tasks.overhead import AGAIN, HAND_WRITTEN, OURS, PROBES, RECORDED, Interleaved, ProbeCost
 
 GOALS = {AGAIN: None, OURS: 1.03, RECORDED: 1.10}
 """How many times the hand-written loop's time each loop may take; the same loop again is the control and has no goal."""

@@ -19,13 +19,15 @@ import numpy as np
 import psutil
 
 from bench.timing.cases import TimedCase
-from fixtures.data import Data
-from models.devices import kind
-from models.on_numpy import Reference, Rule
-from models.run import Arrays, draw_weights
+from fixtures.data.datasets import Data
+from models.observation import Arrays
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
+from models.reference.optimizers import Rule
 from models.spec import Spec
-from models.timed import PROVED_STEPS, Prepared
-from models.worker import Worker
+from models.worker.devices import kind
+from models.worker.process import Worker
+from models.worker.tasks.step_timer import PROVED_STEPS, Prepared
 
 ROUNDS = 15
 """How many blocks are taken: enough for a median and its quartiles."""

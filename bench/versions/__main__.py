@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.exit_status import Status
 from bench.report.record import Record, RecordError, read
-from bench.status import Status
 from bench.versions import table
 from bench.versions.environments import ROOT, VersionsError, Wanted, build
 from bench.versions.sources import digest

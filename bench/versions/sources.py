@@ -7,13 +7,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (
+    "conftest.py",
     "models/**/*.py",
-    "fixtures/*.py",
-    "bench/*.py",
-    "bench/checks/*.py",
-    "bench/equalities/*.py",
-    "bench/theory/*.py",
-    "bench/timing/*.py",
+    "fixtures/**/*.py",
+    "bench/**/*.py",
     "baselines/*.json",
 )
 """What a run's result depends on besides its options; another state of these files is another result."""

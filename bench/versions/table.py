@@ -8,7 +8,7 @@ from bench.checks import CHECKS
 from bench.compare import render
 from bench.compare.change import BETTER, CHANGED, WORSE
 from bench.compare.runs import NothingShared, compare
-from bench.judge import FAILED, KNOWN, PASSED
+from bench.judging.verdict import FAILED, KNOWN, PASSED
 from bench.report.record import Record
 
 CELL, BROKEN = 44, 12

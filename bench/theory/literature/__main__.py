@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.theory.literature import explosion, shattering, trainable_depth
-from fixtures.data import DataError
-from models.worker import WorkerError
+from fixtures.data.datasets import DataError
+from models.worker.process import WorkerError
 
 RECORDED = Path(__file__).parent / "recorded"
 STUDIES = {"trainable_depth": trainable_depth, "explosion": explosion, "shattering": shattering}

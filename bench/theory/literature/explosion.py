@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.judging.tolerance import BAND_Z
 from bench.theory.ensemble import sample
 from bench.theory.moments import batch_norm_growth, moments
 from bench.theory.plot import COLOURS, figure, save
-from bench.tolerance import BAND_Z
-from models.run import Job, Lesson, Observation, draw_weights
+from models.observation import ForcedStep, Job, Observation
+from models.reference.draws import draw_weights
 from models.spec import Spec
-from models.worker import Worker
+from models.worker.process import Worker
 
 BATCHES, ACTIVATIONS = (8, 16, 32, 64, 128), ("relu", "tanh")
 WIDTH, DEPTH, FIRST, LAST, SEEDS = 256, 24, 4, 20, 2
@@ -58,9 +59,11 @@ def _inputs(batch: int, seed: int) -> np.ndarray:
 
 def _rate(worker: Worker, act: str, batch: int, seed: int) -> float:
     spec = _spec(act, batch)
-    lesson = Lesson(draw_weights(spec, seed), _inputs(batch, seed), np.arange(batch) % spec.classes)
-    deltas = worker.call("observe", Observation, job=Job(worker.backend, spec, seed=seed, lessons=[lesson])).own.deltas
-    first, last = (float(np.log(np.square(deltas[layer].astype(np.float64)).sum())) for layer in (FIRST, LAST))
+    forced_step = ForcedStep(draw_weights(spec, seed), _inputs(batch, seed), np.arange(batch) % spec.classes)
+    pre_activation_gradients = worker.call(
+        "observe", Observation, job=Job(worker.backend, spec, seed=seed, forced_steps=[forced_step])
+    ).native.pre_activation_gradients
+    first, last = (float(np.log(np.square(pre_activation_gradients[layer].astype(np.float64)).sum())) for layer in (FIRST, LAST))
     return (first - last) / (LAST - FIRST)
 
 

@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.tolerance import BAND_Z
 from bench.theory.correlation import joint_moments, plain_pair, residual_pair
 from bench.theory.diagnosis import class_correlation
 from bench.theory.plot import COLOURS, figure, save
-from bench.tolerance import BAND_Z
-from models.on_numpy import Reference
-from models.run import Job, Lesson, Observation, draw_weights
+from models.observation import ForcedStep, Job, Observation
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
 from models.spec import Spec
-from models.worker import Worker
+from models.worker.process import Worker
 
 WIDTH, BATCH, DEPTH, SEEDS = 256, 48, 42, 3
 NETWORKS = {"plain": "", "residual": "skip=one,skip_order=pre", "batch norm": "norm=batch"}
@@ -55,21 +56,21 @@ def _spec(name: str) -> Spec:
     )
 
 
-def _lesson(spec: Spec, seed: int) -> Lesson:
+def _lesson(spec: Spec, seed: int) -> ForcedStep:
     weights = draw_weights(spec, seed)
     weights[f"{DEPTH}.weight"] *= np.float32(2.0**-24)
     x = np.random.default_rng([seed, 11]).standard_normal((BATCH, WIDTH)).astype(np.float32)
-    return Lesson(weights, x, np.zeros(BATCH, int))
+    return ForcedStep(weights, x, np.zeros(BATCH, int))
 
 
 def _correlations(worker: Worker, name: str, seed: int) -> list[float]:
     spec = _spec(name)
-    job = Job(worker.backend, spec, lessons=[lesson := _lesson(spec, seed)])
-    return _by_layer(worker.call("observe", Observation, job=job).drawn.deltas, lesson.labels)
+    job = Job(worker.backend, spec, forced_steps=[forced_step := _lesson(spec, seed)])
+    return _by_layer(worker.call("observe", Observation, job=job).shared.pre_activation_gradients, forced_step.labels)
 
 
-def _by_layer(deltas: dict[int, Any], labels: Any) -> list[float]:
-    return [class_correlation(deltas[layer], labels) for layer in range(2, DEPTH - 1)]
+def _by_layer(pre_activation_gradients: dict[int, Any], labels: Any) -> list[float]:
+    return [class_correlation(pre_activation_gradients[layer], labels) for layer in range(2, DEPTH - 1)]
 
 
 @cache
@@ -77,8 +78,12 @@ def finite_width(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of R by layer over networks of this width in NumPy."""
     spec, curves = _spec(name), []
     for seed in range(FIRST_DRAW, FIRST_DRAW + DRAWS):
-        lesson = _lesson(spec, seed)
-        curves.append(_by_layer(Reference(spec, lesson.weights).run(lesson.x, lesson.labels).deltas, lesson.labels))
+        forced_step = _lesson(spec, seed)
+        curves.append(
+            _by_layer(
+                Reference(spec, forced_step.weights).run(forced_step.x, forced_step.labels).pre_activation_gradients, forced_step.labels
+            )
+        )
     return np.mean(curves, axis=0), np.std(curves, axis=0, ddof=1)
 
 

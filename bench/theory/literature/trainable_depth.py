@@ -19,10 +19,11 @@ import numpy as np
 
 from bench.theory.correlation import critical, depth_scales
 from bench.theory.plot import figure, save
-from fixtures.data import load
-from models.run import BIAS_SD, Job, Observation, Training
+from fixtures.data.datasets import load
+from models.observation import Job, Observation, Training
+from models.reference.draws import BIAS_SD
 from models.spec import Spec
-from models.worker import Worker
+from models.worker.process import Worker
 
 VARIANCES = (1.0, 1.2, 1.4, 1.6, 1.76, 2.0, 2.5, 3.0, 4.0)
 DEPTHS = (8, 16, 24, 32, 40, 52, 64, 80)

@@ -2,7 +2,7 @@
 
 A side is requirements ("keras==3.12.0"), a framework, a mode ("torch --compile"), or the Python of an environment, or several of
 these. The exit status is 0 same, 10 slower, 11 inconclusive, 12 nothing measured, 13 faster, 14 environment error, 2 bad input,
-130 interrupted (bench/status.py); verdicts and every raw block go to .gradgauge/duets.
+130 interrupted (bench/exit_status.py); verdicts and every raw block go to .gradgauge/duets.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import signal
 import sys
 from pathlib import Path
 
-from bench.baseline import BaselineError, write_atomically
-from bench.status import Status
+from bench.baselines.samples import BaselineError, write_atomically
+from bench.exit_status import Status
 from bench.timing.cases import timed_cases
 from bench.timing.duet import calibration, plan, record, render, sides
 from bench.timing.duet.calibration import Calibration
@@ -24,10 +24,10 @@ from bench.timing.duet.plan import BUDGET, SLICE, Duet, Margins
 from bench.timing.duet.statistics import FRESH, LEAST
 from bench.timing.duet.verdict import STATUS, overall
 from bench.versions.environments import VersionsError
-from fixtures.data import load
-from fixtures.machine import fingerprint, judge_on_one_thread
+from fixtures.data.datasets import load
+from fixtures.machine.fingerprint import fingerprint, judge_on_one_thread
+from models.backends.registry import BackendError
 from models.matrix import CASES
-from models.run import BackendError
 from models.spec import Spec, SpecError
 
 

@@ -14,14 +14,14 @@ import msgspec
 import numpy as np
 from scipy import stats
 
-from bench.baseline import BaselineError, write_atomically
+from bench.baselines.samples import BaselineError, write_atomically
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.statistics import BETA, FINEST
 
 FILE = "calibration.json"
 
 
-class Spread(msgspec.Struct):
+class XdistSupport(msgspec.Struct):
     """Standard deviation of an A/A case's log-ratios over so many restarts."""
 
     case: str
@@ -35,7 +35,7 @@ class Calibration(msgspec.Struct):
 
     machine: str
     when: str
-    spreads: list[Spread]
+    spreads: list[XdistSupport]
 
     def margin(self, case: str, metric: str, restarts: int) -> float:
         """The least margin this machine resolves in so many restarts; a case that was never calibrated gets the metric's widest."""
@@ -49,9 +49,9 @@ def resolvable(deviation: float, restarts: int) -> float:
     return math.expm1(needed * deviation / math.sqrt(restarts))
 
 
-def spread(case: str, metric: str, log_ratios: list[float]) -> Spread:
+def spread(case: str, metric: str, log_ratios: list[float]) -> XdistSupport:
     """What an A/A case has shown."""
-    return Spread(case, metric, max(float(np.std(log_ratios, ddof=1)), FINEST), len(log_ratios))
+    return XdistSupport(case, metric, max(float(np.std(log_ratios, ddof=1)), FINEST), len(log_ratios))
 
 
 def read(folder: Path, machine: str) -> Calibration | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.timing.duet import rounds
-from bench.timing.duet.equivalence import lessons, prove
+from bench.timing.duet.equivalence import forced_steps, prove
 from bench.timing.duet.gpu import Watch
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.rounds import NotSynchronisedError, Pair, Series
@@ -22,8 +22,8 @@ from bench.timing.duet.sides import DuetCase
 from bench.timing.duet.statistics import ALPHA, BETA, CONFIRMED, FASTER, FRESH, LEAST, OPEN, SAME, SLOWER, Estimate, discovered, estimate
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, Judged
 from bench.timing.steps import NotTheSameError
-from fixtures.data import Data
-from models.worker import WorkerError, WorkerLacks
+from fixtures.data.datasets import Data
+from models.worker.process import WorkerError, WorkerLacks
 
 BUDGET, SLICE = 60.0, 4.0
 """Seconds of rounds per case in all, and per restart."""
@@ -32,7 +32,7 @@ Margins = Callable[[str, str], float]
 
 
 @dataclass
-class Question:
+class MetricTest:
     """One metric of one case: log-ratios so far, the claim that is to be confirmed and how many restarts had led to it."""
 
     case: str
@@ -63,7 +63,7 @@ class Question:
             self.verdict, self.reason = OPEN, f"{self.claim} at first, and not confirmed by {len(fresh)} fresh restarts"
 
 
-def look(questions: list[Question]) -> None:
+def look(questions: list[MetricTest]) -> None:
     """Decide what can be decided: `same` at once, slower and faster as claims, at one false-discovery rate over all that is open."""
     for question in questions:
         if question.claim and not question.verdict:
@@ -86,7 +86,7 @@ class Duet:
 
     cases: list[DuetCase]
     margins: Margins
-    questions: list[Question] = field(default_factory=list)
+    questions: list[MetricTest] = field(default_factory=list)
     series: list[Series] = field(default_factory=list)
     failed: dict[str, tuple[str, str]] = field(default_factory=dict)
     versions: list[dict[str, str]] = field(default_factory=list)
@@ -104,12 +104,12 @@ class Duet:
                 continue
             key = series.case, metric.name
             if key not in known:
-                known[key] = Question(*key, self.margins(*key))
+                known[key] = MetricTest(*key, self.margins(*key))
                 self.questions.append(known[key])
             if not known[key].verdict:
                 known[key].log_ratios.append(value)
 
-    def log_ratios(self, question: Question) -> list[float]:
+    def log_ratios(self, question: MetricTest) -> list[float]:
         """Those of every restart, also of restarts after the verdict: what a calibration wants."""
         own = [s for s in self.series if s.case == question.case and s.wall[0]]
         return [value for s in own if (value := METRICS[question.metric].log_ratio(s, 0, 1)) is not None]
@@ -136,7 +136,7 @@ class Duet:
             found += [self._judged(question) for question in own]
         return found
 
-    def _judged(self, question: Question) -> Judged:
+    def _judged(self, question: MetricTest) -> Judged:
         metric = METRICS[question.metric]
         own = [s for s in self.series if s.case == question.case and s.wall[0]]
         a, b = (metric.factor * float(np.median([metric.value(s, lane) for s in own])) for lane in (0, 1))
@@ -158,7 +158,7 @@ def run(
     A worker that dies takes its case with it, not the run: the others go on with fresh ones.
     """
     restarts = max(LEAST, int(budget / piece))
-    asked = {spec: lessons(spec, data) for spec in {case.spec for case in duet.cases}}
+    asked = {spec: forced_steps(spec, data) for spec in {case.spec for case in duet.cases}}
 
     def proved(pair: Pair, case: DuetCase) -> None:
         prove(pair, case, asked[case.spec])

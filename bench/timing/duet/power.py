@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.baseline import write_atomically
+from bench.baselines.samples import write_atomically
 from bench.timing.duet.metrics import METRICS
-from bench.timing.duet.plan import BUDGET, SLICE, Question, look
+from bench.timing.duet.plan import BUDGET, SLICE, MetricTest, look
 from bench.timing.duet.rounds import Series
 from bench.timing.duet.rules import RULES, rate, shortened
 from bench.timing.duet.statistics import LEAST, OPEN, SLOWER
@@ -41,7 +41,7 @@ class Tally:
 
 def play(restarts: Sequence[Series], margin: float, budget: float = BUDGET, piece: float = SLICE) -> tuple[str, int, float]:
     """The duet's verdict on these restarts in this order, how many it needed, and seconds of rounds."""
-    question, spent = Question("study", "step", margin), 0.0
+    question, spent = MetricTest("study", "step", margin), 0.0
     for used, series in enumerate(restarts, start=1):
         short = shortened(series, piece)
         spent += short.seconds

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from filelock import FileLock
 
-from bench.baseline import BaselineError, write_atomically
+from bench.baselines.samples import BaselineError, write_atomically
 from bench.timing.duet.render import headline
 from bench.timing.duet.rounds import Series
 from bench.timing.duet.statistics import Estimate

@@ -22,9 +22,9 @@ from typing import Any
 from bench.timing.duet.gpu import Watch
 from bench.timing.duet.sides import DuetCase, Lane
 from bench.timing.steps import Proof, check_same, proof, steps_per_block, warm_up
-from fixtures.data import Data
-from models.timed import Block, Peaks, Prepared
-from models.worker import Worker, WorkerDied
+from fixtures.data.datasets import Data
+from models.worker.process import Worker, WorkerDied
+from models.worker.tasks.step_timer import Block, Peaks, Prepared
 
 PATIENCE = 300.0
 """Seconds after which a worker that does not answer hangs: ten times what compiling 16 layers takes."""
@@ -162,7 +162,7 @@ def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: fl
     )  # fmt: skip
 
 
-def palindrome(count: int, block: Callable[[int], Block]) -> list[tuple[Block, Block]]:
+def abba_round(count: int, block: Callable[[int], Block]) -> list[tuple[Block, Block]]:
     """One round: a block of every lane in turn and back again, A B B A for two, so that a drift within it favours nobody."""
     there = [block(number) for number in range(count)]
     back = [block(number) for number in reversed(range(count))]
@@ -185,7 +185,7 @@ def _rounds(
     dropped: dict[str, int] = {}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(rows) + sum(dropped.values()) < SHORTEST_SERIES:
-        row = palindrome(len(names), lambda number: _clocked(pair, number, names[number], steps[number]))
+        row = abba_round(len(names), lambda number: _clocked(pair, number, names[number], steps[number]))
         if reason := watch.disturbed() if watch else "":
             dropped[reason] = dropped.get(reason, 0) + 1
         else:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from bench.timing.cases import MODES, TimedCase
 from bench.versions.environments import ROOT, Interpreter, VersionsError, Wanted, build
-from models.run import BACKENDS
+from models.backends.registry import BACKENDS
 from models.spec import Spec
-from models.worker import Worker
+from models.worker.process import Worker
 
 FRAMEWORK_OF = {"torch": "torch", "keras": "keras", "tensorflow": "keras", "tensorflow-cpu": "keras", "jax": "keras-jax"}
 """The backend that a requirement of this name is about."""

@@ -20,9 +20,9 @@ from bench.timing.duet import rounds, sides
 from bench.timing.duet.load import competing
 from bench.timing.duet.plan import SLICE
 from bench.timing.duet.rounds import Series
-from fixtures.data import load
+from fixtures.data.datasets import load
 from models.spec import Spec
-from models.worker import WorkerError
+from models.worker.process import WorkerError
 
 RECORD = Path(".gradgauge/duet-study.jsonl")
 NETWORK = Spec(depth=4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.status import Status
+from bench.exit_status import Status
 from bench.timing.duet.statistics import FASTER, OPEN, SAME, SLOWER, Estimate
 
 NOTHING, ENVIRONMENT = "nothing measured", "environment error"

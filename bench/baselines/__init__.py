@@ -1,0 +1,1 @@
+"""What was seen before: samples, recordings, intervals, and known failures."""

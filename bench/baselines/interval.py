@@ -1,0 +1,36 @@
+"""What recorded seeds predict for a run: the interval in which a metric's mean over new seeds falls."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from bench.judging.finding import SCALES
+from bench.judging.tolerance import FLOORS, METRICS_PER_RUN, RUN_FALSE_ALARMS
+
+
+def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0) -> tuple[float, float]:
+    """The interval in which the mean of `runs` new seeds falls, in the metric's own units.
+
+    Student's prediction interval for a mean of m new draws from n old ones, x̄ ± t·s·√(1/m + 1/n), on logits of accuracy
+    and logs of loss and gradient norm, where spreads are even; its level shares `RUN_FALSE_ALARMS` among all metrics,
+    and it is never narrower than the metric's floor.
+    """
+    scale = SCALES[scale_of(metric)]
+    x = scale.forward(np.asarray(samples, np.float64))
+    t = stats.t.ppf(1 - RUN_FALSE_ALARMS / METRICS_PER_RUN / 2, len(x) - 1)
+    half = float(t * x.std(ddof=1) * (1 / runs + 1 / len(x)) ** 0.5)
+    middle = float(scale.backward(x.mean()))
+    floor = floor_of(metric, middle) * widening
+    low, high = (float(scale.backward(x.mean() + sign * half * widening)) for sign in (-1, 1))
+    return min(low, middle - floor), max(high, middle + floor)
+
+
+def floor_of(metric: str, middle: float) -> float:
+    """The least half-width of a metric's interval, in its own units: absolute for accuracy, a share of the others."""
+    return FLOORS["accuracy"] if metric == "accuracy" else FLOORS[metric.partition(" ")[0]] * middle
+
+
+def scale_of(metric: str) -> str:
+    """The name of the scale (`bench.judging.finding.SCALES`) on which a metric's spread over seeds is even."""
+    return "logit" if metric == "accuracy" else "log"

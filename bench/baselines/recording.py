@@ -1,0 +1,55 @@
+"""From a run's training to a new baseline: what is kept while it runs, and what is written at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from bench.baselines import samples as baselines
+from bench.baselines.samples import Baseline, BaselineError
+from bench.checks.training import metrics
+
+LEFT_OUT = ("suite", "device")
+"""Of the environment: the commit is that of the file itself, and the device its name."""
+
+
+def keep(evidence: Any) -> None:
+    """Note a training's metrics for the recording. Raises BaselineError for a number that has no logarithm."""
+    seen = metrics(evidence.seen.trainings, evidence.spec.depth)
+    bad = [name for name, values in seen.items() if not np.isfinite(values).all() or (name != "accuracy" and min(values) <= 0)]
+    if bad:
+        raise BaselineError(
+            f"{evidence.network} on {evidence.backend} cannot be recorded: {', '.join(bad)} is not a positive finite number for some seed."
+        )
+    evidence.baseline.new |= {f"{evidence.data}/{evidence.network}/{name}": values for name, values in seen.items()}
+
+
+def write(
+    recorded: Mapping[str, Baseline],
+    *,
+    why: str,
+    steps: int,
+    seeds: Sequence[int],
+    environment: Mapping[str, str],
+    versions: Mapping[str, Mapping[str, str]],
+) -> list[str]:
+    """Write what was kept, backend by backend; returns what changed, old → new. Raises BaselineError."""
+    lines = []
+    for backend, baseline in recorded.items():
+        if not baseline.new:
+            continue
+        changes = baselines.save(
+            baseline,
+            backend=backend,
+            device=baseline.device,
+            steps=steps,
+            seeds=list(seeds),
+            why=why,
+            date=datetime.now(UTC).strftime("%Y-%m-%d"),
+            environment={name: value for name, value in environment.items() if name not in LEFT_OUT} | dict(versions.get(backend, {})),
+        )
+        lines += [f"{baseline.path.name}, old → new:", changes]
+    return lines

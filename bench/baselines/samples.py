@@ -1,0 +1,193 @@
+"""What was seen before: raw per-seed samples with provenance.
+
+One JSON file per backend and device class, one metric a line, so that a recording can be reviewed as a diff. Nothing
+derived is stored: what the samples predict (`bench.baselines.interval`) is computed when judging.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from filelock import FileLock
+from msgspec import Meta
+
+from bench.judging.tolerance import FALLBACK_WIDENING
+
+SCHEMA = 1
+FOLDER = Path(__file__).resolve().parents[2] / "baselines"
+LEAST_SEEDS = 2
+SIGNIFICANT_DIGITS = 6
+
+
+class BaselineError(ValueError):
+    """A baseline that cannot be read or written; the message is one sentence with the remedy."""
+
+
+class Recording(msgspec.Struct, forbid_unknown_fields=True):
+    """Why, when and on what samples were taken; `networks` says how many were recorded then."""
+
+    why: Annotated[str, Meta(min_length=1)]
+    date: str
+    networks: int
+    environment: dict[str, str]
+
+
+class File(msgspec.Struct, forbid_unknown_fields=True):
+    """A baseline file; `samples` maps `data/network/metric` to one number per seed of `seeds`."""
+
+    schema: int
+    backend: str
+    device: str
+    steps: int
+    seeds: Annotated[list[int], Meta(min_length=LEAST_SEEDS)]
+    recordings: Annotated[list[Recording], Meta(min_length=1)]
+    samples: dict[str, Annotated[list[float], Meta(min_length=LEAST_SEEDS)]]
+
+
+@dataclass
+class Baseline:
+    """The samples that a backend on a device class is judged by; `fallback` names another device class's file used instead."""
+
+    path: Path
+    device: str = "cpu"
+    content: File | None = None
+    fallback: str = ""
+    new: dict[str, list[float]] = field(default_factory=dict)
+
+    def networks(self) -> set[str]:
+        """`data/network` of everything recorded."""
+        return {key.rpartition("/")[0] for key in self.content.samples} if self.content else set()
+
+
+def file_name(backend: str, device_class: str) -> str:
+    """`torch-cpu.json`."""
+    name = "keras-tensorflow" if backend == "keras" else backend
+    return f"{name}-{device_class}.json"
+
+
+def of_network(content: File, network: str) -> dict[str, list[float]]:
+    """Every recorded metric of `data/network`."""
+    return {key.rpartition("/")[2]: values for key, values in content.samples.items() if key.rpartition("/")[0] == network}
+
+
+def load(backend: str, device_class: str, steps: int, folder: Path = FOLDER) -> Baseline:
+    """The baseline of this backend and device class, or the nearest recording of the same backend, or an empty one.
+
+    Raises BaselineError for a file that is malformed, truncated, edited into another shape, or of a newer schema.
+    """
+    path = folder / file_name(backend, device_class)
+    if path.exists():
+        return Baseline(path, device_class, _fitting(read(path), steps))
+    prefix = file_name(backend, "")[: -len(".json")]
+    for other in sorted(folder.glob(f"{prefix}*.json")):
+        if (content := _fitting(read(other), steps)) and content.backend == backend:
+            return Baseline(path, device_class, content, fallback=other.name)
+    return Baseline(path, device_class)
+
+
+def read(path: Path) -> File:
+    """A baseline file, validated. Raises BaselineError."""
+    try:
+        raw = path.read_bytes()
+        schema = msgspec.json.decode(raw, type=dict[str, Any]).get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise BaselineError(
+                f"{path} has schema {schema} and this suite reads up to {SCHEMA}: update the suite, or check out an older file."
+            )
+        content = msgspec.json.decode(raw, type=File)
+    except (msgspec.MsgspecError, OSError) as error:
+        raise BaselineError(f"{path} is not a valid baseline ({error}): restore it from version control or record it again.") from None
+    for key, values in content.samples.items():
+        if len(values) != len(content.seeds) or not np.isfinite(values).all() or key.count("/") != 2:
+            raise BaselineError(
+                f"{path} has {len(values)} samples or a value that is not finite for {key!r}, and not one for each of "
+                f"{len(content.seeds)} seeds: restore it from version control or record it again."
+            )
+    return content
+
+
+def _fitting(content: File, steps: int) -> File | None:
+    """A recording of another number of training steps cannot judge these."""
+    return content if content.steps == steps else None
+
+
+def widened(baseline: Baseline) -> float:
+    """How much wider intervals are because the recording is another device class's."""
+    return FALLBACK_WIDENING if baseline.fallback else 1.0
+
+
+def check_recording(why: str, seeds: int) -> None:
+    """Raises BaselineError for a recording without a reason or with a single seed."""
+    if not why.strip():
+        raise BaselineError('A recording needs a reason that a reviewer can read: --update-baselines="why".')
+    if seeds < LEAST_SEEDS:
+        raise BaselineError(f"A recording needs at least {LEAST_SEEDS} seeds, because one tells nothing of the spread: raise --seeds.")
+
+
+def save(
+    baseline: Baseline, *, backend: str, device: str, steps: int, seeds: list[int], why: str, date: str, environment: dict[str, str]
+) -> str:
+    """Merge the new samples into the file and return what changed, old → new. Raises BaselineError; writes atomically, under a lock."""
+    check_recording(why, len(seeds))
+    baseline.path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{baseline.path}.lock"):
+        old = read(baseline.path) if baseline.path.exists() else None
+        keep = old is not None and old.seeds == seeds and old.steps == steps
+        samples = dict(old.samples) if old and keep else {}
+        renewed = {key.rpartition("/")[0] for key in baseline.new}
+        samples = {key: values for key, values in samples.items() if key.rpartition("/")[0] not in renewed}
+        dropped = len(old.samples) - len(samples) if old and not keep else 0
+        changes = [_change(key, (old.samples if old else {}).get(key), values) for key, values in sorted(baseline.new.items())]
+        if dropped and old:
+            changes.append(f"  {dropped} old metrics were recorded with other seeds or steps and are replaced")
+        samples |= {key: [_significant(v) for v in values] for key, values in baseline.new.items()}
+        recording = Recording(why.strip(), date, len(renewed), environment)
+        partial = bool(samples.keys() - baseline.new.keys())
+        history = _joined(old.recordings, recording) if old and partial else [recording]
+        _write(baseline.path, File(SCHEMA, backend, device, steps, seeds, history, dict(sorted(samples.items()))))
+    return "\n".join(changes)
+
+
+def _joined(recordings: list[Recording], new: Recording) -> list[Recording]:
+    """Recordings with one more; what continues the last one is counted into it."""
+    last = recordings[-1]
+    if (last.why, last.date, last.environment) != (new.why, new.date, new.environment):
+        return [*recordings, new]
+    return [*recordings[:-1], Recording(new.why, new.date, last.networks + new.networks, new.environment)]
+
+
+def _change(key: str, old: list[float] | None, new: list[float]) -> str:
+    before = f"{np.mean(old):.4g} ± {np.std(old, ddof=1):.2g}" if old else "(none)"
+    return f"  {key}: {before} → {np.mean(new):.4g} ± {np.std(new, ddof=1):.2g}"
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
+def _write(path: Path, content: File) -> None:
+    """One metric a line; written beside and moved into place, so that no reader ever sees half a file."""
+    head = msgspec.to_builtins(content)
+    samples = head.pop("samples")
+    lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in head.items()]
+    body = ",\n".join(f"  {json.dumps(key)}: {json.dumps(values)}" for key, values in samples.items())
+    text = "{\n" + "\n".join(lines) + '\n "samples": {\n' + body + "\n }\n}\n"
+    write_atomically(path, text)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one step. Raises BaselineError where the folder cannot be written."""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", suffix=".tmp") as draft:
+            draft.write(text)
+        os.chmod(draft.name, 0o644)
+        os.replace(draft.name, path)
+    except OSError as error:
+        raise BaselineError(f"{path} cannot be written ({error.strerror}): choose another place or make it writable.") from None

@@ -1,0 +1,128 @@
+"""What a check is given: what a framework did, and what the reference says it should have done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bench.baselines.samples import Baseline
+from bench.evidence.reference import ReferenceResult, roundings
+from bench.judging.verdict import NotJudged
+from models.observation import Observation, Training, WatchedPass
+from models.reference.network import Pass, Reference
+from models.reference.optimizers import penalty
+from models.spec import Spec
+
+Arrays = dict[str, Any]
+FLOAT64_EPS_RATIO = float(np.finfo(np.float64).eps / np.finfo(np.float32).eps)
+
+
+EAGER = ("torch", "keras-torch")
+"""Backends whose training step is not compiled."""
+FUSED = ("keras-jax",)
+"""Backends whose steps are compiled as a whole: other sums and fusions than in the pass that is watched, so that in every precision
+the two round as two frameworks would."""
+REWRITTEN = {"keras": ("gelu", "gelu_tanh"), "keras-tensorflow": ("gelu", "gelu_tanh")}
+"""Activations that a backend computes otherwise in a compiled step: TensorFlow's graph optimizer puts an operation of its own in place of
+those that GELU consists of, whose values and slopes are 1e-7 away from them."""
+
+
+@dataclass
+class Evidence:
+    """One network on one backend, seen and answered, with its baseline; checks read it and nothing else.
+
+    `network` is the id it was asked for by; `spec` has the backend's own default initializer filled in. `held_out` are the samples
+    and labels that decide an accuracy; `draws` are layers filled by the framework's initializer, `curves` its activation's values and
+    slopes by precision, where a check asks for them; `start` tells where the free run of a seed began.
+    """
+
+    network: str
+    spec: Spec
+    backend: str
+    seen: Observation
+    reference: ReferenceResult
+    baseline: Baseline | None = None
+    data: str = "digits"
+    held_out: tuple[Any, Any] = ((), ())
+    draws: Any = None
+    curves: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    start: Callable[[int], Training] | None = None
+
+    @property
+    def dialect(self) -> str:
+        """Whose documented rules hold: `torch` or `keras`, whatever Keras runs on."""
+        return self.backend.partition("-")[0]
+
+    @property
+    def resolution(self) -> float:
+        """What the rounding errors of the reference's passes are multiplied with for this network's own precision."""
+        return FLOAT64_EPS_RATIO if self.spec.precision == "float64" else 1.0
+
+    @property
+    def unit(self) -> float:
+        """Unit roundoff of what is held: parameters, loss, parameter gradients."""
+        return float(np.finfo(self.spec.format.held).eps) / 2
+
+    @property
+    def result_unit(self) -> float:
+        """Unit roundoff of what layers compute."""
+        return max(self.spec.format.operands.unit, self.spec.format.results.unit)
+
+    @cached_property
+    def passes(self) -> list[tuple[str, WatchedPass, Pass, list[Pass]]]:
+        """Title, what was seen, the float64 answer and the rounded ones, of every pass whose signals were seen.
+
+        Where layers round to less than float32, rounding in one layer puts units of the next on the other side of their kink and turns
+        gradients by a quarter within 16 layers; so there every layer is answered on what it was fed (`Reference.run`'s `given`).
+        """
+        if self.spec.format.plain:
+            return [("drawn", self.seen.shared, self.reference.exact[0], self.reference.rounded[0])]  # type: ignore[list-item]
+        found = []
+        for number, (step, forced_step) in enumerate(zip(self.seen.forced_steps, self.reference.forced_steps, strict=True)):
+            seen = step.passed or self.seen.shared
+            assert seen
+            with np.errstate(all="ignore"):
+                exact = Reference(self.spec, forced_step.weights).run(forced_step.x, forced_step.labels, seen)
+                near = [each.run(forced_step.x, forced_step.labels, seen) for each in roundings(self.spec, forced_step.weights)]
+            found.append((f"step {number}", seen, exact, near))
+        return found
+
+    @property
+    def apart(self) -> bool:
+        """Whether gradients and the signals beside them are of two executions that round on their own."""
+        return self.backend in FUSED or self.spec.act in REWRITTEN.get(self.backend, ())
+
+    @property
+    def watches_the_step(self) -> bool:
+        """Whether the training step rounds as the pass that is watched does.
+
+        Where Keras compiles the two on their own, a value may be rounded the other way in one of them. In half precision each
+        normalization hands that on to other values: with JAX, batch normalization and 16 layers, gradients were off by 15 %.
+        """
+        return self.spec.format.plain or self.spec.norm == "none" or self.backend in EAGER
+
+    def refuse_unwatched(self) -> None:
+        """Refuse to judge a step by a pass that was not the step's own."""
+        if not self.watches_the_step:
+            raise NotJudged(
+                f"compiled, {self.backend} does not round this step as the pass that is watched, and normalizations in half precision "
+                "spread that: judge it with precision=float32, or on keras-torch"
+            )
+
+    @property
+    def steps(self) -> list[tuple[Pass, list[Pass]]]:
+        """The float64 answer and the rounded ones to every lesson's gradients."""
+        if self.spec.format.plain:
+            return list(zip(self.reference.exact, self.reference.rounded, strict=True))
+        return [(exact, near) for _, _, exact, near in self.passes]
+
+    @cached_property
+    def penalties(self) -> list[tuple[float, Arrays]]:
+        """What an L2 penalty adds to loss and raw gradient in each lesson: in Keras, nowhere else."""
+        if self.dialect != "keras" or not self.spec.l2:
+            return [(0.0, {})] * len(self.reference.forced_steps)
+        return [penalty(self.spec, forced_step.weights) for forced_step in self.reference.forced_steps]

@@ -1,0 +1,1 @@
+"""How a number becomes red or green: findings, checks, verdicts and tolerances."""

@@ -1,0 +1,87 @@
+"""A finding: one number, and the interval that admits it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scale:
+    """To and from the scale on which a number's spread is even."""
+
+    forward: Callable[[Any], Any]
+    backward: Callable[[Any], Any]
+
+
+NUDGE = 1e-3
+"""Keeps the logit of an accuracy of 0 or 1 finite: about half a test sample."""
+SCALES = {
+    "linear": Scale(lambda x: x, lambda x: x),
+    "log": Scale(np.log, np.exp),
+    "logit": Scale(lambda p: np.log((p + NUDGE) / (1 - p + NUDGE)), lambda x: (1 + 2 * NUDGE) / (1 + np.exp(-x)) - NUDGE),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One number and what it may be: `where` it was seen, `low <= value <= high`, `note` on what an outlier looks like.
+
+    `scale` names the scale of SCALES on which the interval is even, and its room is measured.
+    """
+
+    where: str
+    value: float
+    low: float
+    high: float
+    note: str = ""
+    scale: str = "linear"
+
+    def __post_init__(self) -> None:
+        """Plain floats, so that findings travel as JSON."""
+        for name in ("value", "low", "high"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    @property
+    def inside(self) -> bool:
+        """Whether the interval admits the value; NaN is never admitted."""
+        return self.low <= self.value <= self.high
+
+    @property
+    def left(self) -> float:
+        """Share of the way from the interval's middle (or from zero, if one-sided) to its nearest edge that is left."""
+        if not self.inside:
+            return 0.0
+        if self.low == self.high:
+            return 1.0
+        if self.one_sided:
+            return 1 - self.value / self.high if self.high > 0 else 1.0
+        low, value, high = self._on_scale()
+        return min(value - low, high - value) / ((high - low) / 2)
+
+    @property
+    def excess(self) -> float:
+        """How far outside, in interval half-widths (or multiples of a one-sided limit); infinite for NaN."""
+        if math.isnan(self.value):
+            return math.inf
+        if self.inside:
+            return 0.0
+        if self.one_sided:
+            return self.value / self.high if self.high > 0 else math.inf
+        low, value, high = self._on_scale()
+        half = (high - low) / 2
+        return (low - value if value < low else value - high) / half if half > 0 else math.inf
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether only the upper edge can be crossed: an error, which is never negative."""
+        return self.scale == "linear" and (self.low == 0 or math.isinf(self.low))
+
+    def _on_scale(self) -> tuple[float, float, float]:
+        forward = SCALES[self.scale].forward
+        with np.errstate(all="ignore"):  # the log of a loss of zero is as far outside as can be
+            return float(forward(self.low)), float(forward(self.value)), float(forward(self.high))

@@ -1,0 +1,75 @@
+"""Findings, checks and verdicts: how a number becomes red or green.
+
+A finding holds a value and the interval that admits it; `low <= value <= high` is false for NaN, so NaN fails. A check
+that yields no finding is itself an error: silence is not health.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.judging.check import Check
+from bench.judging.finding import Finding
+
+PASSED, FAILED, KNOWN, NO_BASELINE, NOT_JUDGED = "passed", "failed", "known failure", "no baseline", "not judged"
+
+
+class NotJudged(Exception):
+    """A check cannot decide this network; the message is the counted reason."""
+
+
+class NoBaseline(Exception):
+    """Nothing was recorded for this network here; the message says how to record."""
+
+
+@dataclass
+class Verdict:
+    """What a check says of one network on one backend; `rerun` is the command that judges this case again."""
+
+    check: str
+    against: str
+    law: str
+    backend: str
+    network: str
+    status: str
+    reason: str = ""
+    judged: int = 0
+    outside: int = 0
+    left: float = 1.0
+    left_where: str = ""
+    rerun: str = ""
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def worst(self) -> Finding | None:
+        """The finding furthest outside."""
+        return max((f for f in self.findings if not f.inside), key=lambda f: f.excess, default=None)
+
+
+def judge(check: Check, run: Any) -> Verdict:
+    """Run a check and give its verdict. Raises AssertionError when a check yields nothing: silence is not health.
+
+    What was outside before a check declined the rest stays red.
+    """
+    verdict = Verdict(check.name, check.against, check.law, run.backend, run.network, PASSED)
+    findings: list[Finding] = []
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is outside every interval; it needs no warning besides
+            for finding in check.function(run):
+                findings.append(finding)  # one by one, so that what came before an exception is kept
+    except NotJudged as reason:
+        verdict.status, verdict.reason = NOT_JUDGED, str(reason)
+    except NoBaseline as reason:
+        verdict.status, verdict.reason = NO_BASELINE, str(reason)
+    outside = sum(not f.inside for f in findings)
+    if verdict.status != PASSED and not outside:
+        return verdict
+    assert findings, f"check {check.name} judged nothing of {run.network} on {run.backend}: this is a defect of the suite"
+    verdict.findings, verdict.judged, verdict.outside = findings, len(findings), outside
+    verdict.status = FAILED if outside else PASSED
+    tightest = min(findings, key=lambda f: f.left)
+    verdict.left, verdict.left_where = tightest.left, tightest.where
+    return verdict

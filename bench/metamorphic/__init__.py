@@ -1,0 +1,140 @@
+"""Equalities: what must come out the same by every road, on whatever backend has the roads.
+
+To add one: a generator function whose docstring is the law, in the module of its topic, its row here, and a fault that it catches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from bench.judging.check import Check
+from bench.judging.finding import Finding
+from bench.judging.verdict import FAILED, Verdict, judge
+from bench.metamorphic import entry_points, parts, reported, steps
+from bench.metamorphic.scenarios import Scenarios
+from models.worker.process import WorkerDied
+
+ITSELF = "itself"
+NAME = "equality"
+"""What verdicts of equalities are called; which equality it was stands where other checks name a network."""
+DEATH = "the framework's process"
+"""Where a finding stands that is a process which died."""
+SHOWN = 6
+"""How many findings a story shows, the worst first."""
+
+
+@dataclass(frozen=True)
+class Equality:
+    """A law between roads: `function(roads)` yields findings; `backends` are shell patterns of those that have the roads."""
+
+    function: Callable[[Scenarios], Iterator[Finding]]
+    backends: tuple[str, ...] = ("*",)
+    cases: str = "core"
+
+    @property
+    def name(self) -> str:
+        """The equality's name, as in test ids."""
+        return self.function.__name__
+
+
+KERAS, TORCH, COMPILES = ("keras*",), ("torch",), ("keras", "keras-tensorflow", "keras-jax")
+ON_TENSORFLOW = "keras", "keras-tensorflow"
+EQUALITIES: dict[str, Equality] = {
+    equality.name: equality
+    for equality in (
+        Equality(steps.micro_batches),
+        Equality(steps.micro_batches_schedule),
+        Equality(steps.micro_batches_average),
+        Equality(steps.duplicated_batch),
+        Equality(steps.modes, COMPILES),
+        Equality(steps.function_in_function, ON_TENSORFLOW),
+        Equality(steps.torch_compile, TORCH, "full"),
+        Equality(steps.implementations, TORCH),
+        Equality(steps.gradients_kept, ("torch", "keras-torch")),
+        Equality(steps.variable_count),
+        Equality(steps.loss_scaling),
+        Equality(steps.averaged_weights),
+        Equality(reported.reported_train_on_batch, KERAS),
+        Equality(reported.reported_test_on_batch, KERAS),
+        Equality(reported.reported_fit, KERAS),
+        Equality(reported.reported_evaluate, KERAS),
+        Equality(reported.iterations, KERAS),
+        Equality(reported.steps_per_execution, COMPILES),
+        Equality(reported.loader, TORCH),
+        Equality(reported.penalty_once),
+        Equality(reported.constraints),
+        Equality(parts.frozen),
+        Equality(parts.initializer_shared),
+        Equality(parts.early_stopping_again, KERAS),
+        Equality(parts.refused),
+        Equality(parts.truncated),
+        Equality(parts.meeting_pieces),
+        Equality(parts.half_precision_norm),
+        Equality(parts.confidently_wrong),
+        Equality(parts.extreme_gradients),
+        Equality(entry_points.traces, ("torch", *COMPILES)),
+        Equality(entry_points.traces_of_epochs, COMPILES),
+        Equality(entry_points.memory),
+        Equality(entry_points.memory_of_epochs, KERAS, "full"),
+        Equality(entry_points.models_dropped),
+        Equality(entry_points.models_dropped_often, cases="full"),
+        Equality(parts.seeds),
+    )
+}
+
+
+@dataclass(frozen=True)
+class EqualityCase:
+    """One equality on one backend."""
+
+    equality: str
+    backend: str
+
+    @property
+    def network(self) -> str:
+        """What stands where other checks name a network."""
+        return self.equality
+
+
+def equality_cases(cases: str, backends: Sequence[str]) -> list[EqualityCase]:
+    """Every equality of a set on every backend that has its roads; none in `smoke`."""
+    sets = {"smoke": (), "core": ("core",), "full": ("core", "full")}[cases]
+    return [
+        EqualityCase(name, backend)
+        for name, row in EQUALITIES.items()
+        for backend in backends
+        if row.cases in sets and any(fnmatchcase(backend, pattern) for pattern in row.backends)
+    ]
+
+
+def decide(name: str, scenarios: Scenarios) -> Verdict:
+    """The verdict on one equality; a process that died is a finding with its signal. Raises WorkerError for a road that failed."""
+    check = Check(EQUALITIES[name].function, ITSELF)
+    scenarios.network = name
+    try:
+        verdict = judge(check, scenarios)
+    except WorkerDied as death:
+        findings = [Finding(DEATH, 1.0, 0.0, 0.0, str(death))]
+        verdict = Verdict(check.name, ITSELF, check.law, scenarios.backend, name, FAILED, judged=1, outside=1, left=0.0, findings=findings)
+        verdict.left_where = findings[0].where
+    verdict.check = NAME
+    return verdict
+
+
+def story(verdict: Verdict, versions: dict[str, str], rerun: str) -> str:
+    """The text of a broken equality: the law, how far apart the roads led, where, and how to see it again."""
+    outside = [f for f in verdict.findings if not f.inside]
+    lines = [
+        f"{verdict.law}: {verdict.outside} of {verdict.judged} numbers {'is' if verdict.outside == 1 else 'are'} outside",
+        "",
+        f"  equality {verdict.network}",
+        f"  backend  {' on '.join(f'{name} {version}' for name, version in versions.items() if ' ' not in name)}",
+        "",
+        f"  {'where':<48}{'observed':>12}     allowed",
+    ]
+    for f in sorted(outside, key=lambda f: -f.excess)[:SHOWN]:
+        allowed = f"{f.low:.3g}" if f.low == f.high else f"{f.low:.3g} … {f.high:.3g}"
+        lines.append(f"  {f.where:<48}{f.value:>12.3g}     {allowed:<16} {f.note}".rstrip())
+    return "\n".join([*lines, "", f"  rerun    {rerun}"])

@@ -1,0 +1,121 @@
+"""What an equality is given: the roads of one backend, a network to start from, and what rounding its training costs.
+
+Tolerance. Two roads that are equal in exact arithmetic differ by what float32 rounds on the way. The reference trains the
+same network on the same batches in float64 and several times in float32, each time summing in another order; the rms
+distance of these is what one road may be off, and two roads may be `ROUNDING_MULTIPLE` times that apart. A number that is
+read off the network (a loss, a penalty) is measured alike. No measure is below one rounding of the number itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.evidence.reference import ROUNDINGS, rms_error
+from bench.judging.finding import Finding
+from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.graph import describe
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
+from models.reference.optimizers import Rule
+from models.spec import Spec
+from models.worker import messages
+
+Arrays = dict[str, Any]
+UNIT = float(np.finfo(np.float32).eps) / 2
+NETWORK = "depth=2,width=16,features=8,classes=4,batch=16,act=tanh"
+"""The network of most equalities: small, because laws about entry points hold at any size, and smooth, so that no kink splits roads."""
+
+
+@dataclass
+class Scenarios:
+    """The roads of a backend: `roads("train", …)` takes one and remembers what it led to."""
+
+    backend: str
+    ask: Callable[[str, dict[str, Any]], Any]
+    network: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    _taken: dict[bytes, Any] = field(default_factory=dict)
+
+    @property
+    def dialect(self) -> str:
+        """Whose documented rules hold: `torch` or `keras`, whatever Keras runs on."""
+        return self.backend.partition("-")[0]
+
+    def __call__(self, scenario: str, **given: Any) -> Any:
+        """What the road leads to. Raises WorkerError with the framework's own words."""
+        key = messages.encode([scenario, given])
+        if key not in self._taken:
+            self._taken[key] = self.ask(scenario, given)
+        return self._taken[key]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A network to train: its weights, and batches xs (steps × batch × features, or a list of uneven ones) with labels (steps × batch)."""
+
+    spec: Spec
+    weights: Arrays
+    xs: Any
+    labels: Any
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """As roads take it."""
+        return {"spec": self.spec.id, "weights": self.weights, "xs": self.xs, "labels": self.labels}
+
+    def one(self, batch: int | None = None) -> dict[str, Any]:
+        """The first step alone, or its first `batch` samples."""
+        return {"spec": self.spec.id, "weights": self.weights, "x": self.xs[0][:batch], "labels": self.labels[0][:batch]}
+
+    def rounding(self, dialect: str) -> Arrays:
+        """By parameter, what one road through this training may be off: rms over float32 trainings of the reference."""
+        exact = self.visited(dialect, np.float64, None)[-1]
+        rounded = [self.visited(dialect, np.float32, order)[-1] for order in range(ROUNDINGS)]
+        return {key: _rounding(value, [each[key] for each in rounded]) for key, value in exact.items()}
+
+    def visited(self, dialect: str, dtype: Any, order: int | None) -> list[Arrays]:
+        """The weights that the reference meets on this training in `dtype`, from the first to the last."""
+        weights, rule = {key: np.asarray(value, dtype) for key, value in self.weights.items()}, Rule(self.spec, dialect, dtype)
+        visited = [weights]
+        for x, labels in zip(self.xs, self.labels, strict=True):
+            visited.append(rule.step(visited[-1], Reference(self.spec, visited[-1], dtype, order).run(x, labels).gradients))
+        return visited
+
+
+def start(changes: str = "", *, steps: int = 4, seed: int = 0) -> Start:
+    """The small network with `changes`, jittered weights, and `steps` batches of standard normal inputs."""
+    spec = Spec.parse(",".join(filter(None, (NETWORK, changes))))
+    rng = np.random.default_rng([seed, 8])
+    xs = rng.standard_normal((steps, spec.batch, spec.features)).astype(np.float32)
+    return Start(spec, draw_weights(spec, seed, jitter=True), xs, rng.integers(0, spec.classes, (steps, spec.batch)).astype(np.int32))
+
+
+def measured(compute: Callable[[Any, int | None], Any]) -> tuple[Any, Any]:
+    """What `compute(dtype, order)` is in float64, and number by number what its float32 may be off: rms over orders of summing."""
+    exact = np.asarray(compute(np.float64, None), np.float64)
+    rounded = [np.asarray(compute(np.float32, order), np.float64) for order in range(ROUNDINGS)]
+    return exact, np.maximum(np.sqrt(np.mean([np.square(each - exact) for each in rounded], axis=0)), UNIT * abs(exact))
+
+
+def _rounding(exact: Any, rounded: list[Any]) -> float:
+    return float(np.maximum(rms_error(exact, rounded), UNIT * float(np.linalg.norm(exact))))
+
+
+def same(scenario: str, seen: Arrays, other: Arrays, rounding: Arrays) -> Iterator[Finding]:
+    """A finding a parameter: how far apart two roads led, relative to its size. Raises AssertionError for another set of parameters."""
+    if set(seen) != set(other) or not set(seen) <= set(rounding):
+        raise AssertionError(f"{scenario}: {sorted(set(seen) ^ set(other))} are missing or unknown")
+    for key, value in other.items():
+        size = float(np.linalg.norm(value)) or 1.0
+        yield Finding(
+            f"{scenario}: {describe(key)}", float(np.linalg.norm(seen[key] - value)) / size, 0.0, ROUNDING_MULTIPLE * rounding[key] / size
+        )
+
+
+def close(where: str, seen: float, expected: float, rounding: float, note: str = "") -> Finding:
+    """A number that must be another one, to `ROUNDING_MULTIPLE` times what rounding costs."""
+    return Finding(where, abs(seen - expected), 0.0, ROUNDING_MULTIPLE * rounding, note or f"{seen:.7g} for {expected:.7g}")

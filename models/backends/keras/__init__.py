@@ -1,0 +1,1 @@
+"""Networks of Keras's own layers, on TensorFlow, JAX or PyTorch."""

@@ -1,0 +1,280 @@
+"""The network built from Keras's own layers, initializers, losses and optimizers, and trained by its compiled `train_on_batch`.
+
+Works on any Keras backend. Gradients are seen by wrapping the optimizer instance's `apply`, which every trainer calls with
+the raw gradients inside its compiled step: the step itself stays the one that users run.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.backends.keras.layers import activate, array, compute_as, dense, draw_layers
+from models.backends.keras.library import (
+    absences,
+    begin_session,
+    built_for,
+    configure,
+    devices,
+    drain,
+    float32_products,
+    gradient,
+    multiplied,
+    peak_device_memory,
+    slope,
+    train_steps,
+    versions,
+)
+from models.backends.keras.taps import NORM_ROWS, Taps
+from models.backends.keras.timing import product, stepper
+from models.backends.registry import BackendError
+from models.graph import Activate, Dense, Normalize, Residual, describe, flat, parameter_keys, place_of, program
+from models.observation import WatchedPass
+from models.parts.activations import ACTIVATIONS
+from models.parts.clips import CLIPS
+from models.parts.losses import LOSSES
+from models.parts.norms import NORMS
+from models.parts.optimizers import OPTIMIZERS
+from models.spec import Spec
+
+__all__ = [
+    "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers", "multiplied", "peak_device_memory", "product",
+    "stepper", "timed_network", "versions",
+]  # fmt: skip
+
+Arrays = dict[str, Any]
+KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
+FRAMES_PER_LAYER = 12
+"""Room for Keras to walk a model, which it does recursively: with Python's usual 1,000 frames it ends at some 300 layers."""
+
+
+class Network:
+    """`spec` in Keras, initialized by Keras from `seed` and compiled."""
+
+    def __init__(
+        self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "train_on_batch", tap: tuple[str, ...] = ("gradients", "norms")
+    ) -> None:
+        """Build and compile; `mode` eager, train_on_batch or jit, `tap` what the step records. Raises BackendError without the device."""
+        if device != "cpu" and devices() == ["cpu"]:
+            raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
+        self.spec = spec
+        begin_session()
+        compute_as(spec)
+        keras.utils.set_random_seed(seed)
+        self.parts: dict[tuple[type, int], Any] = {}
+        self.program = program(spec)
+        with absences():
+            for step in flat(self.program):
+                self.parts[type(step), step.layer] = self._part(step)
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_PER_LAYER * (spec.depth + 100)))
+        inputs = keras.Input((spec.features,))
+        self.model = keras.Model(inputs, self._wire(inputs, lambda step, h: self.parts[type(step), step.layer](h)))
+        self.parameters = {key: self._parameter(key) for key in parameter_keys(spec)}
+        self._norms = {layer: p for (kind, layer), p in self.parts.items() if kind is Normalize and spec.norm == "batch"}
+        self.loss = LOSSES[spec.loss].keras(keras.losses)
+        optimizer = OPTIMIZERS[spec.optimizer]
+        self.inner = self.optimizer = optimizer.keras(keras.optimizers)(
+            learning_rate=spec.learning_rate, **optimizer.arguments(spec), **CLIPS[spec.clip].keras(spec.clip_at)
+        )
+        if spec.decay:
+            self.inner.exclude_from_weight_decay(var_list=[v for k, v in self.parameters.items() if not k.endswith(".weight")])
+        if spec.format.scaled:
+            self.optimizer = keras.optimizers.LossScaleOptimizer(
+                self.inner, initial_scale=spec.loss_scale, dynamic_growth_steps=spec.scale_growth
+            )
+        self.model.compile(self.optimizer, self.loss, run_eagerly=mode == "eager", jit_compile=True if mode == "jit" else "auto")
+        self.optimizer.build(self.model.trainable_variables)
+        # Round the inner optimizer, which is given gradients without the loss scale: the outer one's `apply` is not called on JAX.
+        self._taps = Taps(self.inner, self.model.trainable_variables, self._weights(), tap)
+        statistics = [v for part in self._norms.values() for v in (part.moving_mean, part.moving_variance)]
+        fresh = [*self.optimizer.variables, *statistics]
+        self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
+
+    def _part(self, step: Any) -> Any:
+        if isinstance(step, Dense):
+            return dense(self.spec, step)
+        if isinstance(step, Normalize):
+            return NORMS[self.spec.norm].keras(keras.layers, self.spec)
+        return ACTIVATIONS[self.spec.act].keras(keras)
+
+    def _wire(self, h: Any, apply: Any) -> Any:
+        for step in self.program:
+            if isinstance(step, Residual):
+                branch = h
+                for part in step.body:
+                    branch = apply(part, branch)
+                branch = branch if step.scale == 1 else branch * step.scale
+                h = ops.add(h if step.keep == 1 else h * step.keep, branch)  # as the model does it, eagerly too
+            else:
+                h = apply(step, h)
+        return h
+
+    def _weights(self) -> list[Any]:
+        return [self.parameters[f"{layer}.weight"] for layer in range(1, self.spec.depth + 1)]
+
+    def _parameter(self, key: str) -> Any:
+        layer, _, kind = key.partition(".")
+        owner = self.parts[Dense if kind in ("weight", "bias") else Normalize, int(layer)]
+        return owner.scale if kind == "scale" and self.spec.norm == "rms" else getattr(owner, KINDS[kind])
+
+    def target(self, labels: Any) -> Any:
+        """What the loss compares logits with."""
+        target = LOSSES[self.spec.loss].target(np.asarray(labels), self.spec.classes, self.spec.target_scale)
+        return target if target.dtype.kind == "i" else target.astype(self.spec.format.held)
+
+    def loss_scale(self) -> float:
+        """What the loss is multiplied with now."""
+        return float(ops.convert_to_numpy(self.optimizer.dynamic_scale)) if self.spec.format.scaled else 1.0
+
+    def load(self, weights: Arrays, fresh: bool) -> None:
+        """Set parameters; `fresh` also resets the optimizer's slots and running statistics."""
+        for key, variable in self.parameters.items():
+            value = np.asarray(weights[key])
+            variable.assign(value.T if key.endswith(".weight") else value)
+        if fresh:
+            for variable, value in self._fresh:
+                variable.assign(value)
+
+    def redraw(self, seed: int) -> None:
+        """Initialize anew from another seed, as if just built, without compiling again."""
+        keras.utils.set_random_seed(seed)
+        weights: Arrays = {}
+        for step in flat(self.program):
+            if isinstance(step, Dense):
+                layer = dense(self.spec, step)
+                layer.build((None, step.fan_in))
+                weights |= {f"{step.layer}.weight": array(layer.kernel).T, f"{step.layer}.bias": array(layer.bias)}
+            elif isinstance(step, Normalize):
+                weights |= {f"{step.layer}.scale": np.ones(step.width), f"{step.layer}.shift": np.zeros(step.width)}
+        self.load(weights, fresh=True)
+
+    def restart(self, spec: Spec, seed: int) -> None:
+        """Become the network of `spec`, whose `graph` is this one's, initialized from `seed`, without compiling again."""
+        self.spec = spec
+        compute_as(spec)
+        self.optimizer.learning_rate = spec.learning_rate
+        rate = self.optimizer._learning_rate
+        self._fresh = [(variable, array(rate) if variable is rate else value) for variable, value in self._fresh]
+        self.redraw(seed)
+
+    def weights(self) -> Arrays:
+        """Parameters as NumPy arrays, weights as (fan-out, fan-in)."""
+        return {key: _oriented(key, variable) for key, variable in self.parameters.items()}
+
+    def gradients(self) -> Arrays:
+        """The last step's gradients before clipping."""
+        seen = self._taps.gradients(list(self.parameters.values()))
+        return {key: _oriented(key, gradient) for key, gradient in zip(self.parameters, seen, strict=True)}
+
+    def applied(self) -> Arrays:
+        """Nothing: Keras clips inside the optimizer, where it shows only in the weight change."""
+        return {}
+
+    def running(self) -> dict[int, tuple[Any, Any]]:
+        """Running mean and variance of every batch normalization."""
+        return {layer: (array(p.moving_mean), array(p.moving_variance)) for layer, p in self._norms.items()}
+
+    def freeze_noise(self, frozen: bool) -> None:
+        """Randomized slopes at their mean or drawn."""
+        for (kind, _), part in self.parts.items():
+            if kind is Activate and ACTIVATIONS[self.spec.act].random:
+                part.spread.assign(0.0 if frozen else 1.0)
+
+    def watch(self, x: Any, labels: Any) -> WatchedPass:
+        """One forward and backward pass in training mode that leaves parameters and running statistics alone.
+
+        A zero is added to every weight layer's output; the scaled loss's gradient with respect to that zero is ∂L/∂z_l.
+        """
+        formats: dict[str, str] = {}
+        scale = self.loss_scale()
+        x, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
+        denses = [step.layer for step in flat(self.program) if isinstance(step, Dense)]
+
+        def loss_of(offsets: list[Any]) -> Any:
+            pre_activations: dict[int, Any] = {}
+
+            def apply(step: Any, h: Any) -> Any:
+                h = self._train(step, h)
+                formats[place_of(type(step), step.layer)] = _name(h)
+                if isinstance(step, Dense):
+                    h = pre_activations[step.layer] = h + ops.cast(offsets[denses.index(step.layer)], h.dtype)
+                return h
+
+            with keras.StatelessScope():
+                logits = self._wire(x, apply)
+            loss = self.loss(target, logits)
+            formats["loss"] = _name(loss)
+            return loss * scale if scale != 1 else loss, (pre_activations, logits)
+
+        zeros = [ops.zeros((len(x), self.spec.widths[layer]), dtype=self.spec.format.held) for layer in denses]
+        loss, (pre_activations, logits), pre_activation_gradients = gradient(loss_of, zeros)
+        formats |= {describe(key): _name(variable) for key, variable in self.parameters.items()}
+        return WatchedPass(
+            self.weights(),
+            float(loss) / scale,
+            array(logits),
+            {layer: array(z) for layer, z in pre_activations.items()},
+            {layer: array(d) / scale if scale != 1 else array(d) for layer, d in zip(denses, pre_activation_gradients, strict=True)},
+            formats,
+            float32_products(),
+        )
+
+    def slope(self, x: Any, labels: Any, direction: Arrays) -> float:
+        """The loss's derivative along `direction` (shaped as the weights) by the library's forward mode."""
+        inputs, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
+        along = [ops.convert_to_tensor(direction[key].T if key.endswith(".weight") else direction[key]) for key in self.parameters]
+
+        def loss_of(values: list[Any]) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(self.parameters.values(), values, strict=True))):
+                return self.loss(target, self._wire(inputs, self._train))
+
+        return float(slope(loss_of, [variable.value for variable in self.parameters.values()], along))
+
+    def _train(self, step: Any, h: Any) -> Any:
+        part = self.parts[type(step), step.layer]
+        return part(h) if isinstance(step, Dense) else part(h, training=True)
+
+    def step(self, x: Any, labels: Any, scale: float = 1.0) -> float:
+        """One `train_on_batch` on `scale` times the loss (by Keras's own sample weights); returns the loss that Keras reports."""
+        weights = None if scale == 1 else np.full(len(x), scale, self.spec.format.held)
+        return float(self.model.train_on_batch(np.asarray(x), self.target(labels), sample_weight=weights))
+
+    def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
+        """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth)."""
+        targets, losses, norms = [self.target(batch) for batch in labels], [], []
+        read = self._taps.steps()
+        for number, loss in enumerate(train_steps(self.model, xs, targets), start=1):
+            losses.append(loss)
+            if record and (number % NORM_ROWS == 0 or number == len(targets)):
+                norms.append(self._taps.last_norms(self._taps.steps() - read))
+                read = self._taps.steps()
+        table = np.concatenate(norms) if record else np.zeros((len(losses), 0))
+        return np.asarray(losses, np.float64), table
+
+    def logits(self, x: Any) -> Any:
+        """Outputs in evaluation mode."""
+        return array(self.model(ops.convert_to_tensor(np.asarray(x).astype(self.spec.format.held)), training=False))
+
+    def accuracy(self, logits: Any, labels: Any) -> float:
+        """The share of samples whose label has the largest logit, by Keras's own metric."""
+        metric = keras.metrics.SparseCategoricalAccuracy()
+        metric.update_state(np.asarray(labels), np.asarray(logits))
+        return float(metric.result())
+
+
+def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
+    """A network for the clock, without taps; `mode` is eager, train_on_batch, compiled or jit."""
+    return Network(spec, device=device, mode=mode, tap=())
+
+
+def _name(tensor: Any) -> str:
+    return str(keras.backend.standardize_dtype(tensor.dtype))
+
+
+def _oriented(key: str, variable: Any) -> Any:
+    value = array(variable)
+    return value.T.copy() if key.endswith(".weight") else value

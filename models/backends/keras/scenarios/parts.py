@@ -1,0 +1,143 @@
+"""Roads through single parts of Keras: initializers, seeds, a norm in half precision, options that exclude each other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.backends.keras.library import absences, compute_in, gradient
+from models.backends.keras.scenarios.network import Arrays, array, build, compiled, optimizer_of
+from models.spec import Spec
+
+
+def initializer_shared(*, shape: list[int], source: str) -> list[Any]:
+    """Weights of two layers built with one and the same initializer object, `unseeded` or drawing from a seed `generator`."""
+    shared = keras.initializers.GlorotUniform(seed=keras.random.SeedGenerator(1) if source == "generator" else None)
+    layers = [keras.layers.Dense(shape[1], kernel_initializer=shared) for _ in range(2)]
+    for layer in layers:
+        layer.build((None, shape[0]))
+    return [array(layer.kernel) for layer in layers]
+
+
+def seeded(*, seeds: list[int]) -> dict[str, Arrays]:
+    """All that is random, by seed: weights, dropout, a draw, the order in which `fit` shuffles; global seed, and the object's own."""
+    drawn = {}
+    for seed in seeds:
+        keras.utils.set_random_seed(seed)
+        drawn[f"global seed {seed}"] = {
+            "weights": array(_kernel(keras.initializers.GlorotUniform())),
+            "dropout": array(keras.layers.Dropout(0.5)(ops.ones((8, 8)), training=True)),
+            "draw": array(keras.random.normal((8,))),
+            "order": _order(),
+        }
+        keras.utils.set_random_seed(seed + 12345)
+        drawn[f"own seed {seed}"] = {
+            "weights": array(_kernel(keras.initializers.GlorotUniform(seed=seed))),
+            "dropout": array(keras.layers.Dropout(0.5, seed=seed)(ops.ones((8, 8)), training=True)),
+            "draw": array(keras.random.normal((8,), seed=seed)),
+        }
+    return drawn
+
+
+def _kernel(initializer: Any) -> Any:
+    layer = keras.layers.Dense(8, kernel_initializer=initializer)
+    layer.build((None, 8))
+    return layer.kernel
+
+
+def _order() -> Any:
+    """In which order `fit` shows 16 samples: with rate 1 and this loss, each batch of one sample writes its number into the weight."""
+    inputs = keras.Input((1,))
+    layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+    model = keras.Model(inputs, layer(inputs))
+    model.compile(keras.optimizers.SGD(1.0), loss=lambda target, output: ops.sum(output, axis=-1))
+    seen = []
+    # On JAX a layer has its weights during `fit` only after a callback has asked for its model.
+    note: Any = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(array(note.model.weights[0]).item()))
+    x = np.arange(1.0, 17.0, dtype=np.float32)[:, None]
+    model.fit(x, x, batch_size=1, verbose=0, callbacks=[note])
+    return -np.diff([0.0, *seen])
+
+
+def normalized(*, x: Any, precision: str) -> Any:
+    """A fresh layer normalization's output on x (batch × units), computed in `precision`."""
+    compute_in("float32")
+    return np.asarray(array(keras.layers.LayerNormalization(epsilon=1e-5, dtype=precision)(np.asarray(x, precision))), np.float64)
+
+
+def truncated(*, shape: list[int], spread: float, cut: float, precision: str) -> Any:
+    """Draws of Keras's truncated normal of this standard deviation, which cuts at two of them, in `precision`; given back in float64."""
+    if cut != 2:
+        raise ValueError(f"Keras truncates at 2 standard deviations, not at {cut:g}")
+    drawn = keras.initializers.TruncatedNormal(stddev=spread, seed=1)(tuple(shape), dtype=precision)
+    return np.asarray(array(drawn), np.float64)
+
+
+def in_pieces(*, x: Any) -> dict[str, list[list[Any]]]:
+    """By activation of several pieces: values and slopes at x of its one operation, and those of the formula it stands for."""
+    with absences():
+        functions: dict[str, list[Callable[[Any], Any]]] = {
+            "hard_silu": [ops.hard_silu, lambda x: x * ops.relu6(x + 3) / 6],
+            "hard_sigmoid": [ops.hard_sigmoid, lambda x: ops.relu6(x + 3) / 6],
+        }
+    return {name: [_curve(function, x) for function in both] for name, both in functions.items()}
+
+
+def _curve(function: Callable[[Any], Any], x: Any) -> list[Any]:
+    def summed(at: list[Any]) -> tuple[Any, Any]:
+        values = function(at[0])
+        return ops.sum(values), values
+
+    _, values, (slopes,) = gradient(summed, [ops.convert_to_tensor(x)])
+    return [array(values), array(slopes)]
+
+
+def confident(*, spec: str, weights: Arrays, x: Any, labels: Any, of: str) -> Arrays:
+    """Weights after one step on cross-entropy of logits, or of the `probabilities` of a softmax layer."""
+    described = Spec.parse(spec)
+    built = build(described, weights)
+    if of == "logits":
+        compiled(built, described, optimizer_of(described)).train_on_batch(x, labels)
+        return built.weights()
+    outputs = keras.layers.Activation("softmax")(built.model.outputs[0])
+    model = keras.Model(built.model.inputs[0], outputs)
+    model.compile(optimizer_of(described), keras.losses.SparseCategoricalCrossentropy(from_logits=False))
+    model.train_on_batch(x, labels)
+    return built.weights()
+
+
+def refusals() -> dict[str, str]:
+    """What Keras does with options that exclude each other, and with each alone: `refused`, `warned` or `taken`."""
+    sgd = keras.optimizers.SGD
+    attempts: dict[str, Callable[[], Any]] = {
+        "clipnorm alone": lambda: sgd(clipnorm=1.0),
+        "clipvalue alone": lambda: sgd(clipvalue=1.0),
+        "global_clipnorm alone": lambda: sgd(global_clipnorm=1.0),
+        "clipnorm with clipvalue": lambda: sgd(clipnorm=1.0, clipvalue=1.0),
+        "clipnorm with global_clipnorm": lambda: sgd(clipnorm=1.0, global_clipnorm=1.0),
+        "clipvalue with global_clipnorm": lambda: sgd(clipvalue=1.0, global_clipnorm=1.0),
+        "jit_compile with run_eagerly": lambda: _compiled(run_eagerly=True, jit_compile=True),
+        "run_eagerly alone": lambda: _compiled(run_eagerly=True),
+    }
+    return {name: _outcome(attempt) for name, attempt in attempts.items()}
+
+
+def _outcome(attempt: Callable[[], Any]) -> str:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            attempt()
+        except (ValueError, TypeError):
+            return "refused"
+    return "warned" if any("isabling" in str(w.message) or "ignored" in str(w.message) for w in told) else "taken"
+
+
+def _compiled(**options: Any) -> Any:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", **options)
+    return model

@@ -1,0 +1,102 @@
+"""Roads through training: one batch or micro-batches, eager or compiled, scaled or not, few variables or many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.backends.keras.library import compute_in
+from models.backends.keras.scenarios.network import Arrays, array, build, compiled, optimizer_of
+from models.spec import Spec
+
+
+def train(
+    *,
+    spec: str,
+    weights: Arrays,
+    xs: Any,
+    labels: Any,
+    mode: str = "auto",
+    parts: int = 1,
+    schedule: float = 0.0,
+    by_hand: bool = False,
+    scale: float = 0.0,
+    average: float = 0.0,
+    options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train on every batch of xs (steps × batch × features) by `train_on_batch`, each in `parts` micro-batches.
+
+    `schedule` multiplies the learning rate after every step, by the optimizer's own schedule or `by_hand`.
+    Returns the last weights, the weights after every call, and with `average` (the weight of the old) the average of weights.
+    """
+    described = Spec.parse(spec)
+    built = build(described, weights)
+    extra = dict(options or {})
+    if parts > 1:
+        extra["gradient_accumulation_steps"] = parts
+    if average:
+        extra |= {"use_ema": True, "ema_momentum": average}
+    optimizer = optimizer_of(described, schedule=0.0 if by_hand else schedule, scale=scale, **extra)
+    model = compiled(built, described, optimizer, mode=mode)
+    visited = [built.weights()]
+    for x, y in zip(xs, labels, strict=True):
+        for piece, answers in zip(np.split(x, parts), np.split(y, parts), strict=True):
+            model.train_on_batch(piece, answers)
+            visited.append(built.weights())
+        if by_hand:
+            optimizer.learning_rate = float(array(optimizer.learning_rate)) * schedule
+    done: dict[str, Any] = {"weights": visited[-1], "visited": visited}
+    if average:
+        optimizer.finalize_variable_values(model.trainable_variables)
+        done["average"] = built.weights()
+    return done
+
+
+def heads(*, spec: str, count: int, weights: Any, xs: Any) -> Any:
+    """Train `count` one-layer networks side by side under one optimizer, in its compiled step; weights of the first.
+
+    The loss is a sum over them, so that each one's gradient is its own. xs is (steps × batch × features).
+    """
+    described = Spec.parse(spec)
+    inputs = keras.Input((xs.shape[2],))
+    layers = [keras.layers.Dense(weights.shape[1], use_bias=False) for _ in range(count)]
+    outputs = [layer(inputs) for layer in layers]
+    model = keras.Model(inputs, keras.layers.Concatenate()(outputs) if count > 1 else outputs[0])
+    for layer in layers:
+        layer.kernel.assign(weights)
+    optimizer = optimizer_of(described)
+    model.compile(optimizer, loss=lambda target, output: ops.sum(ops.square(output), axis=-1))
+    for x in xs:
+        model.train_on_batch(x, np.zeros((len(x), count * weights.shape[1]), np.float32))
+    return array(layers[0].kernel)
+
+
+def apply(*, spec: str, weights: Arrays, gradients: Arrays, implementation: str = "default") -> dict[str, Arrays]:
+    """Hand gradients to the optimizer's `apply`; new weights, and the gradients as they are afterwards."""
+    described = Spec.parse(spec)
+    compute_in(described.format.held)
+    variables = {key: keras.Variable(value) for key, value in weights.items()}
+    given = {key: ops.convert_to_tensor(value) for key, value in gradients.items()}
+    optimizer = optimizer_of(described)
+    optimizer.apply(list(given.values()), list(variables.values()))
+    return {
+        "weights": {key: array(variable) for key, variable in variables.items()},
+        "gradients": {key: array(gradient) for key, gradient in given.items()},
+    }
+
+
+def freeze(*, spec: str, weights: Arrays, xs: Any, labels: Any, layers: list[int], when: str) -> dict[str, Arrays]:
+    """Train with `layers` frozen `before` or `after` they are built; weights and running statistics before and after training."""
+    described = Spec.parse(spec)
+    built = build(described, weights, frozen_before=tuple(layers) if when == "before" else ())
+    if when == "after":
+        for (_, layer), part in built.parts.items():
+            part.trainable = layer not in layers
+    model = compiled(built, described, optimizer_of(described))
+    start = built.weights() | built.running()
+    for x, y in zip(xs, labels, strict=True):
+        model.train_on_batch(x, y)
+    return {"before": start, "after": built.weights() | built.running()}

@@ -1,0 +1,65 @@
+"""Gradients seen inside Keras's own compiled step, without changing the step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from models.backends.keras.library import norm_precision, norms
+
+NORM_ROWS = 64
+"""How many steps of gradient norms stay on the device before they are read: reading after every step made training 15 % slower."""
+
+
+class Taps:
+    """Copies of raw gradients, or of their norms, that the optimizer keeps as variables of its own.
+
+    The optimizer instance's `apply`, which every trainer calls with the raw gradients inside its compiled step, first fills
+    them and then does what it always does. `kinds` is out of `gradients` (all, of the last step) and `norms` (of `weights`,
+    of the last `NORM_ROWS` steps).
+    """
+
+    def __init__(self, optimizer: Any, variables: list[Any], weights: list[Any], kinds: tuple[str, ...]) -> None:
+        """Add the variables and wrap `apply`; the optimizer is built already."""
+        self._optimizer, self._variables = optimizer, variables
+        self._place = {id(variable): place for place, variable in enumerate(variables)}
+        self._weights = [self._place[id(weight)] for weight in weights]
+        # One flat variable: creating a variable of its own for every gradient would double the time to build a network.
+        self._ends = np.cumsum([math.prod(v.shape) for v in variables])
+        flat = (int(self._ends[-1]),)
+        self._gradients = optimizer.add_variable(flat, dtype=variables[0].dtype, name="tap_gradients") if "gradients" in kinds else None
+        wide = norm_precision(variables[0].dtype)
+        self._norms = optimizer.add_variable((NORM_ROWS, len(weights)), dtype=wide, name="tap_norms") if "norms" in kinds else None
+        if kinds:
+            self._apply = optimizer.apply
+            optimizer.apply = self._tapped
+
+    def gradients(self, variables: list[Any]) -> list[Any]:
+        """The last step's raw gradients of `variables`, as arrays of their shapes."""
+        flat = np.array(ops.convert_to_numpy(self._gradients))
+        ends = [self._ends[self._place[id(variable)]] for variable in variables]
+        return [flat[end - math.prod(v.shape) : end].reshape(v.shape) for end, v in zip(ends, variables, strict=True)]
+
+    def steps(self) -> int:
+        """How many steps the optimizer has taken: those that overflowed do not count."""
+        return int(ops.convert_to_numpy(self._optimizer.iterations))
+
+    def last_norms(self, steps: int) -> Any:
+        """Gradient norms of the weights in the last `steps` steps (steps × weights), at most `NORM_ROWS`."""
+        end = self.steps()
+        return np.array(ops.convert_to_numpy(self._norms))[np.arange(end - steps, end) % NORM_ROWS]
+
+    def _tapped(self, gradients: Any, *args: Any, **kwargs: Any) -> Any:
+        gradients = list(gradients)
+        # A gradient that never arrived is a finding and not a crash: it is seen as zeros.
+        seen = [ops.zeros_like(variable) if g is None else g for variable, g in zip(self._variables, gradients, strict=True)]
+        if self._gradients is not None:
+            self._gradients.assign(ops.concatenate([ops.reshape(g, (-1,)) for g in seen]))
+        if self._norms is not None:
+            row = ops.cast(self._optimizer.iterations, "int32") % NORM_ROWS
+            chosen = ops.expand_dims(ops.equal(ops.arange(NORM_ROWS, dtype="int32"), row), 1)
+            self._norms.assign(ops.where(chosen, norms([seen[place] for place in self._weights]), ops.convert_to_tensor(self._norms)))
+        return self._apply(gradients, *args, **kwargs)

@@ -1,0 +1,41 @@
+"""How PyTorch is asked for a precision: autocast, the scaler of the loss, TF32."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+
+from models.backends.registry import Absent
+from models.spec import Spec
+
+
+def autocast(spec: Spec, device: str) -> Any:
+    """The context in which a user of the spec's precision computes outputs and loss."""
+    half = spec.format.half
+    return torch.autocast(device.partition(":")[0], getattr(torch, half)) if half else contextlib.nullcontext()
+
+
+def scaler(spec: Spec, device: str) -> Any:
+    """PyTorch's own scaler from the spec's first scale, None where no loss is scaled; raises Absent in a release without."""
+    if not spec.format.scaled:
+        return None
+    if not hasattr(torch.amp, "GradScaler"):
+        raise Absent(f"PyTorch {torch.__version__} has no torch.amp.GradScaler")
+    return torch.amp.GradScaler(device.partition(":")[0], init_scale=spec.loss_scale, growth_interval=spec.scale_growth)
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Allow or forbid TF32 in float32 matrix products."""
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+
+
+def float32_products() -> str:
+    """The precision of float32 matrix products that PyTorch says is on: `float32` or `tf32`."""
+    return {"highest": "float32", "high": "tf32"}.get(torch.get_float32_matmul_precision(), "lower")
+
+
+def format_of(tensor: torch.Tensor) -> str:
+    """The name of a tensor's format, as NumPy has it."""
+    return str(tensor.dtype).removeprefix("torch.")

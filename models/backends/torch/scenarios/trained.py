@@ -1,0 +1,196 @@
+"""Roads through training: one batch or micro-batches, eager or compiled, scaled or not, few tensors or many."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import swa_utils
+
+from models.backends.torch.scenarios.network import Arrays, array, build, optimizer_of
+from models.graph import Activate, Dense, Normalize
+from models.spec import Spec
+
+
+def train(
+    *,
+    spec: str,
+    weights: Arrays,
+    xs: Any,
+    labels: Any,
+    mode: str = "eager",
+    parts: int = 1,
+    schedule: float = 0.0,
+    by_hand: bool = False,
+    scale: float = 0.0,
+    average: float = 0.0,
+    options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train on every batch of xs (steps × batch × features), each in `parts` micro-batches, the loop as users write it.
+
+    `schedule` multiplies the learning rate after every step, by the framework's own or `by_hand`.
+    Returns the last weights, the weights after every step, and with `average` (the weight of the old) the average of weights.
+    """
+    built = build(Spec.parse(spec), weights)
+    optimizer = optimizer_of(built.spec, built.parameters, **(options or {}))
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, schedule) if schedule and not by_hand else None
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale) if scale else None
+    averaged = swa_utils.AveragedModel(built.model, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(average)) if average else None
+    if averaged:
+        averaged.update_parameters(built.model)  # the first call copies, as Keras's average starts from the first weights
+    loss_of = torch.compile(built.loss) if mode == "compile" else built.loss
+    visited = [built.weights()]
+    for x, y in zip(torch.as_tensor(xs), torch.as_tensor(np.asarray(labels, np.int64)), strict=True):
+        optimizer.zero_grad()
+        for piece, answers in zip(x.chunk(parts), y.chunk(parts), strict=True):
+            loss = loss_of(piece, answers) / parts
+            (scaler.scale(loss) if scaler else loss).backward()
+        if scaler:
+            scaler.unscale_(optimizer)
+        built.clip()
+        if scaler:
+            scaler.step(optimizer)
+            scaler.update()
+        else:
+            optimizer.step()
+        if scheduler:
+            scheduler.step()
+        elif schedule:
+            for group in optimizer.param_groups:
+                group["lr"] *= schedule
+        if averaged:
+            averaged.update_parameters(built.model)
+        visited.append(built.weights())
+    done: dict[str, Any] = {"weights": visited[-1], "visited": visited}
+    if averaged:
+        done["average"] = dict(zip(built.parameters, map(array, averaged.module.parameters()), strict=True))
+    return done
+
+
+def heads(*, spec: str, count: int, weights: Any, xs: Any) -> Any:
+    """Train `count` one-layer networks side by side under one optimizer; weights of the first, as (inputs, outputs)."""
+    kernels = {f"{number}.weight": nn.Parameter(torch.as_tensor(weights).clone()) for number in range(count)}
+    optimizer = optimizer_of(Spec.parse(spec), kernels)
+    for x in torch.as_tensor(xs):
+        optimizer.zero_grad()
+        sum((x @ kernel).square().sum(1).mean() for kernel in kernels.values()).backward()  # type: ignore[union-attr]
+        optimizer.step()
+    return array(kernels["0.weight"])
+
+
+IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
+    "default": {}, "single": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True},
+}  # fmt: skip
+
+
+def apply(*, spec: str, weights: Arrays, gradients: Arrays, implementation: str = "default") -> dict[str, Arrays]:
+    """Clip given gradients and step the optimizer; new weights, and the gradients before and after `step`."""
+    described = Spec.parse(spec)
+    parameters = {key: nn.Parameter(torch.tensor(value)) for key, value in weights.items()}
+    for key, parameter in parameters.items():
+        parameter.grad = torch.tensor(gradients[key])
+    built = build(described)
+    built.parameters = parameters
+    built.clip()
+    clipped = {key: array(p.grad) for key, p in parameters.items()}
+    optimizer_of(described, parameters, **IMPLEMENTATIONS[implementation]).step()
+    after = {key: array(p.grad) for key, p in parameters.items()}
+    return {"weights": {key: array(p) for key, p in parameters.items()}, "clipped": clipped, "gradients": after}
+
+
+OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "SGD momentum": (torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0.01}),
+    "SGD nesterov": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+    "Adam": (torch.optim.Adam, {"weight_decay": 0.01}),
+    "AdamW": (torch.optim.AdamW, {"amsgrad": True}),
+    "NAdam": (torch.optim.NAdam, {}),
+    "RAdam": (torch.optim.RAdam, {}),
+    "Adamax": (torch.optim.Adamax, {}),
+    "Adagrad": (torch.optim.Adagrad, {}),
+    "Adadelta": (torch.optim.Adadelta, {}),
+    "RMSprop": (torch.optim.RMSprop, {"momentum": 0.9, "centered": True}),
+    "Rprop": (torch.optim.Rprop, {}),
+    "ASGD": (torch.optim.ASGD, {}),
+}
+
+
+def implementations(*, weights: list[Any], gradients: list[list[Any]]) -> dict[str, dict[str, Any]]:
+    """By `optimizer implementation`: weights after the steps, and whether every `step()` left the gradients it was given alone.
+
+    `gradients` holds a list of arrays a step, in the weights' own precision. Fused kernels exist for some optimizers only.
+    """
+    done: dict[str, dict[str, Any]] = {}
+    for (name, (kind, options)), (how, flags) in itertools.product(OPTIMIZERS.items(), IMPLEMENTATIONS.items()):
+        parameters = [nn.Parameter(torch.as_tensor(value).clone()) for value in weights]
+        try:
+            optimizer = kind(parameters, **options, **flags)
+        except TypeError:  # it has no argument `fused`
+            continue
+        changed = 0.0
+        for step in gradients:
+            for parameter, gradient in zip(parameters, step, strict=True):
+                parameter.grad = torch.as_tensor(gradient).clone()
+            optimizer.step()
+            # Python's max drops a NaN that does not come first; NumPy's keeps it.
+            changed = float(np.max([changed, *(abs(array(p.grad) - g).max() for p, g in zip(parameters, step, strict=True))]))
+        done[f"{name} {how}"] = {"weights": [array(p) for p in parameters], "changed": changed}
+    return done
+
+
+def freeze(*, spec: str, weights: Arrays, xs: Any, labels: Any, layers: list[int], when: str) -> dict[str, Arrays]:
+    """Train with `layers` frozen `before` or `after` the optimizer is made; weights and running statistics before and after.
+
+    Frozen is what users write: `requires_grad_(False)`, and `eval()` for a batch normalization.
+    """
+    built = build(Spec.parse(spec), weights)
+
+    def freeze_layers() -> None:
+        for (kind, layer), part in built.parts.items():
+            if layer in layers and kind is not Activate:
+                part.requires_grad_(False)
+                part.eval()
+
+    if when == "before":
+        freeze_layers()
+    moving = {key: p for key, p in built.parameters.items() if p.requires_grad}
+    optimizer = optimizer_of(built.spec, moving)
+    if when == "after":
+        freeze_layers()
+    start = built.weights() | built.running()
+    for x, y in zip(xs, labels, strict=True):
+        optimizer.zero_grad()
+        built.loss(x, y).backward()
+        optimizer.step()
+    return {"before": start, "after": built.weights() | built.running()}
+
+
+def penalized(*, spec: str, weights: Arrays, x: Any, labels: Any, kind: str, factor: float) -> dict[str, Any]:
+    """One step with a penalty of factor·Σ‖W‖², `kernel` by the optimizer's weight_decay or `none`: the loss and the weights after it."""
+    built = build(Spec.parse(spec), weights)
+    optimizer = optimizer_of(built.spec, built.parameters)
+    optimizer.param_groups[0]["weight_decay"] = 2 * factor if kind == "kernel" else 0.0
+    loss = built.loss(x, labels)
+    loss.backward()
+    optimizer.step()
+    return {"loss": float(loss.detach()), "weights": built.weights()}
+
+
+def constrained(*, spec: str, weights: Arrays, xs: Any, labels: Any, kind: str) -> list[Arrays]:
+    """Weights after every step under the parametrization `orthogonal`, which is how PyTorch constrains."""
+    built = build(Spec.parse(spec), weights)
+    assert kind == "orthogonal", kind
+    linears = {layer: part for (each, layer), part in built.parts.items() if each is Dense}
+    for part in linears.values():
+        nn.utils.parametrizations.orthogonal(part)
+    assert not any(each is Normalize for each, _ in built.parts)
+    optimizer = optimizer_of(built.spec, dict(built.model.named_parameters()))
+    after = []
+    for x, y in zip(xs, labels, strict=True):
+        optimizer.zero_grad()
+        built.loss(x, y).backward()
+        optimizer.step()
+        after.append({f"{layer}.weight": array(part.weight) for layer, part in linears.items()})
+    return after

@@ -1,0 +1,144 @@
+"""What goes into a backend and what comes out: NumPy arrays and floats on both sides, never a framework's tensor.
+
+A `Job` names one network and everything it must see; `models.worker.tasks.observe.observe` runs it on one backend and returns an
+`Observation` that can be judged many times, in another process, without any framework.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.spec import Spec
+
+Arrays = dict[str, Any]
+SCALE_GROWTH = 2
+"""Steps without overflow after which the loss scale doubles where its rule is looked at: few, so that a few steps show it."""
+
+
+@dataclass
+class ForcedStep:
+    """One training step to take: load `weights`, train on `x` (batch × features) with integer `labels`.
+
+    Of `relations` only: the step of another `network` than the job's, a loss times `loss_scale`, and the loss's derivative along
+    `direction` (shaped as the weights) by forward mode.
+    """
+
+    weights: Arrays
+    x: Any
+    labels: Any
+    network: Spec | None = None
+    loss_scale: float = 1.0
+    direction: Arrays | None = None
+
+
+@dataclass
+class Training:
+    """A free run: start from `weights`, train on the batches of `xs` (steps × batch × features) and `labels`."""
+
+    seed: int
+    weights: Arrays
+    xs: Any
+    labels: Any
+
+
+@dataclass
+class Job:
+    """One network on one backend: what to build and what to look at. Of `relations` only loss and gradients are kept.
+
+    Those of `scaled` are taken one after the other from the first one's weights, by a network whose loss scale grows every
+    `SCALE_GROWTH` steps.
+    `repeat` takes the lessons twice, from the same state, and counts what is not the same bits.
+    """
+
+    backend: str
+    spec: Spec
+    device: str = "cpu"
+    seed: int = 0
+    forced_steps: list[ForcedStep] = field(default_factory=list)
+    relations: list[ForcedStep] = field(default_factory=list)
+    scaled: list[ForcedStep] = field(default_factory=list)
+    trainings: list[Training] = field(default_factory=list)
+    x_test: Any = None
+    labels_test: Any = None
+    repeat: bool = False
+
+
+@dataclass
+class WatchedPass:
+    """One untrained pass: `weights` used, `pre_activations` z_l and `pre_activation_gradients` ∂L/∂z_l (batch × units).
+
+    `formats` names the format that every part's result, the loss and every parameter came in, `products` what the framework says
+    of its float32 matrix products. Arrays are in the format in which parameters are held, gradients without the loss scale.
+    """
+
+    weights: Arrays
+    loss: float
+    logits: Any
+    pre_activations: dict[int, Any]
+    pre_activation_gradients: dict[int, Any]
+    formats: dict[str, str] = field(default_factory=dict)
+    products: str = "float32"
+
+
+@dataclass
+class StepResult:
+    """One lesson as the framework did it: reported loss, raw gradients, weights after, running statistics after.
+
+    `applied` holds the gradients after clipping where the framework shows them (PyTorch), and is empty elsewhere. `passed` is a
+    pass over the same batch just before, looked at in precisions that round results; `scale` the loss scale after the step.
+    """
+
+    loss: float
+    gradients: Arrays
+    applied: Arrays
+    weights: Arrays
+    running: dict[int, tuple[Any, Any]]
+    passed: WatchedPass | None = None
+    scale: float = 1.0
+
+
+@dataclass
+class Backward:
+    """Loss and raw gradients of one batch, as the framework's own training step computes them.
+
+    `slope` is the loss's derivative along the lesson's direction by forward mode, NaN where none was asked for.
+    """
+
+    loss: float
+    gradients: Arrays
+    slope: float = math.nan
+
+
+@dataclass
+class History:
+    """One free run: loss per step, gradient norm of every layer's weight (steps taken × depth, float64), test accuracy in [0, 1].
+
+    Beside them the weights and running statistics it ended with, and the logits they gave in evaluation mode (samples × classes).
+    """
+
+    seed: int
+    losses: Any
+    gradient_norms: Any
+    accuracy: float
+    weights: Arrays = field(default_factory=dict)
+    running: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    logits: Any = None
+
+
+@dataclass
+class Observation:
+    """Everything one backend did with one network; `repeated` counts, by place, entries that differ when lessons are taken again."""
+
+    backend: str
+    native: WatchedPass | None = None
+    shared: WatchedPass | None = None
+    forced_steps: list[StepResult] = field(default_factory=list)
+    relations: list[Backward] = field(default_factory=list)
+    scaled: list[StepResult] = field(default_factory=list)
+    evaluation: Any = None
+    repeated: dict[str, int] = field(default_factory=dict)
+    trainings: list[History] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    device: str = "cpu"

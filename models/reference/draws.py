@@ -1,0 +1,107 @@
+"""What goes into a network: weights drawn by NumPy, inputs, and batches that keep away from kinks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models.graph import Dense, Normalize, flat, parameter_keys, program
+from models.observation import Arrays, ForcedStep
+from models.parts.initializers import INITIALIZERS
+from models.parts.norms import NORMS
+from models.reference import kinks
+from models.reference.network import Reference
+from models.spec import Spec
+
+BIAS_SD = 0.05**0.5
+"""Standard deviation of `bias=normal`; variance 0.05 is the setting of Schoenholz et al. 2017."""
+DRAWS = 100
+"""Batches tried for one that keeps from every kink. Where none does, the one that keeps furthest is taken, and what a kink would decide
+is not judged."""
+ONE_SEED_APART = 7919
+"""Distance between random streams that belong to the same seed."""
+
+INPUTS: dict[str, tuple[float, float]] = {
+    "centred": (1.0, 0.0), "shifted": (1.0, 30.0), "far": (1.0, 1000.0), "tiny": (1e-6, 0.0), "huge": (1e6, 0.0), "saturated": (1.0, 0.0),
+}  # fmt: skip
+"""What is done to the data's inputs: a factor and an offset."""
+SATURATION = 30.0
+"""Factor on the read-out's weights for `input=saturated`: logits lie some 50 apart, so that most samples are confidently wrong."""
+
+
+def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
+    """Weights drawn by NumPy for `spec`: its initializer's, zero biases, unit scales.
+
+    With `jitter`, biases and shifts get a standard deviation of 0.1, scales 1 ± 0.1 and zero-initialized weights 0.01,
+    so that a forgotten bias, scale, shift or branch shows in one step.
+    """
+    rng = np.random.default_rng([seed, int(jitter)])
+    initializer, weights = INITIALIZERS[spec.init], {}
+    for step in flat(program(spec)):
+        if isinstance(step, Dense):
+            weights[f"{step.layer}.weight"] = initializer.draw(rng, step.fan_in, step.fan_out)
+            bias = initializer.draw_bias(rng, step.fan_in, step.fan_out)
+            if spec.bias == "normal":
+                bias = BIAS_SD * rng.standard_normal(step.fan_out)
+            if step.zero:
+                weights[f"{step.layer}.weight"] = rng.normal(0, 0.01 * jitter, (step.fan_out, step.fan_in))
+            weights[f"{step.layer}.bias"] = bias + rng.normal(0, 0.1 * jitter, step.fan_out)
+        elif isinstance(step, Normalize):
+            weights[f"{step.layer}.scale"] = 1 + rng.normal(0, 0.1 * jitter, step.width)
+            if "shift" in NORMS[spec.norm].parameters:
+                weights[f"{step.layer}.shift"] = rng.normal(0, 0.1 * jitter, step.width)
+    return {key: rounded(spec, weights[key]) for key in parameter_keys(spec)}
+
+
+def rounded(spec: Spec, values: Any) -> Any:
+    """Values as every backend holds them: in the spec's precision, so that the reference starts from the same numbers."""
+    return np.asarray(values).astype(spec.format.held)
+
+
+def fed(spec: Spec, x: Any) -> Any:
+    """The data's inputs as `spec.input` wants them, in the spec's precision."""
+    factor, offset = INPUTS[spec.input]
+    return rounded(spec, np.asarray(x, np.float64) * factor + offset) if spec.input != "centred" else rounded(spec, x)
+
+
+def prepare_forced_steps(spec: Spec, x: Any, labels: Any, seed: int, steps: int = 3) -> list[ForcedStep]:
+    """`steps` single training steps whose batches keep away from kinks (`models.reference.kinks`), as far as `DRAWS` tries find such.
+
+    The first lesson is the network at initialization, the others are jittered draws. A sample next to a kink is replaced by
+    another; batch normalization couples samples, so there a whole batch is drawn again.
+    """
+    forced_steps = []
+    for number in range(steps):
+        weights = draw_weights(spec, seed + ONE_SEED_APART * number, jitter=number > 0)
+        if spec.input == "saturated":
+            weights[f"{spec.depth}.weight"] *= weights[f"{spec.depth}.weight"].dtype.type(SATURATION)
+        rng = np.random.default_rng([seed, number, 3])
+        with np.errstate(all="ignore"):  # a network that explodes may leave float32's range; the checks see that
+            chosen = _away_from_kinks(spec, weights, x, labels, rng)
+        forced_steps.append(ForcedStep(weights, fed(spec, x[chosen]), labels[chosen]))
+    return forced_steps
+
+
+def _away_from_kinks(spec: Spec, weights: Arrays, x: Any, labels: Any, rng: np.random.Generator) -> Any:
+    """Indices of the first batch that keeps `kinks.KEPT` from every kink, or of the one that keeps furthest."""
+    reference = Reference(spec, weights)
+    rounding = [Reference(spec, weights, np.float32, order) for order in range(2)]
+    chosen = rng.choice(len(x), spec.batch, replace=False)
+    errors: dict[str, float] = {}
+    kept: list[tuple[float, Any]] = []
+    for _ in range(DRAWS):
+        inputs = fed(spec, x[chosen])
+        exact = reference.run(inputs, labels[chosen])
+        errors = errors or kinks.reach(exact, [each.run(inputs, labels[chosen]) for each in rounding])
+        distances = kinks.distances(exact, errors)
+        near = distances < kinks.KEPT
+        if not near.any():
+            return chosen
+        kept.append((float(distances.min()), chosen.copy()))
+        unused = np.setdiff1d(np.arange(len(x)), chosen)
+        if spec.norm == "batch":
+            chosen = rng.choice(len(x), spec.batch, replace=False)
+        else:
+            chosen[near] = rng.choice(unused, int(near.sum()), replace=False)
+    return max(kept, key=lambda each: each[0])[1]

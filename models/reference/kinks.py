@@ -1,0 +1,35 @@
+"""How far a batch keeps from every kink, measured by what rounding moves there.
+
+A unit on the other side of its kink has another slope, and with it every gradient below is another: no tolerance for rounding admits
+that. So batches are chosen whose units all keep further from their kinks than a framework's rounding reaches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models.reference.network import Pass
+
+KEPT = 10.0
+"""The distance that a judged batch keeps, in rms errors of its layer's pre-activations: as far as a framework may be off where it is
+compared (`bench.judging.tolerance.ROUNDING_MULTIPLE`)."""
+
+
+def reach(exact: Pass, rounded: list[Pass]) -> dict[str, float]:
+    """By place, the rms error of what lies next to a kink, over rounded passes and all entries; at least one rounding of its rms."""
+    unit = float(np.finfo(np.float32).eps) / 2
+    errors = {}
+    for place, bend in exact.bends.items():
+        error = float(np.sqrt(np.mean([np.mean((each.bends[place] - bend) ** 2) for each in rounded])))
+        errors[place] = max(error, unit * float(np.sqrt(np.mean(bend**2))), float(np.finfo(np.float64).tiny))
+    return errors
+
+
+def distances(exact: Pass, errors: dict[str, float]) -> Any:
+    """Each sample's smallest distance from a kink, in units of `errors`; infinite where there is none."""
+    nearest = np.full(len(exact.logits), np.inf)
+    for place, bend in exact.bends.items():
+        nearest = np.minimum(nearest, np.abs(bend).min(axis=1) / errors[place])
+    return nearest

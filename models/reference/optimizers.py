@@ -1,0 +1,49 @@
+"""Optimizers: the written-out rule with its slots, and the L2 penalty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models.parts.clips import CLIPS
+from models.parts.optimizers import OPTIMIZERS
+from models.reference.network import Arrays
+from models.spec import Spec
+
+
+class Rule:
+    """The optimizer's written-out rule: clip, penalty, update, with its own slots per tensor.
+
+    `dialect` is `torch` or `keras`, whose documented rules differ in where ε stands and in what clipping does to
+    gradients under the threshold. Fed with observed gradients it says where the weights must have gone.
+    """
+
+    def __init__(self, spec: Spec, dialect: str, dtype: Any = np.float64) -> None:
+        """Start with empty slots."""
+        self.spec, self.dialect, self.dtype, self.t = spec, dialect, dtype, 0
+        self.state: dict[str, dict[str, Any]] = {}
+
+    def clip(self, gradients: Arrays) -> Arrays:
+        """The gradients as the optimizer must see them."""
+        return CLIPS[self.spec.clip].rule(gradients, self.spec.clip_at, self.dialect)
+
+    def step(self, weights: Arrays, gradients: Arrays) -> Arrays:
+        """New weights from weights and raw gradients. In Keras an L2 penalty is already in the gradient."""
+        self.t += 1
+        rule = OPTIMIZERS[self.spec.optimizer].rule
+        clipped = self.clip({key: np.asarray(g).astype(self.dtype) for key, g in gradients.items()})
+        moved = {}
+        for key, g in clipped.items():
+            w = np.asarray(weights[key]).astype(self.dtype)
+            state = self.state.setdefault(key, {"is_weight": key.endswith(".weight")})
+            if self.spec.l2 and self.dialect == "torch" and state["is_weight"]:
+                g = g + w.dtype.type(self.spec.l2) * w
+            moved[key] = rule(w, g, state, self.t, self.spec.learning_rate, self.spec, self.dialect)
+        return moved
+
+
+def penalty(spec: Spec, weights: Arrays) -> tuple[float, Arrays]:
+    """The L2 penalty ½·l2·Σ‖W‖² and its gradient l2·W, as Keras adds them to loss and gradient."""
+    kernels = {key: np.asarray(w, np.float64) for key, w in weights.items() if key.endswith(".weight")}
+    return 0.5 * spec.l2 * sum(float((w * w).sum()) for w in kernels.values()), {key: spec.l2 * w for key, w in kernels.items()}

@@ -1,0 +1,1 @@
+"""A framework in a process of its own, and the messages between it and the judge."""

@@ -1,0 +1,79 @@
+"""The worker's side: one framework in one process, doing what it is asked until its input closes.
+
+Run as `python -m models.worker.server BACKEND THREADS [deterministic]`; messages come on standard input and go to what was standard output.
+Whatever frameworks print goes to standard error, so it can never be mistaken for a message.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import traceback
+from typing import Any, BinaryIO
+
+from models.backends.registry import Absent, backend_module
+from models.observation import Job
+from models.spec import Spec, SpecError
+from models.worker import messages
+from models.worker.network_cache import NetworkCache
+from models.worker.tasks import overhead, scenarios
+from models.worker.tasks.device_probe import probe_device
+from models.worker.tasks.observe import draw_own, observe, observe_seeds
+from models.worker.tasks.step_timer import StepTimer
+
+
+def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, outputs: BinaryIO) -> None:
+    """Answer `{"do": name, "with": arguments}` with `{"ok": result}` or `{"error": …, "trace": …}` until end of file."""
+    module = backend_module(backend)
+    module.configure(threads, deterministic)
+    gc.collect()
+    gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
+    timed, kept = StepTimer(module), NetworkCache()
+    tasks = {
+        "observe": lambda given: observe(messages.as_kind(given, Job), kept.network),
+        "observe_seeds": lambda given: observe_seeds(messages.as_kind(given["jobs"], list[Job]), kept.network),
+        "draw": lambda given: draw_own(module, **given),
+        "activate": lambda given: module.activate(Spec.parse(given["spec"]), given["x"]),
+        "versions": lambda given: module.versions(),
+        "devices": lambda given: module.devices(),
+        "examine": lambda given: probe_device(module),
+        "prepare": lambda given: timed.prepare(**given),
+        "control": lambda given: timed.control(**given),
+        "rate": lambda given: timed.rate(**given),
+        "memory": lambda given: timed.memory(),
+        "block": lambda given: timed.block(**given),
+        "clocked": lambda given: timed.clocked(**given),
+        "plant": lambda given: timed.plant(**given),
+        "begin_peaks": lambda given: timed.begin_peaks(**given),
+        "peaks": lambda given: timed.peaks(**given),
+        "forget": lambda given: timed.forget(**given),
+        "overhead": lambda given: overhead.interleave(module, **given),
+        "probe": lambda given: overhead.probe(module, **given),
+        "scenario": lambda given: scenarios.take(backend, given["scenario"], given["with"]),
+    }
+    while True:
+        try:
+            request: dict[str, Any] = messages.receive(inputs)
+        except EOFError:
+            return
+        try:
+            answer: dict[str, Any] = {"ok": tasks[request["do"]](request["with"])}
+        except Exception as error:  # the other side decides what a failure means, and needs its words
+            known = isinstance(error, (SpecError, ValueError, RuntimeError)) and type(error).__module__.startswith("models")
+            answer = {"error": str(error) if known else f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+            answer["absent"] = isinstance(error, Absent)
+        messages.send(outputs, answer)
+
+
+def main() -> None:
+    """Keep the message channel for ourselves and serve."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.argv[1], int(sys.argv[2]), "deterministic" in sys.argv[3:], sys.stdin.buffer, channel)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Builds a network on its backend and looks at all that a job asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from models.backends.registry import backend_module
+from models.observation import SCALE_GROWTH, Arrays, Backward, ForcedStep, History, Job, Observation, StepResult, WatchedPass
+from models.spec import Spec
+
+
+def build(job: Job) -> Any:
+    """The job's network on its backend, initialized by the framework from the job's seed."""
+    return backend_module(job.backend).Network(job.spec, seed=job.seed, device=job.device)
+
+
+def observe(job: Job, network_of: Callable[[Job], Any] = build) -> Observation:
+    """Build the job's network on its backend and do all it asks for; one build and one compilation in all."""
+    return observe_seeds([job], network_of)[0]
+
+
+def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Any] = build) -> list[Observation]:
+    """Jobs that differ in seed and lessons only, on one network that the framework initializes anew for each."""
+    first = jobs[0]
+    module = backend_module(first.backend)
+    network = network_of(first)
+    seen = []
+    for job in jobs:
+        if job is not first:
+            network.redraw(job.seed)
+        seen.append(_look(network, job, Observation(job.backend, versions=module.versions(), device=job.device)))
+    for job, each in zip(jobs, seen, strict=True):
+        if job.scaled:
+            spec = dataclasses.replace(job.spec, scale_growth=SCALE_GROWTH)
+            network = module.Network(spec, seed=job.seed, device=job.device)
+            network.load(job.scaled[0].weights, fresh=True)
+            each.scaled = [_step(network, forced_step, None) for forced_step in job.scaled]
+    return seen
+
+
+def _step(network: Any, forced_step: ForcedStep, passed: WatchedPass | None) -> StepResult:
+    loss = network.step(forced_step.x, forced_step.labels)
+    return StepResult(loss, network.gradients(), network.applied(), network.weights(), network.running(), passed, network.loss_scale())
+
+
+def _look(network: Any, job: Job, seen: Observation) -> Observation:
+    if job.forced_steps:
+        first = job.forced_steps[0]
+        seen.native = network.watch(first.x, first.labels)
+        network.freeze_noise(True)
+        network.load(first.weights, fresh=True)
+        seen.shared = network.watch(first.x, first.labels)
+        seen.forced_steps = _taken(network, job.forced_steps, pass_first=not job.spec.format.plain)
+        seen.evaluation = network.logits(job.forced_steps[-1].x)
+        if job.repeat:
+            network.load(first.weights, fresh=True)
+            seen.repeated = differing(seen.forced_steps, _taken(network, job.forced_steps))
+        network.freeze_noise(False)
+    for training in job.trainings:
+        network.load(training.weights, fresh=True)
+        losses, norms = network.train(training.xs, training.labels)
+        logits = network.logits(job.x_test)
+        accuracy = network.accuracy(logits, job.labels_test)
+        seen.trainings.append(History(training.seed, losses, norms, accuracy, network.weights(), network.running(), logits))
+    seen.relations = _related(network, job)
+    return seen
+
+
+def _related(network: Any, job: Job) -> list[Backward]:
+    """Every lesson of `relations`, those of other networks last, since building a network may end the session of the one before."""
+    found: dict[int, Backward] = {}
+    for spec in dict.fromkeys([None, *(forced_step.network for forced_step in job.relations)]):
+        own = network if spec is None else backend_module(job.backend).Network(spec, seed=job.seed, device=job.device)
+        own.freeze_noise(True)
+        for place, forced_step in enumerate(job.relations):
+            if forced_step.network == spec:
+                found[place] = _backward(own, forced_step)
+        own.freeze_noise(False)
+    return [found[place] for place in range(len(job.relations))]
+
+
+def _backward(network: Any, forced_step: ForcedStep) -> Backward:
+    """Gradients do not depend on the optimizer's slots, so these are left as they are."""
+    network.load(forced_step.weights, fresh=False)
+    slope = math.nan if forced_step.direction is None else network.slope(forced_step.x, forced_step.labels, forced_step.direction)
+    return Backward(network.step(forced_step.x, forced_step.labels, forced_step.loss_scale), network.gradients(), slope)
+
+
+def _taken(network: Any, forced_steps: list[ForcedStep], pass_first: bool = False) -> list[StepResult]:
+    """Every lesson, one after the other, from its weights; the optimizer's slots go on from one to the next."""
+    seen = []
+    for forced_step in forced_steps:
+        network.load(forced_step.weights, fresh=False)
+        passed = network.watch(forced_step.x, forced_step.labels) if pass_first else None
+        seen.append(_step(network, forced_step, passed))
+    return seen
+
+
+def differing(ones: list[StepResult], others: list[StepResult]) -> dict[str, int]:
+    """By place, how many entries of loss, raw gradients and new weights are not the same bits."""
+    counts: dict[str, int] = {}
+    for number, (one, other) in enumerate(zip(ones, others, strict=True)):
+        places = {"loss": (one.loss, other.loss)}
+        places |= {f"gradient of {key}": (value, other.gradients[key]) for key, value in one.gradients.items()}
+        places |= {f"new {key}": (value, other.weights[key]) for key, value in one.weights.items()}
+        counts |= {f"step {number} {place}": _unlike(*pair) for place, pair in places.items()}
+    return counts
+
+
+def _unlike(one: Any, other: Any) -> int:
+    """Entries whose bytes differ, so that NaN is like NaN and 0 unlike −0."""
+    bits, others = (np.atleast_1d(each).view(f"u{np.asarray(each).dtype.itemsize}") for each in (one, other))
+    return int((bits != others).sum())
+
+
+def draw_own(module: Any, *, spec: str, fan_in: int, fan_out: int, draws: int, seed: int, device: str = "cpu") -> list[Arrays]:
+    """`draws` layers of fan-in × fan-out units, weight and bias, as the framework's own initializer fills them one after the other."""
+    return module.draw_layers(Spec.parse(spec), fan_in, fan_out, draws, seed, device)
