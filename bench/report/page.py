@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.baselines.samples import write_atomically
+from bench import files
 from bench.checks import CHECKS
 from bench.compare.change import APPEARED, BETTER, MARKS, SAME, WORSE, Comparison, span
 from bench.judging.finding import Finding
@@ -24,9 +24,8 @@ SHOWN_FINDINGS = 12
 
 
 def write(path: Path, text: str) -> Path:
-    """Put a page into its file. Raises BaselineError where it cannot be written."""
-    write_atomically(path, text)
-    return path
+    """Put a page into its file. Raises WriteError where it cannot be written."""
+    return files.write(path, text)
 
 
 def of_run(run: Record) -> str:

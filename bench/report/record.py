@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from bench import files
 from bench.baselines.interval import scale_of
-from bench.baselines.samples import write_atomically
 from bench.judging.finding import Finding
 from bench.judging.verdict import Verdict
 
@@ -135,7 +135,7 @@ class Record:
 
 
 def write(folder: Path, started: str, content: dict[str, Any], verdicts: list[Verdict], timings: list[dict[str, Any]]) -> Path:
-    """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises BaselineError if the folder refuses.
+    """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises WriteError if the folder refuses.
 
     Step times, which are compared, stand in `timings`; what a call of an entry point took, a single reading, in `calls`.
     """
@@ -150,8 +150,8 @@ def write(folder: Path, started: str, content: dict[str, Any], verdicts: list[Ve
     }
     text = msgspec.json.encode(record).decode()
     path = folder / f"run-{started.replace(':', '')}-{os.getpid()}.json"
-    write_atomically(path, text)
-    write_atomically(folder / "latest.json", text)
+    files.write(path, text)
+    files.write(folder / "latest.json", text)
     return path
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.files import WriteError
 from bench.report.failure import describe_network
 from bench.theory.plot import draw
 from bench.theory.profile import coverage, lines
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             x = prepare_forced_steps(spec.on(backends[0]), data.x_train, data.y_train % spec.classes, 0, steps=1)[0].x
             draw(options.plot, {backend: spec.on(backend) for backend in backends}, x, seen)
             print(f"drawn into {options.plot}")
-    except (SpecError, DataError, WorkerError, OSError, ValueError) as error:
+    except (SpecError, DataError, WorkerError, WriteError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
