@@ -155,5 +155,5 @@ def test_the_record_of_equalities_is_read_again(tmp_path: Path) -> None:
     done = run("bench/test_equalities.py", "-k", "traces", "--backend=torch", record=tmp_path)
     assert done.returncode == 0, done.stdout
     kept = read(tmp_path / "latest.json")
-    assert kept.verdicts[0].network == "traces"
+    assert kept.verdicts[0].subject == "traces"
     assert kept.verdicts[0].rerun == "pytest 'bench/test_equalities.py::test_equality[traces-torch-cpu]'"
