@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import files
+from bench.report import text_table
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import BUDGET, SLICE, MetricTest, look
 from bench.timing.duet.rounds import Series
@@ -104,20 +105,18 @@ def table(record: list[Restart], margin: float) -> str:
         f"{counts} restarts of {record[0].side} (equal sides, +3 %, +5 %), load average {_range([each.load for each in record])}.",
         f"Margin {100 * margin:g} %, {BUDGET:g} s of rounds at most. {DRAWS} draws a cell, sharing restarts, but in the first row.",
         "",
-        "| rule | A/A flagged | +3 % found | +5 % found | A/A open | median seconds |",
-        "|---|---:|---:|---:|---:|---:|",
     ]
+    rows = [["rule", "A/A flagged", "+3 % found", "+5 % found", "A/A open", "median seconds"]]
     for name, ask in ((f"{OURS}, no restart in common", disjoint), (f"{OURS}, restarts drawn", drawn)):
         tallies = {factor: ask(series, margin) for factor, series in restarts.items()}
         none, said = tallies[1.0], (_counted if ask is disjoint else _share)
         cells = [said(tally.flagged, tally.asked) for tally in tallies.values()]
         cells += [said(none.open, none.asked), f"{np.median(none.seconds):.0f}" if none.asked else "–"]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        rows.append([name, *cells])
     for rule in RULES:
         tallies = {factor: others(rule, series) for factor, series in restarts.items()}
-        cells = [_share(tally.flagged, tally.asked) for tally in tallies.values()]
-        lines.append(f"| {rule} | {' | '.join(cells)} | – | – |")
-    return "\n".join(lines) + "\n"
+        rows.append([rule, *(_share(tally.flagged, tally.asked) for tally in tallies.values()), "–", "–"])
+    return "\n".join([*lines, *text_table.markdown(rows, numbers=True)]) + "\n"
 
 
 def _counted(hits: int, of: int) -> str:
