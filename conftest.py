@@ -10,9 +10,10 @@ import pytest
 
 from bench.baselines import known_failures, recording
 from bench.baselines.samples import BaselineError
-from bench.checks import CHECKS, ITSELF
+from bench.checks import CHECKS, ITSELF, applies
 from bench.doctor import answered, problem
-from bench.evidence.pool import STEPS, ObservationPool
+from bench.evidence.collect import STEPS
+from bench.evidence.pool import ObservationPool
 from bench.exit_status import Status
 from bench.metamorphic import equality_cases
 from bench.timing.cases import timed_cases
@@ -62,7 +63,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for spec in (*option.networks, *(option.untrained if ITSELF in against else ()))
             for backend in option.backends
             for check in CHECKS.values()
-            if check.against in against and check.applies(spec, backend)
+            if check.against in against and applies(check, spec, backend)
         ]
         metafunc.parametrize("case", cases, ids=[f"{c.check}-{c.backend}-{option.device}-{c.network}" for c in cases])
     elif "equality_case" in metafunc.fixturenames:
@@ -115,6 +116,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     except (ValueError, WorkerError, Busy) as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     _refuse_absent_device(session.config, pool)
+    for case in cases:
+        pool.want(case.backend, case.spec, CHECKS[case.check].needs | CHECKS[case.check].also)
     if not is_spread(session.config):  # a worker of many does not know which networks will be its own
         pool.plan(list(dict.fromkeys((case.backend, case.spec) for case in cases)))
         if equal := [case for item in session.items if (case := _parameters(item).get("equality_case"))]:
