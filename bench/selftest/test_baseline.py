@@ -115,7 +115,7 @@ def entry(**changes: str) -> known_failures.Known:
 
 
 def verdict(*findings: Finding) -> Verdict:
-    status = PASSED if all(f.inside for f in findings) else FAILED
+    status = PASSED if all(f.within for f in findings) else FAILED
     return Verdict("update", "reference", "law", "keras", "reference", status, findings=list(findings))
 
 
