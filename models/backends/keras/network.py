@@ -192,7 +192,9 @@ class Network:
         formats: dict[str, str] = {}
         scale = self.loss_scale()
         x, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
-        shapes: dict[str, tuple[int, ...]] = {str(step.layer): (len(x), self.spec.widths[step.layer]) for step in flat(self.program) if isinstance(step, Dense)}
+        shapes: dict[str, tuple[int, ...]] = {
+            str(step.layer): (len(x), self.spec.widths[step.layer]) for step in flat(self.program) if isinstance(step, Dense)
+        }
 
         def loss_of(tap: Any) -> Any:
             pre_activations: dict[str, Any] = {}
