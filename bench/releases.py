@@ -18,10 +18,11 @@ from pathlib import Path
 import msgspec
 from packaging.version import InvalidVersion, Version
 
+from bench import files
 from bench.baselines.samples import FOLDER as BASELINES
-from bench.baselines.samples import BaselineError, write_atomically
 from bench.checks import CHECKS
 from bench.evidence.collect import Request, collect
+from bench.files import WriteError
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
 from bench.metamorphic import EQUALITIES, decide
 from bench.metamorphic.scenarios import Scenarios
@@ -130,7 +131,7 @@ def probe_device(release: str, backend: str, cases: list[str], folder: Path = FO
             if not workers[-1].alive:
                 workers.append(Worker(backend, python=python, path=str(path)))
             seen.cases[case] = _seen(case, scenarios, workers[-1])
-            write_atomically(kept, msgspec.json.encode(seen).decode())
+            files.write(kept, msgspec.json.encode(seen).decode())
             print(f"Keras {release}  {case:<36} {seen.cases[case].word}", file=sys.stderr, flush=True)
     finally:
         for worker in workers:
@@ -234,14 +235,14 @@ def main(arguments: list[str] | None = None) -> int:
         began = time.monotonic()
         try:
             results[release] = probe_device(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh)
-        except (ReleaseError, WorkerError, BaselineError, OSError) as error:
+        except (ReleaseError, WorkerError, WriteError, OSError) as error:
             print(f"Keras {release} could not be examined: {error}", file=sys.stderr)
             return 2
         broken = [case for case, seen in results[release].cases.items() if seen.word not in (MARKS[PASSED], MARKS[NOT_JUDGED])]
         print(f"Keras {release}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
     print("\n".join([*table(results), "", *changes(results), "", *stories(results)]))
     if chosen.write:
-        write_atomically(TABLE, page(results))
+        files.write(TABLE, page(results))
     return 0
 
 

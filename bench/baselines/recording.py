@@ -36,7 +36,7 @@ def write(
     environment: Mapping[str, str],
     versions: Mapping[str, Mapping[str, str]],
 ) -> list[str]:
-    """Write what was kept, backend by backend; returns what changed, old → new. Raises BaselineError."""
+    """Write what was kept, backend by backend; returns what changed, old → new. Raises BaselineError, WriteError."""
     lines = []
     for backend, baseline in recorded.items():
         if not baseline.new:

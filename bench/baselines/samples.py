@@ -7,8 +7,6 @@ derived is stored: what the samples predict (`bench.baselines.interval`) is comp
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +16,7 @@ import numpy as np
 from filelock import FileLock
 from msgspec import Meta
 
+from bench import files
 from bench.judging.tolerance import FALLBACK_WIDENING
 
 SCHEMA = 1
@@ -134,9 +133,9 @@ def check_recording(why: str, seeds: int) -> None:
 def save(
     baseline: Baseline, *, backend: str, device: str, steps: int, seeds: list[int], why: str, date: str, environment: dict[str, str]
 ) -> str:
-    """Merge the new samples into the file and return what changed, old → new. Raises BaselineError; writes atomically, under a lock."""
+    """Merge the new samples into the file and return what changed, old → new. Raises BaselineError, WriteError."""
     check_recording(why, len(seeds))
-    baseline.path.parent.mkdir(parents=True, exist_ok=True)
+    files.folder(baseline.path.parent)
     with FileLock(f"{baseline.path}.lock"):
         old = read(baseline.path) if baseline.path.exists() else None
         keep = old is not None and old.seeds == seeds and old.steps == steps
@@ -173,21 +172,10 @@ def _significant(value: float) -> float:
 
 
 def _write(path: Path, content: File) -> None:
-    """One metric a line; written beside and moved into place, so that no reader ever sees half a file."""
+    """One metric a line, so that a recording can be reviewed as a diff."""
     head = msgspec.to_builtins(content)
     samples = head.pop("samples")
     lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in head.items()]
     body = ",\n".join(f"  {json.dumps(key)}: {json.dumps(values)}" for key, values in samples.items())
     text = "{\n" + "\n".join(lines) + '\n "samples": {\n' + body + "\n }\n}\n"
-    write_atomically(path, text)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one step. Raises BaselineError where the folder cannot be written."""
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", suffix=".tmp") as draft:
-            draft.write(text)
-        os.chmod(draft.name, 0o644)
-        os.replace(draft.name, path)
-    except OSError as error:
-        raise BaselineError(f"{path} cannot be written ({error.strerror}): choose another place or make it writable.") from None
+    files.write(path, text)

@@ -88,7 +88,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
                 * evidence.resolution
             )
             finding = Finding(f"step {number} {describe(key)}", float(error / scale), 0.0, float(limit / scale))
-            yield finding if finding.inside else Finding(finding.where, finding.value, 0.0, finding.high, signature(step.gradients[key], g))
+            yield finding if finding.within else Finding(finding.where, finding.value, 0.0, finding.high, signature(step.gradients[key], g))
 
 
 def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:

@@ -11,11 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.baselines.samples import BaselineError, write_atomically
+from bench import files
 from bench.compare import render
 from bench.compare.change import Comparison
 from bench.compare.runs import NothingShared, compare, status
 from bench.exit_status import Status
+from bench.files import WriteError
 from bench.report.record import Record, RecordError, read
 
 FORMATS = ("text", "markdown", "json", "html")
@@ -35,10 +36,10 @@ def main(arguments: list[str] | None = None) -> Status:
         comparison = compare(old, new, _pairs(given.backend, old, new))
         written = _rendered(given.format, comparison, old, new)
         if given.output:
-            write_atomically(given.output, written)
+            files.write(given.output, written, inputs=(given.old, given.new))
         else:
             sys.stdout.write(written)
-    except (RecordError, NothingShared, BaselineError) as error:
+    except (RecordError, NothingShared, WriteError) as error:
         print(error, file=sys.stderr)
         return Status.BAD_INPUT
     if given.output:

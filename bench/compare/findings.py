@@ -17,7 +17,7 @@ JUDGED = (PASSED, FAILED, KNOWN)
 
 def compare(old: Verdict, new: Verdict) -> Change:
     """The change of one check on one network; `worse` names the place that is furthest outside."""
-    change = Change(SAME, new.backend, new.network, new.check, rerun=new.rerun)
+    change = Change(SAME, new.backend, new.subject, new.check, rerun=new.rerun)
     unjudged = [f"{side} run: {v.status}, {v.reason}" for side, v in (("old", old), ("new", new)) if v.status not in JUDGED]
     if unjudged:
         change.verdict, change.note = NOT_COMPARABLE, "; ".join(unjudged)
@@ -38,13 +38,13 @@ def compare(old: Verdict, new: Verdict) -> Change:
 
 def _left(before: dict[str, Finding], after: dict[str, Finding]) -> list[Finding]:
     """What is outside afterwards and was not before, or was by far less; worst first."""
-    outside = [f for f in after.values() if not f.inside]
-    left = [f for f in outside if f.where not in before or before[f.where].inside or _far(f, before[f.where])]
-    return sorted(left, key=lambda f: -f.excess)
+    outside = [f for f in after.values() if not f.within]
+    left = [f for f in outside if f.where not in before or before[f.where].within or _far(f, before[f.where])]
+    return sorted(left, key=lambda f: -f.exceedance)
 
 
 def _far(one: Finding, other: Finding) -> bool:
-    return one.excess > ROUNDING_MULTIPLE * other.excess
+    return one.exceedance > ROUNDING_MULTIPLE * other.exceedance
 
 
 def _tell(
@@ -52,13 +52,13 @@ def _tell(
 ) -> None:
     worst = places[0]
     counterpart = healthy.get(worst.where)
-    change.verdict, change.size = verdict, worst.excess
+    change.verdict, change.size = verdict, worst.exceedance
     change.metric = f"{judged.check}, {worst.where.strip()}"
     change.old = number(counterpart.value) if counterpart else "inside"
     change.new = number(worst.value)
     one_sided = worst.low in (0.0, float("-inf"))
     change.interval = f"allowed ≤ {number(worst.high)}" if one_sided else f"allowed {span(worst.low, worst.high)}"
-    outside = sum(not f.inside for f in sick.values())
+    outside = sum(not f.within for f in sick.values())
     parts = [f"{outside} of {judged.judged} outside", worst.note]
     change.note = ", ".join(part for part in parts if part)
     change.numbers = {"value": worst.value, "low": worst.low, "high": worst.high, "outside": outside, "judged": judged.judged}

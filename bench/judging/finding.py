@@ -47,14 +47,14 @@ class Finding:
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
-    def inside(self) -> bool:
+    def within(self) -> bool:
         """Whether the interval admits the value; NaN is never admitted."""
         return self.low <= self.value <= self.high
 
     @property
-    def left(self) -> float:
+    def headroom(self) -> float:
         """Share of the way from the interval's middle (or from zero, if one-sided) to its nearest edge that is left."""
-        if not self.inside:
+        if not self.within:
             return 0.0
         if self.low == self.high:
             return 1.0
@@ -64,11 +64,11 @@ class Finding:
         return min(value - low, high - value) / ((high - low) / 2)
 
     @property
-    def excess(self) -> float:
+    def exceedance(self) -> float:
         """How far outside, in interval half-widths (or multiples of a one-sided limit); infinite for NaN."""
         if math.isnan(self.value):
             return math.inf
-        if self.inside:
+        if self.within:
             return 0.0
         if self.one_sided:
             return self.value / self.high if self.high > 0 else math.inf

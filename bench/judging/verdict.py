@@ -27,26 +27,26 @@ class NoBaseline(Exception):
 
 @dataclass
 class Verdict:
-    """What a check says of one network on one backend; `rerun` is the command that judges this case again."""
+    """What a check says of one `subject`, a network or a relation, on one backend; `rerun` is the command that judges this case again."""
 
     check: str
     against: str
     law: str
     backend: str
-    network: str
+    subject: str
     status: str
     reason: str = ""
     judged: int = 0
     outside: int = 0
-    left: float = 1.0
-    left_where: str = ""
+    headroom: float = 1.0
+    tightest: str = ""
     rerun: str = ""
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def worst(self) -> Finding | None:
         """The finding furthest outside."""
-        return max((f for f in self.findings if not f.inside), key=lambda f: f.excess, default=None)
+        return max((f for f in self.findings if not f.within), key=lambda f: f.exceedance, default=None)
 
 
 def judge(check: Check, run: Any) -> Verdict:
@@ -64,12 +64,12 @@ def judge(check: Check, run: Any) -> Verdict:
         verdict.status, verdict.reason = NOT_JUDGED, str(reason)
     except NoBaseline as reason:
         verdict.status, verdict.reason = NO_BASELINE, str(reason)
-    outside = sum(not f.inside for f in findings)
+    outside = sum(not f.within for f in findings)
     if verdict.status != PASSED and not outside:
         return verdict
     assert findings, f"check {check.name} judged nothing of {run.network} on {run.backend}: this is a defect of the suite"
     verdict.findings, verdict.judged, verdict.outside = findings, len(findings), outside
     verdict.status = FAILED if outside else PASSED
-    tightest = min(findings, key=lambda f: f.left)
-    verdict.left, verdict.left_where = tightest.left, tightest.where
+    tightest = min(findings, key=lambda f: f.headroom)
+    verdict.headroom, verdict.tightest = tightest.headroom, tightest.where
     return verdict

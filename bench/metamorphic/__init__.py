@@ -117,24 +117,26 @@ def decide(name: str, scenarios: Scenarios) -> Verdict:
         verdict = judge(check, scenarios)
     except WorkerDied as death:
         findings = [Finding(DEATH, 1.0, 0.0, 0.0, str(death))]
-        verdict = Verdict(check.name, ITSELF, check.law, scenarios.backend, name, FAILED, judged=1, outside=1, left=0.0, findings=findings)
-        verdict.left_where = findings[0].where
+        verdict = Verdict(
+            check.name, ITSELF, check.law, scenarios.backend, name, FAILED, judged=1, outside=1, headroom=0.0, findings=findings
+        )
+        verdict.tightest = findings[0].where
     verdict.check = NAME
     return verdict
 
 
 def story(verdict: Verdict, versions: dict[str, str], rerun: str) -> str:
     """The text of a broken equality: the law, how far apart the roads led, where, and how to see it again."""
-    outside = [f for f in verdict.findings if not f.inside]
+    outside = [f for f in verdict.findings if not f.within]
     lines = [
         f"{verdict.law}: {verdict.outside} of {verdict.judged} numbers {'is' if verdict.outside == 1 else 'are'} outside",
         "",
-        f"  equality {verdict.network}",
+        f"  equality {verdict.subject}",
         f"  backend  {' on '.join(f'{name} {version}' for name, version in versions.items() if ' ' not in name)}",
         "",
         f"  {'where':<48}{'observed':>12}     allowed",
     ]
-    for f in sorted(outside, key=lambda f: -f.excess)[:SHOWN]:
+    for f in sorted(outside, key=lambda f: -f.exceedance)[:SHOWN]:
         allowed = f"{f.low:.3g}" if f.low == f.high else f"{f.low:.3g} … {f.high:.3g}"
         lines.append(f"  {f.where:<48}{f.value:>12.3g}     {allowed:<16} {f.note}".rstrip())
     return "\n".join([*lines, "", f"  rerun    {rerun}"])

@@ -22,7 +22,7 @@ def failure(verdict: Verdict, evidence: Evidence, others: list[Verdict], rerun: 
     lines = [
         f"{verdict.law}: {count}, worst at {worst.where.strip()}",
         "",
-        f"  network  {verdict.network}   {describe_network(evidence.spec)}",
+        f"  network  {verdict.subject}   {describe_network(evidence.spec)}",
         f"  backend  {backend_line(verdict.backend, evidence.seen.versions, environment, evidence.spec)}",
         f"  against  {_against(verdict.against, evidence)}",
         "",
@@ -67,17 +67,17 @@ def number(value: float) -> str:
 
 def _row(finding: Finding) -> str:
     allowed = f"≤ {number(finding.high)}" if finding.low in (0.0, float("-inf")) else f"{number(finding.low)} … {number(finding.high)}"
-    mark = "" if finding.inside else f"    ✗ {number(finding.excess)} ×" if finding.excess < float("inf") else "    ✗"
+    mark = "" if finding.within else f"    ✗ {number(finding.exceedance)} ×" if finding.exceedance < float("inf") else "    ✗"
     return f"  {finding.where:<34}{number(finding.value):>12}     {allowed}{mark}"
 
 
 def _shown(verdict: Verdict) -> list[Finding]:
     """Outliers, worst first but shown in order, and the neighbours of the worst for scale."""
-    ranked = sorted(range(len(verdict.findings)), key=lambda i: -verdict.findings[i].excess)
+    ranked = sorted(range(len(verdict.findings)), key=lambda i: -verdict.findings[i].exceedance)
     worst = ranked[0]
     chosen = {worst, max(worst - 1, 0), min(worst + 1, len(verdict.findings) - 1)}
     for place in ranked:
-        if len(chosen) >= SHOWN or verdict.findings[place].inside:
+        if len(chosen) >= SHOWN or verdict.findings[place].within:
             break
         chosen.add(place)
     return [verdict.findings[place] for place in sorted(chosen)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.baselines.samples import write_atomically
+from bench import files
 from bench.checks import CHECKS
 from bench.compare.change import APPEARED, BETTER, MARKS, SAME, WORSE, Comparison, span
 from bench.judging.finding import Finding
@@ -24,14 +24,13 @@ SHOWN_FINDINGS = 12
 
 
 def write(path: Path, text: str) -> Path:
-    """Put a page into its file. Raises BaselineError where it cannot be written."""
-    write_atomically(path, text)
-    return path
+    """Put a page into its file. Raises WriteError where it cannot be written."""
+    return files.write(path, text)
 
 
 def of_run(run: Record) -> str:
     """The page of one run."""
-    failures = sorted((v for v in run.verdicts if v.status == FAILED), key=lambda v: -(v.worst.excess if v.worst else 0.0))
+    failures = sorted((v for v in run.verdicts if v.status == FAILED), key=lambda v: -(v.worst.exceedance if v.worst else 0.0))
     healthy = any(v.judged for v in run.verdicts)
     timed = f"{len(run.timings)} step times, which judge nothing."
     return _fill(
@@ -71,7 +70,7 @@ def _fill(name: str, **content: Any) -> str:
     environment.filters |= {
         "number": number,
         "allowed": _allowed,
-        "outside": lambda v: sorted((f for f in v.findings if not f.inside), key=lambda f: -f.excess)[:SHOWN_FINDINGS],
+        "outside": lambda v: sorted((f for f in v.findings if not f.within), key=lambda f: -f.exceedance)[:SHOWN_FINDINGS],
         "tone": lambda verdict: {WORSE: "bad", BETTER: "good"}.get(verdict, "mute" if verdict == APPEARED else "warn"),
         "mark": MARKS.__getitem__,
     }
@@ -106,10 +105,10 @@ def _cell(verdicts: list[Verdict]) -> dict[str, str]:
     known = len(judged) - len(passed) - len(failed)
     text = f"{known} {KNOWN}" if known else ""
     if failed:
-        worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
-        text = f"worst: {worst.network} {worst.worst.where.strip() if worst.worst else ''}"
+        worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
+        text = f"worst: {worst.subject} {worst.worst.where.strip() if worst.worst else ''}"
     elif passed:
-        tightest = min(passed, key=lambda v: v.left)
-        text = f"{max(tightest.left, 0.0):.0%} left at {tightest.network}" + (f", {text}" if known else "")
+        tightest = min(passed, key=lambda v: v.headroom)
+        text = f"{max(tightest.headroom, 0.0):.0%} left at {tightest.subject}" + (f", {text}" if known else "")
     tone, mark = ("bad", "✗") if failed else ("good", "✓") if passed else ("mute", "·")
     return {"tone": tone, "count": f"{mark} {len(passed)}/{len(judged)}", "text": text}

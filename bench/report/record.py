@@ -13,14 +13,16 @@ from typing import Any
 
 import msgspec
 
+from bench import files
 from bench.baselines.interval import scale_of
-from bench.baselines.samples import write_atomically
 from bench.judging.finding import Finding
 from bench.judging.verdict import Verdict
 
 SCHEMA = 2
 KIND = "gradgauge run"
 DIGITS = 5
+ONCE = {"network": "subject", "left": "headroom", "left_where": "tightest"}
+"""What a verdict's fields are called in schema 2, and here."""
 
 Number = float | str
 """A number as JSON can hold it: NaN and infinities, which JSON lacks, are their names."""
@@ -135,7 +137,7 @@ class Record:
 
 
 def write(folder: Path, started: str, content: dict[str, Any], verdicts: list[Verdict], timings: list[dict[str, Any]]) -> Path:
-    """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises BaselineError if the folder refuses.
+    """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises WriteError if the folder refuses.
 
     Step times, which are compared, stand in `timings`; what a call of an entry point took, a single reading, in `calls`.
     """
@@ -150,8 +152,8 @@ def write(folder: Path, started: str, content: dict[str, Any], verdicts: list[Ve
     }
     text = msgspec.json.encode(record).decode()
     path = folder / f"run-{started.replace(':', '')}-{os.getpid()}.json"
-    write_atomically(path, text)
-    write_atomically(folder / "latest.json", text)
+    files.write(path, text)
+    files.write(folder / "latest.json", text)
     return path
 
 
@@ -195,7 +197,8 @@ def _read_verdict(plain: dict[str, Any]) -> Verdict:
     rows = msgspec.convert(plain["findings"], type=list[Row])
     scale = scale_of if plain["check"] == "training" else lambda metric: "linear"
     findings = [Finding(where, float(value), float(low), float(high), note, scale(where)) for where, value, low, high, note in rows]
-    rest = msgspec.convert({**plain, "findings": [], "left": float(plain["left"])}, type=Verdict)
+    plain = {ONCE.get(name, name): value for name, value in plain.items()}
+    rest = msgspec.convert({**plain, "findings": [], "headroom": float(plain["headroom"])}, type=Verdict)
     rest.findings = findings
     return rest
 
@@ -203,14 +206,13 @@ def _read_verdict(plain: dict[str, Any]) -> Verdict:
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     """A verdict with short rows; what is exactly what it must be is only counted, as the zeros of `finite` are."""
     rows = [
-        (f.where, number(f.value), number(f.low), number(f.high), "" if f.inside else f.note)
+        (f.where, number(f.value), number(f.low), number(f.high), "" if f.within else f.note)
         for f in verdict.findings
-        if not (f.low == f.high and f.inside)
+        if not (f.low == f.high and f.within)
     ]
-    return {field.name: getattr(verdict, field.name) for field in dataclasses.fields(verdict)} | {
-        "left": number(verdict.left),
-        "findings": rows,
-    }
+    fields = {field.name: getattr(verdict, field.name) for field in dataclasses.fields(verdict)}
+    fields |= {"headroom": number(verdict.headroom), "findings": rows}
+    return fields | {once: fields.pop(name) for once, name in ONCE.items()}
 
 
 def number(value: float) -> Number:

@@ -40,17 +40,17 @@ def _cell(verdicts: list[Verdict]) -> str:
     text = f"{len(passed):>3}/{len(verdicts):<3}"
     failed = [v for v in judged if v.status == FAILED]
     if failed:
-        worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
+        worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
         where = worst.worst.where.strip() if worst.worst else worst.reason
-        return f"{text} ✗ {worst.network} {where}"[: CELL - 1]
+        return f"{text} ✗ {worst.subject} {where}"[: CELL - 1]
     missing = Counter(v.status for v in verdicts if v.status in (NO_BASELINE, NOT_JUDGED, KNOWN))
     notes = ", ".join(f"{count} {status}" for status, count in missing.items())
     if not passed:
         return f"{text} {notes}"[: CELL - 1]
-    tightest = min(passed, key=lambda v: v.left)
-    text += f" {max(tightest.left, 0.0):>4.0%}"
+    tightest = min(passed, key=lambda v: v.headroom)
+    text += f" {max(tightest.headroom, 0.0):>4.0%}"
     notes = f", {notes}" if notes else ""
-    return text + _fitting(f" left at {tightest.network}", CELL - 1 - len(text) - len(notes)) + notes
+    return text + _fitting(f" left at {tightest.subject}", CELL - 1 - len(text) - len(notes)) + notes
 
 
 def _fitting(place: str, room: int) -> str:
@@ -81,7 +81,7 @@ def verdict_line(verdicts: list[Verdict], errors: int) -> str:
 
 def gains(verdicts: list[Verdict]) -> list[str]:
     """Which networks' gradients vanish or explode at initialization, in decades of the norm from the last layer to the first."""
-    found = {(v.backend, v.network): v.findings[-1] for v in verdicts if v.check == "backward_gain" and v.findings}
+    found = {(v.backend, v.subject): v.findings[-1] for v in verdicts if v.check == "backward_gain" and v.findings}
     found = {key: total for key, total in found.items() if total.where.startswith("layer  1 over")}
     totals = {key: finding.value for key, finding in found.items()}
     lines = []
@@ -106,8 +106,8 @@ def _underflows(verdicts: list[Verdict]) -> Iterator[str]:
         if worst and worst.value > LOST and f"{UNDERFLOW}: " in worst.note:
             remedy = worst.note.partition(REMEDY)[2].partition("; ")[0]
             where = worst.where.removeprefix("own weights ")
-            yield f"{'underflow':<10} {verdict.backend:<6} {verdict.network}: {worst.value:.0%} of {where}"
-            yield f"{'remedy':<10} {'':<6} {verdict.network}: {remedy}"
+            yield f"{'underflow':<10} {verdict.backend:<6} {verdict.subject}: {worst.value:.0%} of {where}"
+            yield f"{'remedy':<10} {'':<6} {verdict.subject}: {remedy}"
 
 
 def step_times(timings: list[dict[str, Any]]) -> list[str]:

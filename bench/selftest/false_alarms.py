@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench import files
 from bench.selftest import sweep
 
 PATH = Path(__file__).with_suffix(".csv")
@@ -59,7 +60,7 @@ def main() -> int:
     wanted = len(sides) * sum(len(seeds) for _, seeds in sweep.wanted(options.seeds))
     print(table(rows).to_string(index=False))
     if len(rows) >= wanted:
-        table(rows).to_csv(PATH, index=False)
+        files.write(PATH, table(rows).to_csv(index=False))
         print(summary(read()), end="")
     return int(any(counts[1] for row in rows for counts in row["checks"].values()))
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import sys
 import time
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+from bench import files
 from bench.checks import CHECKS
 from bench.selftest.faults import Fault, catalogue
 
@@ -44,10 +46,11 @@ def read() -> list[Line]:
 
 def write(lines: list[Line]) -> None:
     """Replace the committed grid."""
-    with PATH.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["backend", "part", "fault", "network", "caught by"])
-        writer.writerows([*line[:4], " ".join(line.caught)] for line in lines)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["backend", "part", "fault", "network", "caught by"])
+    writer.writerows([*line[:4], " ".join(line.caught)] for line in lines)
+    files.write(PATH, text.getvalue())
 
 
 def summary(lines: list[Line]) -> str:

@@ -18,10 +18,10 @@ LAYERS = {"reference": 16, "depth=4": 4, "norm=layer": 16}
 
 def verdict(check: str, backend: str, network: str, findings: list[Finding], status: str = "", reason: str = "") -> Verdict:
     """A verdict over made-up findings, judged as the suite judges."""
-    outside = sum(not f.inside for f in findings)
+    outside = sum(not f.within for f in findings)
     judged = Verdict(check, "reference", f"The law of {check}", backend, network, status or (FAILED if outside else PASSED), reason)
     judged.judged, judged.outside, judged.findings = len(findings), outside, findings
-    judged.left = min((f.left for f in findings), default=1.0)
+    judged.headroom = min((f.headroom for f in findings), default=1.0)
     judged.rerun = f"pytest 'bench/test_parity.py::test_parity[{check}-{backend}-cpu-{network}]'" if outside else ""
     return judged
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bench import files
 from bench.baselines import samples as baselines
 from bench.baselines.interval import interval, scale_of
 from bench.checks import CHECKS, applies
@@ -210,7 +211,8 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=sweep.POWER_SEEDS, help=f"how many fresh seeds (default: {sweep.POWER_SEEDS})")
     options = parser.parse_args()
     if not options.summary:
-        table(sweep.run(options.seeds, [("torch", 1), ("keras", 1)])).to_csv(PATH, index=False, float_format="%.3g")
+        rows = table(sweep.run(options.seeds, [("torch", 1), ("keras", 1)]))
+        files.write(PATH, rows.to_csv(index=False, float_format="%.3g"))
     print(summary(read()), end="")
     return 0
 

@@ -82,8 +82,8 @@ def judged(spec: Spec, threads: int, run: Evidence, seed: int, known: list[Known
             apply(verdict, known, run.seen.versions)
             outside = verdict.outside if verdict.status == FAILED else 0
             compared = () if verdict.status == KNOWN else verdict.findings  # how near a known failure comes says nothing
-            nearest = min(compared, key=lambda f: f.left, default=None)
-            counts[check.name] = [verdict.judged, outside, 1 - nearest.left if nearest else 0.0, nearest.where if nearest else ""]
+            nearest = min(compared, key=lambda f: f.headroom, default=None)
+            counts[check.name] = [verdict.judged, outside, 1 - nearest.headroom if nearest else 0.0, nearest.where if nearest else ""]
     power = measure(run) if trained and threads == 1 and seed < FIRST_SEED + POWER_SEEDS else {}
     place = {"network": spec.id, "backend": run.backend, "seed": seed, "threads": threads}
     return {**place, "checks": counts, "power": power, "code": CODE}

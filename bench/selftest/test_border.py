@@ -28,11 +28,11 @@ class Refuse:
         if name.partition(".")[0] in {FRAMEWORKS!r}:
             raise AssertionError(f"{{name}} imported")
 sys.meta_path.insert(0, Refuse())
-import pkgutil, importlib, bench
-for module in pkgutil.walk_packages(bench.__path__, "bench."):
-    if not any(part in module.name for part in ("selftest", "__main__", ".test_")):
-        importlib.import_module(module.name)
-import conftest
+import pkgutil, importlib, bench, fixtures
+for package in (bench, fixtures):
+    for module in pkgutil.walk_packages(package.__path__, f"{{package.__name__}}."):
+        if not any(part in module.name for part in ("selftest", "__main__", ".test_")):
+            importlib.import_module(module.name)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

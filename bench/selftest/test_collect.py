@@ -11,7 +11,12 @@ from bench.judging.verdict import Verdict, judge
 from bench.selftest.kills import data, seen
 from models.spec import Spec
 
-NETWORKS = ("reference", "depth=4,width=16,norm=batch,clip=global", "depth=4,width=16,precision=mixed_float16", "depth=8,width=16,act=rrelu")
+NETWORKS = (
+    "reference",
+    "depth=4,width=16,norm=batch,clip=global",
+    "depth=4,width=16,precision=mixed_float16",
+    "depth=8,width=16,act=rrelu",
+)
 
 
 def outcome(verdict: Verdict) -> tuple[str, str, list[tuple[str, float]]]:

@@ -191,6 +191,14 @@ def test_the_command_writes_every_format_and_ends_with_the_status(tmp_path: Path
     assert main([str(none), str(none)]) == Status.BAD_INPUT
 
 
+def test_a_comparison_does_not_overwrite_what_it_compares(tmp_path: Path, capsys) -> None:
+    old = made_up.path(tmp_path / "old")
+    before = old.read_bytes()
+    assert main([str(old), str(old), "-o", str(old)]) == Status.BAD_INPUT
+    assert "was read as input" in capsys.readouterr().err
+    assert old.read_bytes() == before
+
+
 def test_a_comparison_of_nothing_has_a_status_of_its_own(tmp_path: Path) -> None:
     timed = made_up.path(tmp_path / "timed", verdicts=[], profiles=[])
     judged = made_up.path(tmp_path / "judged", timings=[], profiles=[])

@@ -89,7 +89,7 @@ def test_a_step_that_rounds_apart_from_the_pass_that_is_watched_is_healthy_and_o
         done.gradients["3.bias"] = done.gradients["3.bias"] * np.float32(1.001)
 
     off = judge(CHECKS["sum_rules"], stand_in(spec, spoil, watched=98, backend=backend))
-    assert {finding.where for finding in off.findings if not finding.inside} == {"step 0 layer  3 ∂b against Σδ"}
+    assert {finding.where for finding in off.findings if not finding.within} == {"step 0 layer  3 ∂b against Σδ"}
 
 
 def test_every_law_stands_against_itself_and_every_symmetry_is_looked_at_in_both_precisions():

@@ -31,7 +31,7 @@ def yielding(*findings: Finding) -> Check:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.0000001, -1e-9])
 def test_nothing_but_a_number_inside_passes(value: float) -> None:
     finding = Finding("here", value, 0.0, 1.0)
-    assert not finding.inside
+    assert not finding.within
     assert judge(yielding(finding), RUN).status == FAILED
 
 
@@ -50,8 +50,8 @@ def test_a_check_that_yields_nothing_is_a_defect() -> None:
 def test_what_is_left_is_measured_to_the_nearest_edge() -> None:
     verdict = judge(yielding(Finding("a", 0.5, 0, 1), Finding("b", 0.9, -1, 1)), RUN)
     assert verdict.status == PASSED
-    assert verdict.left == pytest.approx(0.1)
-    assert verdict.left_where == "b"
+    assert verdict.headroom == pytest.approx(0.1)
+    assert verdict.tightest == "b"
 
 
 def test_not_judged_is_a_status_with_a_reason_and_no_pass() -> None:

@@ -84,7 +84,7 @@ def test_rounding_that_would_excuse_anything_is_not_judged(run: Evidence) -> Non
 def test_an_error_in_any_step_is_seen_not_only_in_the_last(run: Evidence, step: int) -> None:
     run.seen.forced_steps[step].gradients["2.weight"] *= 1.001
     found = verdict("gradient_parity", run)
-    assert [f.where for f in found.findings if not f.inside] == [f"step {step} layer  2 weight"]
+    assert [f.where for f in found.findings if not f.within] == [f"step {step} layer  2 weight"]
 
 
 def test_a_tolerance_does_not_grow_with_the_number_of_elements() -> None:

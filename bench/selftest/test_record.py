@@ -19,7 +19,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         "update", "torch", "reference", [Finding("step 0", math.nan, 0.0, 1.0, "lost"), Finding("step 1", 0.5, -math.inf, 1.0)]
     )
     run = made_up.run(tmp_path, verdicts=[broken], errors=[Error("a case", "said", "pytest x")])
-    assert [(f.where, f.inside, f.note) for f in run.verdicts[0].findings] == [("step 0", False, "lost"), ("step 1", True, "")]
+    assert [(f.where, f.within, f.note) for f in run.verdicts[0].findings] == [("step 0", False, "lost"), ("step 1", True, "")]
     assert math.isnan(run.verdicts[0].findings[0].value)
     assert run.errors == [Error("a case", "said", "pytest x")]
     assert run.backends == ["torch", "keras"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.evidence.collect import Collection, Request, reference_of
+from bench.files import WriteError
 from bench.judging.check import Need
 from bench.report.failure import describe_network
 from bench.theory.plot import draw
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
             x = reference_of(spec.on(backends[0]), data, steps=1).forced_steps[0].x
             draw(options.plot, {backend: spec.on(backend) for backend in backends}, x, seen)
             print(f"drawn into {options.plot}")
-    except (SpecError, DataError, WorkerError, OSError, ValueError) as error:
+    except (SpecError, DataError, WorkerError, WriteError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

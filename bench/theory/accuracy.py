@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from bench import files
 from bench.theory.bands import TRAINING, Band, predict
 from bench.theory.ensemble import log_square
 from bench.theory.remedies import DECADES
@@ -115,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
     lines = list(report(options.cases, options.seeds))
     print("\n".join(lines))
     if options.record:
-        RECORD.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        files.write(RECORD, "\n".join(lines) + "\n")
     return 0
 
 

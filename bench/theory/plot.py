@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
+from bench import files
 from bench.theory.bands import predict
 from bench.theory.remedies import DECADES
 from models.spec import Spec
@@ -26,8 +28,10 @@ def figure(columns: int, width: float = 5.0, height: float = 3.8) -> tuple[Any, 
 
 
 def save(path: Path, drawn: Any) -> None:
-    """Write the picture in the format of its suffix. Raises ValueError for a suffix that is none, OSError for a place that is none."""
-    drawn.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
+    """Write the picture in the format of its suffix. Raises ValueError for a suffix that is none, WriteError for a place that is none."""
+    picture, kind = io.BytesIO(), path.suffix.removeprefix(".") or "png"
+    drawn.savefig(picture, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
+    files.write(path, picture.getvalue())
 
 
 def draw(path: Path, specs: dict[str, Spec], x: np.ndarray, seen: dict[str, list[Any]]) -> None:

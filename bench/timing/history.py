@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from bench.baselines.samples import BaselineError
 from bench.exit_status import Status
+from bench.report.record import RecordError
 from bench.timing.duet.record import FOLDER, Past, read_history
 from bench.timing.duet.statistics import ALPHA, CONFIDENCE
 
@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> Status:
     given = parser.parse_args(arguments)
     try:
         history = read_history(given.record_dir)
-    except BaselineError as error:
+    except RecordError as error:
         print(error, file=sys.stderr)
         return Status.BAD_INPUT
     found = [track for track in tracks(history) if given.case in track.case and given.metric in ("", track.metric)]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench import files
 from bench.theory.literature import explosion, shattering, trainable_depth
 from fixtures.data.datasets import DataError
 from models.worker.process import WorkerError
@@ -39,9 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     for each in wrong:
         print(f"contradicts theory: {each}")
     if options.record:
-        RECORDED.mkdir(exist_ok=True)
         text = "[\n" + ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
-        (RECORDED / f"{options.study}.json").write_text(text, encoding="utf-8")
+        files.write(RECORDED / f"{options.study}.json", text)
         study.plot(rows, RECORDED / f"{options.study}.png")
     print(f"{len(rows)} measured, {len(wrong)} contradict theory")
     return int(bool(wrong))

@@ -13,8 +13,10 @@ import signal
 import sys
 from pathlib import Path
 
-from bench.baselines.samples import BaselineError, write_atomically
+from bench import files
 from bench.exit_status import Status
+from bench.files import WriteError
+from bench.report.record import RecordError
 from bench.timing.cases import timed_cases
 from bench.timing.duet import calibration, plan, record, render, sides
 from bench.timing.duet.calibration import Calibration
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> Status:
     judge_on_one_thread()
     try:
         return _run(options)
-    except (VersionsError, SpecError, BaselineError, BackendError, GpuError) as error:
+    except (VersionsError, SpecError, WriteError, RecordError, BackendError, GpuError) as error:
         print(error, file=sys.stderr)
         return Status.BAD_INPUT
     except KeyboardInterrupt:
@@ -95,7 +97,7 @@ def _run(options: argparse.Namespace) -> Status:
         status = Status.SAME
     path = record.write(options.record_dir, past, judged, duet.series, environment, status)
     if options.junit:
-        write_atomically(options.junit, render.junit(judged))
+        files.write(options.junit, render.junit(judged))
     if options.aa and not interrupted:
         spreads = [calibration.spread(q.case, q.metric, duet.log_ratios(q)) for q in duet.questions if len(q.log_ratios) >= LEAST]
         if spreads:

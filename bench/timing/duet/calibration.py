@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 from scipy import stats
 
-from bench.baselines.samples import BaselineError, write_atomically
+from bench import files
+from bench.report.record import RecordError
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.statistics import BETA, FINEST
 
@@ -55,18 +56,17 @@ def spread(case: str, metric: str, log_ratios: list[float]) -> XdistSupport:
 
 
 def read(folder: Path, machine: str) -> Calibration | None:
-    """This machine's calibration, if there is one. Raises BaselineError for a file that is none."""
+    """This machine's calibration, if there is one. Raises RecordError for a file that is none."""
     path = folder / FILE
     if not path.exists():
         return None
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Calibration)
     except msgspec.MsgspecError as error:
-        raise BaselineError(f"{path} is no calibration ({error}): run tox -e aa again.") from None
+        raise RecordError(f"{path} is no calibration ({error}): run tox -e aa again.") from None
     return found if found.machine == machine else None
 
 
 def write(folder: Path, calibration: Calibration) -> None:
-    """Keep it. Raises BaselineError where the folder refuses."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / FILE, msgspec.json.format(msgspec.json.encode(calibration), indent=1).decode())
+    """Keep it. Raises WriteError where the folder refuses."""
+    files.write(files.folder(folder) / FILE, msgspec.json.format(msgspec.json.encode(calibration), indent=1).decode())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.baselines.samples import write_atomically
+from bench import files
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import BUDGET, SLICE, MetricTest, look
 from bench.timing.duet.rounds import Series
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = table(record, given.margin)
     print(made, end="")
     if given.write:
-        write_atomically(TABLE, made)
+        files.write(TABLE, made)
     return 0
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from filelock import FileLock
 
-from bench.baselines.samples import BaselineError, write_atomically
+from bench import files
+from bench.report.record import RecordError
 from bench.timing.duet.render import headline
 from bench.timing.duet.rounds import Series
 from bench.timing.duet.statistics import Estimate
@@ -47,22 +48,19 @@ class Past(msgspec.Struct):
 def write(folder: Path, past: Past, judged: list[Judged], series: list[Series], environment: dict[str, str], status: int) -> Path:
     """Write `duet-<time>-<process>.json` whole, with the run's exit status, and add its line to the history.
 
-    Raises BaselineError where the folder refuses.
+    Raises WriteError where the folder refuses.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BaselineError(f"{folder} cannot be made ({error.strerror}): choose another --record-dir.") from None
+    files.folder(folder)
     content: dict[str, Any] = {
         "kind": "gradgauge duet", "schema": 1, "status": overall(judged), "exit_status": status, "headline": headline(judged),
         "environment": environment, **msgspec.to_builtins(past), "judged": judged, "series": series,
     }  # fmt: skip
     path = folder / f"duet-{past.when.replace(':', '')}-{os.getpid()}.json"
-    write_atomically(path, msgspec.json.encode(content).decode())
+    files.write(path, msgspec.json.encode(content).decode())
     with FileLock(folder / f"{HISTORY}.lock"):
         record = folder / HISTORY
         before = record.read_text(encoding="utf-8") if record.exists() else ""
-        write_atomically(record, before + msgspec.json.encode(past).decode() + "\n")
+        files.write(record, before + msgspec.json.encode(past).decode() + "\n")
     return path
 
 
@@ -72,7 +70,7 @@ def outcomes(judged: list[Judged]) -> list[Outcome]:
 
 
 def read_history(folder: Path = FOLDER) -> list[Past]:
-    """Every duet so far, oldest first. Raises BaselineError for a line that is none."""
+    """Every duet so far, oldest first. Raises RecordError for a line that is none."""
     path = folder / HISTORY
     if not path.exists():
         return []
@@ -81,5 +79,5 @@ def read_history(folder: Path = FOLDER) -> list[Past]:
         try:
             found.append(msgspec.json.decode(line, type=Past))
         except msgspec.MsgspecError as error:
-            raise BaselineError(f"{path}, line {number} is no duet ({error}): delete that line.") from None
+            raise RecordError(f"{path}, line {number} is no duet ({error}): delete that line.") from None
     return found
