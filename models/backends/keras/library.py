@@ -78,7 +78,7 @@ Tap = Callable[[str, Any], Any]
 """Hands on a named tensor of a pass, and notes it so that the pass can be differentiated with respect to it."""
 
 
-def tapped_gradients(function: Callable[[Tap], tuple[Any, Any]], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool) -> Any:
+def tapped_gradients(function: Callable[[Tap], tuple[Any, Any]], shapes: Mapping[str, Sequence[int]], dtype: str, compiled: bool) -> Any:
     """Value and side results of `function(tap) -> (scalar, side)`, and the scalar's gradient with respect to every tapped tensor.
 
     `shapes` names the tensors that are tapped. TensorFlow differentiates with respect to the tensors themselves; JAX and PyTorch with
