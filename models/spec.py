@@ -146,9 +146,14 @@ class Spec:
         return PRECISIONS[self.precision]
 
     @property
+    def centred(self) -> bool:
+        """Whether inputs are as theory supposes them; networks on unfriendly inputs are judged step by step."""
+        return self.input == "centred"
+
+    @property
     def trained(self) -> bool:
         """Whether it is trained: not on unfriendly inputs, and not where the loss scale leaves gradients on float16's floor."""
-        return self.input == "centred" and self.above_floor
+        return self.centred and self.above_floor
 
     @property
     def above_floor(self) -> bool:

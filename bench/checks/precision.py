@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.evidence.evidence import EAGER
+from bench.evidence.evidence import EAGER, Evidence
 from bench.evidence.reference import DIALECTS
 from bench.judging.finding import Finding
 from bench.judging.tolerance import BAND_Z
@@ -19,13 +19,13 @@ CUDA_FLOAT32 = ("layer", "rms", "group")
 """Normalizations that PyTorch's autocast computes in float32 on CUDA; on the CPU none (ATen/autocast_mode.h, AT_FORALL_FP32)."""
 
 
-def precision(evidence: Any) -> Iterator[Finding]:
+def precision(evidence: Evidence) -> Iterator[Finding]:
     """Every result, parameter and loss is in the format that the precision documents, and so are float32 products.
 
     Counts the places of each kind that are not, in the first pass; the note names the first of them. `float32 products` is the
     framework's own word on TF32, asked after the network was built.
     """
-    seen = evidence.seen.shared
+    seen = evidence.shared
     documented = formats(evidence.spec, evidence.dialect, evidence.seen.device)
     if set(seen.formats) != set(documented):
         raise AssertionError(f"formats of {sorted(set(seen.formats) ^ set(documented))} are missing or unknown")
@@ -61,7 +61,7 @@ def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
     return found
 
 
-def rounding(evidence: Any) -> Iterator[Finding]:
+def rounding(evidence: Evidence) -> Iterator[Finding]:
     """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
 
     Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding

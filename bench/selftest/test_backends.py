@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.evidence.pool import trainings
+from bench.evidence.collect import trainings
 from bench.report.record import read
 from fixtures.data.datasets import load
 from fixtures.plugin import options

@@ -17,8 +17,8 @@ from bench.selftest.faults.of_equalities import TORCH, Broken
 from bench.selftest.faults.of_equalities_in_keras import KERAS
 from bench.selftest.faults.plant import patching
 from fixtures.data.datasets import load
-from models.backends import scenarios as taken
 from models.backends.registry import backend_module
+from models.worker.tasks import scenarios as taken
 
 BROKEN: dict[str, tuple[Broken, ...]] = {"torch": TORCH, "keras": KERAS}
 QUICK = {broken.equality for broken in TORCH}

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.checks import CHECKS, ITSELF
+from bench.checks import CHECKS, ITSELF, applies
 from bench.evidence.evidence import FUSED, REWRITTEN, Evidence
-from bench.evidence.reference import solve
+from bench.evidence.reference import ReferenceResult
 from bench.judging.verdict import FAILED, PASSED, judge
 from bench.symmetry import ROWS, by_reference, relation_steps, symmetries
 from fixtures.data.datasets import load
@@ -51,11 +51,11 @@ def stand_in(spec: Spec, spoil: Any = None, watched: int = 99, backend: str = "t
     passed = WatchedPass(forced_steps[0].weights, float(first.loss), first.logits, first.pre_activations, first.pre_activation_gradients)
     steps = [StepResult(float(each.loss), each.gradients, {}, {}, {}) for each in passes]
     seen = Observation(backend, native=passed, shared=passed, forced_steps=steps, relations=related)
-    return Evidence(spec.id, spec, backend, seen, solve(spec, forced_steps))
+    return Evidence(spec.id, spec, backend, seen, ReferenceResult(spec, forced_steps))
 
 
 def outcomes(run: Evidence) -> dict[str, str]:
-    return {name: judge(CHECKS[name], run).status for name in LAWS if CHECKS[name].applies(run.spec, run.backend)}
+    return {name: judge(CHECKS[name], run).status for name in LAWS if applies(CHECKS[name], run.spec, run.backend)}
 
 
 @pytest.mark.parametrize("text", HEALTHY)

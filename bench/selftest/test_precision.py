@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bench.checks import CHECKS
-from bench.checks.loss_scale import scaled_steps
 from bench.checks.precision import _drift, formats
 from bench.evidence.evidence import Evidence
-from bench.evidence.reference import DIALECTS, solve
+from bench.evidence.probes import scaled_steps
+from bench.evidence.reference import DIALECTS, ReferenceResult
 from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, judge
 from bench.report.summary import gains
@@ -87,7 +87,7 @@ def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_i
             )
             steps.append(StepResult(done.loss, done.gradients, {}, forced_step.weights, {}, passed))
         seen = Observation(dialect, native=steps[0].passed, shared=steps[0].passed, forced_steps=steps)
-        run = Evidence(spec.id, spec, dialect, seen, solve(spec, forced_steps))
+        run = Evidence(spec.id, spec, dialect, seen, ReferenceResult(spec, forced_steps))
         for name in ("rounding", "underflow", "precision"):
             assert judge(CHECKS[name], run).status == PASSED, (name, judge(CHECKS[name], run).worst)
         assert seen.shared
@@ -128,7 +128,7 @@ def test_units_that_are_off_are_not_gradients_that_are_lost() -> None:
 def test_what_is_lost_is_counted_without_what_is_zero_anyway(spec: Spec, lost: bool, worker: Worker) -> None:
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps))
-    found = judge(CHECKS["underflow"], Evidence(spec.id, spec, worker.backend, seen, solve(spec, forced_steps)))
+    found = judge(CHECKS["underflow"], Evidence(spec.id, spec, worker.backend, seen, ReferenceResult(spec, forced_steps)))
     assert found.status == PASSED
     assert (max(finding.value for finding in found.findings) > LOST) is lost
     assert bool(gains([found])) is lost
@@ -156,7 +156,7 @@ def test_the_loss_scale_is_not_judged_on_nothing() -> None:
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     assert [np.isinf(FLOAT16.rounded(each.x)).any() for each in scaled_steps(spec, forced_steps)].count(True) == 3
     with pytest.raises(AssertionError, match="0 scaled steps"):
-        judge(CHECKS["loss_scale"], Evidence(spec.id, spec, "torch", Observation("torch"), solve(spec, forced_steps)))
+        judge(CHECKS["loss_scale"], Evidence(spec.id, spec, "torch", Observation("torch"), ReferenceResult(spec, forced_steps)))
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "rms", "group"])
@@ -164,7 +164,7 @@ def test_normalizations_in_half_precision_are_judged_where_the_step_is_what_is_w
     spec = Spec(depth=4, precision="mixed_float16", norm=norm)
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps))
-    run = Evidence(spec.id, spec, worker.backend, seen, solve(spec, forced_steps))
+    run = Evidence(spec.id, spec, worker.backend, seen, ReferenceResult(spec, forced_steps))
     statuses = {name: judge(CHECKS[name], run).status for name in ("forward_parity", "rounding", "sum_rules", "gradient_parity")}
     step = PASSED if worker.backend == "torch" else NOT_JUDGED
     assert statuses == {"forward_parity": PASSED, "rounding": PASSED, "sum_rules": PASSED, "gradient_parity": step}

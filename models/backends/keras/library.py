@@ -6,7 +6,7 @@ import functools
 import importlib
 import importlib.util
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -72,6 +72,43 @@ def gradient(function: Any, at: list[Any]) -> tuple[Any, Any, list[Any]]:
         tape.watch(at)
         value, side = function(at)
     return value, side, tape.gradient(value, at)
+
+
+Tap = Callable[[str, Any], Any]
+"""Hands on a named tensor of a pass, and notes it so that the pass can be differentiated with respect to it."""
+
+
+def tapped_gradients(function: Callable[[Tap], tuple[Any, Any]], shapes: Mapping[str, Sequence[int]], dtype: str, compiled: bool) -> Any:
+    """Value and side results of `function(tap) -> (scalar, side)`, and the scalar's gradient with respect to every tapped tensor.
+
+    `shapes` names the tensors that are tapped. TensorFlow differentiates with respect to the tensors themselves; JAX and PyTorch with
+    respect to a zero that is added to each. With `compiled`, TensorFlow compiles the pass: its graph optimizer fuses a product and a
+    bias into one operation that rounds once, as in the compiled training step, where eager operations round twice.
+    """
+    if keras.backend.backend() != "tensorflow":
+        zeros = [ops.zeros(shape, dtype=dtype) for shape in shapes.values()]
+
+        def shifted(offsets: list[Any]) -> Any:
+            named = dict(zip(shapes, offsets, strict=True))
+            return function(lambda name, tensor: tensor + ops.cast(named[name], tensor.dtype))
+
+        value, side, slopes = gradient(shifted, zeros)
+        return value, side, dict(zip(shapes, slopes, strict=True))
+    tensorflow = importlib.import_module("tensorflow")
+
+    def watched() -> Any:
+        tapped: dict[str, Any] = {}
+        with tensorflow.GradientTape() as tape:
+
+            def tap(name: str, tensor: Any) -> Any:
+                tape.watch(tensor)
+                tapped[name] = tensor
+                return tensor
+
+            value, side = function(tap)
+        return value, side, tape.gradient(value, tapped)
+
+    return (tensorflow.function(watched, autograph=False) if compiled else watched)()
 
 
 def slope(function: Any, at: list[Any], along: list[Any]) -> Any:

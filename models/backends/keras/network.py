@@ -22,10 +22,10 @@ from models.backends.keras.library import (
     devices,
     drain,
     float32_products,
-    gradient,
     multiplied,
     peak_device_memory,
     slope,
+    tapped_gradients,
     train_steps,
     versions,
 )
@@ -187,21 +187,23 @@ class Network:
     def watch(self, x: Any, labels: Any) -> WatchedPass:
         """One forward and backward pass in training mode that leaves parameters and running statistics alone.
 
-        A zero is added to every weight layer's output; the scaled loss's gradient with respect to that zero is ∂L/∂z_l.
+        Where the precision rounds results, the pass is compiled as the training step is, so that both round the same values.
         """
         formats: dict[str, str] = {}
         scale = self.loss_scale()
         x, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
-        denses = [step.layer for step in flat(self.program) if isinstance(step, Dense)]
+        shapes: dict[str, tuple[int, ...]] = {
+            str(step.layer): (len(x), self.spec.widths[step.layer]) for step in flat(self.program) if isinstance(step, Dense)
+        }
 
-        def loss_of(offsets: list[Any]) -> Any:
-            pre_activations: dict[int, Any] = {}
+        def loss_of(tap: Any) -> Any:
+            pre_activations: dict[str, Any] = {}
 
             def apply(step: Any, h: Any) -> Any:
                 h = self._train(step, h)
                 formats[place_of(type(step), step.layer)] = _name(h)
                 if isinstance(step, Dense):
-                    h = pre_activations[step.layer] = h + ops.cast(offsets[denses.index(step.layer)], h.dtype)
+                    h = pre_activations[str(step.layer)] = tap(str(step.layer), h)
                 return h
 
             with keras.StatelessScope():
@@ -210,15 +212,16 @@ class Network:
             formats["loss"] = _name(loss)
             return loss * scale if scale != 1 else loss, (pre_activations, logits)
 
-        zeros = [ops.zeros((len(x), self.spec.widths[layer]), dtype=self.spec.format.held) for layer in denses]
-        loss, (pre_activations, logits), pre_activation_gradients = gradient(loss_of, zeros)
+        compiled = not self.spec.format.plain
+        loss, (pre_activations, logits), gradients = tapped_gradients(loss_of, shapes, self.spec.format.held, compiled)
         formats |= {describe(key): _name(variable) for key, variable in self.parameters.items()}
+        held = np.dtype(self.spec.format.held)
         return WatchedPass(
             self.weights(),
             float(loss) / scale,
             array(logits),
-            {layer: array(z) for layer, z in pre_activations.items()},
-            {layer: array(d) / scale if scale != 1 else array(d) for layer, d in zip(denses, pre_activation_gradients, strict=True)},
+            {int(layer): array(z) for layer, z in pre_activations.items()},
+            {int(layer): array(d).astype(held) / held.type(scale) for layer, d in gradients.items()},
             formats,
             float32_products(),
         )
