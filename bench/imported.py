@@ -15,13 +15,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def digest(entries: Iterable[str], words: object = (), data: Iterable[str] = (), root: Path = ROOT) -> str:
+def digest(
+    entries: Iterable[str], words: object = (), data: Iterable[str] = (), root: Path = ROOT, *, leave_out: Iterable[str] = ()
+) -> str:
     """Ten hexadecimal digits that name `words`, the code that the modules `entries` run, and the files that match the patterns `data`.
 
-    Comments and docstrings do not count, because they change no result.
+    Comments and docstrings do not count, because they change no result, nor do the modules that are to be left out.
     """
     made = hashlib.sha256(repr(words).encode())
-    for path in sorted(modules(entries, root).values()):
+    found = modules(entries, root)
+    for path in sorted(found[name] for name in found.keys() - set(leave_out)):
         made.update(f"{path.relative_to(root)} {_code(path, path.stat().st_mtime_ns)}".encode())
     for path in sorted(path for pattern in data for path in root.glob(pattern)):
         made.update(path.read_bytes())

@@ -10,7 +10,7 @@ import pytest
 
 from bench import imported
 from bench.store import Store
-from bench.versions.__main__ import CODE, DATA
+from bench.versions.runs import CODE, DATA
 
 ROOT = Path(__file__).resolve().parents[2]
 

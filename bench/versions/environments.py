@@ -176,7 +176,7 @@ def _install(python: str, wanted: Wanted, words: list[str]) -> None:
 
 
 def installers(python: str) -> list[list[str]]:
-    """How packages are put into a Python's environment, the first choice first: uv, then pip. Raises VersionsError where both are absent."""
+    """How packages are put into a Python's environment: by uv, or else by pip. Raises VersionsError where both are absent."""
     found = []
     if uv := shutil.which("uv") or shutil.which("uv", path=os.path.dirname(sys.executable)):
         found.append([uv, "pip", "install", "--quiet", "--python", python])

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import files
+from bench.exit_status import Status
 from bench.report import text_table
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import BUDGET, SLICE, MetricTest, look
@@ -132,7 +133,7 @@ def _range(values: list[float]) -> str:
     return f"{min(values):.1f} … {max(values):.1f}"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> Status:
     """Print the table, and keep it."""
     parser = argparse.ArgumentParser(prog="python -m bench.timing.duet.power", description=__doc__)
     parser.add_argument("--record", type=Path, default=RECORD)
@@ -142,12 +143,12 @@ def main(arguments: list[str] | None = None) -> int:
     record = read(given.record)
     if len(record) < LEAST:
         print(f"{given.record} holds {len(record)} restarts: measure more with python -m bench.timing.duet.study.", file=sys.stderr)
-        return 2
+        return Status.NOTHING
     made = table(record, given.margin)
     print(made, end="")
     if given.write:
         files.write(TABLE, made)
-    return 0
+    return Status.SAME
 
 
 if __name__ == "__main__":
