@@ -221,7 +221,7 @@ def page(results: dict[str, Examined]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Examine releases and print the table; 0 if every release could be examined."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.releases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench releases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--releases", default=",".join(PAIRS), help="comma-separated Keras releases")
     parser.add_argument("--only", action="append", metavar="CASE", help="only this equality or network; may be repeated")

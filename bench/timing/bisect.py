@@ -122,7 +122,7 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
 
 def main(arguments: list[str] | None = None) -> Status:
     """Halve until neighbours differ."""
-    parser = argparse.ArgumentParser(prog="python -m bench.timing.bisect", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench bisect", description=__doc__)
     parser.add_argument("package")
     parser.add_argument("first")
     parser.add_argument("last")
