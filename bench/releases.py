@@ -21,8 +21,7 @@ from packaging.version import InvalidVersion, Version
 from bench import files
 from bench.baselines.samples import FOLDER as BASELINES
 from bench.checks import CHECKS
-from bench.evidence.evidence import Evidence
-from bench.evidence.reference import solve
+from bench.evidence.collect import Request, collect
 from bench.files import WriteError
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
 from bench.metamorphic import EQUALITIES, decide
@@ -30,8 +29,6 @@ from bench.metamorphic.scenarios import Scenarios
 from bench.versions.environments import VersionsError, installer
 from bench.versions.sources import digest
 from fixtures.data.datasets import load
-from models.observation import Job, Observation
-from models.reference.draws import prepare_forced_steps
 from models.spec import Spec, SpecError
 from models.worker.process import Worker, WorkerError
 
@@ -163,11 +160,8 @@ def _seen(case: str, scenarios: Scenarios, worker: Worker) -> Seen:
 
 def _parity(case: str, worker: Worker, backend: str) -> Verdict:
     """Gradient parity of one network: the loss that train_on_batch reports has an equality of its own."""
-    spec, data = Spec.parse(case), load()
-    answered = solve(spec, prepare_forced_steps(spec, data.x_train, data.y_train, 0))
-    observed = worker.call("observe", Observation, job=Job(backend, spec, forced_steps=answered.forced_steps))
-    run = Evidence(spec.id, spec, backend, observed, answered)
-    return judge(CHECKS["gradient_parity"], run)
+    check = CHECKS["gradient_parity"]
+    return judge(check, collect(Request(Spec.parse(case), backend, load(), check.needs), worker.submit))
 
 
 def table(results: dict[str, Examined]) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.evidence.evidence import EAGER
-from bench.evidence.reference import DIALECTS
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.tolerance import BAND_Z
+from models.backends.registry import CONVENTIONS
 from models.graph import Dense, Normalize, Program, Residual, describe, parameter_keys, place_of, program
 from models.parts.precisions import Format
 from models.spec import Spec
@@ -19,13 +19,13 @@ CUDA_FLOAT32 = ("layer", "rms", "group")
 """Normalizations that PyTorch's autocast computes in float32 on CUDA; on the CPU none (ATen/autocast_mode.h, AT_FORALL_FP32)."""
 
 
-def precision(evidence: Any) -> Iterator[Finding]:
+def precision(evidence: Evidence) -> Iterator[Finding]:
     """Every result, parameter and loss is in the format that the precision documents, and so are float32 products.
 
     Counts the places of each kind that are not, in the first pass; the note names the first of them. `float32 products` is the
     framework's own word on TF32, asked after the network was built.
     """
-    seen = evidence.seen.shared
+    seen = evidence.shared
     documented = formats(evidence.spec, evidence.dialect, evidence.seen.device)
     if set(seen.formats) != set(documented):
         raise AssertionError(f"formats of {sorted(set(seen.formats) ^ set(documented))} are missing or unknown")
@@ -61,7 +61,7 @@ def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
     return found
 
 
-def rounding(evidence: Any) -> Iterator[Finding]:
+def rounding(evidence: Evidence) -> Iterator[Finding]:
     """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
 
     Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding
@@ -76,14 +76,14 @@ def rounding(evidence: Any) -> Iterator[Finding]:
     """
     format_ = evidence.spec.format.results
     for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
-        near = rounded[DIALECTS.index(evidence.dialect)]
+        near = rounded[CONVENTIONS.index(evidence.dialect)]
         for layer, z in near.pre_activations.items():
             yield from _drift(f"{title} layer {layer:>2}", seen.pre_activations[layer], z, format_)
         for layer, d in near.pre_activation_gradients.items():
             yield from _drift(
                 f"{title} layer {layer:>2} ∂L/∂z", seen.pre_activation_gradients[layer], d, format_, evidence.spec.first_scale
             )
-        for layer in near.pre_activation_gradients if evidence.backend in EAGER else ():
+        for layer in near.pre_activation_gradients if evidence.info.step == "eager" else ():
             key = f"{layer}.weight"
             yield from _drift(
                 f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, evidence.spec.first_scale

@@ -16,18 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.baselines.known_failures import Known, apply, read
-from bench.checks import CHECKS, ITSELF, OF_TRAINING
-from bench.checks.loss_scale import scaled_steps
+from bench.checks import CHECKS, ITSELF
+from bench.evidence.collect import ALL, Collection, Request, reference_of
 from bench.evidence.evidence import Evidence
-from bench.evidence.pool import held_out, start_of, trainings
-from bench.evidence.reference import ReferenceResult, solve
+from bench.evidence.reference import ReferenceResult
+from bench.judging.check import Need
 from bench.judging.verdict import FAILED, KNOWN, judge
-from bench.symmetry import relation_steps
-from fixtures.data.datasets import load
+from fixtures.data.datasets import Data, load
 from fixtures.machine.fingerprint import judge_on_one_thread
 from models.matrix import networks, symmetric
-from models.observation import Job, Observation
-from models.reference.draws import prepare_forced_steps
 from models.spec import Spec
 from models.worker.process import Worker
 
@@ -41,6 +38,7 @@ APART = ("initializer", "activation", "training")
 """Checks that a sweep does not judge: the first two ask the framework for draws and curves of their own, whatever the seed, and
 training's interval is for the mean of a run's seeds and is tested on the recordings themselves (`test_interval.py`)."""
 JUDGED = [check for check in CHECKS.values() if check.name not in APART]
+NEEDS = ALL - {Need.DRAWS, Need.CURVES, Need.BASELINE}
 AT_ONCE = 10
 """Seeds for which a network is built once."""
 LAWS_ALONE = set(symmetric())
@@ -79,7 +77,7 @@ def judged(spec: Spec, threads: int, run: Evidence, seed: int, known: list[Known
     counts, trained = {}, spec not in LAWS_ALONE
     for check in JUDGED:
         asked = check.against == ITSELF or trained  # as in a run: networks that are not trained are there for exact laws alone
-        if asked and check.applies(spec, run.backend) and (run.seen.trainings or check.name not in OF_TRAINING):
+        if asked and not check.missing(spec, run.collected):
             verdict = judge(check, run)
             apply(verdict, known, run.seen.versions)
             outside = verdict.outside if verdict.status == FAILED else 0
@@ -117,20 +115,18 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     judge_on_one_thread()
     data, begun = load(), time.monotonic()
     workers = {side: Worker(side[0], threads=side[1]) for side in sides} if todo else {}
-    ahead: deque[tuple[list[int], Spec, dict[Any, Any], dict[Any, Any]]] = deque()
+    ahead: deque[tuple[list[int], Spec, list[tuple[int, Collection]]]] = deque()
     try:
         with record.open("a") as file:
             for place in range(len(todo) + 1):
                 if place < len(todo):
-                    ahead.append((*todo[place], *_asked(*todo[place], workers, data)))
+                    ahead.append((*todo[place], _asked(*todo[place], workers, data)))
                 if place == 0:
                     continue
-                block, spec, solved, futures = ahead.popleft()
-                for (backend, count), future in futures.items():
-                    own = spec.on(backend)
-                    for seed, seen, answer in zip(block, future.result(), solved[own], strict=True):
-                        if (spec.id, backend, seed, count) not in done:
-                            each = Evidence(spec.id, own, backend, seen, answer, held_out=held_out(own, data), start=start_of(own, data))
+                block, spec, collections = ahead.popleft()
+                for count, collection in collections:
+                    for seed, each in zip(block, collection.result(), strict=True):
+                        if (spec.id, each.backend, seed, count) not in done:
                             rows.append(judged(spec, count, each, seed, known, of_run))
                             file.write(json.dumps(rows[-1]) + "\n")
                 file.flush()
@@ -146,20 +142,15 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     return rows
 
 
-def _asked(
-    block: list[int], spec: Spec, workers: dict[tuple[str, int], Worker], data: Any
-) -> tuple[dict[Spec, list[ReferenceResult]], dict[Any, Any]]:
-    """The reference's answers for every seed, and what each worker was asked to do with them."""
-    solved: dict[Spec, list[ReferenceResult]] = {}
-    futures = {}
+def _asked(block: list[int], spec: Spec, workers: dict[tuple[str, int], Worker], data: Data) -> list[tuple[int, Collection]]:
+    """By number of threads, what each worker was asked to do with every seed; the reference's results are shared."""
+    results: dict[tuple[Spec, int], ReferenceResult] = {}
+    needs = NEEDS - {Need.TRAININGS, Need.HELD_OUT} if spec in LAWS_ALONE else NEEDS
+    asked = []
     for (backend, count), worker in workers.items():
-        own = spec.on(backend)
-        if own not in solved:
-            solved[own] = [solve(own, prepare_forced_steps(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
-        jobs = []
-        for seed, each in zip(block, solved[own], strict=True):
-            free = [] if spec in LAWS_ALONE else trainings(own, data, [seed])
-            relations, scaled = relation_steps(own, each.forced_steps), scaled_steps(own, each.forced_steps)
-            jobs.append(Job(backend, own, "cpu", seed, each.forced_steps, relations, scaled, free, *held_out(own, data), repeat=count == 1))
-        futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)
-    return solved, futures
+        own, requests = spec.on(backend), []
+        for seed in block:
+            result = results.setdefault((own, seed), results.get((own, seed)) or reference_of(own, data, seed))
+            requests.append(Request(spec, backend, data, needs, (seed,), repeats=count == 1, reference=result))
+        asked.append((count, Collection(requests, worker.submit)))
+    return asked
