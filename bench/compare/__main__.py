@@ -29,7 +29,7 @@ FORMATS = ("text", "markdown", "json", "html")
 
 def main(arguments: list[str] | None = None) -> Status:
     """Read both records, compare, print or write."""
-    parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m bench compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("old", metavar="OLD.json", type=Path)
     parser.add_argument("new", metavar="NEW.json", type=Path)
     parser.add_argument("--format", choices=FORMATS, default="text")

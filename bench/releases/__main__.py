@@ -38,7 +38,7 @@ NETWORKS = ("norm=layer,depth=4", "norm=group,depth=4", "norm=batch,depth=4", "n
 def main(arguments: list[str] | None = None) -> Status:
     """Examine releases and print the table."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.releases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench releases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--releases", default=",".join(RELEASES), help="comma-separated Keras releases, the oldest first")
     parser.add_argument("--only", action="append", metavar="CASE", help="only this equality or network; may be repeated")

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from bench.checks import CHECKS, ITSELF, applies
-from bench.evidence.evidence import FUSED, REWRITTEN, Evidence
+from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ReferenceResult
 from bench.judging.verdict import FAILED, PASSED, judge
 from bench.symmetry import ROWS, by_reference, relation_steps, symmetries
 from fixtures.data.datasets import load
+from models.backends.registry import BACKENDS
 from models.matrix import SYMMETRIC, networks, symmetric
 from models.observation import Observation, StepResult, WatchedPass
 from models.reference.draws import prepare_forced_steps
@@ -78,7 +79,8 @@ def test_a_gradient_that_is_a_little_too_large_is_caught(text, share, laws):
 
 
 @pytest.mark.parametrize(("backend", "act"), [
-    *((backend, "relu") for backend in FUSED), *((backend, act) for backend, acts in REWRITTEN.items() for act in acts),
+    *((name, "relu") for name, row in BACKENDS.items() if row.step == "fused"),
+        *((name, act) for name, row in BACKENDS.items() for act in row.rewritten),
 ])  # fmt: skip
 def test_a_step_that_rounds_apart_from_the_pass_that_is_watched_is_healthy_and_one_that_is_a_little_off_is_not(backend, act):
     spec = Spec.parse(f"norm=layer,norm_at=after,act={act}")

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> Status:
     """Build, run, print."""
     words = sys.argv[1:] if arguments is None else arguments
     cut = next((place for place, word in enumerate(words) if word.startswith("-") and word.partition("=")[0] not in OWN), len(words))
-    parser = argparse.ArgumentParser(prog="python -m bench.versions", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m bench versions", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="SET", help="requirements to run with, one column each, the oldest first")
     parser.add_argument(
         "-n", type=int, default=1, metavar="RUNS", help="runs at a time, as memory allows; with more than one, nothing is timed"

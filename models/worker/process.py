@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from models.backends.registry import library
+from models.backends.registry import info
 from models.worker import devices, messages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,9 +47,7 @@ class WorkerDied(WorkerError):
 def environment(backend: str, device: str, deterministic: bool = False) -> dict[str, str]:
     """Environment variables of a worker: which Keras backend, quiet logs, and no device in sight but its own. Raises DeviceError."""
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), "PYTHONHASHSEED": "0"}
-    if backend.startswith("keras"):
-        variables["KERAS_BACKEND"] = library(backend)
-    return variables | devices.variables(device, deterministic)
+    return variables | dict(info(backend).variables) | devices.variables(device, deterministic)
 
 
 def peak_memory(pid: int) -> float:

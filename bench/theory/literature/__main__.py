@@ -26,7 +26,7 @@ def recorded(name: str) -> Any:
 
 def main(arguments: list[str] | None = None) -> Status:
     """Measure, say what contradicts theory, record if asked to; 1 for contradictions, 2 for what cannot run."""
-    parser = argparse.ArgumentParser(prog="python -m bench.theory.literature", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench literature", description=__doc__)
     parser.add_argument("study", choices=STUDIES, help="which result")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("GRADGAUGE_MNIST"), help="folder with MNIST, for trainable_depth")
     parser.add_argument("--record", action="store_true", help="replace the recorded numbers and picture")

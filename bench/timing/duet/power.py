@@ -135,7 +135,7 @@ def _range(values: list[float]) -> str:
 
 def main(arguments: list[str] | None = None) -> Status:
     """Print the table, and keep it."""
-    parser = argparse.ArgumentParser(prog="python -m bench.timing.duet.power", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench duet-power", description=__doc__)
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--margin", type=float, default=METRICS["step"].margin, help="margin of a step (default: the metric's own)")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name} beside this module")

@@ -81,7 +81,7 @@ def collect(side: str, *, minutes: float, seconds: float, processes: int, plante
 
 def main(arguments: list[str] | None = None) -> Status:
     """Collect."""
-    parser = argparse.ArgumentParser(prog="python -m bench.timing.duet.study", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench duet-study", description=__doc__)
     parser.add_argument("--side", default="torch", help="what runs on both sides (default: torch)")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=SLICE, help=f"seconds of rounds in each duet of a restart (default: {SLICE:g})")
