@@ -1,7 +1,8 @@
 """Which code of the repository a module runs, and a digest of it: a result belongs to the code that made it.
 
 The code is what the module imports, and what that imports in turn, read from the syntax trees. A module is also imported by its name
-in a string, as by `python -m` and `importlib`; `f"models.backends.{name}"` stands for every module of that package.
+in a string, as by `python -m` and `importlib`; `f"models.backends.{name}"` stands for every module of that package, and
+`f"{__name__}.{name}"` for every module of its own.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def modules(entries: Iterable[str], root: Path = ROOT) -> dict[str, Path]:
         if name in found or path is None:
             continue
         found[name] = path
-        waiting += [part for named in _named(path, path.stat().st_mtime_ns) for part in _matching(named, root)]
+        named = _named(path, path.stat().st_mtime_ns)
+        waiting += [part for each in named for part in _matching(name + each if each == "." else each, root)]
     return found
 
 
@@ -72,6 +74,8 @@ def _named(path: Path, changed: int) -> frozenset[str]:
             named |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.replace(".", "a").isidentifier():
             named.add(node.value)
+        elif isinstance(node, ast.JoinedStr) and ast.unparse(node).startswith("f'{__name__}."):
+            named.add(".")
     return frozenset(named)
 
 

@@ -49,9 +49,10 @@ def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
         "entry.py": "from p.a import b\nplugins = ('p.plugin',)",
         "p/__init__.py": "", "p/a/__init__.py": "", "p/a/b.py": "def f():\n    import p.late as late", "p/late.py": "name = f'p.tasks.{1}'",
         "p/plugin.py": "import entry, numpy", "p/tasks/__init__.py": "", "p/tasks/one.py": "", "p/unused.py": "",
+        "p/tasks/deep/__init__.py": "name = f'{__name__}.{1}'", "p/tasks/deep/two.py": "",
     })  # fmt: skip
     found = imported.modules(["entry"], tmp_path)
-    assert set(found) == {"entry", "p", "p.a", "p.a.b", "p.late", "p.plugin", "p.tasks", "p.tasks.one"}
+    assert set(found) == {"entry", "p", "p.a", "p.a.b", "p.late", "p.plugin", "p.tasks", "p.tasks.one", "p.tasks.deep", "p.tasks.deep.two"}
 
 
 def test_only_what_changes_a_result_changes_the_digest(tmp_path: Path) -> None:
@@ -69,14 +70,15 @@ def test_only_what_changes_a_result_changes_the_digest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", [
     "conftest.py", "bench/symmetry/weights.py", "bench/report/summary.py", "bench/test_parity.py", "fixtures/plugin/terminal.py",
-    "models/worker/server.py", "models/backends/keras/scenarios/trained.py", "models/parts/norms.py",
+    "models/worker/server.py", "models/backends/keras/scenarios/trained.py", "models/parts/norms.py", "models/backends/keras/libraries/jax.py",
 ])  # fmt: skip
 def test_the_code_of_a_run_is_known_without_a_list(file: str) -> None:
     assert ROOT / file in imported.modules(CODE).values()
 
 
 def test_what_a_run_really_imports_is_in_its_digest() -> None:
-    code = "import conftest, sys, fixtures.plugin.hooks, bench.test_parity, bench.test_step_time, models.worker.server; print(*sys.modules)"
+    code = "import conftest, sys, fixtures.plugin.hooks, bench.test_parity, bench.test_step_time, models.worker.server, models.backends.keras.network"
+    code += "; print(*sys.modules)"
     words = [sys.executable, "-c", code]
     loaded = set(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
     own = {name for name in loaded if name.partition(".")[0] in ("bench", "fixtures", "models", "conftest")}
