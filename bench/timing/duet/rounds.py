@@ -87,7 +87,7 @@ class Pair:
         try:
             return worker.submit(do, kind, **arguments).result(timeout=PATIENCE)
         except TooLate:
-            words = worker.last_words() or "(none)"
+            words = worker.last_output() or "(none)"
             raise WorkerDied(f"the {worker.backend} worker did not answer within {PATIENCE:.0f} s; its last output: {words}") from None
 
     def share_processor(self, turn: int) -> None:
