@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.checks.gain import diagnosis
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, UNDECIDED, Verdict
 from models.spec import Spec
 
 DIAGNOSED = ("signal_gain", "backward_gain", "underflow")
@@ -100,7 +100,7 @@ def _against(against: str, evidence: Evidence) -> str:
 
 def blame(verdict: Verdict, other: Verdict) -> str:
     """Whose a failure is, as far as the same check on the same network in another framework tells."""
-    if other.status in (NO_BASELINE, NOT_JUDGED, KNOWN):
+    if other.status in (*UNDECIDED, KNOWN):
         needed = f"but the law is {verdict.backend}'s own, so this is {verdict.backend}'s" if verdict.against == "itself" else ""
         return f"same network: {other.status}, {needed or 'so it cannot tell whose this is'}"
     if other.status == FAILED:

@@ -42,7 +42,7 @@ def of_run(run: Record) -> str:
         frameworks=f"{run.frameworks} · {run.environment.get('device', '')}",
         failures=failures,
         checks=_checks(run),
-        reasons=summary.counted(run.verdicts),
+        reasons=[*summary.counted(run.verdicts), *summary.not_applicable(run.not_applicable)],
         galleries=galleries.of_run(run),
         environment=list((run.environment | {name: _plain(value) for name, value in run.options.items()}).items()),
         source=run.name,

@@ -85,6 +85,15 @@ class Error(msgspec.Struct):
     rerun: str = ""
 
 
+class NotApplicable(msgspec.Struct, frozen=True):
+    """How many networks a check does not speak of on a backend, for the reason that completes "needs …"."""
+
+    backend: str
+    check: str
+    reason: str
+    networks: int
+
+
 class _File(msgspec.Struct):
     """A record as it lies in its file."""
 
@@ -102,6 +111,7 @@ class _File(msgspec.Struct):
     profiles: list[Profile] = []
     peak_memory_mb: dict[str, float] = {}
     calls: list[dict[str, Any]] = []
+    not_applicable: list[NotApplicable] = []
 
 
 @dataclass
@@ -119,6 +129,7 @@ class Record:
     errors: list[Error]
     profiles: list[Profile]
     peak_memory_mb: dict[str, float]
+    not_applicable: list[NotApplicable]
     name: str = ""
 
     @property

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.checks import CHECKS
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, PASSED, UNDECIDED, Verdict
 from bench.metamorphic import ITSELF
 from bench.metamorphic import NAME as EQUALITY
+from bench.report.record import NotApplicable
 from bench.theory.diagnosis import LOST, NOTABLE, REMEDY, UNDERFLOW
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
 NAMED = 5
-"""How many networks a line names."""
+"""How many networks or reasons a line names."""
 COMPILES = 0.1
 """A first step longer than this many seconds traced or compiled something."""
 
@@ -43,7 +44,7 @@ def _cell(verdicts: list[Verdict]) -> str:
         worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
         where = worst.worst.where.strip() if worst.worst else worst.reason
         return f"{text} ✗ {worst.subject} {where}"[: CELL - 1]
-    missing = Counter(v.status for v in verdicts if v.status in (NO_BASELINE, NOT_JUDGED, KNOWN))
+    missing = Counter(v.status for v in verdicts if v.status in (*UNDECIDED, KNOWN))
     notes = ", ".join(f"{count} {status}" for status, count in missing.items())
     if not passed:
         return f"{text} {notes}"[: CELL - 1]
@@ -131,5 +132,15 @@ def step_times(timings: list[dict[str, Any]]) -> list[str]:
 
 def counted(verdicts: list[Verdict]) -> list[str]:
     """Every reason why something was not judged or is known, with how often."""
-    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, NO_BASELINE, NOT_JUDGED))
+    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, *UNDECIDED))
     return [f"{count} × {backend} {status}: {reason}" for (status, backend, reason), count in reasons.items()]
+
+
+def not_applicable(absent: list[NotApplicable]) -> list[str]:
+    """One line: what networks and backends do not have and checks need, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for each in absent:
+        counts[each.reason] += each.networks
+    named = [f"{count} × needs {reason}" for reason, count in counts.most_common(NAMED)]
+    more = [f"{len(counts) - NAMED} more reasons"] if len(counts) > NAMED else []
+    return [f"not applicable: {' · '.join([*named, *more])}"] if named else []
