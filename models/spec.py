@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from models.backends.registry import info
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.initializers import INITIALIZERS
@@ -211,9 +212,7 @@ class Spec:
 
     def on(self, backend: str) -> Spec:
         """The same network with `init=default` replaced by what that backend calls its default."""
-        if self.init != "default":
-            return self
-        return dataclasses.replace(self, init=f"{backend.partition('-')[0]}_default" if backend != "numpy" else "he_normal")
+        return info(backend).own(self)
 
     @classmethod
     def parse(cls, text: str) -> Spec:

@@ -34,7 +34,7 @@ def activation(evidence: Evidence) -> Iterator[Finding]:
             slope_terms = row.terms(np.minimum(np.abs(x), ASYMPTOTIC)) + np.abs(row.df(x))
             yield _worst(f"{precision} {region} slope", x, slopes, row.df(x), unit * slope_terms)
         reach, middle = ROUNDING_MULTIPLE * unit, float(row.f(np.zeros(1))[0])
-        least, largest = row.slope_at_zero(evidence.backend)
+        least, largest = row.slope_at_zero(evidence.backend, evidence.info.known_kinks)
         yield Finding(f"{precision} at zero value", float(y[-1]), middle - reach, middle + reach)
         yield Finding(f"{precision} at zero slope", float(slope[-1]), least - reach, largest + reach)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.evidence.evidence import EAGER, Evidence
-from bench.evidence.reference import DIALECTS
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.tolerance import BAND_Z
+from models.backends.registry import CONVENTIONS
 from models.graph import Dense, Normalize, Program, Residual, describe, parameter_keys, place_of, program
 from models.parts.precisions import Format
 from models.spec import Spec
@@ -76,14 +76,14 @@ def rounding(evidence: Evidence) -> Iterator[Finding]:
     """
     format_ = evidence.spec.format.results
     for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
-        near = rounded[DIALECTS.index(evidence.dialect)]
+        near = rounded[CONVENTIONS.index(evidence.dialect)]
         for layer, z in near.pre_activations.items():
             yield from _drift(f"{title} layer {layer:>2}", seen.pre_activations[layer], z, format_)
         for layer, d in near.pre_activation_gradients.items():
             yield from _drift(
                 f"{title} layer {layer:>2} ∂L/∂z", seen.pre_activation_gradients[layer], d, format_, evidence.spec.first_scale
             )
-        for layer in near.pre_activation_gradients if evidence.backend in EAGER else ():
+        for layer in near.pre_activation_gradients if evidence.info.step == "eager" else ():
             key = f"{layer}.weight"
             yield from _drift(
                 f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, evidence.spec.first_scale

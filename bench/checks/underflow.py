@@ -9,9 +9,10 @@ import numpy as np
 
 from bench.checks.gain import diagnosis
 from bench.evidence.evidence import Evidence
-from bench.evidence.reference import DIALECTS, roundings
+from bench.evidence.reference import roundings
 from bench.judging.finding import Finding
 from bench.judging.tolerance import BAND_Z
+from models.backends.registry import CONVENTIONS
 from models.reference.network import Reference
 
 FEWEST, MOST = 0.25, 0.75
@@ -47,7 +48,7 @@ def underflow(evidence: Evidence) -> Iterator[Finding]:
 
 def _own(evidence: Evidence, passes: list[Any]) -> list[Any]:
     """The passes that round as this framework documents it."""
-    return passes[DIALECTS.index(evidence.dialect) :: len(DIALECTS)]
+    return passes[CONVENTIONS.index(evidence.dialect) :: len(CONVENTIONS)]
 
 
 def _beside(where: str, seen: Any, true: Any, near: list[Any], least: float, note: str = "") -> Finding:

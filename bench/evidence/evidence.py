@@ -13,6 +13,8 @@ from bench.baselines.samples import Baseline
 from bench.evidence.reference import ReferenceResult, roundings
 from bench.judging.check import Need
 from bench.judging.verdict import NotJudged
+from models.backends.protocol import BackendInfo
+from models.backends.registry import info
 from models.observation import Observation, Training, WatchedPass
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import penalty
@@ -20,17 +22,6 @@ from models.spec import Spec
 
 Arrays = dict[str, Any]
 FLOAT64_EPS_RATIO = float(np.finfo(np.float64).eps / np.finfo(np.float32).eps)
-
-
-EAGER = ("torch", "keras-torch")
-"""Backends whose training step is not compiled."""
-FUSED = ("keras-jax",)
-"""Backends whose steps are compiled as a whole: other sums and fusions than in the pass that is watched, so that in every precision
-the two round as two frameworks would."""
-REWRITTEN = {"keras": ("gelu", "gelu_tanh", "tanh", "sigmoid", "elu")}
-"""Activations that a backend computes otherwise in a compiled step: TensorFlow's graph optimizer puts an operation of its own in place of
-those that GELU consists of, and computes tanh, sigmoid and ELU inside the product that they follow. Values and slopes are then some
-1e-7 away from those of the activation by itself."""
 
 
 @dataclass
@@ -70,7 +61,12 @@ class Evidence:
     @property
     def dialect(self) -> str:
         """Whose documented rules hold: `torch` or `keras`, whatever Keras runs on."""
-        return self.backend.partition("-")[0]
+        return self.info.conventions
+
+    @property
+    def info(self) -> BackendInfo:
+        """The backend's row."""
+        return info(self.backend)
 
     @property
     def resolution(self) -> float:
@@ -108,7 +104,7 @@ class Evidence:
     @property
     def apart(self) -> bool:
         """Whether gradients and the signals beside them are of two executions that round on their own."""
-        return self.backend in FUSED or self.spec.act in REWRITTEN.get(self.backend, ())
+        return self.info.step == "fused" or self.spec.act in self.info.rewritten
 
     @property
     def watches_the_step(self) -> bool:
@@ -119,7 +115,7 @@ class Evidence:
         with bfloat16 instructions TensorFlow fuses a product, its bias and the sum of a skip connection into one operation that rounds
         once, unless somebody looks in between: gradients were off by 30 %.
         """
-        if self.spec.format.plain or self.backend in EAGER:
+        if self.spec.format.plain or self.info.step == "eager":
             return True
         return self.spec.norm == "none" and (self.spec.skip == "none" or self.spec.precision != "mixed_bfloat16")
 

@@ -19,7 +19,7 @@ from bench.judging.check import Need
 from fixtures.data.datasets import Data
 from models.spec import Spec
 from models.worker.devices import kind
-from models.worker.process import Worker, WorkerDied, peak_memory, resident
+from models.worker.process import Worker, WorkerDied, WorkerHung, peak_memory, resident
 
 UNTRAINED = frozenset({Need.TRAININGS, Need.HELD_OUT})
 RECORDED_SEED = 1000
@@ -55,6 +55,7 @@ class ObservationPool:
         self._cells: dict[tuple[str, Spec], Worker] = {}
         self._workers: dict[str, Worker] = {}
         self._beside: list[Worker] = []
+        self._hung: dict[tuple[str, Spec], WorkerHung] = {}
         self._together = 0.0
         self._queue: dict[str, list[Spec]] = {}
         self._needs: dict[tuple[str, Spec], Set[Need]] = {}
@@ -64,6 +65,8 @@ class ObservationPool:
 
     def get(self, backend: str) -> Worker:
         """The worker of a backend, started on first use."""
+        if backend in self._workers and not self._workers[backend].alive:
+            self.bury(backend)
         if backend not in self._workers:
             self._workers[backend] = self.start(backend)
         return self._workers[backend]
@@ -106,6 +109,8 @@ class ObservationPool:
     def run(self, backend: str, spec: Spec, needs: Set[Need] = ALL) -> Evidence:
         """What `backend` did with `spec`, `needs` included. Raises models.worker.process.WorkerError with its words when it failed."""
         key, needs = (backend, spec), needs & self._available(backend, spec)
+        if key in self._hung:  # what hung once would be waited for by every check
+            raise self._hung[key]
         if key not in self._runs and key not in self._asked:
             self._needs.setdefault(key, needs)
         while key not in self._runs or needs - self._runs[key].collected:
@@ -118,7 +123,9 @@ class ObservationPool:
             self._weigh()
             try:
                 (self._runs[key],) = asked.result()
-            except WorkerDied:
+            except WorkerDied as death:
+                if isinstance(death, WorkerHung):
+                    self._hung[key] = death
                 if not self._isolate:
                     self.bury(backend)
                 raise

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from models.backends.registry import CONVENTIONS
 from models.observation import Arrays, ForcedStep
 from models.reference.network import Pass, Reference
 from models.spec import Spec
 
-DIALECTS = ("torch", "keras")
 ROUNDINGS = 6
 """How many float32 passes, each summing in an order of its own, measure what rounding costs. Where few samples carry the
 gradient (saturated logits) a single pass is one draw of |N(0, 1)| and may be small by luck; a framework's error over the rms
@@ -52,7 +52,7 @@ class ReferenceResult:
 
 def roundings(spec: Spec, weights: Arrays) -> list[Reference]:
     """References that round as the spec's precision does, each in an order of its own, by turns as PyTorch and as Keras documents it."""
-    return [Reference(spec, weights, np.float32, order, DIALECTS[order % 2]) for order in range(ROUNDINGS)]
+    return [Reference(spec, weights, np.float32, order, CONVENTIONS[order % len(CONVENTIONS)]) for order in range(ROUNDINGS)]
 
 
 def rms_error(exact: Any, rounded: list[Any]) -> float:

@@ -206,7 +206,7 @@ def read() -> pd.DataFrame:
 
 def main() -> int:
     """Run what is missing of the sweep, write the table and print its summary."""
-    parser = argparse.ArgumentParser(prog="python -m bench.selftest.power", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench power", description=__doc__)
     parser.add_argument("--summary", action="store_true", help="only print the committed table's summary")
     parser.add_argument("--seeds", type=int, default=sweep.POWER_SEEDS, help=f"how many fresh seeds (default: {sweep.POWER_SEEDS})")
     options = parser.parse_args()

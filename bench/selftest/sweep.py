@@ -5,8 +5,6 @@ Finished rows are kept in a file, so that an interrupted sweep goes on where it 
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import json
 import sys
 import time
@@ -15,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import imported
 from bench.baselines.known_failures import Known, apply, read
 from bench.checks import CHECKS, ITSELF
 from bench.evidence.collect import ALL, Collection, Request, reference_of
@@ -28,7 +27,6 @@ from models.matrix import networks, symmetric
 from models.spec import Spec
 from models.worker.process import Worker
 
-ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(".gradgauge/sweep.jsonl")
 FIRST_SEED = 5000
 """Apart from the seeds of runs and recordings."""
@@ -45,28 +43,19 @@ LAWS_ALONE = set(symmetric())
 LAWS_SEEDS = 10
 """The most seeds for networks that are looked at for exact laws alone: beside these laws, of which each is looked at in several
 networks, nothing is asked of them."""
-JUDGING = (
-    "models/**/*.py", "fixtures/data/*.py", "bench/evidence/*.py", "bench/judging/*.py", "bench/baselines/known_failures.py",
-    "bench/checks/*.py", "bench/symmetry/*.py", "bench/theory/*.py",
-)  # fmt: skip
-"""What a row depends on, beside the known failures of the checks that are judged and the network that it names: `models/matrix.py`,
-which says which networks there are, changes no row but of one that moves between trained networks and those for laws alone."""
+ENTRIES = ("bench.checks", "bench.evidence.collect", "bench.baselines.known_failures", "models.worker.server")
+"""Where the code begins by which a row is made."""
 Row = dict[str, Any]
 
 
 def state() -> str:
-    """Which code a row was made by: a digest without comments and docstrings, which change nothing."""
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in JUDGING for path in ROOT.glob(pattern)} - {ROOT / "models" / "matrix.py"}):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):
-                node.body = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]  # type: ignore[attr-defined]
-        digest.update(ast.dump(tree).encode())
-    judged = {check.name for check in JUDGED}
-    digest.update(repr([entry for entry in read() if entry.check in judged]).encode())
-    return digest.hexdigest()[:10]
+    """Which code a row was made by, and which known failures of the checks that are judged.
+
+    `models/matrix.py` says which networks there are. It changes no row but of a network that moves between those that are trained and
+    those for laws alone.
+    """
+    names = {check.name for check in JUDGED}
+    return imported.digest(ENTRIES, [entry for entry in read() if entry.check in names], leave_out=("models.matrix",))
 
 
 CODE = state()

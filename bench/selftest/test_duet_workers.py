@@ -27,6 +27,7 @@ from bench.timing.duet.sides import Lane
 from bench.timing.steps import NotTheSameError
 from bench.versions.environments import ROOT, Interpreter
 from fixtures.data.datasets import load
+from models.backends.protocol import Repeated
 from models.spec import Spec
 from models.worker.process import WorkerDied
 from models.worker.tasks.step_timer import Block, StepTimer, kept_waiting
@@ -91,10 +92,9 @@ class Device:
 def framework_on(device: Device):
     """What `models.worker.tasks.step_timer` asks of a backend, for the fake device."""
     synchronise = device.wait if device.waits else lambda: None
-    network = types.SimpleNamespace(load=lambda *_, **__: None, weights=dict)
+    network = types.SimpleNamespace(load=lambda *_, **__: None, weights=dict, timed_step=lambda *_: Repeated(device.launch, synchronise))
     return types.SimpleNamespace(
-        timed_network=lambda *_, **__: network,
-        stepper=lambda *_: (device.launch, synchronise),
+        Network=lambda *_, **__: network,
         drain=device.wait,
         peak_device_memory=lambda reset: 0.0,
     )

@@ -12,13 +12,14 @@ from bench.checks import CHECKS
 from bench.checks.precision import _drift, formats
 from bench.evidence.evidence import Evidence
 from bench.evidence.probes import scaled_steps
-from bench.evidence.reference import DIALECTS, ReferenceResult
+from bench.evidence.reference import ReferenceResult
 from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, judge
 from bench.report.summary import gains
 from bench.selftest.kills import data
 from bench.theory.diagnosis import LOST, Seen, as_rounded, diagnose, expected, headline
 from fixtures.plugin.options import check as check_options
+from models.backends.registry import CONVENTIONS
 from models.matrix import left_out, networks
 from models.observation import Job, Observation, StepResult, WatchedPass
 from models.parts.precisions import BFLOAT16, FLOAT16, FLOAT32, TF32, Format
@@ -73,7 +74,7 @@ def test_float16_has_a_floor_and_a_ceiling() -> None:
 def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_in_float32_is_not(spec: Spec) -> None:
     """What a framework would be seen to do, done by the reference with sums in an order of their own."""
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
-    for dialect in DIALECTS:
+    for dialect in CONVENTIONS:
         steps = []
         for forced_step in forced_steps:
             done = Reference(spec, forced_step.weights, np.float32, 99, dialect).run(forced_step.x, forced_step.labels)
@@ -177,7 +178,7 @@ def test_keras_casts_the_scale_of_rms_normalization_alone(norm: str, cast: bool)
     weights = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)[0].weights
     ones = weights | {key: np.ones_like(value) for key, value in weights.items() if key.endswith("scale")}
     finer = weights | {key: value * np.float32(1 + 2.0**-13) for key, value in ones.items() if key.endswith("scale")}
-    for dialect in DIALECTS:
+    for dialect in CONVENTIONS:
         moved = [Reference(spec, each, np.float32, None, dialect).run(x, labels).logits for each in (ones, finer)]
         assert np.array_equal(*moved) == (cast and dialect == "keras")
 

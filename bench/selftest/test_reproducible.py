@@ -63,8 +63,8 @@ def test_one_cpu_thread_or_deterministic_kernels_promise(device: str, threads: i
 @pytest.mark.parametrize(
     ("module", "asked"),
     [
-        ("models.backends.torch.device", "import torch; print(torch.are_deterministic_algorithms_enabled())"),
-        ("models.backends.keras.library", "from tensorflow.python.framework import config; print(config.is_op_determinism_enabled())"),
+        ("models.backends.torch", "import torch; print(torch.are_deterministic_algorithms_enabled())"),
+        ("models.backends.keras", "from tensorflow.python.framework import config; print(config.is_op_determinism_enabled())"),
     ],
 )
 def test_the_switch_reaches_the_framework(module: str, asked: str) -> None:

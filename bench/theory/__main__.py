@@ -42,7 +42,7 @@ def measured(spec: Spec, backend: str, data: Data, seeds: range) -> list[Watched
 
 def main(arguments: list[str] | None = None) -> int:
     """Print, and draw if asked to; 2 for what cannot be read or written."""
-    parser = argparse.ArgumentParser(prog="python -m bench.theory", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench theory", description=__doc__)
     parser.add_argument("network", nargs="?", help="a network's id, e.g. depth=40,act=sigmoid,init=glorot_uniform (default: reference)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw band and measured profiles into FILE (png, svg or pdf)")
     parser.add_argument("--backend", default="torch,keras", help="which frameworks to draw (default: torch,keras)")

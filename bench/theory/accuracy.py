@@ -106,7 +106,7 @@ def report(cases: str, seeds: int) -> Iterator[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; keep it if asked to."""
-    parser = argparse.ArgumentParser(prog="python -m bench.theory.accuracy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench accuracy", description=__doc__)
     parser.add_argument("--cases", default="core", choices=CASES, help="which networks (default: core)")
     parser.add_argument("--seeds", type=int, default=50, help="networks drawn of each (default: 50)")
     parser.add_argument("--record", action="store_true", help=f"replace {RECORD.name}")
