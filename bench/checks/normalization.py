@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.evidence.reference import rms_error
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.parts.norms import running_variance
 
@@ -31,7 +32,7 @@ def normalization_state(evidence: Any) -> Iterator[Finding]:
                 size = float(np.linalg.norm(true))
                 allowed = ROUNDING_MULTIPLE * (rms_error(true, list(passes)) * evidence.resolution + evidence.unit * size)
                 yield Finding(
-                    f"step {number} layer {layer:>2} running {name}",
+                    Place(f"running {name}", str(layer), step=number),
                     float(np.linalg.norm(seen - true)) / size,
                     0.0,
                     allowed / size,

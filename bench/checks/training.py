@@ -11,6 +11,7 @@ from bench.baselines import samples as baselines
 from bench.baselines.interval import interval, scale_of
 from bench.evidence import divergence
 from bench.judging.finding import SCALES, Finding
+from bench.judging.place import Place
 from bench.judging.verdict import NoBaseline
 from models.observation import History
 
@@ -41,7 +42,7 @@ def training(evidence: Any) -> Iterator[Finding]:
             value = float(scale.backward(scale.forward(np.asarray(values)).mean()))
         then = recorded[metric]
         note = f"seeds gave {', '.join(f'{v:.4g}' for v in values)}; recorded {np.mean(then):.4g} ± {np.std(then, ddof=1):.2g}"
-        yield Finding(metric, value, low, high, note, scale_of(metric))
+        yield Finding(Place(metric), value, low, high, note, scale_of(metric))
 
 
 def metrics(histories: list[History], depth: int) -> dict[str, list[float]]:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from bench.judging.check import Check
-from bench.judging.finding import Finding
+from bench.judging.finding import Cause, Finding
+from bench.judging.place import Place
 
 PASSED, FAILED, KNOWN, NO_BASELINE, NOT_JUDGED = "passed", "failed", "known failure", "no baseline", "not judged"
 
@@ -39,7 +40,7 @@ class Verdict:
     judged: int = 0
     outside: int = 0
     headroom: float = 1.0
-    tightest: str = ""
+    tightest: Place | None = None
     rerun: str = ""
     findings: list[Finding] = field(default_factory=list)
 
@@ -47,6 +48,11 @@ class Verdict:
     def worst(self) -> Finding | None:
         """The finding furthest outside."""
         return max((f for f in self.findings if not f.within), key=lambda f: f.exceedance, default=None)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What is wrong with the network, as far as its findings say."""
+        return next((f.causes for f in self.findings if f.causes), ())
 
 
 def judge(check: Check, run: Any) -> Verdict:
@@ -71,5 +77,5 @@ def judge(check: Check, run: Any) -> Verdict:
     verdict.findings, verdict.judged, verdict.outside = findings, len(findings), outside
     verdict.status = FAILED if outside else PASSED
     tightest = min(findings, key=lambda f: f.headroom)
-    verdict.headroom, verdict.tightest = tightest.headroom, tightest.where
+    verdict.headroom, verdict.tightest = tightest.headroom, tightest.place
     return verdict

@@ -113,7 +113,7 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
             worker.close()
         verdict = judge(CHECKS[check], Evidence(spec.id, spec, backend, seen, asked))
         worst = verdict.worst
-        print(f"{package} {name}: {check} {verdict.status}{f', {worst.value:.3g} at {worst.where.strip()}' if worst else ''}", flush=True)
+        print(f"{package} {name}: {check} {verdict.status}{f', {worst.value:.3g} at {worst.where}' if worst else ''}", flush=True)
         return verdict.status == FAILED
 
     of_first = failed(names[0])
