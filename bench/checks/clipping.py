@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
@@ -17,7 +18,7 @@ FIRST_STEP = {"sgd": 1.0, "momentum": 1.0, "nesterov": 1.9}
 """How many learning rates the first step of an optimizer with empty slots moves a weight per unit of gradient."""
 
 
-def clipping(evidence: Any) -> Iterator[Finding]:
+def clipping(evidence: Evidence) -> Iterator[Finding]:
     """Clipping respects its cap, keeps direction (norm) or clips each entry (value), and leaves small gradients alone.
 
     Compares gradients before and after. PyTorch shows both; in Keras the clipped gradient is the first step's weight
@@ -48,7 +49,7 @@ def clipping(evidence: Any) -> Iterator[Finding]:
     yield from _caps(evidence, after, blur)
 
 
-def _caps(evidence: Any, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
+def _caps(evidence: Evidence, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
     cap = evidence.spec.clip_at
     if evidence.spec.clip == "global":
         yield _over(

@@ -13,13 +13,14 @@ import numpy as np
 
 from bench.checks.parity import refuse_noise, signature
 from bench.evidence import divergence
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.reference.network import Reference
 
 
-def evaluation(evidence: Any) -> Iterator[Finding]:
+def evaluation(evidence: Evidence) -> Iterator[Finding]:
     """Held-out logits and accuracy are those of the trained weights in float64, to rounding.
 
     For every seed ‖z − z*‖ / ‖z*‖ over all held-out logits z (samples × classes), z* being the reference's with the weights and running

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from bench.evidence import divergence
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 
 
-def finite(evidence: Any) -> Iterator[Finding]:
+def finite(evidence: Evidence) -> Iterator[Finding]:
     """Loss, signals, gradients and weights are finite in every layer and step.
 
     Counts the entries that are not, place by place in the order of computation, so that the first place is the cause. A training
     that diverges in the reference as well is not the framework's doing.
     """
-    for title, watched in (("own weights", evidence.seen.native), ("drawn weights", evidence.seen.shared)):
+    for title, watched in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
         yield _count(Place("loss", scope=title), watched.loss)
         for layer, z in watched.pre_activations.items():
             yield _count(Place("signal", str(layer), scope=title), z)

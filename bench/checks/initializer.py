@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
+from bench.evidence.probes import DRAWS, FAN_IN, FAN_OUT
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
-from models.parts.initializers import INITIALIZERS, Initializer
+from models.parts.initializers import INITIALIZERS, TRUNCATED_SD, Initializer
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
-FAN_IN, FAN_OUT, DRAWS, SEEDS = 1200, 800, 2, (0, 1)
-"""A rectangular layer, so that every fan mode gives another variance; 3.8 million weights find 1 % of variance at 10 sd."""
 KURTOSIS = {"normal": 3.0, "uniform": 1.8, "truncated": 2.3655}
 """Fourth moment over the squared second, of a normal, a uniform, and a normal cut at ±2; the self-tests integrate them."""
 SUPPORT = 1e-3
 """How near to the edge of its support the largest weight must come, as a share of it; over it only rounding reaches."""
-TRUNCATED_SD = 0.8796256610342398
-"""Standard deviation of a unit normal cut at ±2, by which Keras divides so that the variance is the promised one."""
 
 
-def is_initializer_case(spec: Spec) -> bool:
-    """Whether only the initializer moved, so that each is judged once."""
-    return dataclasses.replace(spec, init=Spec().init, bias="zero", classes=10, features=64) == Spec()
-
-
-def initializer(evidence: Any) -> Iterator[Finding]:
+def initializer(evidence: Evidence) -> Iterator[Finding]:
     """The framework's initializer has the promised mean, variance, support and shape, and draws anew for each layer and seed.
 
     In units of the promised standard deviation; intervals are sampling errors of 3.8 million weights.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.checks.relations import Residuals, View, findings
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from models.graph import Activate, Dense, Normalize, Residual, joints, program
@@ -22,12 +23,12 @@ HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 """φ(az) = a·φ(z) for a > 0, so that φ′(z)·z = φ(z)."""
 
 
-def is_homogeneous(spec: Spec, backend: str = "") -> bool:
+def is_homogeneous(spec: Spec) -> bool:
     """Whether every layer but its bias is positively homogeneous."""
     return spec.act in HOMOGENEOUS and spec.norm == "none"
 
 
-def homogeneity(evidence: Any) -> Iterator[Finding]:
+def homogeneity(evidence: Evidence) -> Iterator[Finding]:
     """Positively homogeneous layers hand on ⟨W, ∂L/∂W⟩ unchanged: layer by layer, unit by unit, sample by sample.
 
     Unit i of layer l: ⟨w_in, ∂w_in⟩ + b·∂b = Σ z_i δ_i = Σ h_i ∂h_i = ⟨w_out, ∂w_out⟩, because φ′(z)z = φ(z) (Du et al.
@@ -94,7 +95,7 @@ def _isometry(spec: Spec, view: View) -> Residuals:
         )
 
 
-def sum_rules(evidence: Any) -> Iterator[Finding]:
+def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     """Parameter gradients are the sums they are made of, and those of softmax cross-entropy add up to zero over the classes.
 
     ∂L/∂b = Σ_samples δ and ∂L/∂W = δᵀh, the left sides from the training step and the right sides from a pass of their
@@ -134,7 +135,7 @@ def _classes(spec: Spec, view: View) -> Residuals:
         yield Place("Σ δ over classes", where), d.sum(1), np.abs(d).sum(1)
 
 
-def norm_orthogonality(evidence: Any) -> Iterator[Finding]:
+def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
     """A normalization's gradient is orthogonal to what it divides out: to the constant it centres and to the scale of its input.
 
     With s² = var + ε and y = (z − mean)/s over one set of numbers (a unit's batch, a sample's units, a group),
@@ -188,7 +189,7 @@ def _sets(spec: Spec, view: View) -> Residuals:
             yield Place("Σ δ over normalized sets", where), d.sum(axis), np.abs(d).sum(axis)
 
 
-def gradient_bound(evidence: Any) -> Iterator[Finding]:
+def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
     """No layer enlarges a gradient by more than max|φ′| times its largest singular value, and branches of zero pass it on untouched.
 
     ‖δ_l‖ ≤ max|φ′|·σ_max(W_{l+1})·‖δ_{l+1}‖ for Frobenius norms, trained or not; softmax cross-entropy starts it with
@@ -196,7 +197,7 @@ def gradient_bound(evidence: Any) -> Iterator[Finding]:
     exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros get one.
     """
     sup = ACTIVATIONS[evidence.spec.act].sup
-    for title, seen in (("own weights", evidence.seen.native), ("drawn weights", evidence.seen.shared)):
+    for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
         size = {layer: float(np.linalg.norm(d.astype(np.float64))) for layer, d in seen.pre_activation_gradients.items()}
         if evidence.spec.loss == "cross_entropy":
             yield _over(
@@ -223,7 +224,7 @@ def gradient_bound(evidence: Any) -> Iterator[Finding]:
         yield from _behind_zeros(evidence)
 
 
-def _behind_zeros(evidence: Any) -> Iterator[Finding]:
+def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
     """What a branch computes before weights of zero gets no gradient at all, and those weights get one."""
     gradients = evidence.seen.forced_steps[0].gradients
     for step in program(evidence.spec):
@@ -244,6 +245,6 @@ def _over(place: Place, size: float, bound: float, slack: float) -> Finding:
     return Finding(place, excess, 0.0, slack, f"{size:.4g} where {bound:.4g} is the most")
 
 
-def has_bound(spec: Spec, backend: str = "") -> bool:
+def has_bound(spec: Spec) -> bool:
     """Whether any of the bounds says something of this network."""
     return spec.loss == "cross_entropy" or spec.norm == "none"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -14,7 +15,7 @@ from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.parts.norms import running_variance
 
 
-def normalization_state(evidence: Any) -> Iterator[Finding]:
+def normalization_state(evidence: Evidence) -> Iterator[Finding]:
     """Running mean and variance after each step follow the framework's documented average.
 
     r ← m·r + (1 − m)·s from 0 and 1, with s the float64 batch statistic (PyTorch: unbiased variance; Keras: biased).
@@ -40,7 +41,7 @@ def normalization_state(evidence: Any) -> Iterator[Finding]:
                 )
 
 
-def _averages(evidence: Any, passes: list[Any]) -> list[dict[int, tuple[Any, Any]]]:
+def _averages(evidence: Evidence, passes: list[Any]) -> list[dict[int, tuple[Any, Any]]]:
     old, new = evidence.spec.momentum, 1 - evidence.spec.momentum
     state = {layer: (np.zeros(len(mean)), np.ones(len(mean))) for layer, (mean, _) in passes[0].statistics.items()}
     history = []

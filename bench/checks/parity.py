@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error, roundings
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -24,7 +25,7 @@ from models.reference import kinks
 from models.reference.network import Reference
 
 
-def forward_parity(evidence: Any) -> Iterator[Finding]:
+def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     """Signals, logits and reported loss equal the float64 reference, to rounding.
 
     ‖z_l − z_l*‖ / ‖z_l*‖ for every weight layer of the drawn network, the loss of every step, and the logits in
@@ -55,7 +56,7 @@ def forward_parity(evidence: Any) -> Iterator[Finding]:
     )
 
 
-def gradient_parity(evidence: Any) -> Iterator[Finding]:
+def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
     """Each weight gradient equals the float64 reference, to rounding.
 
     ‖g − g*‖ relative to max(‖g*‖, ‖∂L/∂z_l‖) for every parameter of every step (raw, before clipping) and for ∂L/∂z_l of
@@ -137,7 +138,9 @@ def signature(seen: Any, true: Any, what: str = "gradient") -> str:
     return f"another direction (cos {cosine:.6f}) and {factor:.4g} times as long"
 
 
-def _signals(evidence: Any, title: Place, seen: dict[int, Any], exact: dict[int, Any], rounded: list[dict[int, Any]]) -> Iterator[Finding]:
+def _signals(
+    evidence: Evidence, title: Place, seen: dict[int, Any], exact: dict[int, Any], rounded: list[dict[int, Any]]
+) -> Iterator[Finding]:
     if set(seen) != set(exact):
         raise AssertionError(f"layers {sorted(set(seen) ^ set(exact))} are missing or unknown in {title}")
     sizes = {layer: float(np.linalg.norm(true)) for layer, true in exact.items()}
@@ -151,7 +154,7 @@ def _signals(evidence: Any, title: Place, seen: dict[int, Any], exact: dict[int,
         yield Finding(replace(title, node=str(layer)), error, 0.0, allowed, note)
 
 
-def refuse_noise(evidence: Any, rounding: float) -> None:
+def refuse_noise(evidence: Evidence, rounding: float) -> None:
     """Refuse to judge where rounding alone moves a gradient so far that a real fault would hide in it."""
     # One layer's result is off by a unit of its format: a limit under a few of those would judge nothing in half precision.
     if rounding * evidence.resolution > max(ROUNDING_LIMIT, ROUNDING_MULTIPLE * evidence.result_unit):
@@ -160,7 +163,7 @@ def refuse_noise(evidence: Any, rounding: float) -> None:
         )
 
 
-def refuse_kinks(evidence: Any, exact: Any, rounded: list[Any]) -> None:
+def refuse_kinks(evidence: Evidence, exact: Any, rounded: list[Any]) -> None:
     """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink."""
     if evidence.spec.format.plain:
         errors = {place: error * evidence.resolution for place, error in kinks.reach(exact, rounded).items()}

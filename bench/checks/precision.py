@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.evidence.evidence import EAGER
-from bench.evidence.reference import DIALECTS
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
+from models.backends.registry import CONVENTIONS
 from models.graph import Dense, Normalize, Program, Residual, describe, parameter_keys, place_of, program
 from models.parts.precisions import Format
 from models.spec import Spec
@@ -20,13 +20,13 @@ CUDA_FLOAT32 = ("layer", "rms", "group")
 """Normalizations that PyTorch's autocast computes in float32 on CUDA; on the CPU none (ATen/autocast_mode.h, AT_FORALL_FP32)."""
 
 
-def precision(evidence: Any) -> Iterator[Finding]:
+def precision(evidence: Evidence) -> Iterator[Finding]:
     """Every result, parameter and loss is in the format that the precision documents, and so are float32 products.
 
     Counts the places of each kind that are not, in the first pass; the note names the first of them. `float32 products` is the
     framework's own word on TF32, asked after the network was built.
     """
-    seen = evidence.seen.shared
+    seen = evidence.shared
     documented = formats(evidence.spec, evidence.dialect, evidence.seen.device)
     if set(seen.formats) != set(documented):
         raise AssertionError(f"formats of {sorted(set(seen.formats) ^ set(documented))} are missing or unknown")
@@ -63,7 +63,7 @@ def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
     return found
 
 
-def rounding(evidence: Any) -> Iterator[Finding]:
+def rounding(evidence: Evidence) -> Iterator[Finding]:
     """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
 
     Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding
@@ -78,14 +78,14 @@ def rounding(evidence: Any) -> Iterator[Finding]:
     """
     format_ = evidence.spec.format.results
     for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
-        near = rounded[DIALECTS.index(evidence.dialect)]
+        near = rounded[CONVENTIONS.index(evidence.dialect)]
         for layer, z in near.pre_activations.items():
             place = Place("drift", str(layer), scope=title)
             yield from _drift(place, seen.pre_activations[layer], z, format_)
         for layer, d in near.pre_activation_gradients.items():
             place = Place("∂L/∂z drift", str(layer), scope=title)
             yield from _drift(place, seen.pre_activation_gradients[layer], d, format_, evidence.spec.first_scale)
-        for layer in near.pre_activation_gradients if evidence.backend in EAGER else ():
+        for layer in near.pre_activation_gradients if evidence.info.step == "eager" else ():
             key = f"{layer}.weight"
             place = Place.of(key, "gradient drift", scope=title)
             yield from _drift(place, step.gradients[key], near.gradients[key], format_, evidence.spec.first_scale)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
+from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ROUNDINGS
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -54,7 +56,7 @@ class View:
         return self.weights[f"{layer}.{kind}"], self.gradients[f"{layer}.{kind}"]
 
 
-def findings(evidence: Any, relation: Relation, forced_steps: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
+def findings(evidence: Evidence, relation: Relation, forced_steps: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
     """The relation's residuals in the given lessons, each against what rounding leaves of it in the reference.
 
     Where gradients and the signals beside them are of two executions (`bench.evidence.evidence.Evidence.apart`), so are the
@@ -62,14 +64,12 @@ def findings(evidence: Any, relation: Relation, forced_steps: tuple[int, ...] = 
     """
     for number in forced_steps:
         apart = evidence.apart
-        rounded = evidence.reference.once(
-            (relation, number, apart), lambda number=number, apart=apart: _rounded(evidence, relation, number, apart)
-        )
+        rounded = evidence.reference.once((relation, number, apart), partial(_rounded, evidence, relation, number, apart))
         seen = relative(relation(evidence.spec, _view(evidence, number)))
         yield from compared(seen, rounded, evidence.resolution, evidence.result_unit, number)
 
 
-def _rounded(evidence: Any, relation: Relation, number: int, apart: bool) -> list[dict[Place, float]]:
+def _rounded(evidence: Evidence, relation: Relation, number: int, apart: bool) -> list[dict[Place, float]]:
     """The residuals of the reference's passes, with signals of the next pass where they are `apart`."""
     passes = evidence.reference.rounded[number]
     watched = passes[1:] + passes[:1] if apart else passes
@@ -77,7 +77,7 @@ def _rounded(evidence: Any, relation: Relation, number: int, apart: bool) -> lis
     return [relative(relation(evidence.spec, view)) for view in views]
 
 
-def by_passes(evidence: Any, row: Symmetry, forced_steps: list[ForcedStep], precision: str) -> list[dict[Place, float]]:
+def by_passes(evidence: Evidence, row: Symmetry, forced_steps: list[ForcedStep], precision: str) -> list[dict[Place, float]]:
     """What the reference's passes in `precision` leave of a symmetry, each summing in an order of its own."""
 
     def residuals() -> list[dict[Place, float]]:
@@ -113,9 +113,9 @@ def relative(residuals: Residuals) -> dict[Place, float]:
     return values
 
 
-def _view(evidence: Any, number: int) -> View:
+def _view(evidence: Evidence, number: int) -> View:
     """What the framework saw: gradients of every lesson, signals of the first."""
-    forced_step, step, drawn = evidence.reference.forced_steps[number], evidence.seen.forced_steps[number], evidence.seen.shared
+    forced_step, step, drawn = evidence.reference.forced_steps[number], evidence.seen.forced_steps[number], evidence.shared
     _, extra = evidence.penalties[number]
     gradients = {key: np.asarray(g, np.float64) - extra.get(key, 0.0) for key, g in step.gradients.items()}
     pre_activations, pre_activation_gradients = (drawn.pre_activations, drawn.pre_activation_gradients) if number == 0 else ({}, {})
@@ -129,7 +129,7 @@ def _view(evidence: Any, number: int) -> View:
     )
 
 
-def _reference_view(evidence: Any, number: int, step: Any, watched: Any) -> View:
+def _reference_view(evidence: Evidence, number: int, step: Any, watched: Any) -> View:
     forced_step = evidence.reference.forced_steps[number]
     pre_activations, pre_activation_gradients = (watched.pre_activations, watched.pre_activation_gradients) if number == 0 else ({}, {})
     return View(

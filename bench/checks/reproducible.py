@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import NotJudged
 
 
-def reproducible(evidence: Any) -> Iterator[Finding]:
+def reproducible(evidence: Evidence) -> Iterator[Finding]:
     """The same steps from the same weights give the same bits, where the framework promises it.
 
     Counts entries of loss, raw gradients and new weights that differ when the lessons are taken again. Promised are one thread of a

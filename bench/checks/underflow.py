@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from bench.checks.gain import causes
-from bench.evidence.reference import DIALECTS, roundings
+from bench.evidence.evidence import Evidence
+from bench.evidence.reference import roundings
 from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
+from models.backends.registry import CONVENTIONS
 from models.reference.network import Reference
 
 LOST = "lost to zero"
@@ -22,7 +24,7 @@ once decides at one half. PyTorch's float16 derivative of a sigmoid rounds g·(1
 rounded; over all y, the smallest g·(1 − y)·y that ends above zero is 0.28 (y = 0.749), the largest that ends at zero 0.66 (y = 0.25)."""
 
 
-def underflow(evidence: Any) -> Iterator[Finding]:
+def underflow(evidence: Evidence) -> Iterator[Finding]:
     """Gradients are lost to zero only where they are smaller than half precision's smallest number.
 
     The share of each layer's ∂L/∂z and weight gradient that is zero, less what is zero in float64 as well, in the framework's own
@@ -30,7 +32,7 @@ def underflow(evidence: Any) -> Iterator[Finding]:
     roundings on the way may turn (`FEWEST`, `MOST`). Entries of a unit or a sample go together, so that a share p is known to
     √(p(1 − p)/n) with n the smaller of batch and width, and to one sample in the least.
     """
-    forced_step, own = evidence.reference.forced_steps[0], evidence.seen.native
+    forced_step, own = evidence.reference.forced_steps[0], evidence.native
     with np.errstate(all="ignore"):
         exact = Reference(evidence.spec, own.weights).run(forced_step.x, forced_step.labels, own)
         rounded = [each.run(forced_step.x, forced_step.labels, own) for each in _own(evidence, roundings(evidence.spec, own.weights))]
@@ -46,9 +48,9 @@ def underflow(evidence: Any) -> Iterator[Finding]:
         yield _beside(Place.of(key, LOST, step=0), step.gradients[key], true.gradients[key], near, least)
 
 
-def _own(evidence: Any, passes: list[Any]) -> list[Any]:
+def _own(evidence: Evidence, passes: list[Any]) -> list[Any]:
     """The passes that round as this framework documents it."""
-    return passes[DIALECTS.index(evidence.dialect) :: len(DIALECTS)]
+    return passes[CONVENTIONS.index(evidence.dialect) :: len(CONVENTIONS)]
 
 
 def _beside(place: Place, seen: Any, true: Any, near: list[Any], least: float, causes: tuple[Cause, ...] = ()) -> Finding:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
@@ -16,7 +17,7 @@ STAYS = "moved although it should not"
 """What an outlier looks like where the rule leaves the weight alone."""
 
 
-def update(evidence: Any) -> Iterator[Finding]:
+def update(evidence: Evidence) -> Iterator[Finding]:
     """Each optimizer step equals the written-out rule applied to the observed gradient.
 
     ‖w − w*‖ / ‖w* − w₀‖ for every parameter and step, slots carried from step to step; clipping, L2 penalty and decoupled

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.checks.initializer import TRUNCATED_SD
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Scenarios, Start, same, start
 from models.parts.clips import CLIPS
+from models.parts.initializers import TRUNCATED_SD
 
 SEEDS = [0, 1, 123456789]
 FRESH = "fresh"

@@ -18,6 +18,7 @@ from bench.evidence.reference import ROUNDINGS, rms_error
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.backends.registry import info
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
@@ -43,7 +44,7 @@ class Scenarios:
     @property
     def dialect(self) -> str:
         """Whose documented rules hold: `torch` or `keras`, whatever Keras runs on."""
-        return self.backend.partition("-")[0]
+        return info(self.backend).conventions
 
     def __call__(self, scenario: str, **given: Any) -> Any:
         """What the road leads to. Raises WorkerError with the framework's own words."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Verdict
 from models.spec import Spec
@@ -12,7 +11,7 @@ SHOWN = 6
 """How many findings a failure shows, the worst and its neighbours first."""
 
 
-def failure(verdict: Verdict, evidence: Any, others: list[Verdict], rerun: str, environment: dict[str, str]) -> str:
+def failure(verdict: Verdict, evidence: Evidence, others: list[Verdict], rerun: str, environment: dict[str, str]) -> str:
     """A page for one failed verdict; `others` are the same check on the same network in other frameworks."""
     worst = verdict.worst
     assert worst is not None
@@ -78,7 +77,7 @@ def _shown(verdict: Verdict) -> list[Finding]:
     return [verdict.findings[place] for place in sorted(chosen)]
 
 
-def _against(against: str, evidence: Any) -> str:
+def _against(against: str, evidence: Evidence) -> str:
     if against == "reference":
         return f"numpy float64; rounding measured by numpy {'float32' if evidence.spec.format.plain else evidence.spec.precision}"
     if against == "theory":

@@ -147,5 +147,5 @@ def test_an_isolated_case_has_a_process_of_its_own() -> None:
 def test_smoke_has_none_and_unknown_roads_are_refused() -> None:
     assert equality_cases("smoke", ["torch"]) == []
     assert all(case.equality not in ("torch_compile", "loader") for case in equality_cases("full", ["keras"]))
-    with pytest.raises(LookupError, match="no road named fit"):
+    with pytest.raises(LookupError, match="no scenario named fit"):
         taken.take("torch", "fit", {})

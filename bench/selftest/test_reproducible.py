@@ -39,7 +39,11 @@ def step(loss: float, *entries: float) -> StepResult:
 )
 def test_bits_are_compared_and_not_numbers(again: StepResult, counts: list[int]) -> None:
     found = differing([step(1.5, 1.0, np.nan, 0.0)], [again])
-    assert [(each.step, each.array, each.name) for each in found] == [(0, "loss", ""), (0, "gradient of", "3.weight"), (0, "new", "3.weight")]
+    assert [(each.step, each.array, each.name) for each in found] == [
+        (0, "loss", ""),
+        (0, "gradient of", "3.weight"),
+        (0, "new", "3.weight"),
+    ]
     assert [each.entries for each in found] == counts
     verdict = judge(CHECK, SimpleNamespace(seen=SimpleNamespace(repeated=found), backend="torch", network="reference"))
     assert verdict.outside == sum(count > 0 for count in counts)
@@ -64,8 +68,8 @@ def test_one_cpu_thread_or_deterministic_kernels_promise(device: str, threads: i
 @pytest.mark.parametrize(
     ("module", "asked"),
     [
-        ("models.backends.torch.device", "import torch; print(torch.are_deterministic_algorithms_enabled())"),
-        ("models.backends.keras.library", "from tensorflow.python.framework import config; print(config.is_op_determinism_enabled())"),
+        ("models.backends.torch", "import torch; print(torch.are_deterministic_algorithms_enabled())"),
+        ("models.backends.keras", "from tensorflow.python.framework import config; print(config.is_op_determinism_enabled())"),
     ],
 )
 def test_the_switch_reaches_the_framework(module: str, asked: str) -> None:

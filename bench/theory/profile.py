@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import norm
 
-from bench.checks import centred
 from bench.theory.bands import Prediction, predict, why_not
 from bench.theory.correlation import depth_scales, gradient_scale_coefficient, network_pair, nonlinearity_coefficient
 from bench.theory.diagnosis import as_rounded, diagnose, expected
@@ -89,7 +88,7 @@ def coverage(cases: str) -> Iterator[str]:
         for spec in dict.fromkeys(listed.on(backend) for backend in ("torch", "keras")):
             if listed in symmetric():
                 kind, says = "reference", "reference alone: looked at for its exact laws"
-            elif not centred(listed):
+            elif not listed.centred:
                 kind, says = "reference", "reference alone: theory supposes centred inputs and small logits"
             elif backward_limit(spec, rng.standard_normal((spec.batch, spec.features))) is None:
                 kind, says = "band", "band; no closed form for batch-normalized post-activation sums"

@@ -35,7 +35,7 @@ from models.spec import Spec, SpecError
 
 def parser() -> argparse.ArgumentParser:
     """What can be asked."""
-    made = argparse.ArgumentParser(prog="python -m bench.timing.duet", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    made = argparse.ArgumentParser(prog="python -m bench duet", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     made.add_argument("--a", help="one side: what b is compared with")
     made.add_argument("--b", help="the other side")
     made.add_argument("--aa", nargs="?", const=sys.executable, metavar="SIDE", help="the same on both sides, to calibrate this machine")

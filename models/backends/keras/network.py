@@ -13,24 +13,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.backends.keras.layers import activate, array, compute_as, dense, draw_layers
-from models.backends.keras.library import (
-    absences,
-    begin_session,
-    built_for,
-    configure,
-    devices,
-    drain,
-    float32_products,
-    multiplied,
-    peak_device_memory,
-    slope,
-    tapped_gradients,
-    train_steps,
-    versions,
-)
+from models.backends.keras.device import devices
+from models.backends.keras.layers import array, dense
+from models.backends.keras.libraries import LIBRARY
+from models.backends.keras.precision import begin_session, compute_as, format_of
+from models.backends.keras.releases import absences, train_steps
 from models.backends.keras.taps import NORM_ROWS, Taps
-from models.backends.keras.timing import product, stepper
+from models.backends.keras.timing import repeated_step
+from models.backends.protocol import ALL, Record, Repeated
 from models.backends.registry import BackendError
 from models.graph import Activate, Dense, Normalize, Residual, describe, flat, parameter_keys, place_of, program
 from models.observation import WatchedPass
@@ -41,11 +31,6 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-__all__ = [
-    "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers", "multiplied", "peak_device_memory", "product",
-    "stepper", "timed_network", "versions",
-]  # fmt: skip
-
 Arrays = dict[str, Any]
 KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
 FRAMES_PER_LAYER = 12
@@ -55,13 +40,11 @@ FRAMES_PER_LAYER = 12
 class Network:
     """`spec` in Keras, initialized by Keras from `seed` and compiled."""
 
-    def __init__(
-        self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "train_on_batch", tap: tuple[str, ...] = ("gradients", "norms")
-    ) -> None:
-        """Build and compile; `mode` eager, train_on_batch or jit, `tap` what the step records. Raises BackendError without the device."""
+    def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> None:
+        """Build and compile; `mode` is eager, jit, compiled or train_on_batch. Raises BackendError without the device."""
         if device != "cpu" and devices() == ["cpu"]:
             raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
-        self.spec = spec
+        self.spec, self.mode = spec, mode
         begin_session()
         compute_as(spec)
         keras.utils.set_random_seed(seed)
@@ -89,7 +72,7 @@ class Network:
         self.model.compile(self.optimizer, self.loss, run_eagerly=mode == "eager", jit_compile=True if mode == "jit" else "auto")
         self.optimizer.build(self.model.trainable_variables)
         # Round the inner optimizer, which is given gradients without the loss scale: the outer one's `apply` is not called on JAX.
-        self._taps = Taps(self.inner, self.model.trainable_variables, self._weights(), tap)
+        self._taps = Taps(self.inner, self.model.trainable_variables, self._weights(), record)
         statistics = [v for part in self._norms.values() for v in (part.moving_mean, part.moving_variance)]
         fresh = [*self.optimizer.variables, *statistics]
         self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
@@ -201,7 +184,7 @@ class Network:
 
             def apply(step: Any, h: Any) -> Any:
                 h = self._train(step, h)
-                formats[place_of(type(step), step.layer)] = _name(h)
+                formats[place_of(type(step), step.layer)] = format_of(h)
                 if isinstance(step, Dense):
                     h = pre_activations[str(step.layer)] = tap(str(step.layer), h)
                 return h
@@ -209,12 +192,12 @@ class Network:
             with keras.StatelessScope():
                 logits = self._wire(x, apply)
             loss = self.loss(target, logits)
-            formats["loss"] = _name(loss)
+            formats["loss"] = format_of(loss)
             return loss * scale if scale != 1 else loss, (pre_activations, logits)
 
         compiled = not self.spec.format.plain
-        loss, (pre_activations, logits), gradients = tapped_gradients(loss_of, shapes, self.spec.format.held, compiled)
-        formats |= {describe(key): _name(variable) for key, variable in self.parameters.items()}
+        loss, (pre_activations, logits), gradients = LIBRARY.tapped_gradients(loss_of, shapes, self.spec.format.held, compiled)
+        formats |= {describe(key): format_of(variable) for key, variable in self.parameters.items()}
         held = np.dtype(self.spec.format.held)
         return WatchedPass(
             self.weights(),
@@ -223,7 +206,7 @@ class Network:
             {int(layer): array(z) for layer, z in pre_activations.items()},
             {int(layer): array(d).astype(held) / held.type(scale) for layer, d in gradients.items()},
             formats,
-            float32_products(),
+            LIBRARY.float32_products(),
         )
 
     def slope(self, x: Any, labels: Any, direction: Arrays) -> float:
@@ -235,7 +218,7 @@ class Network:
             with keras.StatelessScope(state_mapping=list(zip(self.parameters.values(), values, strict=True))):
                 return self.loss(target, self._wire(inputs, self._train))
 
-        return float(slope(loss_of, [variable.value for variable in self.parameters.values()], along))
+        return float(LIBRARY.slope(loss_of, [variable.value for variable in self.parameters.values()], along))
 
     def _train(self, step: Any, h: Any) -> Any:
         part = self.parts[type(step), step.layer]
@@ -245,6 +228,10 @@ class Network:
         """One `train_on_batch` on `scale` times the loss (by Keras's own sample weights); returns the loss that Keras reports."""
         weights = None if scale == 1 else np.full(len(x), scale, self.spec.format.held)
         return float(self.model.train_on_batch(np.asarray(x), self.target(labels), sample_weight=weights))
+
+    def timed_step(self, x: Any, labels: Any) -> Repeated:
+        """One training step for the clock, in the way it was built for."""
+        return repeated_step(self, x, labels)
 
     def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
         """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth)."""
@@ -267,15 +254,6 @@ class Network:
         metric = keras.metrics.SparseCategoricalAccuracy()
         metric.update_state(np.asarray(labels), np.asarray(logits))
         return float(metric.result())
-
-
-def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
-    """A network for the clock, without taps; `mode` is eager, train_on_batch, compiled or jit."""
-    return Network(spec, device=device, mode=mode, tap=())
-
-
-def _name(tensor: Any) -> str:
-    return str(keras.backend.standardize_dtype(tensor.dtype))
 
 
 def _oriented(key: str, variable: Any) -> Any:

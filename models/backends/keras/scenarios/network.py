@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.backends.keras.library import compute_in
 from models.backends.keras.network import KINDS
+from models.backends.keras.precision import compute_in
 from models.graph import Activate, Dense, Normalize, flat, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
