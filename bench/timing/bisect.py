@@ -20,7 +20,7 @@ from bench.evidence.collect import Request, collect
 from bench.exit_status import Status
 from bench.judging.verdict import FAILED, judge
 from bench.timing.duet import plan, sides
-from bench.timing.duet.__main__ import margins_of
+from bench.timing.duet.margins import margins_of
 from bench.timing.duet.plan import BUDGET, Duet
 from bench.timing.duet.statistics import FASTER, OPEN, SAME, SLOWER
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING
