@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from bench.judging.check import Check
-from bench.judging.finding import Finding
+from bench.judging.finding import Cause, Finding
+from bench.judging.place import Place
 
 PASSED, FAILED, KNOWN, NO_BASELINE, NOT_JUDGED = "passed", "failed", "known failure", "no baseline", "not judged"
 NOT_APPLICABLE = "not applicable"
@@ -42,7 +43,7 @@ class Verdict:
     judged: int = 0
     outside: int = 0
     headroom: float = 1.0
-    tightest: str = ""
+    tightest: Place | None = None
     rerun: str = ""
     findings: list[Finding] = field(default_factory=list)
 
@@ -50,6 +51,11 @@ class Verdict:
     def worst(self) -> Finding | None:
         """The finding furthest outside."""
         return max((f for f in self.findings if not f.within), key=lambda f: f.exceedance, default=None)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What is wrong with the network, as far as its findings say."""
+        return next((f.causes for f in self.findings if f.causes), ())
 
 
 class Judged(Protocol):
@@ -84,5 +90,5 @@ def judge(check: Check[Subject], subject: Subject) -> Verdict:
     verdict.findings, verdict.judged, verdict.outside = findings, len(findings), outside
     verdict.status = FAILED if outside else PASSED
     tightest = min(findings, key=lambda f: f.headroom)
-    verdict.headroom, verdict.tightest = tightest.headroom, tightest.where
+    verdict.headroom, verdict.tightest = tightest.headroom, tightest.place
     return verdict

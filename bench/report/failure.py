@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from bench.checks.gain import diagnosis
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.verdict import FAILED, KNOWN, UNDECIDED, Verdict
 from models.spec import Spec
 
-DIAGNOSED = ("signal_gain", "backward_gain", "underflow")
-"""Checks whose failures say what theory would do about them."""
 SHOWN = 6
 """How many findings a failure shows, the worst and its neighbours first."""
 
@@ -20,7 +17,7 @@ def failure(verdict: Verdict, evidence: Evidence, others: list[Verdict], rerun: 
     assert worst is not None
     count = f"{verdict.outside} of {verdict.judged} numbers {'is' if verdict.outside == 1 else 'are'} outside"
     lines = [
-        f"{verdict.law}: {count}, worst at {worst.where.strip()}",
+        f"{verdict.law}: {count}, worst at {worst.where}",
         "",
         f"  network  {verdict.subject}   {describe_network(evidence.spec)}",
         f"  backend  {backend_line(verdict.backend, evidence.seen.versions, environment, evidence.spec)}",
@@ -30,13 +27,10 @@ def failure(verdict: Verdict, evidence: Evidence, others: list[Verdict], rerun: 
     ]
     lines += [_row(finding) for finding in _shown(verdict)]
     lines.append("")
-    if worst.note and verdict.check not in DIAGNOSED:
+    if worst.note:
         lines.append(f"  {'looks like':<11}{worst.note}")
-    if verdict.check in DIAGNOSED:
-        lines += [
-            f"  {'diagnosis' if n == 0 else '':<11}{line}"
-            for n, line in enumerate(line for each in diagnosis(evidence) for line in each.lines())
-        ]
+    diagnosis = [line for cause in verdict.causes for line in cause.lines()]
+    lines += [f"  {'' if n else 'diagnosis':<11}{line}" for n, line in enumerate(diagnosis)]
     lines += [f"  {other.backend:<11}{blame(verdict, other)}" for other in others]
     lines.append(f"  {'rerun':<11}{rerun}")
     return "\n".join(lines)

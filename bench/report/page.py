@@ -106,7 +106,7 @@ def _cell(verdicts: list[Verdict]) -> dict[str, str]:
     text = f"{known} {KNOWN}" if known else ""
     if failed:
         worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
-        text = f"worst: {worst.subject} {worst.worst.where.strip() if worst.worst else ''}"
+        text = f"worst: {worst.subject} {worst.worst.where if worst.worst else ''}"
     elif passed:
         tightest = min(passed, key=lambda v: v.headroom)
         text = f"{max(tightest.headroom, 0.0):.0%} left at {tightest.subject}" + (f", {text}" if known else "")
