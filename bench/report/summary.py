@@ -12,12 +12,8 @@ from bench.checks import CHECKS
 from bench.judging.verdict import FAILED, KNOWN, PASSED, UNDECIDED, Verdict
 from bench.metamorphic import ITSELF
 from bench.metamorphic import NAME as EQUALITY
-<<<<<<< HEAD
 from bench.report.record import NotApplicable
-from bench.theory.diagnosis import LOST, NOTABLE, REMEDY, UNDERFLOW
-=======
 from bench.theory.diagnosis import LOST, NOTABLE, UNDERFLOW
->>>>>>> work
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
 NAMED = 5
