@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from bench.evidence.evidence import Evidence
-from bench.judging.finding import Finding
+from bench.judging.finding import Cause, Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import NotJudged
 from bench.theory import Band, Prediction, predict, why_not
-from bench.theory.diagnosis import Diagnosis, Seen, diagnose, expected
+from bench.theory.diagnosis import Seen, diagnose, expected
 
 TO_DECADES = 0.5 / np.log(10)
 """From the natural log of a squared norm to decades of the norm."""
@@ -25,10 +26,11 @@ def signal_gain(evidence: Evidence) -> Iterator[Finding]:
     """
     prediction = _prediction(evidence)
     power = {layer: _mean_square(z) for layer, z in evidence.native.pre_activations.items()}
-    yield _finding("layer  1 rms", np.log(power[1]), prediction.first)
+    yield _finding(Place("rms", "1"), np.log(power[1]), prediction.first)
     for layer, band in prediction.signal.items():
-        yield _finding(f"layer {layer:>2} over {layer - 1}", np.log(power[layer]) - np.log(power[layer - 1]), band)
-    yield _finding(f"layer {evidence.spec.depth:>2} over 1", np.log(power[evidence.spec.depth]) - np.log(power[1]), prediction.signal_total)
+        yield _finding(Place(node=str(layer), over=str(layer - 1)), np.log(power[layer]) - np.log(power[layer - 1]), band)
+    total = Place(node=str(evidence.spec.depth), over="1")
+    yield _finding(total, np.log(power[evidence.spec.depth]) - np.log(power[1]), prediction.signal_total)
 
 
 def backward_gain(evidence: Evidence) -> Iterator[Finding]:
@@ -44,21 +46,19 @@ def backward_gain(evidence: Evidence) -> Iterator[Finding]:
         for layer, band in prediction.backward.items():
             if layer in under:
                 continue
-            yield _finding(f"layer {layer:>2} over {layer + 1}", np.log(power[layer]) - np.log(power[layer + 1]), band)
+            yield _finding(Place(node=str(layer), over=str(layer + 1)), np.log(power[layer]) - np.log(power[layer + 1]), band)
         if 1 in under:
             return
         total = np.log(power[1]) - np.log(power[evidence.spec.depth])
-        note = "; ".join(map(str, diagnosis(evidence)))
-        yield _finding(f"layer  1 over {evidence.spec.depth}", total, prediction.backward_total, note)
+        yield _finding(Place(node="1", over=str(evidence.spec.depth)), total, prediction.backward_total, causes(evidence))
 
 
-def diagnosis(evidence: Evidence) -> list[Diagnosis]:
+def causes(evidence: Evidence) -> tuple[Cause, ...]:
     """What is wrong with the framework's own network, beside what the reference draws from the same initializer."""
     forced_step, own = evidence.reference.forced_steps[0], evidence.native
     x, labels = np.asarray(forced_step.x, np.float64), forced_step.labels
-    return diagnose(
-        evidence.spec, x, Seen(own.pre_activations, own.pre_activation_gradients, labels, own.weights), expected(evidence.spec, x, labels)
-    )
+    seen = Seen(own.pre_activations, own.pre_activation_gradients, labels, own.weights)
+    return tuple(each.cause for each in diagnose(evidence.spec, x, seen, expected(evidence.spec, x, labels)))
 
 
 def _under_the_floor(evidence: Evidence, prediction: Prediction) -> set[int]:
@@ -83,9 +83,9 @@ def _prediction(evidence: Evidence) -> Prediction:
     return prediction
 
 
-def _finding(where: str, value: float, band: Band, note: str = "") -> Finding:
+def _finding(place: Place, value: float, band: Band, causes: tuple[Cause, ...] = ()) -> Finding:
     low, high = band.interval(BAND_Z)
-    return Finding(where, float(value) * TO_DECADES, low * TO_DECADES, high * TO_DECADES, note)
+    return Finding(place, float(value) * TO_DECADES, low * TO_DECADES, high * TO_DECADES, causes=causes)
 
 
 def _mean_square(z: Any) -> float:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.checks.relations import Place, View, findings
+from bench.checks.relations import Residuals, View, findings
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from models.graph import Activate, Dense, Normalize, Residual, joints, program
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS
@@ -20,7 +21,6 @@ from models.spec import Spec
 
 HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 """φ(az) = a·φ(z) for a > 0, so that φ′(z)·z = φ(z)."""
-Residuals = Iterator[tuple[Place, Any, Any]]
 
 
 def is_homogeneous(spec: Spec) -> bool:
@@ -50,15 +50,15 @@ def _units(spec: Spec, view: View) -> Residuals:
         (w, dw), (b, db), (out, dout) = view.of(joint.left, "weight"), view.of(joint.left, "bias"), view.of(joint.right, "weight")
         into, onward = (w * dw).sum(1) + b * db, (out * dout).sum(0)
         natural = np.linalg.norm(w, axis=1) * np.linalg.norm(dw, axis=1) + np.abs(b * db)
-        where = f"layer {joint.left:>2}"
-        yield ("units' ⟨w, ∂w⟩ in and out", where), into - onward, natural
-        yield ("⟨W, ∂W⟩ against the next layer's", where), into.sum() - onward.sum(), np.linalg.norm(w) * np.linalg.norm(dw)
+        where = str(joint.left)
+        yield Place("units' ⟨w, ∂w⟩ in and out", where), into - onward, natural
+        yield Place("⟨W, ∂W⟩ against the next layer's", where), into.sum() - onward.sum(), np.linalg.norm(w) * np.linalg.norm(dw)
 
 
 def _matrices(spec: Spec, view: View) -> Residuals:
     for joint in joints(spec):
         (w, dw), (b, db), (out, dout) = view.of(joint.left, "weight"), view.of(joint.left, "bias"), view.of(joint.right, "weight")
-        yield ("∂W Wᵀ against Wᵀ∂W of the next", f"layer {joint.left:>2}"), dw @ w.T + np.outer(db, b) - out.T @ dout, dw @ w.T
+        yield Place("∂W Wᵀ against Wᵀ∂W of the next", str(joint.left)), dw @ w.T + np.outer(db, b) - out.T @ dout, dw @ w.T
 
 
 def _stream(spec: Spec, view: View) -> Residuals:
@@ -68,7 +68,7 @@ def _stream(spec: Spec, view: View) -> Residuals:
 
     def here(layer: int, x: Any, d: Any) -> tuple[Place, Any, Any]:
         natural = np.linalg.norm(x, axis=1) * np.linalg.norm(d, axis=1)
-        return ("samples' ⟨x, ∂x⟩ against the logits'", f"layer {layer:>2}"), (x * d).sum(1) - end, natural
+        return Place("samples' ⟨x, ∂x⟩ against the logits'", str(layer)), (x * d).sum(1) - end, natural
 
     x = view.x
     for step in program(spec):
@@ -89,7 +89,7 @@ def _isometry(spec: Spec, view: View) -> Residuals:
     end = np.linalg.norm(view.pre_activation_gradients[spec.depth], axis=1)
     for layer in range(1, spec.depth):
         yield (
-            ("samples' ‖δ‖ against the logits'", f"layer {layer:>2}"),
+            Place("samples' ‖δ‖ against the logits'", str(layer)),
             np.linalg.norm(view.pre_activation_gradients[layer], axis=1) - end,
             end,
         )
@@ -117,22 +117,22 @@ def _sums(spec: Spec, view: View) -> Residuals:
         if len(joint.between) == 1 and isinstance(joint.between[0], Activate):
             inputs[joint.right] = f(view.pre_activations[joint.left])
     for layer, d in view.pre_activation_gradients.items():
-        yield ("∂b against Σδ", f"layer {layer:>2}"), view.gradients[f"{layer}.bias"] - d.sum(0), np.abs(d).sum(0)
+        yield Place("∂b against Σδ", str(layer)), view.gradients[f"{layer}.bias"] - d.sum(0), np.abs(d).sum(0)
     for layer, h in inputs.items():
         d = view.pre_activation_gradients[layer]
         natural = np.linalg.norm(d) * np.linalg.norm(h)
-        yield ("∂W against δᵀh", f"layer {layer:>2}"), view.gradients[f"{layer}.weight"] - d.T @ h, natural
+        yield Place("∂W against δᵀh", str(layer)), view.gradients[f"{layer}.weight"] - d.T @ h, natural
 
 
 def _classes(spec: Spec, view: View) -> Residuals:
-    where = f"layer {spec.depth:>2}"
+    where = str(spec.depth)
     _, dw = view.of(spec.depth, "weight")
     _, db = view.of(spec.depth, "bias")
-    yield ("Σ ∂b over classes", where), db.sum(), np.abs(db).sum()
-    yield ("Σ ∂W over classes", where), dw.sum(0), np.abs(dw).sum(0)
+    yield Place("Σ ∂b over classes", where), db.sum(), np.abs(db).sum()
+    yield Place("Σ ∂W over classes", where), dw.sum(0), np.abs(dw).sum(0)
     if view.pre_activation_gradients:
         d = view.pre_activation_gradients[spec.depth]
-        yield ("Σ δ over classes", where), d.sum(1), np.abs(d).sum(1)
+        yield Place("Σ δ over classes", where), d.sum(1), np.abs(d).sum(1)
 
 
 def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
@@ -150,20 +150,20 @@ def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
 
 def _learned(spec: Spec, view: View) -> Residuals:
     for joint in joints(spec):
-        where = f"layer {joint.left:>2}"
+        where = str(joint.left)
         norms = [place for place, step in enumerate(joint.between) if isinstance(step, Normalize)]
         if spec.norm == "batch" and norms == [0]:
             (w, dw), (scale, dscale) = view.of(joint.left, "weight"), view.of(joint.left, "scale")
             natural = np.linalg.norm(w, axis=1) * np.linalg.norm(dw, axis=1)
             share = spec.eps / (np.asarray(view.statistics[joint.left][1], np.float64) + spec.eps)
-            yield ("⟨w, ∂w⟩ before the norm", where), (w * dw).sum(1) - share * scale * dscale, natural
-            yield ("∂b before the norm", where), view.gradients[f"{joint.left}.bias"], dw
+            yield Place("⟨w, ∂w⟩ before the norm", where), (w * dw).sum(1) - share * scale * dscale, natural
+            yield Place("∂b before the norm", where), view.gradients[f"{joint.left}.bias"], dw
         after = joint.between[norms[0] + 1 :] if norms else ()
         if len(norms) == 1 and (not after or spec.act in HOMOGENEOUS):
             out, dout = view.of(joint.right, "weight")
             products = [np.multiply(*view.of(joint.left, kind)) for kind in NORMS[spec.norm].parameters]
             natural = np.linalg.norm(out, axis=0) * np.linalg.norm(dout, axis=0) * _cancelling(spec, view, joint.left)
-            yield ("γ∂γ + β∂β against ⟨w_out, ∂w_out⟩", where), sum(products) - (out * dout).sum(0), natural
+            yield Place("γ∂γ + β∂β against ⟨w_out, ∂w_out⟩", where), sum(products) - (out * dout).sum(0), natural
 
 
 def _cancelling(spec: Spec, view: View, layer: int) -> float:
@@ -177,16 +177,16 @@ def _sets(spec: Spec, view: View) -> Residuals:
     row, df = NORMS[spec.norm], ACTIVATIONS[spec.act].df
     axis = 0 if row.over == "batch" else -1
     for joint in joints(spec):
-        where, shape = f"layer {joint.left:>2}", (len(view.x), spec.groups if row.over == "groups" else 1, -1)
+        where, shape = str(joint.left), (len(view.x), spec.groups if row.over == "groups" else 1, -1)
         z, d = view.pre_activations[joint.left], view.pre_activation_gradients[joint.left]
         y, cache = row.forward(z, 1.0, 0.0, spec.eps, spec.groups)
         g = (view.pre_activation_gradients[joint.right] @ view.weights[f"{joint.right}.weight"]) * df(y)
         z, d, y, g = (a.reshape(shape) for a in (z, d, y, g))
         share = spec.eps * np.square(cache["inverse"]).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
         natural = np.linalg.norm(z, axis=axis) * np.linalg.norm(d, axis=axis)
-        yield ("Σ zδ over normalized sets", where), ((z * d).sum(axis) - (share * y * g).sum(axis)), natural
+        yield Place("Σ zδ over normalized sets", where), ((z * d).sum(axis) - (share * y * g).sum(axis)), natural
         if row.centred:
-            yield ("Σ δ over normalized sets", where), d.sum(axis), np.abs(d).sum(axis)
+            yield Place("Σ δ over normalized sets", where), d.sum(axis), np.abs(d).sum(axis)
 
 
 def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
@@ -201,7 +201,7 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
         size = {layer: float(np.linalg.norm(d.astype(np.float64))) for layer, d in seen.pre_activation_gradients.items()}
         if evidence.spec.loss == "cross_entropy":
             yield _over(
-                f"{title} ‖∂L/∂logits‖",
+                Place("‖∂L/∂logits‖ over its bound", scope=title),
                 size[evidence.spec.depth],
                 (2 / len(seen.logits)) ** 0.5,
                 evidence.spec.classes * evidence.result_unit,
@@ -210,12 +210,15 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
             w = seen.weights[f"{joint.right}.weight"].astype(np.float64)
             largest = float(np.linalg.norm(w, 2))
             slack = w.shape[0] * evidence.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
-            yield _over(f"{title} layer {joint.left:>2} ‖δ‖", size[joint.left], sup * largest * size[joint.right], slack)
+            yield _over(
+                Place("‖δ‖ over its bound", str(joint.left), scope=title), size[joint.left], sup * largest * size[joint.right], slack
+            )
         if evidence.spec.branch == "zero" and evidence.spec.skip_order == "pre":
             ends = [step.body[-1].layer for step in program(evidence.spec) if isinstance(step, Residual)]
             for layer in ends:
                 differing = np.count_nonzero(seen.pre_activation_gradients[layer] != seen.pre_activation_gradients[ends[-1]])
-                yield Finding(f"{title} layer {layer:>2} entries of δ that differ from layer {ends[-1]}'s", float(differing), 0.0, 0.0)
+                place = Place(f"entries of δ that differ from layer {ends[-1]}'s", str(layer), scope=title)
+                yield Finding(place, float(differing), 0.0, 0.0)
 
     if evidence.spec.branch == "zero":
         yield from _behind_zeros(evidence)
@@ -229,15 +232,17 @@ def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
             *inner, last = [part.layer for part in step.body if isinstance(part, Dense)]
             for layer in inner:
                 moved = sum(np.count_nonzero(gradients[f"{layer}.{kind}"]) for kind in ("weight", "bias"))
-                yield Finding(f"step 0 layer {layer:>2} entries of the gradient behind zero weights", float(moved), 0.0, 0.0)
+                place = Place("entries of the gradient behind zero weights", str(layer), step=0)
+                yield Finding(place, float(moved), 0.0, 0.0)
             there = np.count_nonzero(gradients[f"{last}.weight"]) / gradients[f"{last}.weight"].size
-            yield Finding(f"step 0 layer {last:>2} share of zero weights that get a gradient", there, np.finfo(float).tiny, 1.0)
+            place = Place("share of zero weights that get a gradient", str(last), step=0)
+            yield Finding(place, there, np.finfo(float).tiny, 1.0)
 
 
-def _over(where: str, size: float, bound: float, slack: float) -> Finding:
+def _over(place: Place, size: float, bound: float, slack: float) -> Finding:
     """By what share a norm exceeds its bound."""
     excess = max(size / bound - 1, 0.0) if bound > 0 else size
-    return Finding(f"{where} over its bound", excess, 0.0, slack, f"{size:.4g} where {bound:.4g} is the most")
+    return Finding(place, excess, 0.0, slack, f"{size:.4g} where {bound:.4g} is the most")
 
 
 def has_bound(spec: Spec) -> bool:

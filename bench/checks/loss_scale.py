@@ -10,10 +10,14 @@ import numpy as np
 from bench.evidence.evidence import Evidence
 from bench.evidence.probes import OVERFLOWS
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.graph import describe
 from models.observation import SCALE_GROWTH
 from models.reference.optimizers import Rule
+
+OVERFLOW = "(overflow)"
+"""What findings of a step that overflows say after their place."""
 
 
 def loss_scale(evidence: Evidence) -> Iterator[Finding]:
@@ -29,18 +33,19 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
     if len(evidence.seen.scaled) != len(OVERFLOWS):
         raise AssertionError(f"{len(evidence.seen.scaled)} scaled steps were seen of {len(OVERFLOWS)}")
     for number, (step, overflows) in enumerate(zip(evidence.seen.scaled, OVERFLOWS, strict=True)):
-        title = f"step {number}{' (overflow)' if overflows else ''}"
         good = 0 if overflows else good + 1
         if overflows:
             scale /= 2
             moved = [key for key, w in step.weights.items() if not np.array_equal(w, weights[key])]
-            yield Finding(f"{title} tensors that moved", len(moved), 0.0, 0.0, ", ".join(moved[:3]))
+            yield Finding(Place("tensors that moved", step=number), len(moved), 0.0, 0.0, ", ".join(moved[:3]), remark=OVERFLOW)
         else:
             key, used = max(_used(evidence, step, weights, exact, rounded), key=lambda each: each[1])
-            yield Finding(f"{title} step against the rule, of what rounding allows", used, 0.0, 1.0, f"most in {describe(key)}")
+            place = Place("step against the rule, of what rounding allows", step=number)
+            yield Finding(place, used, 0.0, 1.0, f"most in {describe(key)}")
         if good == SCALE_GROWTH:
             scale, good = scale * 2, 0
-        yield Finding(f"{title} loss scale over the rule's", step.scale / scale, 1.0, 1.0, f"{step.scale:g} where the rule has {scale:g}")
+        note = f"{step.scale:g} where the rule has {scale:g}"
+        yield Finding(Place("loss scale over the rule's", step=number), step.scale / scale, 1.0, 1.0, note, remark=OVERFLOW * overflows)
         weights = step.weights
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.parts.norms import running_variance
 
@@ -32,7 +33,7 @@ def normalization_state(evidence: Evidence) -> Iterator[Finding]:
                 size = float(np.linalg.norm(true))
                 allowed = ROUNDING_MULTIPLE * (rms_error(true, list(passes)) * evidence.resolution + evidence.unit * size)
                 yield Finding(
-                    f"step {number} layer {layer:>2} running {name}",
+                    Place(f"running {name}", str(layer), step=number),
                     float(np.linalg.norm(seen - true)) / size,
                     0.0,
                     allowed / size,

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error, roundings
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
-from models.graph import describe
 from models.reference import kinks
 from models.reference.network import Reference
 
@@ -31,7 +32,9 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     evaluation mode after the last step.
     """
     for title, seen, exact, rounded in evidence.passes:
-        yield from _signals(evidence, title, seen.pre_activations, exact.pre_activations, [each.pre_activations for each in rounded])
+        yield from _signals(
+            evidence, Place(scope=title), seen.pre_activations, exact.pre_activations, [each.pre_activations for each in rounded]
+        )
     for number, (step, true, near) in enumerate(
         zip(evidence.seen.forced_steps, evidence.reference.exact, evidence.reference.rounded, strict=True)
     ):
@@ -43,12 +46,14 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
             * evidence.resolution
         )
         allowed = ROUNDING_MULTIPLE * (moved + evidence.unit * abs(loss))
-        yield Finding(f"step {number} loss", abs(step.loss - loss), 0.0, float(allowed), f"{step.loss:.7g} for {loss:.7g}")
+        yield Finding(Place("loss", step=number), abs(step.loss - loss), 0.0, float(allowed), f"{step.loss:.7g} for {loss:.7g}")
     last, forced_step = evidence.seen.forced_steps[-1], evidence.reference.forced_steps[-1]
     running, depth = last.running or None, evidence.spec.depth
     true = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
     near = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
-    yield from _signals(evidence, "evaluation", {depth: evidence.seen.evaluation}, {depth: true}, [{depth: each} for each in near])
+    yield from _signals(
+        evidence, Place(scope="evaluation"), {depth: evidence.seen.evaluation}, {depth: true}, [{depth: each} for each in near]
+    )
 
 
 def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
@@ -61,10 +66,9 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
     for exact, rounded in evidence.steps:
         refuse_kinks(evidence, exact, rounded)
     for title, seen, exact, rounded in evidence.passes:
-        name = "∂L/∂z" if title == "drawn" else f"{title} ∂L/∂z"
         yield from _signals(
             evidence,
-            name,
+            Place(scope="" if title == "drawn" else title, array="∂L/∂z"),
             seen.pre_activation_gradients,
             exact.pre_activation_gradients,
             [each.pre_activation_gradients for each in rounded],
@@ -87,8 +91,8 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
                 * (allowed[key] + evidence.unit * np.linalg.norm(extra.get(key, 0.0)) / evidence.resolution)
                 * evidence.resolution
             )
-            finding = Finding(f"step {number} {describe(key)}", float(error / scale), 0.0, float(limit / scale))
-            yield finding if finding.within else Finding(finding.where, finding.value, 0.0, finding.high, signature(step.gradients[key], g))
+            note = "" if error <= limit else signature(step.gradients[key], g)
+            yield Finding(Place.of(key, step=number), float(error / scale), 0.0, float(limit / scale), note)
 
 
 def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:
@@ -117,25 +121,25 @@ def _typical(errors: dict[str, float], sizes: dict[str, float]) -> dict[str, flo
     return {key: float(np.median(shares.get(key.partition(".")[2], [0.0]))) * sizes[key] for key in errors}
 
 
-def signature(seen: Any, true: Any) -> str:
+def signature(seen: Any, true: Any, what: str = "gradient") -> str:
     """What a wrong gradient looks like: lost, not finite, scaled, flipped, or turned."""
     seen, true = np.asarray(seen, np.float64).ravel(), np.asarray(true, np.float64).ravel()
     if not np.isfinite(seen).all():
         return f"{(~np.isfinite(seen)).sum()} entries are NaN or infinite"
     lengths = np.linalg.norm(seen), np.linalg.norm(true)
     if lengths[0] == 0:
-        return "all zero: a gradient lost"
+        return f"all zero: a {what} lost"
     if lengths[1] == 0:
-        return "a gradient where there is none"
+        return f"a {what} where there is none"
     cosine = seen @ true / (lengths[0] * lengths[1])
     factor = lengths[0] / lengths[1]
     if abs(cosine) > 1 - 1e-6:
-        return f"a gradient scaled by {np.sign(cosine) * factor:.6g} (parallel to the true gradient)"
+        return f"a {what} scaled by {np.sign(cosine) * factor:.6g} (parallel to the true {what})"
     return f"another direction (cos {cosine:.6f}) and {factor:.4g} times as long"
 
 
 def _signals(
-    evidence: Evidence, title: str, seen: dict[int, Any], exact: dict[int, Any], rounded: list[dict[int, Any]]
+    evidence: Evidence, title: Place, seen: dict[int, Any], exact: dict[int, Any], rounded: list[dict[int, Any]]
 ) -> Iterator[Finding]:
     if set(seen) != set(exact):
         raise AssertionError(f"layers {sorted(set(seen) ^ set(exact))} are missing or unknown in {title}")
@@ -145,11 +149,9 @@ def _signals(
     refuse_noise(evidence, max(errors.values()))
     for layer in sorted(exact):
         error = float(np.linalg.norm(seen[layer] - exact[layer])) / (sizes[layer] or 1.0)
-        note = "" if error <= ROUNDING_MULTIPLE * max(errors[layer], typical) else signature(seen[layer], exact[layer])
         allowed = ROUNDING_MULTIPLE * max(errors[layer], typical) * evidence.resolution
-        yield Finding(
-            f"{title} layer {layer:>2}", error, 0.0, allowed, note.replace("gradient", "gradient" if "∂L/∂z" in title else "value")
-        )
+        note = "" if error <= allowed else signature(seen[layer], exact[layer], "gradient" if title.array else "value")
+        yield Finding(replace(title, node=str(layer)), error, 0.0, allowed, note)
 
 
 def refuse_noise(evidence: Evidence, rounding: float) -> None:

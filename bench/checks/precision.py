@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
 from models.backends.registry import CONVENTIONS
 from models.graph import Dense, Normalize, Program, Residual, describe, parameter_keys, place_of, program
@@ -33,9 +34,10 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
     for kind, places in kinds.items():
         wrong = [place for place in places if seen.formats[place] != documented[place]]
         note = f"{wrong[0]} is in {seen.formats[wrong[0]]}, documented is {documented[wrong[0]]}" if wrong else ""
-        yield Finding(f"{kind} in another format", len(wrong), 0.0, 0.0, note)
+        yield Finding(Place(f"{kind} in another format"), len(wrong), 0.0, 0.0, note)
     products = "tf32" if evidence.spec.format.tf32 else "float32"
-    yield Finding("float32 products in another format", seen.products != products, 0.0, 0.0, f"{seen.products} where {products} was asked")
+    note = f"{seen.products} where {products} was asked"
+    yield Finding(Place("float32 products in another format"), seen.products != products, 0.0, 0.0, note)
 
 
 def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
@@ -78,19 +80,18 @@ def rounding(evidence: Evidence) -> Iterator[Finding]:
     for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
         near = rounded[CONVENTIONS.index(evidence.dialect)]
         for layer, z in near.pre_activations.items():
-            yield from _drift(f"{title} layer {layer:>2}", seen.pre_activations[layer], z, format_)
+            place = Place("drift", str(layer), scope=title)
+            yield from _drift(place, seen.pre_activations[layer], z, format_)
         for layer, d in near.pre_activation_gradients.items():
-            yield from _drift(
-                f"{title} layer {layer:>2} ∂L/∂z", seen.pre_activation_gradients[layer], d, format_, evidence.spec.first_scale
-            )
+            place = Place("∂L/∂z drift", str(layer), scope=title)
+            yield from _drift(place, seen.pre_activation_gradients[layer], d, format_, evidence.spec.first_scale)
         for layer in near.pre_activation_gradients if evidence.info.step == "eager" else ():
             key = f"{layer}.weight"
-            yield from _drift(
-                f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, evidence.spec.first_scale
-            )
+            place = Place.of(key, "gradient drift", scope=title)
+            yield from _drift(place, step.gradients[key], near.gradients[key], format_, evidence.spec.first_scale)
 
 
-def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Iterator[Finding]:
+def _drift(place: Place, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Iterator[Finding]:
     """Nothing where no value is a normal number: under that digits are lost by design."""
     seen, near = (np.asarray(each, np.float64) * scale for each in (seen, near))
     chosen = np.abs(near) >= format_.normal
@@ -102,4 +103,4 @@ def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0
     rows, columns = (float(means.var()) / max(len(means) - 1, 1) for means in (off.mean(1).compressed(), off.mean(0).compressed()))
     columns *= 1 + 2 / np.pi
     drift, reach = float(off.mean()), BAND_Z * max(alone, rows, columns, rows + columns - alone) ** 0.5
-    yield Finding(f"{where} drift", drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")
+    yield Finding(place, drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")

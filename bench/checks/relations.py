@@ -14,19 +14,20 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ROUNDINGS
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.symmetry import Symmetry, by_reference
+from bench.symmetry.row import Residuals
 from models.observation import ForcedStep
 from models.spec import Spec
 
 Arrays = dict[str, Any]
-Place = tuple[str, str]
-"""The kind of relation and the layer or step where it is looked at."""
-Relation = Callable[[Spec, "View"], Iterator[tuple[Place, Any, Any]]]
+Relation = Callable[[Spec, "View"], Residuals]
 
 
 @dataclass
@@ -65,7 +66,7 @@ def findings(evidence: Evidence, relation: Relation, forced_steps: tuple[int, ..
         apart = evidence.apart
         rounded = evidence.reference.once((relation, number, apart), partial(_rounded, evidence, relation, number, apart))
         seen = relative(relation(evidence.spec, _view(evidence, number)))
-        yield from compared(f"step {number} ", seen, rounded, evidence.resolution, evidence.result_unit)
+        yield from compared(seen, rounded, evidence.resolution, evidence.result_unit, number)
 
 
 def _rounded(evidence: Evidence, relation: Relation, number: int, apart: bool) -> list[dict[Place, float]]:
@@ -89,16 +90,21 @@ def by_passes(evidence: Evidence, row: Symmetry, forced_steps: list[ForcedStep],
     return evidence.reference.once((row, precision), residuals)
 
 
-def compared(title: str, seen: dict[Place, float], rounded: list[dict[Place, float]], resolution: float, unit: float) -> Iterator[Finding]:
-    """Residuals over their scales against `ROUNDING_MULTIPLE` times those of the reference's float32 passes."""
+def compared(
+    seen: dict[Place, float], rounded: list[dict[Place, float]], resolution: float, unit: float, step: int | None = None
+) -> Iterator[Finding]:
+    """Residuals over their scales against `ROUNDING_MULTIPLE` times those of the reference's float32 passes, all of one `step`."""
     usual = {place: float(np.sqrt(np.mean([each[place] ** 2 for each in rounded]))) for place in seen}
-    kinds = {kind: float(np.median([value for place, value in usual.items() if place[0] == kind])) for kind, _ in seen}
-    for (kind, where), value in seen.items():
-        allowed = ROUNDING_MULTIPLE * (max(usual[kind, where], kinds[kind]) * resolution + unit)
-        yield Finding(f"{title}{where} {kind}", value, 0.0, allowed, f"off by {value:.3g} of its terms")
+    kinds = {
+        kind: float(np.median([value for place, value in usual.items() if place.quantity == kind]))
+        for kind in {place.quantity for place in seen}
+    }
+    for place, value in seen.items():
+        allowed = ROUNDING_MULTIPLE * (max(usual[place], kinds[place.quantity]) * resolution + unit)
+        yield Finding(replace(place, step=step), value, 0.0, allowed, f"off by {value:.3g} of its terms")
 
 
-def relative(residuals: Iterator[tuple[Place, Any, Any]]) -> dict[Place, float]:
+def relative(residuals: Residuals) -> dict[Place, float]:
     """Each residual's norm over that of its scale; 0 where all terms are 0."""
     values = {}
     for place, residual, scale in residuals:

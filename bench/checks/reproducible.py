@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import NotJudged
-from models.graph import describe
 
 
 def reproducible(evidence: Evidence) -> Iterator[Finding]:
@@ -19,6 +19,6 @@ def reproducible(evidence: Evidence) -> Iterator[Finding]:
     """
     if not evidence.seen.repeated:
         raise NotJudged("the same bits every time are promised on one CPU thread, or with --deterministic")
-    for where, count in evidence.seen.repeated.items():
-        before, _, key = where.rpartition(" ")
-        yield Finding(f"{before} {describe(key)}" if "." in key else where, count, 0.0, 0.0, "entries are other bits the second time")
+    for seen in evidence.seen.repeated:
+        place = Place.of(seen.name, step=seen.step, array=seen.array)
+        yield Finding(place, seen.entries, 0.0, 0.0, "entries are other bits the second time")

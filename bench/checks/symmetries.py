@@ -24,10 +24,10 @@ def symmetry(evidence: Evidence) -> Iterator[Finding]:
             continue
         seen = relative(row.residuals(evidence.spec, forced_steps, passes))
         if row.bits:
-            for (kind, where), value in seen.items():
-                yield Finding(f"{where} {kind}", value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")
+            for place, value in seen.items():
+                yield Finding(place, value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")
             continue
-        yield from compared("", seen, by_passes(evidence, row, forced_steps, "float32"), evidence.resolution, evidence.unit)
+        yield from compared(seen, by_passes(evidence, row, forced_steps, "float32"), evidence.resolution, evidence.unit)
 
 
 def has_symmetry(spec: Spec) -> bool:

@@ -12,6 +12,7 @@ from bench.baselines.metrics import metrics
 from bench.evidence import divergence
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import SCALES, Finding
+from bench.judging.place import Place
 from bench.judging.verdict import NoBaseline
 
 
@@ -38,4 +39,4 @@ def training(evidence: Evidence) -> Iterator[Finding]:
             value = float(scale.backward(scale.forward(np.asarray(values)).mean()))
         then = recorded[metric]
         note = f"seeds gave {', '.join(f'{v:.4g}' for v in values)}; recorded {np.mean(then):.4g} ± {np.std(then, ddof=1):.2g}"
-        yield Finding(metric, value, low, high, note, scale_of(metric))
+        yield Finding(Place(metric), value, low, high, note, scale_of(metric))

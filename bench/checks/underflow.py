@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from bench.checks.gain import diagnosis
+from bench.checks.gain import causes
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import roundings
-from bench.judging.finding import Finding
+from bench.judging.finding import Cause, Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
 from models.backends.registry import CONVENTIONS
 from models.reference.network import Reference
 
+LOST = "lost to zero"
+"""The quantity of every finding here."""
 FEWEST, MOST = 0.25, 0.75
 """A gradient of less than `FEWEST` smallest numbers is zero for certain after a layer, one of more than `MOST` for certain not. Rounding
 once decides at one half. PyTorch's float16 derivative of a sigmoid rounds g·(1 − y) and the product with y, after the matrix product was
@@ -33,17 +36,16 @@ def underflow(evidence: Evidence) -> Iterator[Finding]:
     with np.errstate(all="ignore"):
         exact = Reference(evidence.spec, own.weights).run(forced_step.x, forced_step.labels, own)
         rounded = [each.run(forced_step.x, forced_step.labels, own) for each in _own(evidence, roundings(evidence.spec, own.weights))]
-    words, least = "; ".join(map(str, diagnosis(evidence))), evidence.spec.format.results.least / evidence.spec.first_scale
+    found, least = causes(evidence), evidence.spec.format.results.least / evidence.spec.first_scale
     for layer in sorted(exact.pre_activation_gradients, reverse=True):
         near = [each.pre_activation_gradients[layer] for each in rounded]
-        yield _beside(
-            f"own weights layer {layer:>2}", own.pre_activation_gradients[layer], exact.pre_activation_gradients[layer], near, least, words
-        )
+        place = Place(LOST, str(layer), scope="own weights")
+        yield _beside(place, own.pre_activation_gradients[layer], exact.pre_activation_gradients[layer], near, least, found)
     (true, passes), step = evidence.steps[0], evidence.seen.forced_steps[0]
     for layer in sorted(exact.pre_activation_gradients, reverse=True):
         key = f"{layer}.weight"
         near = [each.gradients[key] for each in _own(evidence, passes)]
-        yield _beside(f"step 0 layer {layer:>2} weight", step.gradients[key], true.gradients[key], near, least)
+        yield _beside(Place.of(key, LOST, step=0), step.gradients[key], true.gradients[key], near, least)
 
 
 def _own(evidence: Evidence, passes: list[Any]) -> list[Any]:
@@ -51,14 +53,14 @@ def _own(evidence: Evidence, passes: list[Any]) -> list[Any]:
     return passes[CONVENTIONS.index(evidence.dialect) :: len(CONVENTIONS)]
 
 
-def _beside(where: str, seen: Any, true: Any, near: list[Any], least: float, note: str = "") -> Finding:
+def _beside(place: Place, seen: Any, true: Any, near: list[Any], least: float, causes: tuple[Cause, ...] = ()) -> Finding:
     share, others, count = _zeros(seen), [_zeros(each) for each in near], min(true.shape)
     mean, size = float(np.mean(others)), np.abs(true)
     reach = BAND_Z * max((mean * (1 - mean) / count) ** 0.5, float(np.std(others))) + 1 / count
     low, high = min(mean, float((size < FEWEST * least).mean())), max(mean, float((size <= MOST * least).mean()))
     always = _zeros(true)
-    told = f"predicted {mean - always:.1%}; {note}".rstrip("; ")
-    return Finding(f"{where} lost to zero", share - always, low - reach - always, high + reach - always, told)
+    note = f"predicted {mean - always:.1%}"
+    return Finding(place, share - always, low - reach - always, high + reach - always, note, causes=causes)
 
 
 def _zeros(values: Any) -> float:

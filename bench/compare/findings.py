@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bench.compare.change import BETTER, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change, span
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
 from bench.report.failure import number
@@ -22,7 +23,7 @@ def compare(old: Verdict, new: Verdict) -> Change:
     if unjudged:
         change.verdict, change.note = NOT_COMPARABLE, "; ".join(unjudged)
         return change
-    before, after = ({f.where: f for f in v.findings} for v in (old, new))
+    before, after = ({f.place: f for f in v.findings} for v in (old, new))
     broke, mended = _left(before, after), _left(after, before)
     if broke:
         _tell(change, WORSE, before, after, broke, new)
@@ -30,16 +31,16 @@ def compare(old: Verdict, new: Verdict) -> Change:
         _tell(change, BETTER, after, before, mended, old)
         change.old, change.new = change.new, change.old
     elif new.judged < old.judged:
-        lost = [where.strip() for where in before if where not in after]
+        lost = [str(where) for where in before if where not in after]
         change.verdict, change.old, change.new = VANISHED, f"{old.judged} numbers", f"{new.judged} numbers"
         change.note = f"fewer numbers are judged, {lost[0]} among those that are missing" if lost else "fewer numbers are judged"
     return change
 
 
-def _left(before: dict[str, Finding], after: dict[str, Finding]) -> list[Finding]:
+def _left(before: dict[Place, Finding], after: dict[Place, Finding]) -> list[Finding]:
     """What is outside afterwards and was not before, or was by far less; worst first."""
     outside = [f for f in after.values() if not f.within]
-    left = [f for f in outside if f.where not in before or before[f.where].within or _far(f, before[f.where])]
+    left = [f for f in outside if f.place not in before or before[f.place].within or _far(f, before[f.place])]
     return sorted(left, key=lambda f: -f.exceedance)
 
 
@@ -48,12 +49,12 @@ def _far(one: Finding, other: Finding) -> bool:
 
 
 def _tell(
-    change: Change, verdict: str, healthy: dict[str, Finding], sick: dict[str, Finding], places: list[Finding], judged: Verdict
+    change: Change, verdict: str, healthy: dict[Place, Finding], sick: dict[Place, Finding], places: list[Finding], judged: Verdict
 ) -> None:
     worst = places[0]
-    counterpart = healthy.get(worst.where)
+    counterpart = healthy.get(worst.place)
     change.verdict, change.size = verdict, worst.exceedance
-    change.metric = f"{judged.check}, {worst.where.strip()}"
+    change.metric = f"{judged.check}, {worst.where}"
     change.old = number(counterpart.value) if counterpart else "inside"
     change.new = number(worst.value)
     one_sided = worst.low in (0.0, float("-inf"))

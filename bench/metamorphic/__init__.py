@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bench.judging.check import Check
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import FAILED, Verdict, judge
 from bench.metamorphic import entry_points, parts, reported, steps
 from bench.metamorphic.scenarios import Scenarios
@@ -127,11 +128,11 @@ def decide(name: str, scenarios: Scenarios) -> Verdict:
     try:
         verdict = judge(check, scenarios)
     except WorkerDied as death:
-        findings = [Finding(DEATH, 1.0, 0.0, 0.0, str(death))]
+        findings = [Finding(Place(DEATH), 1.0, 0.0, 0.0, str(death))]
         verdict = Verdict(
             check.name, ITSELF, check.law, scenarios.backend, name, FAILED, judged=1, outside=1, headroom=0.0, findings=findings
         )
-        verdict.tightest = findings[0].where
+        verdict.tightest = findings[0].place
     verdict.check = NAME
     return verdict
 

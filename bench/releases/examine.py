@@ -97,9 +97,7 @@ def _seen(case: str, scenarios: Scenarios, worker: Worker) -> Seen:
     except WorkerError as error:
         return Seen(GONE, str(error).splitlines()[0])
     worst = verdict.worst
-    text = (
-        f"{worst.where.strip()}: {worst.value:.3g} for {worst.low:.3g} … {worst.high:.3g} {worst.note}".strip() if worst else verdict.reason
-    )
+    text = f"{worst.where}: {worst.value:.3g} for {worst.low:.3g} … {worst.high:.3g} {worst.note}".strip() if worst else verdict.reason
     return Seen(MARKS[verdict.status], text)
 
 

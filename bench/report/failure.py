@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from bench.checks.gain import diagnosis
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, UNDECIDED, Verdict
 from models.spec import Spec
 
-DIAGNOSED = ("signal_gain", "backward_gain", "underflow")
-"""Checks whose failures say what theory would do about them."""
 SHOWN = 6
 """How many findings a failure shows, the worst and its neighbours first."""
 
@@ -20,7 +17,7 @@ def failure(verdict: Verdict, evidence: Evidence, others: list[Verdict], rerun: 
     assert worst is not None
     count = f"{verdict.outside} of {verdict.judged} numbers {'is' if verdict.outside == 1 else 'are'} outside"
     lines = [
-        f"{verdict.law}: {count}, worst at {worst.where.strip()}",
+        f"{verdict.law}: {count}, worst at {worst.where}",
         "",
         f"  network  {verdict.subject}   {describe_network(evidence.spec)}",
         f"  backend  {backend_line(verdict.backend, evidence.seen.versions, environment, evidence.spec)}",
@@ -30,13 +27,10 @@ def failure(verdict: Verdict, evidence: Evidence, others: list[Verdict], rerun: 
     ]
     lines += [_row(finding) for finding in _shown(verdict)]
     lines.append("")
-    if worst.note and verdict.check not in DIAGNOSED:
+    if worst.note:
         lines.append(f"  {'looks like':<11}{worst.note}")
-    if verdict.check in DIAGNOSED:
-        lines += [
-            f"  {'diagnosis' if n == 0 else '':<11}{line}"
-            for n, line in enumerate(line for each in diagnosis(evidence) for line in each.lines())
-        ]
+    diagnosis = [line for cause in verdict.causes for line in cause.lines()]
+    lines += [f"  {'' if n else 'diagnosis':<11}{line}" for n, line in enumerate(diagnosis)]
     lines += [f"  {other.backend:<11}{blame(verdict, other)}" for other in others]
     lines.append(f"  {'rerun':<11}{rerun}")
     return "\n".join(lines)
@@ -100,7 +94,7 @@ def _against(against: str, evidence: Evidence) -> str:
 
 def blame(verdict: Verdict, other: Verdict) -> str:
     """Whose a failure is, as far as the same check on the same network in another framework tells."""
-    if other.status in (NO_BASELINE, NOT_JUDGED, KNOWN):
+    if other.status in (*UNDECIDED, KNOWN):
         needed = f"but the law is {verdict.backend}'s own, so this is {verdict.backend}'s" if verdict.against == "itself" else ""
         return f"same network: {other.status}, {needed or 'so it cannot tell whose this is'}"
     if other.status == FAILED:

@@ -42,7 +42,7 @@ def of_run(run: Record) -> str:
         frameworks=f"{run.frameworks} · {run.environment.get('device', '')}",
         failures=failures,
         checks=_checks(run),
-        reasons=summary.counted(run.verdicts),
+        reasons=[*summary.counted(run.verdicts), *summary.not_applicable(run.not_applicable)],
         galleries=galleries.of_run(run),
         environment=list((run.environment | {name: _plain(value) for name, value in run.options.items()}).items()),
         source=run.name,
@@ -106,7 +106,7 @@ def _cell(verdicts: list[Verdict]) -> dict[str, str]:
     text = f"{known} {KNOWN}" if known else ""
     if failed:
         worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
-        text = f"worst: {worst.subject} {worst.worst.where.strip() if worst.worst else ''}"
+        text = f"worst: {worst.subject} {worst.worst.where if worst.worst else ''}"
     elif passed:
         tightest = min(passed, key=lambda v: v.headroom)
         text = f"{max(tightest.headroom, 0.0):.0%} left at {tightest.subject}" + (f", {text}" if known else "")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import FAILED, PASSED, Verdict
 from bench.report import record
 from bench.report.record import Profile, Record
@@ -30,7 +31,10 @@ def parity(backend: str, network: str, factor: float = 1.0, layer: int = 3) -> V
     """Gradient parity of four layers; `factor` moves one layer's error, which may be 10 times what it is."""
     errors = {place: 1e-7 * (factor if place == layer else 1.0) for place in (1, 2, 3, 4)}
     return verdict(
-        "gradient_parity", backend, network, [Finding(f"step 0 layer  {n} weight", e, 0.0, 1e-6, "scaled") for n, e in errors.items()]
+        "gradient_parity",
+        backend,
+        network,
+        [Finding(Place(f"step 0 layer  {n} weight"), e, 0.0, 1e-6, "scaled") for n, e in errors.items()],
     )
 
 

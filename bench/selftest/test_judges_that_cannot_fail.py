@@ -17,6 +17,7 @@ import pytest
 from bench.checks import CHECKS
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
 from bench.selftest.kills import seen, verdicts
 
@@ -105,7 +106,7 @@ def test_no_bound_is_lost_inside_blocks(network: str) -> None:
 
 
 def test_the_largest_of_errors_does_not_swallow_nan() -> None:
-    findings = [Finding("a", 0.1, 0, 1), Finding("b", float("nan"), 0, 1), Finding("c", 0.2, 0, 1)]
+    findings = [Finding(Place("a"), 0.1, 0, 1), Finding(Place("b"), float("nan"), 0, 1), Finding(Place("c"), 0.2, 0, 1)]
     for order in ((0, 1, 2), (1, 0, 2), (2, 0, 1)):
         chosen = [findings[place] for place in order]
         found = Verdict("", "", "", "", "", FAILED, findings=chosen)

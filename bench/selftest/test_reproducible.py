@@ -39,14 +39,19 @@ def step(loss: float, *entries: float) -> StepResult:
 )
 def test_bits_are_compared_and_not_numbers(again: StepResult, counts: list[int]) -> None:
     found = differing([step(1.5, 1.0, np.nan, 0.0)], [again])
-    assert found == dict(zip(["step 0 loss", "step 0 gradient of 3.weight", "step 0 new 3.weight"], counts, strict=True))
+    assert [(each.step, each.array, each.name) for each in found] == [
+        (0, "loss", ""),
+        (0, "gradient of", "3.weight"),
+        (0, "new", "3.weight"),
+    ]
+    assert [each.entries for each in found] == counts
     verdict = judge(CHECK, SimpleNamespace(seen=SimpleNamespace(repeated=found), backend="torch", network="reference"))
     assert verdict.outside == sum(count > 0 for count in counts)
     assert "step 0 gradient of layer  3 weight" in {finding.where for finding in verdict.findings}
 
 
 def test_what_is_not_promised_is_not_judged() -> None:
-    verdict = judge(CHECK, SimpleNamespace(seen=SimpleNamespace(repeated={}), backend="torch", network="reference"))
+    verdict = judge(CHECK, SimpleNamespace(seen=SimpleNamespace(repeated=[]), backend="torch", network="reference"))
     assert verdict.status == "not judged"
     assert "--deterministic" in verdict.reason
 

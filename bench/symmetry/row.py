@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.place import Place
 from models.observation import Backward, ForcedStep
 from models.reference.draws import rounded
 from models.reference.network import Reference
 from models.spec import Spec
 
 Arrays = dict[str, Any]
-Residuals = Iterator[tuple[tuple[str, str], Any, Any]]
+Residuals = Iterator[tuple[Place, Any, Any]]
+"""Places, what is zero there in exact arithmetic, and the natural size of its terms."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def equal(spec: Spec, kind: str, seen: Arrays, expected: Arrays) -> Residuals:
         layer, _, what = key.partition(".")
         if what == "bias" and spec.norm == "batch" and int(layer) < spec.depth:
             continue
-        yield (kind, f"layer {layer:>2} {what}"), np.asarray(seen[key], np.float64) - expected[key], expected[key]
+        yield Place.of(key, kind), np.asarray(seen[key], np.float64) - expected[key], expected[key]
 
 
 def in_float64(gradients: Arrays) -> Arrays:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.place import Place
 from bench.symmetry.row import Arrays, Residuals, altered, equal, in_float64, stream
 from models.observation import ForcedStep
 from models.reference.draws import rounded
@@ -83,8 +84,7 @@ def halving(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Re
     for place, residual, _ in equal(
         spec, "against the mean of half batches'", passes[0].gradients, {key: (one[key] + other[key]) / 2 for key in one}
     ):
-        key = place[1].replace("layer", "").split()
-        yield place, residual, np.hypot(one[".".join(key)], other[".".join(key)])
+        yield place, residual, np.hypot(one[place.name], other[place.name])
 
 
 def repeated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -109,7 +109,7 @@ def of_rank_one(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -
     seen = in_float64(passes[0].gradients)
     for layer in range(1, spec.depth + 1):
         w, b = seen[f"{layer}.weight"], seen[f"{layer}.bias"]
-        yield ("rank one of one sample's gradient", f"layer {layer:>2} weight"), w - np.outer(b, w.T @ b) / (b @ b), w
+        yield Place("rank one of one sample's gradient", str(layer), "weight"), w - np.outer(b, w.T @ b) / (b @ b), w
 
 
 LOSS_SCALE = 1024.0
@@ -136,5 +136,5 @@ def negating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> R
     """φ odd: outputs are negated, ∂W stays and ∂b is negated."""
     signs = {"weight": 1.0, "bias": -1.0}
     expected = {key: signs[key.partition(".")[2]] * g for key, g in in_float64(passes[0].gradients).items()}
-    yield ("with all signs turned", "loss"), passes[1].loss - passes[0].loss, passes[0].loss
+    yield Place("with all signs turned", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
     yield from equal(spec, "with all signs turned", passes[1].gradients, expected)

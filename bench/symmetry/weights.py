@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.place import Place
 from bench.symmetry.row import Residuals, altered, equal, in_float64, stream
 from models.graph import Dense, flat, program
 from models.observation import ForcedStep
@@ -35,7 +36,7 @@ def rebalancing(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], 
         a, expected = spec.depth // 2, in_float64(passes[0].gradients)
         for key, by in ((f"{a}.weight", 1 / factor), (f"{a}.bias", 1 / factor), (f"{a + 1}.weight", factor)):
             expected[key] = expected[key] * by
-        yield ("with layers rebalanced", "loss"), passes[1].loss - passes[0].loss, passes[0].loss
+        yield Place("with layers rebalanced", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
         yield from equal(spec, f"with layers rebalanced by {factor:g}", passes[1].gradients, expected)
 
     return residuals
@@ -89,7 +90,7 @@ def scaling(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], Resi
         for key, g in before.items():
             layer, kind = int(key.partition(".")[0]), key.partition(".")[2]
             expected[key] = g / factor if layer < spec.depth and kind in ("weight", "bias") else g
-        yield (f"with weights times {factor:g}", "loss"), passes[1].loss - passes[0].loss, passes[0].loss
+        yield Place(f"with weights times {factor:g}", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
         yield from equal(spec, f"with weights times {factor:g}", passes[1].gradients, expected)
 
     return residuals
@@ -108,7 +109,7 @@ def alike(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Resi
     """All rows of a layer's ∂W are the same."""
     for layer in range(1, spec.depth):
         g = np.asarray(passes[0].gradients[f"{layer}.weight"], np.float64)
-        yield ("units that are alike", f"layer {layer:>2} weight"), g - g[0], g
+        yield Place("units that are alike", str(layer), "weight"), g - g[0], g
 
 
 def looks_linear(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -133,7 +134,7 @@ def isometric(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> 
     end = np.linalg.norm(np.asarray(passes[0].gradients[f"{spec.depth}.bias"], np.float64))
     for layer in range(1, spec.depth):
         here = np.linalg.norm(np.asarray(passes[0].gradients[f"{layer}.bias"], np.float64))
-        yield ("length of the gradient of a mirrored orthogonal network", f"layer {layer:>2}"), here - end, end
+        yield Place("length of the gradient of a mirrored orthogonal network", str(layer)), here - end, end
 
 
 def chain(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
@@ -153,4 +154,4 @@ def chain(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Resi
         ]
         g = (error * np.prod(factors, axis=0)).T @ h[layer - 1]
         seen = np.asarray(passes[0].gradients[f"{layer}.weight"], np.float64)
-        yield ("against the written-out product", f"layer {layer:>2} weight"), seen - g, g
+        yield Place("against the written-out product", str(layer), "weight"), seen - g, g

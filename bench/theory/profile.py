@@ -34,7 +34,7 @@ def lines(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Iterator[str]:
     yield from _limits(spec, x)
     yield ""
     for each in diagnose(spec, x, as_rounded(spec, x, labels), expected(spec, x, labels)):
-        yield from each.lines()
+        yield from each.cause.lines()
 
 
 def _table(spec: Spec, prediction: Prediction) -> Iterator[str]:

@@ -20,7 +20,7 @@ from bench.evidence.collect import Request, collect
 from bench.exit_status import Status
 from bench.judging.verdict import FAILED, judge
 from bench.timing.duet import plan, sides
-from bench.timing.duet.__main__ import margins_of
+from bench.timing.duet.margins import margins_of
 from bench.timing.duet.plan import BUDGET, Duet
 from bench.timing.duet.statistics import FASTER, OPEN, SAME, SLOWER
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING
@@ -109,7 +109,7 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
             worker.close()
         verdict = judge(CHECKS[check], evidence)
         worst = verdict.worst
-        print(f"{package} {name}: {check} {verdict.status}{f', {worst.value:.3g} at {worst.where.strip()}' if worst else ''}", flush=True)
+        print(f"{package} {name}: {check} {verdict.status}{f', {worst.value:.3g} at {worst.where}' if worst else ''}", flush=True)
         return verdict.status == FAILED
 
     of_first = failed(names[0])

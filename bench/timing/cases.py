@@ -49,13 +49,14 @@ def timed_cases(cases: str, backends: Sequence[str], device: str = "cpu", featur
     data = [f"features={features}"] * (features != 64) + [f"classes={classes}"] * (classes != 10)
     return [
         TimedCase(backend, mode, Spec.parse(",".join([text, *data])), device)
-        for text in _networks(cases)
+        for text in networks(cases)
         for backend in backends
         for mode in _modes(cases, backend, text, device)
     ]
 
 
-def _networks(cases: str) -> list[str]:
+def networks(cases: str) -> list[str]:
+    """Ids of a set's networks."""
     if cases == "full":
         return [",".join(f"{name}={value}" for name, value in zip(GRID, point, strict=True)) for point in itertools.product(*GRID.values())]
     return list(CORE if cases == "core" else CORE[:1])

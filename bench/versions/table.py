@@ -44,7 +44,7 @@ def _cell(record: Result, check: str, backend: str) -> str:
         known = sum(v.status == KNOWN for v in judged)
         return f"{passed} ✓" if not known else f"{passed} known failure" if known == len(judged) else f"{passed} ✓ {known} known"
     worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
-    return f"{passed} ✗ {worst.subject} {worst.worst.where.strip() if worst.worst else ''}"
+    return f"{passed} ✗ {worst.subject} {worst.worst.where if worst.worst else ''}"
 
 
 def broke(records: dict[str, Result]) -> list[str]:

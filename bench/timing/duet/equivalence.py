@@ -39,5 +39,5 @@ def prove(pair: Pair, case: DuetCase, data: Data, reference: ReferenceResult) ->
                 worst = verdict.worst
                 raise NotTheSameError(
                     f"{case.id} is not timed: side {'AB'[number]} ({lane.side.text}) does not compute what the network is; {name} "
-                    f"has {worst.value:.2g} at {worst.where.strip()}, where ≤ {worst.high:.2g} is rounding."
+                    f"has {worst.value:.2g} at {worst.where}, where ≤ {worst.high:.2g} is rounding."
                 )

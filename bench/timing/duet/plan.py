@@ -17,6 +17,7 @@ from bench.evidence.collect import reference_of
 from bench.timing.duet import rounds
 from bench.timing.duet.equivalence import prove
 from bench.timing.duet.gpu import Watch
+from bench.timing.duet.margins import Margins
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.rounds import NotSynchronisedError, Pair, Series
 from bench.timing.duet.sides import DuetCase
@@ -28,8 +29,6 @@ from models.worker.process import WorkerError, WorkerLacks
 
 BUDGET, SLICE = 60.0, 4.0
 """Seconds of rounds per case in all, and per restart."""
-Margins = Callable[[str, str], float]
-"""The margin of a case's metric."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.backends.protocol import Backend, Network
 from models.backends.registry import backend_module
-from models.observation import SCALE_GROWTH, Arrays, Backward, ForcedStep, History, Job, Observation, StepResult, WatchedPass
+from models.observation import SCALE_GROWTH, Arrays, Backward, ForcedStep, History, Job, Observation, Repeated, StepResult, WatchedPass
 from models.spec import Spec
 
 
@@ -102,15 +102,14 @@ def _taken(network: Network, forced_steps: list[ForcedStep], pass_first: bool = 
     return seen
 
 
-def differing(ones: list[StepResult], others: list[StepResult]) -> dict[str, int]:
-    """By place, how many entries of loss, raw gradients and new weights are not the same bits."""
-    counts: dict[str, int] = {}
+def differing(ones: list[StepResult], others: list[StepResult]) -> list[Repeated]:
+    """How many entries of loss, raw gradients and new weights are not the same bits, array by array."""
+    found = []
     for number, (one, other) in enumerate(zip(ones, others, strict=True)):
-        places = {"loss": (one.loss, other.loss)}
-        places |= {f"gradient of {key}": (value, other.gradients[key]) for key, value in one.gradients.items()}
-        places |= {f"new {key}": (value, other.weights[key]) for key, value in one.weights.items()}
-        counts |= {f"step {number} {place}": _unlike(*pair) for place, pair in places.items()}
-    return counts
+        found.append(Repeated(number, "loss", "", _unlike(one.loss, other.loss)))
+        found += [Repeated(number, "gradient of", key, _unlike(value, other.gradients[key])) for key, value in one.gradients.items()]
+        found += [Repeated(number, "new", key, _unlike(value, other.weights[key])) for key, value in one.weights.items()]
+    return found
 
 
 def _unlike(one: Any, other: Any) -> int:
