@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.evidence import divergence
 from bench.judging.finding import Finding
+from models.architectures import graph
 from models.graph import describe
 
 
@@ -20,10 +21,11 @@ def finite(evidence: Any) -> Iterator[Finding]:
     """
     for title, watched in (("own weights", evidence.seen.native), ("drawn weights", evidence.seen.shared)):
         yield _count(f"{title} loss", watched.loss)
-        for layer, z in watched.pre_activations.items():
-            yield _count(f"{title} layer {layer:>2} signal", z)
-        for layer, d in sorted(watched.pre_activation_gradients.items(), reverse=True):
-            yield _count(f"{title} layer {layer:>2} gradient of the signal", d)
+        dense = graph(evidence.spec).dense
+        for node in dense:
+            yield _count(f"{title} {describe(node.name)} signal", watched.pre_activations[node.name])
+        for node in reversed(dense):
+            yield _count(f"{title} {describe(node.name)} gradient of the signal", watched.pre_activation_gradients[node.name])
     for number, step in enumerate(evidence.seen.forced_steps):
         yield _count(f"step {number} loss", step.loss)
         for kind, arrays in (("gradient of", step.gradients), ("new", step.weights)):

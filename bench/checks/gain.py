@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import NotJudged
 from bench.theory import Band, Prediction, predict, why_not
 from bench.theory.diagnosis import Diagnosis, Seen, diagnose, expected
+from models.architectures import graph
+from models.graph import describe
 
 TO_DECADES = 0.5 / np.log(10)
 """From the natural log of a squared norm to decades of the norm."""
@@ -23,11 +26,16 @@ def signal_gain(evidence: Any) -> Iterator[Finding]:
     log₁₀ of the ratio of root-mean-square pre-activations of neighbouring layers, and of last to first.
     """
     prediction = _prediction(evidence)
-    power = {layer: _mean_square(z) for layer, z in evidence.seen.native.pre_activations.items()}
-    yield _finding("layer  1 rms", np.log(power[1]), prediction.first)
-    for layer, band in prediction.signal.items():
-        yield _finding(f"layer {layer:>2} over {layer - 1}", np.log(power[layer]) - np.log(power[layer - 1]), band)
-    yield _finding(f"layer {evidence.spec.depth:>2} over 1", np.log(power[evidence.spec.depth]) - np.log(power[1]), prediction.signal_total)
+    power = {name: _mean_square(z) for name, z in evidence.seen.native.pre_activations.items()}
+    dense = graph(evidence.spec).dense
+    first, last = dense[0], dense[-1]
+    yield _finding(f"{describe(first.name)} rms", np.log(power[first.name]), prediction.first)
+    for below, node in pairwise(dense):
+        if band := prediction.signal.get(node.name):
+            gain = np.log(power[node.name]) - np.log(power[below.name])
+            yield _finding(f"{describe(node.name)} over {below.layer}", gain, band)
+    total = np.log(power[last.name]) - np.log(power[first.name])
+    yield _finding(f"{describe(last.name)} over {first.layer}", total, prediction.signal_total)
 
 
 def backward_gain(evidence: Any) -> Iterator[Finding]:
@@ -37,18 +45,20 @@ def backward_gain(evidence: Any) -> Iterator[Finding]:
     gradient theory puts under the smallest normal number of a half precision lose digits there, and are the check `underflow`'s.
     """
     prediction = _prediction(evidence)
-    power = {layer: float((d.astype(np.float64) ** 2).sum()) for layer, d in evidence.seen.native.pre_activation_gradients.items()}
-    under = _under_the_floor(evidence, prediction)
+    power = {name: float((d.astype(np.float64) ** 2).sum()) for name, d in evidence.seen.native.pre_activation_gradients.items()}
+    under, dense = _under_the_floor(evidence, prediction), graph(evidence.spec).dense
+    first, last = dense[0], dense[-1]
     with np.errstate(divide="ignore"):  # a gradient that is exactly zero is −inf decades, which no band admits
-        for layer, band in prediction.backward.items():
-            if layer in under:
-                continue
-            yield _finding(f"layer {layer:>2} over {layer + 1}", np.log(power[layer]) - np.log(power[layer + 1]), band)
-        if 1 in under:
+        for node, above in pairwise(dense):
+            band = prediction.backward.get(node.name)
+            if band and node.name not in under:
+                gain = np.log(power[node.name]) - np.log(power[above.name])
+                yield _finding(f"{describe(node.name)} over {above.layer}", gain, band)
+        if first.name in under:
             return
-        total = np.log(power[1]) - np.log(power[evidence.spec.depth])
+        total = np.log(power[first.name]) - np.log(power[last.name])
         note = "; ".join(map(str, diagnosis(evidence)))
-        yield _finding(f"layer  1 over {evidence.spec.depth}", total, prediction.backward_total, note)
+        yield _finding(f"{describe(first.name)} over {last.layer}", total, prediction.backward_total, note)
 
 
 def diagnosis(evidence: Any) -> list[Diagnosis]:
@@ -60,19 +70,20 @@ def diagnosis(evidence: Any) -> list[Diagnosis]:
     )
 
 
-def _under_the_floor(evidence: Any, prediction: Prediction) -> set[int]:
-    """Layers whose ∂L/∂z, times the loss scale, theory gives an rms under the smallest normal number of the format of results."""
-    last, results = evidence.seen.native.pre_activation_gradients[evidence.spec.depth], evidence.spec.format.results
+def _under_the_floor(evidence: Any, prediction: Prediction) -> set[str]:
+    """Dense nodes up to the last whose ∂L/∂z, times the loss scale, theory gives an rms under the smallest normal number of results."""
+    names = [node.name for node in graph(evidence.spec).dense]
+    last, results = evidence.seen.native.pre_activation_gradients[names[-1]], evidence.spec.format.results
     if not evidence.spec.format.half:
         return set()
     logits = np.log(float((last.astype(np.float64) ** 2).sum()))
     floor = 2 * np.log(results.normal / evidence.spec.first_scale)
     sizes = {
-        layer: logits + band.mean - np.log(evidence.seen.native.pre_activation_gradients[layer].size)
-        for layer, band in prediction.profile.items()
+        name: logits + band.mean - np.log(evidence.seen.native.pre_activation_gradients[name].size)
+        for name, band in prediction.profile.items()
     }
-    lowest = max((layer for layer, size in sizes.items() if size < floor), default=0)
-    return set(range(1, lowest + 1))
+    lowest = max((names.index(name) + 1 for name, size in sizes.items() if size < floor), default=0)
+    return set(names[:lowest])
 
 
 def _prediction(evidence: Any) -> Prediction:

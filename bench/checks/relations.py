@@ -18,12 +18,13 @@ from bench.evidence.reference import ROUNDINGS
 from bench.judging.finding import Finding
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.symmetry import Symmetry, by_reference
+from models.arrays import Array, Arrays, Signals, Statistics
+from models.graph import describe
 from models.observation import ForcedStep
 from models.spec import Spec
 
-Arrays = dict[str, Any]
 Place = tuple[str, str]
-"""The kind of relation and the layer or step where it is looked at."""
+"""The kind of relation, and the node, parameter or loss where it is evaluated."""
 Relation = Callable[[Spec, "View"], Iterator[tuple[Place, Any, Any]]]
 
 
@@ -31,16 +32,16 @@ Relation = Callable[[Spec, "View"], Iterator[tuple[Place, Any, Any]]]
 class View:
     """One forward and backward pass in float64 arrays, seen by a framework or by the reference.
 
-    `pre_activations` and `pre_activation_gradients` (layer → batch × units) are empty where only gradients were seen; `statistics` are each
+    `pre_activations` and `pre_activation_gradients` (by dense node) are empty where only gradients were seen; `statistics` are each
     normalization's mean and variance.
     """
 
     weights: Arrays
     gradients: Arrays
     x: Any = None
-    pre_activations: dict[int, Any] = field(default_factory=dict)
-    pre_activation_gradients: dict[int, Any] = field(default_factory=dict)
-    statistics: dict[int, Any] = field(default_factory=dict)
+    pre_activations: Signals = field(default_factory=dict)
+    pre_activation_gradients: Signals = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Relations are evaluated in float64, so that only the framework's own rounding shows."""
@@ -48,9 +49,9 @@ class View:
             setattr(self, name, {key: np.asarray(value, np.float64) for key, value in getattr(self, name).items()})
         self.x = None if self.x is None else np.asarray(self.x, np.float64)
 
-    def of(self, layer: int, kind: str) -> tuple[Any, Any]:
+    def of(self, parameter: str) -> tuple[Array, Array]:
         """A parameter and its gradient."""
-        return self.weights[f"{layer}.{kind}"], self.gradients[f"{layer}.{kind}"]
+        return self.weights[parameter], self.gradients[parameter]
 
 
 def findings(evidence: Any, relation: Relation, forced_steps: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
@@ -95,7 +96,7 @@ def compared(title: str, seen: dict[Place, float], rounded: list[dict[Place, flo
     kinds = {kind: float(np.median([value for place, value in usual.items() if place[0] == kind])) for kind, _ in seen}
     for (kind, where), value in seen.items():
         allowed = ROUNDING_MULTIPLE * (max(usual[kind, where], kinds[kind]) * resolution + unit)
-        yield Finding(f"{title}{where} {kind}", value, 0.0, allowed, f"off by {value:.3g} of its terms")
+        yield Finding(f"{title}{describe(where)} {kind}", value, 0.0, allowed, f"off by {value:.3g} of its terms")
 
 
 def relative(residuals: Iterator[tuple[Place, Any, Any]]) -> dict[Place, float]:

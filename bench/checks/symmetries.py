@@ -8,6 +8,7 @@ from typing import Any
 from bench.checks.relations import by_passes, compared, relative
 from bench.judging.finding import Finding
 from bench.symmetry import split, symmetries
+from models.graph import describe
 from models.spec import Spec
 
 
@@ -25,7 +26,7 @@ def symmetry(evidence: Any) -> Iterator[Finding]:
         seen = relative(row.residuals(evidence.spec, forced_steps, passes))
         if row.bits:
             for (kind, where), value in seen.items():
-                yield Finding(f"{where} {kind}", value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")
+                yield Finding(f"{describe(where)} {kind}", value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")
             continue
         yield from compared("", seen, by_passes(evidence, row, forced_steps, "float32"), evidence.resolution, evidence.unit)
 

@@ -11,6 +11,8 @@ from bench.checks.gain import diagnosis
 from bench.evidence.reference import DIALECTS, roundings
 from bench.judging.finding import Finding
 from bench.judging.tolerance import BAND_Z
+from models.architectures import graph
+from models.graph import describe
 from models.reference.network import Reference
 
 FEWEST, MOST = 0.25, 0.75
@@ -32,16 +34,14 @@ def underflow(evidence: Any) -> Iterator[Finding]:
         exact = Reference(evidence.spec, own.weights).run(forced_step.x, forced_step.labels, own)
         rounded = [each.run(forced_step.x, forced_step.labels, own) for each in _own(evidence, roundings(evidence.spec, own.weights))]
     words, least = "; ".join(map(str, diagnosis(evidence))), evidence.spec.format.results.least / evidence.spec.first_scale
-    for layer in sorted(exact.pre_activation_gradients, reverse=True):
-        near = [each.pre_activation_gradients[layer] for each in rounded]
-        yield _beside(
-            f"own weights layer {layer:>2}", own.pre_activation_gradients[layer], exact.pre_activation_gradients[layer], near, least, words
-        )
-    (true, passes), step = evidence.steps[0], evidence.seen.forced_steps[0]
-    for layer in sorted(exact.pre_activation_gradients, reverse=True):
-        key = f"{layer}.weight"
-        near = [each.gradients[key] for each in _own(evidence, passes)]
-        yield _beside(f"step 0 layer {layer:>2} weight", step.gradients[key], true.gradients[key], near, least)
+    backward = list(reversed(graph(evidence.spec).dense))
+    for node in backward:
+        seen, true, *near = (each.pre_activation_gradients[node.name] for each in (own, exact, *rounded))
+        yield _beside(f"own weights {describe(node.name)}", seen, true, near, least, words)
+    (answer, passes), step = evidence.steps[0], evidence.seen.forced_steps[0]
+    for node in backward:
+        seen, true, *near = (each.gradients[node.weight] for each in (step, answer, *_own(evidence, passes)))
+        yield _beside(f"step 0 {describe(node.weight)}", seen, true, near, least)
 
 
 def _own(evidence: Any, passes: list[Any]) -> list[Any]:

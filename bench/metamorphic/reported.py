@@ -14,6 +14,7 @@ from bench.evidence.reference import ROUNDINGS
 from bench.judging.finding import Finding
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Scenarios, Start, close, measured, same, start
+from models.graph import describe
 from models.reference.network import Reference
 from models.spec import Spec
 
@@ -155,12 +156,14 @@ def penalty_once(scenarios: Scenarios) -> Iterator[Finding]:
         for key in (key for key in begin.weights if key not in kernels):
             bias = plain["weights"][key]
             apart, size = (float(np.linalg.norm(each)) for each in (seen["weights"][key] - bias, bias))
-            yield Finding(f"batch {batch} {key} without penalty", apart / size, 0.0, ROUNDING_MULTIPLE * UNIT)
+            yield Finding(f"batch {batch} {describe(key)} without penalty", apart / size, 0.0, ROUNDING_MULTIPLE * UNIT)
         for key, w in kernels.items():
             entered = (plain["weights"][key] - seen["weights"][key]) / (rate * 2 * factor)
             size = float(np.linalg.norm(w))
             stored = np.linalg.norm(begin.weights[key]) * UNIT / (rate * 2 * factor)
-            yield Finding(f"batch {batch} {key}", float(np.linalg.norm(entered - w)) / size, 0.0, ROUNDING_MULTIPLE * float(stored) / size)
+            yield Finding(
+                f"batch {batch} {describe(key)}", float(np.linalg.norm(entered - w)) / size, 0.0, ROUNDING_MULTIPLE * float(stored) / size
+            )
 
 
 def _penalty(begin: Start, factor: float, dtype: Any, order: int | None) -> Any:
@@ -186,7 +189,7 @@ def constraints(scenarios: Scenarios) -> Iterator[Finding]:
         for step, weights in enumerate(scenarios("constrained", **begin.given, kind=kind)):
             for key in (key for key in weights if key.endswith(".weight")):
                 w = np.asarray(weights[key], np.float64)
-                yield Finding(f"{kind} step {step} {key}", _violation(kind, w), 0.0, ROUNDING_MULTIPLE * _stored(kind, w))
+                yield Finding(f"{kind} step {step} {describe(key)}", _violation(kind, w), 0.0, ROUNDING_MULTIPLE * _stored(kind, w))
 
 
 def _violation(kind: str, w: Any) -> float:

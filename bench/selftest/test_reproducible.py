@@ -25,7 +25,7 @@ CHECK = Check(reproducible, "itself")
 
 def step(loss: float, *entries: float) -> StepResult:
     values = np.array(entries, np.float32)
-    return StepResult(loss, {"3.weight": values}, {}, {"3.weight": values}, {})
+    return StepResult(loss, {"dense3.weight": values}, {}, {"dense3.weight": values}, {})
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def step(loss: float, *entries: float) -> StepResult:
 )
 def test_bits_are_compared_and_not_numbers(again: StepResult, counts: list[int]) -> None:
     found = differing([step(1.5, 1.0, np.nan, 0.0)], [again])
-    assert found == dict(zip(["step 0 loss", "step 0 gradient of 3.weight", "step 0 new 3.weight"], counts, strict=True))
+    assert found == dict(zip(["step 0 loss", "step 0 gradient of dense3.weight", "step 0 new dense3.weight"], counts, strict=True))
     verdict = judge(CHECK, SimpleNamespace(seen=SimpleNamespace(repeated=found), backend="torch", network="reference"))
     assert verdict.outside == sum(count > 0 for count in counts)
     assert "step 0 gradient of layer  3 weight" in {finding.where for finding in verdict.findings}

@@ -105,7 +105,7 @@ def differing(ones: list[StepResult], others: list[StepResult]) -> dict[str, int
     """By place, how many entries of loss, raw gradients and new weights are not the same bits."""
     counts: dict[str, int] = {}
     for number, (one, other) in enumerate(zip(ones, others, strict=True)):
-        places = {"loss": (one.loss, other.loss)}
+        places: dict[str, tuple[Any, Any]] = {"loss": (one.loss, other.loss)}
         places |= {f"gradient of {key}": (value, other.gradients[key]) for key, value in one.gradients.items()}
         places |= {f"new {key}": (value, other.weights[key]) for key, value in one.weights.items()}
         counts |= {f"step {number} {place}": _unlike(*pair) for place, pair in places.items()}

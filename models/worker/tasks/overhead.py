@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from models.architectures import graph
 from models.observation import Arrays
 from models.parts.optimizers import MOMENTUM
 from models.reference.draws import draw_weights
@@ -162,9 +163,9 @@ def _hand_written_torch(spec: Spec, weights: Arrays, device: str) -> Callable[[A
     optimizer = torch.optim.SGD(model.parameters(), lr=spec.learning_rate, momentum=MOMENTUM)
     loss_of = nn.CrossEntropyLoss()
     with torch.no_grad():
-        for number, layer in enumerate(model[::2], start=1):
-            layer.weight.copy_(torch.as_tensor(weights[f"{number}.weight"]))
-            layer.bias.copy_(torch.as_tensor(weights[f"{number}.bias"]))
+        for node, layer in zip(graph(spec).dense, model[::2], strict=True):
+            layer.weight.copy_(torch.as_tensor(weights[node.weight]))
+            layer.bias.copy_(torch.as_tensor(weights[node.bias]))
 
     def over(xs: Any, labels: Any) -> Callable[[], Any]:
         batches = [(torch.as_tensor(x, device=device), torch.as_tensor(y, device=device)) for x, y in zip(xs, labels, strict=True)]
@@ -193,8 +194,8 @@ def _hand_written_keras(spec: Spec, weights: Arrays) -> Callable[[Any, Any], Cal
     model = keras.Model(inputs, h)
     optimizer = keras.optimizers.SGD(learning_rate=spec.learning_rate, momentum=MOMENTUM)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    for number, dense in enumerate(denses, start=1):
-        dense.set_weights([weights[f"{number}.weight"].T, weights[f"{number}.bias"]])
+    for node, dense in zip(graph(spec).dense, denses, strict=True):
+        dense.set_weights([weights[node.weight].T, weights[node.bias]])
 
     def over(xs: Any, labels: Any) -> Callable[[], Any]:
         batches = list(zip(xs, labels, strict=True))
