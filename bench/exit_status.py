@@ -1,7 +1,8 @@
-"""What a command's exit status says: one meaning each, for every command that compares.
+"""What a command's exit status says: one meaning each, for every command.
 
-1 is left to Python, which ends with it on an uncaught exception, and 3 to 9 to pytest. tox hands on the status of a single
-environment and makes 1 of any when it runs several.
+Where a command looks at two things or more, the first named is the old one and the last named the new one. pytest's own are 2 for an
+interrupt, 3 for an error of pytest, 4 for an option that cannot be used and 5 where no test was collected; Python ends with 1 on an
+uncaught exception. tox hands on the status of a single environment and makes 1 of any when it runs several.
 """
 
 from __future__ import annotations
@@ -10,21 +11,34 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Exit status, the most serious first where several would hold: bad input, worse, environment, inconclusive, nothing, faster, same."""
+    """Exit status; where several would hold, a command ends with the most serious one, which stands first in `SERIOUS`."""
 
     SAME = 0
-    """Nothing is worse or slower; something may be better or faster."""
+    """Nothing is worse or slower, and nothing is outside its bound; something may be better."""
+    FAILING = 1
+    """Something is outside its bound, and was so in the old one, or there is no old one: what pytest means by 1."""
     BAD_INPUT = 2
     """A file, an option or a requirement that cannot be used; argparse ends with the same status."""
     WORSE = 10
-    """Something that could be compared is worse or slower."""
+    """Something is worse, slower or larger in the new one than in the old one."""
     INCONCLUSIVE = 11
-    """Nothing is worse, and for something the measurement cannot tell."""
+    """Nothing is worse, and for something the measurement cannot tell, or less was judged than before."""
     NOTHING = 12
-    """Nothing was measured, or nothing that both sides have can be compared."""
+    """Nothing was judged or measured, or nothing that both have can be compared."""
     FASTER = 13
-    """A duet's B side is faster or smaller, and nowhere slower: no fault, but not the same either."""
+    """Only where the two sides are equals (a duet, a bisection): the new one is faster, smaller or mended, and nowhere worse."""
     ENVIRONMENT = 14
-    """A worker crashed, hung, ran out of memory or could not be started; nothing is slower as far as was measured."""
+    """A process crashed, hung, ran out of memory or could not be started; nothing is worse as far as was measured."""
     INTERRUPTED = 130
     """Ended by the user; what was measured is kept."""
+
+
+SERIOUS = (
+    Status.INTERRUPTED, Status.BAD_INPUT, Status.WORSE, Status.ENVIRONMENT, Status.FAILING, Status.INCONCLUSIVE, Status.NOTHING,
+    Status.FASTER, Status.SAME,
+)  # fmt: skip
+
+
+def most_serious(statuses: set[Status]) -> Status:
+    """The status that a command ends with; NOTHING where there is none."""
+    return next((status for status in SERIOUS if status in statuses), Status.NOTHING)

@@ -33,8 +33,17 @@ def write(path: Path, content: str | bytes, inputs: Iterable[Path] = ()) -> Path
         else:
             _replace(Path(os.path.realpath(path)), data, found)
     except OSError as error:
-        raise WriteError(f"{path} cannot be written ({error.strerror}): choose another place or make it writable.") from None
+        raise _refused(path, error) from None
     return path
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add a line to a file, which is made where it is absent; a last line that was cut off is ended first. Raises WriteError."""
+    try:
+        whole = not path.exists() or path.stat().st_size == 0 or _last_byte(path) == b"\n"
+        _append(path, line if whole else b"\n" + line)
+    except OSError as error:
+        raise _refused(path, error) from None
 
 
 def folder(path: Path) -> Path:
@@ -44,6 +53,16 @@ def folder(path: Path) -> Path:
     except OSError as error:
         raise WriteError(f"{path} cannot be made ({error.strerror}): choose another place or make it writable.") from None
     return path
+
+
+def _refused(path: Path, error: OSError) -> WriteError:
+    return WriteError(f"{path} cannot be written ({error.strerror}): choose another place or make it writable.")
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read()
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -131,7 +131,7 @@ def _collect(cases: str, features: int, device: str) -> tuple[list[Spec], list[t
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the networks of a set and what was left out."""
-    parser = argparse.ArgumentParser(prog="python -m models.matrix", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench matrix", description=__doc__)
     parser.add_argument("--cases", default="core", help=f"one of {', '.join(CASES)}")
     cases = parser.parse_args(arguments).cases
     try:

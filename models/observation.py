@@ -128,8 +128,18 @@ class History:
 
 
 @dataclass
+class Repeated:
+    """How many entries of one array are other bits when a step is taken again; `name` is a parameter's, and empty for the loss."""
+
+    step: int
+    array: str
+    name: str
+    entries: int
+
+
+@dataclass
 class Observation:
-    """Everything one backend did with one network; `repeated` counts, by place, entries that differ when lessons are taken again."""
+    """Everything one backend did with one network; `repeated` compares steps that were taken twice."""
 
     backend: str
     native: WatchedPass | None = None
@@ -138,7 +148,7 @@ class Observation:
     relations: list[Backward] = field(default_factory=list)
     scaled: list[StepResult] = field(default_factory=list)
     evaluation: Any = None
-    repeated: dict[str, int] = field(default_factory=dict)
+    repeated: list[Repeated] = field(default_factory=list)
     trainings: list[History] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     device: str = "cpu"

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from models.backends.registry import info
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.initializers import INITIALIZERS
@@ -146,9 +147,14 @@ class Spec:
         return PRECISIONS[self.precision]
 
     @property
+    def centred(self) -> bool:
+        """Whether inputs are as theory supposes them; networks on unfriendly inputs are judged step by step."""
+        return self.input == "centred"
+
+    @property
     def trained(self) -> bool:
         """Whether it is trained: not on unfriendly inputs, and not where the loss scale leaves gradients on float16's floor."""
-        return self.input == "centred" and self.above_floor
+        return self.centred and self.above_floor
 
     @property
     def above_floor(self) -> bool:
@@ -206,9 +212,7 @@ class Spec:
 
     def on(self, backend: str) -> Spec:
         """The same network with `init=default` replaced by what that backend calls its default."""
-        if self.init != "default":
-            return self
-        return dataclasses.replace(self, init=f"{backend.partition('-')[0]}_default" if backend != "numpy" else "he_normal")
+        return info(backend).own(self)
 
     @classmethod
     def parse(cls, text: str) -> Spec:

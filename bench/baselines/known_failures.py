@@ -61,10 +61,10 @@ def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> dic
         for entry in known
         if verdict.check == entry.check
         and fnmatchcase(verdict.backend, entry.backend)
-        and fnmatchcase(verdict.network, entry.network)
+        and fnmatchcase(verdict.subject, entry.network)
         and versions.get(entry.package, "") in SpecifierSet(entry.versions, prereleases=True)
     ]
-    outside = {f.where: f for f in verdict.findings if not f.inside}
+    outside = {f.where: f for f in verdict.findings if not f.within}
     covered = {entry: {where for where, finding in outside.items() if _explains(entry, finding)} for entry in concerned}
     if verdict.status != FAILED or outside.keys() != set().union(*covered.values()):
         return dict.fromkeys(concerned, verdict.status)

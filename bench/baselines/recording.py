@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
 from bench.baselines import samples as baselines
+from bench.baselines.metrics import metrics
 from bench.baselines.samples import Baseline, BaselineError
-from bench.checks.training import metrics
+from models.observation import History
 
 LEFT_OUT = ("suite", "device")
 """Of the environment: the commit is that of the file itself, and the device its name."""
 
 
-def keep(evidence: Any) -> None:
-    """Note a training's metrics for the recording. Raises BaselineError for a number that has no logarithm."""
-    seen = metrics(evidence.seen.trainings, evidence.spec.depth)
+def keep(baseline: Baseline, data: str, network: str, histories: list[History], depth: int) -> None:
+    """Note the metrics of a network's trainings for the recording. Raises BaselineError for a number that has no logarithm."""
+    seen = metrics(histories, depth)
     bad = [name for name, values in seen.items() if not np.isfinite(values).all() or (name != "accuracy" and min(values) <= 0)]
     if bad:
         raise BaselineError(
-            f"{evidence.network} on {evidence.backend} cannot be recorded: {', '.join(bad)} is not a positive finite number for some seed."
+            f"{network} cannot be recorded in {baseline.path.name}: {', '.join(bad)} is not a positive finite number for some seed."
         )
-    evidence.baseline.new |= {f"{evidence.data}/{evidence.network}/{name}": values for name, values in seen.items()}
+    baseline.new |= {f"{data}/{network}/{name}": values for name, values in seen.items()}
 
 
 def write(

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from bench import files
 from bench.judging.tolerance import FALLBACK_WIDENING
+from models.backends.registry import info
 
 SCHEMA = 1
 FOLDER = Path(__file__).resolve().parents[2] / "baselines"
@@ -67,8 +68,7 @@ class Baseline:
 
 def file_name(backend: str, device_class: str) -> str:
     """`torch-cpu.json`."""
-    name = "keras-tensorflow" if backend == "keras" else backend
-    return f"{name}-{device_class}.json"
+    return f"{info(backend).recorded_as or backend}-{device_class}.json"
 
 
 def of_network(content: File, network: str) -> dict[str, list[float]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.checks.activation import activation, is_activation_case
+from bench.checks.activation import activation
 from bench.checks.clipping import clipping
 from bench.checks.derivative import derivative, has_derivative
 from bench.checks.evaluation import evaluation
 from bench.checks.finite import finite
 from bench.checks.gain import backward_gain, signal_gain
-from bench.checks.initializer import initializer, is_initializer_case
+from bench.checks.initializer import initializer
 from bench.checks.invariants import gradient_bound, has_bound, homogeneity, is_homogeneous, norm_orthogonality, sum_rules
 from bench.checks.loss_scale import loss_scale
 from bench.checks.normalization import normalization_state
@@ -19,45 +19,60 @@ from bench.checks.symmetries import has_symmetry, symmetry
 from bench.checks.training import training
 from bench.checks.underflow import underflow
 from bench.checks.update import update
-from bench.judging.check import Check
-from bench.theory import why_not
+from bench.evidence.collect import available
+from bench.evidence.evidence import Evidence
+from bench.judging.check import Check, Condition, Need
 from models.spec import Spec
 
-
-def centred(spec: Spec) -> bool:
-    """Whether a network's signals are theory's: not on unfriendly inputs, which are judged step by step."""
-    return spec.input == "centred"
-
-
-OF_TRAINING = ("evaluation", "training")
-"""Checks of free runs; the others need single steps only."""
 THEORY, REFERENCE, ITSELF, BASELINE = "theory", "reference", "itself", "baseline"
+STEPS = frozenset({Need.STEPS, Need.REFERENCE})
+RESOLVED = STEPS | {Need.RESOLVED}
+TRAINED = frozenset({Need.TRAININGS, Need.HELD_OUT})
+HALF = Condition("half precision", lambda spec: bool(spec.format.half))
+PLAIN = Condition("float32 or float64 throughout", lambda spec: spec.format.plain)
+CLIPPED = Condition("gradient clipping", lambda spec: spec.clip != "none")
+RUNNING = Condition("batch normalization", lambda spec: spec.norm == "batch")
+HOMOGENEOUS = Condition("positively homogeneous layers", is_homogeneous)
+NORMALIZED = Condition("a normalization without skips", lambda spec: spec.norm != "none" and not spec.span)
+BOUNDED = Condition("cross-entropy, or no normalization", has_bound)
+TRANSFORMED = Condition("a symmetry of the network", has_symmetry)
+DIFFERENTIATED = Condition("depth 8, where derivatives are compared", has_derivative)
 
-CHECKS: dict[str, Check] = {
+CHECKS: dict[str, Check[Evidence]] = {
     check.name: check
     for check in (
-        Check(finite, ITSELF),
-        Check(reproducible, ITSELF),
-        Check(signal_gain, THEORY, lambda spec, backend: centred(spec) and not why_not(spec.on(backend))),
-        Check(backward_gain, THEORY, lambda spec, backend: centred(spec) and not why_not(spec.on(backend))),
-        Check(initializer, THEORY, lambda spec, backend: centred(spec) and is_initializer_case(spec)),
-        Check(activation, REFERENCE, lambda spec, backend: is_activation_case(spec)),
-        Check(forward_parity, REFERENCE),
-        Check(gradient_parity, REFERENCE),
-        Check(clipping, ITSELF, lambda spec, backend: spec.clip != "none"),
-        Check(update, REFERENCE),
-        Check(normalization_state, REFERENCE, lambda spec, backend: spec.norm == "batch"),
-        Check(sum_rules, ITSELF, lambda spec, backend: spec.above_floor),
-        Check(homogeneity, ITSELF, lambda spec, backend: spec.above_floor and is_homogeneous(spec)),
-        Check(norm_orthogonality, ITSELF, lambda spec, backend: spec.above_floor and spec.norm != "none" and not spec.span),
-        Check(gradient_bound, ITSELF, has_bound),
-        Check(symmetry, ITSELF, has_symmetry),
-        Check(derivative, ITSELF, has_derivative),
-        Check(evaluation, REFERENCE, lambda spec, backend: spec.trained and spec.format.plain),
-        Check(precision, ITSELF),
-        Check(rounding, REFERENCE, lambda spec, backend: bool(spec.format.half)),
-        Check(underflow, REFERENCE, lambda spec, backend: bool(spec.format.half)),
-        Check(loss_scale, ITSELF, lambda spec, backend: spec.format.scaled),
-        Check(training, BASELINE, lambda spec, backend: spec.trained),
+        Check(finite, ITSELF, STEPS | {Need.NATIVE}, also={Need.TRAININGS}),
+        Check(reproducible, ITSELF, STEPS),
+        Check(signal_gain, THEORY, {Need.NATIVE, Need.THEORY}),
+        Check(backward_gain, THEORY, {Need.NATIVE, Need.THEORY}),
+        Check(initializer, THEORY, {Need.DRAWS}),
+        Check(activation, REFERENCE, {Need.CURVES}),
+        Check(forward_parity, REFERENCE, STEPS),
+        Check(gradient_parity, REFERENCE, STEPS),
+        Check(clipping, ITSELF, STEPS, CLIPPED),
+        Check(update, REFERENCE, STEPS),
+        Check(normalization_state, REFERENCE, STEPS, RUNNING),
+        Check(sum_rules, ITSELF, RESOLVED),
+        Check(homogeneity, ITSELF, RESOLVED, HOMOGENEOUS),
+        Check(norm_orthogonality, ITSELF, RESOLVED, NORMALIZED),
+        Check(gradient_bound, ITSELF, STEPS | {Need.NATIVE}, BOUNDED),
+        Check(symmetry, ITSELF, {Need.RELATIONS, Need.REFERENCE}, TRANSFORMED),
+        Check(derivative, ITSELF, {Need.RELATIONS, Need.REFERENCE}, DIFFERENTIATED),
+        Check(evaluation, REFERENCE, TRAINED, PLAIN),
+        Check(precision, ITSELF, STEPS),
+        Check(rounding, REFERENCE, STEPS, HALF),
+        Check(underflow, REFERENCE, STEPS | {Need.NATIVE}, HALF),
+        Check(loss_scale, ITSELF, {Need.SCALED, Need.REFERENCE}),
+        Check(training, BASELINE, TRAINED | {Need.BASELINE}),
     )
 }
+
+
+def missing(check: Check[Evidence], spec: Spec, backend: str) -> str:
+    """What the check needs and this network on this backend does not have, in words; nothing where it applies."""
+    return check.missing(spec, available(spec, backend))
+
+
+def applies(check: Check[Evidence], spec: Spec, backend: str) -> bool:
+    """Whether the check speaks of this network on this backend."""
+    return not missing(check, spec, backend)

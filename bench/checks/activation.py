@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
+from bench.evidence.probes import regions
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.parts.activations import ACTIVATIONS
-from models.spec import Spec
 
-FAR = 1e4
-"""Largest input: its cube, which the tanh form of GELU takes, is still a float32."""
 ASYMPTOTIC = 12.0
 """Where every activation here is its asymptote to 1e-5, so that terms of its slope that still grow no longer cancel."""
 
 
-def regions() -> dict[str, Any]:
-    """Points (float64, exact in float32) by where they lie."""
-    tail, middle = np.geomspace(12, FAR, 400), np.linspace(1, 12, 2000)
-    near, tiny = np.linspace(1e-3, 1, 1000), np.geomspace(1e-30, 1e-3, 500)
-    sides = {"far": tail, "middle": middle, "near": near, "tiny": tiny}
-    points = {f"{name} {side}": sign * x for name, x in sides.items() for side, sign in (("negative", -1), ("positive", 1))}
-    return {name: np.sort(x).astype(np.float32).astype(np.float64) for name, x in points.items()}
-
-
-def points() -> Any:
-    """All points of all regions, and zero."""
-    return np.concatenate([*regions().values(), [0.0]])
-
-
-def is_activation_case(spec: Spec) -> bool:
-    """Whether nothing but the activation moved, so that each is judged once."""
-    usual = Spec()
-    return dataclasses.replace(spec, act=usual.act, lr=usual.lr, classes=usual.classes, features=usual.features) == usual
-
-
-def activation(evidence: Any) -> Iterator[Finding]:
+def activation(evidence: Evidence) -> Iterator[Finding]:
     """The activation and its derivative equal the float64 function at every point, to rounding.
 
     The worst point of each region. A value is made of terms that its row bounds (|x|, where GELU's 1 + erf cancels; none in ReLU), a
@@ -52,19 +31,21 @@ def activation(evidence: Any) -> Iterator[Finding]:
         ends = np.cumsum([len(x) for x in regions().values()])
         for (region, x), values, slopes in zip(regions().items(), np.split(y, ends)[:-1], np.split(slope, ends)[:-1], strict=True):
             exact = row.f(x)
-            yield _worst(f"{precision} {region} value", x, values, exact, unit * (row.value_terms(np.abs(x)) + np.abs(exact)))
+            yield _worst(
+                Place("value", scope=f"{precision} {region}"), x, values, exact, unit * (row.value_terms(np.abs(x)) + np.abs(exact))
+            )
             slope_terms = row.terms(np.minimum(np.abs(x), ASYMPTOTIC)) + np.abs(row.df(x))
-            yield _worst(f"{precision} {region} slope", x, slopes, row.df(x), unit * slope_terms)
+            yield _worst(Place("slope", scope=f"{precision} {region}"), x, slopes, row.df(x), unit * slope_terms)
         reach, middle = ROUNDING_MULTIPLE * unit, float(row.f(np.zeros(1))[0])
-        least, largest = row.slope_at_zero(evidence.backend)
-        yield Finding(f"{precision} at zero value", float(y[-1]), middle - reach, middle + reach)
-        yield Finding(f"{precision} at zero slope", float(slope[-1]), least - reach, largest + reach)
+        least, largest = row.slope_at_zero(evidence.backend, evidence.info.known_kinks)
+        yield Finding(Place("value", scope=f"{precision} at zero"), float(y[-1]), middle - reach, middle + reach)
+        yield Finding(Place("slope", scope=f"{precision} at zero"), float(slope[-1]), least - reach, largest + reach)
 
 
-def _worst(where: str, x: Any, seen: Any, exact: Any, rounding: Any) -> Finding:
+def _worst(place: Place, x: Any, seen: Any, exact: Any, rounding: Any) -> Finding:
     """The point furthest off in units of what rounding may do there; smaller than a normal number nothing is told apart."""
     allowed = ROUNDING_MULTIPLE * rounding + float(np.finfo(seen.dtype).tiny)
     error = np.abs(seen.astype(np.float64) - exact)
-    place = int(np.argmax(np.where(np.isnan(error), np.inf, error / allowed)))
-    note = f"{seen[place]:.9g} for {exact[place]:.9g} at x = {x[place]:.6g}"
-    return Finding(where, float(error[place]), 0.0, float(allowed[place]), note)
+    worst = int(np.argmax(np.where(np.isnan(error), np.inf, error / allowed)))
+    note = f"{seen[worst]:.9g} for {exact[worst]:.9g} at x = {x[worst]:.6g}"
+    return Finding(place, float(error[worst]), 0.0, float(allowed[worst]), note)

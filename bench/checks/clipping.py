@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
-from models.graph import describe
 from models.reference.optimizers import Rule
 
 FIRST_STEP = {"sgd": 1.0, "momentum": 1.0, "nesterov": 1.9}
 """How many learning rates the first step of an optimizer with empty slots moves a weight per unit of gradient."""
 
 
-def clipping(evidence: Any) -> Iterator[Finding]:
+def clipping(evidence: Evidence) -> Iterator[Finding]:
     """Clipping respects its cap, keeps direction (norm) or clips each entry (value), and leaves small gradients alone.
 
     Compares gradients before and after. PyTorch shows both; in Keras the clipped gradient is the first step's weight
@@ -39,7 +40,7 @@ def clipping(evidence: Any) -> Iterator[Finding]:
         size = float(np.linalg.norm(g)) or 1.0
         allowed = ROUNDING_MULTIPLE * blur[key] / size
         yield Finding(
-            f"{describe(key)} against the rule",
+            Place.of(key, "against the rule"),
             float(np.linalg.norm(after[key] - g)) / size,
             0.0,
             allowed,
@@ -48,21 +49,24 @@ def clipping(evidence: Any) -> Iterator[Finding]:
     yield from _caps(evidence, after, blur)
 
 
-def _caps(evidence: Any, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
+def _caps(evidence: Evidence, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
     cap = evidence.spec.clip_at
     if evidence.spec.clip == "global":
         yield _over(
-            "global norm", np.sqrt(sum((g * g).sum() for g in after.values())), cap, float(np.sqrt(sum(b * b for b in blur.values())))
+            Place("global norm over its cap"),
+            np.sqrt(sum((g * g).sum() for g in after.values())),
+            cap,
+            float(np.sqrt(sum(b * b for b in blur.values()))),
         )
     for key, g in after.items():
         if evidence.spec.clip == "variable":
-            yield _over(f"{describe(key)} norm", np.linalg.norm(g), cap, blur[key])
+            yield _over(Place.of(key, "norm over its cap"), np.linalg.norm(g), cap, blur[key])
         elif evidence.spec.clip == "value":
-            yield _over(f"{describe(key)} largest entry", np.abs(g).max(), cap, blur[key])
+            yield _over(Place.of(key, "largest entry over its cap"), np.abs(g).max(), cap, blur[key])
 
 
-def _over(what: str, size: Any, cap: float, blur: float) -> Finding:
-    return Finding(f"{what} over its cap", max(float(size) / cap - 1, 0.0), 0.0, ROUNDING_MULTIPLE * blur / cap)
+def _over(place: Place, size: Any, cap: float, blur: float) -> Finding:
+    return Finding(place, max(float(size) / cap - 1, 0.0), 0.0, ROUNDING_MULTIPLE * blur / cap)
 
 
 def _ratio(after: Any, before: Any) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from bench.checks.relations import by_passes, compared, relative
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.symmetry import split, symmetries
 from models.spec import Spec
 
 
-def derivative(evidence: Any) -> Iterator[Finding]:
+def derivative(evidence: Evidence) -> Iterator[Finding]:
     """The gradient of the training step is the derivative of the loss that the framework itself computes.
 
     By the framework's forward mode, and in float64 by difference quotients and Taylor remainders of its losses, and by a complex step.
@@ -20,9 +20,9 @@ def derivative(evidence: Any) -> Iterator[Finding]:
     for row, forced_steps, passes in split(evidence.spec, evidence.reference.forced_steps, evidence.seen.relations):
         if row.differentiates:
             seen = relative(row.residuals(evidence.spec, forced_steps, passes))
-            yield from compared("", seen, by_passes(evidence, row, forced_steps, evidence.spec.precision), 1.0, evidence.unit)
+            yield from compared(seen, by_passes(evidence, row, forced_steps, evidence.spec.precision), 1.0, evidence.unit)
 
 
-def has_derivative(spec: Spec, backend: str = "") -> bool:
+def has_derivative(spec: Spec) -> bool:
     """Whether the loss is differentiated another way in this network."""
     return any(row.differentiates for row in symmetries(spec))

@@ -13,12 +13,14 @@ import numpy as np
 
 from bench.checks.parity import refuse_noise, signature
 from bench.evidence import divergence
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.reference.network import Reference
 
 
-def evaluation(evidence: Any) -> Iterator[Finding]:
+def evaluation(evidence: Evidence) -> Iterator[Finding]:
     """Held-out logits and accuracy are those of the trained weights in float64, to rounding.
 
     For every seed ‖z − z*‖ / ‖z*‖ over all held-out logits z (samples × classes), z* being the reference's with the weights and running
@@ -38,11 +40,12 @@ def evaluation(evidence: Any) -> Iterator[Finding]:
         rounding = float(np.linalg.norm(rounded - exact)) / size
         refuse_noise(evidence, rounding)
         allowed, error = ROUNDING_MULTIPLE * rounding * evidence.resolution, float(np.linalg.norm(history.logits - exact)) / size
-        yield Finding(f"seed {history.seed} logits", error, 0.0, allowed, signature(history.logits, exact).replace("gradient", "value"))
+        seed, looks_like = f"seed {history.seed}", signature(history.logits, exact, "value")
+        yield Finding(Place("logits", scope=seed), error, 0.0, allowed, looks_like)
         lead = _lead(exact, labels)
         close, wrong = np.abs(lead) <= 2**0.5 * allowed * size, abs(history.accuracy - float((lead > 0).mean()))
         note = f"{history.accuracy:.4f} for {(lead > 0).mean():.4f} of {len(labels)} samples"
-        yield Finding(f"seed {history.seed} accuracy", wrong, 0.0, float(close.mean() + 0.5 / len(labels)), note)
+        yield Finding(Place("accuracy", scope=seed), wrong, 0.0, float(close.mean() + 0.5 / len(labels)), note)
     divergence.refuse(diverged)
 
 

@@ -8,29 +8,30 @@ from typing import Any
 import numpy as np
 
 from bench.evidence import divergence
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from models.architectures import graph
-from models.graph import describe
 
 
-def finite(evidence: Any) -> Iterator[Finding]:
+def finite(evidence: Evidence) -> Iterator[Finding]:
     """Loss, signals, gradients and weights are finite in every layer and step.
 
     Counts the entries that are not, place by place in the order of computation, so that the first place is the cause. A training
     that diverges in the reference as well is not the framework's doing.
     """
-    for title, watched in (("own weights", evidence.seen.native), ("drawn weights", evidence.seen.shared)):
-        yield _count(f"{title} loss", watched.loss)
-        dense = graph(evidence.spec).dense
+    dense = graph(evidence.spec).dense
+    for title, watched in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
+        yield _count(Place("loss", scope=title), watched.loss)
         for node in dense:
-            yield _count(f"{title} {describe(node.name)} signal", watched.pre_activations[node.name])
+            yield _count(Place("signal", node.name, scope=title), watched.pre_activations[node.name])
         for node in reversed(dense):
-            yield _count(f"{title} {describe(node.name)} gradient of the signal", watched.pre_activation_gradients[node.name])
+            yield _count(Place("gradient of the signal", node.name, scope=title), watched.pre_activation_gradients[node.name])
     for number, step in enumerate(evidence.seen.forced_steps):
-        yield _count(f"step {number} loss", step.loss)
+        yield _count(Place("loss", step=number), step.loss)
         for kind, arrays in (("gradient of", step.gradients), ("new", step.weights)):
             for key, array in arrays.items():
-                yield _count(f"step {number} {kind} {describe(key)}", array)
+                yield _count(Place.of(key, step=number, array=kind), array)
     diverged = divergence.of_themselves(evidence)
     for history in evidence.seen.trainings:
         if history.seed not in diverged:
@@ -38,17 +39,17 @@ def finite(evidence: Any) -> Iterator[Finding]:
     divergence.refuse(diverged)
 
 
-def _count(where: str, values: Any) -> Finding:
-    return Finding(where, float(np.size(values) - np.isfinite(values).sum()), 0.0, 0.0, "entries are NaN or infinite")
+def _count(place: Place, values: Any) -> Finding:
+    return Finding(place, float(np.size(values) - np.isfinite(values).sum()), 0.0, 0.0, "entries are NaN or infinite")
 
 
 def _first(title: str, losses: Any, norms: Any) -> Iterator[Finding]:
     """The first step of a training at which the loss or a layer's gradient norm was not finite."""
-    bad = [("loss", step) for step in np.flatnonzero(~np.isfinite(losses))[:1]]
+    bad = [(Place("loss", step=int(step), scope=title)) for step in np.flatnonzero(~np.isfinite(losses))[:1]]
     if norms.size:
         steps, layers = np.nonzero(~np.isfinite(norms))
-        bad += [(f"layer {layers[i] + 1:>2} gradient norm", steps[i]) for i in np.argsort(steps, kind="stable")[:1]]
+        bad += [Place("gradient norm", str(layers[i] + 1), step=int(steps[i]), scope=title) for i in np.argsort(steps, kind="stable")[:1]]
     if not bad:
-        yield Finding(title, 0.0, 0.0, 0.0)
-    for what, step in bad:
-        yield Finding(f"{title} step {step} {what}", 1.0, 0.0, 0.0, "the first value that is NaN or infinite")
+        yield Finding(Place(scope=title), 0.0, 0.0, 0.0)
+    for place in bad:
+        yield Finding(place, 1.0, 0.0, 0.0, "the first value that is NaN or infinite")

@@ -8,94 +8,89 @@ from typing import Any
 
 import numpy as np
 
-from bench.judging.finding import Finding
+from bench.evidence.evidence import Evidence
+from bench.judging.finding import Cause, Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import NotJudged
 from bench.theory import Band, Prediction, predict, why_not
-from bench.theory.diagnosis import Diagnosis, Seen, diagnose, expected
+from bench.theory.diagnosis import Seen, diagnose, expected
 from models.architectures import graph
-from models.graph import describe
 
 TO_DECADES = 0.5 / np.log(10)
 """From the natural log of a squared norm to decades of the norm."""
 
 
-def signal_gain(evidence: Any) -> Iterator[Finding]:
+def signal_gain(evidence: Evidence) -> Iterator[Finding]:
     """The framework's own initialization carries the signal as mean-field theory predicts, layer by layer.
 
     log₁₀ of the ratio of root-mean-square pre-activations of neighbouring layers, and of last to first.
     """
     prediction = _prediction(evidence)
-    power = {name: _mean_square(z) for name, z in evidence.seen.native.pre_activations.items()}
+    power = {name: _mean_square(z) for name, z in evidence.native.pre_activations.items()}
     dense = graph(evidence.spec).dense
-    first, last = dense[0], dense[-1]
-    yield _finding(f"{describe(first.name)} rms", np.log(power[first.name]), prediction.first)
-    for below, node in pairwise(dense):
-        if band := prediction.signal.get(node.name):
-            gain = np.log(power[node.name]) - np.log(power[below.name])
-            yield _finding(f"{describe(node.name)} over {below.layer}", gain, band)
-    total = np.log(power[last.name]) - np.log(power[first.name])
-    yield _finding(f"{describe(last.name)} over {first.layer}", total, prediction.signal_total)
+    first, last = dense[0].name, dense[-1].name
+    yield _finding(Place("rms", first), np.log(power[first]), prediction.first)
+    for below, node in pairwise(each.name for each in dense):
+        if band := prediction.signal.get(node):
+            yield _finding(Place(node=node, over=below), np.log(power[node]) - np.log(power[below]), band)
+    yield _finding(Place(node=last, over=first), np.log(power[last]) - np.log(power[first]), prediction.signal_total)
 
 
-def backward_gain(evidence: Any) -> Iterator[Finding]:
+def backward_gain(evidence: Evidence) -> Iterator[Finding]:
     """The framework's own initialization carries the gradient back as mean-field theory predicts, layer by layer.
 
     log₁₀ of ‖∂L/∂z_l‖ / ‖∂L/∂z_{l+1}‖ and of first to last: networks that must vanish or explode do so at their rate. Layers whose
     gradient theory puts under the smallest normal number of a half precision lose digits there, and are the check `underflow`'s.
     """
     prediction = _prediction(evidence)
-    power = {name: float((d.astype(np.float64) ** 2).sum()) for name, d in evidence.seen.native.pre_activation_gradients.items()}
-    under, dense = _under_the_floor(evidence, prediction), graph(evidence.spec).dense
-    first, last = dense[0], dense[-1]
+    power = {name: float((d.astype(np.float64) ** 2).sum()) for name, d in evidence.native.pre_activation_gradients.items()}
+    under, names = _under_the_floor(evidence, prediction), [node.name for node in graph(evidence.spec).dense]
+    first, last = names[0], names[-1]
     with np.errstate(divide="ignore"):  # a gradient that is exactly zero is −inf decades, which no band admits
-        for node, above in pairwise(dense):
-            band = prediction.backward.get(node.name)
-            if band and node.name not in under:
-                gain = np.log(power[node.name]) - np.log(power[above.name])
-                yield _finding(f"{describe(node.name)} over {above.layer}", gain, band)
-        if first.name in under:
+        for node, above in pairwise(names):
+            band = prediction.backward.get(node)
+            if band and node not in under:
+                yield _finding(Place(node=node, over=above), np.log(power[node]) - np.log(power[above]), band)
+        if first in under:
             return
-        total = np.log(power[first.name]) - np.log(power[last.name])
-        note = "; ".join(map(str, diagnosis(evidence)))
-        yield _finding(f"{describe(first.name)} over {last.layer}", total, prediction.backward_total, note)
+        total = np.log(power[first]) - np.log(power[last])
+        yield _finding(Place(node=first, over=last), total, prediction.backward_total, causes(evidence))
 
 
-def diagnosis(evidence: Any) -> list[Diagnosis]:
+def causes(evidence: Evidence) -> tuple[Cause, ...]:
     """What is wrong with the framework's own network, beside what the reference draws from the same initializer."""
-    forced_step, own = evidence.reference.forced_steps[0], evidence.seen.native
+    forced_step, own = evidence.reference.forced_steps[0], evidence.native
     x, labels = np.asarray(forced_step.x, np.float64), forced_step.labels
-    return diagnose(
-        evidence.spec, x, Seen(own.pre_activations, own.pre_activation_gradients, labels, own.weights), expected(evidence.spec, x, labels)
-    )
+    seen = Seen(own.pre_activations, own.pre_activation_gradients, labels, own.weights)
+    return tuple(each.cause for each in diagnose(evidence.spec, x, seen, expected(evidence.spec, x, labels)))
 
 
-def _under_the_floor(evidence: Any, prediction: Prediction) -> set[str]:
+def _under_the_floor(evidence: Evidence, prediction: Prediction) -> set[str]:
     """Dense nodes up to the last whose ∂L/∂z, times the loss scale, theory gives an rms under the smallest normal number of results."""
     names = [node.name for node in graph(evidence.spec).dense]
-    last, results = evidence.seen.native.pre_activation_gradients[names[-1]], evidence.spec.format.results
+    last, results = evidence.native.pre_activation_gradients[names[-1]], evidence.spec.format.results
     if not evidence.spec.format.half:
         return set()
     logits = np.log(float((last.astype(np.float64) ** 2).sum()))
     floor = 2 * np.log(results.normal / evidence.spec.first_scale)
     sizes = {
-        name: logits + band.mean - np.log(evidence.seen.native.pre_activation_gradients[name].size)
-        for name, band in prediction.profile.items()
+        name: logits + band.mean - np.log(evidence.native.pre_activation_gradients[name].size) for name, band in prediction.profile.items()
     }
     lowest = max((names.index(name) + 1 for name, size in sizes.items() if size < floor), default=0)
     return set(names[:lowest])
 
 
-def _prediction(evidence: Any) -> Prediction:
+def _prediction(evidence: Evidence) -> Prediction:
     prediction = predict(evidence.spec, evidence.reference.forced_steps[0].x)
     if prediction is None:
         raise NotJudged(why_not(evidence.spec))
     return prediction
 
 
-def _finding(where: str, value: float, band: Band, note: str = "") -> Finding:
+def _finding(place: Place, value: float, band: Band, causes: tuple[Cause, ...] = ()) -> Finding:
     low, high = band.interval(BAND_Z)
-    return Finding(where, float(value) * TO_DECADES, low * TO_DECADES, high * TO_DECADES, note)
+    return Finding(place, float(value) * TO_DECADES, low * TO_DECADES, high * TO_DECADES, causes=causes)
 
 
 def _mean_square(z: Any) -> float:

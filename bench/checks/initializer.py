@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
+from bench.evidence.probes import DRAWS, FAN_IN, FAN_OUT
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
-from models.parts.initializers import INITIALIZERS, Initializer
+from models.parts.initializers import INITIALIZERS, TRUNCATED_SD, Initializer
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
-FAN_IN, FAN_OUT, DRAWS, SEEDS = 1200, 800, 2, (0, 1)
-"""A rectangular layer, so that every fan mode gives another variance; 3.8 million weights find 1 % of variance at 10 sd."""
 KURTOSIS = {"normal": 3.0, "uniform": 1.8, "truncated": 2.3655}
 """Fourth moment over the squared second, of a normal, a uniform, and a normal cut at ±2; the self-tests integrate them."""
 SUPPORT = 1e-3
 """How near to the edge of its support the largest weight must come, as a share of it; over it only rounding reaches."""
-TRUNCATED_SD = 0.8796256610342398
-"""Standard deviation of a unit normal cut at ±2, by which Keras divides so that the variance is the promised one."""
 
 
-def is_initializer_case(spec: Spec) -> bool:
-    """Whether only the initializer moved, so that each is judged once."""
-    return dataclasses.replace(spec, init=Spec().init, bias="zero", classes=10, features=64) == Spec()
-
-
-def initializer(evidence: Any) -> Iterator[Finding]:
+def initializer(evidence: Evidence) -> Iterator[Finding]:
     """The framework's initializer has the promised mean, variance, support and shape, and draws anew for each layer and seed.
 
     In units of the promised standard deviation; intervals are sampling errors of 3.8 million weights.
@@ -45,7 +38,7 @@ def initializer(evidence: Any) -> Iterator[Finding]:
     for title, one, other in (("layers", layers[0], layers[1]), ("seeds", layers[0], layers[DRAWS])):
         a, b = (layer["weight"].astype(np.float64).ravel() for layer in (one, other))
         high = BAND_Z / len(a) ** 0.5
-        yield Finding(f"correlation between {title}", float(np.corrcoef(a, b)[0, 1]), -high, high)
+        yield Finding(Place(f"correlation between {title}"), float(np.corrcoef(a, b)[0, 1]), -high, high)
     yield from _bias(np.concatenate([layer["bias"].astype(np.float64) for layer in layers]), row, evidence.spec)
 
 
@@ -56,22 +49,22 @@ def shape_of(row: Initializer, dialect: str) -> str:
 
 def _moments(unit: Any, shape: str) -> Iterator[Finding]:
     n, kurtosis = len(unit), KURTOSIS[shape]
-    yield Finding("mean", float(unit.mean()), -BAND_Z / n**0.5, BAND_Z / n**0.5)
+    yield Finding(Place("mean"), float(unit.mean()), -BAND_Z / n**0.5, BAND_Z / n**0.5)
     spread = BAND_Z * ((kurtosis - 1) / n) ** 0.5
-    yield Finding("variance", float((unit**2).mean()), 1 - spread, 1 + spread)
+    yield Finding(Place("variance"), float((unit**2).mean()), 1 - spread, 1 + spread)
     # A sample kurtosis has standard deviation √(24/n) for a normal and less for the lighter tails here.
     wide = BAND_Z * (24 / n) ** 0.5
-    yield Finding(f"kurtosis ({shape})", float((unit**4).mean() / (unit**2).mean() ** 2), kurtosis - wide, kurtosis + wide)
+    yield Finding(Place(f"kurtosis ({shape})"), float((unit**4).mean() / (unit**2).mean() ** 2), kurtosis - wide, kurtosis + wide)
     largest = float(np.abs(unit).max())
     if shape == "normal":
         # P(max |x| < 4) = (1 − 6e-5)^n and P(max |x| > 7.5) = n · 6e-14, both below 1e-6 here.
-        yield Finding("largest weight", largest, 4.0, 7.5)
+        yield Finding(Place("largest weight"), largest, 4.0, 7.5)
     else:
         # 3.8 million draws come within 1e-5 of a uniform's edge and within 1e-3 of a truncated normal's.
         over = largest / (3**0.5 if shape == "uniform" else 2 / TRUNCATED_SD) - 1
         rounding = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps)
-        yield Finding(f"largest weight beyond the edge of its {shape} support", max(over, 0.0), 0.0, rounding)
-        yield Finding(f"largest weight short of the edge of its {shape} support", max(-over, 0.0), 0.0, SUPPORT)
+        yield Finding(Place(f"largest weight beyond the edge of its {shape} support"), max(over, 0.0), 0.0, rounding)
+        yield Finding(Place(f"largest weight short of the edge of its {shape} support"), max(-over, 0.0), 0.0, SUPPORT)
 
 
 def _orthogonal(layers: list[dict[str, Any]], row: Initializer) -> Iterator[Finding]:
@@ -81,10 +74,10 @@ def _orthogonal(layers: list[dict[str, Any]], row: Initializer) -> Iterator[Find
         error = float(np.abs(small - row.gain * np.eye(len(small))).max())
         # A float32 Householder QR leaves columns orthogonal to a few roundings per dimension's square root.
         allowed = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * len(small) ** 0.5
-        yield Finding(f"draw {number} largest entry of W Wᵀ − 1", error, 0.0, allowed)
+        yield Finding(Place("largest entry of W Wᵀ − 1", scope=f"draw {number}"), error, 0.0, allowed)
         sign = float(np.mean(np.diag(w)))
         limit = BAND_Z * (row.gain / max(w.shape)) ** 0.5 / min(w.shape) ** 0.5
-        yield Finding(f"draw {number} mean of the diagonal", sign, -limit, limit, "signs are not uniform")
+        yield Finding(Place("mean of the diagonal", scope=f"draw {number}"), sign, -limit, limit, "signs are not uniform")
 
 
 def _bias(bias: Any, row: Initializer, spec: Spec) -> Iterator[Finding]:
@@ -93,6 +86,6 @@ def _bias(bias: Any, row: Initializer, spec: Spec) -> Iterator[Finding]:
         variance = BIAS_SD**2 if spec.bias == "normal" else 1 / (3 * FAN_IN)
         kurtosis = KURTOSIS["normal" if spec.bias == "normal" else "uniform"]
         spread = BAND_Z * ((kurtosis - 1) / n) ** 0.5
-        yield Finding("bias variance", float((bias**2).mean() / variance), 1 - spread, 1 + spread)
+        yield Finding(Place("bias variance"), float((bias**2).mean() / variance), 1 - spread, 1 + spread)
     else:
-        yield Finding("largest bias", float(np.abs(bias).max()), 0.0, 0.0)
+        yield Finding(Place("largest bias"), float(np.abs(bias).max()), 0.0, 0.0)

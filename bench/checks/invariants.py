@@ -10,25 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from bench.checks.relations import Place, View, findings
+from bench.checks.relations import Residuals, View, findings
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from models.architectures import graph
-from models.graph import INPUT, Activate, Dense, Normalize, Sum, describe
+from models.graph import INPUT, Activate, Dense, Normalize, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS
 from models.spec import Spec
 
 HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 """φ(az) = a·φ(z) for a > 0, so that φ′(z)·z = φ(z)."""
-Residuals = Iterator[tuple[Place, Any, Any]]
 
 
-def is_homogeneous(spec: Spec, backend: str = "") -> bool:
+def is_homogeneous(spec: Spec) -> bool:
     """Whether every layer but its bias is positively homogeneous."""
     return spec.act in HOMOGENEOUS and spec.norm == "none"
 
 
-def homogeneity(evidence: Any) -> Iterator[Finding]:
+def homogeneity(evidence: Evidence) -> Iterator[Finding]:
     """Positively homogeneous layers hand on ⟨W, ∂L/∂W⟩ unchanged: layer by layer, unit by unit, sample by sample.
 
     Unit i of layer l: ⟨w_in, ∂w_in⟩ + b·∂b = Σ z_i δ_i = Σ h_i ∂h_i = ⟨w_out, ∂w_out⟩, because φ′(z)z = φ(z) (Du et al.
@@ -51,14 +52,14 @@ def _units(spec: Spec, view: View) -> Residuals:
         into, onward = (w * dw).sum(1) + b * db, (out * dout).sum(0)
         natural = np.linalg.norm(w, axis=1) * np.linalg.norm(dw, axis=1) + np.abs(b * db)
         where = joint.left.name
-        yield ("units' ⟨w, ∂w⟩ in and out", where), into - onward, natural
-        yield ("⟨W, ∂W⟩ against the next layer's", where), into.sum() - onward.sum(), np.linalg.norm(w) * np.linalg.norm(dw)
+        yield Place("units' ⟨w, ∂w⟩ in and out", where), into - onward, natural
+        yield Place("⟨W, ∂W⟩ against the next layer's", where), into.sum() - onward.sum(), np.linalg.norm(w) * np.linalg.norm(dw)
 
 
 def _matrices(spec: Spec, view: View) -> Residuals:
     for joint in graph(spec).joints:
         (w, dw), (b, db), (out, dout) = map(view.of, (joint.left.weight, joint.left.bias, joint.right.weight))
-        yield ("∂W Wᵀ against Wᵀ∂W of the next", joint.left.name), dw @ w.T + np.outer(db, b) - out.T @ dout, dw @ w.T
+        yield Place("∂W Wᵀ against Wᵀ∂W of the next", joint.left.name), dw @ w.T + np.outer(db, b) - out.T @ dout, dw @ w.T
 
 
 def _stream(spec: Spec, view: View) -> Residuals:
@@ -69,7 +70,7 @@ def _stream(spec: Spec, view: View) -> Residuals:
 
     def here(name: str, x: Any, d: Any) -> tuple[Place, Any, Any]:
         natural = np.linalg.norm(x, axis=1) * np.linalg.norm(d, axis=1)
-        return ("samples' ⟨x, ∂x⟩ against the logits'", name), (x * d).sum(1) - end, natural
+        return Place("samples' ⟨x, ∂x⟩ against the logits'", name), (x * d).sum(1) - end, natural
 
     x = view.x
     for node in nodes.nodes:
@@ -93,10 +94,10 @@ def _isometry(spec: Spec, view: View) -> Residuals:
     end = np.linalg.norm(view.pre_activation_gradients[last.name], axis=1)
     for node in hidden:
         here = np.linalg.norm(view.pre_activation_gradients[node.name], axis=1)
-        yield ("samples' ‖δ‖ against the logits'", node.name), here - end, end
+        yield Place("samples' ‖δ‖ against the logits'", node.name), here - end, end
 
 
-def sum_rules(evidence: Any) -> Iterator[Finding]:
+def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     """Parameter gradients are the sums they are made of, and those of softmax cross-entropy add up to zero over the classes.
 
     ∂L/∂b = Σ_samples δ and ∂L/∂W = δᵀh, the left sides from the training step and the right sides from a pass of their
@@ -118,24 +119,24 @@ def _sums(spec: Spec, view: View) -> Residuals:
         if len(joint.between) == 1 and isinstance(joint.between[0], Activate):
             inputs[joint.right.name] = f(view.pre_activations[joint.left.name])
     for name, d in view.pre_activation_gradients.items():
-        yield ("∂b against Σδ", name), view.gradients[f"{name}.bias"] - d.sum(0), np.abs(d).sum(0)
+        yield Place("∂b against Σδ", name), view.gradients[f"{name}.bias"] - d.sum(0), np.abs(d).sum(0)
     for name, h in inputs.items():
         d = view.pre_activation_gradients[name]
         natural = np.linalg.norm(d) * np.linalg.norm(h)
-        yield ("∂W against δᵀh", name), view.gradients[f"{name}.weight"] - d.T @ h, natural
+        yield Place("∂W against δᵀh", name), view.gradients[f"{name}.weight"] - d.T @ h, natural
 
 
 def _classes(spec: Spec, view: View) -> Residuals:
     last = graph(spec).dense[-1]
     where, dw, db = last.name, view.gradients[last.weight], view.gradients[last.bias]
-    yield ("Σ ∂b over classes", where), db.sum(), np.abs(db).sum()
-    yield ("Σ ∂W over classes", where), dw.sum(0), np.abs(dw).sum(0)
+    yield Place("Σ ∂b over classes", where), db.sum(), np.abs(db).sum()
+    yield Place("Σ ∂W over classes", where), dw.sum(0), np.abs(dw).sum(0)
     if view.pre_activation_gradients:
         d = view.pre_activation_gradients[last.name]
-        yield ("Σ δ over classes", where), d.sum(1), np.abs(d).sum(1)
+        yield Place("Σ δ over classes", where), d.sum(1), np.abs(d).sum(1)
 
 
-def norm_orthogonality(evidence: Any) -> Iterator[Finding]:
+def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
     """A normalization's gradient is orthogonal to what it divides out: to the constant it centres and to the scale of its input.
 
     With s² = var + ε and y = (z − mean)/s over one set of numbers (a unit's batch, a sample's units, a group),
@@ -159,13 +160,13 @@ def _learned(spec: Spec, view: View) -> Residuals:
             (w, dw), (scale, dscale) = view.of(joint.left.weight), view.of(f"{norm.name}.scale")
             natural = np.linalg.norm(w, axis=1) * np.linalg.norm(dw, axis=1)
             share = norm.eps / (np.asarray(view.statistics[norm.name][1], np.float64) + norm.eps)
-            yield ("⟨w, ∂w⟩ before the norm", where), (w * dw).sum(1) - share * scale * dscale, natural
-            yield ("∂b before the norm", where), view.gradients[joint.left.bias], dw
+            yield Place("⟨w, ∂w⟩ before the norm", where), (w * dw).sum(1) - share * scale * dscale, natural
+            yield Place("∂b before the norm", where), view.gradients[joint.left.bias], dw
         if norm is joint.between[-1] or spec.act in HOMOGENEOUS:
             out, dout = view.of(joint.right.weight)
             products = [np.multiply(*view.of(f"{norm.name}.{kind}")) for kind in norm.parameters]
             natural = np.linalg.norm(out, axis=0) * np.linalg.norm(dout, axis=0) * _cancelling(norm, view)
-            yield ("γ∂γ + β∂β against ⟨w_out, ∂w_out⟩", where), sum(products) - (out * dout).sum(0), natural
+            yield Place("γ∂γ + β∂β against ⟨w_out, ∂w_out⟩", where), sum(products) - (out * dout).sum(0), natural
 
 
 def _cancelling(norm: Normalize, view: View) -> float:
@@ -186,12 +187,12 @@ def _sets(spec: Spec, view: View) -> Residuals:
         z, d, y, g = (a.reshape(shape) for a in (z, d, y, g))
         share = spec.eps * np.square(cache["inverse"]).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
         natural = np.linalg.norm(z, axis=axis) * np.linalg.norm(d, axis=axis)
-        yield ("Σ zδ over normalized sets", where), ((z * d).sum(axis) - (share * y * g).sum(axis)), natural
+        yield Place("Σ zδ over normalized sets", where), ((z * d).sum(axis) - (share * y * g).sum(axis)), natural
         if row.centred:
-            yield ("Σ δ over normalized sets", where), d.sum(axis), np.abs(d).sum(axis)
+            yield Place("Σ δ over normalized sets", where), d.sum(axis), np.abs(d).sum(axis)
 
 
-def gradient_bound(evidence: Any) -> Iterator[Finding]:
+def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
     """No layer enlarges a gradient by more than max|φ′| times its largest singular value, and branches of zero pass it on untouched.
 
     ‖δ_l‖ ≤ max|φ′|·σ_max(W_{l+1})·‖δ_{l+1}‖ for Frobenius norms, trained or not; softmax cross-entropy starts it with
@@ -199,11 +200,11 @@ def gradient_bound(evidence: Any) -> Iterator[Finding]:
     exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros get one.
     """
     sup, nodes = ACTIVATIONS[evidence.spec.act].sup, graph(evidence.spec)
-    for title, seen in (("own weights", evidence.seen.native), ("drawn weights", evidence.seen.shared)):
+    for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
         size = {name: float(np.linalg.norm(d.astype(np.float64))) for name, d in seen.pre_activation_gradients.items()}
         if evidence.spec.loss == "cross_entropy":
             yield _over(
-                f"{title} ‖∂L/∂logits‖",
+                Place("‖∂L/∂logits‖ over its bound", scope=title),
                 size[nodes.dense[-1].name],
                 (2 / len(seen.logits)) ** 0.5,
                 evidence.spec.classes * evidence.result_unit,
@@ -212,37 +213,38 @@ def gradient_bound(evidence: Any) -> Iterator[Finding]:
             w = seen.weights[joint.right.weight].astype(np.float64)
             largest = float(np.linalg.norm(w, 2))
             slack = w.shape[0] * evidence.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
-            yield _over(f"{title} {describe(joint.left.name)} ‖δ‖", size[joint.left.name], sup * largest * size[joint.right.name], slack)
+            place = Place("‖δ‖ over its bound", joint.left.name, scope=title)
+            yield _over(place, size[joint.left.name], sup * largest * size[joint.right.name], slack)
         if evidence.spec.branch == "zero" and evidence.spec.skip_order == "pre":
             ends = [block.dense[-1] for block in nodes.blocks]
             deltas, last = seen.pre_activation_gradients, ends[-1]
             for node in ends:
                 differing = np.count_nonzero(deltas[node.name] != deltas[last.name])
-                where = f"{title} {describe(node.name)} entries of δ that differ from layer {last.layer}'s"
-                yield Finding(where, float(differing), 0.0, 0.0)
+                place = Place(f"entries of δ that differ from layer {last.layer}'s", node.name, scope=title)
+                yield Finding(place, float(differing), 0.0, 0.0)
 
     if evidence.spec.branch == "zero":
         yield from _behind_zeros(evidence)
 
 
-def _behind_zeros(evidence: Any) -> Iterator[Finding]:
+def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
     """What a branch computes before weights of zero gets no gradient at all, and those weights get one."""
     gradients = evidence.seen.forced_steps[0].gradients
     for block in graph(evidence.spec).blocks:
         *inner, last = block.dense
         for node in inner:
             moved = sum(np.count_nonzero(gradients[name]) for name in (node.weight, node.bias))
-            yield Finding(f"step 0 {describe(node.name)} entries of the gradient behind zero weights", float(moved), 0.0, 0.0)
+            yield Finding(Place("entries of the gradient behind zero weights", node.name, step=0), float(moved), 0.0, 0.0)
         there = np.count_nonzero(gradients[last.weight]) / gradients[last.weight].size
-        yield Finding(f"step 0 {describe(last.name)} share of zero weights that get a gradient", there, np.finfo(float).tiny, 1.0)
+        yield Finding(Place("share of zero weights that get a gradient", last.name, step=0), there, np.finfo(float).tiny, 1.0)
 
 
-def _over(where: str, size: float, bound: float, slack: float) -> Finding:
+def _over(place: Place, size: float, bound: float, slack: float) -> Finding:
     """By what share a norm exceeds its bound."""
     excess = max(size / bound - 1, 0.0) if bound > 0 else size
-    return Finding(f"{where} over its bound", excess, 0.0, slack, f"{size:.4g} where {bound:.4g} is the most")
+    return Finding(place, excess, 0.0, slack, f"{size:.4g} where {bound:.4g} is the most")
 
 
-def has_bound(spec: Spec, backend: str = "") -> bool:
+def has_bound(spec: Spec) -> bool:
     """Whether any of the bounds says something of this network."""
     return spec.loss == "cross_entropy" or spec.norm == "none"

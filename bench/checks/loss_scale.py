@@ -7,29 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
+from bench.evidence.probes import OVERFLOWS
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.graph import describe
-from models.observation import SCALE_GROWTH, ForcedStep
+from models.observation import SCALE_GROWTH
 from models.reference.optimizers import Rule
-from models.spec import Spec
 
-OVERFLOWS = (False, False, False, True, False, False, True, True, False)
-"""Which steps overflow: the first pair grows, a good step before an overflow must not count after it, the scale falls twice."""
-TOO_LARGE = 1e8
-"""Factor on the inputs of a step that overflows: beyond float16's 65,504 for any input."""
+OVERFLOW = "(overflow)"
+"""What findings of a step that overflows say after their place."""
 
 
-def scaled_steps(spec: Spec, forced_steps: list[ForcedStep]) -> list[ForcedStep]:
-    """The steps to take where the loss is scaled: those of the first lesson again and again, some with inputs that overflow."""
-    if not spec.format.scaled:
-        return []
-    first = forced_steps[0]
-    large = ForcedStep(first.weights, first.x * first.x.dtype.type(TOO_LARGE), first.labels)
-    return [large if overflows else first for overflows in OVERFLOWS]
-
-
-def loss_scale(evidence: Any) -> Iterator[Finding]:
+def loss_scale(evidence: Evidence) -> Iterator[Finding]:
     """The loss scale doubles after so many good steps in a row and halves at an overflow, and a step that overflowed moves nothing.
 
     Both frameworks document this rule (torch.amp.GradScaler with its factors of 2 and ½, keras.optimizers.LossScaleOptimizer). A good
@@ -42,22 +33,23 @@ def loss_scale(evidence: Any) -> Iterator[Finding]:
     if len(evidence.seen.scaled) != len(OVERFLOWS):
         raise AssertionError(f"{len(evidence.seen.scaled)} scaled steps were seen of {len(OVERFLOWS)}")
     for number, (step, overflows) in enumerate(zip(evidence.seen.scaled, OVERFLOWS, strict=True)):
-        title = f"step {number}{' (overflow)' if overflows else ''}"
         good = 0 if overflows else good + 1
         if overflows:
             scale /= 2
             moved = [key for key, w in step.weights.items() if not np.array_equal(w, weights[key])]
-            yield Finding(f"{title} tensors that moved", len(moved), 0.0, 0.0, ", ".join(moved[:3]))
+            yield Finding(Place("tensors that moved", step=number), len(moved), 0.0, 0.0, ", ".join(moved[:3]), remark=OVERFLOW)
         else:
             key, used = max(_used(evidence, step, weights, exact, rounded), key=lambda each: each[1])
-            yield Finding(f"{title} step against the rule, of what rounding allows", used, 0.0, 1.0, f"most in {describe(key)}")
+            place = Place("step against the rule, of what rounding allows", step=number)
+            yield Finding(place, used, 0.0, 1.0, f"most in {describe(key)}")
         if good == SCALE_GROWTH:
             scale, good = scale * 2, 0
-        yield Finding(f"{title} loss scale over the rule's", step.scale / scale, 1.0, 1.0, f"{step.scale:g} where the rule has {scale:g}")
+        note = f"{step.scale:g} where the rule has {scale:g}"
+        yield Finding(Place("loss scale over the rule's", step=number), step.scale / scale, 1.0, 1.0, note, remark=OVERFLOW * overflows)
         weights = step.weights
 
 
-def _used(evidence: Any, step: Any, weights: dict[str, Any], exact: Rule, rounded: Rule) -> Iterator[tuple[str, float]]:
+def _used(evidence: Evidence, step: Any, weights: dict[str, Any], exact: Rule, rounded: Rule) -> Iterator[tuple[str, float]]:
     """By what share of its allowance each tensor misses the rule."""
     true, near = exact.step(weights, step.gradients), rounded.step(weights, step.gradients)
     for key, w in true.items():

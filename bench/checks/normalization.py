@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.architectures import graph
 from models.arrays import Statistics
-from models.graph import Normalize, describe
+from models.graph import Normalize
 from models.parts.norms import running_variance
 
 
-def normalization_state(evidence: Any) -> Iterator[Finding]:
+def normalization_state(evidence: Evidence) -> Iterator[Finding]:
     """Running mean and variance after each step follow the framework's documented average.
 
     r ← m·r + (1 − m)·s from 0 and 1, with s the float64 batch statistic (PyTorch: unbiased variance; Keras: biased).
@@ -35,7 +37,7 @@ def normalization_state(evidence: Any) -> Iterator[Finding]:
                 size = float(np.linalg.norm(true))
                 allowed = ROUNDING_MULTIPLE * (rms_error(true, list(passes)) * evidence.resolution + evidence.unit * size)
                 yield Finding(
-                    f"step {number} {describe(node.name)} running {name}",
+                    Place(f"running {name}", node.name, step=number),
                     float(np.linalg.norm(seen - true)) / size,
                     0.0,
                     allowed / size,
@@ -43,7 +45,7 @@ def normalization_state(evidence: Any) -> Iterator[Finding]:
                 )
 
 
-def _averages(evidence: Any, passes: list[Any]) -> list[Statistics]:
+def _averages(evidence: Evidence, passes: list[Any]) -> list[Statistics]:
     old, new = evidence.spec.momentum, 1 - evidence.spec.momentum
     state = {node: (np.zeros(len(mean)), np.ones(len(mean))) for node, (mean, _) in passes[0].statistics.items()}
     history = []

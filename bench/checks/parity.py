@@ -13,26 +13,31 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
+from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error, roundings
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
 from models.architectures import graph
 from models.arrays import Signals
-from models.graph import dense_of, describe, kind_of, layer_of
+from models.graph import dense_of, kind_of, layer_of
 from models.reference import kinks
 from models.reference.network import Reference
 
 
-def forward_parity(evidence: Any) -> Iterator[Finding]:
+def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     """Signals, logits and reported loss equal the float64 reference, to rounding.
 
     ‖z_l − z_l*‖ / ‖z_l*‖ for every weight layer of the drawn network, the loss of every step, and the logits in
     evaluation mode after the last step.
     """
     for title, seen, exact, rounded in evidence.passes:
-        yield from _signals(evidence, title, seen.pre_activations, exact.pre_activations, [each.pre_activations for each in rounded])
+        yield from _signals(
+            evidence, Place(scope=title), seen.pre_activations, exact.pre_activations, [each.pre_activations for each in rounded]
+        )
     for number, (step, true, near) in enumerate(
         zip(evidence.seen.forced_steps, evidence.reference.exact, evidence.reference.rounded, strict=True)
     ):
@@ -44,15 +49,17 @@ def forward_parity(evidence: Any) -> Iterator[Finding]:
             * evidence.resolution
         )
         allowed = ROUNDING_MULTIPLE * (moved + evidence.unit * abs(loss))
-        yield Finding(f"step {number} loss", abs(step.loss - loss), 0.0, float(allowed), f"{step.loss:.7g} for {loss:.7g}")
+        yield Finding(Place("loss", step=number), abs(step.loss - loss), 0.0, float(allowed), f"{step.loss:.7g} for {loss:.7g}")
     last, forced_step = evidence.seen.forced_steps[-1], evidence.reference.forced_steps[-1]
     running, output = last.running or None, graph(evidence.spec).dense[-1].name
-    true = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
+    logits = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
     near = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
-    yield from _signals(evidence, "evaluation", {output: evidence.seen.evaluation}, {output: true}, [{output: each} for each in near])
+    yield from _signals(
+        evidence, Place(scope="evaluation"), {output: evidence.seen.evaluation}, {output: logits}, [{output: each} for each in near]
+    )
 
 
-def gradient_parity(evidence: Any) -> Iterator[Finding]:
+def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
     """Each weight gradient equals the float64 reference, to rounding.
 
     ‖g − g*‖ relative to max(‖g*‖, ‖∂L/∂z_l‖) for every parameter of every step (raw, before clipping) and for ∂L/∂z_l of
@@ -62,10 +69,9 @@ def gradient_parity(evidence: Any) -> Iterator[Finding]:
     for exact, rounded in evidence.steps:
         refuse_kinks(evidence, exact, rounded)
     for title, seen, exact, rounded in evidence.passes:
-        name = "∂L/∂z" if title == "drawn" else f"{title} ∂L/∂z"
         yield from _signals(
             evidence,
-            name,
+            Place(scope="" if title == "drawn" else title, array="∂L/∂z"),
             seen.pre_activation_gradients,
             exact.pre_activation_gradients,
             [each.pre_activation_gradients for each in rounded],
@@ -88,8 +94,8 @@ def gradient_parity(evidence: Any) -> Iterator[Finding]:
                 * (allowed[key] + evidence.unit * np.linalg.norm(extra.get(key, 0.0)) / evidence.resolution)
                 * evidence.resolution
             )
-            finding = Finding(f"step {number} {describe(key)}", float(error / scale), 0.0, float(limit / scale))
-            yield finding if finding.inside else Finding(finding.where, finding.value, 0.0, finding.high, signature(step.gradients[key], g))
+            note = "" if error <= limit else signature(step.gradients[key], g)
+            yield Finding(Place.of(key, step=number), float(error / scale), 0.0, float(limit / scale), note)
 
 
 def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:
@@ -118,24 +124,24 @@ def _typical(errors: dict[str, float], sizes: dict[str, float]) -> dict[str, flo
     return {key: float(np.median(shares.get(kind_of(key), [0.0]))) * sizes[key] for key in errors}
 
 
-def signature(seen: Any, true: Any) -> str:
+def signature(seen: Any, true: Any, what: str = "gradient") -> str:
     """What a wrong gradient looks like: lost, not finite, scaled, flipped, or turned."""
     seen, true = np.asarray(seen, np.float64).ravel(), np.asarray(true, np.float64).ravel()
     if not np.isfinite(seen).all():
         return f"{(~np.isfinite(seen)).sum()} entries are NaN or infinite"
     lengths = np.linalg.norm(seen), np.linalg.norm(true)
     if lengths[0] == 0:
-        return "all zero: a gradient lost"
+        return f"all zero: a {what} lost"
     if lengths[1] == 0:
-        return "a gradient where there is none"
+        return f"a {what} where there is none"
     cosine = seen @ true / (lengths[0] * lengths[1])
     factor = lengths[0] / lengths[1]
     if abs(cosine) > 1 - 1e-6:
-        return f"a gradient scaled by {np.sign(cosine) * factor:.6g} (parallel to the true gradient)"
+        return f"a {what} scaled by {np.sign(cosine) * factor:.6g} (parallel to the true {what})"
     return f"another direction (cos {cosine:.6f}) and {factor:.4g} times as long"
 
 
-def _signals(evidence: Any, title: str, seen: Signals, exact: Signals, rounded: list[Signals]) -> Iterator[Finding]:
+def _signals(evidence: Evidence, title: Place, seen: Signals, exact: Signals, rounded: list[Signals]) -> Iterator[Finding]:
     if set(seen) != set(exact):
         raise AssertionError(f"{sorted(set(seen) ^ set(exact))} are missing or unknown in {title}")
     sizes = {node: float(np.linalg.norm(true)) for node, true in exact.items()}
@@ -144,14 +150,12 @@ def _signals(evidence: Any, title: str, seen: Signals, exact: Signals, rounded: 
     refuse_noise(evidence, max(errors.values()))
     for node in sorted(exact, key=layer_of):
         error = float(np.linalg.norm(seen[node] - exact[node])) / (sizes[node] or 1.0)
-        note = "" if error <= ROUNDING_MULTIPLE * max(errors[node], typical) else signature(seen[node], exact[node])
         allowed = ROUNDING_MULTIPLE * max(errors[node], typical) * evidence.resolution
-        yield Finding(
-            f"{title} {describe(node)}", error, 0.0, allowed, note.replace("gradient", "gradient" if "∂L/∂z" in title else "value")
-        )
+        note = "" if error <= allowed else signature(seen[node], exact[node], "gradient" if title.array else "value")
+        yield Finding(replace(title, node=node), error, 0.0, allowed, note)
 
 
-def refuse_noise(evidence: Any, rounding: float) -> None:
+def refuse_noise(evidence: Evidence, rounding: float) -> None:
     """Refuse to judge where rounding alone moves a gradient so far that a real fault would hide in it."""
     # One layer's result is off by a unit of its format: a limit under a few of those would judge nothing in half precision.
     if rounding * evidence.resolution > max(ROUNDING_LIMIT, ROUNDING_MULTIPLE * evidence.result_unit):
@@ -160,7 +164,7 @@ def refuse_noise(evidence: Any, rounding: float) -> None:
         )
 
 
-def refuse_kinks(evidence: Any, exact: Any, rounded: list[Any]) -> None:
+def refuse_kinks(evidence: Evidence, exact: Any, rounded: list[Any]) -> None:
     """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink."""
     if evidence.spec.format.plain:
         errors = {place: error * evidence.resolution for place, error in kinks.reach(exact, rounded).items()}

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.evidence.evidence import EAGER
-from bench.evidence.reference import DIALECTS
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
 from models.architectures import graph
+from models.backends.registry import CONVENTIONS
 from models.graph import INPUT, Dense, Normalize, Sum, describe, describe_part
 from models.parts.precisions import Format
 from models.spec import Spec
@@ -20,13 +21,13 @@ CUDA_FLOAT32 = ("layer", "rms", "group")
 """Normalizations that PyTorch's autocast computes in float32 on CUDA; on the CPU none (ATen/autocast_mode.h, AT_FORALL_FP32)."""
 
 
-def precision(evidence: Any) -> Iterator[Finding]:
+def precision(evidence: Evidence) -> Iterator[Finding]:
     """Every result, parameter and loss is in the format that the precision documents, and so are float32 products.
 
     Counts the places of each kind that are not, in the first pass; the note names the first of them. `float32 products` is the
     framework's own word on TF32, asked after the network was built.
     """
-    seen = evidence.seen.shared
+    seen = evidence.shared
     documented = formats(evidence.spec, evidence.dialect, evidence.seen.device)
     if set(seen.formats) != set(documented):
         raise AssertionError(f"formats of {sorted(set(seen.formats) ^ set(documented))} are missing or unknown")
@@ -36,9 +37,10 @@ def precision(evidence: Any) -> Iterator[Finding]:
     for kind, names in kinds.items():
         wrong = [name for name in names if seen.formats[name] != documented[name]]
         note = f"{_place(wrong[0])} is in {seen.formats[wrong[0]]}, documented is {documented[wrong[0]]}" if wrong else ""
-        yield Finding(f"{kind} in another format", len(wrong), 0.0, 0.0, note)
+        yield Finding(Place(f"{kind} in another format"), len(wrong), 0.0, 0.0, note)
     products = "tf32" if evidence.spec.format.tf32 else "float32"
-    yield Finding("float32 products in another format", seen.products != products, 0.0, 0.0, f"{seen.products} where {products} was asked")
+    note = f"{seen.products} where {products} was asked"
+    yield Finding(Place("float32 products in another format"), seen.products != products, 0.0, 0.0, note)
 
 
 def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
@@ -68,7 +70,7 @@ def _place(name: str) -> str:
     return describe(name) if "." in name or name == "loss" else describe_part(name)
 
 
-def rounding(evidence: Any) -> Iterator[Finding]:
+def rounding(evidence: Evidence) -> Iterator[Finding]:
     """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
 
     Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding
@@ -83,19 +85,19 @@ def rounding(evidence: Any) -> Iterator[Finding]:
     """
     format_ = evidence.spec.format.results
     for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
-        near = rounded[DIALECTS.index(evidence.dialect)]
+        near = rounded[CONVENTIONS.index(evidence.dialect)]
         for node, z in near.pre_activations.items():
-            yield from _drift(f"{title} {describe(node)}", seen.pre_activations[node], z, format_)
+            yield from _drift(Place("drift", node, scope=title), seen.pre_activations[node], z, format_)
         for node, d in near.pre_activation_gradients.items():
-            yield from _drift(f"{title} {describe(node)} ∂L/∂z", seen.pre_activation_gradients[node], d, format_, evidence.spec.first_scale)
-        for node in near.pre_activation_gradients if evidence.backend in EAGER else ():
-            key = f"{node}.weight"
-            yield from _drift(
-                f"{title} {describe(key)} gradient", step.gradients[key], near.gradients[key], format_, evidence.spec.first_scale
-            )
+            place = Place("∂L/∂z drift", node, scope=title)
+            yield from _drift(place, seen.pre_activation_gradients[node], d, format_, evidence.spec.first_scale)
+        for node in near.pre_activation_gradients if evidence.info.step == "eager" else ():
+            weight = f"{node}.weight"
+            place = Place.of(weight, "gradient drift", scope=title)
+            yield from _drift(place, step.gradients[weight], near.gradients[weight], format_, evidence.spec.first_scale)
 
 
-def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Iterator[Finding]:
+def _drift(place: Place, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Iterator[Finding]:
     """Nothing where no value is a normal number: under that digits are lost by design."""
     seen, near = (np.asarray(each, np.float64) * scale for each in (seen, near))
     chosen = np.abs(near) >= format_.normal
@@ -107,4 +109,4 @@ def _drift(where: str, seen: Any, near: Any, format_: Format, scale: float = 1.0
     rows, columns = (float(means.var()) / max(len(means) - 1, 1) for means in (off.mean(1).compressed(), off.mean(0).compressed()))
     columns *= 1 + 2 / np.pi
     drift, reach = float(off.mean()), BAND_Z * max(alone, rows, columns, rows + columns - alone) ** 0.5
-    yield Finding(f"{where} drift", drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")
+    yield Finding(place, drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")

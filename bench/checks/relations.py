@@ -10,22 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
+from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ROUNDINGS
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.symmetry import Symmetry, by_reference
+from bench.symmetry.row import Residuals
 from models.arrays import Array, Arrays, Signals, Statistics
-from models.graph import describe
 from models.observation import ForcedStep
 from models.spec import Spec
 
-Place = tuple[str, str]
-"""The kind of relation, and the node, parameter or loss where it is evaluated."""
-Relation = Callable[[Spec, "View"], Iterator[tuple[Place, Any, Any]]]
+Relation = Callable[[Spec, "View"], Residuals]
 
 
 @dataclass
@@ -54,7 +56,7 @@ class View:
         return self.weights[parameter], self.gradients[parameter]
 
 
-def findings(evidence: Any, relation: Relation, forced_steps: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
+def findings(evidence: Evidence, relation: Relation, forced_steps: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
     """The relation's residuals in the given lessons, each against what rounding leaves of it in the reference.
 
     Where gradients and the signals beside them are of two executions (`bench.evidence.evidence.Evidence.apart`), so are the
@@ -62,14 +64,12 @@ def findings(evidence: Any, relation: Relation, forced_steps: tuple[int, ...] = 
     """
     for number in forced_steps:
         apart = evidence.apart
-        rounded = evidence.reference.once(
-            (relation, number, apart), lambda number=number, apart=apart: _rounded(evidence, relation, number, apart)
-        )
+        rounded = evidence.reference.once((relation, number, apart), partial(_rounded, evidence, relation, number, apart))
         seen = relative(relation(evidence.spec, _view(evidence, number)))
-        yield from compared(f"step {number} ", seen, rounded, evidence.resolution, evidence.result_unit)
+        yield from compared(seen, rounded, evidence.resolution, evidence.result_unit, number)
 
 
-def _rounded(evidence: Any, relation: Relation, number: int, apart: bool) -> list[dict[Place, float]]:
+def _rounded(evidence: Evidence, relation: Relation, number: int, apart: bool) -> list[dict[Place, float]]:
     """The residuals of the reference's passes, with signals of the next pass where they are `apart`."""
     passes = evidence.reference.rounded[number]
     watched = passes[1:] + passes[:1] if apart else passes
@@ -77,7 +77,7 @@ def _rounded(evidence: Any, relation: Relation, number: int, apart: bool) -> lis
     return [relative(relation(evidence.spec, view)) for view in views]
 
 
-def by_passes(evidence: Any, row: Symmetry, forced_steps: list[ForcedStep], precision: str) -> list[dict[Place, float]]:
+def by_passes(evidence: Evidence, row: Symmetry, forced_steps: list[ForcedStep], precision: str) -> list[dict[Place, float]]:
     """What the reference's passes in `precision` leave of a symmetry, each summing in an order of its own."""
 
     def residuals() -> list[dict[Place, float]]:
@@ -90,16 +90,21 @@ def by_passes(evidence: Any, row: Symmetry, forced_steps: list[ForcedStep], prec
     return evidence.reference.once((row, precision), residuals)
 
 
-def compared(title: str, seen: dict[Place, float], rounded: list[dict[Place, float]], resolution: float, unit: float) -> Iterator[Finding]:
-    """Residuals over their scales against `ROUNDING_MULTIPLE` times those of the reference's float32 passes."""
+def compared(
+    seen: dict[Place, float], rounded: list[dict[Place, float]], resolution: float, unit: float, step: int | None = None
+) -> Iterator[Finding]:
+    """Residuals over their scales against `ROUNDING_MULTIPLE` times those of the reference's float32 passes, all of one `step`."""
     usual = {place: float(np.sqrt(np.mean([each[place] ** 2 for each in rounded]))) for place in seen}
-    kinds = {kind: float(np.median([value for place, value in usual.items() if place[0] == kind])) for kind, _ in seen}
-    for (kind, where), value in seen.items():
-        allowed = ROUNDING_MULTIPLE * (max(usual[kind, where], kinds[kind]) * resolution + unit)
-        yield Finding(f"{title}{describe(where)} {kind}", value, 0.0, allowed, f"off by {value:.3g} of its terms")
+    kinds = {
+        kind: float(np.median([value for place, value in usual.items() if place.quantity == kind]))
+        for kind in {place.quantity for place in seen}
+    }
+    for place, value in seen.items():
+        allowed = ROUNDING_MULTIPLE * (max(usual[place], kinds[place.quantity]) * resolution + unit)
+        yield Finding(replace(place, step=step), value, 0.0, allowed, f"off by {value:.3g} of its terms")
 
 
-def relative(residuals: Iterator[tuple[Place, Any, Any]]) -> dict[Place, float]:
+def relative(residuals: Residuals) -> dict[Place, float]:
     """Each residual's norm over that of its scale; 0 where all terms are 0."""
     values = {}
     for place, residual, scale in residuals:
@@ -108,9 +113,9 @@ def relative(residuals: Iterator[tuple[Place, Any, Any]]) -> dict[Place, float]:
     return values
 
 
-def _view(evidence: Any, number: int) -> View:
+def _view(evidence: Evidence, number: int) -> View:
     """What the framework saw: gradients of every lesson, signals of the first."""
-    forced_step, step, drawn = evidence.reference.forced_steps[number], evidence.seen.forced_steps[number], evidence.seen.shared
+    forced_step, step, drawn = evidence.reference.forced_steps[number], evidence.seen.forced_steps[number], evidence.shared
     _, extra = evidence.penalties[number]
     gradients = {key: np.asarray(g, np.float64) - extra.get(key, 0.0) for key, g in step.gradients.items()}
     pre_activations, pre_activation_gradients = (drawn.pre_activations, drawn.pre_activation_gradients) if number == 0 else ({}, {})
@@ -124,7 +129,7 @@ def _view(evidence: Any, number: int) -> View:
     )
 
 
-def _reference_view(evidence: Any, number: int, step: Any, watched: Any) -> View:
+def _reference_view(evidence: Evidence, number: int, step: Any, watched: Any) -> View:
     forced_step = evidence.reference.forced_steps[number]
     pre_activations, pre_activation_gradients = (watched.pre_activations, watched.pre_activation_gradients) if number == 0 else ({}, {})
     return View(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import NotJudged
-from models.graph import describe
 
 
-def reproducible(evidence: Any) -> Iterator[Finding]:
+def reproducible(evidence: Evidence) -> Iterator[Finding]:
     """The same steps from the same weights give the same bits, where the framework promises it.
 
     Counts entries of loss, raw gradients and new weights that differ when the lessons are taken again. Promised are one thread of a
@@ -19,6 +19,6 @@ def reproducible(evidence: Any) -> Iterator[Finding]:
     """
     if not evidence.seen.repeated:
         raise NotJudged("the same bits every time are promised on one CPU thread, or with --deterministic")
-    for where, count in evidence.seen.repeated.items():
-        before, _, key = where.rpartition(" ")
-        yield Finding(f"{before} {describe(key)}" if "." in key else where, count, 0.0, 0.0, "entries are other bits the second time")
+    for seen in evidence.seen.repeated:
+        place = Place.of(seen.name, step=seen.step, array=seen.array)
+        yield Finding(place, seen.entries, 0.0, 0.0, "entries are other bits the second time")

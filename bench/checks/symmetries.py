@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from bench.checks.relations import by_passes, compared, relative
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.symmetry import split, symmetries
-from models.graph import describe
 from models.spec import Spec
 
 
-def symmetry(evidence: Any) -> Iterator[Finding]:
+def symmetry(evidence: Evidence) -> Iterator[Finding]:
     """Networks that are the same in another guise have the same loss and correspondingly transformed gradients.
 
     Layers rebalanced, units and classes permuted, inputs rotated or doubled, samples shuffled, halved, repeated or alone, signs
@@ -25,12 +24,12 @@ def symmetry(evidence: Any) -> Iterator[Finding]:
             continue
         seen = relative(row.residuals(evidence.spec, forced_steps, passes))
         if row.bits:
-            for (kind, where), value in seen.items():
-                yield Finding(f"{describe(where)} {kind}", value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")
+            for place, value in seen.items():
+                yield Finding(place, value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")
             continue
-        yield from compared("", seen, by_passes(evidence, row, forced_steps, "float32"), evidence.resolution, evidence.unit)
+        yield from compared(seen, by_passes(evidence, row, forced_steps, "float32"), evidence.resolution, evidence.unit)
 
 
-def has_symmetry(spec: Spec, backend: str = "") -> bool:
+def has_symmetry(spec: Spec) -> bool:
     """Whether any symmetry is looked at in this network."""
     return not all(row.differentiates for row in symmetries(spec))

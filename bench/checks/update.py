@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
-from models.graph import describe
 from models.reference.optimizers import Rule
 
 STAYS = "moved although it should not"
 """What an outlier looks like where the rule leaves the weight alone."""
 
 
-def update(evidence: Any) -> Iterator[Finding]:
+def update(evidence: Evidence) -> Iterator[Finding]:
     """Each optimizer step equals the written-out rule applied to the observed gradient.
 
     ‖w − w*‖ / ‖w* − w₀‖ for every parameter and step, slots carried from step to step; clipping, L2 penalty and decoupled
@@ -35,13 +36,13 @@ def update(evidence: Any) -> Iterator[Finding]:
             allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm(near[key] - w)) * evidence.resolution, stored)
             error = float(np.linalg.norm(step.weights[key] - w))
             scale = moved or 1.0
-            lost = " (step below rounding)" if allowed >= scale else ""
             yield Finding(
-                f"step {number} {describe(key)}{lost}",
+                Place.of(key, step=number),
                 error / scale,
                 0.0,
                 allowed / scale,
                 _looks_like(step.weights[key], w, forced_step.weights[key]),
+                remark="(step below rounding)" if allowed >= scale else "",
             )
 
 

@@ -19,12 +19,17 @@ from bench.exit_status import Status
 from bench.files import WriteError
 from bench.report.record import Record, RecordError, read
 
+
+class NoBackendError(ValueError):
+    """A backend that a run does not have; the message is one sentence."""
+
+
 FORMATS = ("text", "markdown", "json", "html")
 
 
 def main(arguments: list[str] | None = None) -> Status:
     """Read both records, compare, print or write."""
-    parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m bench compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("old", metavar="OLD.json", type=Path)
     parser.add_argument("new", metavar="NEW.json", type=Path)
     parser.add_argument("--format", choices=FORMATS, default="text")
@@ -39,9 +44,12 @@ def main(arguments: list[str] | None = None) -> Status:
             files.write(given.output, written, inputs=(given.old, given.new))
         else:
             sys.stdout.write(written)
-    except (RecordError, NothingShared, WriteError) as error:
+    except (RecordError, NoBackendError, WriteError) as error:
         print(error, file=sys.stderr)
         return Status.BAD_INPUT
+    except NothingShared as error:
+        print(error, file=sys.stderr)
+        return Status.NOTHING
     if given.output:
         print(f"{comparison.headline}\n{given.output}")
     return status(comparison)
@@ -53,7 +61,7 @@ def _pairs(text: str | None, old: Record, new: Record) -> list[tuple[str, str]] 
     before, _, after = text.partition(":")
     for name, run, side in ((before, old, "old"), (after or before, new, "new")):
         if name not in run.backends:
-            raise NothingShared(f"--backend={text}: the {side} run has no backend {name!r}, but {', '.join(run.backends) or 'none'}.")
+            raise NoBackendError(f"--backend={text}: the {side} run has no backend {name!r}, but {', '.join(run.backends) or 'none'}.")
     return [(before, after or before)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bench.compare.change import BETTER, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change, span
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
 from bench.report.failure import number
@@ -17,12 +18,12 @@ JUDGED = (PASSED, FAILED, KNOWN)
 
 def compare(old: Verdict, new: Verdict) -> Change:
     """The change of one check on one network; `worse` names the place that is furthest outside."""
-    change = Change(SAME, new.backend, new.network, new.check, rerun=new.rerun)
+    change = Change(SAME, new.backend, new.subject, new.check, rerun=new.rerun)
     unjudged = [f"{side} run: {v.status}, {v.reason}" for side, v in (("old", old), ("new", new)) if v.status not in JUDGED]
     if unjudged:
         change.verdict, change.note = NOT_COMPARABLE, "; ".join(unjudged)
         return change
-    before, after = ({f.where: f for f in v.findings} for v in (old, new))
+    before, after = ({f.place: f for f in v.findings} for v in (old, new))
     broke, mended = _left(before, after), _left(after, before)
     if broke:
         _tell(change, WORSE, before, after, broke, new)
@@ -30,35 +31,35 @@ def compare(old: Verdict, new: Verdict) -> Change:
         _tell(change, BETTER, after, before, mended, old)
         change.old, change.new = change.new, change.old
     elif new.judged < old.judged:
-        lost = [where.strip() for where in before if where not in after]
+        lost = [str(where) for where in before if where not in after]
         change.verdict, change.old, change.new = VANISHED, f"{old.judged} numbers", f"{new.judged} numbers"
         change.note = f"fewer numbers are judged, {lost[0]} among those that are missing" if lost else "fewer numbers are judged"
     return change
 
 
-def _left(before: dict[str, Finding], after: dict[str, Finding]) -> list[Finding]:
+def _left(before: dict[Place, Finding], after: dict[Place, Finding]) -> list[Finding]:
     """What is outside afterwards and was not before, or was by far less; worst first."""
-    outside = [f for f in after.values() if not f.inside]
-    left = [f for f in outside if f.where not in before or before[f.where].inside or _far(f, before[f.where])]
-    return sorted(left, key=lambda f: -f.excess)
+    outside = [f for f in after.values() if not f.within]
+    left = [f for f in outside if f.place not in before or before[f.place].within or _far(f, before[f.place])]
+    return sorted(left, key=lambda f: -f.exceedance)
 
 
 def _far(one: Finding, other: Finding) -> bool:
-    return one.excess > ROUNDING_MULTIPLE * other.excess
+    return one.exceedance > ROUNDING_MULTIPLE * other.exceedance
 
 
 def _tell(
-    change: Change, verdict: str, healthy: dict[str, Finding], sick: dict[str, Finding], places: list[Finding], judged: Verdict
+    change: Change, verdict: str, healthy: dict[Place, Finding], sick: dict[Place, Finding], places: list[Finding], judged: Verdict
 ) -> None:
     worst = places[0]
-    counterpart = healthy.get(worst.where)
-    change.verdict, change.size = verdict, worst.excess
-    change.metric = f"{judged.check}, {worst.where.strip()}"
+    counterpart = healthy.get(worst.place)
+    change.verdict, change.size = verdict, worst.exceedance
+    change.metric = f"{judged.check}, {worst.where}"
     change.old = number(counterpart.value) if counterpart else "inside"
     change.new = number(worst.value)
     one_sided = worst.low in (0.0, float("-inf"))
     change.interval = f"allowed ≤ {number(worst.high)}" if one_sided else f"allowed {span(worst.low, worst.high)}"
-    outside = sum(not f.inside for f in sick.values())
+    outside = sum(not f.within for f in sick.values())
     parts = [f"{outside} of {judged.judged} outside", worst.note]
     change.note = ", ".join(part for part in parts if part)
     change.numbers = {"value": worst.value, "low": worst.low, "high": worst.high, "outside": outside, "judged": judged.judged}

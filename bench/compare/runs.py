@@ -36,7 +36,7 @@ def compare(old: Record, new: Record, pairs: list[tuple[str, str]] | None = None
     pairs = pairs or _pairs(old, new)
     names = dict(pairs)
     changes: list[Change] = []
-    changes += _matched(_keyed(old.verdicts, names, "network", "check"), _keyed(new.verdicts, None, "network", "check"), _verdict_only)
+    changes += _matched(_keyed(old.verdicts, names, "subject", "check"), _keyed(new.verdicts, None, "subject", "check"), _verdict_only)
     both = _both(_keyed(old.profiles, names, "network"), _keyed(new.profiles, None, "network"))
     data = [str(run.options.get("data")) for run in (old, new)]
     changes += samples.compare(both, f"the old run trained on {data[0]} and the new one on {data[1]}" if data[0] != data[1] else "")
@@ -114,8 +114,8 @@ def _matched(old: dict[Any, Any], new: dict[Any, Any], metric: Callable[[Any], s
 
 
 def _work(run: Record, names: dict[str, str] | None) -> set[Any]:
-    rows: list[Any] = [*run.verdicts, *run.timings]
-    return {((names or {}).get(row.backend, row.backend), row.network, getattr(row, "mode", "")) for row in rows}
+    rows = [(v.backend, v.subject, "") for v in run.verdicts] + [(t.backend, t.network, t.mode) for t in run.timings]
+    return {((names or {}).get(backend, backend), *rest) for backend, *rest in rows}
 
 
 def _differences(old: Record, new: Record, pairs: list[tuple[str, str]]) -> list[tuple[str, str, str]]:

@@ -33,7 +33,7 @@ def examined(backend: str) -> ReferenceResult:
 def answered(worker: Worker) -> ReferenceResult:
     """Ask a worker that runs already."""
     try:
-        return ReferenceResult(worker.backend, worker.call("examine", Examined), worker.last_words())
+        return ReferenceResult(worker.backend, worker.call("examine", Examined), worker.last_output())
     except WorkerError as error:
         return ReferenceResult(worker.backend, Examined(), str(error), str(error))
 

@@ -81,7 +81,7 @@ def _name(pid: int) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print what there is, then what is wrong; Status.ENVIRONMENT if anything is."""
-    parser = argparse.ArgumentParser(prog="python -m bench.doctor", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench doctor", description=__doc__)
     parser.add_argument("--require-gpu", action="store_true", help="a framework that does not compute on a GPU is an error")
     parser.add_argument("--backend", help=f"comma-separated, out of {', '.join(BACKENDS)} (default: as pytest)")
     chosen = parser.parse_args(arguments)

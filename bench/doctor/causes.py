@@ -10,18 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fixtures.machine.nvidia_driver import Driver
-from models.backends.registry import library
+from models.backends.registry import info
 from models.worker.devices import VISIBLE
 from models.worker.tasks.device_probe import Examined
 
 Told = tuple[str, str]
 """A cause and its remedy."""
-
-GPU_BUILDS = {
-    "torch": "a CUDA build of torch (its local version reads +cu…; not +cpu)",
-    "tensorflow": "tensorflow[and-cuda] in the place of tensorflow-cpu",
-    "jax": "jax[cuda12] or jax[cuda13], whichever the driver can run",
-}
 
 
 @dataclass(frozen=True)
@@ -39,8 +33,8 @@ def built_without(case: Case) -> Told | None:
     """The wheel knows no GPU."""
     if case.seen.built_for:
         return None
-    name = library(case.backend)
-    return f"this {name} was built for the CPU alone", f"install {GPU_BUILDS.get(name, f'a GPU build of {name}')}"
+    row = info(case.backend)
+    return f"this {row.library} was built for the CPU alone", f"install {row.gpu_build or f'a GPU build of {row.library}'}"
 
 
 def hidden(case: Case) -> Told | None:
@@ -49,7 +43,7 @@ def hidden(case: Case) -> Told | None:
     if named is not None and named.strip() in ("", "-1", "NoDevFiles", "none", "void"):
         return f"{VISIBLE}={named!r} hides every GPU", f"unset {VISIBLE}, or name the devices in it"
     platforms = case.variables.get("JAX_PLATFORMS", "")
-    if library(case.backend) == "jax" and platforms and not re.search("cuda|gpu", platforms):
+    if info(case.backend).library == "jax" and platforms and not re.search("cuda|gpu", platforms):
         return f"JAX_PLATFORMS={platforms!r} leaves JAX no GPU", "unset JAX_PLATFORMS"
     return None
 
@@ -81,9 +75,9 @@ def driver_too_old(case: Case) -> Told | None:
     major = re.match(r"CUDA (\d+)", case.seen.built_for)
     if not major or not case.driver.version or int(major[1]) <= case.driver.cuda[0]:
         return None
-    newest = ".".join(map(str, case.driver.cuda))
+    newest, name = ".".join(map(str, case.driver.cuda)), info(case.backend).library
     return (
-        f"driver {case.driver.version} runs CUDA up to {newest}, and this {library(case.backend)} was built for {case.seen.built_for}",
+        f"driver {case.driver.version} runs CUDA up to {newest}, and this {name} was built for {case.seen.built_for}",
         f"update the driver, or install a build for CUDA {case.driver.cuda[0]}",
     )
 
@@ -92,7 +86,7 @@ def libraries_missing(case: Case) -> Told | None:
     """The framework looked for CUDA's libraries and did not find them all."""
     if not re.search(r"Cannot dlopen some GPU libraries|Unable to load (cu\w+|CUDA)|[Cc]ould not (load|find)[^\n]*lib(cu|nv)", case.words):
         return None
-    return "CUDA's libraries are not all found", f"install {GPU_BUILDS.get(library(case.backend), 'the CUDA libraries')}, which bring them"
+    return "CUDA's libraries are not all found", f"install {info(case.backend).gpu_build or 'the CUDA libraries'}, which bring them"
 
 
 def no_code(case: Case) -> Told | None:
@@ -100,7 +94,7 @@ def no_code(case: Case) -> Told | None:
     if "no kernel image" not in case.seen.error and "no kernel image" not in case.words:
         return None
     cards = ", ".join(f"{gpu.name} (sm_{gpu.capability[0]}{gpu.capability[1]})" for gpu in case.driver.gpus) or "this GPU"
-    return f"this {library(case.backend)} holds no code for {cards}", "install a release that supports this generation of GPU"
+    return f"this {info(case.backend).library} holds no code for {cards}", "install a release that supports this generation of GPU"
 
 
 def full(case: Case) -> Told | None:

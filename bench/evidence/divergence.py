@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from bench.evidence.evidence import Evidence
 from bench.judging.verdict import NotJudged
 from models.observation import History, Training
 from models.reference.network import Reference
@@ -13,16 +12,16 @@ from models.reference.optimizers import Rule, penalty
 from models.spec import Spec
 
 
-def of_themselves(run: Any) -> dict[int, int]:
+def of_themselves(evidence: Evidence) -> dict[int, int]:
     """By seed the step at which the reference's loss is not finite either, of those trainings in which the framework's is not.
 
     A loss that explodes grows by powers from step to step, so that no rounding puts it off by more than one.
     """
     found = {}
-    for history in run.seen.trainings:
+    for history in evidence.seen.trainings:
         step = _lost(history)
-        if step is not None and run.start is not None:
-            here = overflow(run.spec, run.dialect, run.start(history.seed), step + 1)
+        if step is not None and evidence.start is not None:
+            here = overflow(evidence.spec, evidence.dialect, evidence.start(history.seed), step + 1)
             if here is not None:
                 found[history.seed] = here
     return found

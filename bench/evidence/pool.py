@@ -9,31 +9,19 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence, Set
 
 from bench.baselines import samples as baselines
-from bench.checks.activation import is_activation_case, points
-from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_initializer_case
-from bench.checks.loss_scale import scaled_steps
+from bench.evidence.collect import ALL, FORCED, Collection, Request, available, reference_of
 from bench.evidence.evidence import Evidence
-from bench.evidence.reference import ReferenceResult, solve
-from bench.symmetry import relation_steps
+from bench.evidence.reference import ReferenceResult
+from bench.judging.check import Need
 from fixtures.data.datasets import Data
-from models.observation import Job, Observation, Training
-from models.parts.precisions import PLAIN
-from models.reference.draws import draw_weights, prepare_forced_steps, rounded
 from models.spec import Spec
 from models.worker.devices import kind
-from models.worker.process import Worker, WorkerDied, peak_memory, resident
+from models.worker.process import Worker, WorkerDied, WorkerHung, peak_memory, resident
 
-STEPS = 100
-"""Training steps of a free run: five epochs of digits at the reference batch, where the reference network reaches 0.8."""
-TEST_SAMPLES = 2000
-"""At most this many test samples decide an accuracy; digits have 600."""
+UNTRAINED = frozenset({Need.TRAININGS, Need.HELD_OUT})
 RECORDED_SEED = 1000
 """Seeds of a recording start here, apart from those of a run, so that no run is judged by itself."""
 AHEAD = 2
@@ -67,16 +55,18 @@ class ObservationPool:
         self._cells: dict[tuple[str, Spec], Worker] = {}
         self._workers: dict[str, Worker] = {}
         self._beside: list[Worker] = []
+        self._hung: dict[tuple[str, Spec], WorkerHung] = {}
         self._together = 0.0
         self._queue: dict[str, list[Spec]] = {}
-        self._futures: dict[tuple[str, Spec], Future[Any]] = {}
-        self._draws: dict[tuple[str, Spec], list[Future[Any]]] = {}
-        self._curves: dict[tuple[str, Spec], dict[str, Future[Any]]] = {}
-        self._answers: OrderedDict[Spec, ReferenceResult] = OrderedDict()
+        self._needs: dict[tuple[str, Spec], Set[Need]] = {}
+        self._asked: dict[tuple[str, Spec], Collection] = {}
+        self._references: OrderedDict[Spec, ReferenceResult] = OrderedDict()
         self._runs: OrderedDict[tuple[str, Spec], Evidence] = OrderedDict()
 
     def get(self, backend: str) -> Worker:
         """The worker of a backend, started on first use."""
+        if backend in self._workers and not self._workers[backend].alive:
+            self.bury(backend)
         if backend not in self._workers:
             self._workers[backend] = self.start(backend)
         return self._workers[backend]
@@ -95,13 +85,17 @@ class ObservationPool:
             self.bury(worker.backend)
 
     def start(self, backend: str) -> Worker:
-        """A new worker on this laboratory's device, which the caller closes."""
+        """A new worker on this pool's device, which the caller closes."""
         return Worker(backend, device=self.device, threads=self.threads, deterministic=self._deterministic)
 
     @property
     def repeats(self) -> bool:
         """Whether the same bits every time are promised: by one thread of a CPU, and by deterministic kernels anywhere."""
         return self._deterministic or (self.device == "cpu" and self.threads == 1)
+
+    def want(self, backend: str, spec: Spec, needs: Set[Need]) -> None:
+        """Needs that a network will be asked for, beside those that were said before; one of which nothing was said is asked for all."""
+        self._needs[backend, spec] = self._needs.get((backend, spec), frozenset()) | needs
 
     def plan(self, wanted: Sequence[tuple[str, Spec]]) -> None:
         """The order in which runs will be asked for; workers start on it at once."""
@@ -112,34 +106,39 @@ class ObservationPool:
         for backend in self._queue:
             self._fill(backend)
 
-    def run(self, backend: str, spec: Spec) -> Evidence:
-        """What `backend` did with `spec`. Raises models.worker.process.WorkerError with the worker's words when it failed."""
-        key = (backend, spec)
-        if key not in self._runs:
-            if key not in self._futures:
+    def run(self, backend: str, spec: Spec, needs: Set[Need] = ALL) -> Evidence:
+        """What `backend` did with `spec`, `needs` included. Raises models.worker.process.WorkerError with its words when it failed."""
+        key, needs = (backend, spec), needs & self._available(backend, spec)
+        if key in self._hung:  # what hung once would be waited for by every check
+            raise self._hung[key]
+        if key not in self._runs and key not in self._asked:
+            self._needs.setdefault(key, needs)
+        while key not in self._runs or needs - self._runs[key].collected:
+            if key in self._runs:  # what was planned is not enough
+                self.want(backend, spec, needs | self._runs.pop(key).collected)
+            if key not in self._asked:
                 self._submit(backend, spec)
-            future = self._futures.pop(key)
+            asked = self._asked.pop(key)
             self._fill(backend)
             self._weigh()
             try:
-                seen = future.result()
-                draws = [each.result() for each in self._draws.pop(key, [])]
-                curves = {precision: each.result() for precision, each in self._curves.pop(key, {}).items()}
-            except WorkerDied:
+                (self._runs[key],) = asked.result()
+            except WorkerDied as death:
+                if isinstance(death, WorkerHung):
+                    self._hung[key] = death
                 if not self._isolate:
                     self.bury(backend)
                 raise
             finally:
                 if cell := self._cells.pop(key, None):
                     cell.close()
-            own = spec.on(backend)
-            here, tested = self.baselines.get(backend), held_out(own, self.data)
-            self._runs[key] = Evidence(
-                spec.id, own, backend, seen, self._answer(own), here, self.data.name, tested, draws, curves, start_of(own, self.data)
-            )
-            while len(self._runs) > KEPT:
-                self._runs.popitem(last=False)
+        while len(self._runs) > KEPT:
+            self._runs.popitem(last=False)
         return self._runs[key]
+
+    def _available(self, backend: str, spec: Spec) -> Set[Need]:
+        """What can be had of a network in this run."""
+        return available(spec, backend) - (UNTRAINED if spec in self.untrained else frozenset())
 
     def peak_memory(self) -> dict[str, float]:
         """Largest resident memory so far, in MB, of the judge and each backend's worker, and of all processes `together` at one time."""
@@ -160,42 +159,26 @@ class ObservationPool:
     def bury(self, backend: str) -> None:
         """Forget a dead worker and ask its successor again for what was under way."""
         self._workers.pop(backend).close()
-        lost = [spec for name, spec in self._futures if name == backend]
+        lost = [spec for name, spec in self._asked if name == backend]
         for spec in lost:
-            self._futures.pop((backend, spec))
-            self._draws.pop((backend, spec), None)
-            self._curves.pop((backend, spec), None)
+            self._asked.pop((backend, spec))
         self._queue[backend] = lost + self._queue.get(backend, [])
 
     def _fill(self, backend: str) -> None:
         queue = self._queue.get(backend, [])
-        while queue and sum(b == backend for b, _ in self._futures) < AHEAD:
+        while queue and sum(b == backend for b, _ in self._asked) < AHEAD:
             spec = queue.pop(0)
-            if (backend, spec) not in self._runs and (backend, spec) not in self._futures:
+            if (backend, spec) not in self._runs and (backend, spec) not in self._asked:
                 self._submit(backend, spec)
 
     def _submit(self, backend: str, spec: Spec) -> None:
-        own, worker = spec.on(backend), self._worker(backend, spec)
         if spec in (queue := self._queue.get(backend, [])):
             queue.remove(spec)
-        forced_steps = self._answer(own).forced_steps
-        free = [] if spec in self.untrained else trainings(own, self.data, self.seeds)
-        job = Job(
-            backend, own, kind(self.device), self.seeds[0], forced_steps, relation_steps(own, forced_steps),
-            scaled_steps(own, forced_steps), free, *held_out(own, self.data), repeat=self.repeats,
-        )  # fmt: skip
-        self._futures[backend, spec] = worker.submit("observe", Observation, job=job)
-        if is_initializer_case(spec):
-            self._draws[backend, spec] = [
-                worker.submit("draw", Any, spec=own.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS
-            ]
-        if is_activation_case(spec):
-            self._curves[backend, spec] = {
-                precision: worker.submit(
-                    "activate", Any, spec=dataclasses.replace(own, precision=precision).id, x=points().astype(precision)
-                )
-                for precision in PLAIN
-            }
+        needs = self._needs.get((backend, spec), ALL) & self._available(backend, spec)
+        request = Request(spec, backend, self.data, needs, self.seeds, kind(self.device), self.repeats, self.baselines.get(backend))
+        if request.wanted & FORCED:
+            request = dataclasses.replace(request, reference=self._reference(request.own))
+        self._asked[backend, spec] = Collection([request], self._worker(backend, spec).submit)
 
     def _worker(self, backend: str, spec: Spec) -> Worker:
         if not self._isolate:
@@ -204,35 +187,9 @@ class ObservationPool:
             self._cells[backend, spec] = self.start(backend)
         return self._cells[backend, spec]
 
-    def _answer(self, spec: Spec) -> ReferenceResult:
-        if spec not in self._answers:
-            forced_steps = prepare_forced_steps(spec, self.data.x_train, labels_of(spec, self.data.y_train), self.seeds[0])
-            self._answers[spec] = solve(spec, forced_steps)
-            while len(self._answers) > AHEAD + KEPT:
-                self._answers.popitem(last=False)
-        return self._answers[spec]
-
-
-def trainings(spec: Spec, data: Data, seeds: Sequence[int]) -> list[Training]:
-    """The free runs of `spec` on `data`: weights and batches of each seed, the same for every backend; none where it is not trained."""
-    runs = []
-    for seed in seeds if spec.trained else ():
-        batches = data.batches(spec.batch, seed)
-        xs, labels = zip(*(next(batches) for _ in range(STEPS)), strict=True)
-        runs.append(Training(seed, draw_weights(spec, seed), rounded(spec, np.stack(xs)), labels_of(spec, np.stack(labels))))
-    return runs
-
-
-def start_of(spec: Spec, data: Data) -> Callable[[int], Training]:
-    """Where the free run of a seed begins."""
-    return lambda seed: trainings(spec, data, [seed])[0]
-
-
-def held_out(spec: Spec, data: Data) -> tuple[Any, Any]:
-    """Test samples and labels that decide an accuracy."""
-    return rounded(spec, data.x_test[:TEST_SAMPLES]), labels_of(spec, data.y_test[:TEST_SAMPLES])
-
-
-def labels_of(spec: Spec, labels: Any) -> Any:
-    """Labels modulo the network's classes, for networks with fewer than the data."""
-    return labels % spec.classes
+    def _reference(self, spec: Spec) -> ReferenceResult:
+        if spec not in self._references:
+            self._references[spec] = reference_of(spec, self.data, self.seeds[0])
+            while len(self._references) > AHEAD + KEPT:
+                self._references.popitem(last=False)
+        return self._references[spec]

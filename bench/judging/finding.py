@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.place import Place
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -28,18 +30,34 @@ SCALES = {
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One number and what it may be: `where` it was seen, `low <= value <= high`, `note` on what an outlier looks like.
+class Cause:
+    """Why gradients vanish, explode or are lost: one word, a sentence with numbers, and remedies, the most effective first."""
 
-    `scale` names the scale of SCALES on which the interval is even, and its room is measured.
+    word: str
+    sentence: str
+    remedies: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The cause on one line, each remedy on one of its own."""
+        return [f"{self.word}: {self.sentence}", *(f"  remedy {n}: {remedy}" for n, remedy in enumerate(self.remedies, 1))]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One number and what it may be: the `place` where it was seen, `low <= value <= high`, `note` on what an outlier looks like.
+
+    `scale` names the scale of SCALES on which the interval is even, and its room is measured. `remark` is said after the place.
+    `causes` are what may be wrong with the network, the gravest first.
     """
 
-    where: str
+    place: Place
     value: float
     low: float
     high: float
     note: str = ""
     scale: str = "linear"
+    remark: str = ""
+    causes: tuple[Cause, ...] = ()
 
     def __post_init__(self) -> None:
         """Plain floats, so that findings travel as JSON."""
@@ -47,14 +65,19 @@ class Finding:
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
-    def inside(self) -> bool:
+    def where(self) -> str:
+        """The place in words, with the remark."""
+        return f"{self.place} {self.remark}" if self.remark else str(self.place)
+
+    @property
+    def within(self) -> bool:
         """Whether the interval admits the value; NaN is never admitted."""
         return self.low <= self.value <= self.high
 
     @property
-    def left(self) -> float:
+    def headroom(self) -> float:
         """Share of the way from the interval's middle (or from zero, if one-sided) to its nearest edge that is left."""
-        if not self.inside:
+        if not self.within:
             return 0.0
         if self.low == self.high:
             return 1.0
@@ -64,11 +87,11 @@ class Finding:
         return min(value - low, high - value) / ((high - low) / 2)
 
     @property
-    def excess(self) -> float:
+    def exceedance(self) -> float:
         """How far outside, in interval half-widths (or multiples of a one-sided limit); infinite for NaN."""
         if math.isnan(self.value):
             return math.inf
-        if self.inside:
+        if self.within:
             return 0.0
         if self.one_sided:
             return self.value / self.high if self.high > 0 else math.inf

@@ -7,14 +7,18 @@ that yields no finding is itself an error: silence is not health.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from bench.judging.check import Check
-from bench.judging.finding import Finding
+from bench.judging.finding import Cause, Finding
+from bench.judging.place import Place
 
 PASSED, FAILED, KNOWN, NO_BASELINE, NOT_JUDGED = "passed", "failed", "known failure", "no baseline", "not judged"
+NOT_APPLICABLE = "not applicable"
+"""What a check needs and a network or a framework does not have; NOT_JUDGED is what it could have judged and cannot decide."""
+UNDECIDED = (NO_BASELINE, NOT_JUDGED, NOT_APPLICABLE)
 
 
 class NotJudged(Exception):
@@ -27,49 +31,64 @@ class NoBaseline(Exception):
 
 @dataclass
 class Verdict:
-    """What a check says of one network on one backend; `rerun` is the command that judges this case again."""
+    """What a check says of one `subject`, a network or a relation, on one backend; `rerun` is the command that judges this case again."""
 
     check: str
     against: str
     law: str
     backend: str
-    network: str
+    subject: str
     status: str
     reason: str = ""
     judged: int = 0
     outside: int = 0
-    left: float = 1.0
-    left_where: str = ""
+    headroom: float = 1.0
+    tightest: Place | None = None
     rerun: str = ""
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def worst(self) -> Finding | None:
         """The finding furthest outside."""
-        return max((f for f in self.findings if not f.inside), key=lambda f: f.excess, default=None)
+        return max((f for f in self.findings if not f.within), key=lambda f: f.exceedance, default=None)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What is wrong with the network, as far as its findings say."""
+        return next((f.causes for f in self.findings if f.causes), ())
 
 
-def judge(check: Check, run: Any) -> Verdict:
+class Judged(Protocol):
+    """What a check can be run on: something of a name that one backend did."""
+
+    backend: str
+    network: str
+
+
+Subject = TypeVar("Subject", bound=Judged)
+
+
+def judge(check: Check[Subject], subject: Subject) -> Verdict:
     """Run a check and give its verdict. Raises AssertionError when a check yields nothing: silence is not health.
 
     What was outside before a check declined the rest stays red.
     """
-    verdict = Verdict(check.name, check.against, check.law, run.backend, run.network, PASSED)
+    verdict = Verdict(check.name, check.against, check.law, subject.backend, subject.network, PASSED)
     findings: list[Finding] = []
     try:
         with np.errstate(all="ignore"):  # what is not finite is outside every interval; it needs no warning besides
-            for finding in check.function(run):
+            for finding in check.function(subject):
                 findings.append(finding)  # one by one, so that what came before an exception is kept
     except NotJudged as reason:
         verdict.status, verdict.reason = NOT_JUDGED, str(reason)
     except NoBaseline as reason:
         verdict.status, verdict.reason = NO_BASELINE, str(reason)
-    outside = sum(not f.inside for f in findings)
+    outside = sum(not f.within for f in findings)
     if verdict.status != PASSED and not outside:
         return verdict
-    assert findings, f"check {check.name} judged nothing of {run.network} on {run.backend}: this is a defect of the suite"
+    assert findings, f"check {check.name} judged nothing of {subject.network} on {subject.backend}: this is a defect of the suite"
     verdict.findings, verdict.judged, verdict.outside = findings, len(findings), outside
     verdict.status = FAILED if outside else PASSED
-    tightest = min(findings, key=lambda f: f.left)
-    verdict.left, verdict.left_where = tightest.left, tightest.where
+    tightest = min(findings, key=lambda f: f.headroom)
+    verdict.headroom, verdict.tightest = tightest.headroom, tightest.place
     return verdict

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from bench.judging.check import Check
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import FAILED, Verdict, judge
 from bench.metamorphic import entry_points, parts, reported, steps
 from bench.metamorphic.scenarios import Scenarios
+from models.backends.protocol import BackendInfo
+from models.backends.registry import info
 from models.worker.process import WorkerDied
 
 ITSELF = "itself"
@@ -27,10 +29,10 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Equality:
-    """A law between roads: `function(roads)` yields findings; `backends` are shell patterns of those that have the roads."""
+    """A law between roads: `function(roads)` yields findings; `applies` says which backends have the roads."""
 
     function: Callable[[Scenarios], Iterator[Finding]]
-    backends: tuple[str, ...] = ("*",)
+    applies: Callable[[BackendInfo], bool] = lambda row: True
     cases: str = "core"
 
     @property
@@ -39,8 +41,18 @@ class Equality:
         return self.function.__name__
 
 
-KERAS, TORCH, COMPILES = ("keras*",), ("torch",), ("keras", "keras-tensorflow", "keras-jax")
-ON_TENSORFLOW = "keras", "keras-tensorflow"
+def _keras(row: BackendInfo) -> bool:
+    return row.framework == "keras"
+
+
+def _torch(row: BackendInfo) -> bool:
+    return row.framework == "torch"
+
+
+def _compiles(row: BackendInfo) -> bool:
+    return row.step != "eager"
+
+
 EQUALITIES: dict[str, Equality] = {
     equality.name: equality
     for equality in (
@@ -48,36 +60,36 @@ EQUALITIES: dict[str, Equality] = {
         Equality(steps.micro_batches_schedule),
         Equality(steps.micro_batches_average),
         Equality(steps.duplicated_batch),
-        Equality(steps.modes, COMPILES),
-        Equality(steps.function_in_function, ON_TENSORFLOW),
-        Equality(steps.torch_compile, TORCH, "full"),
-        Equality(steps.implementations, TORCH),
-        Equality(steps.gradients_kept, ("torch", "keras-torch")),
+        Equality(steps.modes, _compiles),
+        Equality(steps.function_in_function, lambda row: _keras(row) and row.library == "tensorflow"),
+        Equality(steps.torch_compile, _torch, "full"),
+        Equality(steps.implementations, _torch),
+        Equality(steps.gradients_kept, lambda row: row.library == "torch"),
         Equality(steps.variable_count),
         Equality(steps.loss_scaling),
         Equality(steps.averaged_weights),
-        Equality(reported.reported_train_on_batch, KERAS),
-        Equality(reported.reported_test_on_batch, KERAS),
-        Equality(reported.reported_fit, KERAS),
-        Equality(reported.reported_evaluate, KERAS),
-        Equality(reported.iterations, KERAS),
-        Equality(reported.steps_per_execution, COMPILES),
-        Equality(reported.loader, TORCH),
+        Equality(reported.reported_train_on_batch, _keras),
+        Equality(reported.reported_test_on_batch, _keras),
+        Equality(reported.reported_fit, _keras),
+        Equality(reported.reported_evaluate, _keras),
+        Equality(reported.iterations, _keras),
+        Equality(reported.steps_per_execution, _compiles),
+        Equality(reported.loader, _torch),
         Equality(reported.penalty_once),
         Equality(reported.constraints),
         Equality(parts.frozen),
         Equality(parts.initializer_shared),
-        Equality(parts.early_stopping_again, KERAS),
+        Equality(parts.early_stopping_again, _keras),
         Equality(parts.refused),
         Equality(parts.truncated),
         Equality(parts.meeting_pieces),
         Equality(parts.half_precision_norm),
         Equality(parts.confidently_wrong),
         Equality(parts.extreme_gradients),
-        Equality(entry_points.traces, ("torch", *COMPILES)),
-        Equality(entry_points.traces_of_epochs, COMPILES),
+        Equality(entry_points.traces, lambda row: _torch(row) or _compiles(row)),
+        Equality(entry_points.traces_of_epochs, _compiles),
         Equality(entry_points.memory),
-        Equality(entry_points.memory_of_epochs, KERAS, "full"),
+        Equality(entry_points.memory_of_epochs, _keras, "full"),
         Equality(entry_points.models_dropped),
         Equality(entry_points.models_dropped_often, cases="full"),
         Equality(parts.seeds),
@@ -105,7 +117,7 @@ def equality_cases(cases: str, backends: Sequence[str]) -> list[EqualityCase]:
         EqualityCase(name, backend)
         for name, row in EQUALITIES.items()
         for backend in backends
-        if row.cases in sets and any(fnmatchcase(backend, pattern) for pattern in row.backends)
+        if row.cases in sets and row.applies(info(backend))
     ]
 
 
@@ -116,25 +128,27 @@ def decide(name: str, scenarios: Scenarios) -> Verdict:
     try:
         verdict = judge(check, scenarios)
     except WorkerDied as death:
-        findings = [Finding(DEATH, 1.0, 0.0, 0.0, str(death))]
-        verdict = Verdict(check.name, ITSELF, check.law, scenarios.backend, name, FAILED, judged=1, outside=1, left=0.0, findings=findings)
-        verdict.left_where = findings[0].where
+        findings = [Finding(Place(DEATH), 1.0, 0.0, 0.0, str(death))]
+        verdict = Verdict(
+            check.name, ITSELF, check.law, scenarios.backend, name, FAILED, judged=1, outside=1, headroom=0.0, findings=findings
+        )
+        verdict.tightest = findings[0].place
     verdict.check = NAME
     return verdict
 
 
 def story(verdict: Verdict, versions: dict[str, str], rerun: str) -> str:
     """The text of a broken equality: the law, how far apart the roads led, where, and how to see it again."""
-    outside = [f for f in verdict.findings if not f.inside]
+    outside = [f for f in verdict.findings if not f.within]
     lines = [
         f"{verdict.law}: {verdict.outside} of {verdict.judged} numbers {'is' if verdict.outside == 1 else 'are'} outside",
         "",
-        f"  equality {verdict.network}",
+        f"  equality {verdict.subject}",
         f"  backend  {' on '.join(f'{name} {version}' for name, version in versions.items() if ' ' not in name)}",
         "",
         f"  {'where':<48}{'observed':>12}     allowed",
     ]
-    for f in sorted(outside, key=lambda f: -f.excess)[:SHOWN]:
+    for f in sorted(outside, key=lambda f: -f.exceedance)[:SHOWN]:
         allowed = f"{f.low:.3g}" if f.low == f.high else f"{f.low:.3g} … {f.high:.3g}"
         lines.append(f"  {f.where:<48}{f.value:>12.3g}     {allowed:<16} {f.note}".rstrip())
     return "\n".join([*lines, "", f"  rerun    {rerun}"])

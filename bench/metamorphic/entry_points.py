@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import MEMORY_GROWTH, MODEL_MEMORY
 from bench.metamorphic.scenarios import Scenarios, start
 
@@ -58,14 +59,14 @@ def models_dropped_often(scenarios: Scenarios) -> Iterator[Finding]:
 def _memory(scenarios: Scenarios, entries: tuple[str, ...]) -> Iterator[Finding]:
     begin = start("optimizer=adam", steps=1)
     for entry, grown in scenarios("memory", **begin.one(), entries=list(entries), warm_up=20, calls=100).items():
-        yield Finding(f"{entry}: MB in 100 calls", float(np.maximum(0.0, grown)) / 1e6, 0.0, MEMORY_GROWTH)
+        yield Finding(Place("MB in 100 calls", scope=f"{entry}:"), float(np.maximum(0.0, grown)) / 1e6, 0.0, MEMORY_GROWTH)
 
 
 def _dropped(scenarios: Scenarios, models: int, warm_up: int) -> Iterator[Finding]:
     begin = start("optimizer=adam", steps=1)
     seen = scenarios("dropped", **begin.one(), models=models, steps=1, warm_up=warm_up)
-    yield Finding(f"of {models} models still alive", seen["alive"], 0, 0)
-    yield Finding("MB a model", float(np.maximum(0.0, seen["grown"])) / 1e6 / (models - warm_up), 0.0, MODEL_MEMORY)
+    yield Finding(Place(f"of {models} models still alive"), seen["alive"], 0, 0)
+    yield Finding(Place("MB a model"), float(np.maximum(0.0, seen["grown"])) / 1e6 / (models - warm_up), 0.0, MODEL_MEMORY)
 
 
 def _traced(scenarios: Scenarios, entries: tuple[str, ...]) -> Iterator[Finding]:
@@ -73,5 +74,9 @@ def _traced(scenarios: Scenarios, entries: tuple[str, ...]) -> Iterator[Finding]
         if "later_traces" not in seen:  # eager: nothing could have been traced
             continue
         if name.endswith(f"={BATCHES[0]}"):  # a count that stands still would pass what follows
-            yield Finding(f"{name}: no trace in the first call", float(not seen["first_traces"] >= 1), 0, 0, "nothing was traced")
-        yield Finding(f"{name}: traces in {CALLS} later calls", seen["later_traces"], 0, 0, "traced anew although nothing changed")
+            yield Finding(
+                Place("no trace in the first call", scope=f"{name}:"), float(not seen["first_traces"] >= 1), 0, 0, "nothing was traced"
+            )
+        yield Finding(
+            Place(f"traces in {CALLS} later calls", scope=f"{name}:"), seen["later_traces"], 0, 0, "traced anew although nothing changed"
+        )

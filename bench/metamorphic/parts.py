@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.checks.initializer import TRUNCATED_SD
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Scenarios, Start, same, start
 from models.architectures import graph
-from models.graph import describe, layer_of, node_of
+from models.graph import layer_of, node_of
 from models.parts.clips import CLIPS
+from models.parts.initializers import TRUNCATED_SD
 
 SEEDS = [0, 1, 123456789]
 FRESH = "fresh"
@@ -28,10 +29,10 @@ def frozen(scenarios: Scenarios) -> Iterator[Finding]:
         for key, value in done["after"].items():
             moved = float(abs(value - done["before"][key]).max())
             if layer_of(node_of(key)) == 1:
-                yield Finding(f"frozen {when}: {describe(key)}", moved, 0.0, 0.0, "moved although frozen")
+                yield Finding(Place.of(key, scope=f"frozen {when}:"), moved, 0.0, 0.0, "moved although frozen")
             elif not key.endswith(".bias"):  # a bias before batch normalization has no gradient
                 yield Finding(
-                    f"frozen {when}: {describe(key)} trains",
+                    Place.of(key, "trains", scope=f"frozen {when}:"),
                     float(not 0 < moved < np.inf),
                     0.0,
                     0.0,
@@ -49,13 +50,15 @@ def seeds(scenarios: Scenarios) -> Iterator[Finding]:
         raise AssertionError(f"{sorted(set(first) ^ set(second))} are missing")
     for name, drawn in first.items():
         for kind, value in drawn.items():
-            yield Finding(f"{name} {kind}", float(abs(np.asarray(value, float) - second[name][kind]).max()), 0.0, 0.0, "not reproduced")
+            yield Finding(
+                Place(kind, scope=name), float(abs(np.asarray(value, float) - second[name][kind]).max()), 0.0, 0.0, "not reproduced"
+            )
     for owner in ("global", "own"):
         for kind in first[f"{owner} seed 0"]:
             alike = float(
                 sum(np.array_equal(first[f"{owner} seed {a}"][kind], first[f"{owner} seed {b}"][kind]) for a, b in ((0, 1), (0, SEEDS[2])))
             )
-            yield Finding(f"{owner} seeds differ in {kind}", alike, 0.0, 0.0, "another seed gave the same numbers")
+            yield Finding(Place(f"seeds differ in {kind}", scope=owner), alike, 0.0, 0.0, "another seed gave the same numbers")
 
 
 def initializer_shared(scenarios: Scenarios) -> Iterator[Finding]:
@@ -63,22 +66,22 @@ def initializer_shared(scenarios: Scenarios) -> Iterator[Finding]:
     for source in ("unseeded", "generator"):
         one, two = scenarios("initializer_shared", shape=[48, 32], source=source)
         correlation = float(np.corrcoef(np.ravel(one), np.ravel(two))[0, 1])
-        yield Finding(f"{source}: correlation", abs(correlation), 0.0, BAND_Z / np.size(one) ** 0.5)
+        yield Finding(Place("correlation", scope=f"{source}:"), abs(correlation), 0.0, BAND_Z / np.size(one) ** 0.5)
 
 
 def early_stopping_again(scenarios: Scenarios) -> Iterator[Finding]:
     """An EarlyStopping object that has seen one training treats the next one alike."""
     begin = start("optimizer=sgd,lr=0.01", steps=1)
     first, second = scenarios("stopped_early", **begin.one(), epochs=12, patience=2)
-    yield Finding("epochs of the first fit", first, 12, 12, "stopped although the loss falls")
-    yield Finding("epochs of the second fit", second, first, first)
+    yield Finding(Place("epochs of the first fit"), first, 12, 12, "stopped although the loss falls")
+    yield Finding(Place("epochs of the second fit"), second, first, first)
 
 
 def refused(scenarios: Scenarios) -> Iterator[Finding]:
     """Options that exclude each other are refused, or their dropping is told; each alone is taken."""
     for name, outcome in scenarios("refusals").items():
         lonely = name.endswith("alone") or name == "nesterov with momentum"
-        yield Finding(name, float(outcome != "taken"), float(not lonely), float(not lonely), outcome)
+        yield Finding(Place(scope=name), float(outcome != "taken"), float(not lonely), float(not lonely), outcome)
 
 
 CUTS = {2.0: TRUNCATED_SD, 100.0: 1.0}
@@ -99,9 +102,9 @@ def truncated(scenarios: Scenarios) -> Iterator[Finding]:
             drawn = np.asarray(scenarios("truncated", shape=[256, 256], spread=2 / cut, cut=cut, precision=precision)) * cut / 2
             rounding = 2.0**-bits
             where, beyond = f"{precision} cut at {cut:g}:", float(np.max(abs(drawn))) / min(cut, FURTHEST) - 1
-            yield Finding(f"{where} furthest draw beyond", max(beyond, 0.0), 0.0, rounding)
+            yield Finding(Place("furthest draw beyond", scope=where), max(beyond, 0.0), 0.0, rounding)
             allowed = left * (BAND_Z / (2 * drawn.size) ** 0.5 + rounding)
-            yield Finding(f"{where} spread", float(drawn.std()), left - allowed, left + allowed)
+            yield Finding(Place("spread", scope=where), float(drawn.std()), left - allowed, left + allowed)
 
 
 SLOPE_ROUNDINGS = 7
@@ -115,7 +118,8 @@ def meeting_pieces(scenarios: Scenarios) -> Iterator[Finding]:
     for name, (one, formula) in scenarios("in_pieces", x=x).items():
         for what, seen, expected in zip(("value", "slope"), one, formula, strict=True):
             for place, a, b in zip(x, seen, expected, strict=True):
-                yield Finding(f"{name} {what} at {place:g}", abs(float(a - b)), 0.0, SLOPE_ROUNDINGS * UNIT * max(abs(float(place)), 1.5))
+                at = Place(f"{what} at {place:g}", scope=name)
+                yield Finding(at, abs(float(a - b)), 0.0, SLOPE_ROUNDINGS * UNIT * max(abs(float(place)), 1.5))
 
 
 HALVES = {"large": 300.0, "huge": 3000.0, "tiny": 3e-3}
@@ -131,7 +135,7 @@ def half_precision_norm(scenarios: Scenarios) -> Iterator[Finding]:
         true = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
         unit = float(np.finfo(np.float16).eps) / 2
         yield Finding(
-            name,
+            Place(scope=name),
             float(np.linalg.norm(seen - true) / np.linalg.norm(true)),
             0.0,
             ROUNDING_MULTIPLE * unit,
@@ -177,11 +181,13 @@ def extreme_gradients(scenarios: Scenarios) -> Iterator[Finding]:
             new = _stepped(scenarios, clip, gradient, rate)
             apart = np.min([np.linalg.norm(new - each) for each in right]) / np.linalg.norm(right[0])
             note = f"{new[0, 0]:.3g} for {right[0][0, 0]:.3g}"
-            yield Finding(f"clip={clip} gradient {size:g}", float(apart), 0.0, STEP_ROUNDINGS * UNIT, note)
+            yield Finding(Place(f"gradient {size:g}", scope=f"clip={clip}"), float(apart), 0.0, STEP_ROUNDINGS * UNIT, note)
     for clip in ("global", "variable"):
         new = _stepped(scenarios, clip, np.array([[1.0, 0.5], [np.inf, 0.5]], np.float32), rate)
         longest = float(np.abs(new[~np.isnan(new)]).max(initial=0.0))
-        yield Finding(f"clip={clip} one gradient inf", longest, 0.0, rate * (1 + STEP_ROUNDINGS * UNIT), "longer than the threshold")
+        yield Finding(
+            Place("one gradient inf", scope=f"clip={clip}"), longest, 0.0, rate * (1 + STEP_ROUNDINGS * UNIT), "longer than the threshold"
+        )
 
 
 def _stepped(scenarios: Scenarios, clip: str, gradient: Any, rate: float) -> Any:

@@ -12,9 +12,9 @@ from scipy.linalg import qr
 
 from bench.evidence.reference import ROUNDINGS
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Scenarios, Start, close, measured, same, start
-from models.graph import describe
 from models.reference.network import Reference
 from models.spec import Spec
 
@@ -71,7 +71,7 @@ def reported_fit(scenarios: Scenarios) -> Iterator[Finding]:
     begin, seen = _fitted(scenarios)
     x, labels = begin.one()["x"], begin.one()["labels"]
     places = _places(BATCH)
-    yield Finding("batches seen", len(seen["visited"]), EPOCHS * len(places), EPOCHS * len(places))
+    yield Finding(Place("batches seen"), len(seen["visited"]), EPOCHS * len(places), EPOCHS * len(places))
     if len(seen["visited"]) != EPOCHS * len(places):
         return  # which weights an epoch's loss belongs to is not known then
     for epoch in range(EPOCHS):
@@ -86,17 +86,17 @@ def reported_evaluate(scenarios: Scenarios) -> Iterator[Finding]:
     x, labels = begin.one()["x"], begin.one()["labels"]
     yield from _both("evaluate", seen["evaluated"], recomputed(begin.spec, seen["weights"], x, labels))
     exact, rounding = measured(lambda dtype, order: Reference(begin.spec, seen["weights"], dtype, order).forward(x).logits)
-    yield Finding("samples predicted", len(seen["predicted"]), UNEVEN, UNEVEN)
+    yield Finding(Place("samples predicted"), len(seen["predicted"]), UNEVEN, UNEVEN)
     if seen["predicted"].shape == exact.shape:
         apart, size = (float(np.linalg.norm(each)) for each in (seen["predicted"] - exact, exact))
-        yield Finding("predict", apart / size, 0.0, ROUNDING_MULTIPLE * float(np.linalg.norm(rounding)) / size)
+        yield Finding(Place("predict"), apart / size, 0.0, ROUNDING_MULTIPLE * float(np.linalg.norm(rounding)) / size)
 
 
 def iterations(scenarios: Scenarios) -> Iterator[Finding]:
     """The optimizer counts one iteration per batch, uneven last ones included."""
     _, seen = _fitted(scenarios)
     expected = EPOCHS * len(_places(BATCH))
-    yield Finding("two epochs", seen["iterations"], expected, expected)
+    yield Finding(Place("two epochs"), seen["iterations"], expected, expected)
 
 
 def steps_per_execution(scenarios: Scenarios) -> Iterator[Finding]:
@@ -106,13 +106,15 @@ def steps_per_execution(scenarios: Scenarios) -> Iterator[Finding]:
     batches = [(begin.xs[0][place], begin.labels[0][place]) for place in _places(4)] * EPOCHS
     fitted = Start(begin.spec, begin.weights, *map(list, zip(*batches, strict=True)))
     yield from same("weights", several["weights"], one["weights"], fitted.rounding(scenarios.dialect))
-    yield Finding("iterations", several["iterations"], one["iterations"], one["iterations"])
+    yield Finding(Place("iterations"), several["iterations"], one["iterations"], one["iterations"])
     _, rounding = measured(lambda dtype, order: _losses(fitted, begin, scenarios.dialect, dtype, order))
     for epoch in range(EPOCHS):
-        yield close(f"epoch {epoch} loss", several["loss"][epoch], one["loss"][epoch], rounding[epoch])
-        yield close(f"epoch {epoch} accuracy", several["accuracy"][epoch], one["accuracy"][epoch], UNIT * one["accuracy"][epoch])
-    yield close("evaluate loss", several["evaluated"][0], one["evaluated"][0], rounding[-1])
-    yield close("evaluate accuracy", several["evaluated"][1], one["evaluated"][1], UNIT * one["evaluated"][1])
+        yield close(Place("loss", scope=f"epoch {epoch}"), several["loss"][epoch], one["loss"][epoch], rounding[epoch])
+        yield close(
+            Place("accuracy", scope=f"epoch {epoch}"), several["accuracy"][epoch], one["accuracy"][epoch], UNIT * one["accuracy"][epoch]
+        )
+    yield close(Place("loss", scope="evaluate"), several["evaluated"][0], one["evaluated"][0], rounding[-1])
+    yield close(Place("accuracy", scope="evaluate"), several["evaluated"][1], one["evaluated"][1], UNIT * one["evaluated"][1])
 
 
 def _losses(fitted: Start, begin: Start, dialect: str, dtype: Any, order: int | None) -> Any:
@@ -130,9 +132,9 @@ def loader(scenarios: Scenarios) -> Iterator[Finding]:
     seen = scenarios("loaded", **begin.one(), batch=BATCH)
     places = _places(BATCH)
     for name, expected in (("samples", UNEVEN), ("batches", len(places)), ("announced", len(places))):
-        yield Finding(name, seen[name], expected, expected)
+        yield Finding(Place(name), seen[name], expected, expected)
     whole = averaged([recomputed(begin.spec, begin.weights, begin.xs[0][place], begin.labels[0][place]) for place in places])
-    yield close("mean loss", seen["loss"], whole.loss, whole.rounding)
+    yield close(Place("mean loss"), seen["loss"], whole.loss, whole.rounding)
 
 
 def penalty_once(scenarios: Scenarios) -> Iterator[Finding]:
@@ -145,24 +147,29 @@ def penalty_once(scenarios: Scenarios) -> Iterator[Finding]:
         plain, seen = (scenarios("penalized", **given, kind=kind, factor=factor) for kind in ("none", "kernel"))
         loss = recomputed(begin.spec, begin.weights, given["x"], given["labels"])
         if scenarios.dialect == "torch":  # its penalty is the optimizer's, which no loss sees
-            yield close(f"batch {batch} decay in the loss", seen["loss"], plain["loss"], loss.rounding)
+            yield close(Place("decay in the loss", scope=f"batch {batch}"), seen["loss"], plain["loss"], loss.rounding)
         else:
             active = scenarios("penalized", **given, kind="activity", factor=factor)
             penalties = measured(partial(_penalty, begin, factor)), measured(partial(_activity, begin, given["x"], factor))
             for kind, penalized, (penalty, rounding) in zip(("kernel", "activity"), (seen, active), penalties, strict=True):
                 # Two losses are told apart: the one without, and the one with the penalty, whose sum is rounded once more.
                 off = 2 * loss.rounding + float(rounding) + UNIT * (loss.loss + float(penalty))
-                yield close(f"batch {batch} {kind} penalty in the loss", penalized["loss"] - plain["loss"], float(penalty), off)
+                yield close(
+                    Place(f"{kind} penalty in the loss", scope=f"batch {batch}"), penalized["loss"] - plain["loss"], float(penalty), off
+                )
         for key in (key for key in begin.weights if key not in kernels):
             bias = plain["weights"][key]
             apart, size = (float(np.linalg.norm(each)) for each in (seen["weights"][key] - bias, bias))
-            yield Finding(f"batch {batch} {describe(key)} without penalty", apart / size, 0.0, ROUNDING_MULTIPLE * UNIT)
+            yield Finding(Place.of(key, "without penalty", scope=f"batch {batch}"), apart / size, 0.0, ROUNDING_MULTIPLE * UNIT)
         for key, w in kernels.items():
             entered = (plain["weights"][key] - seen["weights"][key]) / (rate * 2 * factor)
             size = float(np.linalg.norm(w))
             stored = np.linalg.norm(begin.weights[key]) * UNIT / (rate * 2 * factor)
             yield Finding(
-                f"batch {batch} {describe(key)}", float(np.linalg.norm(entered - w)) / size, 0.0, ROUNDING_MULTIPLE * float(stored) / size
+                Place.of(key, scope=f"batch {batch}"),
+                float(np.linalg.norm(entered - w)) / size,
+                0.0,
+                ROUNDING_MULTIPLE * float(stored) / size,
             )
 
 
@@ -189,7 +196,7 @@ def constraints(scenarios: Scenarios) -> Iterator[Finding]:
         for step, weights in enumerate(scenarios("constrained", **begin.given, kind=kind)):
             for key in (key for key in weights if key.endswith(".weight")):
                 w = np.asarray(weights[key], np.float64)
-                yield Finding(f"{kind} step {step} {describe(key)}", _violation(kind, w), 0.0, ROUNDING_MULTIPLE * _stored(kind, w))
+                yield Finding(Place.of(key, step=step, scope=kind), _violation(kind, w), 0.0, ROUNDING_MULTIPLE * _stored(kind, w))
 
 
 def _violation(kind: str, w: Any) -> float:
@@ -225,6 +232,6 @@ def _places(batch: int) -> list[slice]:
 
 
 def _both(where: str, reported: Any, expected: Recomputed) -> Iterator[Finding]:
-    yield close(f"{where} loss", reported[0], expected.loss, expected.rounding)
+    yield close(Place("loss", scope=where), reported[0], expected.loss, expected.rounding)
     # Right answers are whole numbers, which float32 adds exactly: their quotient alone is rounded.
-    yield close(f"{where} accuracy", reported[1], expected.accuracy, UNIT * expected.accuracy)
+    yield close(Place("accuracy", scope=where), reported[1], expected.accuracy, UNIT * expected.accuracy)

@@ -16,8 +16,9 @@ import numpy as np
 
 from bench.evidence.reference import ROUNDINGS, rms_error
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
-from models.graph import describe
+from models.backends.registry import info
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
@@ -43,7 +44,7 @@ class Scenarios:
     @property
     def dialect(self) -> str:
         """Whose documented rules hold: `torch` or `keras`, whatever Keras runs on."""
-        return self.backend.partition("-")[0]
+        return info(self.backend).conventions
 
     def __call__(self, scenario: str, **given: Any) -> Any:
         """What the road leads to. Raises WorkerError with the framework's own words."""
@@ -112,10 +113,13 @@ def same(scenario: str, seen: Arrays, other: Arrays, rounding: Arrays) -> Iterat
     for key, value in other.items():
         size = float(np.linalg.norm(value)) or 1.0
         yield Finding(
-            f"{scenario}: {describe(key)}", float(np.linalg.norm(seen[key] - value)) / size, 0.0, ROUNDING_MULTIPLE * rounding[key] / size
+            Place.of(key, scope=f"{scenario}:"),
+            float(np.linalg.norm(seen[key] - value)) / size,
+            0.0,
+            ROUNDING_MULTIPLE * rounding[key] / size,
         )
 
 
-def close(where: str, seen: float, expected: float, rounding: float, note: str = "") -> Finding:
+def close(place: Place, seen: float, expected: float, rounding: float, note: str = "") -> Finding:
     """A number that must be another one, to `ROUNDING_MULTIPLE` times what rounding costs."""
-    return Finding(where, abs(seen - expected), 0.0, ROUNDING_MULTIPLE * rounding, note or f"{seen:.7g} for {expected:.7g}")
+    return Finding(place, abs(seen - expected), 0.0, ROUNDING_MULTIPLE * rounding, note or f"{seen:.7g} for {expected:.7g}")

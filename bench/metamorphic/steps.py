@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Arrays, Scenarios, Start, same, start
 
@@ -76,7 +77,7 @@ def function_in_function(scenarios: Scenarios) -> Iterator[Finding]:
     for built in ("before", "at the first call"):
         for inside, seen in scenarios("called", x=x, kernel=kernel, built_before=built == "before").items():
             apart = float(np.linalg.norm(seen - exact) / np.linalg.norm(exact))
-            yield Finding(f"built {built}: {inside}", apart, 0.0, ROUNDING_MULTIPLE * UNIT)
+            yield Finding(Place(inside, scope=f"built {built}:"), apart, 0.0, ROUNDING_MULTIPLE * UNIT)
 
 
 def torch_compile(scenarios: Scenarios) -> Iterator[Finding]:
@@ -100,7 +101,7 @@ def implementations(scenarios: Scenarios) -> Iterator[Finding]:
         for name in (name for name in seen if not name.endswith(" single")):
             reference, how = seen[f"{name.rpartition(' ')[0]} single"]["weights"], seen[name]["weights"]
             apart = np.max([np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(how, reference, strict=True)])
-            yield Finding(f"{name} {dtype}", float(apart), 0.0, allowed)
+            yield Finding(Place(dtype, scope=name), float(apart), 0.0, allowed)
 
 
 def gradients_kept(scenarios: Scenarios) -> Iterator[Finding]:
@@ -108,13 +109,13 @@ def gradients_kept(scenarios: Scenarios) -> Iterator[Finding]:
     if scenarios.dialect == "torch":
         for _, seen, _ in _implemented(scenarios):
             for name, how in seen.items():
-                yield Finding(name, how["changed"], 0.0, 0.0)
+                yield Finding(Place(scope=name), how["changed"], 0.0, 0.0)
         return
     for changes in ("optimizer=nesterov", "optimizer=adamw,decay=0.1,clip=global", "optimizer=rmsprop,clip=value", "optimizer=nadam"):
         begin = start(changes)
         gradients = {key: np.ones_like(value) for key, value in begin.weights.items()}
         after = scenarios("apply", spec=begin.spec.id, weights=begin.weights, gradients=gradients)["gradients"]
-        yield Finding(changes, float(np.max([abs(after[key] - value).max() for key, value in gradients.items()])), 0.0, 0.0)
+        yield Finding(Place(scope=changes), float(np.max([abs(after[key] - value).max() for key, value in gradients.items()])), 0.0, 0.0)
 
 
 def _implemented(scenarios: Scenarios) -> Iterator[tuple[str, Any, float]]:
@@ -136,7 +137,7 @@ def variable_count(scenarios: Scenarios) -> Iterator[Finding]:
         given = {"spec": f"optimizer={name}", "weights": weights, "xs": xs}
         alone, among = (scenarios("heads", **given, count=count) for count in (1, 4))
         size = float(np.linalg.norm(alone))
-        yield Finding(name, float(np.linalg.norm(among - alone)) / size, 0.0, ROUNDING_MULTIPLE * len(xs) * UNIT)
+        yield Finding(Place(scope=name), float(np.linalg.norm(among - alone)) / size, 0.0, ROUNDING_MULTIPLE * len(xs) * UNIT)
 
 
 def loss_scaling(scenarios: Scenarios) -> Iterator[Finding]:
@@ -160,5 +161,7 @@ def averaged_weights(scenarios: Scenarios) -> Iterator[Finding]:
         visited = np.stack([weights[key] for weights in seen["visited"]])
         beyond = np.maximum(visited.min(0) - average, average - visited.max(0))
         size = float(abs(visited).max())
-        yield Finding(key, float(np.maximum(beyond, 0.0).max()) / size, 0.0, ROUNDING_MULTIPLE * UNIT)
-        yield Finding(f"{key} follows", float(np.array_equal(average, visited[0])), 0.0, 0.0, "the average never left the first weights")
+        yield Finding(Place.of(key), float(np.maximum(beyond, 0.0).max()) / size, 0.0, ROUNDING_MULTIPLE * UNIT)
+        yield Finding(
+            Place.of(key, "follows"), float(np.array_equal(average, visited[0])), 0.0, 0.0, "the average never left the first weights"
+        )

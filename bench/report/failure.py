@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bench.checks.gain import diagnosis
+from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, UNDECIDED, Verdict
 from models.spec import Spec
 
-DIAGNOSED = ("signal_gain", "backward_gain", "underflow")
-"""Checks whose failures say what theory would do about them."""
 SHOWN = 6
 """How many findings a failure shows, the worst and its neighbours first."""
 
 
-def failure(verdict: Verdict, evidence: Any, others: list[Verdict], rerun: str, environment: dict[str, str]) -> str:
+def failure(verdict: Verdict, evidence: Evidence, others: list[Verdict], rerun: str, environment: dict[str, str]) -> str:
     """A page for one failed verdict; `others` are the same check on the same network in other frameworks."""
     worst = verdict.worst
     assert worst is not None
     count = f"{verdict.outside} of {verdict.judged} numbers {'is' if verdict.outside == 1 else 'are'} outside"
     lines = [
-        f"{verdict.law}: {count}, worst at {worst.where.strip()}",
+        f"{verdict.law}: {count}, worst at {worst.where}",
         "",
-        f"  network  {verdict.network}   {describe_network(evidence.spec)}",
+        f"  network  {verdict.subject}   {describe_network(evidence.spec)}",
         f"  backend  {backend_line(verdict.backend, evidence.seen.versions, environment, evidence.spec)}",
         f"  against  {_against(verdict.against, evidence)}",
         "",
@@ -31,13 +27,10 @@ def failure(verdict: Verdict, evidence: Any, others: list[Verdict], rerun: str, 
     ]
     lines += [_row(finding) for finding in _shown(verdict)]
     lines.append("")
-    if worst.note and verdict.check not in DIAGNOSED:
+    if worst.note:
         lines.append(f"  {'looks like':<11}{worst.note}")
-    if verdict.check in DIAGNOSED:
-        lines += [
-            f"  {'diagnosis' if n == 0 else '':<11}{line}"
-            for n, line in enumerate(line for each in diagnosis(evidence) for line in each.lines())
-        ]
+    diagnosis = [line for cause in verdict.causes for line in cause.lines()]
+    lines += [f"  {'' if n else 'diagnosis':<11}{line}" for n, line in enumerate(diagnosis)]
     lines += [f"  {other.backend:<11}{blame(verdict, other)}" for other in others]
     lines.append(f"  {'rerun':<11}{rerun}")
     return "\n".join(lines)
@@ -68,23 +61,23 @@ def number(value: float) -> str:
 
 def _row(finding: Finding) -> str:
     allowed = f"≤ {number(finding.high)}" if finding.low in (0.0, float("-inf")) else f"{number(finding.low)} … {number(finding.high)}"
-    mark = "" if finding.inside else f"    ✗ {number(finding.excess)} ×" if finding.excess < float("inf") else "    ✗"
+    mark = "" if finding.within else f"    ✗ {number(finding.exceedance)} ×" if finding.exceedance < float("inf") else "    ✗"
     return f"  {finding.where:<34}{number(finding.value):>12}     {allowed}{mark}"
 
 
 def _shown(verdict: Verdict) -> list[Finding]:
     """Outliers, worst first but shown in order, and the neighbours of the worst for scale."""
-    ranked = sorted(range(len(verdict.findings)), key=lambda i: -verdict.findings[i].excess)
+    ranked = sorted(range(len(verdict.findings)), key=lambda i: -verdict.findings[i].exceedance)
     worst = ranked[0]
     chosen = {worst, max(worst - 1, 0), min(worst + 1, len(verdict.findings) - 1)}
     for place in ranked:
-        if len(chosen) >= SHOWN or verdict.findings[place].inside:
+        if len(chosen) >= SHOWN or verdict.findings[place].within:
             break
         chosen.add(place)
     return [verdict.findings[place] for place in sorted(chosen)]
 
 
-def _against(against: str, evidence: Any) -> str:
+def _against(against: str, evidence: Evidence) -> str:
     if against == "reference":
         return f"numpy float64; rounding measured by numpy {'float32' if evidence.spec.format.plain else evidence.spec.precision}"
     if against == "theory":
@@ -101,7 +94,7 @@ def _against(against: str, evidence: Any) -> str:
 
 def blame(verdict: Verdict, other: Verdict) -> str:
     """Whose a failure is, as far as the same check on the same network in another framework tells."""
-    if other.status in (NO_BASELINE, NOT_JUDGED, KNOWN):
+    if other.status in (*UNDECIDED, KNOWN):
         needed = f"but the law is {verdict.backend}'s own, so this is {verdict.backend}'s" if verdict.against == "itself" else ""
         return f"same network: {other.status}, {needed or 'so it cannot tell whose this is'}"
     if other.status == FAILED:

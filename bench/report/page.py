@@ -30,7 +30,7 @@ def write(path: Path, text: str) -> Path:
 
 def of_run(run: Record) -> str:
     """The page of one run."""
-    failures = sorted((v for v in run.verdicts if v.status == FAILED), key=lambda v: -(v.worst.excess if v.worst else 0.0))
+    failures = sorted((v for v in run.verdicts if v.status == FAILED), key=lambda v: -(v.worst.exceedance if v.worst else 0.0))
     healthy = any(v.judged for v in run.verdicts)
     timed = f"{len(run.timings)} step times, which judge nothing."
     return _fill(
@@ -42,7 +42,7 @@ def of_run(run: Record) -> str:
         frameworks=f"{run.frameworks} · {run.environment.get('device', '')}",
         failures=failures,
         checks=_checks(run),
-        reasons=summary.counted(run.verdicts),
+        reasons=[*summary.counted(run.verdicts), *summary.not_applicable(run.not_applicable)],
         galleries=galleries.of_run(run),
         environment=list((run.environment | {name: _plain(value) for name, value in run.options.items()}).items()),
         source=run.name,
@@ -70,7 +70,7 @@ def _fill(name: str, **content: Any) -> str:
     environment.filters |= {
         "number": number,
         "allowed": _allowed,
-        "outside": lambda v: sorted((f for f in v.findings if not f.inside), key=lambda f: -f.excess)[:SHOWN_FINDINGS],
+        "outside": lambda v: sorted((f for f in v.findings if not f.within), key=lambda f: -f.exceedance)[:SHOWN_FINDINGS],
         "tone": lambda verdict: {WORSE: "bad", BETTER: "good"}.get(verdict, "mute" if verdict == APPEARED else "warn"),
         "mark": MARKS.__getitem__,
     }
@@ -105,10 +105,10 @@ def _cell(verdicts: list[Verdict]) -> dict[str, str]:
     known = len(judged) - len(passed) - len(failed)
     text = f"{known} {KNOWN}" if known else ""
     if failed:
-        worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
-        text = f"worst: {worst.network} {worst.worst.where.strip() if worst.worst else ''}"
+        worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
+        text = f"worst: {worst.subject} {worst.worst.where if worst.worst else ''}"
     elif passed:
-        tightest = min(passed, key=lambda v: v.left)
-        text = f"{max(tightest.left, 0.0):.0%} left at {tightest.network}" + (f", {text}" if known else "")
+        tightest = min(passed, key=lambda v: v.headroom)
+        text = f"{max(tightest.headroom, 0.0):.0%} left at {tightest.subject}" + (f", {text}" if known else "")
     tone, mark = ("bad", "✗") if failed else ("good", "✓") if passed else ("mute", "·")
     return {"tone": tone, "count": f"{mark} {len(passed)}/{len(judged)}", "text": text}

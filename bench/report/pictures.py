@@ -134,7 +134,7 @@ def distances(verdicts: Sequence[Verdict], backends: Sequence[str], name: str) -
             if not own:
                 continue
             y = place + 0.3 * (number - (len(backends) - 1) / 2)
-            least = min(0.0 if v.outside else max(v.left, 0.0) for v in own)
+            least = min(0.0 if v.outside else max(v.headroom, 0.0) for v in own)
             style: dict[str, Any] = {"color": SERIES[number % len(SERIES)]}
             axes.plot([0, 100 * least], [y, y], linewidth=1.2, **style)
             outside = any(v.outside for v in own)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.checks.training import metrics
+from bench.baselines.metrics import metrics
+from bench.evidence.evidence import Evidence
 from bench.judging.tolerance import BAND_Z
 from bench.report.record import Number, Profile
 from bench.theory import predict
@@ -17,7 +18,7 @@ STEPS, LAYERS = 12, 16
 DIGITS = 4
 
 
-def profile(evidence: Any) -> Profile:
+def profile(evidence: Evidence) -> Profile:
     """What one run shows, thinned; parts that were not asked of the backend stay empty."""
     seen = Profile(evidence.backend, evidence.network)
     if evidence.seen.native is not None:
@@ -36,7 +37,7 @@ def profile(evidence: Any) -> Profile:
     return seen
 
 
-def _band(evidence: Any) -> list[tuple[Number, Number] | None]:
+def _band(evidence: Evidence) -> list[tuple[Number, Number] | None]:
     """The interval of ‖∂L/∂z_l‖ / ‖∂L/∂z_depth‖, layer by layer."""
     if (prediction := predict(evidence.spec, evidence.reference.forced_steps[0].x)) is None:
         return []

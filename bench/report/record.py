@@ -16,11 +16,14 @@ import msgspec
 from bench import files
 from bench.baselines.interval import scale_of
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import Verdict
 
 SCHEMA = 2
 KIND = "gradgauge run"
 DIGITS = 5
+ONCE = {"network": "subject", "left": "headroom", "left_where": "tightest"}
+"""What a verdict's fields are called in schema 2, and here."""
 
 Number = float | str
 """A number as JSON can hold it: NaN and infinities, which JSON lacks, are their names."""
@@ -83,6 +86,15 @@ class Error(msgspec.Struct):
     rerun: str = ""
 
 
+class NotApplicable(msgspec.Struct, frozen=True):
+    """How many networks a check does not speak of on a backend, for the reason that completes "needs …"."""
+
+    backend: str
+    check: str
+    reason: str
+    networks: int
+
+
 class _File(msgspec.Struct):
     """A record as it lies in its file."""
 
@@ -100,6 +112,7 @@ class _File(msgspec.Struct):
     profiles: list[Profile] = []
     peak_memory_mb: dict[str, float] = {}
     calls: list[dict[str, Any]] = []
+    not_applicable: list[NotApplicable] = []
 
 
 @dataclass
@@ -117,6 +130,7 @@ class Record:
     errors: list[Error]
     profiles: list[Profile]
     peak_memory_mb: dict[str, float]
+    not_applicable: list[NotApplicable]
     name: str = ""
 
     @property
@@ -194,8 +208,10 @@ def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
 def _read_verdict(plain: dict[str, Any]) -> Verdict:
     rows = msgspec.convert(plain["findings"], type=list[Row])
     scale = scale_of if plain["check"] == "training" else lambda metric: "linear"
-    findings = [Finding(where, float(value), float(low), float(high), note, scale(where)) for where, value, low, high, note in rows]
-    rest = msgspec.convert({**plain, "findings": [], "left": float(plain["left"])}, type=Verdict)
+    findings = [Finding(Place(where), float(value), float(low), float(high), note, scale(where)) for where, value, low, high, note in rows]
+    plain = {ONCE.get(name, name): value for name, value in plain.items()}
+    plain |= {"findings": [], "headroom": float(plain["headroom"]), "tightest": {"quantity": plain["tightest"]}}
+    rest = msgspec.convert(plain, type=Verdict)
     rest.findings = findings
     return rest
 
@@ -203,14 +219,13 @@ def _read_verdict(plain: dict[str, Any]) -> Verdict:
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     """A verdict with short rows; what is exactly what it must be is only counted, as the zeros of `finite` are."""
     rows = [
-        (f.where, number(f.value), number(f.low), number(f.high), "" if f.inside else f.note)
+        (f.where, number(f.value), number(f.low), number(f.high), "" if f.within else f.note)
         for f in verdict.findings
-        if not (f.low == f.high and f.inside)
+        if not (f.low == f.high and f.within)
     ]
-    return {field.name: getattr(verdict, field.name) for field in dataclasses.fields(verdict)} | {
-        "left": number(verdict.left),
-        "findings": rows,
-    }
+    fields = {field.name: getattr(verdict, field.name) for field in dataclasses.fields(verdict)}
+    fields |= {"headroom": number(verdict.headroom), "findings": rows, "tightest": str(verdict.tightest or "")}
+    return fields | {once: fields.pop(name) for once, name in ONCE.items()}
 
 
 def number(value: float) -> Number:

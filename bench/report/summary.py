@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from bench.checks import CHECKS
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, PASSED, UNDECIDED, Verdict
 from bench.metamorphic import ITSELF
 from bench.metamorphic import NAME as EQUALITY
-from bench.theory.diagnosis import LOST, NOTABLE, REMEDY, UNDERFLOW
+from bench.report.record import NotApplicable
+from bench.theory.diagnosis import LOST, NOTABLE, UNDERFLOW
 
 CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
 NAMED = 5
-"""How many networks a line names."""
+"""How many networks or reasons a line names."""
 COMPILES = 0.1
 """A first step longer than this many seconds traced or compiled something."""
 
@@ -40,17 +43,17 @@ def _cell(verdicts: list[Verdict]) -> str:
     text = f"{len(passed):>3}/{len(verdicts):<3}"
     failed = [v for v in judged if v.status == FAILED]
     if failed:
-        worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
-        where = worst.worst.where.strip() if worst.worst else worst.reason
-        return f"{text} ✗ {worst.network} {where}"[: CELL - 1]
-    missing = Counter(v.status for v in verdicts if v.status in (NO_BASELINE, NOT_JUDGED, KNOWN))
+        worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
+        where = worst.worst.where if worst.worst else worst.reason
+        return f"{text} ✗ {worst.subject} {where}"[: CELL - 1]
+    missing = Counter(v.status for v in verdicts if v.status in (*UNDECIDED, KNOWN))
     notes = ", ".join(f"{count} {status}" for status, count in missing.items())
     if not passed:
         return f"{text} {notes}"[: CELL - 1]
-    tightest = min(passed, key=lambda v: v.left)
-    text += f" {max(tightest.left, 0.0):>4.0%}"
+    tightest = min(passed, key=lambda v: v.headroom)
+    text += f" {max(tightest.headroom, 0.0):>4.0%}"
     notes = f", {notes}" if notes else ""
-    return text + _fitting(f" left at {tightest.network}", CELL - 1 - len(text) - len(notes)) + notes
+    return text + _fitting(f" left at {tightest.subject}", CELL - 1 - len(text) - len(notes)) + notes
 
 
 def _fitting(place: str, room: int) -> str:
@@ -81,8 +84,8 @@ def verdict_line(verdicts: list[Verdict], errors: int) -> str:
 
 def gains(verdicts: list[Verdict]) -> list[str]:
     """Which networks' gradients vanish or explode at initialization, in decades of the norm from the last layer to the first."""
-    found = {(v.backend, v.network): v.findings[-1] for v in verdicts if v.check == "backward_gain" and v.findings}
-    found = {key: total for key, total in found.items() if total.where.startswith("layer  1 over")}
+    found = {(v.backend, v.subject): v.findings[-1] for v in verdicts if v.check == "backward_gain" and v.findings}
+    found = {key: total for key, total in found.items() if total.causes}
     totals = {key: finding.value for key, finding in found.items()}
     lines = []
     for word, chosen in (("vanishing", lambda d: d < -NOTABLE), ("exploding", lambda d: d > NOTABLE)):
@@ -92,8 +95,9 @@ def gains(verdicts: list[Verdict]) -> list[str]:
                 named = " · ".join(f"{network} {d:+.1f}" for _, d, network in ranked[:NAMED])
                 more = f" · {len(ranked) - NAMED} more" if len(ranked) > NAMED else ""
                 lines.append(f"{word:<10} {backend:<6} {named}{more}")
-                remedy = found[backend, ranked[0][2]].note.partition(REMEDY)[2].partition("; ")[0]
-                lines += [f"{'remedy':<10} {'':<6} {ranked[0][2]}: {remedy}"] if remedy else []
+                network = ranked[0][2]
+                remedies = [remedy for cause in found[backend, network].causes for remedy in cause.remedies[:1]]
+                lines += [f"{'remedy':<10} {'':<6} {network}: {remedy}" for remedy in remedies[:1]]
     lines += _underflows(verdicts)
     return ["gradients at initialization, decades from the last layer to the first:", *lines, ""] if lines else []
 
@@ -101,13 +105,12 @@ def gains(verdicts: list[Verdict]) -> list[str]:
 def _underflows(verdicts: list[Verdict]) -> Iterator[str]:
     """Networks that lose gradients to half precision's floor: the layer that loses most, and what would save it."""
     for verdict in verdicts:
-        own = [f for f in verdict.findings if f.where.startswith("own weights")] if verdict.check == "underflow" else []
+        own = [f for f in verdict.findings if f.causes] if verdict.check == "underflow" else []
         worst = max(own, key=lambda f: f.value, default=None)
-        if worst and worst.value > LOST and f"{UNDERFLOW}: " in worst.note:
-            remedy = worst.note.partition(REMEDY)[2].partition("; ")[0]
-            where = worst.where.removeprefix("own weights ")
-            yield f"{'underflow':<10} {verdict.backend:<6} {verdict.network}: {worst.value:.0%} of {where}"
-            yield f"{'remedy':<10} {'':<6} {verdict.network}: {remedy}"
+        cause = next((cause for cause in verdict.causes if cause.word == UNDERFLOW), None)
+        if worst and worst.value > LOST and cause:
+            yield f"{'underflow':<10} {verdict.backend:<6} {verdict.subject}: {worst.value:.0%} of {replace(worst.place, scope='')}"
+            yield from (f"{'remedy':<10} {'':<6} {verdict.subject}: {remedy}" for remedy in cause.remedies[:1])
 
 
 def step_times(timings: list[dict[str, Any]]) -> list[str]:
@@ -131,5 +134,15 @@ def step_times(timings: list[dict[str, Any]]) -> list[str]:
 
 def counted(verdicts: list[Verdict]) -> list[str]:
     """Every reason why something was not judged or is known, with how often."""
-    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, NO_BASELINE, NOT_JUDGED))
+    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, *UNDECIDED))
     return [f"{count} × {backend} {status}: {reason}" for (status, backend, reason), count in reasons.items()]
+
+
+def not_applicable(absent: list[NotApplicable]) -> list[str]:
+    """One line: what networks and backends do not have and checks need, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for each in absent:
+        counts[each.reason] += each.networks
+    named = [f"{count} × needs {reason}" for reason, count in counts.most_common(NAMED)]
+    more = [f"{len(counts) - NAMED} more reasons"] if len(counts) > NAMED else []
+    return [f"not applicable: {' · '.join([*named, *more])}"] if named else []

@@ -50,7 +50,7 @@ def read() -> pd.DataFrame:
 
 def main() -> int:
     """Run what is missing and print the table; exit 1 when anything fell outside."""
-    parser = argparse.ArgumentParser(prog="python -m bench.selftest.false_alarms", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench false-alarms", description=__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many fresh seeds (default: {SEEDS})")
     parser.add_argument("--backend", default="torch,keras", help="which frameworks (default: torch,keras)")
     parser.add_argument("--threads", default="1,2", help="how many threads a framework runs on (default: 1,2)")

@@ -68,7 +68,7 @@ def main() -> int:
     """Plant every fault; exit 1 when one is missed by the check that must catch it."""
     from bench.selftest.kills import broken, catchers
 
-    parser = argparse.ArgumentParser(prog="python -m bench.selftest.kill_grid", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench kill-grid", description=__doc__)
     parser.add_argument("--summary", action="store_true", help="only print the committed grid's summary")
     parser.add_argument("--only", default="", help="plant only faults whose name contains this, and keep the other rows")
     options = parser.parse_args()

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-from functools import cache
+from collections.abc import Callable, Set
+from functools import cache, partial
+from typing import Any
 
 from bench.baselines import known_failures
 from bench.baselines import samples as baselines
-from bench.checks import CHECKS, ITSELF, OF_TRAINING
-from bench.checks.activation import is_activation_case, points
-from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_initializer_case
-from bench.checks.loss_scale import scaled_steps
+from bench.checks import CHECKS, ITSELF
+from bench.evidence.collect import ALL, STEPS, Request, Submit, at_once, collect, reference_of
 from bench.evidence.evidence import Evidence
-from bench.evidence.pool import STEPS, held_out, start_of, trainings
-from bench.evidence.reference import ReferenceResult, solve
+from bench.evidence.reference import ReferenceResult
+from bench.judging.check import Need
 from bench.judging.verdict import FAILED, Verdict, judge
 from bench.selftest.faults import Fault
 from bench.selftest.faults.plant import planted
-from bench.symmetry import relation_steps
 from fixtures.data.datasets import Data, load
 from models.backends.registry import backend_module
 from models.matrix import symmetric
-from models.observation import Job
-from models.parts.precisions import PLAIN
-from models.reference.draws import prepare_forced_steps
 from models.spec import Spec
-from models.worker.tasks.observe import draw_own, observe
+from models.worker.tasks.observe import draw_own, observe_seeds
 
 TRAINING_SEEDS = range(3)
 
@@ -37,41 +32,40 @@ def data() -> Data:
 
 
 @cache
-def answered(network: str) -> ReferenceResult:
-    """The reference on the network's lessons."""
-    spec = Spec.parse(network)
-    return solve(spec, prepare_forced_steps(spec, data().x_train, data().y_train % spec.classes, 0))
+def reference(network: str) -> ReferenceResult:
+    """The reference on the network's teacher-forced steps."""
+    return reference_of(Spec.parse(network), data())
 
 
-def seen(backend: str, network: str, trains: bool) -> Evidence:
-    """One run as pytest would make it; free training, which few faults need, only where asked for."""
-    spec, module = Spec.parse(network), backend_module(backend)
-    forced_steps = answered(network).forced_steps
-    relations, scaled = relation_steps(spec, forced_steps), scaled_steps(spec, forced_steps)
-    job = Job(backend, spec, forced_steps=forced_steps, relations=relations, scaled=scaled, repeat=True)
-    if trains:
-        job.trainings = trainings(spec, data(), TRAINING_SEEDS)
-        job.x_test, job.labels_test = held_out(spec, data())
-    run = Evidence(network, spec, backend, observe(job), answered(network), baselines.load(backend, "cpu", STEPS))
-    run.held_out, run.start = held_out(spec, data()), start_of(spec, data())
-    if is_initializer_case(spec):
-        run.draws = [draw_own(module, spec=spec.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed) for seed in SEEDS]
-    if is_activation_case(spec):
-        run.curves = {kind: module.activate(dataclasses.replace(spec, precision=kind), points().astype(kind)) for kind in PLAIN}
-    return run
+def here(backend: str) -> Submit:
+    """Asks the backend in this process, so that a fault can be planted in it."""
+    module = backend_module(backend)
+    tasks: dict[str, Callable[..., Any]] = {
+        "observe_seeds": observe_seeds,
+        "draw": partial(draw_own, module),
+        "activate": lambda spec, x: module.activate(Spec.parse(spec), x),
+    }
+    return at_once(lambda do, kind, **arguments: tasks[do](**arguments))
 
 
-def verdicts(run: Evidence) -> dict[str, Verdict]:
+def seen(backend: str, network: str, trains: bool, needs: Set[Need] = ALL) -> Evidence:
+    """The evidence as pytest would have it; free training, which few faults need, only where asked for."""
+    needs = needs if trains else needs - {Need.TRAININGS, Need.HELD_OUT}
+    recorded = baselines.load(backend, "cpu", STEPS)
+    request = Request(Spec.parse(network), backend, data(), needs, TRAINING_SEEDS, "cpu", True, recorded, reference(network))
+    return collect(request, here(backend))
+
+
+def verdicts(evidence: Evidence) -> dict[str, Verdict]:
     """What every check says that pytest collects for this network: of those that are not trained, only exact laws.
 
     What is wholly a known failure of the framework's own is no catch.
     """
-    against = {ITSELF} if run.spec in symmetric() else {check.against for check in CHECKS.values()}
-    collected = [check for check in CHECKS.values() if check.against in against and check.applies(run.spec, run.backend)]
-    applying = [check for check in collected if check.name not in OF_TRAINING or run.seen.trainings]
-    found = {check.name: judge(check, run) for check in applying}
+    against = {ITSELF} if evidence.spec in symmetric() else {check.against for check in CHECKS.values()}
+    judged = [check for check in CHECKS.values() if check.against in against and not check.missing(evidence.spec, evidence.collected)]
+    found = {check.name: judge(check, evidence) for check in judged}
     for verdict in found.values():
-        known_failures.apply(verdict, known_failures.read(), run.seen.versions)
+        known_failures.apply(verdict, known_failures.read(), evidence.seen.versions)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import FAILED, PASSED, Verdict
 from bench.report import record
 from bench.report.record import Profile, Record
@@ -18,10 +19,10 @@ LAYERS = {"reference": 16, "depth=4": 4, "norm=layer": 16}
 
 def verdict(check: str, backend: str, network: str, findings: list[Finding], status: str = "", reason: str = "") -> Verdict:
     """A verdict over made-up findings, judged as the suite judges."""
-    outside = sum(not f.inside for f in findings)
+    outside = sum(not f.within for f in findings)
     judged = Verdict(check, "reference", f"The law of {check}", backend, network, status or (FAILED if outside else PASSED), reason)
     judged.judged, judged.outside, judged.findings = len(findings), outside, findings
-    judged.left = min((f.left for f in findings), default=1.0)
+    judged.headroom = min((f.headroom for f in findings), default=1.0)
     judged.rerun = f"pytest 'bench/test_parity.py::test_parity[{check}-{backend}-cpu-{network}]'" if outside else ""
     return judged
 
@@ -30,7 +31,10 @@ def parity(backend: str, network: str, factor: float = 1.0, layer: int = 3) -> V
     """Gradient parity of four layers; `factor` moves one layer's error, which may be 10 times what it is."""
     errors = {place: 1e-7 * (factor if place == layer else 1.0) for place in (1, 2, 3, 4)}
     return verdict(
-        "gradient_parity", backend, network, [Finding(f"step 0 layer  {n} weight", e, 0.0, 1e-6, "scaled") for n, e in errors.items()]
+        "gradient_parity",
+        backend,
+        network,
+        [Finding(Place(f"step 0 layer  {n} weight"), e, 0.0, 1e-6, "scaled") for n, e in errors.items()],
     )
 
 

@@ -54,7 +54,7 @@ class Stub:
             return Block(seconds, 0.0, 0.0)
         return {"peaks": Peaks(300.0, 0.0), "versions": {"torch": "2.13.0"}}.get(do)
 
-    def last_words(self):
+    def last_output(self):
         """What it printed last."""
         return "out of memory"
 

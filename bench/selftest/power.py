@@ -21,12 +21,13 @@ from scipy import stats
 from bench import files
 from bench.baselines import samples as baselines
 from bench.baselines.interval import interval, scale_of
-from bench.checks import CHECKS
-from bench.checks.initializer import DRAWS, FAN_IN, FAN_OUT, KURTOSIS, SEEDS, shape_of
+from bench.checks import CHECKS, applies
+from bench.checks.initializer import KURTOSIS, shape_of
 from bench.checks.parity import rounding_of_gradients
 from bench.checks.update import STAYS
+from bench.evidence.collect import STEPS
 from bench.evidence.evidence import Evidence
-from bench.evidence.pool import STEPS
+from bench.evidence.probes import DRAWS, FAN_IN, FAN_OUT, SEEDS
 from bench.judging.finding import SCALES, Finding
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.judging.verdict import NOT_JUDGED, judge
@@ -152,7 +153,7 @@ def table(rows: list[sweep.Row]) -> pd.DataFrame:
     frame = draws.groupby(["network", "backend"], sort=False).quantile(CAUGHT, interpolation="higher").reset_index()
     specs = [Spec.parse(network) for network in frame["network"]]
     cases = list(zip(specs, frame["backend"], strict=True))
-    drawn = [CHECKS["initializer"].applies(*case) for case in cases]
+    drawn = [applies(CHECKS["initializer"], *case) for case in cases]
     frame["initializer variance"] = [initializer_variance(*case) if apply else np.nan for case, apply in zip(cases, drawn, strict=True)]
     frame["accuracy trained"] = [accuracy_trained(*case) for case in cases]
     return frame
@@ -206,7 +207,7 @@ def read() -> pd.DataFrame:
 
 def main() -> int:
     """Run what is missing of the sweep, write the table and print its summary."""
-    parser = argparse.ArgumentParser(prog="python -m bench.selftest.power", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench power", description=__doc__)
     parser.add_argument("--summary", action="store_true", help="only print the committed table's summary")
     parser.add_argument("--seeds", type=int, default=sweep.POWER_SEEDS, help=f"how many fresh seeds (default: {sweep.POWER_SEEDS})")
     options = parser.parse_args()

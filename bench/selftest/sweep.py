@@ -5,8 +5,6 @@ Finished rows are kept in a file, so that an interrupted sweep goes on where it 
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import json
 import sys
 import time
@@ -15,23 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import imported
 from bench.baselines.known_failures import Known, apply, read
-from bench.checks import CHECKS, ITSELF, OF_TRAINING
-from bench.checks.loss_scale import scaled_steps
+from bench.checks import CHECKS, ITSELF
+from bench.evidence.collect import ALL, Collection, Request, reference_of
 from bench.evidence.evidence import Evidence
-from bench.evidence.pool import held_out, start_of, trainings
-from bench.evidence.reference import ReferenceResult, solve
+from bench.evidence.reference import ReferenceResult
+from bench.judging.check import Need
 from bench.judging.verdict import FAILED, KNOWN, judge
-from bench.symmetry import relation_steps
-from fixtures.data.datasets import load
+from fixtures.data.datasets import Data, load
 from fixtures.machine.fingerprint import judge_on_one_thread
 from models.matrix import networks, symmetric
-from models.observation import Job, Observation
-from models.reference.draws import prepare_forced_steps
 from models.spec import Spec
 from models.worker.process import Worker
 
-ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(".gradgauge/sweep.jsonl")
 FIRST_SEED = 5000
 """Apart from the seeds of runs and recordings."""
@@ -41,34 +36,26 @@ APART = ("initializer", "activation", "training")
 """Checks that a sweep does not judge: the first two ask the framework for draws and curves of their own, whatever the seed, and
 training's interval is for the mean of a run's seeds and is tested on the recordings themselves (`test_interval.py`)."""
 JUDGED = [check for check in CHECKS.values() if check.name not in APART]
+NEEDS = ALL - {Need.DRAWS, Need.CURVES, Need.BASELINE}
 AT_ONCE = 10
 """Seeds for which a network is built once."""
 LAWS_ALONE = set(symmetric())
 LAWS_SEEDS = 10
 """The most seeds for networks that are looked at for exact laws alone: beside these laws, of which each is looked at in several
 networks, nothing is asked of them."""
-JUDGING = (
-    "models/**/*.py", "fixtures/data/*.py", "bench/evidence/*.py", "bench/judging/*.py", "bench/baselines/known_failures.py",
-    "bench/checks/*.py", "bench/symmetry/*.py", "bench/theory/*.py",
-)  # fmt: skip
-"""What a row depends on, beside the known failures of the checks that are judged and the network that it names: `models/matrix.py`,
-which says which networks there are, changes no row but of one that moves between trained networks and those for laws alone."""
+ENTRIES = ("bench.checks", "bench.evidence.collect", "bench.baselines.known_failures", "models.worker.server")
+"""Where the code begins by which a row is made."""
 Row = dict[str, Any]
 
 
 def state() -> str:
-    """Which code a row was made by: a digest without comments and docstrings, which change nothing."""
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in JUDGING for path in ROOT.glob(pattern)} - {ROOT / "models" / "matrix.py"}):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):
-                node.body = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]  # type: ignore[attr-defined]
-        digest.update(ast.dump(tree).encode())
-    judged = {check.name for check in JUDGED}
-    digest.update(repr([entry for entry in read() if entry.check in judged]).encode())
-    return digest.hexdigest()[:10]
+    """Which code a row was made by, and which known failures of the checks that are judged.
+
+    `models/matrix.py` says which networks there are. It changes no row but of a network that moves between those that are trained and
+    those for laws alone.
+    """
+    names = {check.name for check in JUDGED}
+    return imported.digest(ENTRIES, [entry for entry in read() if entry.check in names], leave_out=("models.matrix",))
 
 
 CODE = state()
@@ -79,13 +66,13 @@ def judged(spec: Spec, threads: int, run: Evidence, seed: int, known: list[Known
     counts, trained = {}, spec not in LAWS_ALONE
     for check in JUDGED:
         asked = check.against == ITSELF or trained  # as in a run: networks that are not trained are there for exact laws alone
-        if asked and check.applies(spec, run.backend) and (run.seen.trainings or check.name not in OF_TRAINING):
+        if asked and not check.missing(spec, run.collected):
             verdict = judge(check, run)
             apply(verdict, known, run.seen.versions)
             outside = verdict.outside if verdict.status == FAILED else 0
             compared = () if verdict.status == KNOWN else verdict.findings  # how near a known failure comes says nothing
-            nearest = min(compared, key=lambda f: f.left, default=None)
-            counts[check.name] = [verdict.judged, outside, 1 - nearest.left if nearest else 0.0, nearest.where if nearest else ""]
+            nearest = min(compared, key=lambda f: f.headroom, default=None)
+            counts[check.name] = [verdict.judged, outside, 1 - nearest.headroom if nearest else 0.0, nearest.where if nearest else ""]
     power = measure(run) if trained and threads == 1 and seed < FIRST_SEED + POWER_SEEDS else {}
     place = {"network": spec.id, "backend": run.backend, "seed": seed, "threads": threads}
     return {**place, "checks": counts, "power": power, "code": CODE}
@@ -117,20 +104,18 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     judge_on_one_thread()
     data, begun = load(), time.monotonic()
     workers = {side: Worker(side[0], threads=side[1]) for side in sides} if todo else {}
-    ahead: deque[tuple[list[int], Spec, dict[Any, Any], dict[Any, Any]]] = deque()
+    ahead: deque[tuple[list[int], Spec, list[tuple[int, Collection]]]] = deque()
     try:
         with record.open("a") as file:
             for place in range(len(todo) + 1):
                 if place < len(todo):
-                    ahead.append((*todo[place], *_asked(*todo[place], workers, data)))
+                    ahead.append((*todo[place], _asked(*todo[place], workers, data)))
                 if place == 0:
                     continue
-                block, spec, solved, futures = ahead.popleft()
-                for (backend, count), future in futures.items():
-                    own = spec.on(backend)
-                    for seed, seen, answer in zip(block, future.result(), solved[own], strict=True):
-                        if (spec.id, backend, seed, count) not in done:
-                            each = Evidence(spec.id, own, backend, seen, answer, held_out=held_out(own, data), start=start_of(own, data))
+                block, spec, collections = ahead.popleft()
+                for count, collection in collections:
+                    for seed, each in zip(block, collection.result(), strict=True):
+                        if (spec.id, each.backend, seed, count) not in done:
                             rows.append(judged(spec, count, each, seed, known, of_run))
                             file.write(json.dumps(rows[-1]) + "\n")
                 file.flush()
@@ -146,20 +131,15 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     return rows
 
 
-def _asked(
-    block: list[int], spec: Spec, workers: dict[tuple[str, int], Worker], data: Any
-) -> tuple[dict[Spec, list[ReferenceResult]], dict[Any, Any]]:
-    """The reference's answers for every seed, and what each worker was asked to do with them."""
-    solved: dict[Spec, list[ReferenceResult]] = {}
-    futures = {}
+def _asked(block: list[int], spec: Spec, workers: dict[tuple[str, int], Worker], data: Data) -> list[tuple[int, Collection]]:
+    """By number of threads, what each worker was asked to do with every seed; the reference's results are shared."""
+    results: dict[tuple[Spec, int], ReferenceResult] = {}
+    needs = NEEDS - {Need.TRAININGS, Need.HELD_OUT} if spec in LAWS_ALONE else NEEDS
+    asked = []
     for (backend, count), worker in workers.items():
-        own = spec.on(backend)
-        if own not in solved:
-            solved[own] = [solve(own, prepare_forced_steps(own, data.x_train, data.y_train % own.classes, seed)) for seed in block]
-        jobs = []
-        for seed, each in zip(block, solved[own], strict=True):
-            free = [] if spec in LAWS_ALONE else trainings(own, data, [seed])
-            relations, scaled = relation_steps(own, each.forced_steps), scaled_steps(own, each.forced_steps)
-            jobs.append(Job(backend, own, "cpu", seed, each.forced_steps, relations, scaled, free, *held_out(own, data), repeat=count == 1))
-        futures[backend, count] = worker.submit("observe_seeds", list[Observation], jobs=jobs)
-    return solved, futures
+        own, requests = spec.on(backend), []
+        for seed in block:
+            result = results.setdefault((own, seed), results.get((own, seed)) or reference_of(own, data, seed))
+            requests.append(Request(spec, backend, data, needs, (seed,), repeats=count == 1, reference=result))
+        asked.append((count, Collection(requests, worker.submit)))
+    return asked

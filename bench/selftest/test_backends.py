@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.evidence.pool import trainings
+from bench.evidence.collect import trainings
 from bench.report.record import read
 from fixtures.data.datasets import load
 from fixtures.plugin import options
-from models.backends.registry import lacking, library
+from models.backends.registry import info, lacking
 from models.observation import Job, Observation
 from models.spec import Spec, SpecError
 from models.worker.process import Worker, environment
@@ -46,7 +46,7 @@ def test_keras_runs_on_what_is_there_and_says_so(named: Any, installed: tuple[st
         monkeypatch.setenv("KERAS_BACKEND", named)
     assert options.usual() == expected
     why = "KERAS_BACKEND says so" if named else "TensorFlow is not installed here"
-    stand_in = f"Keras runs on {library(expected[1])} in this run ({expected[1]}), because {why}."
+    stand_in = f"Keras runs on {info(expected[1]).library} in this run ({expected[1]}), because {why}."
     assert options.stand_in(expected) == ("" if expected[1] == "keras" else stand_in)
 
 
@@ -75,7 +75,7 @@ def test_two_libraries_are_judged_side_by_side(backend: str, tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout
     record = read(tmp_path / "latest.json")
     assert record.backends == ["keras", backend]
-    assert list(record.versions[backend])[:2] == ["keras", library(backend)]
+    assert list(record.versions[backend])[:2] == ["keras", info(backend).library]
     assert len({name for name, megabytes in record.peak_memory_mb.items() if megabytes}) >= 4, "judge, two workers, and together"
     checks = [{verdict.check for verdict in record.verdicts if verdict.backend == name} for name in record.backends]
     assert checks[0] == checks[1] >= {"reproducible", "gradient_parity", "update", "backward_gain", "training"}

@@ -14,6 +14,7 @@ from bench.baselines import known_failures
 from bench.baselines import samples as baselines
 from bench.baselines.samples import Baseline, BaselineError
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
 
 SEEDS = [1, 2, 3, 4]
@@ -115,12 +116,12 @@ def entry(**changes: str) -> known_failures.Known:
 
 
 def verdict(*findings: Finding) -> Verdict:
-    status = PASSED if all(f.inside for f in findings) else FAILED
+    status = PASSED if all(f.within for f in findings) else FAILED
     return Verdict("update", "reference", "law", "keras", "reference", status, findings=list(findings))
 
 
 def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
-    bad_there, bad_elsewhere = Finding("step 1 layer 2", 2, 0, 1), Finding("step 0 layer 2", 2, 0, 1)
+    bad_there, bad_elsewhere = Finding(Place("step 1 layer 2"), 2, 0, 1), Finding(Place("step 0 layer 2"), 2, 0, 1)
     for findings, versions, status in (
         ([bad_there], "3.5", KNOWN),
         ([bad_there], "3.9", FAILED),
@@ -129,7 +130,7 @@ def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
         judged = verdict(*findings)
         known_failures.apply(judged, [entry()], {"keras": versions})
         assert judged.status == status
-    healthy = verdict(Finding("step 1 layer 2", 0, 0, 1))
+    healthy = verdict(Finding(Place("step 1 layer 2"), 0, 0, 1))
     assert known_failures.apply(healthy, [entry()], {"keras": "3.5"}) == {entry(): PASSED}
     assert known_failures.stale({entry(): [healthy.status]}) == [entry()]
 
@@ -138,24 +139,26 @@ def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
     (1.5, 0, KNOWN), (2.5, 0, FAILED), (float("nan"), 0, FAILED), (0.4, 0.5, KNOWN), (-0.6, 0.5, FAILED),
 ])  # fmt: skip
 def test_a_known_failure_explains_no_number_further_beyond_its_bound_than_it_says(value: float, low: float, status: str) -> None:
-    judged = verdict(Finding("step 1 layer 2", value, low, 1))
+    judged = verdict(Finding(Place("step 1 layer 2"), value, low, 1))
     known_failures.apply(judged, [msgspec.structs.replace(entry(), most=1.0)], {"keras": "3.5"})
     assert judged.status == status
 
 
 @pytest.mark.parametrize(("nan", "status"), [(False, FAILED), (True, KNOWN)])
 def test_nan_is_explained_only_by_a_known_failure_that_names_it(nan: bool, status: str) -> None:
-    judged = verdict(Finding("step 1 layer 2", float("nan"), 0, 1))
+    judged = verdict(Finding(Place("step 1 layer 2"), float("nan"), 0, 1))
     known_failures.apply(judged, [msgspec.structs.replace(entry(), nan=nan)], {"keras": "3.5"})
     assert judged.status == status
 
 
 def test_known_failures_cover_a_verdict_together_and_each_answers_for_its_own_places() -> None:
     first, last, nowhere = entry(reason="first"), entry(where="step 9*", reason="last"), entry(where="step 5*")
-    judged = verdict(Finding("step 1 layer 2", 2, 0, 1), Finding("step 9 layer 2", 2, 0, 1), Finding("step 5 layer 2", 0, 0, 1))
+    judged = verdict(
+        Finding(Place("step 1 layer 2"), 2, 0, 1), Finding(Place("step 9 layer 2"), 2, 0, 1), Finding(Place("step 5 layer 2"), 0, 0, 1)
+    )
     assert known_failures.apply(judged, [first, last, nowhere], {"keras": "3.5"}) == {first: KNOWN, last: KNOWN, nowhere: PASSED}
     assert judged.status == KNOWN and "first" in judged.reason and "last" in judged.reason
-    half = verdict(Finding("step 1 layer 2", 2, 0, 1), Finding("step 9 layer 2", 2, 0, 1))
+    half = verdict(Finding(Place("step 1 layer 2"), 2, 0, 1), Finding(Place("step 9 layer 2"), 2, 0, 1))
     assert known_failures.apply(half, [first, nowhere], {"keras": "3.5"}) == {first: FAILED, nowhere: FAILED}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import CancelledError
@@ -11,10 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.observation import ForcedStep, Job, Observation
+from bench.evidence.pool import ObservationPool
+from fixtures.data.datasets import load
+from models.observation import ForcedStep, Job, Observation, Training
 from models.spec import Spec
 from models.worker import messages
-from models.worker.process import Worker, WorkerDied, WorkerError
+from models.worker.process import Worker, WorkerDied, WorkerError, WorkerHung
+from models.worker.watchdog import longest
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ("torch", "torchvision", "tensorflow", "keras", "jax")
@@ -28,11 +33,11 @@ class Refuse:
         if name.partition(".")[0] in {FRAMEWORKS!r}:
             raise AssertionError(f"{{name}} imported")
 sys.meta_path.insert(0, Refuse())
-import pkgutil, importlib, bench
-for module in pkgutil.walk_packages(bench.__path__, "bench."):
-    if not any(part in module.name for part in ("selftest", "__main__", ".test_")):
-        importlib.import_module(module.name)
-import conftest
+import pkgutil, importlib, bench, fixtures
+for package in (bench, fixtures):
+    for module in pkgutil.walk_packages(package.__path__, f"{{package.__name__}}."):
+        if not any(part in module.name for part in ("selftest", "__main__", ".test_")):
+            importlib.import_module(module.name)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -71,6 +76,42 @@ def test_a_killed_worker_is_a_finding_with_its_signal() -> None:
     with pytest.raises(WorkerDied, match="SIGKILL"):
         doomed.call("versions")
     doomed.close()
+
+
+def test_a_worker_that_is_stopped_is_killed_and_told_and_its_successor_answers(monkeypatch: Any) -> None:
+    pool = ObservationPool(load(), device="cpu", threads=1, seeds=[0])
+    monkeypatch.setattr(pool, "start", lambda backend: Worker(backend, silent=3.0))
+    first, spec = pool.get("torch"), Spec(depth=2)
+    first.call("versions")
+    os.kill(first.pid, signal.SIGSTOP)
+    with pytest.raises(
+        WorkerHung, match=r"torch worker hung for \d+ s without using a processor in observe_seeds \(depth=2\) and was killed"
+    ):
+        pool.run("torch", spec)
+    with pytest.raises(WorkerHung):
+        pool.run("torch", spec)  # not waited for again
+    assert pool.run("torch", Spec(depth=3)).seen.versions["torch"]
+    assert pool.get("torch").pid != first.pid
+    pool.close()
+
+
+def test_a_worker_that_works_for_ever_is_killed_at_its_deadline() -> None:
+    worker = Worker("torch", deadline=20.0)
+    data = load()
+    given = {"mode": "", "device": "cpu", "x": data.x_train[:64], "labels": data.y_train[:64]}
+    worker.call("prepare", name="a case", spec="depth=2", **given)
+    worker._deadline = 2.0
+    with pytest.raises(WorkerHung, match=r"torch worker hung for 2 s in block \(a case\) and was killed"):
+        worker.call("block", name="a case", steps=10**9)
+    assert not worker.alive
+    worker.close()
+
+
+def test_a_task_may_last_as_long_as_its_training() -> None:
+    steps = np.zeros((2000, 1, 1))
+    long = Job("torch", Spec(depth=2), trainings=[Training(0, {}, steps, steps)])
+    assert longest({"jobs": [long, long]}) == 2 * longest(long) == 4000
+    assert longest({}) == longest(Job("torch", Spec(depth=2))) == 600
 
 
 def test_closing_leaves_no_process_behind() -> None:

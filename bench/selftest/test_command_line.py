@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +24,8 @@ def pytest_command(*arguments: str, record: Path) -> list[str]:
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--record-dir={record}", *arguments]
 
 
-def run(*arguments: str, record: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(pytest_command(*arguments, record=record), cwd=ROOT, capture_output=True, text=True)
+def run(*arguments: str, record: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(pytest_command(*arguments, record=record), cwd=ROOT, capture_output=True, text=True, **options)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,52 @@ def test_a_run_that_judges_nothing_fails(tmp_path: Path) -> None:
     assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
+@pytest.mark.parametrize("elsewhere", [["--rootdir=/tmp"], ["-c", "/dev/null"], ["--benchmark-only"]])
+def test_a_run_in_which_all_is_skipped_fails_wherever_pytest_thinks_it_is(elsewhere: list[str], tmp_path: Path) -> None:
+    done = run("bench/test_itself.py", "--cases=smoke", "--backend=torch", "--benchmark-only", *elsewhere, record=tmp_path)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert "This run judged nothing, so it fails" in done.stdout
+    assert read(tmp_path / "latest.json").exit_status == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_recording_of_nothing_fails(tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in (ROOT / "baselines").glob("*.json")}
+    done = run("--cases=smoke", "--backend=torch", "--update-baselines=why", "--seeds=2", "-k", "finite", record=tmp_path)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "No baseline was written, because this run has trained nothing" in done.stdout
+    assert {path: path.read_bytes() for path in (ROOT / "baselines").glob("*.json")} == before
+
+
+def test_a_run_whose_record_cannot_be_written_fails_and_leaves_no_older_one_to_be_compared(tmp_path: Path) -> None:
+    (tmp_path / "latest.json").write_text("yesterday's")
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # noqa: E731
+    done = run("--cases=smoke", "--backend=torch", "-k", "finite", record=tmp_path, preexec_fn=limit)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert "cannot be written (File too large)" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_junit_file_cannot_be_written_fails(tmp_path: Path) -> None:
+    done = run("--cases=smoke", "--backend=torch", "-k", "finite", "--junitxml=/dev/full", record=tmp_path)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "/dev/full cannot be written (No space left on device)" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert read(tmp_path / "latest.json").exit_status == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize("refused", [["--cases=hge"], ["--cases=smoke", "--data=mnist", "--data-dir=/nowhere"]])
+def test_a_run_that_is_refused_leaves_no_older_record_to_be_compared(refused: list[str], tmp_path: Path) -> None:
+    (tmp_path / "latest.json").write_text("yesterday's")
+    assert run(*refused, record=tmp_path).returncode == pytest.ExitCode.USAGE_ERROR
+    assert not list(tmp_path.iterdir())
+
+
+def test_listing_tests_removes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "latest.json").write_text("today's")
+    assert run("--cases=smoke", "--collect-only", "-q", record=tmp_path).returncode == 0
+    assert (tmp_path / "latest.json").exists()
+
+
 def test_an_interrupt_leaves_no_worker_and_no_baseline_touched(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in (ROOT / "baselines").glob("*.json")}
     command = pytest_command("--cases=core", "--backend=torch", "--update-baselines=never", record=tmp_path)
@@ -107,5 +155,5 @@ def test_the_record_of_equalities_is_read_again(tmp_path: Path) -> None:
     done = run("bench/test_equalities.py", "-k", "traces", "--backend=torch", record=tmp_path)
     assert done.returncode == 0, done.stdout
     kept = read(tmp_path / "latest.json")
-    assert kept.verdicts[0].network == "traces"
+    assert kept.verdicts[0].subject == "traces"
     assert kept.verdicts[0].rerun == "pytest 'bench/test_equalities.py::test_equality[traces-torch-cpu]'"

@@ -10,8 +10,9 @@ from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
-from bench.checks.initializer import KURTOSIS, TRUNCATED_SD
+from bench.checks.initializer import KURTOSIS
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_MEAN, RRELU_UPPER, SELU_ALPHA, SELU_SCALE
+from models.parts.initializers import TRUNCATED_SD
 
 EPS = float(np.finfo(np.float64).eps)
 DENSITIES: dict[str, tuple[Callable[[float], float], float]] = {

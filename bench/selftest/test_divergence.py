@@ -28,8 +28,8 @@ def test_a_framework_that_diverges_alone_is_red() -> None:
     run.seen.trainings[1].losses[7] = float("nan")
     verdict = judge(CHECKS["finite"], run)
     assert verdict.status == FAILED
-    assert verdict.findings[-1].inside
-    assert [finding.where for finding in verdict.findings if not finding.inside] == ["training seed 1 step 7 loss"]
+    assert verdict.findings[-1].within
+    assert [finding.where for finding in verdict.findings if not finding.within] == ["training seed 1 step 7 loss"]
 
 
 def test_the_reference_follows_the_dialect_and_stops_at_the_step_that_was_asked_for() -> None:

@@ -15,6 +15,7 @@ from bench.selftest.made_up_duets import SPEC, Stub, case, fake_nvml
 from bench.timing.duet import __main__ as command
 from bench.timing.duet import calibration, plan, record, render, rounds
 from bench.timing.duet.gpu import FOREIGN, THROTTLED, Watch
+from bench.timing.duet.margins import margins_of
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import Duet, MetricTest, look
 from bench.timing.duet.statistics import ALPHA, FASTER, LEAST, OPEN, SAME, SLOWER, discovered, estimate
@@ -185,9 +186,9 @@ def test_calibration_widens_margins_until_equal_sides_are_the_same(tmp_path):
     assert margin > METRICS["step"].margin
     same = [estimate(list(rng.normal(0, 0.05, 12)), margin).p_same <= 0.05 for _ in range(400)]
     assert 0.88 < np.mean(same) < 0.995
-    assert command.margins_of(["step=0.2", "case.step=0.3"], again, 12)("case", "step") == 0.3
-    assert command.margins_of(["step=0.2"], again, 12)("other", "step") == 0.2
-    assert command.margins_of([], None, 12)("other", "host_memory") == METRICS["host_memory"].margin
+    assert margins_of(["step=0.2", "case.step=0.3"], again, 12)("case", "step") == 0.3
+    assert margins_of(["step=0.2"], again, 12)("other", "step") == 0.2
+    assert margins_of([], None, 12)("other", "host_memory") == METRICS["host_memory"].margin
 
 
 def test_the_command_writes_json_junit_and_history(monkeypatch, tmp_path, capsys):

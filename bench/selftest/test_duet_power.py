@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from bench.exit_status import Status
 from bench.timing.duet import power, rules, study
 from bench.timing.duet.rounds import Series
 from bench.timing.duet.statistics import SAME, SLOWER
@@ -66,7 +67,7 @@ def test_the_table_names_every_rule_and_the_record_survives_a_cut(tmp_path, caps
     assert power.main(["--record", str(path)]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in (*rules.RULES, power.OURS, "8 + 8 + 8 restarts of torch"))
-    assert power.main(["--record", str(tmp_path / "none")]) == 2
+    assert power.main(["--record", str(tmp_path / "none")]) == Status.NOTHING
 
 
 @pytest.mark.parametrize(("hits", "of", "words"), [(0, 200, "0.0 % (0.0 … 1.8)"), (5, 10, "50.0 % (18.7 … 81.3)")])

@@ -16,16 +16,18 @@ import types
 import psutil
 import pytest
 
+from bench.evidence.collect import reference_of
 from bench.exit_status import Status
 from bench.timing.duet import __main__ as command
 from bench.timing.duet import rounds, sides
-from bench.timing.duet.equivalence import forced_steps, prove
+from bench.timing.duet.equivalence import prove
 from bench.timing.duet.metrics import METRICS, own_time
 from bench.timing.duet.record import read_history
 from bench.timing.duet.sides import Lane
 from bench.timing.steps import NotTheSameError
 from bench.versions.environments import ROOT, Interpreter
 from fixtures.data.datasets import load
+from models.backends.protocol import Repeated
 from models.spec import Spec
 from models.worker.process import WorkerDied
 from models.worker.tasks.step_timer import Block, StepTimer, kept_waiting
@@ -42,7 +44,7 @@ def torch_case():
 def test_a_step_that_takes_half_as_long_again_shows_in_one_restart_of_real_workers(torch_case):
     lanes = (torch_case.a, dataclasses.replace(torch_case.a, slowdown=1.5))
     with rounds.fresh(lanes) as pair:
-        prove(pair, torch_case, forced_steps(SPEC, load()))
+        prove(pair, torch_case, load(), reference_of(SPEC, load()))
         series = rounds.measure(pair, torch_case, load(), restart=1, seconds=3.0)
         pids = {pair.worker(number).pid for number in range(len(lanes))}
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -65,10 +67,10 @@ def test_both_sides_share_one_processor_and_the_next_restart_has_another(torch_c
 
 
 def test_a_side_that_computes_something_else_is_refused_before_it_is_timed(torch_case):
-    asked = forced_steps(SPEC, load())
+    asked = reference_of(SPEC, load())
     asked.forced_steps = [dataclasses.replace(each, labels=(each.labels + 1) % 10) for each in asked.forced_steps]
     with rounds.fresh((torch_case.a,)) as pair, pytest.raises(NotTheSameError, match=r"side A \(torch\) does not compute"):
-        prove(pair, torch_case, asked)
+        prove(pair, torch_case, load(), asked)
 
 
 class Device:
@@ -90,10 +92,9 @@ class Device:
 def framework_on(device: Device):
     """What `models.worker.tasks.step_timer` asks of a backend, for the fake device."""
     synchronise = device.wait if device.waits else lambda: None
-    network = types.SimpleNamespace(load=lambda *_, **__: None, weights=dict)
+    network = types.SimpleNamespace(load=lambda *_, **__: None, weights=dict, timed_step=lambda *_: Repeated(device.launch, synchronise))
     return types.SimpleNamespace(
-        timed_network=lambda *_, **__: network,
-        stepper=lambda *_: (device.launch, synchronise),
+        Network=lambda *_, **__: network,
         drain=device.wait,
         peak_device_memory=lambda reset: 0.0,
     )

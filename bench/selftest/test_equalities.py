@@ -17,8 +17,8 @@ from bench.selftest.faults.of_equalities import TORCH, Broken
 from bench.selftest.faults.of_equalities_in_keras import KERAS
 from bench.selftest.faults.plant import patching
 from fixtures.data.datasets import load
-from models.backends import scenarios as taken
 from models.backends.registry import backend_module
+from models.worker.tasks import scenarios as taken
 
 BROKEN: dict[str, tuple[Broken, ...]] = {"torch": TORCH, "keras": KERAS}
 QUICK = {broken.equality for broken in TORCH}
@@ -82,7 +82,7 @@ def test_broken_equality_is_caught(backend: str, broken: Broken, monkeypatch: py
     verdict = decide(broken.equality, roads_here(backend))
     known_failures.apply(verdict, known_failures.read(), backend_module(backend).versions())
     assert verdict.status == FAILED, f"{broken.equality} missed it"
-    outside = [f.where for f in verdict.findings if not f.inside]
+    outside = [f.where for f in verdict.findings if not f.within]
     assert any(broken.where in where for where in outside), f"nothing outside names {broken.where}: {outside}"
     told = story(verdict, {backend: "2"}, "pytest")
     assert verdict.law in told
@@ -147,5 +147,5 @@ def test_an_isolated_case_has_a_process_of_its_own() -> None:
 def test_smoke_has_none_and_unknown_roads_are_refused() -> None:
     assert equality_cases("smoke", ["torch"]) == []
     assert all(case.equality not in ("torch_compile", "loader") for case in equality_cases("full", ["keras"]))
-    with pytest.raises(LookupError, match="no road named fit"):
+    with pytest.raises(LookupError, match="no scenario named fit"):
         taken.take("torch", "fit", {})

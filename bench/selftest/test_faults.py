@@ -53,9 +53,9 @@ def test_fault_is_caught_where_it_is_and_blamed_on_whom_it_is(backend: str, part
     verdict = verdicts[fault.check]
     assert verdict.status == FAILED, f"{fault.check} missed it; caught by {catchers(verdicts)}"
     assert fault.where, "a fault that names no place would be found anywhere"
-    assert any(fault.where in finding.where for finding in verdict.findings if not finding.inside), verdict.worst
+    assert any(fault.where in finding.where for finding in verdict.findings if not finding.within), verdict.worst
     if ALONE_IN.get(part, "nowhere") in fault.where:
-        assert {f.where for f in verdict.findings if not f.inside and ALONE_IN[part] not in f.where} == set()
+        assert {f.where for f in verdict.findings if not f.within and ALONE_IN[part] not in f.where} == set()
     text = failure(verdict, run, [healthy(other, fault.network, fault.trains)[fault.check]], "pytest", {})
     assert f"so this is {backend}'s" in text
     assert verdict.law in text
@@ -90,7 +90,7 @@ def test_what_tensorflow_gets_wrong_today_is_seen_and_known(network: str) -> Non
     """Constants held in float32, which float64 shows: PyTorch has them right on the same network."""
     found = healthy("keras", network)["activation"]
     assert found.status == KNOWN
-    assert {f.where.split()[0] for f in found.findings if not f.inside} == {"float64"}
+    assert {f.where.split()[0] for f in found.findings if not f.within} == {"float64"}
     assert healthy("torch", network)["activation"].status == PASSED
 
 

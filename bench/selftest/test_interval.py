@@ -9,7 +9,7 @@ import pytest
 
 from bench.baselines import samples as baselines
 from bench.baselines.interval import interval, scale_of
-from bench.evidence.pool import STEPS
+from bench.evidence.collect import STEPS
 from bench.judging.finding import SCALES
 
 

@@ -14,6 +14,7 @@ from bench.checks import CHECKS
 from bench.checks.parity import rounding_of_gradients, signature
 from bench.judging.check import Check
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NotJudged, Verdict, judge
 from bench.report.failure import blame
 
@@ -30,13 +31,13 @@ def yielding(*findings: Finding) -> Check:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.0000001, -1e-9])
 def test_nothing_but_a_number_inside_passes(value: float) -> None:
-    finding = Finding("here", value, 0.0, 1.0)
-    assert not finding.inside
+    finding = Finding(Place("here"), value, 0.0, 1.0)
+    assert not finding.within
     assert judge(yielding(finding), RUN).status == FAILED
 
 
 def test_one_nan_among_good_numbers_is_the_worst() -> None:
-    verdict = judge(yielding(Finding("a", 0.5, 0, 1), Finding("b", math.nan, 0, 1), Finding("c", 9.0, 0, 1)), RUN)
+    verdict = judge(yielding(Finding(Place("a"), 0.5, 0, 1), Finding(Place("b"), math.nan, 0, 1), Finding(Place("c"), 9.0, 0, 1)), RUN)
     assert verdict.worst is not None
     assert verdict.worst.where == "b"
     assert (verdict.judged, verdict.outside) == (3, 2)
@@ -48,10 +49,10 @@ def test_a_check_that_yields_nothing_is_a_defect() -> None:
 
 
 def test_what_is_left_is_measured_to_the_nearest_edge() -> None:
-    verdict = judge(yielding(Finding("a", 0.5, 0, 1), Finding("b", 0.9, -1, 1)), RUN)
+    verdict = judge(yielding(Finding(Place("a"), 0.5, 0, 1), Finding(Place("b"), 0.9, -1, 1)), RUN)
     assert verdict.status == PASSED
-    assert verdict.left == pytest.approx(0.1)
-    assert verdict.left_where == "b"
+    assert verdict.headroom == pytest.approx(0.1)
+    assert verdict.tightest == Place("b")
 
 
 def test_not_judged_is_a_status_with_a_reason_and_no_pass() -> None:
@@ -67,7 +68,7 @@ def test_not_judged_is_a_status_with_a_reason_and_no_pass() -> None:
 def test_what_was_red_before_a_check_declined_stays_red() -> None:
     def law(run: Any) -> Iterator[Finding]:
         """A law."""
-        yield Finding("step 0", 2.0, 0.0, 1.0)
+        yield Finding(Place("step 0"), 2.0, 0.0, 1.0)
         raise NotJudged("step 1 is too noisy")
 
     verdict = judge(Check(law, "itself"), RUN)

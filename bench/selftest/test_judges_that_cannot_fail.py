@@ -17,6 +17,7 @@ import pytest
 from bench.checks import CHECKS
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
 from bench.selftest.kills import seen, verdicts
 
@@ -84,7 +85,7 @@ def test_rounding_that_would_excuse_anything_is_not_judged(run: Evidence) -> Non
 def test_an_error_in_any_step_is_seen_not_only_in_the_last(run: Evidence, step: int) -> None:
     run.seen.forced_steps[step].gradients["dense2.weight"] *= 1.001
     found = verdict("gradient_parity", run)
-    assert [f.where for f in found.findings if not f.inside] == [f"step {step} layer  2 weight"]
+    assert [f.where for f in found.findings if not f.within] == [f"step {step} layer  2 weight"]
 
 
 def test_a_tolerance_does_not_grow_with_the_number_of_elements() -> None:
@@ -105,7 +106,7 @@ def test_no_bound_is_lost_inside_blocks(network: str) -> None:
 
 
 def test_the_largest_of_errors_does_not_swallow_nan() -> None:
-    findings = [Finding("a", 0.1, 0, 1), Finding("b", float("nan"), 0, 1), Finding("c", 0.2, 0, 1)]
+    findings = [Finding(Place("a"), 0.1, 0, 1), Finding(Place("b"), float("nan"), 0, 1), Finding(Place("c"), 0.2, 0, 1)]
     for order in ((0, 1, 2), (1, 0, 2), (2, 0, 1)):
         chosen = [findings[place] for place in order]
         found = Verdict("", "", "", "", "", FAILED, findings=chosen)

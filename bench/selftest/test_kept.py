@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.evidence.pool import held_out, trainings
+from bench.evidence.collect import held_out, trainings
 from bench.symmetry import relation_steps
 from fixtures.data.datasets import load
 from models.matrix import networks

@@ -27,11 +27,12 @@ def trained(steps: int = 5) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def test_older_releases_train_the_same_by_another_way(monkeypatch) -> None:
-    from models.backends.keras import library
+    from models.backends.keras import releases
+    from models.backends.keras.libraries import tensorflow
 
     losses, norms, weights = trained()
-    monkeypatch.setattr(library, "TRACES_ONCE", (99, 0))
-    monkeypatch.setattr(library, "LOSS_OF_ONE_BATCH", (99, 0))
+    monkeypatch.setattr(tensorflow, "TRACES_ONCE", (99, 0))
+    monkeypatch.setattr(releases, "LOSS_OF_ONE_BATCH", (99, 0))
     other_losses, other_norms, other_weights = trained()
     np.testing.assert_allclose(other_losses, losses, rtol=1e-6)
     np.testing.assert_allclose(other_norms, norms, rtol=1e-5)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bench.evidence.pool import STEPS, ObservationPool
+from bench.evidence.collect import STEPS
+from bench.evidence.pool import ObservationPool
 from fixtures.data.datasets import load
 from models.spec import Spec
 from models.worker.process import WorkerDied

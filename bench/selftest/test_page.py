@@ -11,6 +11,7 @@ import pytest
 
 from bench.compare.runs import compare
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import KNOWN
 from bench.report import galleries, page, pictures
 from bench.report.record import Error, Profile, Record
@@ -201,7 +202,7 @@ def test_the_keyboard_reaches_links_and_opens_failures(written, browser) -> None
 
 
 def test_a_network_that_is_known_to_fail_is_not_ticked_as_passed(tmp_path):
-    known = made_up.verdict("activation", "keras", "act=selu", [Finding("float32 tiny negative slope", 0.7, 0, 1e-6)], status=KNOWN)
+    known = made_up.verdict("activation", "keras", "act=selu", [Finding(Place("float32 tiny negative slope"), 0.7, 0, 1e-6)], status=KNOWN)
     (row,) = page._checks(made_up.run(tmp_path, verdicts=[known]))
     (cell,) = [cell for cell in row["cells"] if "/" in cell["count"]]
     assert cell == {"tone": "mute", "count": "· 0/1", "text": "1 known failure"}

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from bench.checks import CHECKS
-from bench.checks.loss_scale import scaled_steps
 from bench.checks.precision import _drift, formats
 from bench.evidence.evidence import Evidence
-from bench.evidence.reference import DIALECTS, solve
+from bench.evidence.probes import scaled_steps
+from bench.evidence.reference import ReferenceResult
 from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, judge
 from bench.report.summary import gains
 from bench.selftest.kills import data
 from bench.theory.diagnosis import LOST, Seen, as_rounded, diagnose, expected, headline
 from fixtures.plugin.options import check as check_options
+from models.backends.registry import CONVENTIONS
 from models.matrix import left_out, networks
 from models.observation import Job, Observation, StepResult, WatchedPass
 from models.parts.precisions import BFLOAT16, FLOAT16, FLOAT32, TF32, Format
@@ -73,7 +74,7 @@ def test_float16_has_a_floor_and_a_ceiling() -> None:
 def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_in_float32_is_not(spec: Spec) -> None:
     """What a framework would be seen to do, done by the reference with sums in an order of their own."""
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
-    for dialect in DIALECTS:
+    for dialect in CONVENTIONS:
         steps = []
         for forced_step in forced_steps:
             done = Reference(spec, forced_step.weights, np.float32, 99, dialect).run(forced_step.x, forced_step.labels)
@@ -87,7 +88,7 @@ def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_i
             )
             steps.append(StepResult(done.loss, done.gradients, {}, forced_step.weights, {}, passed))
         seen = Observation(dialect, native=steps[0].passed, shared=steps[0].passed, forced_steps=steps)
-        run = Evidence(spec.id, spec, dialect, seen, solve(spec, forced_steps))
+        run = Evidence(spec.id, spec, dialect, seen, ReferenceResult(spec, forced_steps))
         for name in ("rounding", "underflow", "precision"):
             assert judge(CHECKS[name], run).status == PASSED, (name, judge(CHECKS[name], run).worst)
         assert seen.shared
@@ -128,7 +129,7 @@ def test_units_that_are_off_are_not_gradients_that_are_lost() -> None:
 def test_what_is_lost_is_counted_without_what_is_zero_anyway(spec: Spec, lost: bool, worker: Worker) -> None:
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps))
-    found = judge(CHECKS["underflow"], Evidence(spec.id, spec, worker.backend, seen, solve(spec, forced_steps)))
+    found = judge(CHECKS["underflow"], Evidence(spec.id, spec, worker.backend, seen, ReferenceResult(spec, forced_steps)))
     assert found.status == PASSED
     assert (max(finding.value for finding in found.findings) > LOST) is lost
     assert bool(gains([found])) is lost
@@ -156,7 +157,7 @@ def test_the_loss_scale_is_not_judged_on_nothing() -> None:
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     assert [np.isinf(FLOAT16.rounded(each.x)).any() for each in scaled_steps(spec, forced_steps)].count(True) == 3
     with pytest.raises(AssertionError, match="0 scaled steps"):
-        judge(CHECKS["loss_scale"], Evidence(spec.id, spec, "torch", Observation("torch"), solve(spec, forced_steps)))
+        judge(CHECKS["loss_scale"], Evidence(spec.id, spec, "torch", Observation("torch"), ReferenceResult(spec, forced_steps)))
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "rms", "group"])
@@ -164,7 +165,7 @@ def test_normalizations_in_half_precision_are_judged_where_the_step_is_what_is_w
     spec = Spec(depth=4, precision="mixed_float16", norm=norm)
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps))
-    run = Evidence(spec.id, spec, worker.backend, seen, solve(spec, forced_steps))
+    run = Evidence(spec.id, spec, worker.backend, seen, ReferenceResult(spec, forced_steps))
     statuses = {name: judge(CHECKS[name], run).status for name in ("forward_parity", "rounding", "sum_rules", "gradient_parity")}
     step = PASSED if worker.backend == "torch" else NOT_JUDGED
     assert statuses == {"forward_parity": PASSED, "rounding": PASSED, "sum_rules": PASSED, "gradient_parity": step}
@@ -177,7 +178,7 @@ def test_keras_casts_the_scale_of_rms_normalization_alone(norm: str, cast: bool)
     weights = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)[0].weights
     ones = weights | {key: np.ones_like(value) for key, value in weights.items() if key.endswith("scale")}
     finer = weights | {key: value * np.float32(1 + 2.0**-13) for key, value in ones.items() if key.endswith("scale")}
-    for dialect in DIALECTS:
+    for dialect in CONVENTIONS:
         moved = [Reference(spec, each, np.float32, None, dialect).run(x, labels).logits for each in (ones, finer)]
         assert np.array_equal(*moved) == (cast and dialect == "keras")
 

@@ -33,6 +33,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = root / file
         if not table:
             assert not path.exists(), file
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             continue
         source = path.read_text(encoding="utf-8")
@@ -59,6 +60,15 @@ def test_the_suite_with_all_recipes_is_green_on_what_they_add(copy: Path) -> Non
         for network in ("act=softsign", "norm=one_group"):
             assert {("gradient_parity", backend, network), ("positive", backend, network)} <= judged
         assert ("activation", backend, "act=softsign") in judged
+
+
+def test_the_main_job_judges_and_times_an_added_backend(copy: Path) -> None:
+    words = [sys.executable, "-m", "pytest", "-q", "--cases=smoke", "--backend=torch-twin", "--seeds=1", f"--record-dir={copy}"]
+    done = subprocess.run(words, cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((copy / "latest.json").read_text(encoding="utf-8"))
+    assert {"gradient_parity", "update", "evaluation"} <= {v["check"] for v in record["verdicts"] if v["status"] == "passed"}
+    assert [timing["backend"] for timing in record["timings"]] == ["torch-twin"]
 
 
 def test_a_new_row_is_a_network_of_the_core_matrix(copy: Path) -> None:

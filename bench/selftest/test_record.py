@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.report import record
 from bench.report.record import Error, RecordError
 from bench.selftest import made_up
@@ -16,10 +17,13 @@ from bench.selftest import made_up
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     broken = made_up.verdict(
-        "update", "torch", "reference", [Finding("step 0", math.nan, 0.0, 1.0, "lost"), Finding("step 1", 0.5, -math.inf, 1.0)]
+        "update",
+        "torch",
+        "reference",
+        [Finding(Place("step 0"), math.nan, 0.0, 1.0, "lost"), Finding(Place("step 1"), 0.5, -math.inf, 1.0)],
     )
     run = made_up.run(tmp_path, verdicts=[broken], errors=[Error("a case", "said", "pytest x")])
-    assert [(f.where, f.inside, f.note) for f in run.verdicts[0].findings] == [("step 0", False, "lost"), ("step 1", True, "")]
+    assert [(f.where, f.within, f.note) for f in run.verdicts[0].findings] == [("step 0", False, "lost"), ("step 1", True, "")]
     assert math.isnan(run.verdicts[0].findings[0].value)
     assert run.errors == [Error("a case", "said", "pytest x")]
     assert run.backends == ["torch", "keras"]
@@ -35,7 +39,9 @@ def test_times_of_entry_points_are_kept_beside_the_step_times(tmp_path: Path) ->
 
 
 def test_zeros_that_must_be_zero_are_counted_and_not_kept(tmp_path: Path) -> None:
-    counts = made_up.verdict("finite", "torch", "reference", [Finding("loss", 0.0, 0.0, 0.0), Finding("weights", 3.0, 0.0, 0.0)])
+    counts = made_up.verdict(
+        "finite", "torch", "reference", [Finding(Place("loss"), 0.0, 0.0, 0.0), Finding(Place("weights"), 3.0, 0.0, 0.0)]
+    )
     kept = made_up.run(tmp_path, verdicts=[counts]).verdicts[0]
     assert (kept.judged, [f.where for f in kept.findings]) == (2, ["weights"])
 
@@ -48,7 +54,7 @@ def test_the_first_schema_is_still_read(tmp_path: Path) -> None:
     del old["profiles"]
     (tmp_path / "old.json").write_text(json.dumps(old | {"schema": 1, "errors": ["bench/test_parity.py::a"]}))
     run = record.read(tmp_path / "old.json")
-    assert run.verdicts[0].findings[0] == Finding("step 0 layer  1 weight", 1e-7, 0.0, 1e-6)
+    assert run.verdicts[0].findings[0] == Finding(Place("step 0 layer  1 weight"), 1e-7, 0.0, 1e-6)
     assert (run.profiles, run.errors[0].case) == ([], "bench/test_parity.py::a")
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import releases
+from bench.exit_status import Status
 from bench.metamorphic import EQUALITIES, decide
 from bench.metamorphic.scenarios import Scenarios
-from bench.releases import EQUAL, NETWORKS, PAIRS, Examined, Seen, changes, page, stories, table
+from bench.releases import examine
+from bench.releases.__main__ import EQUAL, NETWORKS, RELEASES
+from bench.releases.examine import Examined, Seen
+from bench.releases.table import changes, page, status, stories, table
+from bench.versions.environments import Interpreter
 from models.spec import Spec
 from models.worker.process import WorkerDied, WorkerError
 
@@ -36,6 +40,18 @@ def test_the_table_has_a_column_a_release_and_stories_for_what_is_not_healthy() 
     assert "Keras 3.0.2, 3.0.5 on tensorflow 2; CPU" in page(results)
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["·", "·"], Status.SAME), (["·", "BREAKS"], Status.WORSE), (["–", "BREAKS"], Status.WORSE), (["BREAKS", "·"], Status.SAME),
+        (["BREAKS", "BREAKS"], Status.FAILING), (["lacks", "BREAKS"], Status.FAILING), (["BREAKS"], Status.FAILING),
+        (["·", "BREAKS", "·"], Status.SAME), (["·", "–"], Status.NOTHING),
+    ],
+)  # fmt: skip
+def test_the_exit_status_compares_the_first_release_with_the_last(words: list[str], expected: Status) -> None:
+    assert status({str(place): Examined({}, {"a": Seen(word)}) for place, word in enumerate(words)}) == expected
+
+
 def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -45,7 +61,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
         def __init__(self, backend: str, **options: str) -> None:
             asked.append("a process")
 
-        def call(self, do: str, **given: object) -> dict[str, str]:
+        def call(self, do: str, kind: object = None, **given: object) -> dict[str, str]:
             return {"keras": "3.9.2"}
 
         def close(self) -> None:
@@ -57,27 +73,27 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
         asked.append(case)
         return Seen("·")
 
-    monkeypatch.setattr(releases, "Worker", Quick)
-    monkeypatch.setattr(releases, "install", lambda release, folder: folder)
-    monkeypatch.setattr(releases, "_seen", see)
+    monkeypatch.setattr(examine, "Worker", Quick)
+    monkeypatch.setattr(examine, "build", lambda wanted, folder: Interpreter(sys.executable, str(folder)))
+    monkeypatch.setattr(examine, "_seen", see)
     with pytest.raises(KeyboardInterrupt):
-        releases.probe_device("3.9.2", "keras", ["a", "c"], tmp_path)
-    assert list(releases.probe_device("3.9.2", "keras", ["a", "b"], tmp_path).cases) == ["a", "b"]
+        examine.examine("3.9.2", "keras", ["a", "c"], tmp_path)
+    assert list(examine.examine("3.9.2", "keras", ["a", "b"], tmp_path).cases) == ["a", "b"]
     assert asked == ["a process", "a", "a process", "b"]
-    releases.probe_device("3.9.2", "keras", ["a", "b"], tmp_path)
+    examine.examine("3.9.2", "keras", ["a", "b"], tmp_path)
     assert asked == ["a process", "a", "a process", "b"]
-    releases.probe_device("3.9.2", "keras", ["a"], tmp_path, fresh=True)
+    examine.examine("3.9.2", "keras", ["a"], tmp_path, fresh=True)
     assert asked[-1] == "a"
 
 
 @pytest.mark.parametrize(
-    ("error", "word"), [(WorkerDied("killed by SIGSEGV"), "BREAKS"), (WorkerError("no attribute X\nmore"), releases.GONE)]
+    ("error", "word"), [(WorkerDied("killed by SIGSEGV"), "BREAKS"), (WorkerError("no attribute X\nmore"), examine.GONE)]
 )
 def test_a_death_and_an_absent_entry_point_are_told_apart(error: Exception, word: str) -> None:
     def fail(scenario: str, given: object) -> None:
         raise error
 
-    seen = releases._seen("refused", Scenarios("keras", fail), worker=None)  # type: ignore[arg-type]
+    seen = examine._seen("refused", Scenarios("keras", fail), worker=None)  # type: ignore[arg-type]
     assert seen.word == word
     assert str(error).splitlines()[0] in seen.story
     if isinstance(error, WorkerDied):
@@ -98,7 +114,7 @@ def test_what_cannot_be_examined_is_one_sentence(wrong: str, sentence: str, tmp_
 def test_the_committed_table_is_of_these_releases_and_cases() -> None:
     text = (ROOT / "baselines" / "keras_releases.md").read_text(encoding="utf-8")
     header, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert [cell.strip() for cell in header.split("|")[2:-1]] == list(PAIRS)
+    assert [cell.strip() for cell in header.split("|")[2:-1]] == list(RELEASES)
     assert [row.split("`")[1] for row in rows] == [*EQUAL, *NETWORKS]
 
 

@@ -16,9 +16,9 @@ import pytest
 from scipy.special import erfc
 
 from bench.baselines import known_failures
-from bench.checks import CHECKS
+from bench.checks import CHECKS, applies
 from bench.evidence.evidence import Evidence
-from bench.evidence.reference import solve
+from bench.evidence.reference import ReferenceResult
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict, judge
 from models.observation import ForcedStep, Job, Observation
 from models.parts import optimizers
@@ -76,8 +76,8 @@ def verdicts(backend: str, text: str, observation: Observation | None = None, **
     """What each check says, by a reference with these numbers of the spec rounded; known failures are marked."""
     spec, forced_steps = taught(text)
     spec = dataclasses.replace(spec, **rounded)
-    run = Evidence(spec.id, spec, backend, observation or seen(backend, text), solve(spec, forced_steps))
-    found = {name: judge(CHECKS[name], run) for name in JUDGED if CHECKS[name].applies(spec, backend)}
+    run = Evidence(spec.id, spec, backend, observation or seen(backend, text), ReferenceResult(spec, forced_steps))
+    found = {name: judge(CHECKS[name], run) for name in JUDGED if applies(CHECKS[name], spec, backend)}
     for verdict in found.values():
         known_failures.apply(verdict, known_failures.read(), run.seen.versions)
     return found

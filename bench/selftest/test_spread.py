@@ -29,7 +29,7 @@ def test_two_processes_judge_what_one_does_and_leave_times_out(tmp_path: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert xdist_support.LEFT_OUT in done.stdout
     record = read(tmp_path / "latest.json")
-    assert {verdict.network for verdict in record.verdicts} == {"depth=2", "depth=2,init=default"}
+    assert {verdict.subject for verdict in record.verdicts} == {"depth=2", "depth=2,init=default"}
     assert all("@" not in verdict.rerun for verdict in record.verdicts)
     assert "torch" in record.versions["torch"]
     assert record.peak_memory_mb["torch"] > 0

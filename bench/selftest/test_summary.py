@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.judging.finding import Finding
+from bench.judging.place import Place
 from bench.judging.verdict import KNOWN, NOT_JUDGED, Verdict
 from bench.report.summary import CELL, table, verdict_line
 from bench.selftest.made_up import verdict
@@ -13,7 +14,7 @@ LONG = "precision=mixed_bfloat16,batch=256"
 
 
 def seen(*statuses: str) -> list[Verdict]:
-    near = [Finding("layer  1", 0.5, 0.0, 1.0)]
+    near = [Finding(Place("layer  1"), 0.5, 0.0, 1.0)]
     return [verdict("update", "keras", LONG, near, status) for status in ("", *statuses)]
 
 
@@ -32,8 +33,8 @@ def test_a_cell_holds_what_was_left_and_what_was_not_judged(statuses: tuple[str,
 
 def test_the_last_line_does_not_pass_over_known_failures() -> None:
     verdicts = [
-        verdict("activation", "keras", "act=selu", [Finding("slope", 0.7, 0, 1e-6)], status=KNOWN),
-        verdict("finite", "keras", "act=selu", [Finding("loss", 0, 0, 0)]),
+        verdict("activation", "keras", "act=selu", [Finding(Place("slope"), 0.7, 0, 1e-6)], status=KNOWN),
+        verdict("finite", "keras", "act=selu", [Finding(Place("loss"), 0, 0, 0)]),
     ]
     assert verdict_line(verdicts, 0) == "keras: every judged number is inside its bound, but for 1 known failure (2 numbers)."
     assert verdict_line(verdicts[1:], 0) == "keras: every judged number is inside its bound (1 numbers)."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.checks import CHECKS
+from bench.checks import CHECKS, applies
 from bench.theory.__main__ import main
 from bench.theory.accuracy import RECORD, report
 from bench.theory.literature import explosion, shattering, trainable_depth
@@ -66,7 +66,7 @@ def test_coverage_counts_every_network_and_names_those_that_no_check_of_theory_j
     lines = capsys.readouterr().out.splitlines()
     counts = [int(number) for number in re.findall(r"(\d+) with", lines[-1])]
     assert sum(counts) == len(lines) - 1 and counts[0] > 60 and counts[1] == 0
-    judged = {spec.on(backend).id for spec in networks("core") for backend in ("torch", "keras") if gain.applies(spec, backend)}
+    judged = {spec.on(backend).id for spec in networks("core") for backend in ("torch", "keras") if applies(gain, spec, backend)}
     assert {line.split()[0] for line in lines[:-1] if "reference alone" not in line} == judged
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from bench.timing import steps
-from bench.timing.cases import MODES, TimedCase, modes_on, timed_cases
+from bench.timing.cases import TimedCase, timed_cases
 from bench.timing.overhead import Ratio, exponent, ratio
 from fixtures.data.datasets import load
+from models.backends.registry import BACKENDS
 from models.matrix import CASES
 from models.spec import Spec, SpecError
 from models.worker.process import Worker
@@ -31,7 +32,9 @@ def workers():
         worker.close()
 
 
-@pytest.mark.parametrize(("backend", "mode"), [(backend, mode) for backend in ("torch", "keras") for mode in modes_on("cpu", backend)])
+@pytest.mark.parametrize(
+    ("backend", "mode"), [(backend, mode) for backend in ("torch", "keras") for mode in BACKENDS[backend].modes_on("cpu")]
+)
 def test_every_mode_trains_the_named_network_and_is_timed(backend, mode, workers, data):
     timing = steps.StepTiming(TimedCase(backend, mode, SHALLOW), workers[backend], data)
     before = steps.CLOCK.now()
@@ -92,7 +95,7 @@ def test_a_block_is_long_enough():
 
 def test_ids_are_unique_and_say_what_is_timed():
     for cases in CASES:
-        ids = [case.id for case in timed_cases(cases, tuple(MODES), device="cuda:0", features=784)]
+        ids = [case.id for case in timed_cases(cases, tuple(BACKENDS), device="cuda:0", features=784)]
         assert len(set(ids)) == len(ids)
         assert all("cuda:0" in name and "features=784" in name for name in ids)
     assert [case.id for case in timed_cases("smoke", ("torch", "keras"))] == [

@@ -13,6 +13,7 @@ from bench.exit_status import Status
 from bench.selftest import made_up
 from bench.versions import __main__ as command
 from bench.versions import environments, table
+from bench.versions import runs as runs_of_versions
 from bench.versions.environments import Interpreter, VersionsError, Wanted
 
 
@@ -38,6 +39,29 @@ def test_what_pip_cannot_satisfy_is_one_sentence(monkeypatch, tmp_path: Path) ->
     with pytest.raises(VersionsError, match=r"^keras==99 cannot be installed here: No matching distribution found for keras==99\.$"):
         environments.build(Wanted("keras==99"), tmp_path)
     assert not list(tmp_path.glob("*/complete"))
+
+
+def test_uv_installs_where_it_is_and_pip_where_uv_is_not_or_fails(monkeypatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(Path(words[0]).name)
+        return subprocess.CompletedProcess(words, asked[-1] == "uv", "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(environments.shutil, "which", lambda name, path=None: f"/bin/{name}")
+    environments._install("python", Wanted("keras==3.1"), ["keras==3.1"])
+    assert asked == ["uv", Path(sys.executable).name]
+    monkeypatch.setattr(environments.shutil, "which", lambda name, path=None: None)
+    assert [words[1:3] for words in environments.installers("python")] == [["-m", "pip"]]
+    monkeypatch.setattr(environments.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(VersionsError, match="no pip and there is no uv"):
+        environments.installers("python")
+
+
+def test_what_uv_says_becomes_one_sentence() -> None:
+    said = "  × No solution found:\n  ╰─▶ Because there is no version of keras==99 and\n      you require keras==99, it fails.\n"
+    assert environments._reason(said) == "Because there is no version of keras==99 and you require keras==99, it fails."
 
 
 def test_an_environment_is_built_once_and_again_when_it_was_left_half_done(monkeypatch, tmp_path: Path) -> None:
@@ -75,9 +99,10 @@ def runs(monkeypatch, tmp_path: Path) -> list[list[str]]:
         made_up.path(folder, verdicts=verdicts, versions={"keras": {"keras": version}}, exit_status=int(sick > 1))
         return subprocess.CompletedProcess(words, int(sick > 1))
 
-    monkeypatch.setattr(command, "RESULTS", tmp_path)
-    monkeypatch.setattr(command, "build", lambda wanted: Interpreter(sys.executable, wanted.text.partition("==")[2]))
-    monkeypatch.setattr(command.subprocess, "run", run)
+    store = command.runs.kept
+    monkeypatch.setattr(command.runs, "kept", lambda: store(tmp_path))
+    monkeypatch.setattr(command.runs, "build", lambda wanted: Interpreter(sys.executable, wanted.text.partition("==")[2]))
+    monkeypatch.setattr(command.runs.subprocess, "run", run)
     return started
 
 
@@ -99,7 +124,7 @@ def test_runs_beside_each_other_time_nothing_and_keep_to_memory(runs, capsys, mo
     command.main(["-n", "2", "keras==3.1", "keras==3.3", "-k", "parity"])
     assert all(words[-3:] == ["-k", "parity", "--ignore=bench/test_step_time.py"] for words in runs)
     assert "nothing is timed" in capsys.readouterr().out
-    monkeypatch.setattr(command, "GIGABYTES", 1e6)
+    monkeypatch.setattr(command.runs, "GIGABYTES", 1e6)
     command.main(["-n", "2", "keras==3.1", "keras==3.4", "-k", "update"])
     assert "so 1 at a time" in capsys.readouterr().out
 
@@ -110,11 +135,22 @@ def test_a_set_that_cannot_be_had_leaves_the_others_their_column(runs, capsys, m
             raise VersionsError("keras==99 cannot be installed here: No matching distribution found for keras==99.")
         return Interpreter(sys.executable, "3.1")
 
-    monkeypatch.setattr(command, "build", build)
+    monkeypatch.setattr(command.runs, "build", build)
     assert command.main(["keras==3.1", "keras==99", "--cases=smoke"]) == Status.BAD_INPUT
     printed = capsys.readouterr().out
     assert "did not run" in printed
     assert printed.rstrip().splitlines()[-1].startswith("keras==99 cannot be installed")
+
+
+def test_the_exit_status_compares_the_first_version_with_the_last(tmp_path: Path) -> None:
+    well = made_up.run(tmp_path / "well")
+    sick = made_up.run(tmp_path / "sick", verdicts=[made_up.parity("keras", network, factor=1e4) for network in made_up.NETWORKS])
+    dead, absent = runs_of_versions.Failure("died", Status.ENVIRONMENT), runs_of_versions.Failure("absent", Status.BAD_INPUT)
+    for results, status in (
+        ([well, well], Status.SAME), ([well, sick, well], Status.SAME), ([sick, sick], Status.FAILING), ([sick], Status.FAILING),
+        ([well, sick], Status.WORSE), ([well, dead], Status.ENVIRONMENT), ([dead, absent], Status.BAD_INPUT),
+    ):  # fmt: skip
+        assert table.status(results) == status
 
 
 @pytest.mark.parametrize("words", [["keras=3.1"], [" "], ["keras==3.1 ???"]])

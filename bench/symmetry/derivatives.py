@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.place import Place
 from bench.symmetry.row import Residuals, along
 from models.architectures import graph
 from models.arrays import Arrays
@@ -49,7 +50,8 @@ def pushed(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedSt
 def pushing(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """dL(w; v) by forward mode is ⟨∂L/∂w, v⟩ by reverse mode: ⟨Jv, 1⟩ = ⟨v, Jᵀ1⟩."""
     for (node, v), each in zip(directions(spec, forced_steps[0]), passes, strict=True):
-        yield ("forward mode against the gradient", node.name), each.slope - along(each.gradients, v), _size(each.gradients, v)
+        place = Place("forward mode against the gradient", node.name)
+        yield place, each.slope - along(each.gradients, v), _size(each.gradients, v)
 
 
 def stepped(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -71,9 +73,9 @@ def stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> R
         at = {place: next(rest).loss for place in PLACES}
         slope, size, where = along(here.gradients, v), _size(here.gradients, v) + 1.5 * here.loss / STEP, node.name
         quotient = (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * STEP)
-        yield ("the loss's difference quotient against the gradient", where), quotient - slope, size
+        yield Place("the loss's difference quotient against the gradient", where), quotient - slope, size
         one, two = (at[place] - here.loss - place * STEP * slope for place in (1, 2))
-        yield ("Taylor's remainder at twice the step against fourfold", where), two - 4 * one, 8 * here.loss
+        yield Place("Taylor's remainder at twice the step against fourfold", where), two - 4 * one, 8 * here.loss
 
 
 def alone(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -87,7 +89,7 @@ def complex_stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[An
     for node, v in directions(spec, forced_step):
         imaginary = {key: np.asarray(w, np.float64) + 1j * IMAGINARY * v[key] for key, w in forced_step.weights.items()}
         slope = np.imag(_cross_entropy(spec, imaginary, forced_step)) / IMAGINARY
-        yield ("the complex step against the gradient", node.name), slope - along(seen, v), _size(seen, v)
+        yield Place("the complex step against the gradient", node.name), slope - along(seen, v), _size(seen, v)
 
 
 def _cross_entropy(spec: Spec, w: Arrays, forced_step: ForcedStep) -> Any:

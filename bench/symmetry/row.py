@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.place import Place
 from models.architectures import graph
 from models.arrays import Arrays
 from models.observation import Backward, ForcedStep
@@ -15,7 +16,8 @@ from models.reference.draws import rounded
 from models.reference.network import Reference
 from models.spec import Spec
 
-Residuals = Iterator[tuple[tuple[str, str], Any, Any]]
+Residuals = Iterator[tuple[Place, Any, Any]]
+"""Places, what is zero there in exact arithmetic, and the natural size of its terms."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def equal(spec: Spec, kind: str, seen: Arrays, expected: Arrays) -> Residuals:
     left_out = {node.bias for node in normalized}
     for name in graph(spec).parameters:
         if name in expected and name not in left_out:
-            yield (kind, name), np.asarray(seen[name], np.float64) - expected[name], expected[name]
+            yield Place.of(name, kind), np.asarray(seen[name], np.float64) - expected[name], expected[name]
 
 
 def in_float64(gradients: Arrays) -> Arrays:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.place import Place
 from bench.symmetry.row import Residuals, altered, equal, in_float64, stream
 from models.architectures import graph
 from models.arrays import Arrays
@@ -85,8 +86,8 @@ def halving(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Re
     """The gradient of a batch is the mean of its halves' gradients."""
     one, other = in_float64(passes[1].gradients), in_float64(passes[2].gradients)
     expected = {name: (one[name] + other[name]) / 2 for name in one}
-    for (kind, name), residual, _ in equal(spec, "against the mean of half batches'", passes[0].gradients, expected):
-        yield (kind, name), residual, np.hypot(one[name], other[name])
+    for place, residual, _ in equal(spec, "against the mean of half batches'", passes[0].gradients, expected):
+        yield place, residual, np.hypot(one[place.name], other[place.name])
 
 
 def repeated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -111,7 +112,7 @@ def of_rank_one(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -
     seen = in_float64(passes[0].gradients)
     for node in graph(spec).dense:
         w, b = seen[node.weight], seen[node.bias]
-        yield ("rank one of one sample's gradient", node.weight), w - np.outer(b, w.T @ b) / (b @ b), w
+        yield Place.of(node.weight, "rank one of one sample's gradient"), w - np.outer(b, w.T @ b) / (b @ b), w
 
 
 LOSS_SCALE = 1024.0
@@ -138,5 +139,5 @@ def negating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> R
     """φ odd: outputs are negated, ∂W stays and ∂b is negated."""
     signs = {"weight": 1.0, "bias": -1.0}
     expected = {key: signs[kind_of(key)] * g for key, g in in_float64(passes[0].gradients).items()}
-    yield ("with all signs turned", "loss"), passes[1].loss - passes[0].loss, passes[0].loss
+    yield Place("with all signs turned", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
     yield from equal(spec, "with all signs turned", passes[1].gradients, expected)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.place import Place
 from bench.symmetry.row import Residuals, altered, equal, in_float64, stream
 from models.architectures import graph
 from models.graph import Dense, kind_of
@@ -42,7 +43,7 @@ def rebalancing(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], 
         (a, b), expected = _middle(spec), in_float64(passes[0].gradients)
         for name, by in ((a.weight, 1 / factor), (a.bias, 1 / factor), (b.weight, factor)):
             expected[name] = expected[name] * by
-        yield ("with layers rebalanced", "loss"), passes[1].loss - passes[0].loss, passes[0].loss
+        yield Place("with layers rebalanced", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
         yield from equal(spec, f"with layers rebalanced by {factor:g}", passes[1].gradients, expected)
 
     return residuals
@@ -92,7 +93,7 @@ def scaling(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], Resi
         for node in graph(spec).dense[:-1]:
             for name in (node.weight, node.bias):
                 expected[name] = expected[name] / factor
-        yield (f"with weights times {factor:g}", "loss"), passes[1].loss - passes[0].loss, passes[0].loss
+        yield Place(f"with weights times {factor:g}", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
         yield from equal(spec, f"with weights times {factor:g}", passes[1].gradients, expected)
 
     return residuals
@@ -109,7 +110,7 @@ def alike(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Resi
     """All rows of a layer's ∂W are the same."""
     for node in graph(spec).dense[:-1]:
         g = np.asarray(passes[0].gradients[node.weight], np.float64)
-        yield ("units that are alike", node.weight), g - g[0], g
+        yield Place.of(node.weight, "units that are alike"), g - g[0], g
 
 
 def looks_linear(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -134,7 +135,7 @@ def isometric(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> 
     end = np.linalg.norm(np.asarray(passes[0].gradients[last.bias], np.float64))
     for node in hidden:
         here = np.linalg.norm(np.asarray(passes[0].gradients[node.bias], np.float64))
-        yield ("length of the gradient of a mirrored orthogonal network", node.name), here - end, end
+        yield Place("length of the gradient of a mirrored orthogonal network", node.name), here - end, end
 
 
 def chain(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
@@ -152,4 +153,4 @@ def chain(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Resi
         factors = [1 - after**2 for after in h[at + 1 :]] + [np.full_like(error, w[later.weight][0, 0]) for later in hidden[at + 1 :]]
         g = (error * np.prod(factors, axis=0)).T @ h[at]
         seen = np.asarray(passes[0].gradients[node.weight], np.float64)
-        yield ("against the written-out product", node.weight), seen - g, g
+        yield Place.of(node.weight, "against the written-out product"), seen - g, g

@@ -10,19 +10,19 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from bench.evidence.collect import Collection, Request, reference_of
 from bench.files import WriteError
+from bench.judging.check import Need
 from bench.report.failure import describe_network
 from bench.theory.plot import draw
 from bench.theory.profile import coverage, lines
-from fixtures.data.datasets import DataError, load
+from fixtures.data.datasets import Data, DataError, load
 from models.backends.registry import BACKENDS
 from models.matrix import CASES
-from models.observation import Job, Observation
-from models.reference.draws import prepare_forced_steps
+from models.observation import WatchedPass
 from models.spec import Spec, SpecError
 from models.worker.process import Worker, WorkerError
 
@@ -30,21 +30,19 @@ SEEDS = 3
 """Networks that each framework initializes for a plot."""
 
 
-def measured(spec: Spec, backend: str, x: Any, labels: Any, seeds: range) -> list[Any]:
-    """Signals of the framework's own initialization (models.observation.Signals), one per seed. Raises WorkerError."""
-    worker = Worker(backend)
+def measured(spec: Spec, backend: str, data: Data, seeds: range) -> list[WatchedPass]:
+    """The first pass of the framework's own initialization, one per seed. Raises WorkerError."""
+    worker, reference = Worker(backend), reference_of(spec.on(backend), data, steps=1)
     try:
-        own = spec.on(backend)
-        forced_steps = prepare_forced_steps(own, x, labels % own.classes, 0, steps=1)
-        jobs = [Job(backend, own, seed=seed, forced_steps=forced_steps) for seed in seeds]
-        return [worker.call("observe", Observation, job=job).native for job in jobs]
+        requests = [Request(spec, backend, data, {Need.NATIVE}, (seed,), reference=reference) for seed in seeds]
+        return [evidence.native for evidence in Collection(requests, worker.submit).result()]
     finally:
         worker.close()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print, and draw if asked to; 2 for what cannot be read or written."""
-    parser = argparse.ArgumentParser(prog="python -m bench.theory", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench theory", description=__doc__)
     parser.add_argument("network", nargs="?", help="a network's id, e.g. depth=40,act=sigmoid,init=glorot_uniform (default: reference)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw band and measured profiles into FILE (png, svg or pdf)")
     parser.add_argument("--backend", default="torch,keras", help="which frameworks to draw (default: torch,keras)")
@@ -62,8 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{each.id}   {describe_network(each)}\n")
             print("\n".join(lines(each, x, data.y_train[: each.batch] % each.classes)), end="\n\n")
         if options.plot:
-            seen = {backend: measured(spec, backend, data.x_train, data.y_train, range(SEEDS)) for backend in backends}
-            x = prepare_forced_steps(spec.on(backends[0]), data.x_train, data.y_train % spec.classes, 0, steps=1)[0].x
+            seen = {backend: measured(spec, backend, data, range(SEEDS)) for backend in backends}
+            x = reference_of(spec.on(backends[0]), data, steps=1).forced_steps[0].x
             draw(options.plot, {backend: spec.on(backend) for backend in backends}, x, seen)
             print(f"drawn into {options.plot}")
     except (SpecError, DataError, WorkerError, WriteError, OSError, ValueError) as error:

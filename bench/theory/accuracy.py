@@ -22,7 +22,6 @@ import pandas as pd
 from scipy.stats import norm
 
 from bench import files
-from bench.checks import centred
 from bench.theory.bands import TRAINING, Band, predict
 from bench.theory.ensemble import log_square
 from bench.theory.remedies import DECADES
@@ -42,7 +41,7 @@ RECORD = Path(__file__).parent / "accuracy.txt"
 def distinct(cases: str) -> list[Spec]:
     """Networks of a set that theory judges and that differ in more than how they are trained; a framework's default once for each."""
     plain = {name: getattr(Spec(), name) for name in TRAINING}
-    named = [replace(spec.on(backend), **plain) for spec in networks(cases) if centred(spec) for backend in ("torch", "keras")]
+    named = [replace(spec.on(backend), **plain) for spec in networks(cases) if spec.centred for backend in ("torch", "keras")]
     return list(dict.fromkeys(named))
 
 
@@ -110,7 +109,7 @@ def report(cases: str, seeds: int) -> Iterator[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; keep it if asked to."""
-    parser = argparse.ArgumentParser(prog="python -m bench.theory.accuracy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench accuracy", description=__doc__)
     parser.add_argument("--cases", default="core", choices=CASES, help="which networks (default: core)")
     parser.add_argument("--seeds", type=int, default=50, help="networks drawn of each (default: 50)")
     parser.add_argument("--record", action="store_true", help=f"replace {RECORD.name}")

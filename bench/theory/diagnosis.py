@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.judging.finding import Cause
 from bench.judging.tolerance import BAND_Z
 from bench.theory.bands import Prediction, predict
 from bench.theory.correlation import network_pair
@@ -29,7 +30,7 @@ from models.reference.network import Reference
 from models.reference.optimizers import Rule
 from models.spec import Spec
 
-HEALTHY, UNDERFLOW, REMEDY = "healthy", "underflow", " · remedy: "
+HEALTHY, UNDERFLOW = "healthy", "underflow"
 NOTABLE = 1.0
 """Decades between first and last layer from which a gradient is called vanishing or exploding."""
 FLAT, FLAT_SHARE = 0.05, 0.5
@@ -73,13 +74,10 @@ class Diagnosis:
     sentence: str
     remedies: tuple[Remedy | str, ...] = ()
 
-    def __str__(self) -> str:
-        """`vanishing: …numbers… · remedy: …`."""
-        return f"{self.word}: {self.sentence}" + (f"{REMEDY}{self.remedies[0]}" if self.remedies else "")
-
-    def lines(self) -> list[str]:
-        """The diagnosis on one line, each remedy on one of its own."""
-        return [f"{self.word}: {self.sentence}", *(f"  remedy {n}: {remedy}" for n, remedy in enumerate(self.remedies, 1))]
+    @property
+    def cause(self) -> Cause:
+        """The diagnosis in words, as findings carry it."""
+        return Cause(self.word, self.sentence, tuple(map(str, self.remedies)))
 
 
 def expected(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import norm
 
-from bench.checks import centred
 from bench.theory.bands import Prediction, predict, why_not
 from bench.theory.correlation import depth_scales, gradient_scale_coefficient, network_pair, nonlinearity_coefficient
 from bench.theory.diagnosis import as_rounded, diagnose, expected
@@ -36,7 +35,7 @@ def lines(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Iterator[str]:
     yield from _limits(spec, x)
     yield ""
     for each in diagnose(spec, x, as_rounded(spec, x, labels), expected(spec, x, labels)):
-        yield from each.lines()
+        yield from each.cause.lines()
 
 
 def _table(spec: Spec, prediction: Prediction) -> Iterator[str]:
@@ -91,7 +90,7 @@ def coverage(cases: str) -> Iterator[str]:
         for spec in dict.fromkeys(listed.on(backend) for backend in ("torch", "keras")):
             if listed in symmetric():
                 kind, says = "reference", "reference alone: looked at for its exact laws"
-            elif not centred(listed):
+            elif not listed.centred:
                 kind, says = "reference", "reference alone: theory supposes centred inputs and small logits"
             elif backward_limit(spec, rng.standard_normal((spec.batch, spec.features))) is None:
                 kind, says = "band", "band; no closed form for batch-normalized post-activation sums"

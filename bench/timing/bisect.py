@@ -16,20 +16,17 @@ from collections.abc import Callable
 from packaging.version import InvalidVersion, Version
 
 from bench.checks import CHECKS
-from bench.evidence.evidence import Evidence
-from bench.evidence.reference import solve
+from bench.evidence.collect import Request, collect
 from bench.exit_status import Status
 from bench.judging.verdict import FAILED, judge
-from bench.timing.cases import MODES
 from bench.timing.duet import plan, sides
-from bench.timing.duet.__main__ import margins_of
+from bench.timing.duet.margins import margins_of
 from bench.timing.duet.plan import BUDGET, Duet
 from bench.timing.duet.statistics import FASTER, OPEN, SAME, SLOWER
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING
 from bench.versions.environments import VersionsError
 from fixtures.data.datasets import load
-from models.observation import Job, Observation
-from models.reference.draws import prepare_forced_steps
+from models.backends.registry import BACKENDS
 from models.spec import Spec, SpecError
 from models.worker.process import WorkerError
 
@@ -71,8 +68,8 @@ def first_changed(names: list[str], like_first: Callable[[str], bool]) -> tuple[
 
 def case_of(text: str) -> tuple[str, str, Spec]:
     """Backend, mode and network of a case id such as `keras-train_on_batch-cpu-reference`. Raises SpecError."""
-    for backend in sorted(MODES, key=len, reverse=True):
-        for mode in MODES[backend]:
+    for backend in sorted(BACKENDS, key=len, reverse=True):
+        for mode in BACKENDS[backend].modes:
             if text.startswith(f"{backend}-{mode}-cpu-"):
                 return backend, mode, Spec.parse(text.removeprefix(f"{backend}-{mode}-cpu-"))
     raise SpecError(f"--case {text} is no case: write backend-mode-cpu-network, such as keras-train_on_batch-cpu-reference.")
@@ -98,22 +95,21 @@ def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec,
 
 def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: str) -> Callable[[str], bool]:
     """A question to a release: does the check say of it what it says of the first?"""
-    data = load()
-    asked = solve(spec, prepare_forced_steps(spec, data.x_train, data.y_train, 0))
+    request = Request(spec, backend, load(), CHECKS[check].needs)
 
     def failed(name: str) -> bool:
         side = sides.parse(f"{package}=={name} {backend}")
-        lane = sides.Lane(side, side.interpreter(), backend, MODES[backend][0])
+        lane = sides.Lane(side, side.interpreter(), backend, BACKENDS[backend].modes[0])
         worker = lane.worker()
         try:
-            seen = worker.call("observe", Observation, job=Job(backend, spec, forced_steps=asked.forced_steps))
+            evidence = collect(request, worker.submit)
         except WorkerError as error:
             raise CannotTellError(f"{package} {name} could not be judged: {error}") from None
         finally:
             worker.close()
-        verdict = judge(CHECKS[check], Evidence(spec.id, spec, backend, seen, asked))
+        verdict = judge(CHECKS[check], evidence)
         worst = verdict.worst
-        print(f"{package} {name}: {check} {verdict.status}{f', {worst.value:.3g} at {worst.where.strip()}' if worst else ''}", flush=True)
+        print(f"{package} {name}: {check} {verdict.status}{f', {worst.value:.3g} at {worst.where}' if worst else ''}", flush=True)
         return verdict.status == FAILED
 
     of_first = failed(names[0])
@@ -122,7 +118,7 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
 
 def main(arguments: list[str] | None = None) -> Status:
     """Halve until neighbours differ."""
-    parser = argparse.ArgumentParser(prog="python -m bench.timing.bisect", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench bisect", description=__doc__)
     parser.add_argument("package")
     parser.add_argument("first")
     parser.add_argument("last")

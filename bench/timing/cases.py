@@ -10,20 +10,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.backends.registry import BACKENDS
 from models.matrix import CASES
 from models.spec import Spec, SpecError
-
-MODES: dict[str, tuple[str, ...]] = {
-    "torch": ("eager", "compile", "graphs"),
-    "keras": ("train_on_batch", "compiled", "jit", "eager"),
-    "keras-jax": ("train_on_batch", "eager"),
-    "keras-torch": ("train_on_batch", "jit"),
-}
-"""By backend, the default way first. Calling the trainer's compiled function is TensorFlow's only: other trainers keep it apart."""
-ON_GPUS = ("graphs",)
-"""What a CPU does not have: CUDA graphs."""
-SLOW_MODES = ("eager",)
-"""What `core` leaves out of Keras: run eagerly, a step takes 50 times as long and nobody trains so."""
 
 SHALLOW = "depth=4"
 CORE = ("reference", SHALLOW, "depth=64", "width=256", "batch=256")
@@ -60,25 +49,21 @@ def timed_cases(cases: str, backends: Sequence[str], device: str = "cpu", featur
     data = [f"features={features}"] * (features != 64) + [f"classes={classes}"] * (classes != 10)
     return [
         TimedCase(backend, mode, Spec.parse(",".join([text, *data])), device)
-        for text in _networks(cases)
+        for text in networks(cases)
         for backend in backends
         for mode in _modes(cases, backend, text, device)
     ]
 
 
-def _networks(cases: str) -> list[str]:
+def networks(cases: str) -> list[str]:
+    """Ids of a set's networks."""
     if cases == "full":
         return [",".join(f"{name}={value}" for name, value in zip(GRID, point, strict=True)) for point in itertools.product(*GRID.values())]
     return list(CORE if cases == "core" else CORE[:1])
 
 
-def modes_on(device: str, backend: str) -> list[str]:
-    """The ways of `backend` that there are on `device`, the default one first."""
-    return [mode for mode in MODES[backend] if device != "cpu" or mode not in ON_GPUS]
-
-
 def _modes(cases: str, backend: str, network: str, device: str) -> list[str]:
-    default, *others = modes_on(device, backend)
+    default, *others = BACKENDS[backend].modes_on(device)
     if cases == "core":
-        others = [mode for mode in others if network == SHALLOW and mode not in SLOW_MODES]
+        others = [mode for mode in others if network == SHALLOW and mode not in BACKENDS[backend].slow_modes]
     return [default, *(others if cases != "smoke" else [])]

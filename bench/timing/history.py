@@ -145,7 +145,7 @@ def bars(levels: list[float]) -> str:
 
 def main(arguments: list[str] | None = None) -> Status:
     """Read, print, judge."""
-    parser = argparse.ArgumentParser(prog="python -m bench.timing.history", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench history", description=__doc__)
     parser.add_argument("--record-dir", type=Path, default=FOLDER)
     parser.add_argument("--case", default="", help="only cases whose id contains this")
     parser.add_argument("--metric", default="", help="only this metric")

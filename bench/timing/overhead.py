@@ -118,7 +118,7 @@ def probes(name: str, cost: Callable[[Spec], tuple[float, float]], depths: Itera
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m bench.timing.overhead", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench overhead", description=__doc__)
     parser.add_argument("--rounds", type=int, default=60, help="rounds of eight blocks a network (default: 60)")
     parser.add_argument("--depth", type=int, nargs="+", default=[16], help="depths of the trained networks (default: 16)")
     parser.add_argument(

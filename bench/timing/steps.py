@@ -20,6 +20,7 @@ import psutil
 
 from bench.timing.cases import TimedCase
 from fixtures.data.datasets import Data
+from models.backends.registry import BACKENDS
 from models.observation import Arrays
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
@@ -151,7 +152,7 @@ class StepTiming:
         self._took: dict[str, list[float]] = {"step": [], "control": []}
         self._process = psutil.Process(worker.pid)
         self._memory, self._device_memory = 0, 0.0
-        proved = proof(case.spec, case.backend.partition("-")[0], data)
+        proved = proof(case.spec, BACKENDS[case.backend].conventions, data)
         self._first = worker.call(
             "prepare", Prepared, name=case.id, spec=case.spec.id, mode=case.mode, device=kind(case.device), x=proved.x, labels=proved.labels
         )

@@ -3,32 +3,22 @@
 Each SET of requirements replaces the project's own of the same names: keras==3.12.0, or in quotes several at once,
 "keras==3.0.2 tensorflow-cpu==2.16.2 numpy<2". Environments and results are kept in .gradgauge, so that a run that was
 interrupted goes on where it was; from the first other option on, everything is handed to pytest (--cases=smoke, -k …).
-The exit status is 0 if every version is healthy, 10 if one fails a check, 2 if one could not be installed or run.
+The exit status compares the first set with the last: 10 if something is worse in the last, 1 if a check fails there as it did
+before (or there is one set), 11 if times cannot tell, 12 if nothing was judged, 2 if a set could not be installed, 14 if a run
+left no record, and 0 otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
-import psutil
 
 from bench.exit_status import Status
-from bench.report.record import Record, RecordError, read
-from bench.versions import table
-from bench.versions.environments import ROOT, VersionsError, Wanted, build
-from bench.versions.sources import digest
+from bench.files import WriteError
+from bench.versions import runs, table
+from bench.versions.environments import VersionsError, Wanted
 
-RESULTS = ROOT / ".gradgauge" / "versions"
-GIGABYTES = 3.0
-"""Memory that one run of two frameworks is given; core runs held 2.6 to 2.9 at one time."""
-RAN = (0, 1)
-"""Exit statuses of pytest with which it has run to its end."""
 OWN = ("-n", "--fresh", "-h", "--help")
 
 
@@ -36,8 +26,8 @@ def main(arguments: list[str] | None = None) -> Status:
     """Build, run, print."""
     words = sys.argv[1:] if arguments is None else arguments
     cut = next((place for place, word in enumerate(words) if word.startswith("-") and word.partition("=")[0] not in OWN), len(words))
-    parser = argparse.ArgumentParser(prog="python -m bench.versions", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("sets", nargs="+", metavar="SET", help="requirements to run with, one column each")
+    parser = argparse.ArgumentParser(prog="python -m bench versions", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("sets", nargs="+", metavar="SET", help="requirements to run with, one column each, the oldest first")
     parser.add_argument(
         "-n", type=int, default=1, metavar="RUNS", help="runs at a time, as memory allows; with more than one, nothing is timed"
     )
@@ -48,68 +38,19 @@ def main(arguments: list[str] | None = None) -> Status:
         wanted = [Wanted(" ".join(text.split())) for text in dict.fromkeys(given.sets)]
         for each in wanted:
             each.requirements  # noqa: B018 (raises for what cannot be read, before anything is built)
-    except VersionsError as error:
+        beside = runs.beside(given.n, len(wanted), _say)
+        if beside > 1:
+            options = [*options, "--ignore=bench/test_step_time.py"]
+            _say(f"{beside} runs at a time; nothing is timed.")
+        store = runs.kept()
+        with ThreadPoolExecutor(beside) as pool:
+            results = pool.map(lambda each: runs.run(each, options, store, fresh=given.fresh, say=_say), wanted)
+            records = dict(zip([w.text for w in wanted], results, strict=True))
+    except (VersionsError, WriteError) as error:
         print(error, file=sys.stderr)
         return Status.BAD_INPUT
-    beside = _beside(given.n, len(wanted))
-    if beside > 1:
-        options = [*options, "--ignore=bench/test_step_time.py"]
-        _say(f"{beside} runs at a time; nothing is timed.")
-    with ThreadPoolExecutor(beside) as pool:
-        records = dict(zip([w.text for w in wanted], pool.map(lambda each: result(each, options, given.fresh), wanted), strict=True))
     print("\n" + "\n".join([*table.table(records), *table.broke(records)]))
-    if any(isinstance(record, str) for record in records.values()):
-        return Status.BAD_INPUT
-    return Status.SAME if table.healthy(records) else Status.WORSE
-
-
-def result(wanted: Wanted, options: list[str], fresh: bool = False) -> Record | str:
-    """The record of the set's run, from before or from now; a sentence if there is none."""
-    folder = RESULTS / _key(wanted, options)
-    record = folder / "latest.json"
-    if record.exists() and not fresh:
-        try:
-            kept = read(record)
-            if kept.exit_status in RAN:
-                _say(f"{wanted.text}: kept from {kept.started}, {os.path.relpath(record)}")
-                return kept
-        except RecordError:
-            pass  # half written when it was interrupted: run again
-    try:
-        _say(f"{wanted.text}: environment")
-        interpreter = build(wanted)
-    except VersionsError as error:
-        return str(error)
-    folder.mkdir(parents=True, exist_ok=True)
-    record.unlink(missing_ok=True)
-    _say(f"{wanted.text}: runs, log in {os.path.relpath(folder / 'log.txt')}")
-    begun = time.monotonic()
-    with (folder / "log.txt").open("w", encoding="utf-8") as log:
-        command = [interpreter.python, "-m", "pytest", "-p", "no:cacheprovider", f"--record-dir={folder}", *options]
-        status = subprocess.run(command, cwd=ROOT, env=interpreter.variables(), stdout=log, stderr=subprocess.STDOUT).returncode
-    _say(f"{wanted.text}: done in {time.monotonic() - begun:.0f} s, exit status {status}, {os.path.relpath(record)}")
-    try:
-        return read(record)
-    except RecordError:
-        return f"{wanted.text}: the run left no record; {_last_line(folder / 'log.txt')}"
-
-
-def _beside(asked: int, sets: int) -> int:
-    """How many runs at a time: as asked, unless memory is short."""
-    fit = max(1, int(psutil.virtual_memory().available / 2**30 / GIGABYTES))
-    if asked > fit:
-        _say(f"-n {asked} would need {asked * GIGABYTES:.0f} GiB of memory, so {fit} at a time.")
-    return max(1, min(asked, fit, sets))
-
-
-def _key(wanted: Wanted, options: list[str]) -> str:
-    name = "".join(c if c.isalnum() or c in "._" else "-" for c in wanted.text)
-    return f"{name[:80]}-{digest((wanted.text, options, sys.version))}"
-
-
-def _last_line(log: Path) -> str:
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "nothing was printed"
+    return table.status(list(records.values()))
 
 
 def _say(line: str) -> None:

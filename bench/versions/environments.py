@@ -1,4 +1,4 @@
-"""One environment for each set of requirements, built once and found again.
+"""One environment for each set of requirements, built once and found again, by uv where it is installed and by pip otherwise.
 
 A set replaces what `pyproject.toml` asks for under the same names. Keras alone is pure Python, so a pinned Keras is put into
 a folder of its own before everything else on the path (an overlay, seconds); whatever else changes gets a virtual environment.
@@ -18,8 +18,8 @@ import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 from packaging.requirements import InvalidRequirement, Requirement
@@ -48,9 +48,10 @@ class VersionsError(ValueError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A set of requirements that replace the project's own: `keras==3.10.0`, or several words."""
+    """A set of requirements that replace those of a dependency group: `keras==3.10.0`, or several words."""
 
     text: str
+    group: str = GROUP
 
     @property
     def requirements(self) -> tuple[Requirement, ...]:
@@ -94,7 +95,7 @@ def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
     python = _virtual_environment(wanted, folder) if wanted.others else sys.executable
     if wanted.overlay is None:
         return Interpreter(python)
-    target = folder / _name(str(wanted.overlay), python)
+    target = folder.resolve() / name(str(wanted.overlay), python)
     with _once(target) as done:
         if not done:
             put = ["--no-deps", "--target", str(target)]
@@ -109,10 +110,21 @@ def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
 
 def group(name: str = GROUP, path: Path = ROOT / "pyproject.toml") -> list[Requirement]:
     """A dependency group of the project, those that it includes too."""
-    groups: dict[str, list[Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["dependency-groups"]
+    groups: dict[str, list[str | dict[str, str]]] = tomllib.loads(path.read_text(encoding="utf-8"))["dependency-groups"]
     found: list[Requirement] = []
     for entry in groups[name]:
         found += group(entry["include-group"], path) if isinstance(entry, dict) else [Requirement(entry)]
+    return found
+
+
+def installed() -> dict[str, str]:
+    """What this interpreter has of the project's own group: what an overlay runs on."""
+    found = {}
+    for requirement in group():
+        try:
+            found[requirement.name] = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            found[requirement.name] = ""
     return found
 
 
@@ -122,13 +134,19 @@ def replaced(own: list[Requirement], by: tuple[Requirement, ...]) -> list[str]:
     return [str(r) for r in own if canonicalize_name(r.name) not in names] + [str(r) for r in by]
 
 
+def name(text: str, rest: str) -> str:
+    """A folder's name that a person recognizes and no other set shares."""
+    recognized = re.sub(r"[^\w.]+", "-", text).strip("-")[:60]
+    return f"{recognized}-{hashlib.sha256(f'{text} {rest}'.encode()).hexdigest()[:8]}"
+
+
 def _virtual_environment(wanted: Wanted, folder: Path) -> str:
-    words = replaced([r for r in group() if not (wanted.overlay and r.name == OVERLAID)], wanted.others)
-    target = folder / _name(" ".join(map(str, wanted.others)), " ".join(sorted(words)) + sys.version)
+    words = replaced([r for r in group(wanted.group) if not (wanted.overlay and r.name == OVERLAID)], wanted.others)
+    target = folder.resolve() / name(" ".join(map(str, wanted.others)), " ".join(sorted(words)) + sys.version)
     python = str(target / "bin" / "python")
     with _once(target) as done:
         if not done:
-            venv.create(target, with_pip=True, symlinks=True)
+            venv.create(target, symlinks=True)
             _install(python, wanted, words)
             if wanted.overlay is None:
                 _check_import(Interpreter(python), wanted)
@@ -149,21 +167,33 @@ def _once(target: Path) -> Iterator[bool]:
 
 
 def _install(python: str, wanted: Wanted, words: list[str]) -> None:
-    done = subprocess.run([*installer(python), *words], capture_output=True, text=True)
-    if done.returncode:
-        reasons = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        reasons = reasons or done.stderr.strip().splitlines() or ["the installer failed"]
-        reason = next((r for r in reversed(reasons) if "No matching" in r or "conflict" in r.lower()), reasons[-1])
-        raise VersionsError(f"{wanted.text} cannot be installed here: {reason.rstrip('.')}.")
+    """With the first installer that can: an index that only pip's settings name is not known to uv."""
+    for command in installers(python):
+        done = subprocess.run([*command, *words], capture_output=True, text=True)
+        if not done.returncode:
+            return
+    raise VersionsError(f"{wanted.text} cannot be installed here: {_reason(done.stderr).rstrip('.')}.")
 
 
-def installer(python: str) -> list[str]:
-    """pip, or uv where this interpreter was made without pip, as tox-uv makes them."""
-    if python != sys.executable or importlib.util.find_spec("pip"):
-        return [python, "-m", "pip", "install", "--quiet"]
-    if uv := shutil.which("uv"):
-        return [uv, "pip", "install", "--quiet", "--python", python]
-    raise VersionsError(f"{python} has no pip and there is no uv: run {python} -m ensurepip.")
+def installers(python: str) -> list[list[str]]:
+    """How packages are put into a Python's environment: by uv, or else by pip. Raises VersionsError where both are absent."""
+    found = []
+    if uv := shutil.which("uv") or shutil.which("uv", path=os.path.dirname(sys.executable)):
+        found.append([uv, "pip", "install", "--quiet", "--python", python])
+    if importlib.util.find_spec("pip"):
+        found.append([sys.executable, "-m", "pip", "--python", python, "install", "--quiet"])
+    if not found:
+        raise VersionsError(f"{sys.executable} has no pip and there is no uv: run {sys.executable} -m ensurepip.")
+    return found
+
+
+def _reason(printed: str) -> str:
+    """Why an installer failed, from all that it printed: pip's last ERROR that names a cause, or uv's whole sentence."""
+    if "╰─▶" in printed:
+        return " ".join(printed.partition("╰─▶")[2].split())
+    reasons = [line.removeprefix("ERROR: ") for line in printed.splitlines() if line.startswith("ERROR: ")]
+    reasons = reasons or printed.strip().splitlines() or ["the installer failed"]
+    return next((r for r in reversed(reasons) if "No matching" in r or "conflict" in r.lower()), reasons[-1])
 
 
 def _check_import(interpreter: Interpreter, wanted: Wanted) -> None:
@@ -179,9 +209,3 @@ def _check_import(interpreter: Interpreter, wanted: Wanted) -> None:
 
 def _output(interpreter: Interpreter, arguments: list[str]) -> str:
     return subprocess.run([interpreter.python, *arguments], capture_output=True, text=True, check=True, env=interpreter.variables()).stdout
-
-
-def _name(text: str, rest: str) -> str:
-    """A folder's name that a person recognizes and no other set shares."""
-    name = re.sub(r"[^\w.]+", "-", text).strip("-")[:60]
-    return f"{name}-{hashlib.sha256(f'{text} {rest}'.encode()).hexdigest()[:8]}"

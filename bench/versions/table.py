@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 
 from bench.checks import CHECKS
-from bench.compare import render
+from bench.compare import render, runs
 from bench.compare.change import BETTER, CHANGED, WORSE
-from bench.compare.runs import NothingShared, compare
+from bench.exit_status import Status, most_serious
 from bench.judging.verdict import FAILED, KNOWN, PASSED
+from bench.report import text_table
 from bench.report.record import Record
+from bench.versions.runs import Failure, Result
 
 CELL, BROKEN = 44, 12
 """The most characters of a cell; how many changes between two versions are shown."""
 
 
-def table(records: dict[str, Record | str]) -> list[str]:
+def table(records: dict[str, Result]) -> list[str]:
     """A row a check and backend, a column a set of requirements; a sentence instead of a record says why there is none."""
     rows = {(v.check, v.backend) for record in records.values() if isinstance(record, Record) for v in record.verdicts}
     order = list(CHECKS)
@@ -25,14 +27,12 @@ def table(records: dict[str, Record | str]) -> list[str]:
     errors = [len(record.errors) if isinstance(record, Record) else 0 for record in records.values()]
     if any(errors):
         grid.append(["not judged at all", "", *(f"✗ {count} cases" if count else "" for count in errors)])
-    widths = [max(map(len, column)) + 2 for column in zip(*grid, strict=True)]
-    lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid]
-    sentences = [reason for reason in records.values() if isinstance(reason, str)]
-    return [*(lines if rows else []), *sentences]
+    sentences = [result.sentence for result in records.values() if isinstance(result, Failure)]
+    return [*(text_table.lines(grid, CELL) if rows else []), *sentences]
 
 
-def _cell(record: Record | str, check: str, backend: str) -> str:
-    if isinstance(record, str):
+def _cell(record: Result, check: str, backend: str) -> str:
+    if isinstance(record, Failure):
         return "did not run"
     own = [v for v in record.verdicts if v.check == check and v.backend == backend]
     judged = [v for v in own if v.status in (PASSED, FAILED, KNOWN)]
@@ -43,18 +43,18 @@ def _cell(record: Record | str, check: str, backend: str) -> str:
     if not failed:
         known = sum(v.status == KNOWN for v in judged)
         return f"{passed} ✓" if not known else f"{passed} known failure" if known == len(judged) else f"{passed} ✓ {known} known"
-    worst = max(failed, key=lambda v: v.worst.excess if v.worst else 0.0)
-    return f"{passed} ✗ {worst.network} {worst.worst.where.strip() if worst.worst else ''}"[:CELL]
+    worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
+    return f"{passed} ✗ {worst.subject} {worst.worst.where if worst.worst else ''}"
 
 
-def broke(records: dict[str, Record | str]) -> list[str]:
+def broke(records: dict[str, Result]) -> list[str]:
     """From each version to the next one that ran: what got worse, changed or better."""
     ran = [(name, record) for name, record in records.items() if isinstance(record, Record)]
     lines: list[str] = []
     for (old_name, old), (new_name, new) in itertools.pairwise(ran):
         try:
-            comparison = compare(old, new)
-        except NothingShared as error:
+            comparison = runs.compare(old, new)
+        except runs.NothingShared as error:
             lines += ["", f"{old_name} → {new_name}: {error}"]
             continue
         lines += ["", f"{old_name} → {new_name}: {comparison.headline}"]
@@ -65,9 +65,23 @@ def broke(records: dict[str, Record | str]) -> list[str]:
     return lines
 
 
-def healthy(records: dict[str, Record | str]) -> bool:
-    """Whether every run judged something and nothing failed."""
-    return all(
-        isinstance(record, Record) and not record.errors and not any(v.status == FAILED for v in record.verdicts)
-        for record in records.values()
-    )
+def status(results: list[Result]) -> Status:
+    """What is said of upgrading from the first version to the last, and of the last one alone."""
+    failures = {result.status for result in results if isinstance(result, Failure)}
+    ran = [result for result in results if isinstance(result, Record)]
+    found = set[Status]()
+    if len(ran) > 1:
+        found.add(compared(ran[0], ran[-1]))
+    if ran and (ran[-1].errors or any(v.status == FAILED for v in ran[-1].verdicts)):
+        found.add(Status.FAILING)
+    elif ran and any(v.judged for v in ran[-1].verdicts):
+        found.add(Status.SAME)
+    return most_serious(failures | found)
+
+
+def compared(old: Record, new: Record) -> Status:
+    """The status of a comparison; NOTHING where the two have no backend in common."""
+    try:
+        return runs.status(runs.compare(old, new))
+    except runs.NothingShared:
+        return Status.NOTHING

@@ -1,17 +1,80 @@
-"""Which backends there are, and how one is found by its name."""
+"""Which backends there are: one row each, and how a row is found by its name."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
-BACKENDS = {
-    "torch": "models.backends.torch.network",
-    "keras": "models.backends.keras.network",
-    "keras-jax": "models.backends.keras.network",
-    "keras-torch": "models.backends.keras.network",
+from models.backends.protocol import Backend, BackendInfo
+
+if TYPE_CHECKING:
+    from models.backends import keras, torch
+
+TORCH_BUILD = "a CUDA build of torch (its local version reads +cu…; not +cpu)"
+
+BACKENDS: dict[str, BackendInfo] = {
+    "torch": BackendInfo(
+        module="models.backends.torch",
+        conventions="torch",
+        framework="torch",
+        library="torch",
+        modes=("eager", "compile", "graphs"),
+        gpu_modes=("graphs",),
+        default_initializer="torch_default",
+        known_kinks=True,
+        distributions=("torch", "torchvision"),
+        gpu_build=TORCH_BUILD,
+    ),
+    "keras": BackendInfo(
+        module="models.backends.keras",
+        conventions="keras",
+        framework="keras",
+        library="tensorflow",
+        modes=("train_on_batch", "compiled", "jit", "eager"),
+        slow_modes=("eager",),
+        step="compiled",
+        default_initializer="keras_default",
+        rewritten=("gelu", "gelu_tanh", "tanh", "sigmoid", "elu"),
+        known_kinks=True,
+        distributions=("keras", "tensorflow", "tensorflow-cpu"),
+        variables={"KERAS_BACKEND": "tensorflow"},
+        recorded_as="keras-tensorflow",
+        gpu_build="tensorflow[and-cuda] in the place of tensorflow-cpu",
+    ),
+    "keras-jax": BackendInfo(
+        module="models.backends.keras",
+        conventions="keras",
+        framework="keras",
+        library="jax",
+        modes=("train_on_batch", "eager"),
+        slow_modes=("eager",),
+        step="fused",
+        default_initializer="keras_default",
+        distributions=("jax",),
+        variables={"KERAS_BACKEND": "jax"},
+        gpu_build="jax[cuda12] or jax[cuda13], whichever the driver can run",
+    ),
+    "keras-torch": BackendInfo(
+        module="models.backends.keras",
+        conventions="keras",
+        framework="keras",
+        library="torch",
+        modes=("train_on_batch", "jit"),
+        default_initializer="keras_default",
+        variables={"KERAS_BACKEND": "torch"},
+        gpu_build=TORCH_BUILD,
+    ),
 }
+"""Steps that run eagerly in Keras take 50 times as long and nobody trains so. Only TensorFlow's trainer hands out its compiled function.
+
+TensorFlow's graph optimizer puts one operation in the place of those that GELU consists of, and computes tanh, sigmoid and ELU inside
+the product that they follow. Values and slopes are then some 1e-7 away from those of the activation by itself.
+"""
+USUAL = "torch", "keras"
+"""What runs where nobody chooses."""
+CONVENTIONS = tuple(dict.fromkeys(row.conventions for row in BACKENDS.values()))
+"""Whose documented rules there are."""
 
 
 class BackendError(RuntimeError):
@@ -22,24 +85,29 @@ class Absent(BackendError):
     """A part that this version of the framework does not have: a reason not to judge, and no fault."""
 
 
-def backend_module(backend: str) -> Any:
-    """The module that builds networks on `backend`; raises BackendError with what to install or choose."""
+def info(backend: str) -> BackendInfo:
+    """The row of `backend`; raises BackendError with the names that there are."""
     if backend not in BACKENDS:
         raise BackendError(f"Backend {backend!r} is not known: use one of {', '.join(BACKENDS)}.")
+    return BACKENDS[backend]
+
+
+def backend_module(backend: str) -> Backend:
+    """The package that builds networks on `backend`; raises BackendError with what to install or choose."""
+    row = info(backend)
     if package := lacking(backend):
         raise BackendError(
             f"Backend {backend!r} needs the package {package}, which is not installed here: install it or choose another --backend."
         )
-    return importlib.import_module(BACKENDS[backend])
-
-
-def library(backend: str) -> str:
-    """The library that computes for `backend`: what Keras runs on (`keras` alone: TensorFlow), or the framework itself."""
-    dialect, _, on = backend.partition("-")
-    return (on or "tensorflow") if dialect == "keras" else dialect
+    return cast(Backend, importlib.import_module(row.module))
 
 
 def lacking(backend: str) -> str:
     """The first package that `backend` needs and that is not installed here, or nothing."""
-    needed = (backend.partition("-")[0], library(backend))
-    return next((package for package in needed if importlib.util.find_spec(package) is None), "")
+    row = info(backend)
+    return next((package for package in (row.framework, row.library) if importlib.util.find_spec(package) is None), "")
+
+
+if TYPE_CHECKING:  # holds every package against the protocol
+    _torch: Backend = torch
+    _keras: Backend = keras

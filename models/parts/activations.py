@@ -49,11 +49,11 @@ class Activation:
     at_zero: dict[str, float] = field(default_factory=dict)
     df_of_value: Callable[[Any], Any] | None = None
 
-    def slope_at_zero(self, backend: str) -> tuple[float, float]:
-        """Least and largest slope allowed at 0: one number where the backend's convention is known, else both sides'."""
+    def slope_at_zero(self, backend: str, known: bool) -> tuple[float, float]:
+        """Least and largest slope allowed at 0: one number where the backend's is known, else both sides'."""
         sides = sorted(float(self.df(np.array([x]))[0]) for x in (-1e-300, 1e-300))
-        known = self.at_zero.get(backend, float(self.df(np.zeros(1))[0]))
-        return (known, known) if backend in ("torch", "keras") else (sides[0], sides[1])
+        taken = self.at_zero.get(backend, float(self.df(np.zeros(1))[0]))
+        return (taken, taken) if known else (sides[0], sides[1])
 
 
 def _normal_cdf(x: Any) -> Any:

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+TRUNCATED_SD = 0.8796256610342398
+"""Standard deviation of a unit normal cut at ±2, by which Keras divides so that the variance is the promised one."""
+
 
 @dataclass(frozen=True)
 class Initializer:

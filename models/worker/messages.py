@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, overload
 
 import msgspec
 import numpy as np
@@ -12,33 +12,44 @@ ARRAY = 1
 HEADER = struct.Struct("!Q")
 LONGEST = 1 << 40
 """Bytes. Eight characters that are text read as a length a million times this, so that what is no message is not waited for."""
+Kind = TypeVar("Kind")
+Message = Any
+"""Dataclasses, dicts, lists, numbers, text and NumPy arrays, in any nesting."""
 
 
 class NoMessageError(ValueError):
-    """What came is not one of our messages; `said` is what it was instead."""
+    """What came is not one of our messages; `printed` is what it was instead."""
 
-    def __init__(self, said: bytes) -> None:
-        """Keep what was said."""
+    def __init__(self, printed: bytes) -> None:
+        """Keep what was printed."""
         super().__init__("this is not a message")
-        self.said = said
+        self.printed = printed
 
 
-def encode(message: Any) -> bytes:
+def encode(message: Message) -> bytes:
     """Bytes of a message made of dataclasses, dicts, numbers, text and NumPy arrays."""
     return msgspec.msgpack.encode(message, enc_hook=_pack)
 
 
-def decode(data: bytes) -> Any:
+def decode(data: bytes) -> Message:
     """The message in plain dicts, lists and arrays; raises msgspec.DecodeError for anything else."""
     return msgspec.msgpack.decode(data, ext_hook=_unpack)
 
 
-def as_kind(message: Any, kind: Any) -> Any:
+@overload
+def as_kind(message: Message, kind: type[Kind]) -> Kind: ...
+
+
+@overload
+def as_kind(message: Message, kind: Any) -> Any: ...
+
+
+def as_kind(message: Message, kind: Any) -> Any:
     """A decoded message of plain dicts as the dataclass `kind`; raises msgspec.ValidationError where it does not fit."""
     return msgspec.convert(message, kind)
 
 
-def send(stream: BinaryIO, message: Any) -> None:
+def send(stream: BinaryIO, message: Message) -> None:
     """Write one message, length first."""
     data = encode(message)
     stream.write(HEADER.pack(len(data)))
@@ -46,7 +57,7 @@ def send(stream: BinaryIO, message: Any) -> None:
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Any:
+def receive(stream: BinaryIO) -> Message:
     """Read one message; raises EOFError when the other side has gone, NoMessageError where it talks of something else."""
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:

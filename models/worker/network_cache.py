@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from models.backends.protocol import Network, Restartable
 from models.observation import Job
+from models.spec import Spec
 from models.worker.tasks.observe import build
 
 
@@ -16,10 +16,10 @@ class NetworkCache:
 
     def __init__(self) -> None:
         """Nothing is built yet."""
-        self._built: tuple[str, str, Any] | None = None
-        self._network: Any = None
+        self._built: tuple[str, str, Spec | None] | None = None
+        self._network: Restartable | None = None
 
-    def network(self, job: Job) -> Any:
+    def network(self, job: Job) -> Network:
         """The network of the job's spec, initialized by the framework from the job's seed."""
         wanted = job.backend, job.device, job.spec.graph
         if self._network is not None and self._built == wanted:
@@ -27,6 +27,6 @@ class NetworkCache:
             return self._network
         self._network = None  # free the last one before the next one is built
         network = build(job)
-        if hasattr(network, "restart") and job.spec.graph is not None:
+        if isinstance(network, Restartable) and job.spec.graph is not None:
             self._built, self._network = wanted, network
         return network

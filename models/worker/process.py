@@ -1,12 +1,13 @@
 """A framework in a process of its own, asked over a pipe.
 
-The judging process never imports a framework, two frameworks train at the same time on two cores, and a crash is
-an answer with the worker's last words instead of the end of the run.
+The judging process never imports a framework, two frameworks train at the same time on two cores, and a crash or a hang is
+an answer with the worker's last output instead of the end of the run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -15,23 +16,26 @@ import tempfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
-from models.backends.registry import library
+from models.backends.registry import info
+from models.observation import Job
 from models.worker import devices, messages
+from models.worker.watchdog import SILENT, Watchdog, longest
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables that say how many threads to use. JAX has one as well, PJRT_NPROC, but on one thread its trainings hung."""
-LAST_WORDS = 2000
+KEPT_OUTPUT = 2000
 """How many characters of a dead worker's output are kept."""
+Answer = TypeVar("Answer")
 
 
 class WorkerError(RuntimeError):
     """What was asked failed inside the worker; `trace` is its traceback there."""
 
     def __init__(self, message: str, trace: str = "") -> None:
-        """Keep the worker's own words and traceback."""
+        """Keep the worker's own message and traceback."""
         super().__init__(message)
         self.trace = trace
 
@@ -44,12 +48,14 @@ class WorkerDied(WorkerError):
     """The worker's process ended: a signal, an exit or too little memory."""
 
 
+class WorkerHung(WorkerDied):
+    """The worker's process did not answer and was killed."""
+
+
 def environment(backend: str, device: str, deterministic: bool = False) -> dict[str, str]:
     """Environment variables of a worker: which Keras backend, quiet logs, and no device in sight but its own. Raises DeviceError."""
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), "PYTHONHASHSEED": "0"}
-    if backend.startswith("keras"):
-        variables["KERAS_BACKEND"] = library(backend)
-    return variables | devices.variables(device, deterministic)
+    return variables | dict(info(backend).variables) | devices.variables(device, deterministic)
 
 
 def peak_memory(pid: int) -> float:
@@ -85,12 +91,16 @@ class Worker:
         deterministic: bool = False,
         python: str = sys.executable,
         path: str = "",
+        silent: float = SILENT,
+        deadline: float = 0.0,
     ) -> None:
         """Start the process, with `path` first where it looks for packages; it imports its framework while the caller goes on.
 
-        `deterministic` asks the framework for kernels that give the same bits every time. Raises DeviceError.
+        `deterministic` asks the framework for kernels that give the same bits every time. A process is killed that uses no processor
+        for `silent` seconds while it is asked for something, or that takes longer than `deadline` (0: what fits the task).
+        Raises DeviceError.
         """
-        self.backend = backend
+        self.backend, self._silent, self._deadline = backend, silent, deadline
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         variables = environment(backend, device, deterministic) | {name: str(threads) for name in THREADS}
         if path:
@@ -99,7 +109,7 @@ class Worker:
             [python, "-m", "models.worker.server", backend, str(threads), *(["deterministic"] if deterministic else [])],
             cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True,
         )  # fmt: skip
-        self._turns = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")
+        self._requests = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")
         self._closing = threading.Event()
 
     @property
@@ -116,45 +126,69 @@ class Worker:
         """Largest resident memory so far, in MB; 0 where the system does not tell."""
         return peak_memory(self.pid)
 
-    def submit(self, do: str, kind: Any = Any, /, **arguments: Any) -> Future[Any]:
+    @overload
+    def submit(self, do: str, kind: type[Answer], /, **arguments: Any) -> Future[Answer]: ...
+
+    @overload
+    def submit(self, do: str, kind: Any = ..., /, **arguments: Any) -> Future[Any]: ...
+
+    def submit(self, do: str, kind: Any = Any, /, **arguments: Any) -> Future[Any]:  # each task has arguments of its own
         """Ask, and get a future answer of type `kind`; a single dataclass can be passed as `job`."""
-        return self._turns.submit(self._ask, do, kind, arguments.get("job", arguments))
+        return self._requests.submit(self._ask, do, kind, arguments.get("job", arguments))
+
+    @overload
+    def call(self, do: str, kind: type[Answer], /, **arguments: Any) -> Answer: ...
+
+    @overload
+    def call(self, do: str, kind: Any = ..., /, **arguments: Any) -> Any: ...
 
     def call(self, do: str, kind: Any = Any, /, **arguments: Any) -> Any:
-        """Ask and wait. Raises WorkerError with the worker's words, WorkerDied when its process is gone."""
+        """Ask and wait. Raises WorkerError with the worker's own message, WorkerDied when its process is gone, WorkerHung when it hung."""
         return self.submit(do, kind, **arguments).result()
 
-    def _ask(self, do: str, kind: Any, arguments: Any) -> Any:
-        assert self._process.stdin and self._process.stdout
+    def _ask(self, do: str, kind: Any, arguments: Job | dict[str, Any]) -> Any:
+        watchdog = Watchdog(self.pid, self._silent, self._deadline or longest(arguments), self._kill)
         try:
-            messages.send(self._process.stdin, {"do": do, "with": arguments})  # type: ignore[arg-type]
-            answer = messages.receive(self._process.stdout)  # type: ignore[arg-type]
+            with watchdog:
+                answer = self._exchange({"do": do, "with": arguments})
         except (EOFError, OSError):
-            raise WorkerDied(f"the {self.backend} worker was stopped" if self._closing.is_set() else self._epitaph()) from None
-        except messages.NoMessageError as garbage:
-            os.set_blocking(self._process.stdout.fileno(), False)
-            said = garbage.said + (self._process.stdout.read(LAST_WORDS) or b"")
-            self._kill()
-            words = f"{said.decode(errors='replace')} {self.last_words()}".strip()
-            raise WorkerDied(f"the {self.backend} worker printed what is no message; its last output: {words[:LAST_WORDS]}") from None
+            if self._closing.is_set():
+                raise WorkerDied(f"the {self.backend} worker was stopped") from None
+            if watchdog.reason:
+                hung = f"the {self.backend} worker {watchdog.reason} in {do}{_of(arguments)} and was killed"
+                raise WorkerHung(f"{hung}; its last output: {self.last_output() or '(none)'}") from None
+            raise WorkerDied(self._how_it_ended()) from None
         if "error" in answer:
             raise (WorkerLacks if answer["absent"] else WorkerError)(answer["error"], answer["trace"])
         return messages.as_kind(answer["ok"], kind)
+
+    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert isinstance(self._process.stdin, io.BufferedWriter)
+        assert isinstance(self._process.stdout, io.BufferedReader)
+        try:
+            messages.send(self._process.stdin, request)
+            return messages.receive(self._process.stdout)
+        except messages.NoMessageError as garbage:
+            os.set_blocking(self._process.stdout.fileno(), False)
+            printed = garbage.printed + (self._process.stdout.read(KEPT_OUTPUT) or b"")
+            self._kill()
+            text = f"{printed.decode(errors='replace')} {self.last_output()}".strip()
+            raise WorkerDied(f"the {self.backend} worker printed what is no message; its last output: {text[:KEPT_OUTPUT]}") from None
 
     def _kill(self) -> None:
         """With all that it has started itself, such as the processes that compile for torch.compile."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    def _epitaph(self) -> str:
+    def _how_it_ended(self) -> str:
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
-        return f"the {self.backend} worker {how}; its last output: {self.last_words() or '(none)'}"
+        return f"the {self.backend} worker {how}; its last output: {self.last_output() or '(none)'}"
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """The end of what the worker printed."""
         size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - LAST_WORDS))
+        self._log.seek(max(0, size - KEPT_OUTPUT))
         return self._log.read().decode(errors="replace").strip()
 
     def close(self) -> None:
@@ -164,8 +198,18 @@ class Worker:
         self._closing.set()
         self._kill()
         self._process.wait()
-        self._turns.shutdown(wait=True, cancel_futures=True)  # whoever waits for an answer now reads the end of the pipe
+        self._requests.shutdown(wait=True, cancel_futures=True)  # whoever waits for an answer now reads the end of the pipe
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):  # a half-written request cannot be flushed to the dead
                 stream.close()  # type: ignore[union-attr]
         self._log.close()
+
+
+def _of(arguments: Job | dict[str, Any]) -> str:
+    """What a task was about, in brackets, where it says so."""
+    if isinstance(arguments, Job):
+        return f" ({arguments.spec.id})"
+    if arguments.get("jobs"):
+        return f" ({arguments['jobs'][0].spec.id})"
+    subject = next((arguments[name] for name in ("spec", "scenario", "name") if name in arguments), "")
+    return f" ({subject})" if subject else ""

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from bench.checks.initializer import TRUNCATED_SD
 from bench.selftest.faults.plant import Patch, one
+from models.parts.initializers import TRUNCATED_SD
 
 
 def gradient(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bench.checks.initializer import TRUNCATED_SD
 from bench.selftest.faults.keras_changes import (
     clip_by_square,
     clip_each,
@@ -48,6 +47,7 @@ from bench.selftest.faults.keras_optimizers import (
     stale_gradients,
 )
 from bench.selftest.faults.plant import Fault, one, reported, scaled, with_arguments, with_attribute, with_first_entry
+from models.parts.initializers import TRUNCATED_SD
 
 HELD, CANCELLING = "https://github.com/keras-team/keras/pull/19102", "https://github.com/keras-team/keras/pull/18795"
 NORM, CLIP, MOMENTS = "keras.layers.BatchNormalization.call", "keras.optimizers.Optimizer._clip_gradients", "keras.src.backend.nn.moments"

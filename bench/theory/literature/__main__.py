@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import files
+from bench.exit_status import Status
 from bench.theory.literature import explosion, shattering, trainable_depth
 from fixtures.data.datasets import DataError
 from models.worker.process import WorkerError
@@ -23,9 +24,9 @@ def recorded(name: str) -> Any:
     return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> Status:
     """Measure, say what contradicts theory, record if asked to; 1 for contradictions, 2 for what cannot run."""
-    parser = argparse.ArgumentParser(prog="python -m bench.theory.literature", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench literature", description=__doc__)
     parser.add_argument("study", choices=STUDIES, help="which result")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("GRADGAUGE_MNIST"), help="folder with MNIST, for trainable_depth")
     parser.add_argument("--record", action="store_true", help="replace the recorded numbers and picture")
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = study.measure(options.data_dir and Path(options.data_dir)) if study is trainable_depth else study.measure()
     except (DataError, WorkerError) as error:
         print(error, file=sys.stderr)
-        return 2
+        return Status.BAD_INPUT
     wrong = study.outliers(rows)
     for each in wrong:
         print(f"contradicts theory: {each}")
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         files.write(RECORDED / f"{options.study}.json", text)
         study.plot(rows, RECORDED / f"{options.study}.png")
     print(f"{len(rows)} measured, {len(wrong)} contradict theory")
-    return int(bool(wrong))
+    return Status.FAILING if wrong else Status.SAME
 
 
 if __name__ == "__main__":

@@ -60,10 +60,10 @@ def _inputs(batch: int, seed: int) -> np.ndarray:
 def _rate(worker: Worker, act: str, batch: int, seed: int) -> float:
     spec = _spec(act, batch)
     forced_step = ForcedStep(draw_weights(spec, seed), _inputs(batch, seed), np.arange(batch) % spec.classes)
-    pre_activation_gradients = worker.call(
-        "observe", Observation, job=Job(worker.backend, spec, seed=seed, forced_steps=[forced_step])
-    ).native.pre_activation_gradients
-    first, last = (float(np.log(np.square(pre_activation_gradients[f"dense{layer}"].astype(np.float64)).sum())) for layer in (FIRST, LAST))
+    native = worker.call("observe", Observation, job=Job(worker.backend, spec, seed=seed, forced_steps=[forced_step])).native
+    assert native, "a job with forced steps watches a pass"
+    deltas = (native.pre_activation_gradients[f"dense{layer}"] for layer in (FIRST, LAST))
+    first, last = (float(np.log(np.square(delta.astype(np.float64)).sum())) for delta in deltas)
     return (first - last) / (LAST - FIRST)
 
 

@@ -67,7 +67,9 @@ def _lesson(spec: Spec, seed: int) -> ForcedStep:
 def _correlations(worker: Worker, name: str, seed: int) -> list[float]:
     spec = _spec(name)
     job = Job(worker.backend, spec, forced_steps=[forced_step := _lesson(spec, seed)])
-    return _by_layer(worker.call("observe", Observation, job=job).shared.pre_activation_gradients, forced_step.labels)
+    shared = worker.call("observe", Observation, job=job).shared
+    assert shared, "a job with forced steps watches a pass"
+    return _by_layer(shared.pre_activation_gradients, forced_step.labels)
 
 
 def _by_layer(pre_activation_gradients: Signals, labels: Any) -> list[float]:

@@ -17,12 +17,13 @@ from bench import files
 from bench.exit_status import Status
 from bench.files import WriteError
 from bench.report.record import RecordError
-from bench.timing.cases import timed_cases
+from bench.timing.cases import networks
 from bench.timing.duet import calibration, plan, record, render, sides
 from bench.timing.duet.calibration import Calibration
 from bench.timing.duet.gpu import GpuError, Watch
+from bench.timing.duet.margins import margins_of
 from bench.timing.duet.metrics import METRICS
-from bench.timing.duet.plan import BUDGET, SLICE, Duet, Margins
+from bench.timing.duet.plan import BUDGET, SLICE, Duet
 from bench.timing.duet.statistics import FRESH, LEAST
 from bench.timing.duet.verdict import STATUS, overall
 from bench.versions.environments import VersionsError
@@ -35,7 +36,7 @@ from models.spec import Spec, SpecError
 
 def parser() -> argparse.ArgumentParser:
     """What can be asked."""
-    made = argparse.ArgumentParser(prog="python -m bench.timing.duet", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    made = argparse.ArgumentParser(prog="python -m bench duet", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     made.add_argument("--a", help="one side: what b is compared with")
     made.add_argument("--b", help="the other side")
     made.add_argument("--aa", nargs="?", const=sys.executable, metavar="SIDE", help="the same on both sides, to calibrate this machine")
@@ -78,10 +79,10 @@ def _run(options: argparse.Namespace) -> Status:
     machine = f"{environment['processor']} × {environment['cores']} {options.device}"
     known = None if options.aa else calibration.read(options.record_dir, machine)
     margins = margins_of(options.margin, known, int(options.budget / options.slice))
-    networks = tuple(map(Spec.parse, options.network or dict.fromkeys(c.spec.id for c in timed_cases(options.cases, ("torch",)))))
+    specs = tuple(map(Spec.parse, options.network or networks(options.cases)))
     one, other = sides.parse(a), sides.parse(b)
     _say("environments: built where they are not there yet, which takes minutes once")
-    cases = sides.cases(one, other, networks, device=options.device, threads=options.threads)
+    cases = sides.cases(one, other, specs, device=options.device, threads=options.threads)
     watch = Watch(options.device) if options.device != "cpu" else None
     duet = Duet(cases, margins)
     if not known and not options.aa:
@@ -123,26 +124,6 @@ def _until_interrupted(duet: Duet, options: argparse.Namespace, watch: Watch | N
     finally:
         signal.signal(signal.SIGTERM, before)
     return False
-
-
-def margins_of(given: list[str], known: Calibration | None, restarts: int) -> Margins:
-    """Margins as asked for, else as this machine's calibration has them, else each metric's own. Raises SpecError."""
-    asked: dict[str, float] = {}
-    for text in given:
-        name, equals, share = text.rpartition("=")
-        try:
-            value = float(share)
-        except ValueError:
-            value = 0.0
-        if not equals or not value > 0 or name.rpartition(".")[2] not in METRICS:
-            raise SpecError(f"--margin {text} is not METRIC=SHARE or CASE.METRIC=SHARE: write step=0.03; metrics are {', '.join(METRICS)}.")
-        asked[name] = value
-
-    def margin(case: str, metric: str) -> float:
-        general = known.margin(case, metric, restarts) if known else METRICS[metric].margin
-        return asked.get(f"{case}.{metric}", asked.get(metric, general))
-
-    return margin
 
 
 def _trust(case: str, metric: str, seen: Calibration, restarts: int) -> str:

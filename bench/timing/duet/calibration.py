@@ -22,7 +22,7 @@ from bench.timing.duet.statistics import BETA, FINEST
 FILE = "calibration.json"
 
 
-class XdistSupport(msgspec.Struct):
+class Spread(msgspec.Struct):
     """Standard deviation of an A/A case's log-ratios over so many restarts."""
 
     case: str
@@ -36,7 +36,7 @@ class Calibration(msgspec.Struct):
 
     machine: str
     when: str
-    spreads: list[XdistSupport]
+    spreads: list[Spread]
 
     def margin(self, case: str, metric: str, restarts: int) -> float:
         """The least margin this machine resolves in so many restarts; a case that was never calibrated gets the metric's widest."""
@@ -50,9 +50,9 @@ def resolvable(deviation: float, restarts: int) -> float:
     return math.expm1(needed * deviation / math.sqrt(restarts))
 
 
-def spread(case: str, metric: str, log_ratios: list[float]) -> XdistSupport:
+def spread(case: str, metric: str, log_ratios: list[float]) -> Spread:
     """What an A/A case has shown."""
-    return XdistSupport(case, metric, max(float(np.std(log_ratios, ddof=1)), FINEST), len(log_ratios))
+    return Spread(case, metric, max(float(np.std(log_ratios, ddof=1)), FINEST), len(log_ratios))
 
 
 def read(folder: Path, machine: str) -> Calibration | None:

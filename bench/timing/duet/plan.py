@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bench.evidence.collect import reference_of
 from bench.timing.duet import rounds
-from bench.timing.duet.equivalence import forced_steps, prove
+from bench.timing.duet.equivalence import prove
 from bench.timing.duet.gpu import Watch
+from bench.timing.duet.margins import Margins
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.rounds import NotSynchronisedError, Pair, Series
 from bench.timing.duet.sides import DuetCase
@@ -27,8 +29,6 @@ from models.worker.process import WorkerError, WorkerLacks
 
 BUDGET, SLICE = 60.0, 4.0
 """Seconds of rounds per case in all, and per restart."""
-Margins = Callable[[str, str], float]
-"""The margin of a case's metric."""
 
 
 @dataclass
@@ -158,10 +158,10 @@ def run(
     A worker that dies takes its case with it, not the run: the others go on with fresh ones.
     """
     restarts = max(LEAST, int(budget / piece))
-    asked = {spec: forced_steps(spec, data) for spec in {case.spec for case in duet.cases}}
+    references = {spec: reference_of(spec, data) for spec in {case.spec for case in duet.cases}}
 
     def proved(pair: Pair, case: DuetCase) -> None:
-        prove(pair, case, asked[case.spec])
+        prove(pair, case, data, references[case.spec])
 
     for restart in range(restarts):
         going = [case for case in duet.cases if (duet.open(case) if until_decided else case.id not in duet.failed)]

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from bench import files
+from bench.exit_status import Status
+from bench.report import text_table
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import BUDGET, SLICE, MetricTest, look
 from bench.timing.duet.rounds import Series
@@ -104,20 +106,18 @@ def table(record: list[Restart], margin: float) -> str:
         f"{counts} restarts of {record[0].side} (equal sides, +3 %, +5 %), load average {_range([each.load for each in record])}.",
         f"Margin {100 * margin:g} %, {BUDGET:g} s of rounds at most. {DRAWS} draws a cell, sharing restarts, but in the first row.",
         "",
-        "| rule | A/A flagged | +3 % found | +5 % found | A/A open | median seconds |",
-        "|---|---:|---:|---:|---:|---:|",
     ]
+    rows = [["rule", "A/A flagged", "+3 % found", "+5 % found", "A/A open", "median seconds"]]
     for name, ask in ((f"{OURS}, no restart in common", disjoint), (f"{OURS}, restarts drawn", drawn)):
         tallies = {factor: ask(series, margin) for factor, series in restarts.items()}
         none, said = tallies[1.0], (_counted if ask is disjoint else _share)
         cells = [said(tally.flagged, tally.asked) for tally in tallies.values()]
         cells += [said(none.open, none.asked), f"{np.median(none.seconds):.0f}" if none.asked else "–"]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        rows.append([name, *cells])
     for rule in RULES:
         tallies = {factor: others(rule, series) for factor, series in restarts.items()}
-        cells = [_share(tally.flagged, tally.asked) for tally in tallies.values()]
-        lines.append(f"| {rule} | {' | '.join(cells)} | – | – |")
-    return "\n".join(lines) + "\n"
+        rows.append([rule, *(_share(tally.flagged, tally.asked) for tally in tallies.values()), "–", "–"])
+    return "\n".join([*lines, *text_table.markdown(rows, numbers=True)]) + "\n"
 
 
 def _counted(hits: int, of: int) -> str:
@@ -133,9 +133,9 @@ def _range(values: list[float]) -> str:
     return f"{min(values):.1f} … {max(values):.1f}"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> Status:
     """Print the table, and keep it."""
-    parser = argparse.ArgumentParser(prog="python -m bench.timing.duet.power", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench duet-power", description=__doc__)
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--margin", type=float, default=METRICS["step"].margin, help="margin of a step (default: the metric's own)")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name} beside this module")
@@ -143,12 +143,12 @@ def main(arguments: list[str] | None = None) -> int:
     record = read(given.record)
     if len(record) < LEAST:
         print(f"{given.record} holds {len(record)} restarts: measure more with python -m bench.timing.duet.study.", file=sys.stderr)
-        return 2
+        return Status.NOTHING
     made = table(record, given.margin)
     print(made, end="")
     if given.write:
         files.write(TABLE, made)
-    return 0
+    return Status.SAME
 
 
 if __name__ == "__main__":

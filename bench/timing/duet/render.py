@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from bench.report import text_table
 from bench.timing.duet.statistics import FASTER, OPEN, SLOWER
 from bench.timing.duet.verdict import ENVIRONMENT, MARKS, NOTHING, Judged, overall
 
@@ -26,9 +27,7 @@ def text(judged: list[Judged], a: str, b: str, notes: list[str]) -> str:
         grid.append((f"{MARKS[each.verdict]} {each.word}", each.case, each.metric, *cells))
         if each.reason:
             reasons.append(f"  {each.case}, {each.metric}: {each.reason}")
-    widths = [max(map(len, column)) + 2 for column in zip(*grid, strict=True)]
-    lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid]
-    return "\n".join([f"a  {a}", f"b  {b}", "", *lines, *reasons, *notes, "", headline(judged)])
+    return "\n".join([f"a  {a}", f"b  {b}", "", *text_table.lines(grid), *reasons, *notes, "", headline(judged)])
 
 
 def headline(judged: list[Judged]) -> str:

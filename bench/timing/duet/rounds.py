@@ -23,6 +23,7 @@ from bench.timing.duet.gpu import Watch
 from bench.timing.duet.sides import DuetCase, Lane
 from bench.timing.steps import Proof, check_same, proof, steps_per_block, warm_up
 from fixtures.data.datasets import Data
+from models.backends.registry import BACKENDS
 from models.worker.process import Worker, WorkerDied
 from models.worker.tasks.step_timer import Block, Peaks, Prepared
 
@@ -86,7 +87,7 @@ class Pair:
         try:
             return worker.submit(do, kind, **arguments).result(timeout=PATIENCE)
         except TooLate:
-            words = worker.last_words() or "(none)"
+            words = worker.last_output() or "(none)"
             raise WorkerDied(f"the {worker.backend} worker did not answer within {PATIENCE:.0f} s; its last output: {words}") from None
 
     def share_processor(self, turn: int) -> None:
@@ -137,7 +138,7 @@ def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: fl
             lane = lanes[number]
             prepared.append((number, names[number]))
             pair.ask(number, "begin_peaks")
-            first[number] = _prepare(pair, number, names[number], case, proof(case.spec, lane.backend.partition("-")[0], data))
+            first[number] = _prepare(pair, number, names[number], case, proof(case.spec, BACKENDS[lane.backend].conventions, data))
             if lane.slowdown != 1.0:
                 names[number] += " slowed"
                 prepared.append((number, names[number]))

@@ -12,15 +12,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.timing.cases import MODES, TimedCase
+from bench.timing.cases import TimedCase
 from bench.versions.environments import ROOT, Interpreter, VersionsError, Wanted, build
-from models.backends.registry import BACKENDS
+from models.backends.registry import BACKENDS, USUAL
 from models.spec import Spec
 from models.worker.process import Worker
 
-FRAMEWORK_OF = {"torch": "torch", "keras": "keras", "tensorflow": "keras", "tensorflow-cpu": "keras", "jax": "keras-jax"}
+FRAMEWORK_OF = {name: backend for backend, row in BACKENDS.items() for name in row.distributions}
 """The backend that a requirement of this name is about."""
-IMPORTABLE = "import importlib.util as u; print(*[b for b in ('torch', 'keras') if u.find_spec(b)])"
+IMPORTABLE = f"import importlib.util as u; print(*[b for b in {USUAL} if u.find_spec(b)])"
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def parse(text: str) -> Side:
     if wanted and not backends:
         backends = tuple(dict.fromkeys(FRAMEWORK_OF[r.name.lower()] for r in wanted.requirements if r.name.lower() in FRAMEWORK_OF))[:1]
     backends = backends or _importable(python, text)
-    able = tuple(backend for backend in backends if not modes or modes[0] in MODES[backend])
+    able = tuple(backend for backend in backends if not modes or modes[0] in BACKENDS[backend].modes)
     if not able:
-        known = ", --".join(MODES[backends[0]])
+        known = ", --".join(BACKENDS[backends[0]].modes)
         raise VersionsError(f"--{modes[0]} in {text!r} is no mode of {backends[0]}: use one of --{known}.")
     return Side(text, wanted, python, able, modes[0] if modes else "")
 
@@ -109,7 +109,7 @@ def cases(a: Side, b: Side, networks: tuple[Spec, ...], *, device: str = "cpu", 
     for spec in networks:
         for one, other in pairs:
             lanes = [
-                Lane(side, where, backend, side.mode or MODES[backend][0], threads, device)
+                Lane(side, where, backend, side.mode or BACKENDS[backend].modes[0], threads, device)
                 for side, where, backend in ((a, at, one), (b, bt, other))
             ]
             found.append(DuetCase(spec, *lanes))

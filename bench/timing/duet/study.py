@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.exit_status import Status
 from bench.timing.duet import rounds, sides
 from bench.timing.duet.load import competing
 from bench.timing.duet.plan import SLICE
@@ -78,9 +79,9 @@ def collect(side: str, *, minutes: float, seconds: float, processes: int, plante
     return added
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> Status:
     """Collect."""
-    parser = argparse.ArgumentParser(prog="python -m bench.timing.duet.study", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench duet-study", description=__doc__)
     parser.add_argument("--side", default="torch", help="what runs on both sides (default: torch)")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=SLICE, help=f"seconds of rounds in each duet of a restart (default: {SLICE:g})")
@@ -92,10 +93,10 @@ def main(arguments: list[str] | None = None) -> int:
         collect(given.side, minutes=given.minutes, seconds=given.seconds, processes=given.load, planted=planted)
     except (ValueError, WorkerError) as error:
         print(error, file=sys.stderr)
-        return 2
+        return Status.BAD_INPUT
     except KeyboardInterrupt:
-        return 130
-    return 0
+        return Status.INTERRUPTED
+    return Status.SAME
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.backends.keras.library import allow_tf32, begin_session, compute_in, gradient
+from models.backends.keras.libraries import LIBRARY
+from models.backends.keras.precision import begin_session, compute_in
 from models.graph import INPUT, Dense
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
@@ -16,13 +17,6 @@ from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
 Arrays = dict[str, Any]
-
-
-def compute_as(spec: Spec) -> None:
-    """Build what follows in the spec's precision."""
-    compute_in(spec.format.held)
-    keras.mixed_precision.set_dtype_policy(spec.format.keras)
-    allow_tf32(spec.format.tf32)
 
 
 def dense(spec: Spec, step: Dense) -> Any:
@@ -65,7 +59,7 @@ def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
         y = layer(points[0], training=False)
         return ops.sum(y), y
 
-    _, y, (slope,) = gradient(total, [ops.convert_to_tensor(x)])
+    _, y, (slope,) = LIBRARY.gradient(total, [ops.convert_to_tensor(x)])
     return array(y), array(slope)
 
 

@@ -15,24 +15,14 @@ from keras import ops
 
 from models.architectures import graph
 from models.arrays import Arrays, Statistics
-from models.backends.keras.layers import activate, array, compute_as, dense, draw_layers
-from models.backends.keras.library import (
-    absences,
-    begin_session,
-    built_for,
-    configure,
-    devices,
-    drain,
-    float32_products,
-    gradient,
-    multiplied,
-    peak_device_memory,
-    slope,
-    train_steps,
-    versions,
-)
+from models.backends.keras.device import devices
+from models.backends.keras.layers import array, dense
+from models.backends.keras.libraries import LIBRARY
+from models.backends.keras.precision import begin_session, compute_as, format_of
+from models.backends.keras.releases import absences, train_steps
 from models.backends.keras.taps import NORM_ROWS, Taps
-from models.backends.keras.timing import product, stepper
+from models.backends.keras.timing import repeated_step
+from models.backends.protocol import ALL, Record, Repeated
 from models.backends.registry import BackendError
 from models.graph import INPUT, Activate, Dense, Node, Normalize, Sum, kind_of, node_of
 from models.observation import WatchedPass
@@ -43,11 +33,6 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-__all__ = [
-    "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers", "multiplied", "peak_device_memory", "product",
-    "stepper", "timed_network", "versions",
-]  # fmt: skip
-
 KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
 FRAMES_PER_LAYER = 12
 """Room for Keras to walk a model, which it does recursively: with Python's usual 1,000 frames it ends at some 300 layers."""
@@ -56,13 +41,11 @@ FRAMES_PER_LAYER = 12
 class Network:
     """`spec` in Keras, initialized by Keras from `seed` and compiled."""
 
-    def __init__(
-        self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "train_on_batch", tap: tuple[str, ...] = ("gradients", "norms")
-    ) -> None:
-        """Build and compile; `mode` eager, train_on_batch or jit, `tap` what the step records. Raises BackendError without the device."""
+    def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> None:
+        """Build and compile; `mode` is eager, jit, compiled or train_on_batch. Raises BackendError without the device."""
         if device != "cpu" and devices() == ["cpu"]:
             raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
-        self.spec = spec
+        self.spec, self.mode = spec, mode
         begin_session()
         compute_as(spec)
         keras.utils.set_random_seed(seed)
@@ -88,7 +71,7 @@ class Network:
         self.model.compile(self.optimizer, self.loss, run_eagerly=mode == "eager", jit_compile=True if mode == "jit" else "auto")
         self.optimizer.build(self.model.trainable_variables)
         # Round the inner optimizer, which is given gradients without the loss scale: the outer one's `apply` is not called on JAX.
-        self._taps = Taps(self.inner, self.model.trainable_variables, self._weights(), tap)
+        self._taps = Taps(self.inner, self.model.trainable_variables, self._weights(), record)
         statistics = [v for part in self._norms.values() for v in (part.moving_mean, part.moving_variance)]
         fresh = [*self.optimizer.variables, *statistics]
         self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
@@ -186,41 +169,41 @@ class Network:
     def watch(self, x: Any, labels: Any) -> WatchedPass:
         """One forward and backward pass in training mode that leaves parameters and running statistics alone.
 
-        A zero is added to every weight layer's output; the scaled loss's gradient with respect to that zero is ∂L/∂z_l.
+        Where the precision rounds results, the pass is compiled as the training step is, so that both round the same values.
         """
         formats: dict[str, str] = {}
         scale = self.loss_scale()
         x, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
-        denses = self.graph.dense
+        shapes: dict[str, tuple[int, ...]] = {node.name: (len(x), node.width) for node in self.graph.dense}
 
-        def loss_of(offsets: list[Any]) -> Any:
+        def loss_of(tap: Any) -> Any:
             pre_activations: dict[str, Any] = {}
-            zero_of = dict(zip((node.name for node in denses), offsets, strict=True))
 
             def apply(node: Node, h: Any) -> Any:
                 h = self._train(node, h)
-                formats[node.name] = _name(h)
+                formats[node.name] = format_of(h)
                 if isinstance(node, Dense):
-                    h = pre_activations[node.name] = h + ops.cast(zero_of[node.name], h.dtype)
+                    h = pre_activations[node.name] = tap(node.name, h)
                 return h
 
             with keras.StatelessScope():
                 logits = self._wire(x, apply)
             loss = self.loss(target, logits)
-            formats["loss"] = _name(loss)
+            formats["loss"] = format_of(loss)
             return loss * scale if scale != 1 else loss, (pre_activations, logits)
 
-        zeros = [ops.zeros((len(x), node.width), dtype=self.spec.format.held) for node in denses]
-        loss, (pre_activations, logits), pre_activation_gradients = gradient(loss_of, zeros)
-        formats |= {name: _name(variable) for name, variable in self.parameters.items()}
+        compiled = not self.spec.format.plain
+        loss, (pre_activations, logits), gradients = LIBRARY.tapped_gradients(loss_of, shapes, self.spec.format.held, compiled)
+        formats |= {name: format_of(variable) for name, variable in self.parameters.items()}
+        held = np.dtype(self.spec.format.held)
         return WatchedPass(
             self.weights(),
             float(loss) / scale,
             array(logits),
             {name: array(z) for name, z in pre_activations.items()},
-            {node.name: array(d) / scale if scale != 1 else array(d) for node, d in zip(denses, pre_activation_gradients, strict=True)},
+            {name: array(d).astype(held) / held.type(scale) for name, d in gradients.items()},
             formats,
-            float32_products(),
+            LIBRARY.float32_products(),
         )
 
     def slope(self, x: Any, labels: Any, direction: Arrays) -> float:
@@ -232,7 +215,7 @@ class Network:
             with keras.StatelessScope(state_mapping=list(zip(self.parameters.values(), values, strict=True))):
                 return self.loss(target, self._wire(inputs, self._train))
 
-        return float(slope(loss_of, [variable.value for variable in self.parameters.values()], along))
+        return float(LIBRARY.slope(loss_of, [variable.value for variable in self.parameters.values()], along))
 
     def _train(self, node: Node, h: Any) -> Any:
         part = self.parts[node.name]
@@ -242,6 +225,10 @@ class Network:
         """One `train_on_batch` on `scale` times the loss (by Keras's own sample weights); returns the loss that Keras reports."""
         weights = None if scale == 1 else np.full(len(x), scale, self.spec.format.held)
         return float(self.model.train_on_batch(np.asarray(x), self.target(labels), sample_weight=weights))
+
+    def timed_step(self, x: Any, labels: Any) -> Repeated:
+        """One training step for the clock, in the way it was built for."""
+        return repeated_step(self, x, labels)
 
     def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
         """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth)."""
@@ -264,15 +251,6 @@ class Network:
         metric = keras.metrics.SparseCategoricalAccuracy()
         metric.update_state(np.asarray(labels), np.asarray(logits))
         return float(metric.result())
-
-
-def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
-    """A network for the clock, without taps; `mode` is eager, train_on_batch, compiled or jit."""
-    return Network(spec, device=device, mode=mode, tap=())
-
-
-def _name(tensor: Any) -> str:
-    return str(keras.backend.standardize_dtype(tensor.dtype))
 
 
 def _oriented(key: str, variable: Any) -> Any:

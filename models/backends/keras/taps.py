@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from models.backends.keras.library import norm_precision, norms
+from models.backends.keras.libraries import LIBRARY, Tensor
 
 NORM_ROWS = 64
 """How many steps of gradient norms stay on the device before they are read: reading after every step made training 15 % slower."""
@@ -31,7 +31,7 @@ class Taps:
         self._ends = np.cumsum([math.prod(v.shape) for v in variables])
         flat = (int(self._ends[-1]),)
         self._gradients = optimizer.add_variable(flat, dtype=variables[0].dtype, name="tap_gradients") if "gradients" in kinds else None
-        wide = norm_precision(variables[0].dtype)
+        wide = "float64" if LIBRARY.FLOAT64 else variables[0].dtype
         self._norms = optimizer.add_variable((NORM_ROWS, len(weights)), dtype=wide, name="tap_norms") if "norms" in kinds else None
         if kinds:
             self._apply = optimizer.apply
@@ -61,5 +61,17 @@ class Taps:
         if self._norms is not None:
             row = ops.cast(self._optimizer.iterations, "int32") % NORM_ROWS
             chosen = ops.expand_dims(ops.equal(ops.arange(NORM_ROWS, dtype="int32"), row), 1)
-            self._norms.assign(ops.where(chosen, norms([seen[place] for place in self._weights]), ops.convert_to_tensor(self._norms)))
+            self._norms.assign(ops.where(chosen, _norms([seen[place] for place in self._weights]), ops.convert_to_tensor(self._norms)))
         return self._apply(gradients, *args, **kwargs)
+
+
+def _norms(tensors: list[Tensor]) -> Tensor:
+    """Euclidean norm of each tensor, in one; a float32 sum of squares would read zero for entries under 1e-22.
+
+    So sums are taken in float64, or where the library has none beside float32, after the largest entry is divided out.
+    """
+    if LIBRARY.FLOAT64:
+        return ops.sqrt(ops.stack([ops.sum(ops.square(ops.cast(tensor, "float64"))) for tensor in tensors]))
+    largest = ops.stack([ops.max(ops.abs(tensor)) for tensor in tensors])
+    divisors = ops.where(largest > 0, largest, ops.ones_like(largest))
+    return largest * ops.sqrt(ops.stack([ops.sum(ops.square(tensor / divisors[n])) for n, tensor in enumerate(tensors)]))

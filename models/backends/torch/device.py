@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+
+from models.arrays import Array
 
 
 def peak_device_memory(reset: bool) -> float:
@@ -23,9 +23,14 @@ def drain() -> None:
         torch.cuda.synchronize()
 
 
+def gpus() -> list[str]:
+    """Names of the GPUs that can be used here."""
+    return [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+
+
 def devices() -> list[str]:
     """Devices this framework can use, the CPU first."""
-    return ["cpu", *(f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count()))]
+    return ["cpu", *(f"cuda:{n} {name}" for n, name in enumerate(gpus()))]
 
 
 def built_for() -> str:
@@ -35,7 +40,7 @@ def built_for() -> str:
     return f"CUDA {torch.version.cuda}" if torch.version.cuda else ""
 
 
-def multiplied(matrix: Any) -> tuple[str, Any]:
+def multiplied(matrix: Array) -> tuple[str, Array]:
     """Where the product of a matrix with itself was computed, on the GPU if there is one, and the product."""
     tensor = torch.as_tensor(matrix, device="cuda" if torch.cuda.is_available() else "cpu")
     product = tensor @ tensor

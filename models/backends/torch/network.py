@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,11 @@ from torch.autograd import forward_ad
 
 from models.architectures import graph
 from models.arrays import Arrays, Statistics
+from models.backends.protocol import ALL, Record, Repeated
 from models.backends.registry import BackendError
-from models.backends.torch.device import built_for, configure, devices, drain, multiplied, peak_device_memory, versions
-from models.backends.torch.layers import activate, array, draw_layers, linear
-from models.backends.torch.precision import allow_tf32, autocast, float32_products, format_of, scaler
-from models.backends.torch.timing import product, stepper
+from models.backends.torch.layers import array, linear
+from models.backends.torch.precision import allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
+from models.backends.torch.timing import repeated_step
 from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Sum, kind_of, node_of
 from models.observation import WatchedPass
 from models.parts.activations import ACTIVATIONS
@@ -25,11 +24,6 @@ from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
-
-__all__ = [
-    "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers", "multiplied", "peak_device_memory", "product",
-    "stepper", "timed_network", "versions",
-]  # fmt: skip
 
 COMPILED = {"compile": "default", "graphs": "reduce-overhead"}
 """Modes of a step that is compiled, and what torch.compile calls them; the second one replays CUDA graphs."""
@@ -72,8 +66,11 @@ class Wired(nn.Module):
 class Network:
     """`spec` in PyTorch on `device`, initialized by PyTorch from `seed`."""
 
-    def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "eager") -> None:
-        """Build, initialize and move; `mode` is one of COMPILED or eager. Raises BackendError without the device."""
+    def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> None:
+        """Build, initialize and move; `mode` is one of COMPILED or eager. Raises BackendError without the device.
+
+        A step keeps nothing for `record`: PyTorch leaves gradients in `.grad`.
+        """
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise BackendError(
                 f"Device {device!r} was asked for, but this PyTorch ({torch.__version__}) sees no CUDA device: use --device=cpu."
@@ -198,8 +195,7 @@ class Network:
 
     def slope(self, x: Any, labels: Any, direction: Arrays) -> float:
         """The loss's derivative along `direction` (shaped as the weights) by PyTorch's forward mode."""
-        with warnings.catch_warnings(), forward_ad.dual_level():
-            warnings.simplefilter("ignore", DeprecationWarning)  # forward mode loads PyTorch's own deprecated scripts
+        with forward_mode():
             names = {id(parameter): name for name, parameter in self.model.named_parameters()}
             duals = {
                 names[id(parameter)]: forward_ad.make_dual(parameter.detach(), self.tensor(direction[key]))
@@ -242,6 +238,10 @@ class Network:
         self.update()
         return float(loss.detach())
 
+    def timed_step(self, x: Any, labels: Any) -> Repeated:
+        """One training step for the clock."""
+        return repeated_step(self, x, labels)
+
     def train(self, xs: Any, labels: Any, record: bool = True) -> tuple[Any, Any]:
         """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth).
 
@@ -275,11 +275,6 @@ class Network:
     def accuracy(self, logits: Any, labels: Any) -> float:
         """The share of samples whose label has the largest logit, by PyTorch's own comparison."""
         return float((torch.as_tensor(logits).argmax(1) == torch.as_tensor(np.asarray(labels))).float().mean())
-
-
-def timed_network(spec: Spec, *, device: str, mode: str) -> Network:
-    """A network for the clock; `mode` is eager, compile or graphs."""
-    return Network(spec, device=device, mode=mode)
 
 
 def _present(parameter: Any) -> Any:

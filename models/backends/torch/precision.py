@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import warnings
+from collections.abc import Iterator
 
 import torch
+from torch.autograd import forward_ad
 
 from models.backends.registry import Absent
 from models.spec import Spec
 
 
-def autocast(spec: Spec, device: str) -> Any:
+def autocast(spec: Spec, device: str) -> contextlib.AbstractContextManager[object]:
     """The context in which a user of the spec's precision computes outputs and loss."""
     half = spec.format.half
     return torch.autocast(device.partition(":")[0], getattr(torch, half)) if half else contextlib.nullcontext()
 
 
-def scaler(spec: Spec, device: str) -> Any:
+def scaler(spec: Spec, device: str) -> torch.amp.GradScaler | None:
     """PyTorch's own scaler from the spec's first scale, None where no loss is scaled; raises Absent in a release without."""
     if not spec.format.scaled:
         return None
@@ -34,6 +36,14 @@ def allow_tf32(allowed: bool) -> None:
 def float32_products() -> str:
     """The precision of float32 matrix products that PyTorch says is on: `float32` or `tf32`."""
     return {"highest": "float32", "high": "tf32"}.get(torch.get_float32_matmul_precision(), "lower")
+
+
+@contextlib.contextmanager
+def forward_mode() -> Iterator[None]:
+    """Where dual numbers carry derivatives."""
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forward mode loads PyTorch's own deprecated scripts
+        yield
 
 
 def format_of(tensor: torch.Tensor) -> str:

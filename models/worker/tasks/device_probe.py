@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+
+from models.backends.protocol import Backend
 
 SIZE = 256
 """Rows and columns of the matrix that is multiplied; its entries are −2 … 2, so that the product is exact in any precision from TF32 up."""
@@ -32,12 +33,12 @@ class Examined:
         return any(word in self.place.lower() for word in ("cuda", "gpu", "rocm"))
 
 
-def probe_device(module: Any) -> Examined:
+def probe_device(backend: Backend) -> Examined:
     """Ask, and multiply; a framework that cannot multiply is an answer, too."""
-    seen = Examined(module.versions(), module.built_for(), module.devices())
+    seen = Examined(backend.versions(), backend.built_for(), backend.devices())
     matrix = np.random.default_rng(0).integers(-2, 3, (SIZE, SIZE)).astype(np.float32)
     try:
-        seen.place, product = module.multiplied(matrix)
+        seen.place, product = backend.multiplied(matrix)
     except Exception as error:  # whatever a driver or kernel raises is what must be told
         seen.error = f"{type(error).__name__}: {error}".splitlines()[0]
         return seen

@@ -9,22 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from models.backends.protocol import Backend, Network
 from models.backends.registry import backend_module
-from models.observation import SCALE_GROWTH, Arrays, Backward, ForcedStep, History, Job, Observation, StepResult, WatchedPass
+from models.observation import SCALE_GROWTH, Arrays, Backward, ForcedStep, History, Job, Observation, Repeated, StepResult, WatchedPass
 from models.spec import Spec
 
 
-def build(job: Job) -> Any:
+def build(job: Job) -> Network:
     """The job's network on its backend, initialized by the framework from the job's seed."""
     return backend_module(job.backend).Network(job.spec, seed=job.seed, device=job.device)
 
 
-def observe(job: Job, network_of: Callable[[Job], Any] = build) -> Observation:
+def observe(job: Job, network_of: Callable[[Job], Network] = build) -> Observation:
     """Build the job's network on its backend and do all it asks for; one build and one compilation in all."""
     return observe_seeds([job], network_of)[0]
 
 
-def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Any] = build) -> list[Observation]:
+def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Network] = build) -> list[Observation]:
     """Jobs that differ in seed and lessons only, on one network that the framework initializes anew for each."""
     first = jobs[0]
     module = backend_module(first.backend)
@@ -43,12 +44,12 @@ def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Any] = build) -> 
     return seen
 
 
-def _step(network: Any, forced_step: ForcedStep, passed: WatchedPass | None) -> StepResult:
+def _step(network: Network, forced_step: ForcedStep, passed: WatchedPass | None) -> StepResult:
     loss = network.step(forced_step.x, forced_step.labels)
     return StepResult(loss, network.gradients(), network.applied(), network.weights(), network.running(), passed, network.loss_scale())
 
 
-def _look(network: Any, job: Job, seen: Observation) -> Observation:
+def _look(network: Network, job: Job, seen: Observation) -> Observation:
     if job.forced_steps:
         first = job.forced_steps[0]
         seen.native = network.watch(first.x, first.labels)
@@ -71,7 +72,7 @@ def _look(network: Any, job: Job, seen: Observation) -> Observation:
     return seen
 
 
-def _related(network: Any, job: Job) -> list[Backward]:
+def _related(network: Network, job: Job) -> list[Backward]:
     """Every lesson of `relations`, those of other networks last, since building a network may end the session of the one before."""
     found: dict[int, Backward] = {}
     for spec in dict.fromkeys([None, *(forced_step.network for forced_step in job.relations)]):
@@ -84,14 +85,14 @@ def _related(network: Any, job: Job) -> list[Backward]:
     return [found[place] for place in range(len(job.relations))]
 
 
-def _backward(network: Any, forced_step: ForcedStep) -> Backward:
+def _backward(network: Network, forced_step: ForcedStep) -> Backward:
     """Gradients do not depend on the optimizer's slots, so these are left as they are."""
     network.load(forced_step.weights, fresh=False)
     slope = math.nan if forced_step.direction is None else network.slope(forced_step.x, forced_step.labels, forced_step.direction)
     return Backward(network.step(forced_step.x, forced_step.labels, forced_step.loss_scale), network.gradients(), slope)
 
 
-def _taken(network: Any, forced_steps: list[ForcedStep], pass_first: bool = False) -> list[StepResult]:
+def _taken(network: Network, forced_steps: list[ForcedStep], pass_first: bool = False) -> list[StepResult]:
     """Every lesson, one after the other, from its weights; the optimizer's slots go on from one to the next."""
     seen = []
     for forced_step in forced_steps:
@@ -101,15 +102,14 @@ def _taken(network: Any, forced_steps: list[ForcedStep], pass_first: bool = Fals
     return seen
 
 
-def differing(ones: list[StepResult], others: list[StepResult]) -> dict[str, int]:
-    """By place, how many entries of loss, raw gradients and new weights are not the same bits."""
-    counts: dict[str, int] = {}
+def differing(ones: list[StepResult], others: list[StepResult]) -> list[Repeated]:
+    """How many entries of loss, raw gradients and new weights are not the same bits, array by array."""
+    found = []
     for number, (one, other) in enumerate(zip(ones, others, strict=True)):
-        places: dict[str, tuple[Any, Any]] = {"loss": (one.loss, other.loss)}
-        places |= {f"gradient of {key}": (value, other.gradients[key]) for key, value in one.gradients.items()}
-        places |= {f"new {key}": (value, other.weights[key]) for key, value in one.weights.items()}
-        counts |= {f"step {number} {place}": _unlike(*pair) for place, pair in places.items()}
-    return counts
+        found.append(Repeated(number, "loss", "", _unlike(one.loss, other.loss)))
+        found += [Repeated(number, "gradient of", key, _unlike(value, other.gradients[key])) for key, value in one.gradients.items()]
+        found += [Repeated(number, "new", key, _unlike(value, other.weights[key])) for key, value in one.weights.items()]
+    return found
 
 
 def _unlike(one: Any, other: Any) -> int:
@@ -118,6 +118,6 @@ def _unlike(one: Any, other: Any) -> int:
     return int((bits != others).sum())
 
 
-def draw_own(module: Any, *, spec: str, fan_in: int, fan_out: int, draws: int, seed: int, device: str = "cpu") -> list[Arrays]:
+def draw_own(backend: Backend, *, spec: str, fan_in: int, fan_out: int, draws: int, seed: int, device: str = "cpu") -> list[Arrays]:
     """`draws` layers of fan-in × fan-out units, weight and bias, as the framework's own initializer fills them one after the other."""
-    return module.draw_layers(Spec.parse(spec), fan_in, fan_out, draws, seed, device)
+    return backend.draw_layers(Spec.parse(spec), fan_in, fan_out, draws, seed, device)

@@ -7,9 +7,6 @@ all of them; the hand-written one takes part twice, and what it differs from its
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib
-import itertools
 import math
 import threading
 import time
@@ -20,9 +17,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from models.architectures import graph
-from models.observation import Arrays
-from models.parts.optimizers import MOMENTUM
+from models.arrays import Arrays
+from models.backends.protocol import Backend, Loop
 from models.reference.draws import draw_weights
 from models.spec import Spec
 
@@ -58,7 +54,7 @@ class ProbeCost:
     memory: int
 
 
-def interleave(module: Any, *, spec: str, rounds: int, x: Any, labels: Any, device: str = "cpu") -> Interleaved:
+def interleave(backend: Backend, *, spec: str, rounds: int, x: Any, labels: Any, device: str = "cpu") -> Interleaved:
     """Time the hand-written loop (twice), ours, and ours with gradient norms, from the same weights on the same batches.
 
     Raises DifferentLoopsError when their losses say that they are not training the same network.
@@ -66,7 +62,7 @@ def interleave(module: Any, *, spec: str, rounds: int, x: Any, labels: Any, devi
     network_spec = Spec.parse(spec)
     start = draw_weights(network_spec, 0)
     xs, batches = _batches(network_spec, x, labels, steps=2)
-    loops = _loops(module, network_spec, start, device)
+    loops = _loops(backend, network_spec, start, device)
     losses = {name: loop(xs, batches)() for name, loop in loops.items()}  # builds, traces, and proves
     for name, found in losses.items():
         apart = float(np.max(np.abs(found - losses[HAND_WRITTEN]) / np.abs(losses[HAND_WRITTEN])))
@@ -91,21 +87,17 @@ def interleave(module: Any, *, spec: str, rounds: int, x: Any, labels: Any, devi
     return Interleaved(steps, taken)
 
 
-def probe(module: Any, *, spec: str, x: Any, labels: Any, device: str = "cpu") -> ProbeCost:
+def probe(backend: Backend, *, spec: str, x: Any, labels: Any, device: str = "cpu") -> ProbeCost:
     """Build `spec` without compiling it and probe its signals, forward and backward, untrained.
 
     A shallow network goes first, so that what a framework allocates once is not counted; a larger one must not have been here,
     for freed memory would be used again unseen.
     """
 
-    def build(built: Spec) -> Any:
-        untapped = {} if module.__name__.endswith("torch") else {"tap": ()}
-        return module.Network(built, device=device, **untapped)
-
     wanted = Spec.parse(spec)
-    build(dataclasses.replace(wanted, depth=SHALLOW)).watch(x, labels)
+    backend.Network(dataclasses.replace(wanted, depth=SHALLOW), device=device, record=()).watch(x, labels)
     before = psutil.Process().memory_info().rss
-    network = build(wanted)
+    network = backend.Network(wanted, device=device, record=())
     with _Watch() as watch:
         network.watch(x, labels)
     return ProbeCost(min(_clock(lambda: network.watch(x, labels)) for _ in range(PROBES)), watch.highest - before)
@@ -135,80 +127,17 @@ class _Watch(threading.Thread):
         self.highest = max(self.highest, psutil.Process().memory_info().rss)
 
 
-def _loops(module: Any, spec: Spec, weights: Arrays, device: str) -> dict[str, Callable[[Any, Any], Callable[[], Any]]]:
+def _loops(backend: Backend, spec: Spec, weights: Arrays, device: str) -> dict[str, Loop]:
     """By name, what turns batches into a loop over them. Each loop has a network of its own."""
-    if module.__name__.endswith("torch"):
-        hand = functools.partial(_hand_written_torch, spec, weights, device)
-        ours, recorded = module.Network(spec, device=device), module.Network(spec, device=device)
-    else:
-        hand = functools.partial(_hand_written_keras, spec, weights)
-        ours, recorded = module.Network(spec, device=device, tap=()), module.Network(spec, device=device, tap=("norms",))
+    ours, recorded = (backend.Network(spec, device=device, record=kept) for kept in ((), ("norms",)))
     for network in (ours, recorded):
         network.load(weights, fresh=True)
     return {
-        HAND_WRITTEN: hand(),
-        AGAIN: hand(),
+        HAND_WRITTEN: backend.hand_written(spec, weights, device),
+        AGAIN: backend.hand_written(spec, weights, device),
         OURS: lambda xs, labels: lambda: ours.train(xs, labels, record=False)[0],
         RECORDED: lambda xs, labels: lambda: recorded.train(xs, labels, record=True)[0],
     }
-
-
-def _hand_written_torch(spec: Spec, weights: Arrays, device: str) -> Callable[[Any, Any], Callable[[], Any]]:
-    torch = importlib.import_module("torch")
-    nn = torch.nn
-    layers = []
-    for fan_in, fan_out in itertools.pairwise(spec.widths):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-    model = nn.Sequential(*layers[:-1]).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=spec.learning_rate, momentum=MOMENTUM)
-    loss_of = nn.CrossEntropyLoss()
-    with torch.no_grad():
-        for node, layer in zip(graph(spec).dense, model[::2], strict=True):
-            layer.weight.copy_(torch.as_tensor(weights[node.weight]))
-            layer.bias.copy_(torch.as_tensor(weights[node.bias]))
-
-    def over(xs: Any, labels: Any) -> Callable[[], Any]:
-        batches = [(torch.as_tensor(x, device=device), torch.as_tensor(y, device=device)) for x, y in zip(xs, labels, strict=True)]
-
-        def loop() -> Any:
-            losses = []
-            for x, y in batches:
-                optimizer.zero_grad()
-                loss = loss_of(model(x), y)
-                loss.backward()
-                optimizer.step()
-                losses.append(loss.detach())
-            return torch.stack(losses).cpu().numpy()
-
-        return loop
-
-    return over
-
-
-def _hand_written_keras(spec: Spec, weights: Arrays) -> Callable[[Any, Any], Callable[[], Any]]:
-    keras = importlib.import_module("keras")
-    h = inputs = keras.Input((spec.features,))
-    denses = [keras.layers.Dense(units, activation="relu") for units in spec.widths[1:-1]] + [keras.layers.Dense(spec.classes)]
-    for dense in denses:
-        h = dense(h)
-    model = keras.Model(inputs, h)
-    optimizer = keras.optimizers.SGD(learning_rate=spec.learning_rate, momentum=MOMENTUM)
-    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    for node, dense in zip(graph(spec).dense, denses, strict=True):
-        dense.set_weights([weights[node.weight].T, weights[node.bias]])
-
-    def over(xs: Any, labels: Any) -> Callable[[], Any]:
-        batches = list(zip(xs, labels, strict=True))
-
-        def loop() -> Any:
-            losses = []
-            for x, y in batches:
-                losses.append(model.train_on_batch(x, y))
-            return np.asarray(losses, np.float64)
-
-        return loop
-
-    return over
 
 
 def _batches(spec: Spec, x: Any, labels: Any, steps: int) -> tuple[Any, Any]:

@@ -11,11 +11,12 @@ import contextlib
 import gc
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from models.observation import Arrays
+from models.arrays import Arrays, Batch, Labels
+from models.backends.protocol import Backend, Repeated
 from models.reference.draws import draw_weights
 from models.spec import Spec
 from models.worker.process import peak_memory
@@ -79,34 +80,34 @@ def kept_waiting(before: dict[str, tuple[int, int]], after: dict[str, tuple[int,
 class StepTimer:
     """What one worker has ready to be timed, by name."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, backend: Backend) -> None:
         """Nothing is built until `prepare`."""
-        self._module = module
-        self._steppers: dict[str, Any] = {}
+        self._backend = backend
+        self._repeated: dict[str, Repeated] = {}
         self._rates: dict[str, float] = {}
 
-    def prepare(self, *, name: str, spec: str, mode: str, device: str, x: Any, labels: Any) -> Prepared:
+    def prepare(self, *, name: str, spec: str, mode: str, device: str, x: Batch, labels: Labels) -> Prepared:
         """Build `spec` with NumPy-drawn weights of seed 0, take the first steps on one batch and report the weights they lead to.
 
         Weights rather than losses are the proof: what a compiled Keras step returns is a running mean.
         """
         network_spec = Spec.parse(spec)
-        self._module.peak_device_memory(reset=True)
-        network = self._module.timed_network(network_spec, device=device, mode=mode)
+        self._backend.peak_device_memory(reset=True)
+        network = self._backend.Network(network_spec, device=device, mode=mode, record=())
         network.load(draw_weights(network_spec, 0), fresh=True)
-        step, synchronise = self._module.stepper(network, mode, x, labels)
+        step, synchronise = repeated = network.timed_step(x, labels)
         start = time.perf_counter()
         step()
         synchronise()
         first = time.perf_counter() - start
         for _ in range(PROVED_STEPS - 1):
             step()
-        self._steppers[name] = (step, synchronise)
+        self._repeated[name] = repeated
         return Prepared(first, network.weights())
 
     def control(self, *, name: str, size: int, device: str) -> None:
         """Make ready a float32 product of two size × size matrices: work of known cost, done by the same framework."""
-        self._steppers[name] = self._module.product(size, device)
+        self._repeated[name] = self._backend.product(size, device)
 
     def rate(self, *, device: str) -> float:
         """Floating-point operations a second of the fastest float32 product of two square matrices, of any size that there is time for.
@@ -116,13 +117,13 @@ class StepTimer:
         if device not in self._rates:
             best, size, took = 0.0, 256, 0.0
             while size <= LARGEST_PRODUCT and took < LONGEST_PRODUCT:
-                took = self._fastest(*self._module.product(size, device))
+                took = self._fastest(*self._backend.product(size, device))
                 best, size = max(best, 2 * size**3 / took), 2 * size
             self._rates[device] = best
         return self._rates[device]
 
     @staticmethod
-    def _fastest(multiply: Any, synchronise: Any) -> float:
+    def _fastest(multiply: Callable[[], object], synchronise: Callable[[], object]) -> float:
         """Seconds of a product: the best of three blocks, after one product that may compile."""
         readings: list[float] = []
         count = 1
@@ -142,11 +143,11 @@ class StepTimer:
 
     def memory(self) -> float:
         """The most memory of the device that the framework held since a case was made ready, in MB; 0 on a CPU."""
-        return self._module.peak_device_memory(reset=False)
+        return self._backend.peak_device_memory(reset=False)
 
     def block(self, *, name: str, steps: int) -> float:
         """Seconds that `steps` steps take, the synchronisation at the end included."""
-        step, synchronise = self._steppers[name]
+        step, synchronise = self._repeated[name]
         start = time.perf_counter()
         for _ in range(steps):
             step()
@@ -158,7 +159,7 @@ class StepTimer:
 
         The same work again is exact on every machine; a loop that burns time also slows the step that comes after it.
         """
-        step, synchronise = self._steppers[of]
+        step, synchronise = self._repeated[of]
         owed = 0.0
 
         def slowed() -> None:
@@ -169,11 +170,11 @@ class StepTimer:
                 owed -= 1.0
                 step()
 
-        self._steppers[name] = (slowed, synchronise)
+        self._repeated[name] = Repeated(slowed, synchronise)
 
     def clocked(self, *, name: str, steps: int) -> Block:
         """Time a block of steps, after one that is not timed where steps are short: the caches were the other process's."""
-        step, synchronise = self._steppers[name]
+        step, synchronise = self._repeated[name]
         if steps > 1:
             step()
             synchronise()
@@ -183,7 +184,7 @@ class StepTimer:
         synchronise()
         seconds = time.perf_counter() - start
         after, start = scheduled(), time.perf_counter()
-        self._module.drain()
+        self._backend.drain()
         late = time.perf_counter() - start
         return Block(seconds, min(kept_waiting(before, after), seconds), max(0.0, late - kept_waiting(after, scheduled())))
 
@@ -192,14 +193,14 @@ class StepTimer:
         gc.collect()
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        self._module.peak_device_memory(reset=True)
+        self._backend.peak_device_memory(reset=True)
 
     def peaks(self) -> Peaks:
         """The highest memory since `begin_peaks`."""
-        return Peaks(peak_memory(os.getpid()), self._module.peak_device_memory(reset=False))
+        return Peaks(peak_memory(os.getpid()), self._backend.peak_device_memory(reset=False))
 
     def forget(self, *, names: list[str]) -> None:
         """Free what was made ready, so that the next case does not run beside it."""
         for name in names:
-            self._steppers.pop(name, None)
+            self._repeated.pop(name, None)
         gc.collect()

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from models.backends.keras.library import begin_session, compute_in
+from models.backends.keras.precision import begin_session, compute_in
 from models.backends.keras.scenarios import entry_points, parts, reported, trained
 
 

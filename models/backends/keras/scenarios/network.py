@@ -11,8 +11,8 @@ from keras import ops
 
 from models.architectures import graph
 from models.arrays import Arrays
-from models.backends.keras.library import compute_in
 from models.backends.keras.network import KINDS
+from models.backends.keras.precision import compute_in
 from models.graph import Activate, Dense, Normalize
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS

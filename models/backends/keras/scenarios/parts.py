@@ -10,7 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.backends.keras.library import absences, compute_in, gradient
+from models.backends.keras.libraries import LIBRARY
+from models.backends.keras.precision import compute_in
+from models.backends.keras.releases import absences
 from models.backends.keras.scenarios.network import Arrays, array, build, compiled, optimizer_of
 from models.spec import Spec
 
@@ -93,7 +95,7 @@ def _curve(function: Callable[[Any], Any], x: Any) -> list[Any]:
         values = function(at[0])
         return ops.sum(values), values
 
-    _, values, (slopes,) = gradient(summed, [ops.convert_to_tensor(x)])
+    _, values, (slopes,) = LIBRARY.gradient(summed, [ops.convert_to_tensor(x)])
     return [array(values), array(slopes)]
 
 

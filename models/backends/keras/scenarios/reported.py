@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from models.backends.keras.libraries import LIBRARY
 from models.backends.keras.scenarios.network import Arrays, build, compiled, optimizer_of
 from models.spec import Spec
 
@@ -21,8 +22,7 @@ class Visited(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """A batch begins; on JAX, fit keeps the weights outside the variables until they are asked for."""
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
+        LIBRARY.collect_weights(self.model)
         self.weights.append(self.built.weights())
 
 

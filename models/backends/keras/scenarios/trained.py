@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.backends.keras.library import compute_in
+from models.backends.keras.precision import compute_in
 from models.backends.keras.scenarios.network import Arrays, array, build, compiled, optimizer_of
 from models.graph import layer_of
 from models.spec import Spec

@@ -1,0 +1,87 @@
+"""Every command of gradgauge: `python -m bench` lists them, `python -m bench COMMAND --help` shows the options of one."""
+
+from __future__ import annotations
+
+import difflib
+import runpy
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bench.exit_status import Status
+
+
+class Command(NamedTuple):
+    """A module that `python -m` runs, what it does, and arguments that come before the user's."""
+
+    module: str
+    summary: str
+    first: tuple[str, ...] = ()
+
+
+GROUPS: dict[str, dict[str, Command]] = {
+    "judge": {
+        "run": Command("pytest", "train, judge and time networks: the main job, with the options of pytest"),
+        "doctor": Command("bench.doctor", "what this machine has, and whether each framework computes on it"),
+        "matrix": Command("models.matrix", "which networks there are, and which pairs are left out and why"),
+        "theory": Command("bench.theory", "predicted gradients of one network, with diagnosis and remedies"),
+    },
+    "compare": {
+        "compare": Command("bench.compare", "what is worse, better or gone between two records"),
+        "versions": Command("bench.versions", "the networks in several releases: versions × checks"),
+        "releases": Command("bench.releases", "which Keras release breaks and mends what"),
+        "duet": Command("bench.timing.duet", "which of two environments, frameworks or modes takes longer"),
+        "aa": Command("bench.timing.duet", "the same on both sides of a duet: the margins of this machine", ("--aa",)),
+        "history": Command("bench.timing.history", "all duets so far: trend, changes and drift"),
+        "bisect": Command("bench.timing.bisect", "the release that changed a step time or a number"),
+        "overhead": Command("bench.timing.overhead", "what the recording of gradients costs"),
+    },
+    "prove": {
+        "selftest": Command("pytest", "the tests of the suite itself, with the options of pytest", ("bench/selftest", "-m", "not slow")),
+        "kill-grid": Command("bench.selftest.kill_grid", "plant every fault: which check catches it"),
+        "power": Command("bench.selftest.power", "the smallest error that is caught, network by network"),
+        "false-alarms": Command("bench.selftest.false_alarms", "how often a healthy framework is called broken"),
+        "duet-study": Command("bench.timing.duet.study", "measure series with planted slowdowns"),
+        "duet-power": Command("bench.timing.duet.power", "error rates of duets on these series"),
+        "accuracy": Command("bench.theory.accuracy", "predicted against measured gains of random networks"),
+        "literature": Command("bench.theory.literature", "measure published results on deep networks again"),
+    },
+}
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+
+
+def overview() -> Iterator[str]:
+    """Every command with one line."""
+    yield "usage: python -m bench COMMAND [OPTIONS]\n"
+    width = max(map(len, COMMANDS))
+    for group, commands in GROUPS.items():
+        yield f"{group}:"
+        yield from (f"  {name:<{width}}  {command.summary}" for name, command in commands.items())
+    yield "\npython -m bench COMMAND --help shows the options of one command."
+
+
+def main() -> int:
+    """Run the command that the first argument names, or list them all; Status.BAD_INPUT for an unknown name."""
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print("\n".join(overview()))
+        return Status.SAME
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
+        meant = f"did you mean {near[0]}? All are listed" if near else "all are listed"
+        print(f"{name} is no command: {meant} by python -m bench.", file=sys.stderr)
+        return Status.BAD_INPUT
+    command = COMMANDS[name]
+    sys.argv[1:] = [*command.first, *rest]
+    try:
+        runpy.run_module(
+            command.module, run_name="__main__", alter_sys=True
+        )  # late, because statistics and plotting take seconds to import
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is not installed here: activate an environment first, as `. .tox/cpu/bin/activate` does.", file=sys.stderr)
+        return Status.ENVIRONMENT
+    return Status.SAME
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Evidence collected: what a backend is asked for a set of needs, and what its answers become."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence, Set
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from bench.baselines.samples import Baseline
+from bench.evidence.evidence import Evidence
+from bench.evidence.probes import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_activation_case, is_initializer_case, points, scaled_steps
+from bench.evidence.reference import ReferenceResult
+from bench.judging.check import Need
+from bench.symmetry import relation_steps, symmetries
+from fixtures.data.datasets import Data
+from models.observation import Job, Observation, Training
+from models.parts.activations import ACTIVATIONS
+from models.parts.precisions import PLAIN
+from models.reference.draws import draw_weights, prepare_forced_steps, rounded
+from models.spec import Spec
+
+STEPS = 100
+"""Training steps of a free run: five epochs of digits at the reference batch, where the reference network reaches 0.8."""
+TEST_SAMPLES = 2000
+"""At most this many test samples decide an accuracy; digits have 600."""
+WATCHED = frozenset({Need.STEPS, Need.NATIVE})
+"""Needs for which the teacher-forced steps are taken."""
+FORCED = WATCHED | {Need.RELATIONS, Need.SCALED}
+"""Needs for which the teacher-forced steps are made."""
+ALL = frozenset(Need)
+
+
+class Submit(Protocol):
+    """Asks a backend to do something and hands out its future answer, as `models.worker.process.Worker.submit` does."""
+
+    def __call__(self, do: str, kind: Any = ..., /, **arguments: Any) -> Future[Any]:  # an answer has the type that `kind` names
+        """`do` with `arguments`; the answer is of type `kind`."""
+
+
+def available(spec: Spec, backend: str) -> frozenset[Need]:
+    """What can be had of a network on a backend."""
+    conditional = {
+        Need.RESOLVED: spec.above_floor,
+        Need.THEORY: spec.centred,
+        Need.TRAININGS: spec.trained,
+        Need.HELD_OUT: spec.trained,
+        Need.DRAWS: is_initializer_case(spec),
+        Need.CURVES: is_activation_case(spec),
+        Need.RELATIONS: bool(symmetries(spec)),
+        Need.SCALED: spec.format.scaled,
+    }
+    return frozenset(need for need in Need if conditional.get(need, True))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of one network on one backend.
+
+    Shared weights and batches are drawn from the first of `seeds`, and each of them is one of the trainings. `repeats` takes the
+    teacher-forced steps twice. `reference` is given where several backends share its result, or begin with other steps.
+    """
+
+    spec: Spec
+    backend: str
+    data: Data
+    needs: Set[Need] = ALL
+    seeds: Sequence[int] = (0,)
+    device: str = "cpu"
+    repeats: bool = False
+    baseline: Baseline | None = None
+    reference: ReferenceResult | None = None
+
+    @cached_property
+    def wanted(self) -> frozenset[Need]:
+        """The needs that can be had; all of these where a training draws, so that it draws the same whatever else is asked."""
+        here = available(self.spec, self.backend)
+        draws = ACTIVATIONS[self.spec.act].random and Need.TRAININGS in here & self.needs
+        return here if draws else here & self.needs
+
+    @cached_property
+    def own(self) -> Spec:
+        """The network with the backend's own default initializer filled in."""
+        return self.spec.on(self.backend)
+
+    @cached_property
+    def answer(self) -> ReferenceResult:
+        """The reference on the network's teacher-forced steps; on none where nobody needs them."""
+        if not self.wanted & FORCED:
+            return ReferenceResult(self.own, [])
+        return self.reference or reference_of(self.own, self.data, self.seeds[0])
+
+    def job(self) -> Job:
+        """What the backend is asked to do with the network."""
+        needs, steps = self.wanted, self.answer.forced_steps
+        x_test, labels_test = self.held_out if Need.TRAININGS in needs else (None, None)
+        return Job(
+            self.backend, self.own, self.device, self.seeds[0],
+            forced_steps=steps if needs & WATCHED else [],
+            relations=relation_steps(self.own, steps) if Need.RELATIONS in needs else [],
+            scaled=scaled_steps(self.own, steps) if Need.SCALED in needs else [],
+            trainings=trainings(self.own, self.data, self.seeds) if Need.TRAININGS in needs else [],
+            x_test=x_test, labels_test=labels_test, repeat=self.repeats,
+        )  # fmt: skip
+
+    @cached_property
+    def held_out(self) -> tuple[Any, Any]:
+        """Test samples and labels that decide an accuracy."""
+        return held_out(self.own, self.data)
+
+    def evidence(self, seen: Observation, draws: list[Any], curves: dict[str, Any]) -> Evidence:
+        """What the answers are to a check."""
+        return Evidence(
+            self.spec.id, self.own, self.backend, seen, self.answer, self.baseline, self.data.name, self.held_out, draws, curves,
+            start_of(self.own, self.data), self.wanted,
+        )  # fmt: skip
+
+
+class Collection:
+    """Evidence on its way: asked for when this is made, complete when `result` is called."""
+
+    def __init__(self, requests: Sequence[Request], submit: Submit) -> None:
+        """Ask for requests that differ in nothing but seeds, so that the network is built once for all."""
+        first = requests[0]
+        self.requests, own, needs = requests, first.own, first.wanted
+        self._seen = submit("observe_seeds", list[Observation], jobs=[request.job() for request in requests])
+        self._draws = [
+            submit("draw", Any, spec=own.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed)
+            for seed in (SEEDS if Need.DRAWS in needs else ())
+        ]
+        self._curves = {
+            precision: submit("activate", Any, spec=dataclasses.replace(own, precision=precision).id, x=points().astype(precision))
+            for precision in (PLAIN if Need.CURVES in needs else ())
+        }
+
+    def result(self) -> list[Evidence]:
+        """One for each request. Raises models.worker.process.WorkerError with the worker's words when it failed."""
+        seen = self._seen.result()
+        draws = [each.result() for each in self._draws]
+        curves = {precision: each.result() for precision, each in self._curves.items()}
+        return [request.evidence(each, draws, curves) for request, each in zip(self.requests, seen, strict=True)]
+
+
+def collect(request: Request, submit: Submit) -> Evidence:
+    """All that a request wants, waited for. Raises models.worker.process.WorkerError."""
+    return Collection([request], submit).result()[0]
+
+
+def at_once(ask: Callable[..., Any]) -> Submit:
+    """A `Submit` that waits for the answer of `ask(do, kind, **arguments)`."""
+
+    def submit(do: str, kind: Any = Any, /, **arguments: Any) -> Future[Any]:
+        answer: Future[Any] = Future()
+        answer.set_result(ask(do, kind, **arguments))
+        return answer
+
+    return submit
+
+
+def reference_of(spec: Spec, data: Data, seed: int = 0, steps: int = 3) -> ReferenceResult:
+    """The reference on `steps` teacher-forced steps of `spec` on `data`, their weights and batches drawn from `seed`."""
+    return ReferenceResult(spec, prepare_forced_steps(spec, data.x_train, labels_of(spec, data.y_train), seed, steps))
+
+
+def trainings(spec: Spec, data: Data, seeds: Sequence[int]) -> list[Training]:
+    """The free runs of `spec` on `data`: weights and batches of each seed, the same for every backend; none where it is not trained."""
+    runs = []
+    for seed in seeds if spec.trained else ():
+        batches = data.batches(spec.batch, seed)
+        xs, labels = zip(*(next(batches) for _ in range(STEPS)), strict=True)
+        runs.append(Training(seed, draw_weights(spec, seed), rounded(spec, np.stack(xs)), labels_of(spec, np.stack(labels))))
+    return runs
+
+
+def start_of(spec: Spec, data: Data) -> Callable[[int], Training]:
+    """Where the free run of a seed begins."""
+    return lambda seed: trainings(spec, data, [seed])[0]
+
+
+def held_out(spec: Spec, data: Data) -> tuple[Any, Any]:
+    """Test samples and labels that decide an accuracy."""
+    return rounded(spec, data.x_test[:TEST_SAMPLES]), labels_of(spec, data.y_test[:TEST_SAMPLES])
+
+
+def labels_of(spec: Spec, labels: Any) -> Any:
+    """Labels modulo the network's classes, for networks with fewer than the data."""
+    return labels % spec.classes

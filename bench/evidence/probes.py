@@ -1,0 +1,54 @@
+"""What a framework is asked beside training a network: points of an activation, draws of an initializer, steps that overflow."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from models.observation import ForcedStep
+from models.spec import Spec
+
+FAR = 1e4
+"""Largest input of an activation: its cube, which the tanh form of GELU takes, is still a float32."""
+FAN_IN, FAN_OUT, DRAWS, SEEDS = 1200, 800, 2, (0, 1)
+"""A rectangular layer, so that every fan mode gives another variance; 3.8 million weights find 1 % of variance at 10 sd."""
+OVERFLOWS = (False, False, False, True, False, False, True, True, False)
+"""Which scaled steps overflow: the first pair grows, a good step before an overflow must not count after it, the scale falls twice."""
+TOO_LARGE = 1e8
+"""Factor on the inputs of a step that overflows: beyond float16's 65,504 for any input."""
+
+
+def regions() -> dict[str, Any]:
+    """Points (float64, exact in float32) of an activation by where they lie."""
+    tail, middle = np.geomspace(12, FAR, 400), np.linspace(1, 12, 2000)
+    near, tiny = np.linspace(1e-3, 1, 1000), np.geomspace(1e-30, 1e-3, 500)
+    sides = {"far": tail, "middle": middle, "near": near, "tiny": tiny}
+    points = {f"{name} {side}": sign * x for name, x in sides.items() for side, sign in (("negative", -1), ("positive", 1))}
+    return {name: np.sort(x).astype(np.float32).astype(np.float64) for name, x in points.items()}
+
+
+def points() -> Any:
+    """All points of all regions, and zero."""
+    return np.concatenate([*regions().values(), [0.0]])
+
+
+def is_activation_case(spec: Spec) -> bool:
+    """Whether nothing but the activation moved, so that each is judged once."""
+    usual = Spec()
+    return dataclasses.replace(spec, act=usual.act, lr=usual.lr, classes=usual.classes, features=usual.features) == usual
+
+
+def is_initializer_case(spec: Spec) -> bool:
+    """Whether only the initializer moved, so that each is judged once."""
+    return dataclasses.replace(spec, init=Spec().init, bias="zero", classes=10, features=64) == Spec()
+
+
+def scaled_steps(spec: Spec, forced_steps: list[ForcedStep]) -> list[ForcedStep]:
+    """The steps to take where the loss is scaled: the first forced step again and again, some with inputs that overflow."""
+    if not spec.format.scaled:
+        return []
+    first = forced_steps[0]
+    large = ForcedStep(first.weights, first.x * first.x.dtype.type(TOO_LARGE), first.labels)
+    return [large if overflows else first for overflows in OVERFLOWS]

@@ -1,0 +1,107 @@
+"""One Keras release examined: a worker of that release runs every case, and what was seen is kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from bench import imported
+from bench.checks import CHECKS
+from bench.evidence.collect import Request, collect
+from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
+from bench.metamorphic import EQUALITIES, decide
+from bench.metamorphic.scenarios import Scenarios
+from bench.store import Store
+from bench.versions.environments import VersionsError, Wanted, build, installed
+from fixtures.data.datasets import load
+from models.spec import Spec
+from models.worker.process import Worker, WorkerError
+
+FOLDER = Path(".gradgauge/releases")
+NEEDS_OLD = Version("3.1")
+OLD = "tensorflow-cpu==2.16.2 numpy<2"
+"""What releases before 3.1 run beside, in an environment of their own."""
+MARKS = {PASSED: "·", FAILED: "BREAKS", NOT_JUDGED: "–"}
+GONE = "lacks"
+"""What a release did not have yet: the scenario itself failed."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one release did with one case: a word for the table, and the numbers behind it."""
+
+    word: str
+    story: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether the case was judged and does not hold."""
+        return self.word not in (MARKS[PASSED], MARKS[NOT_JUDGED])
+
+
+@dataclass
+class Examined:
+    """What one release did: the versions it ran with, and by case what was seen."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    cases: dict[str, Seen] = field(default_factory=dict)
+
+
+def wanted(release: str) -> Wanted:
+    """What a release is installed as. Raises VersionsError."""
+    try:
+        beside = f" {OLD}" if Version(release) < NEEDS_OLD else ""
+    except InvalidVersion:
+        raise VersionsError("that is not a version number: write for instance 3.14.1.") from None
+    return Wanted(f"keras=={release}{beside}", group="judge")
+
+
+def examine(
+    release: str, backend: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False, say: Callable[[str], None] = print
+) -> Examined:
+    """Run `cases` on one release, in one process that is replaced when it dies; what was seen before is not run again.
+
+    Raises VersionsError where the release cannot be had, WorkerError where it does not start, WriteError.
+    """
+    code = imported.digest((__name__, "models.worker.server"), (installed(), sys.version))
+    versions, results = Store(folder / "results.jsonl", dict[str, str], code), Store(folder / "results.jsonl", Seen, code)
+    own = f"{release} {backend}"
+    missing = [case for case in cases if fresh or f"{own} {case}" not in results]
+    if missing or own not in versions:
+        interpreter = build(wanted(release), folder)
+        start = lambda: Worker(backend, python=interpreter.python, path=interpreter.path)  # noqa: E731
+        workers = [start()]
+        scenarios = Scenarios(backend, lambda scenario, given: workers[-1].call("scenario", scenario=scenario, **{"with": given}))
+        try:
+            ran_with = versions.keep(own, workers[0].call("versions", dict[str, str]))
+            if ran_with["keras"] != release:
+                raise VersionsError(f"{ran_with['keras']} was imported from {interpreter.path}: delete that folder.")
+            for case in missing:
+                if not workers[-1].alive:
+                    workers.append(start())
+                word = results.keep(f"{own} {case}", _seen(case, scenarios, workers[-1])).word
+                say(f"Keras {release}  {case:<36} {word}")
+        finally:
+            for worker in workers:
+                worker.close()
+    return Examined(versions[own], {case: results[f"{own} {case}"] for case in cases})
+
+
+def _seen(case: str, scenarios: Scenarios, worker: Worker) -> Seen:
+    try:
+        verdict = decide(case, scenarios) if case in EQUALITIES else _parity(case, worker, scenarios.backend)
+    except WorkerError as error:
+        return Seen(GONE, str(error).splitlines()[0])
+    worst = verdict.worst
+    text = f"{worst.where}: {worst.value:.3g} for {worst.low:.3g} … {worst.high:.3g} {worst.note}".strip() if worst else verdict.reason
+    return Seen(MARKS[verdict.status], text)
+
+
+def _parity(case: str, worker: Worker, backend: str) -> Verdict:
+    """Gradient parity of one network: the loss that train_on_batch reports has an equality of its own."""
+    check = CHECKS["gradient_parity"]
+    return judge(check, collect(Request(Spec.parse(case), backend, load(), check.needs), worker.submit))

@@ -1,0 +1,89 @@
+"""What Keras leaves to the library it runs on: one module a library, with the functions of `Library`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import keras
+
+Tensor = Any
+"""A tensor or variable of whichever library Keras runs on; the three have no type in common."""
+Side = Any
+"""What a differentiated function returns beside its value."""
+Tap = Callable[[str, Tensor], Tensor]
+"""Hands on a named tensor of a pass, and notes it so that the pass can be differentiated with respect to it."""
+Tapped = Callable[[Tap], tuple[Tensor, Side]]
+"""A pass that returns a scalar and side results."""
+
+
+class Library(Protocol):
+    """What each of these modules offers."""
+
+    FLOAT64: bool
+    """Whether float64 tensors exist beside float32 ones."""
+    CALLS_TRAIN_FUNCTION: bool
+    """Whether the trainer's compiled function can be called with batches that are on the device already."""
+
+    def version(self) -> str:
+        """The library's version."""
+
+    def gradient(self, function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[Tensor]) -> tuple[Tensor, Side, list[Tensor]]:
+        """Value, side results and gradient of `function(tensors) -> (scalar, side)`."""
+
+    def tapped_gradients(
+        self, function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool
+    ) -> tuple[Tensor, Side, dict[str, Tensor]]:
+        """Value and side results of a pass, and the value's gradient with respect to every tapped tensor.
+
+        `shapes` names the tensors that are tapped. With `compiled` the pass is compiled as a training step is, where a library does so.
+        """
+
+    def slope(self, function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:
+        """Derivative of `function(tensors) -> scalar` in the direction `along`, by forward mode."""
+
+    def forget_traces(self) -> None:
+        """Forget training steps traced so far that the library itself would keep for the life of the process."""
+
+    def allow_float64(self, allowed: bool) -> None:
+        """Let float64 be float64."""
+
+    def allow_tf32(self, allowed: bool) -> None:
+        """Allow or forbid TF32 in float32 matrix products."""
+
+    def float32_products(self) -> str:
+        """The precision of float32 matrix products that is on: `float32`, `tf32` or `lower`."""
+
+    def once_traced(self, xs: Any, targets: list[Any]) -> Iterator[Any] | None:
+        """Batches as the trainer's compiled function takes them, None where they are arrays (batch × features) like all others."""
+
+    def collect_weights(self, model: Any) -> None:
+        """Put weights that `fit` keeps elsewhere while it runs into the model's variables."""
+
+    def configure(self, threads: int, deterministic: bool = False) -> None:
+        """Fix the number of threads and, if asked to, kernels that give the same bits every time, before any work."""
+
+    def gpus(self) -> list[str]:
+        """Names of the GPUs that can be used here."""
+
+    def built_for(self) -> str:
+        """`CUDA 12.5`, or nothing for the CPU alone."""
+
+    def place_of(self, tensor: Tensor) -> str:
+        """Where a tensor is."""
+
+    def drain(self) -> None:
+        """Wait until every GPU has done all it was asked."""
+
+    def peak_device_memory(self, reset: bool) -> float:
+        """The most memory that tensors held on the GPU, in MB, since the last time with `reset`."""
+
+
+LIBRARY = cast(Library, importlib.import_module(f"{__name__}.{keras.backend.backend()}"))
+"""The one that Keras runs on in this process."""
+
+if TYPE_CHECKING:  # holds every module against the protocol
+    from models.backends.keras.libraries import jax, tensorflow, torch
+
+    _LIBRARIES: tuple[Library, ...] = (tensorflow, jax, torch)

@@ -1,0 +1,99 @@
+"""Keras on JAX."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+
+from models.backends.keras.libraries import Side, Tapped, Tensor
+from models.backends.keras.libraries.added_zeros import by_added_zeros
+
+FLOAT64 = False
+CALLS_TRAIN_FUNCTION = False
+
+
+def version() -> str:
+    """JAX's version."""
+    return str(jax.__version__)
+
+
+def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[Tensor]) -> tuple[Tensor, Side, list[Tensor]]:
+    """Value, side results and gradient by reverse mode."""
+    (value, side), slopes = jax.value_and_grad(function, has_aux=True)(at)
+    return value, side, slopes
+
+
+def tapped_gradients(
+    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool
+) -> tuple[Tensor, Side, dict[str, Tensor]]:
+    """With respect to a zero that is added to each tensor."""
+    return by_added_zeros(gradient, function, shapes, dtype)
+
+
+def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:
+    """Derivative along a direction by forward mode."""
+    return jax.jvp(function, (at,), (along,))[1]
+
+
+def forget_traces() -> None:
+    """JAX keeps none."""
+
+
+def allow_float64(allowed: bool) -> None:
+    """JAX makes float32 of float64 unless it is told otherwise, which users leave off for float32."""
+    jax.config.update("jax_enable_x64", allowed)
+
+
+def allow_tf32(allowed: bool) -> None:
+    """JAX's default precision of matrix products."""
+    jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
+
+
+def float32_products() -> str:
+    """What JAX's configuration says."""
+    return {"highest": "float32", "tensorfloat32": "tf32"}.get(jax.config.jax_default_matmul_precision, "lower")
+
+
+def once_traced(xs: Any, targets: list[Any]) -> Iterator[Any] | None:
+    """JAX traces a step once."""
+    return None
+
+
+def collect_weights(model: Any) -> None:
+    """Keras's trainer keeps weights outside the variables until they are asked for."""
+    model.jax_state_sync()
+
+
+def configure(threads: int, deterministic: bool = False) -> None:
+    """JAX takes the threads that it finds, and reads the rest from environment variables, which the worker is started with."""
+
+
+def gpus() -> list[str]:
+    """As JAX names them."""
+    return [str(device) for device in jax.devices() if device.platform != "cpu"]
+
+
+def built_for() -> str:
+    """A CPU build finds plug-ins for devices."""
+    plugins = [name for name in ("jax_cuda13_plugin", "jax_cuda12_plugin") if importlib.util.find_spec(name)]
+    return f"CUDA {plugins[0][8:10]}" if plugins else ""
+
+
+def place_of(tensor: Tensor) -> str:
+    """`{CudaDevice(id=0)}`."""
+    return str(tensor.devices())
+
+
+def drain() -> None:
+    """Put a number on every device and wait for it."""
+    for device in jax.devices():
+        (jax.device_put(0.0, device) + 0.0).block_until_ready()
+
+
+def peak_device_memory(reset: bool) -> float:
+    """What the first GPU's allocator counted since it began; JAX resets nothing, and some allocators count nothing."""
+    counted = jax.local_devices()[0].memory_stats() or {}
+    return counted.get("peak_bytes_in_use", 0) / 2**20

@@ -1,0 +1,71 @@
+"""Keras on PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.autograd import forward_ad
+
+from models.backends.keras.libraries import Side, Tapped, Tensor
+from models.backends.keras.libraries.added_zeros import by_added_zeros
+from models.backends.torch.device import built_for, configure, drain, gpus, peak_device_memory
+from models.backends.torch.precision import allow_tf32, float32_products, forward_mode
+
+__all__ = [
+    "CALLS_TRAIN_FUNCTION", "FLOAT64", "allow_float64", "allow_tf32", "built_for", "collect_weights", "configure", "drain",
+    "float32_products", "forget_traces", "gpus", "gradient", "once_traced", "peak_device_memory", "place_of", "slope", "tapped_gradients",
+    "version",
+]  # fmt: skip
+
+FLOAT64 = True
+CALLS_TRAIN_FUNCTION = False
+
+
+def version() -> str:
+    """PyTorch's version."""
+    return str(torch.__version__)
+
+
+def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[Tensor]) -> tuple[Tensor, Side, list[Tensor]]:
+    """Value, side results and gradient by autograd."""
+    leaves = [tensor.detach().requires_grad_() for tensor in at]
+    value, side = function(leaves)
+    return value.detach(), side, list(torch.autograd.grad(value, leaves))
+
+
+def tapped_gradients(
+    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool
+) -> tuple[Tensor, Side, dict[str, Tensor]]:
+    """With respect to a zero that is added to each tensor."""
+    return by_added_zeros(gradient, function, shapes, dtype)
+
+
+def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:
+    """Derivative along a direction by dual numbers."""
+    with forward_mode():
+        duals = [forward_ad.make_dual(value.detach(), tangent) for value, tangent in zip(at, along, strict=True)]
+        return forward_ad.unpack_dual(function(duals)).tangent
+
+
+def forget_traces() -> None:
+    """PyTorch traces nothing."""
+
+
+def allow_float64(allowed: bool) -> None:
+    """PyTorch always has float64."""
+
+
+def once_traced(xs: Any, targets: list[Any]) -> Iterator[Any] | None:
+    """PyTorch traces nothing."""
+    return None
+
+
+def collect_weights(model: Any) -> None:
+    """They are in the variables."""
+
+
+def place_of(tensor: Tensor) -> str:
+    """`cuda:0`."""
+    return str(tensor.device)

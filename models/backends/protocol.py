@@ -1,0 +1,194 @@
+"""What a backend is: a row of facts known without importing it, and the functions and networks that it offers.
+
+A type checker holds every backend against `Backend` and its networks against `Network`. Arrays on both sides are NumPy's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Points
+
+if TYPE_CHECKING:  # `Spec` reads the rows
+    from models.observation import WatchedPass
+    from models.spec import Spec
+
+StepKind = Literal["eager", "compiled", "fused"]
+"""How a training step runs: op by op; compiled; or compiled as a whole, with other sums and fusions than the pass that is watched.
+
+A fused step and the watched pass round as two frameworks would, in every precision.
+"""
+Record = tuple[str, ...]
+"""What a network keeps of its own step, out of `gradients` (of the last step) and `norms` (of every step)."""
+ALL: Record = ("gradients", "norms")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendInfo:
+    """One backend's facts, the only place that tells backends apart by name.
+
+    `module` has the functions of `Backend`. `conventions` names whose documented rules hold, in the tables of `models/parts`.
+    `framework` is the package that users import, `library` the one that computes. `modes` are the ways to run a step, the usual one
+    first; `gpu_modes` of them need a GPU, `slow_modes` are timed in the full set only.
+    `default_initializer` stands for `init=default`. `rewritten` lists activations that a compiled step computes by another operation.
+    `known_kinks` says that the slope taken at a kink is the table's; where it is not known, either side's is allowed.
+    `distributions` are names on the package index, `variables` the environment its worker starts with, `recorded_as` its name in
+    baseline files, and `gpu_build` what to install for a GPU.
+    """
+
+    module: str
+    conventions: str
+    framework: str
+    library: str
+    modes: tuple[str, ...]
+    gpu_modes: tuple[str, ...] = ()
+    slow_modes: tuple[str, ...] = ()
+    step: StepKind = "eager"
+    default_initializer: str = "he_normal"
+    rewritten: tuple[str, ...] = ()
+    known_kinks: bool = False
+    distributions: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    recorded_as: str = ""
+    gpu_build: str = ""
+
+    def modes_on(self, device: str) -> tuple[str, ...]:
+        """The ways to run a step on `device`, the usual one first."""
+        return tuple(mode for mode in self.modes if device != "cpu" or mode not in self.gpu_modes)
+
+    def own(self, spec: Spec) -> Spec:
+        """The same network with `init=default` replaced by this backend's default."""
+        return dataclasses.replace(spec, init=self.default_initializer) if spec.init == "default" else spec
+
+
+class Repeated(NamedTuple):
+    """Work that is timed: `run` does it once and may return before the device has, `wait` until the device has."""
+
+    run: Callable[[], object]
+    wait: Callable[[], object]
+
+
+Loop = Callable[[Batches, BatchLabels], Callable[[], PerStep]]
+"""A training loop: from batches to a function that trains on them and returns the losses."""
+
+
+class Network(Protocol):
+    """One network in its framework. Parameters and gradients are named as in `models.graph`, weights (fan-out, fan-in)."""
+
+    @property
+    def spec(self) -> Spec:
+        """The network it was built from."""
+
+    def load(self, weights: Arrays, fresh: bool) -> None:
+        """Set parameters; `fresh` also empties the optimizer's slots and resets running statistics and the loss scale."""
+
+    def redraw(self, seed: int) -> None:
+        """Initialize anew from another seed, as if just built."""
+
+    def weights(self) -> Arrays:
+        """Parameters by name."""
+
+    def gradients(self) -> Arrays:
+        """The last step's gradients before clipping, without the loss scale."""
+
+    def applied(self) -> Arrays:
+        """The last step's gradients after clipping; empty where the framework does not show them."""
+
+    def running(self) -> dict[Any, tuple[Array, Array]]:
+        """Running mean and variance of every batch normalization."""
+
+    def loss_scale(self) -> float:
+        """What the loss is multiplied with now; 1 where the precision scales none."""
+
+    def freeze_noise(self, frozen: bool) -> None:
+        """Randomized slopes at their mean, as in evaluation, or drawn."""
+
+    def watch(self, x: Batch, labels: Labels) -> WatchedPass:
+        """One forward and backward pass in training mode that changes nothing in the network."""
+
+    def slope(self, x: Batch, labels: Labels, direction: Arrays) -> float:
+        """The loss's derivative along `direction` (shaped as the parameters) by forward mode."""
+
+    def step(self, x: Batch, labels: Labels, scale: float = 1.0) -> float:
+        """One training step on `scale` times the loss; returns the loss that the framework reports."""
+
+    def timed_step(self, x: Batch, labels: Labels) -> Repeated:
+        """One training step for the clock, in the mode that it was built for."""
+
+    def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
+        """Train on every batch; losses, and with `record` gradient norms of weights before clipping (steps taken × weights).
+
+        Norms are without overflow and underflow: a float32 sum of squares reads zero for gradients under 1e-22.
+        """
+
+    def logits(self, x: Batch) -> Logits:
+        """Outputs in evaluation mode."""
+
+    def accuracy(self, logits: Logits, labels: Labels) -> float:
+        """The share of samples whose label has the largest logit, by the framework's own comparison."""
+
+
+@runtime_checkable
+class Restartable(Network, Protocol):
+    """A network that can become another one that is built and compiled alike."""
+
+    def restart(self, spec: Spec, seed: int) -> None:
+        """Become the network of `spec`, whose `graph` is this one's, initialized from `seed`, bit for bit as if just built."""
+
+
+class Build(Protocol):
+    """How a network is built."""
+
+    def __call__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> Network:
+        """`spec` on `device`, initialized by the framework from `seed`; `mode` is how it runs a step, empty for the usual way.
+
+        Raises BackendError without the device, Absent for a part that this release does not have.
+        """
+
+
+class Backend(Protocol):
+    """What a backend's package offers; one process uses one backend."""
+
+    @property
+    def SCENARIOS(self) -> Mapping[str, Callable[..., Any]]:  # noqa: N802 (a table)
+        """Ways users call the framework, by name; each takes and returns what crosses a process border, so that no type fits all."""
+
+    @property
+    def Network(self) -> Build:  # noqa: N802 (a class)
+        """How a network is built."""
+
+    def configure(self, threads: int, deterministic: bool = False) -> None:
+        """Fix the number of threads and, if asked to, kernels that give the same bits every time, before any work."""
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the framework and of the library it runs on."""
+
+    def devices(self) -> list[str]:
+        """Devices that can be used here, the CPU first."""
+
+    def built_for(self) -> str:
+        """`CUDA 13.0`, `ROCm 6.4`, or nothing for a build that knows the CPU alone."""
+
+    def multiplied(self, matrix: Array) -> tuple[str, Array]:
+        """Where a matrix was multiplied with itself, on the GPU if there is one, and the product."""
+
+    def peak_device_memory(self, reset: bool) -> float:
+        """The most memory that tensors held on the GPU, in MB, since the last time with `reset`; 0 without a GPU."""
+
+    def drain(self) -> None:
+        """Wait until every device has done all it was asked."""
+
+    def draw_layers(self, spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
+        """`draws` layers (`weight`, `bias`) initialized one after the other from one seed."""
+
+    def activate(self, spec: Spec, x: Points) -> tuple[Points, Points]:
+        """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
+
+    def product(self, size: int, device: str) -> Repeated:
+        """A float32 product of two size × size matrices, for the clock."""
+
+    def hand_written(self, spec: Spec, weights: Arrays, device: str) -> Loop:
+        """The shortest training loop that a user of the framework would write."""
