@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.compare import page as comparison_page
 from bench.compare.runs import compare
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -45,7 +46,7 @@ def written(tmp_path_factory) -> dict[str, Path]:
     texts = {
         "healthy": page.of_run(healthy),
         "broken": page.of_run(broken),
-        "compared": page.of_comparison(compare(healthy, broken), healthy, broken),
+        "compared": comparison_page.of_comparison(compare(healthy, broken), healthy, broken),
     }
     return {name: page.write(folder / f"{name}.html", text) for name, text in texts.items()}
 
