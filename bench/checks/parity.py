@@ -53,9 +53,9 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     last, forced_step = evidence.seen.forced_steps[-1], evidence.reference.forced_steps[-1]
     running, output = last.running or None, graph(evidence.spec).dense[-1].name
     logits = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
-    near = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
+    others = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
     yield from _signals(
-        evidence, Place(scope="evaluation"), {output: evidence.seen.evaluation}, {output: logits}, [{output: each} for each in near]
+        evidence, Place(scope="evaluation"), {output: evidence.seen.evaluation}, {output: logits}, [{output: each} for each in others]
     )
 
 
