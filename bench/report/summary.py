@@ -12,10 +12,12 @@ from bench.checks import CHECKS
 from bench.judging.verdict import FAILED, KNOWN, PASSED, UNDECIDED, Verdict
 from bench.metamorphic import ITSELF
 from bench.metamorphic import NAME as EQUALITY
+from bench.report import text_table
 from bench.report.record import NotApplicable
 from bench.theory.diagnosis import LOST, NOTABLE, UNDERFLOW
 
-CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
+CELL = 48
+"""The most characters of a cell."""
 NAMED = 5
 """How many networks or reasons a line names."""
 COMPILES = 0.1
@@ -25,14 +27,13 @@ COMPILES = 0.1
 def table(verdicts: list[Verdict]) -> list[str]:
     """One row a check, one column a backend: passed of judged, and the tightest bound or the worst failure."""
     backends = list(dict.fromkeys(v.backend for v in verdicts))
-    lines = [f"{'check':<{CHECK_WIDTH}}{'against':<{AGAINST_WIDTH}}" + "".join(f"{b:<{CELL}}" for b in backends).rstrip()]
+    grid = [["check", "against", *backends]]
     rows_wanted = {name: check.against for name, check in CHECKS.items()} | {EQUALITY: ITSELF}
     for name, against in rows_wanted.items():
         rows = {b: [v for v in verdicts if v.check == name and v.backend == b] for b in backends}
         if any(rows.values()):
-            cells = "".join(f"{_cell(rows[b]):<{CELL}}" for b in backends)
-            lines.append(f"{name:<{CHECK_WIDTH}}{against:<{AGAINST_WIDTH}}{cells.rstrip()}")
-    return lines
+            grid.append([name, against, *(_cell(rows[b]) for b in backends)])
+    return text_table.lines(grid, CELL)
 
 
 def _cell(verdicts: list[Verdict]) -> str:
@@ -45,22 +46,24 @@ def _cell(verdicts: list[Verdict]) -> str:
     if failed:
         worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
         where = worst.worst.where if worst.worst else worst.reason
-        return f"{text} ✗ {worst.subject} {where}"[: CELL - 1]
+        return f"{text} ✗ {worst.subject} {where}"
     missing = Counter(v.status for v in verdicts if v.status in (*UNDECIDED, KNOWN))
     notes = ", ".join(f"{count} {status}" for status, count in missing.items())
     if not passed:
-        return f"{text} {notes}"[: CELL - 1]
+        return f"{text} {notes}"
     tightest = min(passed, key=lambda v: v.headroom)
     text += f" {max(tightest.headroom, 0.0):>4.0%}"
     notes = f", {notes}" if notes else ""
-    return text + _fitting(f" left at {tightest.subject}", CELL - 1 - len(text) - len(notes)) + notes
+    place = _whole_fields(tightest.subject, CELL - len(text) - len(" left at ") - len(notes))
+    return f"{text}{' left at ' * bool(place)}{place}{notes}"
 
 
-def _fitting(place: str, room: int) -> str:
-    """Where the tightest number was, cut with an ellipsis, or nothing where hardly a letter would be left."""
-    if len(place) <= room:
-        return place
-    return f"{place[: room - 1]}…" if room > len(" left at ") + 3 else ""
+def _whole_fields(network: str, room: int) -> str:
+    """A network's id as far as there is room for: whole fields alone, or nothing where not even the first one fits."""
+    if len(network) <= room:
+        return network
+    fields = network[: max(room - 1, 0)].rpartition(",")[0]
+    return f"{fields},…" if fields else ""
 
 
 def verdict_line(verdicts: list[Verdict], errors: int) -> str:

@@ -7,6 +7,7 @@ import pytest
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import KNOWN, NOT_JUDGED, Verdict
+from bench.report import text_table
 from bench.report.summary import CELL, table, verdict_line
 from bench.selftest.made_up import verdict
 
@@ -21,8 +22,8 @@ def seen(*statuses: str) -> list[Verdict]:
 @pytest.mark.parametrize(
     ("statuses", "cell"),
     [
-        ((), "  1/1    50% left at precision=mixed_bfloat1…"),
-        ((KNOWN,), "  1/2    50% left at precis…, 1 known failure"),
+        ((), "  1/1    50% left at precision=mixed_bfloat16,…"),
+        ((KNOWN,), "  1/2    50%, 1 known failure"),
         ((KNOWN, NOT_JUDGED, NOT_JUDGED), "  1/4    50%, 1 known failure, 2 not judged"),
     ],
 )
@@ -38,3 +39,12 @@ def test_the_last_line_does_not_pass_over_known_failures() -> None:
     ]
     assert verdict_line(verdicts, 0) == "keras: every judged number is inside its bound, but for 1 known failure (2 numbers)."
     assert verdict_line(verdicts[1:], 0) == "keras: every judged number is inside its bound (1 numbers)."
+
+
+def test_a_table_is_as_wide_as_its_words_and_cuts_between_them() -> None:
+    rows = [("check", "b ÷ a"), ("update", "1.000 (0.990 … 1.010)")]
+    assert text_table.lines(rows) == ["check   b ÷ a", "update  1.000 (0.990 … 1.010)"]
+    assert text_table.lines(rows, 12) == ["check   b ÷ a", "update  1.000…"]
+    assert text_table.cut("depth=4,norm=layer", 12) == "depth=4,…"
+    assert text_table.cut("gradient_parity", 9) == "gradient…"
+    assert text_table.markdown(rows, numbers=True) == ["| check | b ÷ a |", "|---|---:|", "| update | 1.000 (0.990 … 1.010) |"]
