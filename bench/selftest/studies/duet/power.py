@@ -1,6 +1,6 @@
 """How often the duet is right on this machine, beside other tools' rules on the same series.
 
-`python -m bench duet-power` reads what `bench.selftest.studies.duet.study` has measured in real workers: equal sides for false alarms, 3 % and
+`python -m bench duet-power` reads what `python -m bench duet-study` has measured in real workers: equal sides for false alarms, 3 % and
 5 % of work added for power. Our own rule is played as it runs: restart after restart, early stop, confirmation on
 restarts that come later, 60 s of rounds at most. Comparisons without a restart in common are few, so each rule is also asked about
 random draws of the measured restarts; such draws share restarts, and their number says nothing about how many were measured.
