@@ -20,8 +20,8 @@ import psutil
 
 from bench.timing.cases import TimedCase
 from fixtures.data.datasets import Data
+from models.arrays import Arrays, Batch, Labels
 from models.backends.registry import BACKENDS
-from models.observation import Arrays
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
@@ -73,8 +73,8 @@ CLOCK = StepClock()
 class Proof:
     """A batch, the weights to which the float64 reference goes on it, and how far from the start these are."""
 
-    x: Any
-    labels: Any
+    x: Batch
+    labels: Labels
     weights: Arrays
     moved: float
 
