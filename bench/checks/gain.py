@@ -30,7 +30,7 @@ def signal_gain(evidence: Evidence) -> Iterator[Finding]:
     for layer, band in prediction.signal.items():
         yield _finding(Place(node=str(layer), over=str(layer - 1)), np.log(power[layer]) - np.log(power[layer - 1]), band)
     total = Place(node=str(evidence.spec.depth), over="1")
-    yield _finding(total, np.log(power[evidence.spec.depth]) - np.log(power[1]), prediction.signal_total)
+    yield _finding(total, np.log(power[evidence.spec.depth]) - np.log(power[1]), prediction.signal_total, causes(evidence))
 
 
 def backward_gain(evidence: Evidence) -> Iterator[Finding]:
