@@ -44,6 +44,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "duet-study": Command("bench.timing.duet.study", "measure series with planted slowdowns"),
         "duet-power": Command("bench.timing.duet.power", "error rates of duets on these series"),
         "accuracy": Command("bench.theory.accuracy", "predicted against measured gains of random networks"),
+        "images": Command("bench.report.images", "draw the pictures of README again from the record of a core run"),
         "literature": Command("bench.theory.literature", "measure published results on deep networks again"),
     },
 }

@@ -68,7 +68,7 @@ def _pairs(text: str | None, old: Record, new: Record) -> list[tuple[str, str]] 
 
 def _rendered(form: str, comparison: Comparison, old: Record, new: Record) -> str:
     if form == "html":
-        from bench.report import page  # the plotting library takes a second, which other formats need not wait for
+        from bench.compare import page  # the plotting library takes a second, which other formats need not wait for
 
         return page.of_comparison(comparison, old, new)
     return {"text": render.text, "markdown": render.markdown, "json": render.as_json}[form](comparison)

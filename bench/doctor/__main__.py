@@ -17,8 +17,8 @@ from bench.exit_status import Status
 from fixtures.machine import nvidia_driver
 from fixtures.machine.fingerprint import fingerprint
 from fixtures.machine.nvidia_driver import Driver
-from fixtures.plugin import options
 from models.backends.registry import BACKENDS, lacking
+from models.backends.usual import stand_in, usual
 
 SHOWN = (
     "CUDA_",
@@ -85,13 +85,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--require-gpu", action="store_true", help="a framework that does not compute on a GPU is an error")
     parser.add_argument("--backend", help=f"comma-separated, out of {', '.join(BACKENDS)} (default: as pytest)")
     chosen = parser.parse_args(arguments)
-    names = [name.strip() for name in chosen.backend.split(",")] if chosen.backend else options.usual()
+    names = [name.strip() for name in chosen.backend.split(",")] if chosen.backend else usual()
     if unknown := [name for name in names if name not in BACKENDS]:
         parser.error(f"--backend={unknown[0]} is not known: use one or several of {', '.join(BACKENDS)}.")
     asked, variables = nvidia_driver.ask(), dict(os.environ)
     for line in described(asked, variables):
         print(line)
-    if standing_in := options.stand_in(names):
+    if standing_in := stand_in(names):
         print(standing_in)
     problems = [f"{name} needs the package {lacking(name)}: install it, or choose another --backend." for name in names if lacking(name)]
     for name in names:

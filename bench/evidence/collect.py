@@ -45,6 +45,7 @@ class Submit(Protocol):
 def available(spec: Spec, backend: str) -> frozenset[Need]:
     """What can be had of a network on a backend."""
     conditional = {
+        Need.RESOLVED: spec.above_floor,
         Need.THEORY: spec.centred,
         Need.TRAININGS: spec.trained,
         Need.HELD_OUT: spec.trained,

@@ -15,6 +15,7 @@ class Need(Enum):
     """What a check reads of a network; the values complete the sentence "not applicable: needs …"."""
 
     STEPS = "training steps from shared weights"
+    RESOLVED = "gradients above float16's floor"
     NATIVE = "the framework's own initialization"
     REFERENCE = "a float64 reference"
     THEORY = "a prediction by theory, which supposes centred inputs"

@@ -7,7 +7,7 @@ that yields no finding is itself an error: silence is not health.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
 
 PASSED, FAILED, KNOWN, NO_BASELINE, NOT_JUDGED = "passed", "failed", "known failure", "no baseline", "not judged"
+NOT_APPLICABLE = "not applicable"
+"""What a check needs and a network or a framework does not have; NOT_JUDGED is what it could have judged and cannot decide."""
+UNDECIDED = (NO_BASELINE, NOT_JUDGED, NOT_APPLICABLE)
 
 
 class NotJudged(Exception):
@@ -55,16 +58,26 @@ class Verdict:
         return next((f.causes for f in self.findings if f.causes), ())
 
 
-def judge(check: Check, run: Any) -> Verdict:
+class Judged(Protocol):
+    """What a check can be run on: something of a name that one backend did."""
+
+    backend: str
+    network: str
+
+
+Subject = TypeVar("Subject", bound=Judged)
+
+
+def judge(check: Check[Subject], subject: Subject) -> Verdict:
     """Run a check and give its verdict. Raises AssertionError when a check yields nothing: silence is not health.
 
     What was outside before a check declined the rest stays red.
     """
-    verdict = Verdict(check.name, check.against, check.law, run.backend, run.network, PASSED)
+    verdict = Verdict(check.name, check.against, check.law, subject.backend, subject.network, PASSED)
     findings: list[Finding] = []
     try:
         with np.errstate(all="ignore"):  # what is not finite is outside every interval; it needs no warning besides
-            for finding in check.function(run):
+            for finding in check.function(subject):
                 findings.append(finding)  # one by one, so that what came before an exception is kept
     except NotJudged as reason:
         verdict.status, verdict.reason = NOT_JUDGED, str(reason)
@@ -73,7 +86,7 @@ def judge(check: Check, run: Any) -> Verdict:
     outside = sum(not f.within for f in findings)
     if verdict.status != PASSED and not outside:
         return verdict
-    assert findings, f"check {check.name} judged nothing of {run.network} on {run.backend}: this is a defect of the suite"
+    assert findings, f"check {check.name} judged nothing of {subject.network} on {subject.backend}: this is a defect of the suite"
     verdict.findings, verdict.judged, verdict.outside = findings, len(findings), outside
     verdict.status = FAILED if outside else PASSED
     tightest = min(findings, key=lambda f: f.headroom)

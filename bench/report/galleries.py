@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from bench.checks import CHECKS
-from bench.compare.change import Comparison
 from bench.report import pictures
 from bench.report.record import Profile, Record
 from models.spec import Spec, SpecError
@@ -51,20 +50,6 @@ def of_run(run: Record) -> list[Gallery]:
     """Every gallery of one run; empty ones are left out."""
     found = [gradients(run), training(run), accuracy(run), distances(run), times(run)]
     return [gallery for gallery in found if gallery.pictures]
-
-
-def of_comparison(comparison: Comparison, old: Record, new: Record) -> list[Gallery]:
-    """Old and new gradient norms of the networks that changed most."""
-    gallery = Gallery(
-        "profiles", "Gradients by layer", "Networks that changed: gradient norms at initialization over the band of theory.", []
-    )
-    for place, (backend, network) in enumerate(dict.fromkeys((c.backend, c.network) for c in comparison.shown)):
-        found = [[p for p in run.profiles if (p.backend, p.network) == (backend, network)] for run in (old, new)]
-        if all(found) and len(gallery.pictures) < MAPPED:
-            pair = [("old", found[0][0]), ("new", found[1][0])]
-            name = f"profile{place}"
-            gallery.add(name, f"{network}, {backend}", told(pair), pictures.gradient_profile(pair, name))
-    return [gallery] if gallery.pictures else []
 
 
 def gradients(run: Record) -> Gallery:

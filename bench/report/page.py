@@ -1,10 +1,11 @@
-"""One run, or two compared, as one self-contained page: what it says; how it looks is in `templates/`.
+"""One run as one self-contained page: what it says; how it looks is in `templates/`.
 
 Everything from outside is escaped by the template engine; only pictures drawn here are marked as safe.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import files
 from bench.checks import CHECKS
-from bench.compare.change import APPEARED, BETTER, MARKS, SAME, WORSE, Comparison
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
 from bench.report import galleries, summary, texts
 from bench.report.record import Record
@@ -31,8 +31,10 @@ def of_run(run: Record) -> str:
     failures = sorted((v for v in run.verdicts if v.status == FAILED), key=lambda v: -(v.worst.exceedance if v.worst else 0.0))
     healthy = any(v.judged for v in run.verdicts)
     timed = f"{len(run.timings)} step times, which judge nothing."
-    return _fill(
+    outside = lambda v: sorted((f for f in v.findings if not f.within), key=lambda f: -f.exceedance)[:SHOWN_FINDINGS]  # noqa: E731
+    return fill(
         "run",
+        {"number": texts.number, "allowed": texts.allowed, "outside": outside},
         title="gradgauge",
         headline=summary.verdict_line(run.verdicts, len(run.errors)) if run.verdicts or run.errors else timed,
         tone="bad" if failures or run.errors else "good" if healthy else "mute",
@@ -40,38 +42,18 @@ def of_run(run: Record) -> str:
         frameworks=f"{run.frameworks} · {run.environment.get('device', '')}",
         failures=failures,
         checks=_checks(run),
-        reasons=summary.counted(run.verdicts),
+        reasons=[*summary.counted(run.verdicts), *summary.not_applicable(run.not_applicable)],
         galleries=galleries.of_run(run),
         environment=list((run.environment | {name: _plain(value) for name, value in run.options.items()}).items()),
         source=run.name,
     )
 
 
-def of_comparison(comparison: Comparison, old: Record, new: Record) -> str:
-    """The page of two runs."""
-    healthy = comparison.count(SAME) + comparison.count(BETTER)
-    return _fill(
-        "comparison",
-        title="gradgauge: two runs",
-        headline=comparison.headline,
-        tone="bad" if comparison.count(WORSE) else "good" if healthy else "mute",
-        comparison=comparison,
-        same=comparison.count(SAME),
-        galleries=galleries.of_comparison(comparison, old, new),
-        source=f"{old.name} and {new.name}",
-    )
-
-
-def _fill(name: str, **content: Any) -> str:
+def fill(name: str, filters: dict[str, Callable[..., Any]], **content: Any) -> str:
+    """A template filled in; everything from outside is escaped."""
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "number": texts.number,
-        "allowed": texts.allowed,
-        "outside": lambda v: sorted((f for f in v.findings if not f.within), key=lambda f: -f.exceedance)[:SHOWN_FINDINGS],
-        "tone": lambda verdict: {WORSE: "bad", BETTER: "good"}.get(verdict, "mute" if verdict == APPEARED else "warn"),
-        "mark": MARKS.__getitem__,
-    }
+    environment.filters |= filters
     return environment.get_template(f"{name}.html.jinja").render(**content)
 
 

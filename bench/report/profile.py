@@ -12,6 +12,7 @@ from bench.judging.tolerance import BAND_Z
 from bench.report.record import Profile
 from bench.report.texts import Number, rounded
 from bench.theory import predict
+from models.architectures import graph
 
 STEPS, LAYERS = 12, 16
 """How many steps and layers of a training's gradient norms are kept, evenly spread: enough for a picture, a kilobyte a network."""
@@ -22,10 +23,8 @@ def profile(evidence: Evidence) -> Profile:
     """What one run shows, thinned; parts that were not asked of the backend stay empty."""
     seen = Profile(evidence.backend, evidence.network)
     if evidence.seen.native is not None:
-        pre_activation_gradients = evidence.seen.native.pre_activation_gradients
-        seen.gradient = [
-            _few(np.linalg.norm(pre_activation_gradients[layer].astype(np.float64))) for layer in sorted(pre_activation_gradients)
-        ]
+        gradients = evidence.seen.native.pre_activation_gradients
+        seen.gradient = [_few(np.linalg.norm(gradients[node.name].astype(np.float64))) for node in graph(evidence.spec).dense]
         seen.band = _band(evidence)
     if evidence.seen.trainings:
         norms = evidence.seen.trainings[0].gradient_norms
@@ -43,7 +42,7 @@ def _band(evidence: Evidence) -> list[tuple[Number, Number] | None]:
     """The interval of ‖∂L/∂z_l‖ / ‖∂L/∂z_depth‖, layer by layer."""
     if (prediction := predict(evidence.spec, evidence.reference.forced_steps[0].x)) is None:
         return []
-    bands = [prediction.profile.get(layer) for layer in range(1, evidence.spec.depth)]
+    bands = [prediction.profile.get(node.name) for node in graph(evidence.spec).dense[:-1]]
     intervals = [band.interval(BAND_Z) if band else None for band in bands]
     return [tuple(_few(np.exp(edge / 2)) for edge in each) if each else None for each in intervals]  # type: ignore[misc]
 

@@ -46,6 +46,15 @@ class Error(msgspec.Struct):
     rerun: str = ""
 
 
+class NotApplicable(msgspec.Struct, frozen=True):
+    """How many networks a check does not speak of on a backend, for the reason that completes "needs …"."""
+
+    backend: str
+    check: str
+    reason: str
+    networks: int
+
+
 class Header(msgspec.Struct, kw_only=True):
     """Where and with what a run ran, and everything but its verdicts."""
 
@@ -60,6 +69,7 @@ class Header(msgspec.Struct, kw_only=True):
     errors: list[Error] = []
     profiles: list[Profile] = []
     peak_memory_mb: dict[str, float] = {}
+    not_applicable: list[NotApplicable] = []
 
 
 class Record(Header, kw_only=True):

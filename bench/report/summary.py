@@ -9,16 +9,17 @@ from msgspec.structs import replace
 
 from bench.checks import CHECKS
 from bench.evidence.times import CallTime, StepTime
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, PASSED, UNDECIDED, Verdict
 from bench.metamorphic import ITSELF
 from bench.metamorphic import NAME as EQUALITY
 from bench.report import text_table, texts
+from bench.report.record import NotApplicable
 from bench.theory.diagnosis import LOST, NOTABLE, UNDERFLOW
 
 CELL = 56
 """Characters of a cell at most; what does not fit loses whole fields of a network's id, and never a part of one."""
 NAMED = 5
-"""How many networks a line names."""
+"""How many networks or reasons a line names."""
 COMPILES = 0.1
 """A first step longer than this many seconds traced or compiled something."""
 
@@ -127,5 +128,15 @@ def step_times(timings: list[StepTime], calls: list[CallTime]) -> list[str]:
 
 def counted(verdicts: list[Verdict]) -> list[str]:
     """Every reason why something was not judged or is known, with how often."""
-    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, NO_BASELINE, NOT_JUDGED))
+    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, *UNDECIDED))
     return [f"{count} × {backend} {status}: {reason}" for (status, backend, reason), count in reasons.items()]
+
+
+def not_applicable(absent: list[NotApplicable]) -> list[str]:
+    """One line: what networks and backends do not have and checks need, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for each in absent:
+        counts[each.reason] += each.networks
+    named = [f"{count} × needs {reason}" for reason, count in counts.most_common(NAMED)]
+    more = [f"{len(counts) - NAMED} more reasons"] if len(counts) > NAMED else []
+    return [f"not applicable: {' · '.join([*named, *more])}"] if named else []

@@ -35,7 +35,7 @@ def parity(backend: str, network: str, factor: float = 1.0, layer: int = 3) -> V
         "gradient_parity",
         backend,
         network,
-        [Finding(Place(f"step 0 layer  {n} weight"), e, 0.0, 1e-6, "scaled") for n, e in errors.items()],
+        [Finding(Place.of(f"dense{n}.weight", step=0), e, 0.0, 1e-6, "scaled") for n, e in errors.items()],
     )
 
 

@@ -15,6 +15,7 @@ from bench.evidence.collect import trainings
 from bench.report.record_file import read
 from fixtures.data.datasets import load
 from fixtures.plugin import options
+from models.backends import usual
 from models.backends.registry import info, lacking
 from models.observation import Job, Observation
 from models.spec import Spec, SpecError
@@ -44,10 +45,10 @@ def test_keras_runs_on_what_is_there_and_says_so(named: Any, installed: tuple[st
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     if named:
         monkeypatch.setenv("KERAS_BACKEND", named)
-    assert options.usual() == expected
+    assert usual.usual() == expected
     why = "KERAS_BACKEND says so" if named else "TensorFlow is not installed here"
     stand_in = f"Keras runs on {info(expected[1]).library} in this run ({expected[1]}), because {why}."
-    assert options.stand_in(expected) == ("" if expected[1] == "keras" else stand_in)
+    assert usual.stand_in(expected) == ("" if expected[1] == "keras" else stand_in)
 
 
 @pytest.mark.parametrize(

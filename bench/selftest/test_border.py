@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ FRAMEWORKS = ("torch", "torchvision", "tensorflow", "keras", "jax")
 def test_judges_and_command_line_import_no_framework() -> None:
     code = f"""
 import sys
+import tomllib
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {FRAMEWORKS!r}:
@@ -43,16 +45,26 @@ for package in (bench, fixtures):
     assert done.returncode == 0, done.stderr
 
 
+def test_every_package_has_its_layer() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = [name for layer in settings["contracts"][0]["layers"] for name in layer.strip("()").replace(" ", "").split("|")]
+    for package in settings["root_packages"]:
+        for path in (ROOT / package).iterdir():
+            name = f"{package}.{path.stem}"
+            if (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").exists():
+                assert any(layer == name or layer.startswith(f"{name}.") for layer in layers), f"{name} is in no layer of pyproject.toml"
+
+
 def test_arrays_and_dataclasses_travel_unchanged() -> None:
     job = Job(
         "torch",
         Spec(depth=4),
-        forced_steps=[ForcedStep({"1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))],
+        forced_steps=[ForcedStep({"dense1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))],
     )
     back = messages.as_kind(messages.decode(messages.encode(job)), Job)
     assert back.spec == job.spec
-    np.testing.assert_array_equal(back.forced_steps[0].weights["1.weight"], job.forced_steps[0].weights["1.weight"])
-    assert back.forced_steps[0].weights["1.weight"].dtype == np.float32
+    np.testing.assert_array_equal(back.forced_steps[0].weights["dense1.weight"], job.forced_steps[0].weights["dense1.weight"])
+    assert back.forced_steps[0].weights["dense1.weight"].dtype == np.float32
     with pytest.raises(TypeError, match="does not travel"):
         messages.encode({"a": object()})
 

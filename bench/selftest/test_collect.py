@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from bench.checks import CHECKS, applies
 from bench.evidence.collect import Request
 from bench.judging.check import Need
 from bench.judging.verdict import Verdict, judge
+from bench.report import record_file, summary
+from bench.report.record import NotApplicable
 from bench.selftest.kills import data, seen
 from models.spec import Spec
 
-NETWORKS = (
-    "reference",
-    "depth=4,width=16,norm=batch,clip=global",
-    "depth=4,width=16,precision=mixed_float16",
-    "depth=8,width=16,act=rrelu",
-)
+ROOT = Path(__file__).resolve().parents[2]
+NETWORKS = ("reference", "depth=4,width=16,norm=batch,clip=global,precision=mixed_float16", "depth=8,width=16,act=rrelu")
 
 
 def outcome(verdict: Verdict) -> tuple[str, str, list[tuple[str, float]]]:
@@ -49,3 +51,21 @@ def test_what_a_network_does_not_have_is_named() -> None:
     assert missing["signal_gain"] == Need.THEORY.value
     assert missing["training"] == missing["evaluation"] == Need.TRAININGS.value
     assert missing["clipping"] == "gradient clipping"
+
+
+def test_reasons_stand_in_one_line_the_most_frequent_first() -> None:
+    absent = [NotApplicable(backend, "clipping", f"a part {n}", n) for backend in ("torch", "keras") for n in range(1, 8)]
+    (line,) = summary.not_applicable(absent)
+    assert line.startswith("not applicable: 14 × needs a part 7 · 12 × needs a part 6 · ") and line.endswith(" · 2 more reasons")
+    assert summary.not_applicable([]) == []
+
+
+def test_a_run_says_what_does_not_apply_and_what_it_leaves_out(tmp_path: Path) -> None:
+    words = ["--backend=torch", "--network=depth=2,width=16,input=shifted", f"--record-dir={tmp_path}"]
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "not applicable: 2 × needs " in done.stdout
+    assert "--network leaves out equalities and step times: pytest bench/test_equalities.py " in done.stdout
+    absent = record_file.read(tmp_path / "latest.json").not_applicable
+    assert NotApplicable("torch", "training", Need.TRAININGS.value, 1) in absent
+    assert not {each.check for each in absent} & {"gradient_parity", "update"}

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from bench.compare import page as comparison_page
 from bench.compare.runs import compare
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import KNOWN
-from bench.report import galleries, page, pictures
+from bench.report import chromium, galleries, page, pictures
 from bench.report.record import Error, Profile, Record
-from bench.selftest import chromium, made_up
+from bench.selftest import made_up
 
 CASES = [(backend, network) for backend in ("torch", "keras") for network in made_up.NETWORKS]
 NASTY = "<script>alert(1)</script>\"'&$x_{$"
@@ -47,7 +48,7 @@ def written(tmp_path_factory) -> dict[str, Path]:
     texts = {
         "healthy": page.of_run(healthy),
         "broken": page.of_run(broken),
-        "compared": page.of_comparison(compare(healthy, broken), healthy, broken),
+        "compared": comparison_page.of_comparison(compare(healthy, broken), healthy, broken),
     }
     return {name: page.write(folder / f"{name}.html", text) for name, text in texts.items()}
 

@@ -47,7 +47,7 @@ def test_zeros_that_must_be_zero_are_counted_and_not_kept(tmp_path: Path) -> Non
 
 
 def test_places_causes_and_remarks_are_read_as_they_were(tmp_path: Path) -> None:
-    place = Place("drift", "5", "weight", step=2, scope="own weights", array="new", over="4")
+    place = Place("drift", "dense5", "weight", step=2, scope="own weights", array="new", over="dense4")
     cause = Cause("vanishing", "1e-9 of it arrives", ("another initializer", "a skip"))
     finding = Finding(place, 3.0, 0.0, 1.0, "large", remark="(step below rounding)", causes=(cause,))
     seen = made_up.run(tmp_path, verdicts=[made_up.verdict("update", "torch", "reference", [finding])]).verdicts[0]
@@ -62,7 +62,7 @@ def test_the_published_json_schema_is_that_of_the_code() -> None:
 
 def test_schema_2_is_still_read(tmp_path: Path) -> None:
     old = json.loads(made_up.path(tmp_path).read_text())
-    places = [each["quantity"] for each in old.pop("places")]
+    places = [str(Place(**each)) for each in old.pop("places")]
     for each in old["verdicts"]:
         each["findings"] = [[places[place], *numbers] for place, *numbers, _ in each["findings"]]
         each |= {"network": each.pop("subject"), "left": each.pop("headroom"), "left_where": each.pop("tightest") or ""}
@@ -70,7 +70,9 @@ def test_schema_2_is_still_read(tmp_path: Path) -> None:
     old["calls"] = [{"network": "call batch=16", "backend": "keras", "mode": "fit", "step_ms": 3.0, "first_step_s": 0.4}]
     (tmp_path / "old.json").write_text(json.dumps(old | {"schema": 2}))
     run, new = record_file.read(tmp_path / "old.json"), made_up.run(tmp_path)
-    assert [each.findings for each in run.verdicts] == [each.findings for each in new.verdicts]
+    assert [[(f.where, f.value, f.low, f.high) for f in v.findings] for v in run.verdicts] == [
+        [(f.where, f.value, f.low, f.high) for f in v.findings] for v in new.verdicts
+    ]
     assert (run.timings, run.profiles, run.structured) == (new.timings, new.profiles, False)
     assert run.calls == [CallTime("keras", "fit", 16, 0.4, 3.0)]
 

@@ -70,15 +70,16 @@ def test_only_what_changes_a_result_changes_the_digest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", [
     "conftest.py", "bench/symmetry/weights.py", "bench/report/summary.py", "bench/test_parity.py", "fixtures/plugin/terminal.py",
-    "models/worker/server.py", "models/backends/keras/scenarios/trained.py", "models/parts/norms.py", "models/backends/keras/libraries/jax.py",
+    "models/worker/server.py", "models/parts/norms.py", "models/backends/keras/scenarios/trained.py",
+    "models/backends/keras/libraries/jax.py",
 ])  # fmt: skip
 def test_the_code_of_a_run_is_known_without_a_list(file: str) -> None:
     assert ROOT / file in imported.modules(CODE).values()
 
 
 def test_what_a_run_really_imports_is_in_its_digest() -> None:
-    code = "import conftest, sys, fixtures.plugin.hooks, bench.test_parity, bench.test_step_time, models.worker.server, models.backends.keras.network"
-    code += "; print(*sys.modules)"
+    runs = "conftest, fixtures.plugin.hooks, bench.test_parity, bench.test_step_time, models.worker.server, models.backends.keras.network"
+    code = f"import sys, {runs}; print(*sys.modules)"
     words = [sys.executable, "-c", code]
     loaded = set(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
     own = {name for name in loaded if name.partition(".")[0] in ("bench", "fixtures", "models", "conftest")}

@@ -7,6 +7,7 @@ import pytest
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import KNOWN, NOT_JUDGED, Verdict
+from bench.report import text_table
 from bench.report.summary import CELL, table, verdict_line
 from bench.report.texts import shortened
 from bench.selftest.made_up import verdict
@@ -41,7 +42,7 @@ def test_a_subject_loses_whole_fields(room: int) -> None:
 
 
 def test_a_failure_that_is_too_long_loses_fields_and_words() -> None:
-    far = [Finding(Place("∂W Wᵀ against Wᵀ∂W of the next", "12", step=0), 2.0, 0.0, 1.0)]
+    far = [Finding(Place("∂W Wᵀ against Wᵀ∂W of the next", "dense12", step=0), 2.0, 0.0, 1.0)]
     row = table([verdict("update", "keras", LONG, far)])[1]
     assert row.endswith("  0/1   ✗ precision=mixed_bfloat16,… step 0 layer 12…")
 
@@ -53,3 +54,12 @@ def test_the_last_line_does_not_pass_over_known_failures() -> None:
     ]
     assert verdict_line(verdicts, 0) == "keras: every judged number is within its bound, but for 1 known failure (2 numbers)."
     assert verdict_line(verdicts[1:], 0) == "keras: every judged number is within its bound (1 number)."
+
+
+def test_a_table_is_as_wide_as_its_words_and_cuts_between_them() -> None:
+    rows = [("check", "b ÷ a"), ("update", "1.000 (0.990 … 1.010)")]
+    assert text_table.lines(rows) == ["check   b ÷ a", "update  1.000 (0.990 … 1.010)"]
+    assert text_table.lines(rows, 12) == ["check   b ÷ a", "update  1.000…"]
+    assert text_table.cut("depth=4,norm=layer", 12) == "depth=4,…"
+    assert text_table.cut("gradient_parity", 9) == "gradient…"
+    assert text_table.markdown(rows, numbers=True) == ["| check | b ÷ a |", "|---|---:|", "| update | 1.000 (0.990 … 1.010) |"]

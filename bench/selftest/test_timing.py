@@ -63,7 +63,7 @@ def test_another_network_is_refused_by_name(planted, workers, data):
 
 def test_a_weight_that_is_no_number_is_refused(data):
     proved = steps.proof(SHALLOW, "torch", data)
-    broken = proved.weights | {"2.bias": np.full_like(proved.weights["2.bias"], np.nan)}
+    broken = proved.weights | {"dense2.bias": np.full_like(proved.weights["dense2.bias"], np.nan)}
     with pytest.raises(steps.NotTheSameError):
         steps.check_same(TimedCase("torch", "eager", SHALLOW), broken, proved)
 

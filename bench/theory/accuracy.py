@@ -13,6 +13,7 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,14 @@ def row(spec: Spec, seeds: int) -> dict[str, Any]:
     inside: list[bool] = []
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         done = Reference(spec, draw_weights(spec, seed)).run(x, labels)
-        delta = {layer: float(log_square(d)) for layer, d in done.pre_activation_gradients.items()}
-        signal = {layer: float(log_square(z)) - math.log(z.size) for layer, z in done.pre_activations.items()}
-        totals["gradient"].append(delta[1] - delta[spec.depth])
-        totals["signal"].append(signal[spec.depth] - signal[1])
-        inside += [_holds(band, delta[layer] - delta[layer + 1]) for layer, band in prediction.backward.items()]
-        inside += [_holds(band, signal[layer] - signal[layer - 1]) for layer, band in prediction.signal.items()]
+        delta = {name: float(log_square(d)) for name, d in done.pre_activation_gradients.items()}
+        signal = {name: float(log_square(z)) - math.log(z.size) for name, z in done.pre_activations.items()}
+        names = list(signal)
+        totals["gradient"].append(delta[names[0]] - delta[names[-1]])
+        totals["signal"].append(signal[names[-1]] - signal[names[0]])
+        after, before = dict(pairwise(names)), dict(pairwise(reversed(names)))
+        inside += [_holds(band, delta[name] - delta[after[name]]) for name, band in prediction.backward.items()]
+        inside += [_holds(band, signal[name] - signal[before[name]]) for name, band in prediction.signal.items()]
     gradient, spread = np.asarray(totals["gradient"]), float(np.std(totals["gradient"], ddof=1))
     held = [_holds(prediction.backward_total, value) for value in gradient]
     held_signal = [_holds(prediction.signal_total, value) for value in totals["signal"]]

@@ -20,7 +20,7 @@ from bench import files
 from bench.exit_status import Status
 from bench.report import text_table
 from bench.timing.duet.metrics import METRICS
-from bench.timing.duet.plan import BUDGET, SLICE, MetricTest, look
+from bench.timing.duet.plan import BUDGET, SLICE, MetricTest, update
 from bench.timing.duet.rounds import Series
 from bench.timing.duet.rules import RULES, rate, shortened
 from bench.timing.duet.statistics import LEAST, OPEN, SLOWER
@@ -43,19 +43,19 @@ class Tally:
 
 def play(restarts: Sequence[Series], margin: float, budget: float = BUDGET, piece: float = SLICE) -> tuple[str, int, float]:
     """The duet's verdict on these restarts in this order, how many it needed, and seconds of rounds."""
-    question, spent = MetricTest("study", "step", margin), 0.0
+    test, spent = MetricTest("study", "step", margin), 0.0
     for used, series in enumerate(restarts, start=1):
         short = shortened(series, piece)
         spent += short.seconds
         value = METRICS["step"].log_ratio(short, 0, 1)
         assert value is not None
-        question.log_ratios.append(value)
-        look([question])
-        if question.verdict:
-            return question.verdict, used, spent
+        test.log_ratios.append(value)
+        update([test])
+        if test.verdict:
+            return test.verdict, used, spent
         if spent >= budget and used >= LEAST:
             break
-    return OPEN, len(question.log_ratios), spent
+    return OPEN, len(test.log_ratios), spent
 
 
 def disjoint(restarts: Sequence[Series], margin: float) -> Tally:

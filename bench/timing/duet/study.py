@@ -1,4 +1,4 @@
-"""Raw series for the error-rate study: the same environment on both sides, and lanes that were really made slower.
+"""Raw series for the error-rate study: the same environment on both sides, and variants that were really made slower.
 
 `python -m bench.timing.duet.study --minutes 10` adds restarts to a record, one JSON line each, until the time is over; it goes on
 where it stopped. Every restart has two fresh workers, A and B, and three duets, one after the other: with the same step in both, with
@@ -69,7 +69,7 @@ def collect(side: str, *, minutes: float, seconds: float, processes: int, plante
             with rounds.fresh((case.a, case.b), number) as pair:
                 starting = time.monotonic() - begun
                 for factor in planted:
-                    pair.lanes = (case.a, dataclasses.replace(case.b, slowdown=factor))
+                    pair.variants = (case.a, dataclasses.replace(case.b, slowdown=factor))
                     series.append(rounds.measure(pair, case, data, restart=number, seconds=seconds))
             with path.open("ab") as record:
                 record.write(msgspec.json.encode(Restart(time.time(), os.getloadavg()[0], starting, side, series)) + b"\n")
