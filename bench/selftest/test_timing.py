@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
+from bench.selftest.studies.overhead import Ratio, exponent, ratio
 from bench.timing import steps
 from bench.timing.cases import TimedCase, timed_cases
-from bench.timing.overhead import Ratio, exponent, ratio
 from fixtures.data.datasets import load
 from models.backends.registry import BACKENDS
 from models.matrix import CASES

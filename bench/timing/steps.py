@@ -13,7 +13,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import psutil
@@ -21,8 +20,8 @@ import psutil
 from bench.evidence.times import StepTime
 from bench.timing.cases import TimedCase
 from fixtures.data.datasets import Data
+from models.arrays import Arrays, Batch, Labels
 from models.backends.registry import BACKENDS
-from models.observation import Arrays
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
@@ -74,8 +73,8 @@ CLOCK = StepClock()
 class Proof:
     """A batch, the weights to which the float64 reference goes on it, and how far from the start these are."""
 
-    x: Any
-    labels: Any
+    x: Batch
+    labels: Labels
     weights: Arrays
     moved: float
 
