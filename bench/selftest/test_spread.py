@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.record import read
+from bench.report.record_file import read
 from fixtures.machine import gpu_lock, nvidia_driver
 from fixtures.machine.gpu_lock import Busy, GpuLock
 from fixtures.plugin import xdist_support
