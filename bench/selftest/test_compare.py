@@ -96,8 +96,12 @@ def test_networks_and_numbers_that_vanish_or_appear_are_told(old, tmp_path: Path
     assert told(compare(old, made_up.run(tmp_path / "fewer", verdicts=fewer)))[0][0] == "vanished"
 
 
-HALF = {"verdicts": [made_up.parity("torch", n) for n in made_up.NETWORKS], "peak_memory_mb": {"torch": 360.0},
-        "profiles": [made_up.profile("torch", n, 0) for n in made_up.NETWORKS], "timings": [made_up.timing("torch", n, 0) for n in made_up.NETWORKS]}  # fmt: skip
+HALF = {
+    "verdicts": [made_up.parity("torch", n) for n in made_up.NETWORKS],
+    "profiles": [made_up.profile("torch", n, 0) for n in made_up.NETWORKS],
+    "timings": [made_up.timing("torch", n, 0) for n in made_up.NETWORKS],
+    "peak_memory_mb": {"torch": 360.0},
+}
 LESS = {
     "a backend": HALF,
     "a backend's verdicts": {"verdicts": HALF["verdicts"]},
