@@ -125,6 +125,8 @@ class Spec:
             return "norm_at says where a normalization stands, and norm=none has none: choose a norm."
         if self.norm == "group" and any(width % self.groups for width in self.widths[1:-1]):
             return f"groups={self.groups} must divide every hidden width {sorted(set(self.widths[1:-1]))}."
+        if self.norm in ("layer", "group") and min(self.widths[1:-1]) == (self.groups if self.norm == "group" else 1):
+            return f"norm={self.norm} over one unit gives zero whatever comes in: use more units, or fewer groups."
         if self.norm == "batch" and self.batch < 4:
             return f"batch={self.batch} is too small for norm=batch: its mean gradient diverges below 4 samples."
         if self.decay and self.optimizer != "adamw":

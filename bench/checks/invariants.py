@@ -16,6 +16,7 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from models.graph import Activate, Dense, Normalize, Residual, joints, program
 from models.parts.activations import ACTIVATIONS
+from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
 from models.spec import Spec
 
@@ -24,8 +25,9 @@ HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 
 
 def is_homogeneous(spec: Spec) -> bool:
-    """Whether every layer but its bias is positively homogeneous."""
-    return spec.act in HOMOGENEOUS and spec.norm == "none"
+    """Whether every layer but its bias is positively homogeneous, and layers meet or biases are zero."""
+    unbiased = spec.bias == "zero" and not INITIALIZERS[spec.init].random_bias
+    return spec.act in HOMOGENEOUS and spec.norm == "none" and (unbiased or bool(joints(spec)))
 
 
 def homogeneity(evidence: Evidence) -> Iterator[Finding]:
@@ -167,9 +169,13 @@ def _learned(spec: Spec, view: View) -> Residuals:
 
 
 def _cancelling(spec: Spec, view: View, layer: int) -> float:
-    """How much larger than y the terms of y = z/s − mean/s are, as which some frameworks compute it, and round: 1 + |mean|/s, rms."""
+    """How much larger than y the terms of y = z/s − mean/s are, as which some frameworks compute it, and round: 1 + |mean|/s over |y|, rms.
+
+    |y| is √(var)/s: 1 unless ε is larger than the variance.
+    """
     mean, var = (np.asarray(each, np.float64) for each in view.statistics[layer])
-    return 1 + float(np.sqrt(np.mean(mean**2 / (var + spec.eps))))
+    square, own = (float(np.mean(each / (var + spec.eps))) for each in (mean**2, var))
+    return 1 + (square / (own or 1.0)) ** 0.5
 
 
 def _sets(spec: Spec, view: View) -> Residuals:
@@ -247,4 +253,4 @@ def _over(place: Place, size: float, bound: float, slack: float) -> Finding:
 
 def has_bound(spec: Spec) -> bool:
     """Whether any of the bounds says something of this network."""
-    return spec.loss == "cross_entropy" or spec.norm == "none"
+    return spec.loss == "cross_entropy" or spec.branch == "zero" or (spec.norm == "none" and bool(joints(spec)))

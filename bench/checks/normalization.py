@@ -30,7 +30,7 @@ def normalization_state(evidence: Evidence) -> Iterator[Finding]:
         for layer in sorted(step.running):
             near = zip(*(each[number][layer] for each in rounded), strict=True)
             for name, seen, true, passes in zip(("mean", "variance"), step.running[layer], exact[number][layer], near, strict=True):
-                size = float(np.linalg.norm(true))
+                size = float(np.linalg.norm(true)) or 1.0  # the mean behind weights of zero
                 allowed = ROUNDING_MULTIPLE * (rms_error(true, list(passes)) * evidence.resolution + evidence.unit * size)
                 yield Finding(
                     Place(f"running {name}", str(layer), step=number),
