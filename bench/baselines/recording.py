@@ -52,4 +52,7 @@ def write(
             environment={name: value for name, value in environment.items() if name not in LEFT_OUT} | dict(versions.get(backend, {})),
         )
         lines += [f"{baseline.path.name}, old → new:", changes]
+        if baseline.device.startswith("cpu-"):
+            shared = baselines.file_name(backend, "cpu")
+            lines.append(f"{shared} was recorded on another processor and stays as it is; to replace it, delete it and record again.")
     return lines

@@ -7,9 +7,10 @@ derived is stored: what the samples predict (`bench.baselines.interval`) is comp
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -51,6 +52,12 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
     samples: dict[str, Annotated[list[float], Meta(min_length=LEAST_SEEDS)]]
 
 
+class _Schema(msgspec.Struct):
+    """What every baseline file has, of whatever schema."""
+
+    schema: int
+
+
 @dataclass
 class Baseline:
     """The samples that a backend on a device class is judged by; `fallback` names another device class's file used instead."""
@@ -76,27 +83,43 @@ def of_network(content: File, network: str) -> dict[str, list[float]]:
     return {key.rpartition("/")[2]: values for key, values in content.samples.items() if key.rpartition("/")[0] == network}
 
 
-def load(backend: str, device_class: str, steps: int, folder: Path = FOLDER) -> Baseline:
+def load(backend: str, device_class: str, steps: int, folder: Path = FOLDER, processor: str = "") -> Baseline:
     """The baseline of this backend and device class, or the nearest recording of the same backend, or an empty one.
 
-    Raises BaselineError for a file that is malformed, truncated, edited into another shape, or of a newer schema.
+    Where a class's file was recorded on other processors than `processor`, it stays as it is: what is recorded here goes into a file of
+    its own (`torch-cpu-amd-epyc.json`), which judges runs here once it is there. Raises BaselineError for a file that is malformed,
+    truncated, edited into another shape, or of a newer schema.
     """
-    path = folder / file_name(backend, device_class)
-    if path.exists():
-        return Baseline(path, device_class, _fitting(read(path), steps))
-    prefix = file_name(backend, "")[: -len(".json")]
-    for other in sorted(folder.glob(f"{prefix}*.json")):
-        if (content := _fitting(read(other), steps)) and content.backend == backend:
-            return Baseline(path, device_class, content, fallback=other.name)
-    return Baseline(path, device_class)
+    shared = Baseline(folder / file_name(backend, device_class), device_class)
+    own_class = f"{device_class}-{re.sub('[^a-z0-9]+', '-', processor.lower()).strip('-')}"
+    own = Baseline(folder / file_name(backend, own_class), own_class)
+    recorded = read(shared.path) if shared.path.exists() else None
+    if recorded and processor in ("", *_processors(recorded)):
+        return replace(shared, content=_fitting(recorded, steps))
+    baseline = own if recorded else shared
+    for content in (read(own.path) if own.path.exists() else None, recorded):
+        if content and (fitting := _fitting(content, steps)):
+            return replace(baseline, content=fitting)
+    if recorded:
+        return baseline
+    others = sorted(folder.glob(file_name(backend, "*")), key=lambda path: (len(path.name), path.name))
+    for other in others:
+        if (fitting := _fitting(read(other), steps)) and fitting.backend == backend:
+            return replace(baseline, content=fitting, fallback=other.name)
+    return baseline
+
+
+def _processors(content: File) -> tuple[str, ...]:
+    """On which processors a file was recorded; any, where it does not say so."""
+    return tuple(recording.environment.get("processor", "") for recording in content.recordings)
 
 
 def read(path: Path) -> File:
     """A baseline file, validated. Raises BaselineError."""
     try:
         raw = path.read_bytes()
-        schema = msgspec.json.decode(raw, type=dict[str, Any]).get("schema")
-        if isinstance(schema, int) and schema > SCHEMA:
+        schema = msgspec.json.decode(raw, type=_Schema).schema
+        if schema > SCHEMA:
             raise BaselineError(
                 f"{path} has schema {schema} and this suite reads up to {SCHEMA}: update the suite, or check out an older file."
             )

@@ -9,7 +9,6 @@ import numpy as np
 from bench.evidence.evidence import Evidence
 from bench.judging.verdict import NotJudged
 from models.observation import History, Training
-from models.parts.activations import ACTIVATIONS
 from models.reference.network import Reference
 from models.reference.optimizers import Rule, penalty
 from models.spec import Spec
@@ -24,7 +23,7 @@ def of_themselves(evidence: Evidence) -> dict[int, int]:
     for history in evidence.seen.trainings:
         step = _lost(history)
         if step is not None and evidence.start is not None:
-            last = len(history.losses) if ACTIVATIONS[evidence.spec.act].random else step + 1
+            last = len(history.losses) if evidence.spec.arch.random else step + 1
             here = overflow(evidence.spec, evidence.dialect, evidence.start(history.seed), last)
             if here is not None:
                 found[history.seed] = here

@@ -8,7 +8,6 @@ the table holds the error caught in 95 % of draws (seeds × layers).
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,6 +32,7 @@ from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.judging.verdict import NOT_JUDGED, judge
 from bench.selftest import sweep
 from fixtures.plugin.options import SEEDS as RUN_SEEDS
+from models.architectures import graph
 from models.matrix import networks
 from models.parts import optimizers
 from models.parts.initializers import INITIALIZERS
@@ -53,7 +53,7 @@ def of_run(run: Evidence) -> dict[str, float]:
     found = {"gradient": float(np.quantile(gradient(run), CAUGHT, method="higher")), "learning rate": learning_rate(run)}
     if judge(CHECKS["gradient_parity"], run).status == NOT_JUDGED:
         found["gradient"] = np.inf
-    if run.spec.norm != "none":
+    if run.spec.arch.norm != "none":
         found["normalization epsilon"] = normalization_epsilon(run)
     if run.spec.optimizer in ("rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam"):
         found["optimizer epsilon"] = optimizer_epsilon(run)
@@ -72,18 +72,18 @@ def gradient(run: Evidence) -> list[float]:
 
     A gradient s scaled by 1 + e is off by r + e·s, where r is the healthy error; it is caught where ‖r + e·s‖ exceeds the bound.
     """
-    least: dict[int, float] = {}
+    least: dict[str, float] = {}
     for number, (step, (true, near)) in enumerate(zip(run.seen.forced_steps, run.steps, strict=True)):
         allowed, extra = rounding_of_gradients(true, near), run.penalties[number][1]
-        for layer in range(1, run.spec.depth + 1):
-            key = f"{layer}.weight"
+        for node in graph(run.spec).dense:
+            key = node.weight
             added, s = extra.get(key, 0.0), np.asarray(step.gradients[key], np.float64)
             r = s - true.gradients[key] - added
             limit = ROUNDING_MULTIPLE * (allowed[key] * run.resolution + run.unit * float(np.linalg.norm(added)))
             square, along = float(np.sum(s * s)), abs(float(np.sum(r * s)))
             room = max(0.0, limit**2 - float(np.sum(r * r)))
             error = (along + (along**2 + square * room) ** 0.5) / square if square else np.inf
-            least[layer] = min(least.get(layer, np.inf), error)
+            least[node.name] = min(least.get(node.name, np.inf), error)
     return list(least.values())
 
 
@@ -102,7 +102,7 @@ def normalization_epsilon(run: Evidence) -> float:
     given = None if run.spec.format.plain else run.passes[-1][1]
     allowed = {key: ROUNDING_MULTIPLE * e * run.resolution for key, e in rounding_of_gradients(true, near).items()}
     for factor in FACTORS:
-        spec = dataclasses.replace(run.spec, eps=run.spec.eps * (1 + factor))
+        spec = run.spec.but(eps=run.spec.arch.eps * (1 + factor))
         moved = Reference(spec, forced_step.weights).run(forced_step.x, forced_step.labels, given).gradients
         if any(float(np.linalg.norm(moved[key] - true.gradients[key])) > 2 * limit for key, limit in allowed.items()):
             return float(factor)

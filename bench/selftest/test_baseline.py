@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from bench.baselines import known_failures
+from bench.baselines import known_failures, recording
 from bench.baselines import samples as baselines
 from bench.baselines.samples import Baseline, BaselineError
 from bench.judging.finding import Finding
@@ -92,6 +93,36 @@ def test_the_nearest_recording_serves_another_device_with_wider_intervals(path: 
     assert baselines.widened(found) > 1
     assert baselines.load("keras", "cpu", 150, path.parent).content is None
     assert baselines.load("torch", "cpu", 149, path.parent).content is None, "other training steps are another experiment"
+
+
+def test_a_recording_on_another_processor_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """A user who records on a laptop must not overwrite what others are judged by."""
+
+    def load(processor: str) -> Baseline:
+        return baselines.load("torch", "cpu", 150, tmp_path, processor)
+
+    def new(processor: str, accuracy: float) -> list[str]:
+        baseline = replace(load(processor), new={"digits/reference/accuracy": [accuracy] * 4})
+        return recording.write(
+            {"torch": baseline}, why="why", steps=150, seeds=SEEDS, environment={"processor": processor}, versions={"torch": {}}
+        )
+
+    assert load("AMD EPYC").path.name == "torch-cpu.json", "the first recording is for every processor"
+    new("AMD EPYC", 0.9)
+    before = (tmp_path / "torch-cpu.json").read_bytes()
+    laptop = load("Intel(R) Core(TM) i7")
+    assert laptop.path.name == "torch-cpu-intel-r-core-tm-i7.json"
+    assert laptop.content == load("AMD EPYC").content and baselines.widened(laptop) == 1
+    assert "torch-cpu.json was recorded on another processor and stays as it is" in new("Intel(R) Core(TM) i7", 0.8)[-1]
+    assert (tmp_path / "torch-cpu.json").read_bytes() == before
+    assert load("Intel(R) Core(TM) i7").content.samples["digits/reference/accuracy"] == [0.8] * 4
+    assert load("AMD EPYC").content.samples["digits/reference/accuracy"] == [0.9] * 4
+    assert load("Apple M4").content.samples["digits/reference/accuracy"] == [0.9] * 4
+    assert baselines.load("torch", "nvidia-h200", 150, tmp_path).fallback == "torch-cpu.json"
+    (tmp_path / "torch-cpu.json").unlink()
+    new("Intel(R) Core(TM) i7", 0.7)
+    assert load("Intel(R) Core(TM) i7").content.samples["digits/reference/accuracy"] == [0.7] * 4
+    assert load("Intel(R) Core(TM) i7").path.name == "torch-cpu.json"
 
 
 def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:

@@ -14,13 +14,11 @@ v ↦ k²v + c²v_body of the stream's v and multiplies the stream's squared gra
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from bench.theory.moments import batch_norm_growth, moments
 from bench.theory.stream import post_activation_gain
-from models.graph import Dense, Residual, program
+from models.architectures import graph
 from models.parts.initializers import INITIALIZERS
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
@@ -31,7 +29,7 @@ def backward_limit(spec: Spec, x: np.ndarray) -> float | None:
 
     None for batch-normalized post-activation blocks, which have no closed form.
     """
-    if spec.span and spec.skip_order == "post":
+    if spec.arch.span and spec.arch.skip_order == "post":
         first, *rest = gains(spec)
         return post_activation_gain(spec, first[0] * float(np.mean(x * x)) + first[1], rest)
     return float(np.sum(np.log(growths(spec, x))))
@@ -41,14 +39,14 @@ def growths(spec: Spec, x: np.ndarray) -> list[float]:
     """Factors of the squared gradient norm from input to output: χ_l of every layer, or of every block and the last layer."""
     (s2, sb2), *hidden = gains(spec)
     v = s2 * float(np.mean(np.var(x, axis=0))) if _batch_first(spec) else s2 * float(np.mean(x * x)) + sb2
-    if not spec.span:
+    if not spec.arch.span:
         return _walk(spec, v, hidden)[0]
     found, at = [], 0
-    for block in (step for step in program(spec) if isinstance(step, Residual)):
-        branch_gains = [(0.0, 0.0) if step.zero else gain for step, gain in zip(_dense(block), hidden[at:], strict=False)]
+    for block in graph(spec).blocks:
+        branch_gains = [(0.0, 0.0) if node.zero else gain for node, gain in zip(block.dense, hidden[at:], strict=False)]
         chi, branch = _walk(spec, v, branch_gains)
-        found.append(block.keep**2 + block.scale**2 * float(np.prod(chi)))
-        v, at = block.keep**2 * v + block.scale**2 * branch, at + spec.span
+        found.append(block.sum.keep**2 + block.sum.scale**2 * float(np.prod(chi)))
+        v, at = block.sum.keep**2 * v + block.sum.scale**2 * branch, at + len(block.dense)
     return found + _walk(spec, v, hidden[at:])[0]
 
 
@@ -56,42 +54,41 @@ def _walk(spec: Spec, v: float, gains: list[tuple[float, float]]) -> tuple[list[
     """χ of successive layers with the given (s2, sb2), and the last one's v."""
     found: list[float] = []
     for s2, sb2 in gains:
-        if spec.norm == "none":
-            m = moments(spec.act, v)
+        if spec.arch.norm == "none":
+            m = moments(spec.arch.act, v)
             found.append(s2 * m.slope)
             v = s2 * m.square + sb2
-        elif spec.norm_at == "before":
-            m = moments(spec.act, v / (v + spec.eps))
-            found.append(s2 * m.slope / (v + spec.eps) * (_finite_batch(spec) if found else 1.0))
+        elif spec.arch.norm_at == "before":
+            m = moments(spec.arch.act, v / (v + spec.arch.eps))
+            found.append(s2 * m.slope / (v + spec.arch.eps) * (_finite_batch(spec) if found else 1.0))
             v = s2 * m.variance if _batch_first(spec) else s2 * m.square + sb2
         else:
-            m = moments(spec.act, v)
-            u = m.square if spec.norm == "rms" else m.variance
-            found.append(s2 * m.slope / (u + spec.eps))
-            v = s2 * u / (u + spec.eps) + sb2
+            m = moments(spec.arch.act, v)
+            u = m.square if spec.arch.norm == "rms" else m.variance
+            found.append(s2 * m.slope / (u + spec.arch.eps))
+            v = s2 * u / (u + spec.arch.eps) + sb2
     return found, v
 
 
 def _batch_first(spec: Spec) -> bool:
-    return spec.norm == "batch" and spec.norm_at == "before"
+    return spec.arch.norm == "batch" and spec.arch.norm_at == "before"
 
 
 def _finite_batch(spec: Spec) -> float:
     """By how much more than an infinite batch a finite one multiplies gradients, once batch norm has met batch norm."""
-    if not _batch_first(spec) or spec.span:
+    if not _batch_first(spec) or spec.arch.span:
         return 1.0
-    m = moments(spec.act, 1.0)
-    return batch_norm_growth(spec.act, spec.batch) * m.variance / m.slope
-
-
-def _dense(block: Residual) -> list[Dense]:
-    return [step for step in block.body if isinstance(step, Dense)]
+    m = moments(spec.arch.act, 1.0)
+    return batch_norm_growth(spec.arch.act, spec.batch) * m.variance / m.slope
 
 
 def gains(spec: Spec) -> list[tuple[float, float]]:
     """(fan-in · Var W, Var b) of every weight layer."""
     init = INITIALIZERS[spec.init]
     return [
-        (fan_in * init.variance(fan_in, fan_out), BIAS_SD**2 if spec.bias == "normal" else init.random_bias / (3 * fan_in))
-        for fan_in, fan_out in pairwise(spec.widths)
+        (
+            node.fan_in * init.variance(node.fan_in, node.fan_out),
+            BIAS_SD**2 if spec.bias == "normal" else init.random_bias / (3 * node.fan_in),
+        )
+        for node in graph(spec).dense
     ]

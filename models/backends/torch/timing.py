@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, PerStep
 from models.backends.protocol import Loop, Repeated
 from models.parts.optimizers import MOMENTUM
@@ -40,15 +40,15 @@ def product(size: int, device: str) -> Repeated:
 def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:
     """The shortest loop that trains a ReLU network without norms and skips, as a user of PyTorch writes it."""
     layers: list[nn.Module] = []
-    for fan_in, fan_out in itertools.pairwise(spec.widths):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    for node in graph(spec).dense:
+        layers += [nn.Linear(node.fan_in, node.fan_out), nn.ReLU()]
     model = nn.Sequential(*layers[:-1]).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=spec.learning_rate, momentum=MOMENTUM)
     loss_of = nn.CrossEntropyLoss()
     with torch.no_grad():
-        for number, layer in enumerate(model[::2], start=1):
-            layer.weight.copy_(torch.as_tensor(weights[f"{number}.weight"]))
-            layer.bias.copy_(torch.as_tensor(weights[f"{number}.bias"]))
+        for node, layer in zip(graph(spec).dense, model[::2], strict=True):
+            layer.weight.copy_(torch.as_tensor(weights[node.weight]))
+            layer.bias.copy_(torch.as_tensor(weights[node.bias]))
 
     def over(xs: Batches, labels: BatchLabels) -> Callable[[], PerStep]:
         batches = [(torch.as_tensor(x, device=device), torch.as_tensor(y, device=device)) for x, y in zip(xs, labels, strict=True)]

@@ -20,6 +20,7 @@ import numpy as np
 from bench.theory.correlation import critical, depth_scales
 from bench.theory.plot import figure, save
 from fixtures.data.datasets import load
+from models.architectures import graph
 from models.observation import Job, Observation, Training
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
@@ -56,7 +57,7 @@ def measure(
     try:
         for s2 in variances:
             for depth in depths:
-                spec = Spec(
+                spec = Spec.of(
                     depth=depth, width=WIDTH, batch=BATCH, features=x.shape[1], act="tanh", bias="normal", optimizer="sgd", lr=RATE,
                     init="lecun_normal",
                 )  # fmt: skip
@@ -77,11 +78,11 @@ def accuracy(cell: Cell) -> float:
 
 def draw(spec: Spec, s2: float, seed: int) -> dict[str, Any]:
     """Gaussian weights of variance s2/fan-out and biases of variance 0.05."""
-    rng, weights = np.random.default_rng([seed, spec.depth, round(100 * s2)]), {}
-    for layer in range(1, spec.depth + 1):
-        shape = (spec.widths[layer], spec.widths[layer - 1])
-        weights[f"{layer}.weight"] = (rng.standard_normal(shape) * (s2 / shape[0]) ** 0.5).astype(np.float32)
-        weights[f"{layer}.bias"] = (rng.standard_normal(shape[0]) * BIAS_SD).astype(np.float32)
+    rng, weights = np.random.default_rng([seed, spec.arch.depth, round(100 * s2)]), {}
+    for node in graph(spec).dense:
+        shape = (node.fan_out, node.fan_in)
+        weights[node.weight] = (rng.standard_normal(shape) * (s2 / shape[0]) ** 0.5).astype(np.float32)
+        weights[node.bias] = (rng.standard_normal(shape[0]) * BIAS_SD).astype(np.float32)
     return weights
 
 
@@ -102,37 +103,26 @@ def outliers(cells: list[Cell]) -> list[Cell]:
 
 
 def plot(cells: list[Cell], path: Path) -> None:
-    """Accuracy as colour over s2 and depth, with 6 ξ_c as a line."""
-    drawn, ((axes,),) = figure(1, 6.0, 4.2)
+    """Accuracy as colour and number, a row a depth and a column an s2, with 6 ξ_c as a line.
+
+    Rows and columns are equally wide, so that every number has its place; the line is drawn between them.
+    """
+    drawn, ((axes,),) = figure(1, 7.2, 4.6)
     variances, depths = (sorted({cell[name] for cell in cells}) for name in ("s2", "depth"))
     grid = np.full((len(depths), len(variances)), np.nan)
     for cell in cells:
         grid[depths.index(cell["depth"]), variances.index(cell["s2"])] = accuracy(cell)
-    image = axes.pcolormesh(_edges(variances), _edges(depths), grid, vmin=0.1, vmax=0.9, cmap="viridis")
-    for cell in cells:
-        axes.text(
-            cell["s2"],
-            cell["depth"],
-            f"{accuracy(cell):.2f}",
-            ha="center",
-            va="center",
-            color="w" if accuracy(cell) < 0.6 else "k",
-            fontsize=8,
-        )
+    image = axes.imshow(grid, vmin=0.1, vmax=0.9, cmap="viridis", origin="lower", aspect="auto")
+    for (row, column), value in np.ndenumerate(grid):
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="w" if value < 0.6 else "k", fontsize=8)
     edge = critical("tanh", BIAS_SD**2)
-    for side in (np.linspace(min(variances), edge - 0.02, 40), np.linspace(edge + 0.02, max(variances), 40)):
-        axes.plot(side, [6 * scale(float(s2)) for s2 in side], color="tab:red", lw=2, label="6 ξ_c" if side[0] < edge else None)
-    axes.set(
-        xlabel="s2 = fan · Var W",
-        ylabel="depth",
-        ylim=(_edges(depths)[0], _edges(depths)[-1]),
-        title="MNIST accuracy after 200 steps, tanh, width 128",
-    )
-    axes.legend(loc="upper right")
-    drawn.colorbar(image, ax=axes)
+    for side in (np.linspace(min(variances), edge - 0.02, 80), np.linspace(edge + 0.02, max(variances), 80)):
+        columns = np.interp(side, variances, range(len(variances)))
+        rows = np.interp([6 * scale(float(s2)) for s2 in side], depths, range(len(depths)), left=np.nan, right=np.nan)
+        axes.plot(columns, rows, color="tab:red", lw=2.5, label="depth = 6 ξ_c" if side[0] < edge else None)
+    axes.set_xticks(range(len(variances)), [f"{s2:g}" for s2 in variances])
+    axes.set_yticks(range(len(depths)), [str(depth) for depth in depths])
+    axes.set(xlabel="weight variance s2 = fan · Var W", ylabel="depth", title=f"tanh, width {WIDTH}: MNIST accuracy after {STEPS} steps")
+    drawn.legend(loc="outside lower right", frameon=False)
+    drawn.colorbar(image, ax=axes, label="accuracy")
     save(path, drawn)
-
-
-def _edges(middles: list[float]) -> np.ndarray:
-    between = (np.asarray(middles[1:]) + np.asarray(middles[:-1])) / 2
-    return np.concatenate([[2 * middles[0] - between[0]], between, [2 * middles[-1] - between[-1]]])

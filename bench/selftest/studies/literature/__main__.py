@@ -1,4 +1,4 @@
-"""Measure results of the literature again: `python -m bench.theory.literature explosion`."""
+"""Measure results of the literature again: `python -m bench.selftest.studies.literature explosion`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import files
 from bench.exit_status import Status
-from bench.theory.literature import explosion, shattering, trainable_depth
+from bench.selftest.studies.literature import explosion, shattering, trainable_depth
 from fixtures.data.datasets import DataError
 from models.worker.process import WorkerError
 
@@ -30,8 +30,14 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("study", choices=STUDIES, help="which result")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("GRADGAUGE_MNIST"), help="folder with MNIST, for trainable_depth")
     parser.add_argument("--record", action="store_true", help="replace the recorded numbers and picture")
+    parser.add_argument("--redraw", action="store_true", help="only draw the picture of the recorded numbers again")
     options = parser.parse_args(arguments)
     study: Any = STUDIES[options.study]
+    picture = RECORDED / f"{options.study}.png"
+    if options.redraw:
+        study.plot(recorded(options.study), picture)
+        print(picture)
+        return Status.SAME
     try:
         rows = study.measure(options.data_dir and Path(options.data_dir)) if study is trainable_depth else study.measure()
     except (DataError, WorkerError) as error:
@@ -43,7 +49,7 @@ def main(arguments: list[str] | None = None) -> Status:
     if options.record:
         text = "[\n" + ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
         files.write(RECORDED / f"{options.study}.json", text)
-        study.plot(rows, RECORDED / f"{options.study}.png")
+        study.plot(rows, picture)
     print(f"{len(rows)} measured, {len(wrong)} contradict theory")
     return Status.FAILING if wrong else Status.SAME
 

@@ -1,7 +1,8 @@
-"""A headless Chromium asked over its DevTools pipe, for tests of the page; needs no driver and no port."""
+"""A headless Chromium asked over its DevTools pipe, for pictures and tests of the page; needs no driver and no port."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -67,6 +68,11 @@ class Browser:
     def value(self, expression: str) -> Any:
         """What a JavaScript expression is on the open page."""
         return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def picture(self, width: int, height: int) -> bytes:
+        """The upper left part of the open page, in CSS pixels, as PNG."""
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        return base64.b64decode(self.ask("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)["data"])
 
     def press(self, key: str) -> None:
         """Press and release a key."""
