@@ -66,7 +66,7 @@ def judged(spec: Spec, threads: int, run: Evidence, seed: int, known: list[Known
     counts, trained = {}, spec not in LAWS_ALONE
     for check in JUDGED:
         asked = check.against == ITSELF or trained  # as in a run: networks that are not trained are there for exact laws alone
-        if asked and not check.missing(spec, run.collected):
+        if asked and not check.missing(run.spec, run.collected):
             verdict = judge(check, run)
             apply(verdict, known, run.seen.versions)
             outside = verdict.outside if verdict.status == FAILED else 0
