@@ -75,6 +75,8 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
             return "norm_at says where a normalization stands, and norm=none has none: choose a norm."
         if self.norm == "group" and any(width % self.groups for width in self.hidden):
             return f"groups={self.groups} must divide every hidden width {sorted(set(self.hidden))}."
+        if self.norm in ("layer", "group") and min(self.hidden) == (self.groups if self.norm == "group" else 1):
+            return f"norm={self.norm} over one unit gives zero whatever comes in: use more units, or fewer groups."
         return ""
 
     def contradicts(self, batch: int) -> str:
