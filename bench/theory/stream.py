@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -101,7 +100,7 @@ def _law(spec: Spec, centres: np.ndarray, mass: np.ndarray, sigma: float, nodes:
         u, w = panels((*(-edge for edge in PANELS[:0:-1]), *PANELS), nodes)
         at = rms * u
         onto = rms * w * np.exp(-np.square((at - centres[:, None]) / sigma) / 2) / (sigma * math.sqrt(2 * math.pi))
-    rows: list[tuple[float, Any, Any]] = [(share, f(at), df(at) ** 2) for share, (f, df) in branches(spec.arch.act)]
+    rows: list[tuple[float, np.ndarray, np.ndarray]] = [(share, f(at), df(at) ** 2) for share, (f, df) in branches(spec.arch.act)]
     shares, x, slope = (np.array(each) for each in zip(*rows, strict=True))
     onto = shares[:, None] * onto[:, None, :]
     spread = np.tensordot(mass, onto, 1)
