@@ -36,7 +36,7 @@ class Store(Generic[T]):
         for line in path.read_bytes().splitlines() if path.exists() else []:
             try:
                 kept = msgspec.json.decode(line, type=self._kind)
-            except msgspec.MsgspecError:
+            except files.NO_JSON:
                 continue
             if kept.code == code:
                 self._results[kept.cell] = kept.result

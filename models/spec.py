@@ -38,6 +38,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 """What a field may be: the rows of its table in `models/parts/`, so that a new row is a new choice."""
 
+LARGEST = 2**31 - 1
+"""The largest count: frameworks keep numbers of steps, units and samples in 32-bit integers here and there."""
+
 
 class SpecError(ValueError):
     """A network that cannot be built; the message is one sentence that names the value and what is allowed."""
@@ -96,6 +99,8 @@ class Spec:
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise SpecError(f"{field}={value} must be a whole number of at least {least}.")
+            if value > LARGEST:
+                raise SpecError(f"{field}={value} is more than {LARGEST:,}, the largest number that every framework counts with.")
         for field in ("eps", "clip_at", "target_scale", "loss_scale"):
             if not (math.isfinite(getattr(self, field)) and getattr(self, field) > 0):
                 raise SpecError(f"{field}={getattr(self, field)} must be a positive number.")
@@ -123,8 +128,9 @@ class Spec:
                 return f"bottleneck={self.bottleneck} must divide width={self.width}."
         if self.norm == "none" and self.norm_at != "before":
             return "norm_at says where a normalization stands, and norm=none has none: choose a norm."
-        if self.norm == "group" and any(width % self.groups for width in self.widths[1:-1]):
-            return f"groups={self.groups} must divide every hidden width {sorted(set(self.widths[1:-1]))}."
+        hidden = sorted({self.width, self.width // self.bottleneck})
+        if self.norm == "group" and any(width % self.groups for width in hidden):
+            return f"groups={self.groups} must divide every hidden width {hidden}."
         if self.norm == "batch" and self.batch < 4:
             return f"batch={self.batch} is too small for norm=batch: its mean gradient diverges below 4 samples."
         if self.decay and self.optimizer != "adamw":
@@ -215,11 +221,12 @@ class Spec:
         return info(backend).own(self)
 
     @classmethod
-    def parse(cls, text: str) -> Spec:
-        """Read `depth=40,act=sigmoid` (an `id`) back into a Spec."""
+    def parse(cls, text: str, **given: object) -> Spec:
+        """Read `depth=40,act=sigmoid` (an `id`) back into a Spec; fields that the text leaves out are as `given`. Raises SpecError."""
         hints = get_type_hints(cls)
         names = [f.name for f in dataclasses.fields(cls)]
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = dict(given)  # each field has a type of its own
+        named: set[str] = set()
         for item in filter(None, (part.strip() for part in text.split(","))):
             if item == "reference":
                 continue
@@ -228,10 +235,13 @@ class Spec:
                 raise SpecError(
                     f"{item!r} is not a field of a network{_nearest(name, names)}; write field=value, a field out of {', '.join(names)}."
                 )
+            if name in named:
+                raise SpecError(f"{name} is given twice in {text!r}: write each field once.")
             try:
                 values[name] = hints[name](value)
             except ValueError:
-                raise SpecError(f"{name}={value} must be a number.") from None
+                raise SpecError(f"{name}={value} must be a {'whole ' if hints[name] is int else ''}number.") from None
+            named.add(name)
         return cls(**values)
 
 

@@ -22,6 +22,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from bench import files
+from bench.progress import shown, track
 from bench.theory.bands import TRAINING, Band, predict
 from bench.theory.ensemble import log_square
 from bench.theory.remedies import DECADES
@@ -86,11 +87,7 @@ def _holds(band: Band, value: float) -> bool:
 
 def report(cases: str, seeds: int) -> Iterator[str]:
     """The table, and what it says in one line."""
-    rows = []
-    for place, spec in enumerate(chosen := distinct(cases), 1):
-        rows.append(row(spec, seeds))
-        print(f"\r{place}/{len(chosen)} {spec.id}".ljust(100), end="", file=sys.stderr)
-    print(file=sys.stderr)
+    rows = [row(spec, seeds) for spec in track(distinct(cases), "networks")]
     table = pd.DataFrame(rows)
     yield f"python -m bench.theory.accuracy --cases={cases} --seeds={seeds}"
     yield "decades of ‖∂L/∂z₁‖/‖∂L/∂z_L‖: at infinite width, the band's mean, measured mean and spread over seeds; share inside the"
@@ -116,7 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.seeds < 2:
         parser.error("--seeds must be at least 2, for there is no spread of one.")
-    lines = list(report(options.cases, options.seeds))
+    with shown():
+        lines = list(report(options.cases, options.seeds))
     print("\n".join(lines))
     if options.record:
         files.write(RECORD, "\n".join(lines) + "\n")
