@@ -34,7 +34,8 @@ def signal_gain(evidence: Evidence) -> Iterator[Finding]:
     for below, node in pairwise(each.name for each in dense):
         if band := prediction.signal.get(node):
             yield _finding(Place(node=node, over=below), np.log(power[node]) - np.log(power[below]), band)
-    yield _finding(Place(node=last, over=first), np.log(power[last]) - np.log(power[first]), prediction.signal_total)
+    total = np.log(power[last]) - np.log(power[first])
+    yield _finding(Place(node=last, over=first), total, prediction.signal_total, causes(evidence))
 
 
 def backward_gain(evidence: Evidence) -> Iterator[Finding]:

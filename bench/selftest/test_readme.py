@@ -26,13 +26,13 @@ SHORTENED = {
     "python -m bench.selftest.kill_grid": ["--summary"],
     "python -m bench.selftest.power": ["--summary"],
     "python -m bench.selftest.false_alarms": ["--help"],
-    "python -m bench.timing.overhead": ["--help"],
+    "python -m bench.selftest.studies.overhead": ["--help"],
     "python -m bench.timing.history": ["--help"],
     "python -m bench.timing.bisect keras 3.8.0 3.15.1 --case keras-train_on_batch-cpu-reference": ["--help"],
-    "python -m bench.timing.duet.study --minutes 10": ["--help"],
-    "python -m bench.timing.duet.power": ["--help"],
-    "python -m bench.theory.accuracy": ["--help"],
-    "python -m bench.theory.literature explosion": ["--help"],
+    "python -m bench.selftest.studies.duet.study --minutes 10": ["--help"],
+    "python -m bench.selftest.studies.duet.power": ["--help"],
+    "python -m bench.selftest.studies.theory_accuracy": ["--help"],
+    "python -m bench.selftest.studies.literature explosion": ["--help"],
     "python -m bench.theory depth=24,init=default --plot profile.png": ["--help"],
 }
 """What takes minutes, or writes a file, and has a self-test of its own is only asked for its help, or for what it wrote before."""

@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from bench.timing.duet.gpu import Watch
 from bench.timing.duet.sides import DuetCase, Variant
@@ -27,6 +27,7 @@ from models.backends.registry import BACKENDS
 from models.worker.process import Worker, WorkerDied
 from models.worker.tasks.step_timer import Block, Peaks, Prepared
 
+T = TypeVar("T")
 PATIENCE = 300.0
 """Seconds after which a worker that does not answer hangs: ten times what compiling 16 layers takes."""
 LATE = 0.05
@@ -81,7 +82,7 @@ class Pair:
         """The worker of a variant."""
         return self._workers[number]
 
-    def ask(self, number: int, do: str, kind: Any = Any, /, **arguments: Any) -> Any:
+    def ask(self, number: int, do: str, kind: type[T] = object, /, **arguments: object) -> T:  # type: ignore[assignment]
         """Ask a variant's worker. Raises WorkerError with its message, WorkerDied also when it does not answer in time."""
         worker = self.worker(number)
         try:
