@@ -34,7 +34,7 @@ def normalization_state(evidence: Evidence) -> Iterator[Finding]:
             near = zip(*(each[number][node.name] for each in rounded), strict=True)
             pair, right = step.running[node.name], exact[number][node.name]
             for name, seen, true, passes in zip(("mean", "variance"), pair, right, near, strict=True):
-                size = float(np.linalg.norm(true))
+                size = float(np.linalg.norm(true)) or 1.0  # the mean behind weights of zero
                 allowed = ROUNDING_MULTIPLE * (rms_error(true, list(passes)) * evidence.resolution + evidence.unit * size)
                 yield Finding(
                     Place(f"running {name}", node.name, step=number),
@@ -46,7 +46,7 @@ def normalization_state(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _averages(evidence: Evidence, passes: list[Any]) -> list[Statistics]:
-    old, new = evidence.spec.momentum, 1 - evidence.spec.momentum
+    old, new = evidence.spec.arch.momentum, 1 - evidence.spec.arch.momentum
     state = {node: (np.zeros(len(mean)), np.ones(len(mean))) for node, (mean, _) in passes[0].statistics.items()}
     history = []
     for each in passes:

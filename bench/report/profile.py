@@ -33,7 +33,7 @@ def profile(evidence: Evidence) -> Profile:
         seen.norms = [[_few(value) for value in row] for row in norms[np.ix_(steps, layers)]]
         seen.seeds = [history.seed for history in evidence.seen.trainings]
         seen.samples = {
-            name: [_few(value) for value in values] for name, values in metrics(evidence.seen.trainings, evidence.spec.depth).items()
+            name: [_few(value) for value in values] for name, values in metrics(evidence.seen.trainings, evidence.spec.arch.depth).items()
         }
     return seen
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from models.architectures import graph
@@ -71,8 +73,15 @@ def test_listing_names_networks_and_reasons(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize("spec", networks("core"), ids=lambda spec: spec.id)
 def test_every_weight_layer_is_wired_once_with_fitting_widths(spec: Spec) -> None:
     dense = graph(spec).dense
-    assert [node.name for node in dense] == [f"dense{layer}" for layer in range(1, spec.depth + 1)]
+    assert [node.name for node in dense] == [f"dense{layer}" for layer in range(1, spec.arch.depth + 1)]
     assert [node.fan_out for node in dense[:-1]] == [node.fan_in for node in dense[1:]]
     weights = draw_weights(spec.on("torch"), 0)
     assert {name: value.shape for name, value in weights.items()} == graph(spec).parameters
-    assert weights["dense1.weight"].shape == (spec.widths[1], spec.features)
+    assert weights["dense1.weight"].shape == (spec.arch.width, spec.features)
+
+
+@pytest.mark.parametrize("spec", [*networks("core"), Spec.parse("depth=3"), Spec.parse("depth=4,bottleneck=4,classes=3,norm=rms")], ids=str)
+def test_a_network_is_weighed_by_its_fields_as_if_it_were_built(spec: Spec) -> None:
+    built = graph(spec)
+    numbers = sum(math.prod(shape) for shape in built.parameters.values())
+    assert spec.arch.size(spec.features, spec.classes) == (numbers, sum(node.width for node in built.nodes))

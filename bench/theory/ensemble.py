@@ -50,9 +50,10 @@ def sample(spec: Spec, x: np.ndarray, networks: int, seed: int = 0, independent:
 
     With `independent`, gradients meet fresh weights on their way back: mean-field theory's gradient independence.
     """
-    widest = max(spec.depth * spec.width, spec.features, spec.classes)
-    at_once = max(1, min(networks, NUMBERS_AT_ONCE // (widest * max(spec.width, len(x)))))
-    rng = np.random.Generator(np.random.SFC64([seed, spec.depth, spec.width]))
+    mlp = spec.arch
+    widest = max(mlp.depth * mlp.width, spec.features, spec.classes)
+    at_once = max(1, min(networks, NUMBERS_AT_ONCE // (widest * max(mlp.width, len(x)))))
+    rng = np.random.Generator(np.random.SFC64([seed, mlp.depth, mlp.width]))
     starts = track(range(0, networks, at_once), "random networks")
     chunks = [_Chunk(spec, x, min(at_once, networks - start), rng, independent).norms for start in starts]
     return Norms(
