@@ -27,7 +27,7 @@ from models.worker import messages
 
 Arrays = dict[str, Any]
 UNIT = float(np.finfo(np.float32).eps) / 2
-NETWORK = {"depth": 2, "width": 16, "features": 8, "classes": 4, "batch": 16, "act": "tanh"}
+NETWORK: dict[str, int | str] = {"depth": 2, "width": 16, "features": 8, "classes": 4, "batch": 16, "act": "tanh"}
 """The network of most equalities: small, because laws about entry points hold at any size, and smooth, so that no kink splits roads."""
 
 

@@ -38,7 +38,7 @@ def test_states_of_random_slopes_do_not_multiply_where_branches_are_zero(blocks,
     """Units that begin positive stay so and pass the whole gradient; others lose E a² ≈ 0.05 of it in every block."""
     spec = Spec.parse(f"act=rrelu,skip=one,branch=zero,init=lecun_normal,depth={blocks + 2},norm={norm}")
     slope = (RRELU_UPPER**3 - RRELU_LOWER**3) / (RRELU_UPPER - RRELU_LOWER) / 3
-    whole = 1 / (1 + spec.eps) if norm == "layer" else 1.0
+    whole = 1 / (1 + spec.arch.eps) if norm == "layer" else 1.0
     assert post_activation_gain(spec, 1.0, gains(spec)[1:]) == pytest.approx(math.log(whole * (1 + slope ** (blocks + 1)) / 2), abs=1e-9)
 
 
