@@ -7,7 +7,6 @@ only be compared as samples (`bench.checks.training`). What the trained weights 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.arrays import Labels, Logits, PerSample
 from models.reference.network import Reference
 
 
@@ -50,7 +50,7 @@ def evaluation(evidence: Evidence) -> Iterator[Finding]:
     divergence.refuse(diverged)
 
 
-def _lead(logits: Any, labels: Any) -> Any:
+def _lead(logits: Logits, labels: Labels) -> PerSample:
     """By how much each sample's label leads the best of the other classes."""
     rows = np.arange(len(labels))
     others = logits.copy()
