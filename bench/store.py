@@ -37,7 +37,7 @@ class Store(Generic[T]):
         for line in path.read_bytes().splitlines() if path.exists() else []:
             try:
                 kept = msgspec.convert(json.loads(line), self._kind)
-            except (ValueError, msgspec.MsgspecError):
+            except (*files.NO_JSON, ValueError):
                 continue
             if kept.code == code:
                 self._results[kept.cell] = kept.result

@@ -191,7 +191,7 @@ def _sets(spec: Spec, view: View) -> Residuals:
         y, cache = row.forward(z, 1.0, 0.0, spec.arch.eps, spec.arch.groups)
         g = (view.pre_activation_gradients[joint.right.name] @ view.weights[joint.right.weight]) * df(y)
         z, d, y, g = (a.reshape(shape) for a in (z, d, y, g))
-        share = spec.arch.eps * np.square(cache["inverse"]).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
+        share = spec.arch.eps * np.square(cache.inverse).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
         natural = np.linalg.norm(z, axis=axis) * np.linalg.norm(d, axis=axis)
         yield Place("Σ zδ over normalized sets", where), ((z * d).sum(axis) - (share * y * g).sum(axis)), natural
         if row.centred:

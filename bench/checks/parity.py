@@ -53,6 +53,7 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     running, output = last.running or None, graph(evidence.spec).dense[-1].name
     logits = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
     others = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
+    assert evidence.seen.evaluation is not None, "logits of the last step are watched"
     yield from _signals(
         evidence, Place(scope="evaluation"), {output: evidence.seen.evaluation}, {output: logits}, [{output: each} for each in others]
     )

@@ -28,7 +28,7 @@ from models.spec import Spec
 from models.worker import messages
 
 UNIT = float(np.finfo(np.float32).eps) / 2
-NETWORK = "depth=2,width=16,features=8,classes=4,batch=16,act=tanh"
+NETWORK: dict[str, int | str] = {"depth": 2, "width": 16, "features": 8, "classes": 4, "batch": 16, "act": "tanh"}
 """The network of most relations: small, because laws about entry points hold at any size, and smooth, for no kink to part trainings."""
 
 
@@ -118,7 +118,7 @@ class Start:
 
 def start(changes: str = "", *, steps: int = 4, seed: int = 0) -> Start:
     """The small network with `changes`, jittered weights, and `steps` batches of standard normal inputs."""
-    spec = Spec.parse(",".join(filter(None, (NETWORK, changes))))
+    spec = Spec.parse(changes, **NETWORK)
     rng = np.random.default_rng([seed, 8])
     xs = rng.standard_normal((steps, spec.batch, spec.features)).astype(np.float32)
     return Start(spec, draw_weights(spec, seed, jitter=True), xs, rng.integers(0, spec.classes, (steps, spec.batch)).astype(np.int32))
