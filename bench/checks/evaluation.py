@@ -34,6 +34,7 @@ def evaluation(evidence: Evidence) -> Iterator[Finding]:
         if history.seed in diverged:
             continue
         running = history.running or None
+        assert history.logits is not None, "the training was asked for no held-out samples"
         exact = Reference(evidence.spec, history.weights).forward(x, running).logits
         rounded = Reference(evidence.spec, history.weights, np.float32).forward(x, running).logits
         size = float(np.linalg.norm(exact)) or 1.0
