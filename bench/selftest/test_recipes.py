@@ -1,4 +1,4 @@
-"""README's recipes for adding a part, applied to a copy of the suite word for word, and the copy run."""
+"""The recipes for adding a part, applied to a copy of the suite word for word, and the copy run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from bench.selftest.pages import PAGES, ROOT, read
+
 RECIPE = re.compile(r"```python\n# (\S+): (a new file|a row of (\w+))\n(.*?)```", flags=re.DOTALL)
 FUTURE = "from __future__ import annotations\n"
 
 
 def recipes() -> list[tuple[str, str, str]]:
-    """File, table (empty for a new file) and text of every recipe in the README."""
-    return [(file, table, text) for file, _, table, text in RECIPE.findall((ROOT / "README.md").read_text(encoding="utf-8"))]
+    """File, table (empty for a new file) and text of every recipe, on whatever page it stands."""
+    return [(file, table, text) for page in PAGES for file, _, table, text in RECIPE.findall(read(page))]
 
 
 @pytest.fixture(scope="module")
