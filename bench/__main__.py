@@ -34,18 +34,18 @@ GROUPS: dict[str, dict[str, Command]] = {
         "aa": Command("bench.timing.duet", "the same on both sides of a duet: the margins of this machine", ("--aa",)),
         "history": Command("bench.timing.history", "all duets so far: trend, changes and drift"),
         "bisect": Command("bench.timing.bisect", "the release that changed a step time or a number"),
-        "overhead": Command("bench.timing.overhead", "what the recording of gradients costs"),
+        "overhead": Command("bench.selftest.studies.overhead", "what the recording of gradients costs"),
     },
     "prove": {
         "selftest": Command("pytest", "the tests of the suite itself, with the options of pytest", ("bench/selftest", "-m", "not slow")),
         "kill-grid": Command("bench.selftest.kill_grid", "plant every fault: which check catches it"),
         "power": Command("bench.selftest.power", "the smallest error that is caught, network by network"),
         "false-alarms": Command("bench.selftest.false_alarms", "how often a healthy framework is called broken"),
-        "duet-study": Command("bench.timing.duet.study", "measure series with planted slowdowns"),
-        "duet-power": Command("bench.timing.duet.power", "error rates of duets on these series"),
-        "accuracy": Command("bench.theory.accuracy", "predicted against measured gains of random networks"),
+        "duet-study": Command("bench.selftest.studies.duet.study", "measure series with planted slowdowns"),
+        "duet-power": Command("bench.selftest.studies.duet.power", "error rates of duets on these series"),
+        "accuracy": Command("bench.selftest.studies.theory_accuracy", "predicted against measured gains of random networks"),
         "images": Command("bench.report.images", "draw the pictures of README again from the record of a core run"),
-        "literature": Command("bench.theory.literature", "measure published results on deep networks again"),
+        "literature": Command("bench.selftest.studies.literature", "measure published results on deep networks again"),
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.timing.cases import TimedCase
@@ -23,6 +23,7 @@ def test_step_time(timed_case: TimedCase, workers: Any, data: Data, benchmark: A
     except NotTheSameError as refused:
         pytest.fail(str(refused), pytrace=False)
     benchmark.pedantic(timing.block, setup=timing.control, rounds=ROUNDS)
-    benchmark.extra_info.update(timing.facts())
-    record_property("timing", json.dumps(timing.facts()))
+    facts = timing.facts()
+    benchmark.extra_info.update(msgspec.to_builtins(facts))
+    record_property("timing", msgspec.json.encode(facts).decode())
     timing.close()

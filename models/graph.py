@@ -1,150 +1,227 @@
-"""How a `Spec` becomes a sequence of layers: the one wiring that every backend follows.
+"""A network as a graph of named nodes: the one wiring that every backend follows.
 
-A program is a tuple of `Dense`, `Normalize`, `Activate` and `Residual`; each backend turns these four into its own
-parts. Numbers are those of weight layers: `Normalize(5)` belongs to what layer 5 computes.
+A node computes one result from the results of other nodes. Parameters are named `node.kind`: `dense5.weight`, `norm5.scale`.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
+from typing import TypeVar
 
 from models.parts.norms import NORMS
-from models.spec import Spec
+
+INPUT = "input"
+"""The name under which nodes read the network's input."""
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Dense:
-    """z = W h + b, weights (fan-out, fan-in)."""
+class Node:
+    """One operation: its name, the names of what it reads, and the units of its result."""
 
-    layer: int
-    fan_in: int
-    fan_out: int
-    zero: bool = False
-
-
-@dataclass(frozen=True)
-class Normalize:
-    """The spec's normalization over `width` units."""
-
-    layer: int
+    name: str
+    inputs: tuple[str, ...]
     width: int
 
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Shapes of what is learned, by kind."""
+        return {}
+
+    @property
+    def layer(self) -> int:
+        """The number at the end of the name; 0 where there is none."""
+        return layer_of(self.name)
+
 
 @dataclass(frozen=True)
-class Activate:
-    """The spec's activation."""
+class Dense(Node):
+    """z = W h + b with W (fan-out, fan-in). `zero` starts W at zero."""
 
-    layer: int
+    fan_in: int
+    zero: bool = False
+
+    @property
+    def fan_out(self) -> int:
+        """Units of the result."""
+        return self.width
+
+    @property
+    def weight(self) -> str:
+        """The name of W."""
+        return f"{self.name}.weight"
+
+    @property
+    def bias(self) -> str:
+        """The name of b."""
+        return f"{self.name}.bias"
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Weight and bias."""
+        return {"weight": (self.width, self.fan_in), "bias": (self.width,)}
 
 
 @dataclass(frozen=True)
-class Residual:
-    """x ↦ keep · x + scale · body(x)."""
+class Normalize(Node):
+    """A row of NORMS with its settings; `momentum` is the weight of the old running statistic."""
 
-    body: tuple[Dense | Normalize | Activate, ...]
+    norm: str
+    eps: float
+    momentum: float
+    groups: int
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Scale, and shift where the row has one."""
+        return dict.fromkeys(NORMS[self.norm].parameters, (self.width,))
+
+
+@dataclass(frozen=True)
+class Activate(Node):
+    """A row of ACTIVATIONS."""
+
+    activation: str
+
+
+@dataclass(frozen=True)
+class Sum(Node):
+    """keep · stream + scale · branch; the inputs are stream and branch."""
+
     keep: float
     scale: float
 
 
-Step = Dense | Normalize | Activate
-Program = tuple[Step | Residual, ...]
+@dataclass(frozen=True)
+class Joint:
+    """Two dense nodes with nothing but `between` (normalizations and activations) from the one to the other."""
 
-
-def program(spec: Spec) -> Program:
-    """The layers of `spec` in order; post-activation blocks as in He et al. 2015, pre-activation as in He et al. 2016."""
-    if not spec.span:
-        hidden = [step for layer in range(1, spec.depth) for step in (_dense(spec, layer), *_unit(spec, layer))]
-        return (*hidden, _dense(spec, spec.depth))
-    firsts = range(2, spec.depth, spec.span)
-    if spec.skip_order == "pre":
-        blocks = [_residual(spec, _pre_body(spec, first)) for first in firsts]
-        return (_dense(spec, 1), *blocks, *_unit(spec, spec.depth - 1), _dense(spec, spec.depth))
-    steps: list[Step | Residual] = [_dense(spec, 1), *_unit(spec, 1)]
-    for first in firsts:
-        last = first + spec.span - 1
-        inner = [step for layer in range(first, last) for step in (_dense(spec, layer), *_unit(spec, layer))]
-        after = _unit(spec, last)
-        before_sum = after[:-1] if spec.norm_at == "before" else ()
-        steps += [_residual(spec, (*inner, _dense(spec, last, last_of_branch=True), *before_sum)), *after[len(before_sum) :]]
-    return (*steps, _dense(spec, spec.depth))
-
-
-def flat(steps: Program) -> list[Step]:
-    """Every Dense, Normalize and Activate in the order of computation, blocks opened."""
-    return [inner for step in steps for inner in (step.body if isinstance(step, Residual) else (step,))]
+    left: Dense
+    right: Dense
+    between: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
-class Joint:
-    """Two weight layers with nothing but `between` (normalizations and activations) from the one to the other."""
+class Block:
+    """A residual sum and the nodes of its branch, in the order of computation."""
 
-    left: int
-    right: int
-    between: tuple[Step, ...]
+    body: tuple[Node, ...]
+    sum: Sum
 
-
-def joints(spec: Spec) -> list[Joint]:
-    """Every pair of weight layers that are joined without a branch in between."""
-    found: list[Joint] = []
-    top: list[Step] = []
-    for step in program(spec):
-        if isinstance(step, Residual):
-            found += [*_joints(top), *_joints(list(step.body))]
-            top = []
-        else:
-            top.append(step)
-    return [*found, *_joints(top)]
+    @property
+    def dense(self) -> tuple[Dense, ...]:
+        """The branch's dense nodes."""
+        return tuple(node for node in self.body if isinstance(node, Dense))
 
 
-def _joints(steps: list[Step]) -> list[Joint]:
-    places = [place for place, step in enumerate(steps) if isinstance(step, Dense)]
-    return [Joint(steps[a].layer, steps[b].layer, tuple(steps[a + 1 : b])) for a, b in pairwise(places)]
+Kind = TypeVar("Kind", bound=Node)
 
 
-def parameter_keys(spec: Spec) -> list[str]:
-    """Names of everything learned, as `layer.kind`: `5.weight`, `5.bias`, `5.scale`, `5.shift`."""
-    keys = []
-    for step in flat(program(spec)):
-        if isinstance(step, Dense):
-            keys += [f"{step.layer}.weight", f"{step.layer}.bias"]
-        elif isinstance(step, Normalize):
-            keys += [f"{step.layer}.{kind}" for kind in NORMS[spec.norm].parameters]
-    return sorted(keys, key=lambda key: (int(key.split(".")[0]), key))
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in the order of computation; the last one is the output."""
+
+    nodes: tuple[Node, ...]
+
+    def __getitem__(self, name: str) -> Node:
+        """The node of this name; raises KeyError."""
+        return self._by_name[name]
+
+    def of(self, kind: type[Kind]) -> tuple[Kind, ...]:
+        """All nodes of one kind."""
+        return tuple(node for node in self.nodes if isinstance(node, kind))
+
+    @cached_property
+    def dense(self) -> tuple[Dense, ...]:
+        """All dense nodes; the last one computes the logits."""
+        return self.of(Dense)
+
+    @cached_property
+    def parameters(self) -> dict[str, Shape]:
+        """Shapes of everything learned by name, layer after layer and within a layer by kind."""
+        found = [(node.layer, kind, f"{node.name}.{kind}", shape) for node in self.nodes for kind, shape in node.parameters.items()]
+        return {name: shape for _, _, name, shape in sorted(found, key=lambda each: each[:2])}
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[Node, ...]]:
+        """The nodes that read a result, by the result's name."""
+        names = (INPUT, *(node.name for node in self.nodes))
+        return {name: tuple(node for node in self.nodes if name in node.inputs) for name in names}
+
+    @cached_property
+    def forgotten(self) -> Mapping[str, tuple[str, ...]]:
+        """By node, the results that no later node reads."""
+        last = {name: readers[-1].name for name, readers in self.readers.items() if readers}
+        return {node.name: tuple(name for name, reader in last.items() if reader == node.name) for node in self.nodes}
+
+    @cached_property
+    def joints(self) -> tuple[Joint, ...]:
+        """Every pair of dense nodes that are joined without a branch in between."""
+        return tuple(joint for node in self.dense for joint in self._joint(node))
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Every residual block."""
+        return tuple(Block(self._between(*each.inputs), each) for each in self.of(Sum))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    def _joint(self, left: Dense) -> Iterator[Joint]:
+        between: list[Node] = []
+        here: Node = left
+        while len(readers := self.readers[here.name]) == 1 and not isinstance(readers[0], Sum):
+            here = readers[0]
+            if isinstance(here, Dense):
+                yield Joint(left, here, tuple(between))
+                return
+            between.append(here)
+
+    def _between(self, stream: str, branch: str) -> tuple[Node, ...]:
+        found: list[Node] = []
+        while branch != stream:
+            found.append(self[branch])
+            (branch,) = self[branch].inputs
+        return tuple(reversed(found))
 
 
-def describe(key: str) -> str:
-    """`5.weight` as a person reads it: `layer  5 weight`."""
-    layer, _, kind = key.partition(".")
-    return f"layer {layer:>2} {kind}"
+def layer_of(name: str) -> int:
+    """The number at the end of a node's name: 5 for `dense5`, 0 where there is none."""
+    digits = re.search(r"\d+$", name)
+    return int(digits.group()) if digits else 0
 
 
-def place_of(kind: type, layer: int) -> str:
-    """What a part of a layer is called where its result's format is noted: `layer  5 dense`."""
-    return f"layer {layer:>2} {kind.__name__.lower()}"
+def node_of(parameter: str) -> str:
+    """The node of a parameter: `dense5` for `dense5.weight`."""
+    return parameter.rpartition(".")[0]
 
 
-def _dense(spec: Spec, layer: int, last_of_branch: bool = False) -> Dense:
-    zero = last_of_branch and spec.branch == "zero"
-    return Dense(layer, spec.widths[layer - 1], spec.widths[layer], zero)
+def dense_of(parameter: str) -> str:
+    """The dense node of the layer that a parameter belongs to: `dense5` for `norm5.scale`."""
+    return f"dense{layer_of(node_of(parameter))}"
 
 
-def _unit(spec: Spec, layer: int) -> tuple[Step, ...]:
-    """What follows weight layer `layer`: normalization and activation, in the spec's order."""
-    if spec.norm == "none":
-        return (Activate(layer),)
-    normalize = Normalize(layer, spec.widths[layer])
-    return (normalize, Activate(layer)) if spec.norm_at == "before" else (Activate(layer), normalize)
+def kind_of(parameter: str) -> str:
+    """What a parameter is: `weight` for `dense5.weight`."""
+    return parameter.rpartition(".")[2]
 
 
-def _pre_body(spec: Spec, first: int) -> tuple[Step, ...]:
-    steps: list[Step] = []
-    for layer in range(first, first + spec.span):
-        steps += [*_unit(spec, layer - 1), _dense(spec, layer, last_of_branch=layer == first + spec.span - 1)]
-    return tuple(steps)
+NUMBERED = re.compile(r"(?:dense|norm|act|sum)(\d+)")
+PARTS = {"dense": "dense", "norm": "normalize", "act": "activate", "sum": "sum"}
 
 
-def _residual(spec: Spec, body: tuple[Step, ...]) -> Residual:
-    if spec.branch == "root2":
-        return Residual(body, 2**-0.5, 2**-0.5)
-    return Residual(body, 1.0, spec.blocks**-0.5 if spec.branch == "depth" else 1.0)
+def describe(name: str) -> str:
+    """A node or parameter as a person reads it: `layer  5` for `dense5`, `layer  5 weight` for `dense5.weight`."""
+    node, _, kind = name.partition(".")
+    if not (numbered := NUMBERED.fullmatch(node)):
+        return name.replace(".", " ")
+    return f"layer {numbered[1]:>2} {kind}".rstrip()
+
+
+def describe_part(name: str) -> str:
+    """A node with what it does: `layer  5 normalize` for `norm5`."""
+    return f"{describe(name)} {PARTS[name.rstrip('0123456789')]}"

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.arrays import Arrays, Signals, Statistics
 from models.spec import Spec
 
-Arrays = dict[str, Any]
 SCALE_GROWTH = 2
 """Steps without overflow after which the loss scale doubles where its rule is looked at: few, so that a few steps show it."""
 
@@ -67,17 +67,17 @@ class Job:
 
 @dataclass
 class WatchedPass:
-    """One untrained pass: `weights` used, `pre_activations` z_l and `pre_activation_gradients` ∂L/∂z_l (batch × units).
+    """One untrained pass: `weights` used, `pre_activations` z_l and `pre_activation_gradients` ∂L/∂z_l by dense node.
 
-    `formats` names the format that every part's result, the loss and every parameter came in, `products` what the framework says
+    `formats` names the format that every node's result, the loss and every parameter came in, `products` what the framework says
     of its float32 matrix products. Arrays are in the format in which parameters are held, gradients without the loss scale.
     """
 
     weights: Arrays
     loss: float
     logits: Any
-    pre_activations: dict[int, Any]
-    pre_activation_gradients: dict[int, Any]
+    pre_activations: Signals
+    pre_activation_gradients: Signals
     formats: dict[str, str] = field(default_factory=dict)
     products: str = "float32"
 
@@ -94,7 +94,7 @@ class StepResult:
     gradients: Arrays
     applied: Arrays
     weights: Arrays
-    running: dict[int, tuple[Any, Any]]
+    running: Statistics
     passed: WatchedPass | None = None
     scale: float = 1.0
 
@@ -123,7 +123,7 @@ class History:
     gradient_norms: Any
     accuracy: float
     weights: Arrays = field(default_factory=dict)
-    running: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    running: Statistics = field(default_factory=dict)
     logits: Any = None
 
 

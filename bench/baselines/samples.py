@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -50,6 +50,12 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
     seeds: Annotated[list[int], Meta(min_length=LEAST_SEEDS)]
     recordings: Annotated[list[Recording], Meta(min_length=1)]
     samples: dict[str, Annotated[list[float], Meta(min_length=LEAST_SEEDS)]]
+
+
+class _Schema(msgspec.Struct):
+    """What every baseline file has, of whatever schema."""
+
+    schema: int
 
 
 @dataclass
@@ -112,8 +118,8 @@ def read(path: Path) -> File:
     """A baseline file, validated. Raises BaselineError."""
     try:
         raw = path.read_bytes()
-        schema = msgspec.json.decode(raw, type=dict[str, Any]).get("schema")
-        if isinstance(schema, int) and schema > SCHEMA:
+        schema = msgspec.json.decode(raw, type=_Schema).schema
+        if schema > SCHEMA:
             raise BaselineError(
                 f"{path} has schema {schema} and this suite reads up to {SCHEMA}: update the suite, or check out an older file."
             )

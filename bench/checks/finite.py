@@ -11,6 +11,7 @@ from bench.evidence import divergence
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
+from models.architectures import graph
 
 
 def finite(evidence: Evidence) -> Iterator[Finding]:
@@ -19,12 +20,13 @@ def finite(evidence: Evidence) -> Iterator[Finding]:
     Counts the entries that are not, place by place in the order of computation, so that the first place is the cause. A training
     that diverges in the reference as well is not the framework's doing.
     """
+    dense = graph(evidence.spec).dense
     for title, watched in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
         yield _count(Place("loss", scope=title), watched.loss)
-        for layer, z in watched.pre_activations.items():
-            yield _count(Place("signal", str(layer), scope=title), z)
-        for layer, d in sorted(watched.pre_activation_gradients.items(), reverse=True):
-            yield _count(Place("gradient of the signal", str(layer), scope=title), d)
+        for node in dense:
+            yield _count(Place("signal", node.name, scope=title), watched.pre_activations[node.name])
+        for node in reversed(dense):
+            yield _count(Place("gradient of the signal", node.name, scope=title), watched.pre_activation_gradients[node.name])
     for number, step in enumerate(evidence.seen.forced_steps):
         yield _count(Place("loss", step=number), step.loss)
         for kind, arrays in (("gradient of", step.gradients), ("new", step.weights)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import NotJudged
 from bench.theory import Band, Prediction, predict, why_not
 from bench.theory.diagnosis import Seen, diagnose, expected
+from models.architectures import graph
 
 TO_DECADES = 0.5 / np.log(10)
 """From the natural log of a squared norm to decades of the norm."""
@@ -25,12 +27,15 @@ def signal_gain(evidence: Evidence) -> Iterator[Finding]:
     log₁₀ of the ratio of root-mean-square pre-activations of neighbouring layers, and of last to first.
     """
     prediction = _prediction(evidence)
-    power = {layer: _mean_square(z) for layer, z in evidence.native.pre_activations.items()}
-    yield _finding(Place("rms", "1"), np.log(power[1]), prediction.first)
-    for layer, band in prediction.signal.items():
-        yield _finding(Place(node=str(layer), over=str(layer - 1)), np.log(power[layer]) - np.log(power[layer - 1]), band)
-    total = Place(node=str(evidence.spec.depth), over="1")
-    yield _finding(total, np.log(power[evidence.spec.depth]) - np.log(power[1]), prediction.signal_total)
+    power = {name: _mean_square(z) for name, z in evidence.native.pre_activations.items()}
+    dense = graph(evidence.spec).dense
+    first, last = dense[0].name, dense[-1].name
+    yield _finding(Place("rms", first), np.log(power[first]), prediction.first)
+    for below, node in pairwise(each.name for each in dense):
+        if band := prediction.signal.get(node):
+            yield _finding(Place(node=node, over=below), np.log(power[node]) - np.log(power[below]), band)
+    total = np.log(power[last]) - np.log(power[first])
+    yield _finding(Place(node=last, over=first), total, prediction.signal_total, causes(evidence))
 
 
 def backward_gain(evidence: Evidence) -> Iterator[Finding]:
@@ -40,17 +45,18 @@ def backward_gain(evidence: Evidence) -> Iterator[Finding]:
     gradient theory puts under the smallest normal number of a half precision lose digits there, and are the check `underflow`'s.
     """
     prediction = _prediction(evidence)
-    power = {layer: float((d.astype(np.float64) ** 2).sum()) for layer, d in evidence.native.pre_activation_gradients.items()}
-    under = _under_the_floor(evidence, prediction)
+    power = {name: float((d.astype(np.float64) ** 2).sum()) for name, d in evidence.native.pre_activation_gradients.items()}
+    under, names = _under_the_floor(evidence, prediction), [node.name for node in graph(evidence.spec).dense]
+    first, last = names[0], names[-1]
     with np.errstate(divide="ignore"):  # a gradient that is exactly zero is −inf decades, which no band admits
-        for layer, band in prediction.backward.items():
-            if layer in under:
-                continue
-            yield _finding(Place(node=str(layer), over=str(layer + 1)), np.log(power[layer]) - np.log(power[layer + 1]), band)
-        if 1 in under:
+        for node, above in pairwise(names):
+            band = prediction.backward.get(node)
+            if band and node not in under:
+                yield _finding(Place(node=node, over=above), np.log(power[node]) - np.log(power[above]), band)
+        if first in under:
             return
-        total = np.log(power[1]) - np.log(power[evidence.spec.depth])
-        yield _finding(Place(node="1", over=str(evidence.spec.depth)), total, prediction.backward_total, causes(evidence))
+        total = np.log(power[first]) - np.log(power[last])
+        yield _finding(Place(node=first, over=last), total, prediction.backward_total, causes(evidence))
 
 
 def causes(evidence: Evidence) -> tuple[Cause, ...]:
@@ -61,19 +67,19 @@ def causes(evidence: Evidence) -> tuple[Cause, ...]:
     return tuple(each.cause for each in diagnose(evidence.spec, x, seen, expected(evidence.spec, x, labels)))
 
 
-def _under_the_floor(evidence: Evidence, prediction: Prediction) -> set[int]:
-    """Layers whose ∂L/∂z, times the loss scale, theory gives an rms under the smallest normal number of the format of results."""
-    last, results = evidence.native.pre_activation_gradients[evidence.spec.depth], evidence.spec.format.results
+def _under_the_floor(evidence: Evidence, prediction: Prediction) -> set[str]:
+    """Dense nodes up to the last whose ∂L/∂z, times the loss scale, theory gives an rms under the smallest normal number of results."""
+    names = [node.name for node in graph(evidence.spec).dense]
+    last, results = evidence.native.pre_activation_gradients[names[-1]], evidence.spec.format.results
     if not evidence.spec.format.half:
         return set()
     logits = np.log(float((last.astype(np.float64) ** 2).sum()))
     floor = 2 * np.log(results.normal / evidence.spec.first_scale)
     sizes = {
-        layer: logits + band.mean - np.log(evidence.native.pre_activation_gradients[layer].size)
-        for layer, band in prediction.profile.items()
+        name: logits + band.mean - np.log(evidence.native.pre_activation_gradients[name].size) for name, band in prediction.profile.items()
     }
-    lowest = max((layer for layer, size in sizes.items() if size < floor), default=0)
-    return set(range(1, lowest + 1))
+    lowest = max((names.index(name) + 1 for name, size in sizes.items() if size < floor), default=0)
+    return set(names[:lowest])
 
 
 def _prediction(evidence: Evidence) -> Prediction:

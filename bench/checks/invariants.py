@@ -14,7 +14,8 @@ from bench.checks.relations import Residuals, View, findings
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from models.graph import Activate, Dense, Normalize, Residual, joints, program
+from models.architectures import graph
+from models.graph import INPUT, Activate, Dense, Normalize, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS
 from models.spec import Spec
@@ -46,53 +47,54 @@ def homogeneity(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _units(spec: Spec, view: View) -> Residuals:
-    for joint in joints(spec):
-        (w, dw), (b, db), (out, dout) = view.of(joint.left, "weight"), view.of(joint.left, "bias"), view.of(joint.right, "weight")
+    for joint in graph(spec).joints:
+        (w, dw), (b, db), (out, dout) = map(view.of, (joint.left.weight, joint.left.bias, joint.right.weight))
         into, onward = (w * dw).sum(1) + b * db, (out * dout).sum(0)
         natural = np.linalg.norm(w, axis=1) * np.linalg.norm(dw, axis=1) + np.abs(b * db)
-        where = str(joint.left)
+        where = joint.left.name
         yield Place("units' ⟨w, ∂w⟩ in and out", where), into - onward, natural
         yield Place("⟨W, ∂W⟩ against the next layer's", where), into.sum() - onward.sum(), np.linalg.norm(w) * np.linalg.norm(dw)
 
 
 def _matrices(spec: Spec, view: View) -> Residuals:
-    for joint in joints(spec):
-        (w, dw), (b, db), (out, dout) = view.of(joint.left, "weight"), view.of(joint.left, "bias"), view.of(joint.right, "weight")
-        yield Place("∂W Wᵀ against Wᵀ∂W of the next", str(joint.left)), dw @ w.T + np.outer(db, b) - out.T @ dout, dw @ w.T
+    for joint in graph(spec).joints:
+        (w, dw), (b, db), (out, dout) = map(view.of, (joint.left.weight, joint.left.bias, joint.right.weight))
+        yield Place("∂W Wᵀ against Wᵀ∂W of the next", joint.left.name), dw @ w.T + np.outer(db, b) - out.T @ dout, dw @ w.T
 
 
 def _stream(spec: Spec, view: View) -> Residuals:
     """⟨x, ∂L/∂x⟩ per sample along the stream, against ⟨logits, ∂L/∂logits⟩."""
-    f = ACTIVATIONS[spec.act].f
-    end = (view.pre_activations[spec.depth] * view.pre_activation_gradients[spec.depth]).sum(1)
+    nodes, f = graph(spec), ACTIVATIONS[spec.act].f
+    inside = {node.name for block in nodes.blocks for node in block.body}
+    end = (view.pre_activations[nodes.dense[-1].name] * view.pre_activation_gradients[nodes.dense[-1].name]).sum(1)
 
-    def here(layer: int, x: Any, d: Any) -> tuple[Place, Any, Any]:
+    def here(name: str, x: Any, d: Any) -> tuple[Place, Any, Any]:
         natural = np.linalg.norm(x, axis=1) * np.linalg.norm(d, axis=1)
-        return Place("samples' ⟨x, ∂x⟩ against the logits'", str(layer)), (x * d).sum(1) - end, natural
+        return Place("samples' ⟨x, ∂x⟩ against the logits'", name), (x * d).sum(1) - end, natural
 
     x = view.x
-    for step in program(spec):
-        if isinstance(step, Residual):
-            last = step.body[-1].layer
-            if not isinstance(step.body[-1], Dense):
+    for node in nodes.nodes:
+        if isinstance(node, Sum):
+            branch = node.inputs[1]
+            if not isinstance(nodes[branch], Dense):
                 return
-            x = step.keep * x + step.scale * view.pre_activations[last]
-            yield here(last, x, view.pre_activation_gradients[last] / step.scale)
-        elif isinstance(step, Dense):
-            x = view.pre_activations[step.layer]
-            yield here(step.layer, x, view.pre_activation_gradients[step.layer])
+            x = node.keep * x + node.scale * view.pre_activations[branch]
+            yield here(branch, x, view.pre_activation_gradients[branch] / node.scale)
+        elif node.name in inside:
+            continue
+        elif isinstance(node, Dense):
+            x = view.pre_activations[node.name]
+            yield here(node.name, x, view.pre_activation_gradients[node.name])
         else:
             x = f(x)
 
 
 def _isometry(spec: Spec, view: View) -> Residuals:
-    end = np.linalg.norm(view.pre_activation_gradients[spec.depth], axis=1)
-    for layer in range(1, spec.depth):
-        yield (
-            Place("samples' ‖δ‖ against the logits'", str(layer)),
-            np.linalg.norm(view.pre_activation_gradients[layer], axis=1) - end,
-            end,
-        )
+    *hidden, last = graph(spec).dense
+    end = np.linalg.norm(view.pre_activation_gradients[last.name], axis=1)
+    for node in hidden:
+        here = np.linalg.norm(view.pre_activation_gradients[node.name], axis=1)
+        yield Place("samples' ‖δ‖ against the logits'", node.name), here - end, end
 
 
 def sum_rules(evidence: Evidence) -> Iterator[Finding]:
@@ -112,26 +114,25 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
 
 def _sums(spec: Spec, view: View) -> Residuals:
     f = ACTIVATIONS[spec.act].f
-    inputs = {1: view.x}
-    for joint in joints(spec):
+    inputs = {node.name: view.x for node in graph(spec).dense if node.inputs == (INPUT,)}
+    for joint in graph(spec).joints:
         if len(joint.between) == 1 and isinstance(joint.between[0], Activate):
-            inputs[joint.right] = f(view.pre_activations[joint.left])
-    for layer, d in view.pre_activation_gradients.items():
-        yield Place("∂b against Σδ", str(layer)), view.gradients[f"{layer}.bias"] - d.sum(0), np.abs(d).sum(0)
-    for layer, h in inputs.items():
-        d = view.pre_activation_gradients[layer]
+            inputs[joint.right.name] = f(view.pre_activations[joint.left.name])
+    for name, d in view.pre_activation_gradients.items():
+        yield Place("∂b against Σδ", name), view.gradients[f"{name}.bias"] - d.sum(0), np.abs(d).sum(0)
+    for name, h in inputs.items():
+        d = view.pre_activation_gradients[name]
         natural = np.linalg.norm(d) * np.linalg.norm(h)
-        yield Place("∂W against δᵀh", str(layer)), view.gradients[f"{layer}.weight"] - d.T @ h, natural
+        yield Place("∂W against δᵀh", name), view.gradients[f"{name}.weight"] - d.T @ h, natural
 
 
 def _classes(spec: Spec, view: View) -> Residuals:
-    where = str(spec.depth)
-    _, dw = view.of(spec.depth, "weight")
-    _, db = view.of(spec.depth, "bias")
+    last = graph(spec).dense[-1]
+    where, dw, db = last.name, view.gradients[last.weight], view.gradients[last.bias]
     yield Place("Σ ∂b over classes", where), db.sum(), np.abs(db).sum()
     yield Place("Σ ∂W over classes", where), dw.sum(0), np.abs(dw).sum(0)
     if view.pre_activation_gradients:
-        d = view.pre_activation_gradients[spec.depth]
+        d = view.pre_activation_gradients[last.name]
         yield Place("Σ δ over classes", where), d.sum(1), np.abs(d).sum(1)
 
 
@@ -149,38 +150,40 @@ def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _learned(spec: Spec, view: View) -> Residuals:
-    for joint in joints(spec):
-        where = str(joint.left)
-        norms = [place for place, step in enumerate(joint.between) if isinstance(step, Normalize)]
-        if spec.norm == "batch" and norms == [0]:
-            (w, dw), (scale, dscale) = view.of(joint.left, "weight"), view.of(joint.left, "scale")
+    for joint in graph(spec).joints:
+        where = joint.left.name
+        norms = [node for node in joint.between if isinstance(node, Normalize)]
+        if len(norms) != 1:
+            continue
+        (norm,) = norms
+        if norm.norm == "batch" and norm is joint.between[0]:
+            (w, dw), (scale, dscale) = view.of(joint.left.weight), view.of(f"{norm.name}.scale")
             natural = np.linalg.norm(w, axis=1) * np.linalg.norm(dw, axis=1)
-            share = spec.eps / (np.asarray(view.statistics[joint.left][1], np.float64) + spec.eps)
+            share = norm.eps / (np.asarray(view.statistics[norm.name][1], np.float64) + norm.eps)
             yield Place("⟨w, ∂w⟩ before the norm", where), (w * dw).sum(1) - share * scale * dscale, natural
-            yield Place("∂b before the norm", where), view.gradients[f"{joint.left}.bias"], dw
-        after = joint.between[norms[0] + 1 :] if norms else ()
-        if len(norms) == 1 and (not after or spec.act in HOMOGENEOUS):
-            out, dout = view.of(joint.right, "weight")
-            products = [np.multiply(*view.of(joint.left, kind)) for kind in NORMS[spec.norm].parameters]
-            natural = np.linalg.norm(out, axis=0) * np.linalg.norm(dout, axis=0) * _cancelling(spec, view, joint.left)
+            yield Place("∂b before the norm", where), view.gradients[joint.left.bias], dw
+        if norm is joint.between[-1] or spec.act in HOMOGENEOUS:
+            out, dout = view.of(joint.right.weight)
+            products = [np.multiply(*view.of(f"{norm.name}.{kind}")) for kind in norm.parameters]
+            natural = np.linalg.norm(out, axis=0) * np.linalg.norm(dout, axis=0) * _cancelling(norm, view)
             yield Place("γ∂γ + β∂β against ⟨w_out, ∂w_out⟩", where), sum(products) - (out * dout).sum(0), natural
 
 
-def _cancelling(spec: Spec, view: View, layer: int) -> float:
+def _cancelling(norm: Normalize, view: View) -> float:
     """How much larger than y the terms of y = z/s − mean/s are, as which some frameworks compute it, and round: 1 + |mean|/s, rms."""
-    mean, var = (np.asarray(each, np.float64) for each in view.statistics[layer])
-    return 1 + float(np.sqrt(np.mean(mean**2 / (var + spec.eps))))
+    mean, var = (np.asarray(each, np.float64) for each in view.statistics[norm.name])
+    return 1 + float(np.sqrt(np.mean(mean**2 / (var + norm.eps))))
 
 
 def _sets(spec: Spec, view: View) -> Residuals:
     """Σδ and Σzδ over each normalized set of the pass whose signals were seen, where γ = 1 and β = 0 (the first lesson)."""
     row, df = NORMS[spec.norm], ACTIVATIONS[spec.act].df
     axis = 0 if row.over == "batch" else -1
-    for joint in joints(spec):
-        where, shape = str(joint.left), (len(view.x), spec.groups if row.over == "groups" else 1, -1)
-        z, d = view.pre_activations[joint.left], view.pre_activation_gradients[joint.left]
+    for joint in graph(spec).joints:
+        where, shape = joint.left.name, (len(view.x), spec.groups if row.over == "groups" else 1, -1)
+        z, d = view.pre_activations[joint.left.name], view.pre_activation_gradients[joint.left.name]
         y, cache = row.forward(z, 1.0, 0.0, spec.eps, spec.groups)
-        g = (view.pre_activation_gradients[joint.right] @ view.weights[f"{joint.right}.weight"]) * df(y)
+        g = (view.pre_activation_gradients[joint.right.name] @ view.weights[joint.right.weight]) * df(y)
         z, d, y, g = (a.reshape(shape) for a in (z, d, y, g))
         share = spec.eps * np.square(cache["inverse"]).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
         natural = np.linalg.norm(z, axis=axis) * np.linalg.norm(d, axis=axis)
@@ -196,28 +199,28 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
     ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F. Where a branch is
     exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros get one.
     """
-    sup = ACTIVATIONS[evidence.spec.act].sup
+    sup, nodes = ACTIVATIONS[evidence.spec.act].sup, graph(evidence.spec)
     for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
-        size = {layer: float(np.linalg.norm(d.astype(np.float64))) for layer, d in seen.pre_activation_gradients.items()}
+        size = {name: float(np.linalg.norm(d.astype(np.float64))) for name, d in seen.pre_activation_gradients.items()}
         if evidence.spec.loss == "cross_entropy":
             yield _over(
                 Place("‖∂L/∂logits‖ over its bound", scope=title),
-                size[evidence.spec.depth],
+                size[nodes.dense[-1].name],
                 (2 / len(seen.logits)) ** 0.5,
                 evidence.spec.classes * evidence.result_unit,
             )
-        for joint in joints(evidence.spec) if evidence.spec.norm == "none" else ():
-            w = seen.weights[f"{joint.right}.weight"].astype(np.float64)
+        for joint in nodes.joints if evidence.spec.norm == "none" else ():
+            w = seen.weights[joint.right.weight].astype(np.float64)
             largest = float(np.linalg.norm(w, 2))
             slack = w.shape[0] * evidence.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
-            yield _over(
-                Place("‖δ‖ over its bound", str(joint.left), scope=title), size[joint.left], sup * largest * size[joint.right], slack
-            )
+            place = Place("‖δ‖ over its bound", joint.left.name, scope=title)
+            yield _over(place, size[joint.left.name], sup * largest * size[joint.right.name], slack)
         if evidence.spec.branch == "zero" and evidence.spec.skip_order == "pre":
-            ends = [step.body[-1].layer for step in program(evidence.spec) if isinstance(step, Residual)]
-            for layer in ends:
-                differing = np.count_nonzero(seen.pre_activation_gradients[layer] != seen.pre_activation_gradients[ends[-1]])
-                place = Place(f"entries of δ that differ from layer {ends[-1]}'s", str(layer), scope=title)
+            ends = [block.dense[-1] for block in nodes.blocks]
+            deltas, last = seen.pre_activation_gradients, ends[-1]
+            for node in ends:
+                differing = np.count_nonzero(deltas[node.name] != deltas[last.name])
+                place = Place(f"entries of δ that differ from layer {last.layer}'s", node.name, scope=title)
                 yield Finding(place, float(differing), 0.0, 0.0)
 
     if evidence.spec.branch == "zero":
@@ -227,16 +230,13 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
 def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
     """What a branch computes before weights of zero gets no gradient at all, and those weights get one."""
     gradients = evidence.seen.forced_steps[0].gradients
-    for step in program(evidence.spec):
-        if isinstance(step, Residual):
-            *inner, last = [part.layer for part in step.body if isinstance(part, Dense)]
-            for layer in inner:
-                moved = sum(np.count_nonzero(gradients[f"{layer}.{kind}"]) for kind in ("weight", "bias"))
-                place = Place("entries of the gradient behind zero weights", str(layer), step=0)
-                yield Finding(place, float(moved), 0.0, 0.0)
-            there = np.count_nonzero(gradients[f"{last}.weight"]) / gradients[f"{last}.weight"].size
-            place = Place("share of zero weights that get a gradient", str(last), step=0)
-            yield Finding(place, there, np.finfo(float).tiny, 1.0)
+    for block in graph(evidence.spec).blocks:
+        *inner, last = block.dense
+        for node in inner:
+            moved = sum(np.count_nonzero(gradients[name]) for name in (node.weight, node.bias))
+            yield Finding(Place("entries of the gradient behind zero weights", node.name, step=0), float(moved), 0.0, 0.0)
+        there = np.count_nonzero(gradients[last.weight]) / gradients[last.weight].size
+        yield Finding(Place("share of zero weights that get a gradient", last.name, step=0), there, np.finfo(float).tiny, 1.0)
 
 
 def _over(place: Place, size: float, bound: float, slack: float) -> Finding:

@@ -12,6 +12,9 @@ from bench.evidence.reference import rms_error
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.architectures import graph
+from models.arrays import Statistics
+from models.graph import Normalize
 from models.parts.norms import running_variance
 
 
@@ -26,14 +29,15 @@ def normalization_state(evidence: Evidence) -> Iterator[Finding]:
     rounded = [_averages(evidence, list(passes)) for passes in zip(*(near for _, near in evidence.steps), strict=True)]
     for number, step in enumerate(evidence.seen.forced_steps):
         if set(step.running) != set(exact[number]):
-            raise AssertionError(f"running statistics of layers {sorted(set(step.running) ^ set(exact[number]))} are missing or unknown")
-        for layer in sorted(step.running):
-            near = zip(*(each[number][layer] for each in rounded), strict=True)
-            for name, seen, true, passes in zip(("mean", "variance"), step.running[layer], exact[number][layer], near, strict=True):
+            raise AssertionError(f"running statistics of {sorted(set(step.running) ^ set(exact[number]))} are missing or unknown")
+        for node in graph(evidence.spec).of(Normalize):
+            near = zip(*(each[number][node.name] for each in rounded), strict=True)
+            pair, right = step.running[node.name], exact[number][node.name]
+            for name, seen, true, passes in zip(("mean", "variance"), pair, right, near, strict=True):
                 size = float(np.linalg.norm(true))
                 allowed = ROUNDING_MULTIPLE * (rms_error(true, list(passes)) * evidence.resolution + evidence.unit * size)
                 yield Finding(
-                    Place(f"running {name}", str(layer), step=number),
+                    Place(f"running {name}", node.name, step=number),
                     float(np.linalg.norm(seen - true)) / size,
                     0.0,
                     allowed / size,
@@ -41,13 +45,13 @@ def normalization_state(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
-def _averages(evidence: Evidence, passes: list[Any]) -> list[dict[int, tuple[Any, Any]]]:
+def _averages(evidence: Evidence, passes: list[Any]) -> list[Statistics]:
     old, new = evidence.spec.momentum, 1 - evidence.spec.momentum
-    state = {layer: (np.zeros(len(mean)), np.ones(len(mean))) for layer, (mean, _) in passes[0].statistics.items()}
+    state = {node: (np.zeros(len(mean)), np.ones(len(mean))) for node, (mean, _) in passes[0].statistics.items()}
     history = []
     for each in passes:
-        for layer, (mean, var) in each.statistics.items():
+        for node, (mean, var) in each.statistics.items():
             var = running_variance(var.astype(np.float64), evidence.spec.batch, evidence.dialect)
-            state[layer] = (old * state[layer][0] + new * mean, old * state[layer][1] + new * var)
+            state[node] = (old * state[node][0] + new * mean, old * state[node][1] + new * var)
         history.append(dict(state))
     return history

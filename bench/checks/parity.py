@@ -21,6 +21,9 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
+from models.architectures import graph
+from models.arrays import Signals
+from models.graph import dense_of, kind_of, layer_of
 from models.reference import kinks
 from models.reference.network import Reference
 
@@ -41,18 +44,18 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
         loss = true.loss + evidence.penalties[number][0]
         # First order: a loss moves by at most its gradient times the logits' error; storing it rounds once more.
         moved = (
-            np.linalg.norm(true.pre_activation_gradients[evidence.spec.depth])
+            np.linalg.norm(true.pre_activation_gradients[graph(evidence.spec).dense[-1].name])
             * rms_error(true.logits, [each.logits for each in near])
             * evidence.resolution
         )
         allowed = ROUNDING_MULTIPLE * (moved + evidence.unit * abs(loss))
         yield Finding(Place("loss", step=number), abs(step.loss - loss), 0.0, float(allowed), f"{step.loss:.7g} for {loss:.7g}")
     last, forced_step = evidence.seen.forced_steps[-1], evidence.reference.forced_steps[-1]
-    running, depth = last.running or None, evidence.spec.depth
-    true = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
-    near = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
+    running, output = last.running or None, graph(evidence.spec).dense[-1].name
+    logits = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
+    others = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
     yield from _signals(
-        evidence, Place(scope="evaluation"), {depth: evidence.seen.evaluation}, {depth: true}, [{depth: each} for each in near]
+        evidence, Place(scope="evaluation"), {output: evidence.seen.evaluation}, {output: logits}, [{output: each} for each in others]
     )
 
 
@@ -79,7 +82,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
         if set(step.gradients) != set(true.gradients):
             raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
         scales = {
-            key: max(np.linalg.norm(g), np.linalg.norm(true.pre_activation_gradients[_layer(key)])) for key, g in true.gradients.items()
+            key: max(np.linalg.norm(g), np.linalg.norm(true.pre_activation_gradients[dense_of(key)])) for key, g in true.gradients.items()
         }
         refuse_noise(evidence, float(max((allowed[key] / scales[key] for key in scales if scales[key] > 0), default=0.0)))
         for key in step.gradients:
@@ -105,9 +108,9 @@ def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:
     """
     errors = {key: rms_error(g, [each.gradients[key] for each in rounded]) for key, g in exact.gradients.items()}
     for key in (key for key in errors if key.endswith(".bias")):
-        one_by_one = np.cumsum(exact.pre_activation_gradients[_layer(key)], axis=0, dtype=np.float32)[-1]
+        one_by_one = np.cumsum(exact.pre_activation_gradients[dense_of(key)], axis=0, dtype=np.float32)[-1]
         errors[key] = max(errors[key], float(np.linalg.norm(one_by_one - exact.gradients[key])))
-    inherited = {key: float(np.linalg.norm(exact.pre_activation_gradients[_layer(key)])) for key in errors}
+    inherited = {key: float(np.linalg.norm(exact.pre_activation_gradients[dense_of(key)])) for key in errors}
     typical = [_typical(errors, sizes) for sizes in (inherited, exact.sizes)]
     return {key: max(error, min(each[key] for each in typical)) for key, error in errors.items()}
 
@@ -117,8 +120,8 @@ def _typical(errors: dict[str, float], sizes: dict[str, float]) -> dict[str, flo
     shares: dict[str, list[float]] = {}
     for key, error in errors.items():
         if sizes[key] > 0:
-            shares.setdefault(key.partition(".")[2], []).append(error / sizes[key])
-    return {key: float(np.median(shares.get(key.partition(".")[2], [0.0]))) * sizes[key] for key in errors}
+            shares.setdefault(kind_of(key), []).append(error / sizes[key])
+    return {key: float(np.median(shares.get(kind_of(key), [0.0]))) * sizes[key] for key in errors}
 
 
 def signature(seen: Any, true: Any, what: str = "gradient") -> str:
@@ -138,20 +141,18 @@ def signature(seen: Any, true: Any, what: str = "gradient") -> str:
     return f"another direction (cos {cosine:.6f}) and {factor:.4g} times as long"
 
 
-def _signals(
-    evidence: Evidence, title: Place, seen: dict[int, Any], exact: dict[int, Any], rounded: list[dict[int, Any]]
-) -> Iterator[Finding]:
+def _signals(evidence: Evidence, title: Place, seen: Signals, exact: Signals, rounded: list[Signals]) -> Iterator[Finding]:
     if set(seen) != set(exact):
-        raise AssertionError(f"layers {sorted(set(seen) ^ set(exact))} are missing or unknown in {title}")
-    sizes = {layer: float(np.linalg.norm(true)) for layer, true in exact.items()}
-    errors = {layer: rms_error(true, [each[layer] for each in rounded]) / (sizes[layer] or 1.0) for layer, true in exact.items()}
+        raise AssertionError(f"{sorted(set(seen) ^ set(exact))} are missing or unknown in {title}")
+    sizes = {node: float(np.linalg.norm(true)) for node, true in exact.items()}
+    errors = {node: rms_error(true, [each[node] for each in rounded]) / (sizes[node] or 1.0) for node, true in exact.items()}
     typical = float(np.median(list(errors.values())))
     refuse_noise(evidence, max(errors.values()))
-    for layer in sorted(exact):
-        error = float(np.linalg.norm(seen[layer] - exact[layer])) / (sizes[layer] or 1.0)
-        allowed = ROUNDING_MULTIPLE * max(errors[layer], typical) * evidence.resolution
-        note = "" if error <= allowed else signature(seen[layer], exact[layer], "gradient" if title.array else "value")
-        yield Finding(replace(title, node=str(layer)), error, 0.0, allowed, note)
+    for node in sorted(exact, key=layer_of):
+        error = float(np.linalg.norm(seen[node] - exact[node])) / (sizes[node] or 1.0)
+        allowed = ROUNDING_MULTIPLE * max(errors[node], typical) * evidence.resolution
+        note = "" if error <= allowed else signature(seen[node], exact[node], "gradient" if title.array else "value")
+        yield Finding(replace(title, node=node), error, 0.0, allowed, note)
 
 
 def refuse_noise(evidence: Evidence, rounding: float) -> None:
@@ -172,7 +173,3 @@ def refuse_kinks(evidence: Evidence, exact: Any, rounded: list[Any]) -> None:
                 f"in {evidence.spec.precision} some unit of this batch is within rounding of its kink and may have either slope: "
                 "judge it with precision=float64"
             )
-
-
-def _layer(key: str) -> int:
-    return int(key.partition(".")[0])

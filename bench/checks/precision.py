@@ -11,8 +11,9 @@ from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
+from models.architectures import graph
 from models.backends.registry import CONVENTIONS
-from models.graph import Dense, Normalize, Program, Residual, describe, parameter_keys, place_of, program
+from models.graph import INPUT, Dense, Normalize, Sum, describe, describe_part
 from models.parts.precisions import Format
 from models.spec import Spec
 
@@ -30,10 +31,12 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
     documented = formats(evidence.spec, evidence.dialect, evidence.seen.device)
     if set(seen.formats) != set(documented):
         raise AssertionError(f"formats of {sorted(set(seen.formats) ^ set(documented))} are missing or unknown")
-    kinds = {kind: [place for place in documented if place.endswith(kind)] for kind in (place.split()[-1] for place in documented)}
-    for kind, places in kinds.items():
-        wrong = [place for place in places if seen.formats[place] != documented[place]]
-        note = f"{wrong[0]} is in {seen.formats[wrong[0]]}, documented is {documented[wrong[0]]}" if wrong else ""
+    kinds: dict[str, list[str]] = {}
+    for name in documented:
+        kinds.setdefault(_place(name).split()[-1], []).append(name)
+    for kind, names in kinds.items():
+        wrong = [name for name in names if seen.formats[name] != documented[name]]
+        note = f"{_place(wrong[0])} is in {seen.formats[wrong[0]]}, documented is {documented[wrong[0]]}" if wrong else ""
         yield Finding(Place(f"{kind} in another format"), len(wrong), 0.0, 0.0, note)
     products = "tf32" if evidence.spec.format.tf32 else "float32"
     note = f"{seen.products} where {products} was asked"
@@ -41,26 +44,30 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
 
 
 def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
-    """By place (as in `models.observation.Signals.formats`) the format that is documented: Keras's layers compute in the policy's compute
-    type, PyTorch's products in autocast's and what follows in the type that comes in, but for what CUDA computes in float32."""
+    """By node or parameter (as in `models.observation.WatchedPass.formats`) the format that is documented.
+
+    Keras's layers compute in the policy's compute type. PyTorch's products are in autocast's type, and what follows is in the type that
+    comes in, but for what CUDA computes in float32.
+    """
     held, half = spec.format.held, spec.format.half or spec.format.held
-    found = {describe(key): held for key in parameter_keys(spec)} | {"loss": held}
-    wide = dialect == "torch" and device.startswith("cuda") and spec.norm in CUDA_FLOAT32
+    nodes, results = graph(spec), {INPUT: held}
+    for node in nodes.nodes:
+        inputs = [results[name] for name in node.inputs]
+        if isinstance(node, Sum):
+            results[node.name] = held if held in inputs else half
+        elif isinstance(node, Dense) or dialect == "keras":
+            results[node.name] = half
+        elif isinstance(node, Normalize) and dialect == "torch" and device.startswith("cuda") and node.norm in CUDA_FLOAT32:
+            results[node.name] = held
+        else:
+            results[node.name] = inputs[0]
+    layers = {node.name: results[node.name] for node in nodes.nodes if not isinstance(node, Sum)}
+    return dict.fromkeys(nodes.parameters, held) | {"loss": held} | layers
 
-    def walk(steps: Program, current: str) -> str:
-        for step in steps:
-            if isinstance(step, Residual):
-                current = held if held in (current, walk(step.body, current)) else half
-                continue
-            if isinstance(step, Dense) or dialect == "keras":
-                current = half
-            elif isinstance(step, Normalize) and wide:
-                current = held
-            found[place_of(type(step), step.layer)] = current
-        return current
 
-    walk(program(spec), held)
-    return found
+def _place(name: str) -> str:
+    """A node, parameter or the loss as a person reads it."""
+    return describe(name) if "." in name or name == "loss" else describe_part(name)
 
 
 def rounding(evidence: Evidence) -> Iterator[Finding]:
@@ -79,16 +86,15 @@ def rounding(evidence: Evidence) -> Iterator[Finding]:
     format_ = evidence.spec.format.results
     for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
         near = rounded[CONVENTIONS.index(evidence.dialect)]
-        for layer, z in near.pre_activations.items():
-            place = Place("drift", str(layer), scope=title)
-            yield from _drift(place, seen.pre_activations[layer], z, format_)
-        for layer, d in near.pre_activation_gradients.items():
-            place = Place("∂L/∂z drift", str(layer), scope=title)
-            yield from _drift(place, seen.pre_activation_gradients[layer], d, format_, evidence.spec.first_scale)
-        for layer in near.pre_activation_gradients if evidence.info.step == "eager" else ():
-            key = f"{layer}.weight"
-            place = Place.of(key, "gradient drift", scope=title)
-            yield from _drift(place, step.gradients[key], near.gradients[key], format_, evidence.spec.first_scale)
+        for node, z in near.pre_activations.items():
+            yield from _drift(Place("drift", node, scope=title), seen.pre_activations[node], z, format_)
+        for node, d in near.pre_activation_gradients.items():
+            place = Place("∂L/∂z drift", node, scope=title)
+            yield from _drift(place, seen.pre_activation_gradients[node], d, format_, evidence.spec.first_scale)
+        for node in near.pre_activation_gradients if evidence.info.step == "eager" else ():
+            weight = f"{node}.weight"
+            place = Place.of(weight, "gradient drift", scope=title)
+            yield from _drift(place, step.gradients[weight], near.gradients[weight], format_, evidence.spec.first_scale)
 
 
 def _drift(place: Place, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Iterator[Finding]:

@@ -23,10 +23,10 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.symmetry import Symmetry, by_reference
 from bench.symmetry.row import Residuals
+from models.arrays import Array, Arrays, Signals, Statistics
 from models.observation import ForcedStep
 from models.spec import Spec
 
-Arrays = dict[str, Any]
 Relation = Callable[[Spec, "View"], Residuals]
 
 
@@ -34,16 +34,16 @@ Relation = Callable[[Spec, "View"], Residuals]
 class View:
     """One forward and backward pass in float64 arrays, seen by a framework or by the reference.
 
-    `pre_activations` and `pre_activation_gradients` (layer → batch × units) are empty where only gradients were seen; `statistics` are each
+    `pre_activations` and `pre_activation_gradients` (by dense node) are empty where only gradients were seen; `statistics` are each
     normalization's mean and variance.
     """
 
     weights: Arrays
     gradients: Arrays
     x: Any = None
-    pre_activations: dict[int, Any] = field(default_factory=dict)
-    pre_activation_gradients: dict[int, Any] = field(default_factory=dict)
-    statistics: dict[int, Any] = field(default_factory=dict)
+    pre_activations: Signals = field(default_factory=dict)
+    pre_activation_gradients: Signals = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Relations are evaluated in float64, so that only the framework's own rounding shows."""
@@ -51,9 +51,9 @@ class View:
             setattr(self, name, {key: np.asarray(value, np.float64) for key, value in getattr(self, name).items()})
         self.x = None if self.x is None else np.asarray(self.x, np.float64)
 
-    def of(self, layer: int, kind: str) -> tuple[Any, Any]:
+    def of(self, parameter: str) -> tuple[Array, Array]:
         """A parameter and its gradient."""
-        return self.weights[f"{layer}.{kind}"], self.gradients[f"{layer}.{kind}"]
+        return self.weights[parameter], self.gradients[parameter]
 
 
 def findings(evidence: Evidence, relation: Relation, forced_steps: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:

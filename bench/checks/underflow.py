@@ -13,6 +13,7 @@ from bench.evidence.reference import roundings
 from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
+from models.architectures import graph
 from models.backends.registry import CONVENTIONS
 from models.reference.network import Reference
 
@@ -37,15 +38,14 @@ def underflow(evidence: Evidence) -> Iterator[Finding]:
         exact = Reference(evidence.spec, own.weights).run(forced_step.x, forced_step.labels, own)
         rounded = [each.run(forced_step.x, forced_step.labels, own) for each in _own(evidence, roundings(evidence.spec, own.weights))]
     found, least = causes(evidence), evidence.spec.format.results.least / evidence.spec.first_scale
-    for layer in sorted(exact.pre_activation_gradients, reverse=True):
-        near = [each.pre_activation_gradients[layer] for each in rounded]
-        place = Place(LOST, str(layer), scope="own weights")
-        yield _beside(place, own.pre_activation_gradients[layer], exact.pre_activation_gradients[layer], near, least, found)
-    (true, passes), step = evidence.steps[0], evidence.seen.forced_steps[0]
-    for layer in sorted(exact.pre_activation_gradients, reverse=True):
-        key = f"{layer}.weight"
-        near = [each.gradients[key] for each in _own(evidence, passes)]
-        yield _beside(Place.of(key, LOST, step=0), step.gradients[key], true.gradients[key], near, least)
+    backward = list(reversed(graph(evidence.spec).dense))
+    for node in backward:
+        seen, true, *near = (each.pre_activation_gradients[node.name] for each in (own, exact, *rounded))
+        yield _beside(Place(LOST, node.name, scope="own weights"), seen, true, near, least, found)
+    (answer, passes), step = evidence.steps[0], evidence.seen.forced_steps[0]
+    for node in backward:
+        seen, true, *near = (each.gradients[node.weight] for each in (step, answer, *_own(evidence, passes)))
+        yield _beside(Place.of(node.weight, LOST, step=0), seen, true, near, least)
 
 
 def _own(evidence: Evidence, passes: list[Any]) -> list[Any]:

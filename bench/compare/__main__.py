@@ -17,7 +17,8 @@ from bench.compare.change import Comparison
 from bench.compare.runs import NothingShared, compare, status
 from bench.exit_status import Status
 from bench.files import WriteError
-from bench.report.record import Record, RecordError, read
+from bench.report.record import Record, RecordError
+from bench.report.record_file import read
 
 
 class NoBackendError(ValueError):

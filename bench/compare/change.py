@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bench.report.failure import number
-
 WORSE, CHANGED, INCONCLUSIVE, VANISHED, NOT_COMPARABLE, APPEARED, BETTER, SAME = ORDER = (
     "worse", "changed", "inconclusive", "vanished", "not comparable", "appeared", "better", "same",
 )  # fmt: skip
@@ -79,8 +77,3 @@ class Comparison:
                 metrics = ", ".join(dict.fromkeys(c.metric.partition(",")[0] for c in own))
                 parts.append(f"{backend} is {verdict} in {metrics} ({len(own)} of {compared}; most in {own[0].network})")
         return "; ".join(parts) + "." if parts else f"Nothing is worse ({compared} metrics compared)."
-
-
-def span(low: float, high: float, form: str = "") -> str:
-    """`low … high` with few digits."""
-    return f"{low:{form}} … {high:{form}}" if form else f"{number(low)} … {number(high)}"

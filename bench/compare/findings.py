@@ -6,12 +6,12 @@ sides counts as changed only when the distance changed by more than rounding cou
 
 from __future__ import annotations
 
-from bench.compare.change import BETTER, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change, span
+from bench.compare.change import BETTER, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
-from bench.report.failure import number
+from bench.report import texts
 
 JUDGED = (PASSED, FAILED, KNOWN)
 
@@ -55,10 +55,9 @@ def _tell(
     counterpart = healthy.get(worst.place)
     change.verdict, change.size = verdict, worst.exceedance
     change.metric = f"{judged.check}, {worst.where}"
-    change.old = number(counterpart.value) if counterpart else "inside"
-    change.new = number(worst.value)
-    one_sided = worst.low in (0.0, float("-inf"))
-    change.interval = f"allowed ≤ {number(worst.high)}" if one_sided else f"allowed {span(worst.low, worst.high)}"
+    change.old = texts.number(counterpart.value) if counterpart else "inside"
+    change.new = texts.number(worst.value)
+    change.interval = f"allowed {texts.allowed(worst)}"
     outside = sum(not f.within for f in sick.values())
     parts = [f"{outside} of {judged.judged} outside", worst.note]
     change.note = ", ".join(part for part in parts if part)

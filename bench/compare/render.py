@@ -8,6 +8,8 @@ from dataclasses import asdict
 
 from bench.compare.change import MARKS, SAME, Change, Comparison
 from bench.compare.runs import status
+from bench.report import text_table
+from bench.report.text_table import cut
 
 ROWS = {"text": 60, "markdown": 100}
 """How many changes are shown; a CI step summary takes a megabyte and a pull-request comment 65,536 characters."""
@@ -31,8 +33,7 @@ def markdown(comparison: Comparison) -> str:
     """The same as two tables; short enough for a CI step summary and a pull-request comment."""
     lines = [f"### {_cell(comparison.headline)}", "", f"- old: {_cell(comparison.old)}", f"- new: {_cell(comparison.new)}", ""]
     if comparison.differences:
-        lines += ["| environment | old | new |", "|---|---|---|"]
-        lines += [f"| {_cell(name)} | {_cell(old)} | {_cell(new)} |" for name, old, new in comparison.differences]
+        lines += text_table.markdown([("environment", "old", "new"), *(tuple(map(_cell, row)) for row in comparison.differences)])
     rows, rest = _rows(comparison, ROWS["markdown"])
     if rows:
         lines += ["", "| verdict | backend | network | metric | old → new | interval | note |", "|---|---|---|---|---|---|---|"]
@@ -41,7 +42,7 @@ def markdown(comparison: Comparison) -> str:
     for number, change in enumerate(rows):
         cells = (
             f"{MARKS[change.verdict]} {change.verdict}", change.backend, change.network, change.metric, _values(change),
-            change.interval, _cut(change.note),
+            change.interval, cut(change.note, NOTE),
         )  # fmt: skip
         row = "| " + " | ".join(map(_cell, cells)) + " |"
         size += len(row) + 1
@@ -75,9 +76,8 @@ def table(rows: list[Change]) -> list[str]:
     """A line a change, columns as wide as what is in them, the note below."""
     grid = [("verdict", "backend", "network", "metric", "old → new", "interval")]
     grid += [(f"{MARKS[c.verdict]} {c.verdict}", c.backend, c.network, c.metric, _values(c), c.interval) for c in rows]
-    widths = [max(map(len, column)) + 2 for column in zip(*grid, strict=True)]
-    head, *lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid]
-    noted = [[line, *([f"  {_cut(change.note)}"] if change.note else [])] for line, change in zip(lines, rows, strict=True)]
+    head, *lines = text_table.lines(grid)
+    noted = [[line, *([f"  {cut(change.note, NOTE)}"] if change.note else [])] for line, change in zip(lines, rows, strict=True)]
     return [head, *(line for pair in noted for line in pair)]
 
 
@@ -93,10 +93,6 @@ def _quiet(comparison: Comparison) -> str:
 
 def _values(change: Change) -> str:
     return "" if change.old == change.new == "—" else f"{change.old} → {change.new}"
-
-
-def _cut(note: str) -> str:
-    return note if len(note) <= NOTE else note[: NOTE - 1] + "…"
 
 
 def _cell(value: str) -> str:

@@ -14,11 +14,11 @@ import numpy as np
 from scipy import stats
 
 from bench.baselines.interval import floor_of, scale_of
-from bench.compare.change import BETTER, CHANGED, NOT_COMPARABLE, SAME, WORSE, Change, span
+from bench.compare.change import BETTER, CHANGED, NOT_COMPARABLE, SAME, WORSE, Change
 from bench.judging.finding import SCALES
 from bench.judging.tolerance import FALSE_DISCOVERIES
-from bench.report.failure import number
 from bench.report.record import Profile
+from bench.report.texts import number, span
 
 GOOD = {"accuracy": 1, "loss": -1}
 """Which way is better; a gradient norm has no better side."""

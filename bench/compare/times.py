@@ -13,8 +13,9 @@ import math
 import numpy as np
 
 from bench.compare.change import BETTER, INCONCLUSIVE, NOT_COMPARABLE, SAME, WORSE, Change
+from bench.evidence.times import StepTime
 from bench.judging.tolerance import MATERIAL_COMPILE, MATERIAL_MEMORY, MATERIAL_TIME, RUN_TO_RUN, RUNS_Z
-from bench.report.record import Record, StepTime
+from bench.report.record import Record
 
 NORMAL_IQR, MEDIAN_COST = 1.349, 1.2533
 """Interquartile range of a normal law in standard deviations; how much less sharp a median is than a mean."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import string
-
 import msgspec
 
-from models.graph import describe
+from models.graph import describe, kind_of, layer_of, node_of
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -28,8 +26,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, name: str, quantity: str = "", *, step: int | None = None, scope: str = "", array: str = "") -> Place:
         """The place of a parameter by its name, such as `dense5.weight`."""
-        node, _, parameter = name.rpartition(".")
-        return cls(quantity, node, parameter, step, scope, array)
+        return cls(quantity, node_of(name), kind_of(name), step, scope, array)
 
     @property
     def name(self) -> str:
@@ -42,8 +39,8 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
             self.scope,
             "" if self.step is None else f"step {self.step}",
             self.array,
-            describe(self.name).rstrip() if self.node else "",
-            f"over {self.over.strip(string.ascii_letters)}" if self.over else "",
+            describe(self.name) if self.node else "",
+            f"over {layer_of(self.over) or self.over}" if self.over else "",
             self.quantity,
         )
         return " ".join(filter(None, parts))

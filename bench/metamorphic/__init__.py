@@ -23,8 +23,6 @@ NAME = "equality"
 """What verdicts of equalities are called; which equality it was stands where other checks name a network."""
 DEATH = "the framework's process"
 """Where a finding stands that is a process which died."""
-SHOWN = 6
-"""How many findings a story shows, the worst first."""
 
 
 @dataclass(frozen=True)
@@ -135,20 +133,3 @@ def decide(name: str, scenarios: Scenarios) -> Verdict:
         verdict.tightest = findings[0].place
     verdict.check = NAME
     return verdict
-
-
-def story(verdict: Verdict, versions: dict[str, str], rerun: str) -> str:
-    """The text of a broken equality: the law, how far apart the roads led, where, and how to see it again."""
-    outside = [f for f in verdict.findings if not f.within]
-    lines = [
-        f"{verdict.law}: {verdict.outside} of {verdict.judged} numbers {'is' if verdict.outside == 1 else 'are'} outside",
-        "",
-        f"  equality {verdict.subject}",
-        f"  backend  {' on '.join(f'{name} {version}' for name, version in versions.items() if ' ' not in name)}",
-        "",
-        f"  {'where':<48}{'observed':>12}     allowed",
-    ]
-    for f in sorted(outside, key=lambda f: -f.exceedance)[:SHOWN]:
-        allowed = f"{f.low:.3g}" if f.low == f.high else f"{f.low:.3g} … {f.high:.3g}"
-        lines.append(f"  {f.where:<48}{f.value:>12.3g}     {allowed:<16} {f.note}".rstrip())
-    return "\n".join([*lines, "", f"  rerun    {rerun}"])

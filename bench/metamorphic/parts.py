@@ -11,6 +11,8 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Scenarios, Start, same, start
+from models.architectures import graph
+from models.graph import layer_of, node_of
 from models.parts.clips import CLIPS
 from models.parts.initializers import TRUNCATED_SD
 
@@ -26,7 +28,7 @@ def frozen(scenarios: Scenarios) -> Iterator[Finding]:
     for when, done in seen.items():
         for key, value in done["after"].items():
             moved = float(abs(value - done["before"][key]).max())
-            if key.startswith("1."):
+            if layer_of(node_of(key)) == 1:
                 yield Finding(Place.of(key, scope=f"frozen {when}:"), moved, 0.0, 0.0, "moved although frozen")
             elif not key.endswith(".bias"):  # a bias before batch normalization has no gradient
                 yield Finding(
@@ -145,7 +147,7 @@ def confidently_wrong(scenarios: Scenarios) -> Iterator[Finding]:
     """Cross-entropy of probabilities trains like cross-entropy of logits, on confidently wrong samples too."""
     for gap in (1.0, 10.0, 30.0):
         begin = start("optimizer=sgd,lr=0.1", steps=1)
-        weights = begin.weights | {f"{begin.spec.depth}.bias": np.array([gap, 0, 0, 0], np.float32)}
+        weights = begin.weights | {graph(begin.spec).dense[-1].bias: np.array([gap, 0, 0, 0], np.float32)}
         wrong = Start(begin.spec, weights, begin.xs, np.ones_like(begin.labels))
         logits, probabilities = (scenarios("confident", **wrong.one(), of=of) for of in ("logits", "probabilities"))
         # The gap costs no digits: with p the softmax, ∂L/∂z = p · (g + 1) for g = −1/p at the label and 0 elsewhere, each off by a few
@@ -190,5 +192,7 @@ def extreme_gradients(scenarios: Scenarios) -> Iterator[Finding]:
 
 def _stepped(scenarios: Scenarios, clip: str, gradient: Any, rate: float) -> Any:
     """Where weights of zero are after a step on this gradient, clipped at 1."""
-    given = {"weights": {"1.weight": np.zeros((2, 2), np.float32)}, "gradients": {"1.weight": gradient}}
-    return scenarios("apply", spec=f"optimizer=sgd,lr={rate:g},clip={clip},clip_at=1", **given)["weights"]["1.weight"].astype(np.float64)
+    given = {"weights": {"dense1.weight": np.zeros((2, 2), np.float32)}, "gradients": {"dense1.weight": gradient}}
+    return scenarios("apply", spec=f"optimizer=sgd,lr={rate:g},clip={clip},clip_at=1", **given)["weights"]["dense1.weight"].astype(
+        np.float64
+    )

@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from bench.evidence.pool import ObservationPool
+from bench.evidence.times import CallTime
 from bench.judging.verdict import Verdict
 from bench.metamorphic import EqualityCase, decide
 from bench.metamorphic.entry_points import BY_BATCH, BY_EPOCH, entry_points
@@ -50,16 +51,16 @@ class RelationRunner:
             planned.exception()  # a timed case waits until nothing else runs
         return self._turn(case.backend).submit(self._judge, case).result()
 
-    def timings(self, case: EqualityCase) -> list[dict[str, Any]]:
-        """What a call of each entry point takes, where this case measured it: a line's facts as step timings have them."""
+    def timings(self, case: EqualityCase) -> list[CallTime]:
+        """What a call of each entry point takes, where this case measured it."""
         entries = TIMED.get(case.equality, ())
         if not entries or (case.backend, True) not in self._scenarios:
             return []
-        seen = [(name.split(" batch="), value) for name, value in entry_points(self._scenarios[case.backend, True][1], entries).items()]
+        seen = entry_points(self._scenarios[case.backend, True][1], entries)
         return [
-            {"network": f"call batch={batch}", "backend": case.backend, "mode": entry}
-            | {"step_ms": 1e3 * value["later"], "first_step_s": value["first"]}
-            for (entry, batch), value in seen
+            CallTime(case.backend, entry, int(batch), value["first"], 1e3 * value["later"])
+            for name, value in seen.items()
+            for entry, _, batch in (name.partition(" batch="),)
         ]
 
     def close(self) -> None:

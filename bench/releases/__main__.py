@@ -19,7 +19,7 @@ from bench.exit_status import Status
 from bench.files import WriteError
 from bench.metamorphic import EQUALITIES
 from bench.releases.examine import FOLDER, Examined, examine
-from bench.releases.table import changes, page, status, stories, table
+from bench.releases.table import changes, numbers, page, status, table
 from bench.versions.environments import VersionsError
 from models.spec import Spec, SpecError
 from models.worker.process import WorkerError
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> Status:
             return _refused(f"Keras {release} could not be examined: {error}", Status.ENVIRONMENT)
         broken = [case for case, seen in results[release].cases.items() if seen.broken]
         _say(f"Keras {release}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
-    print("\n".join([*table(results), "", *changes(results), "", *stories(results)]))
+    print("\n".join([*table(results), "", *changes(results), "", *numbers(results)]))
     if chosen.write:
         try:
             files.write(TABLE, page(results))

@@ -35,7 +35,7 @@ class Seen:
     """What one release did with one case: a word for the table, and the numbers behind it."""
 
     word: str
-    story: str = ""
+    numbers: str = ""
 
     @property
     def broken(self) -> bool:

@@ -22,18 +22,18 @@ def changes(results: dict[str, Examined]) -> list[str]:
     lines = []
     for (old, before), (new, after) in itertools.pairwise(results.items()):
         healthy = {name: [seen.word == MARKS[PASSED] for seen in (before.cases[name], after.cases[name])] for name in after.cases}
-        told = {
-            verb: ", ".join(f"`{name}`" for name, state in healthy.items() if state == as_told) or "nothing"
-            for verb, as_told in (("breaks", [True, False]), ("mends", [False, True]))
+        named = {
+            verb: ", ".join(f"`{name}`" for name, state in healthy.items() if state == as_named) or "nothing"
+            for verb, as_named in (("breaks", [True, False]), ("mends", [False, True]))
         }
-        lines.append(f"- {old} → {new} breaks {told['breaks']}; mends {told['mends']}.")
+        lines.append(f"- {old} → {new} breaks {named['breaks']}; mends {named['mends']}.")
     return lines
 
 
-def stories(results: dict[str, Examined]) -> list[str]:
+def numbers(results: dict[str, Examined]) -> list[str]:
     """What is behind every word of the table that is not a pass."""
     return [
-        f"{release:<8}{case:<26} {seen.word:<7}{seen.story}"
+        f"{release:<8}{case:<26} {seen.word:<7}{seen.numbers}"
         for release, examined in results.items()
         for case, seen in examined.cases.items()
         if seen.word != MARKS[PASSED]
@@ -52,7 +52,7 @@ def page(results: dict[str, Examined]) -> str:
         f"Written by `python -m bench.releases --write`: Keras {beside}; CPU, float32. · holds, BREAKS does not, – could not be judged,",
         f"{GONE}: the release does not have it. Equalities have their laws in `bench/metamorphic/`; a network stands for gradient",
         "parity with the float64 reference.", "",
-        *table(results), "", *changes(results), "", "```text", *stories(results), "```", "",
+        *table(results), "", *changes(results), "", "```text", *numbers(results), "```", "",
     ])  # fmt: skip
 
 

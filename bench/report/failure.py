@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
-from bench.judging.verdict import FAILED, KNOWN, UNDECIDED, Verdict
+from bench.judging.verdict import FAILED, PASSED, Verdict
+from bench.report import texts
 from models.spec import Spec
 
 SHOWN = 6
-"""How many findings a failure shows, the worst and its neighbours first."""
+"""How many findings a failure shows."""
+LABEL = 11
+"""Width of the words before each line."""
 
 
-def failure(verdict: Verdict, evidence: Evidence, others: list[Verdict], rerun: str, environment: dict[str, str]) -> str:
-    """A page for one failed verdict; `others` are the same check on the same network in other frameworks."""
+def of_network(verdict: Verdict, evidence: Evidence, others: list[Verdict], environment: Mapping[str, str]) -> str:
+    """A failed verdict on a network; `others` are the same check on the same network in other frameworks."""
+    backend = (
+        texts.library(evidence.seen.versions), environment.get("device", "cpu"), evidence.spec.precision,
+        f"{environment.get('threads', '?')} thread(s)",
+    )  # fmt: skip
+    facts = {
+        "network": f"{verdict.subject}   {describe_network(evidence.spec)}",
+        "backend": " · ".join(backend),
+        "against": _against(verdict.against, evidence),
+    }
+    return _failure(verdict, facts, _with_neighbours(verdict), others)
+
+
+def of_relation(verdict: Verdict, versions: Mapping[str, str]) -> str:
+    """A failed verdict on a relation between ways to use a framework."""
+    worst_first = sorted((f for f in verdict.findings if not f.within), key=lambda f: -f.exceedance)
+    return _failure(verdict, {verdict.check: verdict.subject, "backend": texts.library(versions)}, worst_first[:SHOWN], [], notes=True)
+
+
+def _failure(verdict: Verdict, facts: Mapping[str, str], shown: list[Finding], others: list[Verdict], *, notes: bool = False) -> str:
+    """Law, facts, a table of findings, and what is known of the cause; with `notes` every row says what it looks like."""
     worst = verdict.worst
     assert worst is not None
     count = f"{verdict.outside} of {verdict.judged} numbers {'is' if verdict.outside == 1 else 'are'} outside"
-    lines = [
-        f"{verdict.law}: {count}, worst at {worst.where}",
-        "",
-        f"  network  {verdict.subject}   {describe_network(evidence.spec)}",
-        f"  backend  {backend_line(verdict.backend, evidence.seen.versions, environment, evidence.spec)}",
-        f"  against  {_against(verdict.against, evidence)}",
-        "",
-        f"  {'where':<34}{'observed':>12}     allowed",
-    ]
-    lines += [_row(finding) for finding in _shown(verdict)]
-    lines.append("")
-    if worst.note:
-        lines.append(f"  {'looks like':<11}{worst.note}")
+    lines = [f"{verdict.law}: {count}, worst at {worst.where}", ""]
+    lines += [_labelled(name, text, LABEL - 2) for name, text in facts.items()]
+    lines += ["", *_table(shown, notes), ""]
+    if worst.note and not notes:
+        lines.append(_labelled("looks like", worst.note))
     diagnosis = [line for cause in verdict.causes for line in cause.lines()]
-    lines += [f"  {'' if n else 'diagnosis':<11}{line}" for n, line in enumerate(diagnosis)]
-    lines += [f"  {other.backend:<11}{blame(verdict, other)}" for other in others]
-    lines.append(f"  {'rerun':<11}{rerun}")
-    return "\n".join(lines)
+    lines += [_labelled("" if n else "diagnosis", line) for n, line in enumerate(diagnosis)]
+    lines += [_labelled(other.backend, blame(verdict, other)) for other in others]
+    return "\n".join([*lines, _labelled("rerun", verdict.rerun)])
+
+
+def _labelled(label: str, text: str, width: int = LABEL) -> str:
+    return f"  {label:<{width}}{text}"
+
+
+def _table(shown: list[Finding], notes: bool) -> Iterator[str]:
+    width = max(32, *(len(f.where) for f in shown)) + 2
+    yield f"  {'where':<{width}}{'observed':>12}     allowed"
+    for f in shown:
+        row = f"  {f.where:<{width}}{texts.number(f.value):>12}     {texts.allowed(f):<16}{texts.outside(f):<12}"
+        yield f"{row}{f.note if notes else ''}".rstrip()
 
 
 def describe_network(spec: Spec) -> str:
@@ -48,25 +76,8 @@ def describe_network(spec: Spec) -> str:
     return " · ".join(parts)
 
 
-def backend_line(backend: str, versions: dict[str, str], environment: dict[str, str], spec: Spec) -> str:
-    """`torch 2.13.0 · cpu · float32 · 1 thread`."""
-    names = " on ".join(f"{name} {version}" for name, version in versions.items() if " " not in name)
-    return f"{names} · {environment.get('device', 'cpu')} · {spec.precision} · {environment.get('threads', '?')} thread(s)"
-
-
-def number(value: float) -> str:
-    """Four characters of meaning whatever the size."""
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.2e}"
-
-
-def _row(finding: Finding) -> str:
-    allowed = f"≤ {number(finding.high)}" if finding.low in (0.0, float("-inf")) else f"{number(finding.low)} … {number(finding.high)}"
-    mark = "" if finding.within else f"    ✗ {number(finding.exceedance)} ×" if finding.exceedance < float("inf") else "    ✗"
-    return f"  {finding.where:<34}{number(finding.value):>12}     {allowed}{mark}"
-
-
-def _shown(verdict: Verdict) -> list[Finding]:
-    """Outliers, worst first but shown in order, and the neighbours of the worst for scale."""
+def _with_neighbours(verdict: Verdict) -> list[Finding]:
+    """Outliers in order of place, the worst of them chosen, and the neighbours of the worst for scale."""
     ranked = sorted(range(len(verdict.findings)), key=lambda i: -verdict.findings[i].exceedance)
     worst = ranked[0]
     chosen = {worst, max(worst - 1, 0), min(worst + 1, len(verdict.findings) - 1)}
@@ -94,9 +105,9 @@ def _against(against: str, evidence: Evidence) -> str:
 
 def blame(verdict: Verdict, other: Verdict) -> str:
     """Whose a failure is, as far as the same check on the same network in another framework tells."""
-    if other.status in (*UNDECIDED, KNOWN):
-        needed = f"but the law is {verdict.backend}'s own, so this is {verdict.backend}'s" if verdict.against == "itself" else ""
-        return f"same network: {other.status}, {needed or 'so it cannot tell whose this is'}"
     if other.status == FAILED:
         return f"same network, same weights: {other.outside} of {other.judged} outside as well, so the cause is shared"
-    return f"same network, same weights: {other.judged} of {other.judged} inside, so this is {verdict.backend}'s"
+    if other.status == PASSED:
+        return f"same network, same weights: {other.judged} of {other.judged} within, so this is {verdict.backend}'s"
+    needed = f"but the law is {verdict.backend}'s own, so this is {verdict.backend}'s" if verdict.against == "itself" else ""
+    return f"same network: {other.status}, {needed or 'so it cannot tell whose this is'}"

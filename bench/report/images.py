@@ -27,7 +27,8 @@ from bench.exit_status import Status
 from bench.files import WriteError
 from bench.judging.tolerance import BAND_Z
 from bench.report import chromium, page
-from bench.report.record import Profile, Record, RecordError, read
+from bench.report.record import Profile, Record, RecordError
+from bench.report.record_file import read
 
 FOLDER = Path(__file__).resolve().parents[2] / ".github" / "images"
 WIDTH = 1180

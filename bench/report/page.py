@@ -13,10 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import files
 from bench.checks import CHECKS
-from bench.judging.finding import Finding
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
-from bench.report import galleries, summary
-from bench.report.failure import number
+from bench.report import galleries, summary, texts
 from bench.report.record import Record
 
 SHOWN_FINDINGS = 12
@@ -36,7 +34,7 @@ def of_run(run: Record) -> str:
     outside = lambda v: sorted((f for f in v.findings if not f.within), key=lambda f: -f.exceedance)[:SHOWN_FINDINGS]  # noqa: E731
     return fill(
         "run",
-        {"number": number, "allowed": _allowed, "outside": outside},
+        {"number": texts.number, "allowed": texts.allowed, "outside": outside},
         title="gradgauge",
         headline=summary.verdict_line(run.verdicts, len(run.errors)) if run.verdicts or run.errors else timed,
         tone="bad" if failures or run.errors else "good" if healthy else "mute",
@@ -57,10 +55,6 @@ def fill(name: str, filters: dict[str, Callable[..., Any]], **content: Any) -> s
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= filters
     return environment.get_template(f"{name}.html.jinja").render(**content)
-
-
-def _allowed(finding: Finding) -> str:
-    return f"≤ {number(finding.high)}" if finding.low in (0.0, float("-inf")) else f"{number(finding.low)} … {number(finding.high)}"
 
 
 def _plain(value: Any) -> str:
@@ -85,12 +79,12 @@ def _cell(verdicts: list[Verdict]) -> dict[str, str]:
     passed = [v for v in judged if v.status == PASSED]
     failed = [v for v in judged if v.status == FAILED]
     known = len(judged) - len(passed) - len(failed)
-    text = f"{known} {KNOWN}" if known else ""
+    text = texts.counted(known, KNOWN) if known else ""
     if failed:
         worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
         text = f"worst: {worst.subject} {worst.worst.where if worst.worst else ''}"
     elif passed:
         tightest = min(passed, key=lambda v: v.headroom)
-        text = f"{max(tightest.headroom, 0.0):.0%} left at {tightest.subject}" + (f", {text}" if known else "")
+        text = f"{texts.share(tightest.headroom)} headroom at {tightest.subject}" + (f", {text}" if known else "")
     tone, mark = ("bad", "✗") if failed else ("good", "✓") if passed else ("mute", "·")
     return {"tone": tone, "count": f"{mark} {len(passed)}/{len(judged)}", "text": text}

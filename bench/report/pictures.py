@@ -18,9 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
+from bench.evidence.times import StepTime
 from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import Verdict
-from bench.report.record import Profile, StepTime
+from bench.report.record import Profile
 
 INK, SOFT, BAND = "#010203", "#040506", "#070809"
 SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")

@@ -9,8 +9,10 @@ import numpy as np
 from bench.baselines.metrics import metrics
 from bench.evidence.evidence import Evidence
 from bench.judging.tolerance import BAND_Z
-from bench.report.record import Number, Profile
+from bench.report.record import Profile
+from bench.report.texts import Number, rounded
 from bench.theory import predict
+from models.architectures import graph
 
 STEPS, LAYERS = 12, 16
 """How many steps and layers of a training's gradient norms are kept, evenly spread: enough for a picture, a kilobyte a network."""
@@ -21,19 +23,17 @@ def profile(evidence: Evidence) -> Profile:
     """What one run shows, thinned; parts that were not asked of the backend stay empty."""
     seen = Profile(evidence.backend, evidence.network)
     if evidence.seen.native is not None:
-        pre_activation_gradients = evidence.seen.native.pre_activation_gradients
-        seen.gradient = [
-            _short(np.linalg.norm(pre_activation_gradients[layer].astype(np.float64))) for layer in sorted(pre_activation_gradients)
-        ]
+        gradients = evidence.seen.native.pre_activation_gradients
+        seen.gradient = [_few(np.linalg.norm(gradients[node.name].astype(np.float64))) for node in graph(evidence.spec).dense]
         seen.band = _band(evidence)
     if evidence.seen.trainings:
         norms = evidence.seen.trainings[0].gradient_norms
         steps, layers = (_spread(size, kept) for size, kept in zip(norms.shape, (STEPS, LAYERS), strict=True))
         seen.steps, seen.layers = steps, [layer + 1 for layer in layers]
-        seen.norms = [[_short(value) for value in row] for row in norms[np.ix_(steps, layers)]]
+        seen.norms = [[_few(value) for value in row] for row in norms[np.ix_(steps, layers)]]
         seen.seeds = [history.seed for history in evidence.seen.trainings]
         seen.samples = {
-            name: [_short(value) for value in values] for name, values in metrics(evidence.seen.trainings, evidence.spec.depth).items()
+            name: [_few(value) for value in values] for name, values in metrics(evidence.seen.trainings, evidence.spec.depth).items()
         }
     return seen
 
@@ -42,9 +42,9 @@ def _band(evidence: Evidence) -> list[tuple[Number, Number] | None]:
     """The interval of ‖∂L/∂z_l‖ / ‖∂L/∂z_depth‖, layer by layer."""
     if (prediction := predict(evidence.spec, evidence.reference.forced_steps[0].x)) is None:
         return []
-    bands = [prediction.profile.get(layer) for layer in range(1, evidence.spec.depth)]
+    bands = [prediction.profile.get(node.name) for node in graph(evidence.spec).dense[:-1]]
     intervals = [band.interval(BAND_Z) if band else None for band in bands]
-    return [tuple(_short(np.exp(edge / 2)) for edge in each) if each else None for each in intervals]  # type: ignore[misc]
+    return [tuple(_few(np.exp(edge / 2)) for edge in each) if each else None for each in intervals]  # type: ignore[misc]
 
 
 def _spread(size: int, kept: int) -> list[int]:
@@ -52,6 +52,5 @@ def _spread(size: int, kept: int) -> list[int]:
     return [int(place) for place in np.unique(np.linspace(0, size - 1, min(size, kept)).round().astype(int))]
 
 
-def _short(value: Any) -> Number:
-    value = float(value)
-    return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else str(value)
+def _few(value: float | np.floating[Any]) -> Number:
+    return rounded(float(value), DIGITS)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from msgspec.structs import replace
 
 from bench.checks import CHECKS
+from bench.evidence.times import CallTime, StepTime
 from bench.judging.verdict import FAILED, KNOWN, PASSED, UNDECIDED, Verdict
 from bench.metamorphic import ITSELF
 from bench.metamorphic import NAME as EQUALITY
+from bench.report import text_table, texts
 from bench.report.record import NotApplicable
 from bench.theory.diagnosis import LOST, NOTABLE, UNDERFLOW
 
-CHECK_WIDTH, AGAINST_WIDTH, CELL = 22, 12, 46
+CELL = 56
+"""Characters of a cell at most; what does not fit loses whole fields of a network's id, and never a part of one."""
 NAMED = 5
 """How many networks or reasons a line names."""
 COMPILES = 0.1
@@ -25,42 +27,33 @@ COMPILES = 0.1
 def table(verdicts: list[Verdict]) -> list[str]:
     """One row a check, one column a backend: passed of judged, and the tightest bound or the worst failure."""
     backends = list(dict.fromkeys(v.backend for v in verdicts))
-    lines = [f"{'check':<{CHECK_WIDTH}}{'against':<{AGAINST_WIDTH}}" + "".join(f"{b:<{CELL}}" for b in backends).rstrip()]
-    rows_wanted = {name: check.against for name, check in CHECKS.items()} | {EQUALITY: ITSELF}
-    for name, against in rows_wanted.items():
-        rows = {b: [v for v in verdicts if v.check == name and v.backend == b] for b in backends}
-        if any(rows.values()):
-            cells = "".join(f"{_cell(rows[b]):<{CELL}}" for b in backends)
-            lines.append(f"{name:<{CHECK_WIDTH}}{against:<{AGAINST_WIDTH}}{cells.rstrip()}")
-    return lines
+    rows = [("check", "against", *backends)]
+    for name, against in {**{name: check.against for name, check in CHECKS.items()}, EQUALITY: ITSELF}.items():
+        own = [[v for v in verdicts if v.check == name and v.backend == backend] for backend in backends]
+        if any(own):
+            rows.append((name, against, *map(_cell, own)))
+    return text_table.lines(rows)
 
 
 def _cell(verdicts: list[Verdict]) -> str:
     if not verdicts:
         return "—"
-    judged = [v for v in verdicts if v.status in (PASSED, FAILED, KNOWN)]
-    passed = [v for v in judged if v.status == PASSED]
-    text = f"{len(passed):>3}/{len(verdicts):<3}"
-    failed = [v for v in judged if v.status == FAILED]
+    passed, failed = ([v for v in verdicts if v.status == status] for status in (PASSED, FAILED))
+    count = f"{len(passed):>3}/{len(verdicts):<3}"
     if failed:
         worst = max(failed, key=lambda v: v.worst.exceedance if v.worst else 0.0)
         where = worst.worst.where if worst.worst else worst.reason
-        return f"{text} ✗ {worst.subject} {where}"[: CELL - 1]
-    missing = Counter(v.status for v in verdicts if v.status in (*UNDECIDED, KNOWN))
-    notes = ", ".join(f"{count} {status}" for status, count in missing.items())
+        room = CELL - len(count) - len(" ✗  ") - len(where)
+        subject = texts.shortened(worst.subject, max(room, len(f"{worst.subject.partition(',')[0]},…")))
+        return text_table.cut(f"{count} ✗ {subject} {where}", CELL)
+    statuses = Counter(v.status for v in verdicts if v.status != PASSED)
+    rest = ", ".join(texts.counted(n, status) if status == KNOWN else f"{n} {status}" for status, n in statuses.items())
     if not passed:
-        return f"{text} {notes}"[: CELL - 1]
+        return f"{count} {rest}"
     tightest = min(passed, key=lambda v: v.headroom)
-    text += f" {max(tightest.headroom, 0.0):>4.0%}"
-    notes = f", {notes}" if notes else ""
-    return text + _fitting(f" left at {tightest.subject}", CELL - 1 - len(text) - len(notes)) + notes
-
-
-def _fitting(place: str, room: int) -> str:
-    """Where the tightest number was, cut with an ellipsis, or nothing where hardly a letter would be left."""
-    if len(place) <= room:
-        return place
-    return f"{place[: room - 1]}…" if room > len(" left at ") + 3 else ""
+    left, rest = f"{count} {texts.share(tightest.headroom):>4} headroom", f", {rest}" if rest else ""
+    at = texts.shortened(tightest.subject, CELL - len(left) - len(" at ") - len(rest))
+    return f"{left} at {at}{rest}" if at else f"{left}{rest}"
 
 
 def verdict_line(verdicts: list[Verdict], errors: int) -> str:
@@ -71,15 +64,15 @@ def verdict_line(verdicts: list[Verdict], errors: int) -> str:
         for backend in dict.fromkeys(v.backend for v in failed)
     ]
     if errors:
-        parts.append(f"{errors} case{'s' * (errors > 1)} could not be judged at all")
+        parts.append(f"{texts.counted(errors, 'case')} could not be judged at all")
     if parts:
         return "; ".join(parts) + "."
     if not any(v.judged for v in verdicts):
         return "Nothing was judged."
     names = " and ".join(dict.fromkeys(v.backend for v in verdicts))
     known = sum(v.status == KNOWN for v in verdicts)
-    but = f", but for {known} known failure{'s' * (known > 1)}" if known else ""
-    return f"{names}: every judged number is inside its bound{but} ({sum(v.judged for v in verdicts):,} numbers)."
+    but = f", but for {texts.counted(known, KNOWN)}" if known else ""
+    return f"{names}: every judged number is within its bound{but} ({texts.counted(sum(v.judged for v in verdicts), 'number')})."
 
 
 def gains(verdicts: list[Verdict]) -> list[str]:
@@ -113,22 +106,23 @@ def _underflows(verdicts: list[Verdict]) -> Iterator[str]:
             yield from (f"{'remedy':<10} {'':<6} {verdict.subject}: {remedy}" for remedy in cause.remedies[:1])
 
 
-def step_times(timings: list[dict[str, Any]]) -> list[str]:
+def step_times(timings: list[StepTime], calls: list[CallTime]) -> list[str]:
     """A line a network: a step's milliseconds by backend and mode, the first one's seconds if it compiles, share of the device's rate."""
+    rows = [(t.network, t.backend, t.mode, t.step_ms, t.first_step_s, t.of_product_rate) for t in timings]
+    rows += [(f"call batch={c.batch}", c.backend, c.entry, c.call_ms, c.first_call_s, 0.0) for c in calls]
     lines = []
-    for network in dict.fromkeys(t["network"] for t in timings):
+    for each in dict.fromkeys(row[0] for row in rows):
         cells = [
-            f"{t['backend']} {t['mode']} {t['step_ms']:.3g} ms"
-            + (f" (first {t['first_step_s']:.1f} s)" if t["first_step_s"] > COMPILES else "")
-            + (f" {t['of_product_rate']:.1%}" if t.get("of_product_rate") else "")
-            for t in timings
-            if t["network"] == network
+            f"{backend} {mode} {milliseconds:.3g} ms"
+            + (f" (first {first:.1f} s)" if first > COMPILES else "")
+            + (f" {share:.1%}" if share else "")
+            for network, backend, mode, milliseconds, first, share in rows
+            if network == each
         ]
-        lines.append(f"step time  {network:<11} {' · '.join(cells)}")
-    rates = {t["backend"]: t["product_flops_per_s"] for t in timings if "product_flops_per_s" in t}
-    if rates:
-        told = " · ".join(f"{backend} {rate / 1e9:,.0f} Gflop/s" for backend, rate in rates.items())
-        lines.append(f"% is of the rate at which the device multiplies large float32 matrices: {told}")
+        lines.append(f"step time  {each:<11} {' · '.join(cells)}")
+    if rates := {t.backend: t.product_flops_per_s for t in timings if t.product_flops_per_s}:
+        named = " · ".join(f"{backend} {rate / 1e9:,.0f} Gflop/s" for backend, rate in rates.items())
+        lines.append(f"% is of the rate at which the device multiplies large float32 matrices: {named}")
     return [*lines, ""] if lines else []
 
 

@@ -20,9 +20,9 @@ def markdown(rows: Sequence[Sequence[str]], numbers: bool = False) -> list[str]:
 
 
 def cut(text: str, widest: int | None) -> str:
-    """At most so many characters, at the end of a word where one ends near, with an ellipsis for what is left out."""
+    """At most so many characters, at the end of a word or after a comma where there is one, with an ellipsis for what is left out."""
     if widest is None or len(text) <= widest:
         return text
-    kept = text[: widest - 1]
-    words = kept.rpartition(" ")[0]
-    return f"{words if len(words) > widest // 2 else kept}…"
+    kept = text[: max(widest - 1, 0)]
+    whole = max(kept.rfind(" "), kept.rfind(",") + 1)
+    return f"{kept[:whole] if whole > 0 else kept}…"

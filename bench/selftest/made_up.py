@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.evidence.times import StepTime
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, PASSED, Verdict
-from bench.report import record
+from bench.report import record_file
 from bench.report.record import Profile, Record
 
 NETWORKS = ("reference", "depth=4", "norm=layer")
@@ -34,7 +35,7 @@ def parity(backend: str, network: str, factor: float = 1.0, layer: int = 3) -> V
         "gradient_parity",
         backend,
         network,
-        [Finding(Place(f"step 0 layer  {n} weight"), e, 0.0, 1e-6, "scaled") for n, e in errors.items()],
+        [Finding(Place.of(f"dense{n}.weight", step=0), e, 0.0, 1e-6, "scaled") for n, e in errors.items()],
     )
 
 
@@ -58,41 +59,40 @@ def profile(backend: str, network: str, seed: int, accuracy: float = 0.9, decade
     )  # fmt: skip
 
 
-def timing(backend: str, network: str, seed: int, milliseconds: float = 2.0, control: float = 1.0, first: float = 0.2) -> dict[str, Any]:
+def timing(backend: str, network: str, seed: int, milliseconds: float = 2.0, control: float = 1.0, first: float = 0.2) -> StepTime:
     """Fifteen blocks of a step and of its control, 3 % apart."""
     rng = np.random.default_rng([seed, 7, *f"{backend}{network}".encode()])
     noise = np.exp(0.03 * rng.standard_normal((2, 15)))
-    return {
-        "backend": backend, "mode": "eager", "device": "cpu", "network": network, "first_step_s": first, "worker_rss_mb": 300.0,
-        "step_samples_s": [float(x) for x in 1e-3 * milliseconds * noise[0]],
-        "control_samples_s": [float(x) for x in 1e-3 * control * noise[1]],
-    }  # fmt: skip
+    return StepTime(
+        backend=backend, mode="eager", device="cpu", network=network, first_step_s=first, worker_rss_mb=300.0,
+        step_samples_s=[float(x) for x in 1e-3 * milliseconds * noise[0]],
+        control_samples_s=[float(x) for x in 1e-3 * control * noise[1]],
+    )  # fmt: skip
 
 
-def content(seed: int = 0, **changes: Any) -> dict[str, Any]:
-    """What a run's record holds, healthy unless `changes` say otherwise."""
+def made(seed: int = 0, **changes: Any) -> Record:
+    """A run, healthy unless `changes` say otherwise."""
     cases = [(backend, network) for backend in ("torch", "keras") for network in NETWORKS]
-    return {
+    content = {
         "environment": {"torch": "2.13.0", "keras": "3.15.1", "processor": "made up", "threads": "1", "device": "cpu"},
         "options": {"cases": "smoke", "data": "digits", "seeds": 3},
         "versions": {"torch": {"torch": "2.13.0"}, "keras": {"keras": "3.15.1", "tensorflow": "2.21.0"}},
         "exit_status": 0,
         "seconds": 12.0,
-        "errors": [],
         "peak_memory_mb": {"torch": 360.0, "keras": 700.0},
         "profiles": [profile(*case, seed) for case in cases],
         "verdicts": [parity(*case) for case in cases],
         "timings": [timing(*case, seed) for case in cases],
     } | changes
+    return Record(started=f"2026-01-01T00000{seed}Z", **content)
 
 
 def run(folder: Path, seed: int = 0, **changes: Any) -> Record:
     """A made-up run, written and read again."""
-    return record.read(path(folder, seed, **changes))
+    return record_file.read(path(folder, seed, **changes))
 
 
 def path(folder: Path, seed: int = 0, **changes: Any) -> Path:
     """The file of a made-up run."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = content(seed, **changes)
-    return record.write(folder, f"2026-01-01T00000{seed}Z", made, made.pop("verdicts"), made.pop("timings"))
+    return record_file.write(folder, made(seed, **changes))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.timing.duet import sides
-from bench.timing.duet.sides import DuetCase, Lane, Side
+from bench.timing.duet.sides import DuetCase, Side, Variant
 from bench.timing.steps import proof
 from bench.versions.environments import Interpreter
 from fixtures.data.datasets import load
@@ -66,8 +66,8 @@ class Stub:
 def case(monkeypatch, a=None, b=None, spec=SPEC) -> DuetCase:
     """A case whose workers are stubs; `a` and `b` make one for every restart."""
     makers = {"a": a or Stub, "b": b or a or Stub}
-    monkeypatch.setattr(sides.Lane, "worker", lambda lane: makers[lane.side.text]())
-    one, other = (Lane(Side(text, None, "python", ("torch",), ""), Interpreter("python"), "torch", "eager") for text in "ab")
+    monkeypatch.setattr(sides.Variant, "worker", lambda variant: makers[variant.side.text]())
+    one, other = (Variant(Side(text, None, "python", ("torch",), ""), Interpreter("python"), "torch", "eager") for text in "ab")
     return DuetCase(spec, one, other)
 
 

@@ -33,6 +33,7 @@ from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.judging.verdict import NOT_JUDGED, judge
 from bench.selftest import sweep
 from fixtures.plugin.options import SEEDS as RUN_SEEDS
+from models.architectures import graph
 from models.matrix import networks
 from models.parts import optimizers
 from models.parts.initializers import INITIALIZERS
@@ -72,18 +73,18 @@ def gradient(run: Evidence) -> list[float]:
 
     A gradient s scaled by 1 + e is off by r + e·s, where r is the healthy error; it is caught where ‖r + e·s‖ exceeds the bound.
     """
-    least: dict[int, float] = {}
+    least: dict[str, float] = {}
     for number, (step, (true, near)) in enumerate(zip(run.seen.forced_steps, run.steps, strict=True)):
         allowed, extra = rounding_of_gradients(true, near), run.penalties[number][1]
-        for layer in range(1, run.spec.depth + 1):
-            key = f"{layer}.weight"
+        for node in graph(run.spec).dense:
+            key = node.weight
             added, s = extra.get(key, 0.0), np.asarray(step.gradients[key], np.float64)
             r = s - true.gradients[key] - added
             limit = ROUNDING_MULTIPLE * (allowed[key] * run.resolution + run.unit * float(np.linalg.norm(added)))
             square, along = float(np.sum(s * s)), abs(float(np.sum(r * s)))
             room = max(0.0, limit**2 - float(np.sum(r * r)))
             error = (along + (along**2 + square * room) ** 0.5) / square if square else np.inf
-            least[layer] = min(least.get(layer, np.inf), error)
+            least[node.name] = min(least.get(node.name, np.inf), error)
     return list(least.values())
 
 

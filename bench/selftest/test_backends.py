@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.evidence.collect import trainings
-from bench.report.record import read
+from bench.report.record_file import read
 from fixtures.data.datasets import load
 from fixtures.plugin import options
 from models.backends import usual

@@ -59,12 +59,12 @@ def test_arrays_and_dataclasses_travel_unchanged() -> None:
     job = Job(
         "torch",
         Spec(depth=4),
-        forced_steps=[ForcedStep({"1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))],
+        forced_steps=[ForcedStep({"dense1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))],
     )
     back = messages.as_kind(messages.decode(messages.encode(job)), Job)
     assert back.spec == job.spec
-    np.testing.assert_array_equal(back.forced_steps[0].weights["1.weight"], job.forced_steps[0].weights["1.weight"])
-    assert back.forced_steps[0].weights["1.weight"].dtype == np.float32
+    np.testing.assert_array_equal(back.forced_steps[0].weights["dense1.weight"], job.forced_steps[0].weights["dense1.weight"])
+    assert back.forced_steps[0].weights["dense1.weight"].dtype == np.float32
     with pytest.raises(TypeError, match="does not travel"):
         messages.encode({"a": object()})
 

@@ -12,7 +12,7 @@ from bench.checks import CHECKS, applies
 from bench.evidence.collect import Request
 from bench.judging.check import Need
 from bench.judging.verdict import Verdict, judge
-from bench.report import record, summary
+from bench.report import record_file, summary
 from bench.report.record import NotApplicable
 from bench.selftest.kills import data, seen
 from models.spec import Spec
@@ -66,6 +66,6 @@ def test_a_run_says_what_does_not_apply_and_what_it_leaves_out(tmp_path: Path) -
     assert done.returncode == 0, done.stdout
     assert "not applicable: 2 × needs " in done.stdout
     assert "--network leaves out equalities and step times: pytest bench/test_equalities.py " in done.stdout
-    absent = record.read(tmp_path / "latest.json").not_applicable
+    absent = record_file.read(tmp_path / "latest.json").not_applicable
     assert NotApplicable("torch", "training", Need.TRAININGS.value, 1) in absent
     assert not {each.check for each in absent} & {"gradient_parity", "update"}

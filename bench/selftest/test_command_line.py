@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.exit_status import Status
-from bench.report.record import read
+from bench.report.record_file import read
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,7 +67,7 @@ def test_absent_data_and_devices_end_the_run_before_it_trains(arguments: list[st
 def test_a_run_writes_its_record_and_names_the_healthy(tmp_path: Path) -> None:
     done = run("--cases=smoke", "--backend=torch", "-m", "not timing", f"--report={tmp_path}", record=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "torch: every judged number is inside its bound" in done.stdout
+    assert "torch: every judged number is within its bound" in done.stdout
     record = json.loads((tmp_path / "latest.json").read_text())
     assert record["schema"] == 2
     assert record["environment"]["torch"]
@@ -79,7 +79,7 @@ def test_a_run_writes_its_record_and_names_the_healthy(tmp_path: Path) -> None:
     junit = (tmp_path / "junit.xml").read_text()
     assert 'name="network" value="reference"' in junit
     assert "findings" not in junit, "JUnit repeats the record"
-    assert "every judged number is inside its bound" in (tmp_path / "report.html").read_text()
+    assert "every judged number is within its bound" in (tmp_path / "report.html").read_text()
     assert f"page: {tmp_path / 'report.html'}" in done.stdout
 
 

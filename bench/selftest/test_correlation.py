@@ -89,8 +89,8 @@ def coefficients(spec, seed):
     x = rng.standard_normal((spec.batch, spec.features))
     weights = draw_weights(spec, seed)
     done = Reference(spec, weights).run(x, rng.integers(0, spec.classes, spec.batch))
-    d, f = done.pre_activation_gradients, done.pre_activations[spec.depth]
-    back = np.square(d[1] @ weights["1.weight"]).sum(1) / np.square(d[spec.depth]).sum(1)
+    d, f = done.pre_activation_gradients, done.pre_activations[f"dense{spec.depth}"]
+    back = np.square(d["dense1"] @ weights["dense1.weight"]).sum(1) / np.square(d[f"dense{spec.depth}"]).sum(1)
     squared = np.exp(np.mean(np.log(back))) * f.shape[1] / spec.features * np.mean(x * x) * spec.features / np.square(f).sum(1).mean()
     spread = f.var(0, ddof=1).sum() / np.square(f).sum(1).mean()
     return squared, np.sqrt(squared / spread)
@@ -116,10 +116,10 @@ def test_gradients_of_networks_shatter_as_predicted(text):
     seen = []
     for seed in range(3):
         weights = draw_weights(spec, seed)
-        weights[f"{spec.depth}.weight"] *= 2.0**-20
+        weights[f"dense{spec.depth}.weight"] *= 2.0**-20
         x = np.random.default_rng([seed, 99]).standard_normal((spec.batch, spec.features))
         labels = np.zeros(spec.batch, int)
-        seen.append(class_correlation(Reference(spec, weights).run(x, labels).pre_activation_gradients[1], labels))
+        seen.append(class_correlation(Reference(spec, weights).run(x, labels).pre_activation_gradients["dense1"], labels))
     if spec.span:
         predicted = residual_pair(spec.act, 2.0, spec.blocks, 2.0, 0.0)[-1] * joint_share(spec)
     else:

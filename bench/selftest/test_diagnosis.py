@@ -12,6 +12,7 @@ from bench.theory import predict
 from bench.theory.diagnosis import HEALTHY, NOTABLE, Seen, class_correlation, diagnose, expected, headline, loss_after
 from bench.theory.remedies import DECADES, remedies
 from fixtures.data.datasets import load
+from models.graph import layer_of
 from models.observation import ForcedStep, Job, Observation, Training, WatchedPass
 from models.reference.draws import draw_weights, rounded
 from models.reference.network import Reference
@@ -50,10 +51,9 @@ def own(worker: Worker, spec: Spec, weights: dict | None = None) -> tuple[Watche
 
 
 def decades(watched: WatchedPass) -> float:
-    first, last = (
-        np.linalg.norm(watched.pre_activation_gradients[layer].astype(np.float64)) for layer in (1, max(watched.pre_activation_gradients))
-    )
-    return float(np.log10(first / last))
+    gradients = watched.pre_activation_gradients
+    norms = [np.linalg.norm(gradients[name].astype(np.float64)) for name in sorted(gradients, key=layer_of)]
+    return float(np.log10(norms[0] / norms[-1]))
 
 
 @pytest.mark.parametrize(("text", "word"), [
@@ -68,7 +68,7 @@ def test_each_sickness_has_its_word(text, word):
 
 def test_a_diagnosis_names_layer_number_prediction_and_remedies_in_order():
     (each,) = found("depth=40,init=glorot_uniform")
-    assert each.value == pytest.approx(each.predicted, abs=0.6) and 1 <= each.layer < 40
+    assert each.value == pytest.approx(each.predicted, abs=0.6) and 1 <= layer_of(each.node) < 40
     assert re.match(
         r"He instead of Glorot initialization moves χ from 0.51 to 1.00: at depth 40 .* goes from \S+e-0[67] to 1$", str(each.remedies[0])
     )
@@ -80,9 +80,9 @@ def test_what_is_not_finite_is_named_first():
     spec = Spec(depth=4)
     x, labels = batch_of(spec)
     seen = expected(spec, x, labels)
-    seen.pre_activations[2][0, :3] = np.inf
+    seen.pre_activations["dense2"][0, :3] = np.inf
     (each,) = diagnose(spec, x, seen)
-    assert (each.word, each.layer, each.value) == ("non-finite", 2, 3)
+    assert (each.word, each.node, each.value) == ("non-finite", "dense2", 3)
 
 
 def test_an_initializer_that_breaks_its_promise_is_named():
@@ -129,7 +129,7 @@ def test_a_smaller_rate_calms_the_loss(worker):
 
 def test_unit_targets_shrink_gradients(worker):
     large, small = (own(worker, Spec(loss="mse", target_scale=scale))[1] for scale in (10.0, 1.0))
-    ratio = np.linalg.norm(large.pre_activation_gradients[16]) / np.linalg.norm(small.pre_activation_gradients[16])
+    ratio = np.linalg.norm(large.pre_activation_gradients["dense16"]) / np.linalg.norm(small.pre_activation_gradients["dense16"])
     (each,) = found("loss=mse,target_scale=10")
     assert ratio == pytest.approx(each.value / each.predicted, rel=1e-3)
 
@@ -139,11 +139,11 @@ def test_units_that_cannot_die(worker):
     seen = {}
     for act in ("relu", "leaky_relu"):
         spec = Spec(act=act, depth=8)
-        weights = {key: w - 30 if key == "4.bias" else w for key, w in draw_weights(spec, 0).items()}
+        weights = {key: w - 30 if key == "dense4.bias" else w for key, w in draw_weights(spec, 0).items()}
         x, labels = batch_of(spec)
         drawn = own(worker, spec, weights)[1]
         seen[act] = diagnose(spec, x, Seen(drawn.pre_activations, drawn.pre_activation_gradients, labels), expected(spec, x, labels))
-    assert (seen["relu"][0].word, seen["relu"][0].layer, seen["relu"][0].value) == ("dead units", 4, 1.0)
+    assert (seen["relu"][0].word, seen["relu"][0].node, seen["relu"][0].value) == ("dead units", "dense4", 1.0)
     assert seen["relu"][0].predicted < 0.75 and "leaky_relu" in str(seen["relu"][0].remedies[0])
     assert "dead units" not in headline(seen["leaky_relu"])
 
@@ -156,7 +156,7 @@ def test_batch_normalization_frees_saturated_units(worker):
     each = diagnose(spec, x, Seen(drawn.pre_activations, drawn.pre_activation_gradients, labels), expected(spec, x, labels))[-2]
     assert each.word == "saturated" and each.value > 0.5 > each.predicted and "norm=batch" in str(each.remedies[0])
     normed = replace(spec, norm="batch")
-    z = own(worker, normed, draw_weights(normed, 0) | weights)[1].pre_activations[each.layer].astype(np.float64)
+    z = own(worker, normed, draw_weights(normed, 0) | weights)[1].pre_activations[each.node].astype(np.float64)
     flat = 1 - np.tanh((z - z.mean(0)) / z.std(0)) ** 2 < 0.05
     assert flat.mean() < 0.1
 
@@ -166,7 +166,7 @@ def test_scaled_skips_keep_gradients_together(worker):
     plain = Spec(depth=32)
     _, labels = batch_of(plain)
     correlation = [
-        class_correlation(own(worker, spec)[0].pre_activation_gradients[1], labels)
+        class_correlation(own(worker, spec)[0].pre_activation_gradients["dense1"], labels)
         for spec in (plain, Spec.parse("depth=32,skip=two,skip_order=pre,branch=depth"))
     ]
     assert correlation[1] > correlation[0] + 0.25

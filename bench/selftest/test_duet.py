@@ -17,7 +17,7 @@ from bench.timing.duet import calibration, plan, record, render, rounds
 from bench.timing.duet.gpu import FOREIGN, THROTTLED, Watch
 from bench.timing.duet.margins import margins_of
 from bench.timing.duet.metrics import METRICS
-from bench.timing.duet.plan import Duet, MetricTest, look
+from bench.timing.duet.plan import Duet, MetricTest, update
 from bench.timing.duet.statistics import ALPHA, FASTER, LEAST, OPEN, SAME, SLOWER, discovered, estimate
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, STATUS, Judged, overall
 from fixtures.data.datasets import load
@@ -59,13 +59,13 @@ def test_what_a_machine_is_too_noisy_for_is_not_guessed(monkeypatch):
 def test_error_rates_with_restarts_one_percent_apart(planted, least):
     rng, found = np.random.default_rng(4), []
     for _ in range(150):
-        question = MetricTest("case", "step", METRICS["step"].margin)
+        test = MetricTest("case", "step", METRICS["step"].margin)
         for value in rng.normal(math.log(planted), 0.01, int(plan.BUDGET / plan.SLICE)):
-            question.log_ratios.append(float(value))
-            look([question])
-            if question.verdict:
+            test.log_ratios.append(float(value))
+            update([test])
+            if test.verdict:
                 break
-        found.append(question.verdict)
+        found.append(test.verdict)
     share = {verdict: found.count(verdict) / len(found) for verdict in (SLOWER, SAME, FASTER)}
     assert share[FASTER] == 0
     assert share[SLOWER] >= least
@@ -73,14 +73,14 @@ def test_error_rates_with_restarts_one_percent_apart(planted, least):
 
 
 def test_what_fresh_workers_do_not_confirm_is_never_same():
-    question = MetricTest("case", "step", 0.015, [0.05, 0.051, 0.049, 0.05])
-    look([question])
-    assert question.claim == SLOWER
-    assert not question.verdict
-    question.log_ratios += [0.0, 0.001, -0.001]
-    look([question])
-    assert question.verdict == OPEN
-    assert "not confirmed by 3 fresh" in question.reason
+    test = MetricTest("case", "step", 0.015, [0.05, 0.051, 0.049, 0.05])
+    update([test])
+    assert test.claim == SLOWER
+    assert not test.verdict
+    test.log_ratios += [0.0, 0.001, -0.001]
+    update([test])
+    assert test.verdict == OPEN
+    assert "not confirmed by 3 fresh" in test.reason
 
 
 def test_at_the_margin_itself_a_test_is_wrong_as_often_as_it_says_and_many_together_less():
@@ -136,7 +136,7 @@ def test_what_hangs_is_given_up(monkeypatch):
 
 def test_rounds_are_a_b_b_a():
     order = []
-    rows = rounds.abba_round(3, lambda lane: order.append(lane) or len(order))
+    rows = rounds.abba_round(3, lambda variant: order.append(variant) or len(order))
     assert order == [0, 1, 2, 2, 1, 0]
     assert rows == [(1, 6), (2, 5), (3, 4)]
 

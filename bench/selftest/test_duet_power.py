@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bench.exit_status import Status
-from bench.timing.duet import power, rules, study
+from bench.selftest.studies.duet import power, rules, study
+from bench.selftest.studies.duet.study import PLANTED, Restart
 from bench.timing.duet.rounds import Series
 from bench.timing.duet.statistics import SAME, SLOWER
-from bench.timing.duet.study import PLANTED, Restart
 
 
 def made_up(count, drift=0.0, noise=0.02):

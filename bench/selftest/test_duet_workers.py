@@ -23,7 +23,7 @@ from bench.timing.duet import rounds, sides
 from bench.timing.duet.equivalence import prove
 from bench.timing.duet.metrics import METRICS, own_time
 from bench.timing.duet.record import read_history
-from bench.timing.duet.sides import Lane
+from bench.timing.duet.sides import Variant
 from bench.timing.steps import NotTheSameError
 from bench.versions.environments import ROOT, Interpreter
 from fixtures.data.datasets import load
@@ -42,11 +42,11 @@ def torch_case():
 
 
 def test_a_step_that_takes_half_as_long_again_shows_in_one_restart_of_real_workers(torch_case):
-    lanes = (torch_case.a, dataclasses.replace(torch_case.a, slowdown=1.5))
-    with rounds.fresh(lanes) as pair:
+    variants = (torch_case.a, dataclasses.replace(torch_case.a, slowdown=1.5))
+    with rounds.fresh(variants) as pair:
         prove(pair, torch_case, load(), reference_of(SPEC, load()))
         series = rounds.measure(pair, torch_case, load(), restart=1, seconds=3.0)
-        pids = {pair.worker(number).pid for number in range(len(lanes))}
+        pids = {pair.worker(number).pid for number in range(len(variants))}
     assert not any(psutil.pid_exists(pid) for pid in pids)
     ratio = math.exp(METRICS["step"].log_ratio(series, 0, 1))
     assert 1.1 < ratio < 2.0, ratio  # three seconds on a machine that may be busy: all that is wanted is that it shows
@@ -137,8 +137,8 @@ def script(tmp_path, text):
 )
 def test_what_is_no_worker_says_so_with_its_last_output(text, said, torch_case, tmp_path, monkeypatch):
     monkeypatch.setattr(rounds, "PATIENCE", 1.0)
-    lane = Lane(torch_case.a.side, script(tmp_path, text), "torch", "eager")
-    with pytest.raises(WorkerDied, match=said), rounds.fresh((lane,)):
+    variant = Variant(torch_case.a.side, script(tmp_path, text), "torch", "eager")
+    with pytest.raises(WorkerDied, match=said), rounds.fresh((variant,)):
         pass
 
 

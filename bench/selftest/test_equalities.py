@@ -10,9 +10,10 @@ import pytest
 from bench.baselines import known_failures
 from bench.evidence.pool import ObservationPool
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
-from bench.metamorphic import EQUALITIES, EqualityCase, decide, equality_cases, story
+from bench.metamorphic import EQUALITIES, EqualityCase, decide, equality_cases
 from bench.metamorphic.runner import RelationRunner
 from bench.metamorphic.scenarios import Scenarios
+from bench.report import failure
 from bench.selftest.faults.of_equalities import TORCH, Broken
 from bench.selftest.faults.of_equalities_in_keras import KERAS
 from bench.selftest.faults.plant import patching
@@ -84,7 +85,7 @@ def test_broken_equality_is_caught(backend: str, broken: Broken, monkeypatch: py
     assert verdict.status == FAILED, f"{broken.equality} missed it"
     outside = [f.where for f in verdict.findings if not f.within]
     assert any(broken.where in where for where in outside), f"nothing outside names {broken.where}: {outside}"
-    told = story(verdict, {backend: "2"}, "pytest")
+    told = failure.of_relation(verdict, {backend: "2"})
     assert verdict.law in told
     assert f"backend  {backend} 2" in told
 

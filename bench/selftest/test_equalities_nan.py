@@ -25,7 +25,7 @@ UNREAD = {
     "reported_evaluate": {"loss", "accuracy", "visited", "iterations"},
     "iterations": {"loss", "accuracy", "evaluated", "predicted", "visited", "weights"},
     "steps_per_execution": {"predicted", "visited"},
-    "constraints": {"1.bias", "2.bias"},
+    "constraints": {"dense1.bias", "dense2.bias"},
     "extreme_gradients": {"clipped", "gradients"},
     "traces": {"first", "later"},
     "traces_of_epochs": {"first", "later"},
@@ -77,7 +77,7 @@ def _may_be_nan(equality: str, given: dict[str, Any], seen: Any) -> bool:
     if equality == "penalty_once":
         return given["kind"] == "activity"
     if equality == "extreme_gradients":
-        return np.isinf(given["gradients"]["1.weight"]).sum() == 1 or np.isnan(seen["weights"]["1.weight"]).any()
+        return np.isinf(given["gradients"]["dense1.weight"]).sum() == 1 or np.isnan(seen["weights"]["dense1.weight"]).any()
     return False
 
 

@@ -72,7 +72,7 @@ def test_a_healthy_network_obeys(text):
 ])  # fmt: skip
 def test_a_gradient_that_is_a_little_too_large_is_caught(text, share, laws):
     def spoil(done: Any) -> None:
-        done.gradients["3.weight"] = done.gradients["3.weight"] * np.asarray(1 + share, done.gradients["3.weight"].dtype)
+        done.gradients["dense3.weight"] = done.gradients["dense3.weight"] * np.asarray(1 + share, done.gradients["dense3.weight"].dtype)
 
     found = outcomes(stand_in(Spec.parse(text), spoil))
     assert {name for name, status in found.items() if status == FAILED} == laws
@@ -87,7 +87,7 @@ def test_a_step_that_rounds_apart_from_the_pass_that_is_watched_is_healthy_and_o
     assert judge(CHECKS["sum_rules"], stand_in(spec, watched=98, backend=backend)).status == PASSED
 
     def spoil(done: Any) -> None:
-        done.gradients["3.bias"] = done.gradients["3.bias"] * np.float32(1.001)
+        done.gradients["dense3.bias"] = done.gradients["dense3.bias"] * np.float32(1.001)
 
     off = judge(CHECKS["sum_rules"], stand_in(spec, spoil, watched=98, backend=backend))
     assert {finding.where for finding in off.findings if not finding.within} == {"step 0 layer  3 ∂b against Σδ"}

@@ -10,7 +10,7 @@ import pytest
 
 from bench.checks import CHECKS
 from bench.judging.verdict import FAILED, KNOWN, PASSED
-from bench.report.failure import failure
+from bench.report import failure
 from bench.selftest.faults import Fault, catalogue
 from bench.selftest.kill_grid import PATH, read, row
 from bench.selftest.kills import broken, catchers, healthy
@@ -56,7 +56,8 @@ def test_fault_is_caught_where_it_is_and_blamed_on_whom_it_is(backend: str, part
     assert any(fault.where in finding.where for finding in verdict.findings if not finding.within), verdict.worst
     if ALONE_IN.get(part, "nowhere") in fault.where:
         assert {f.where for f in verdict.findings if not f.within and ALONE_IN[part] not in f.where} == set()
-    text = failure(verdict, run, [healthy(other, fault.network, fault.trains)[fault.check]], "pytest", {})
+    verdict.rerun = "pytest"
+    text = failure.of_network(verdict, run, [healthy(other, fault.network, fault.trains)[fault.check]], {})
     assert f"so this is {backend}'s" in text
     assert verdict.law in text
     assert row(backend, part, fault, catchers(verdicts)) in read(), f"{PATH.name} is stale: python -m bench.selftest.kill_grid"

@@ -95,8 +95,11 @@ def test_bisection_by_time_asks_duets(monkeypatch, capsys):
     monkeypatch.setattr(plan, "prove", lambda *_: None)
     monkeypatch.setattr(plan, "SLICE", 0.001)
     monkeypatch.setattr(plan.run, "__kwdefaults__", {**plan.run.__kwdefaults__, "piece": 0.001})
-    status = bisect.main(["torch", "1.0", "1.3", "--case", f"torch-eager-cpu-{SPEC.id}", "--budget", "0.02"])
-    assert status == Status.WORSE
+    words = ["torch", "1.0", "1.3", "--case", f"torch-eager-cpu-{SPEC.id}", "--budget", "0.02"]
+    assert bisect.main(words) == Status.WORSE
+    assert "changed from torch 1.1 to 1.2." in capsys.readouterr().out
+    times |= {"1.2": 0.0034, "1.3": 0.0034}
+    assert bisect.main(words) == Status.FASTER
     assert "changed from torch 1.1 to 1.2." in capsys.readouterr().out
     assert Duet([one], lambda *_: 0.1).judged()[0].verdict == "nothing measured"
 

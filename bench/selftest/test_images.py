@@ -12,7 +12,7 @@ from PIL import Image
 from bench.exit_status import Status
 from bench.report import chromium, images
 from bench.selftest import made_up
-from bench.theory.literature import __main__ as literature
+from bench.selftest.studies.literature import __main__ as literature
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 150_000
@@ -64,5 +64,9 @@ def test_a_recorded_result_is_drawn_again_without_measuring(study: str, tmp_path
     (tmp_path / f"{study}.json").write_bytes((literature.RECORDED / f"{study}.json").read_bytes())
     monkeypatch.setattr(literature, "RECORDED", tmp_path)
     assert literature.main([study, "--redraw"]) == Status.SAME
-    with Image.open(tmp_path / f"{study}.png") as drawn, Image.open(ROOT / f"bench/theory/literature/recorded/{study}.png") as kept:
+    committed = ROOT / f"bench/selftest/studies/literature/recorded/{study}.png"
+    with (
+        Image.open(tmp_path / f"{study}.png") as drawn,
+        Image.open(committed) as kept,
+    ):
         assert drawn.size == kept.size

@@ -45,26 +45,26 @@ def test_the_run_is_healthy_before_it_is_spoilt(run: Evidence) -> None:
 
 
 def test_a_difference_that_is_nan_is_not_small(run: Evidence) -> None:
-    run.seen.forced_steps[0].gradients["2.weight"][0, 0] = np.nan
+    run.seen.forced_steps[0].gradients["dense2.weight"][0, 0] = np.nan
     assert verdict("gradient_parity", run).status == FAILED
 
 
 def test_a_metric_that_vanished_is_missed(run: Evidence) -> None:
-    del run.seen.forced_steps[1].gradients["2.bias"]
+    del run.seen.forced_steps[1].gradients["dense2.bias"]
     with pytest.raises(AssertionError, match=r"2\.bias"):
         verdict("gradient_parity", run)
 
 
 def test_a_weight_that_vanished_is_missed(run: Evidence) -> None:
-    del run.seen.forced_steps[1].weights["2.bias"]
+    del run.seen.forced_steps[1].weights["dense2.bias"]
     with pytest.raises(AssertionError, match=r"2\.bias"):
         verdict("update", run)
 
 
 def test_nan_on_both_sides_is_not_equal(run: Evidence) -> None:
     assert run.seen.shared
-    run.seen.shared.pre_activations[2][:] = np.nan
-    run.reference.exact[0].pre_activations[2][:] = np.nan
+    run.seen.shared.pre_activations["dense2"][:] = np.nan
+    run.reference.exact[0].pre_activations["dense2"][:] = np.nan
     assert verdict("forward_parity", run).status in (FAILED, NOT_JUDGED)
     assert verdict("finite", run).status == FAILED
 
@@ -77,13 +77,13 @@ def test_no_tolerance_admits_a_number_that_is_off_by_its_own_size(run: Evidence)
 
 def test_rounding_that_would_excuse_anything_is_not_judged(run: Evidence) -> None:
     for near in run.reference.rounded[0]:
-        near.gradients["2.weight"] = near.gradients["2.weight"] * 2
+        near.gradients["dense2.weight"] = near.gradients["dense2.weight"] * 2
     assert verdict("gradient_parity", run).status == NOT_JUDGED
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])
 def test_an_error_in_any_step_is_seen_not_only_in_the_last(run: Evidence, step: int) -> None:
-    run.seen.forced_steps[step].gradients["2.weight"] *= 1.001
+    run.seen.forced_steps[step].gradients["dense2.weight"] *= 1.001
     found = verdict("gradient_parity", run)
     assert [f.where for f in found.findings if not f.within] == [f"step {step} layer  2 weight"]
 
@@ -114,8 +114,8 @@ def test_the_largest_of_errors_does_not_swallow_nan() -> None:
 
 
 def test_an_oracle_that_overflows_passes_nobody(run: Evidence) -> None:
-    run.reference.exact[0].gradients["2.weight"][:] = np.inf
-    run.seen.forced_steps[0].gradients["2.weight"][:] = np.inf
+    run.reference.exact[0].gradients["dense2.weight"][:] = np.inf
+    run.seen.forced_steps[0].gradients["dense2.weight"][:] = np.inf
     assert verdict("gradient_parity", run).status in (FAILED, NOT_JUDGED)
     assert verdict("finite", run).status == FAILED
 

@@ -31,8 +31,8 @@ def test_a_network_is_trained_once_and_seen_whole(pool: ObservationPool) -> None
     assert run.seen.trainings[0].gradient_norms.shape == (STEPS, ONE.depth)
     assert len(run.seen.forced_steps) == len(run.reference.exact) == 3
     assert run.seen.shared and run.seen.native
-    np.testing.assert_array_equal(run.seen.shared.weights["1.weight"], run.reference.forced_steps[0].weights["1.weight"])
-    assert not np.array_equal(run.seen.native.weights["1.weight"], run.seen.shared.weights["1.weight"])
+    np.testing.assert_array_equal(run.seen.shared.weights["dense1.weight"], run.reference.forced_steps[0].weights["dense1.weight"])
+    assert not np.array_equal(run.seen.native.weights["dense1.weight"], run.seen.shared.weights["dense1.weight"])
 
 
 def test_a_dead_worker_costs_one_network(pool: ObservationPool) -> None:

@@ -28,7 +28,9 @@ def sick(folder: Path) -> Record:
     """A run with a failure, an error, slow steps, and markup in every text that comes from outside."""
     verdicts = [made_up.parity(*case, factor=1e4 if case == ("keras", "norm=layer") else 1.0) for case in CASES]
     verdicts[-1].law, verdicts[-1].rerun = NASTY, f"pytest {NASTY}"
-    timings = [made_up.timing(*case, 1, milliseconds=60) | {"network": NASTY, "mode": NASTY} for case in CASES]
+    timings = [made_up.timing(*case, 1, milliseconds=60) for case in CASES]
+    for each in timings:
+        each.network = each.mode = NASTY
     profiles = [made_up.profile(*case, 1) for case in CASES]
     profiles[0].network = profiles[1].backend = NASTY
     outside = {
@@ -97,7 +99,7 @@ def test_a_healthy_page_says_so_and_shows_every_picture(written) -> None:
         "Environment",
     ):
         assert f">{heading}</h2>" in text
-    assert "every judged number is inside its bound" in text
+    assert "every judged number is within its bound" in text
     assert "Failures" not in text
 
 

@@ -83,5 +83,5 @@ def test_errors_a_little_larger_than_the_power_says_are_caught() -> None:
     for layer, error in enumerate(power.gradient(run), start=1):
         spoilt = copy.deepcopy(run)
         for forced_step in spoilt.seen.forced_steps:
-            forced_step.gradients[f"{layer}.weight"] = forced_step.gradients[f"{layer}.weight"].astype(float) * (1 + 1.01 * error)
+            forced_step.gradients[f"dense{layer}.weight"] = forced_step.gradients[f"dense{layer}.weight"].astype(float) * (1 + 1.01 * error)
         assert judge(CHECKS["gradient_parity"], spoilt).status == FAILED, layer

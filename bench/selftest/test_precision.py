@@ -92,7 +92,7 @@ def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_i
         for name in ("rounding", "underflow", "precision"):
             assert judge(CHECKS[name], run).status == PASSED, (name, judge(CHECKS[name], run).worst)
         assert seen.shared
-        seen.shared.formats["layer  5 dense"] = "float32"
+        seen.shared.formats["dense5"] = "float32"
         assert judge(CHECKS["precision"], run).status == FAILED
 
 
@@ -116,10 +116,10 @@ def test_units_that_are_off_are_not_gradients_that_are_lost() -> None:
     (forced_step,) = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)
     done = Reference(spec, forced_step.weights).run(forced_step.x, forced_step.labels)
     pre_activation_gradients = done.pre_activation_gradients | {
-        5: np.where(np.arange(spec.width) < 16, 0.0, done.pre_activation_gradients[5])
+        "dense5": np.where(np.arange(spec.width) < 16, 0.0, done.pre_activation_gradients["dense5"])
     }
     usual = Seen(done.pre_activations, done.pre_activation_gradients, forced_step.labels)
-    assert float((pre_activation_gradients[5] == 0).mean() - (done.pre_activation_gradients[5] == 0).mean()) > LOST
+    assert float((pre_activation_gradients["dense5"] == 0).mean() - (done.pre_activation_gradients["dense5"] == 0).mean()) > LOST
     assert "underflow" not in headline(
         diagnose(spec, forced_step.x, replace(usual, pre_activation_gradients=pre_activation_gradients), usual)
     )
@@ -149,7 +149,7 @@ def test_the_loss_scale_that_is_named_saves_the_gradient_in_the_framework(worker
         forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)
         drawn = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps)).shared
         exact = Reference(spec, forced_steps[0].weights).run(forced_steps[0].x, forced_steps[0].labels)
-        assert least <= float((drawn.pre_activation_gradients[1][exact.pre_activation_gradients[1] != 0] == 0).mean()) <= most
+        assert least <= float((drawn.pre_activation_gradients["dense1"][exact.pre_activation_gradients["dense1"] != 0] == 0).mean()) <= most
 
 
 def test_the_loss_scale_is_not_judged_on_nothing() -> None:
@@ -186,8 +186,8 @@ def test_keras_casts_the_scale_of_rms_normalization_alone(norm: str, cast: bool)
 def test_cuda_computes_some_norms_in_float32_under_autocast_and_the_cpu_none() -> None:
     spec = Spec(precision="mixed_bfloat16", norm="layer")
     here, there = (formats(spec, "torch", device) for device in ("cpu", "cuda:0"))
-    assert {here["layer  3 normalize"], here["layer  3 activate"], there["layer  3 dense"]} == {"bfloat16"}
-    assert {there["layer  3 normalize"], there["layer  3 activate"]} == {"float32"}
+    assert {here["norm3"], here["act3"], there["dense3"]} == {"bfloat16"}
+    assert {there["norm3"], there["act3"]} == {"float32"}
     assert set(formats(spec, "keras", "cuda").values()) == {"bfloat16", "float32"}
 
 

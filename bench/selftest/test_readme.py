@@ -23,6 +23,7 @@ from bench.selftest.pages import PAGES, ROOT, read
 from models.matrix import networks
 from models.spec import Spec
 
+<<<<<<< HEAD
 LONG = {
     "aa", "accuracy", "bisect", "duet", "duet-power", "duet-study", "false-alarms", "history", "images", "kill-grid", "literature",
     "overhead", "power", "releases", "run", "selftest", "versions",
@@ -31,6 +32,25 @@ LONG = {
 WHOLE = {"literature trainable_depth --redraw"}
 """What is executed although its command may take minutes."""
 CELL = re.compile(r"`([^`]+)`")
+=======
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHORTENED = {
+    "python -m bench.releases": ["--help"],
+    "python -m bench.selftest.kill_grid": ["--summary"],
+    "python -m bench.selftest.power": ["--summary"],
+    "python -m bench.selftest.false_alarms": ["--help"],
+    "python -m bench.selftest.studies.overhead": ["--help"],
+    "python -m bench.timing.history": ["--help"],
+    "python -m bench.timing.bisect keras 3.8.0 3.15.1 --case keras-train_on_batch-cpu-reference": ["--help"],
+    "python -m bench.selftest.studies.duet.study --minutes 10": ["--help"],
+    "python -m bench.selftest.studies.duet.power": ["--help"],
+    "python -m bench.selftest.studies.theory_accuracy": ["--help"],
+    "python -m bench.selftest.studies.literature explosion": ["--help"],
+    "python -m bench.theory depth=24,init=default --plot profile.png": ["--help"],
+}
+"""What takes minutes, or writes a file, and has a self-test of its own is only asked for its help, or for what it wrote before."""
+>>>>>>> work
 
 
 def commands() -> list[str]:

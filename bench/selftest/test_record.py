@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.judging.finding import Finding
+from bench.evidence.times import CallTime
+from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
-from bench.report import record
+from bench.report import record_file
 from bench.report.record import Error, RecordError
 from bench.selftest import made_up
 
@@ -31,11 +32,10 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 def test_times_of_entry_points_are_kept_beside_the_step_times(tmp_path: Path) -> None:
-    call = {"network": "call batch=16", "backend": "keras", "mode": "fit", "step_ms": 3.0, "first_step_s": 0.4}
-    known = made_up.run(tmp_path).timings
-    run = made_up.run(tmp_path, timings=[*json.loads(made_up.path(tmp_path).read_text())["timings"], call])
-    assert run.timings == known
-    assert json.loads((tmp_path / "latest.json").read_text())["calls"] == [call]
+    call = CallTime("keras", "fit", 16, first_call_s=0.4, call_ms=3.0)
+    run = made_up.run(tmp_path, calls=[call])
+    assert run.timings == made_up.made().timings
+    assert run.calls == [call]
 
 
 def test_zeros_that_must_be_zero_are_counted_and_not_kept(tmp_path: Path) -> None:
@@ -46,16 +46,35 @@ def test_zeros_that_must_be_zero_are_counted_and_not_kept(tmp_path: Path) -> Non
     assert (kept.judged, [f.where for f in kept.findings]) == (2, ["weights"])
 
 
-def test_the_first_schema_is_still_read(tmp_path: Path) -> None:
+def test_places_causes_and_remarks_are_read_as_they_were(tmp_path: Path) -> None:
+    place = Place("drift", "dense5", "weight", step=2, scope="own weights", array="new", over="dense4")
+    cause = Cause("vanishing", "1e-9 of it arrives", ("another initializer", "a skip"))
+    finding = Finding(place, 3.0, 0.0, 1.0, "large", remark="(step below rounding)", causes=(cause,))
+    seen = made_up.run(tmp_path, verdicts=[made_up.verdict("update", "torch", "reference", [finding])]).verdicts[0]
+    assert seen.findings == [finding]
+    assert (seen.causes, seen.findings[0].where) == ((cause,), "own weights step 2 new layer  5 weight over 4 drift (step below rounding)")
+
+
+def test_the_published_json_schema_is_that_of_the_code() -> None:
+    published = Path(record_file.__file__).with_name("record.schema.json").read_text(encoding="utf-8")
+    assert published == record_file.json_schema(), "python -m bench.report.record_file > bench/report/record.schema.json"
+
+
+def test_schema_2_is_still_read(tmp_path: Path) -> None:
     old = json.loads(made_up.path(tmp_path).read_text())
+    places = [str(Place(**each)) for each in old.pop("places")]
     for each in old["verdicts"]:
-        each["findings"] = [dict(zip(("where", "value", "low", "high"), row[:4], strict=True)) for row in each["findings"]]
-        del each["rerun"]
-    del old["profiles"]
-    (tmp_path / "old.json").write_text(json.dumps(old | {"schema": 1, "errors": ["bench/test_parity.py::a"]}))
-    run = record.read(tmp_path / "old.json")
-    assert run.verdicts[0].findings[0] == Finding(Place("step 0 layer  1 weight"), 1e-7, 0.0, 1e-6)
-    assert (run.profiles, run.errors[0].case) == ([], "bench/test_parity.py::a")
+        each["findings"] = [[places[place], *numbers] for place, *numbers, _ in each["findings"]]
+        each |= {"network": each.pop("subject"), "left": each.pop("headroom"), "left_where": each.pop("tightest") or ""}
+        del each["causes"]
+    old["calls"] = [{"network": "call batch=16", "backend": "keras", "mode": "fit", "step_ms": 3.0, "first_step_s": 0.4}]
+    (tmp_path / "old.json").write_text(json.dumps(old | {"schema": 2}))
+    run, new = record_file.read(tmp_path / "old.json"), made_up.run(tmp_path)
+    assert [[(f.where, f.value, f.low, f.high) for f in v.findings] for v in run.verdicts] == [
+        [(f.where, f.value, f.low, f.high) for f in v.findings] for v in new.verdicts
+    ]
+    assert (run.timings, run.profiles, run.structured) == (new.timings, new.profiles, False)
+    assert run.calls == [CallTime("keras", "fit", 16, 0.4, 3.0)]
 
 
 @pytest.mark.parametrize(
@@ -66,8 +85,11 @@ def test_the_first_schema_is_still_read(tmp_path: Path) -> None:
         ("nested", lambda text: "[" * 100_000, "was cut off"),
         ("foreign", lambda text: '{"benchmarks": []}', "not the record of a run"),
         ("a list", lambda text: "[1, 2]", "not the record of a run"),
-        ("newer", lambda text: text.replace('"schema":2', '"schema":99'), "schema 99"),
-        ("no schema", lambda text: text.replace('"schema":2', '"schema":"x"'), "schema x"),
+        ("newer", lambda text: text.replace('"schema":3', '"schema":99'), "schema 99"),
+        ("never released", lambda text: text.replace('"schema":3', '"schema":1'), "never released"),
+        ("a place that is not there", lambda text: text.replace('"findings":[[0,', '"findings":[[-1,'), "part missing or changed"),
+        ("another place that is not there", lambda text: text.replace('"findings":[[0,', '"findings":[[99,'), "part missing or changed"),
+        ("no schema", lambda text: text.replace('"schema":3', '"schema":"x"'), "schema x"),
         ("a part gone", lambda text: text.replace('"verdicts":', '"verdict":'), "part missing or changed"),
         ("a number changed", lambda text: text.replace("1e-7", '"import os"'), "part missing or changed"),
     ],
@@ -76,11 +98,11 @@ def test_any_other_file_is_one_sentence(name: str, change, words: str, tmp_path:
     path = tmp_path / "bad.json"
     path.write_text(change(made_up.path(tmp_path / "good").read_text()))
     with pytest.raises(RecordError, match=words) as refused:
-        record.read(path)
+        record_file.read(path)
     assert "\n" not in str(refused.value)
     assert str(path) in str(refused.value)
 
 
 def test_an_absent_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot be read"):
-        record.read(tmp_path / "nowhere.json")
+        record_file.read(tmp_path / "nowhere.json")

@@ -15,7 +15,7 @@ from bench.metamorphic.scenarios import Scenarios
 from bench.releases import examine
 from bench.releases.__main__ import EQUAL, NETWORKS, RELEASES
 from bench.releases.examine import Examined, Seen
-from bench.releases.table import changes, page, status, stories, table
+from bench.releases.table import changes, numbers, page, status, table
 from bench.versions.environments import Interpreter
 from models.spec import Spec
 from models.worker.process import WorkerDied, WorkerError
@@ -28,14 +28,14 @@ def test_cases_are_what_the_suite_knows() -> None:
     assert [Spec.parse(network) for network in NETWORKS]
 
 
-def test_the_table_has_a_column_a_release_and_stories_for_what_is_not_healthy() -> None:
+def test_the_table_has_a_column_a_release_and_numbers_for_what_is_not_healthy() -> None:
     beside = {"keras": "3", "tensorflow": "2"}
     results = {
         "3.0.2": Examined(beside, {"a": Seen("BREAKS", "0.5 for 0"), "b": Seen("·")}),
         "3.0.5": Examined(beside, {"a": Seen("·"), "b": Seen("–", "noise")}),
     }
     assert table(results) == ["| case | 3.0.2 | 3.0.5 |", "|---|---|---|", "| `a` | BREAKS | · |", "| `b` | · | – |"]
-    assert [line.split()[:3] for line in stories(results)] == [["3.0.2", "a", "BREAKS"], ["3.0.5", "b", "–"]]
+    assert [line.split()[:3] for line in numbers(results)] == [["3.0.2", "a", "BREAKS"], ["3.0.5", "b", "–"]]
     assert changes(results) == ["- 3.0.2 → 3.0.5 breaks `b`; mends `a`."]
     assert "Keras 3.0.2, 3.0.5 on tensorflow 2; CPU" in page(results)
 
@@ -95,7 +95,7 @@ def test_a_death_and_an_absent_entry_point_are_told_apart(error: Exception, word
 
     seen = examine._seen("refused", Scenarios("keras", fail), worker=None)  # type: ignore[arg-type]
     assert seen.word == word
-    assert str(error).splitlines()[0] in seen.story
+    assert str(error).splitlines()[0] in seen.numbers
     if isinstance(error, WorkerDied):
         assert decide("refused", Scenarios("keras", fail)).outside == 1
 

@@ -25,7 +25,7 @@ CHECK = Check(reproducible, "itself")
 
 def step(loss: float, *entries: float) -> StepResult:
     values = np.array(entries, np.float32)
-    return StepResult(loss, {"3.weight": values}, {}, {"3.weight": values}, {})
+    return StepResult(loss, {"dense3.weight": values}, {}, {"dense3.weight": values}, {})
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_bits_are_compared_and_not_numbers(again: StepResult, counts: list[int])
     found = differing([step(1.5, 1.0, np.nan, 0.0)], [again])
     assert [(each.step, each.array, each.name) for each in found] == [
         (0, "loss", ""),
-        (0, "gradient of", "3.weight"),
-        (0, "new", "3.weight"),
+        (0, "gradient of", "dense3.weight"),
+        (0, "new", "dense3.weight"),
     ]
     assert [each.entries for each in found] == counts
     verdict = judge(CHECK, SimpleNamespace(seen=SimpleNamespace(repeated=found), backend="torch", network="reference"))

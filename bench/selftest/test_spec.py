@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.graph import Dense, flat, parameter_keys, program
+from models.architectures import graph
 from models.matrix import AXES, left_out, main, networks
 from models.reference.draws import draw_weights
 from models.spec import Spec, SpecError
@@ -64,9 +64,9 @@ def test_listing_names_networks_and_reasons(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("spec", networks("core"), ids=lambda spec: spec.id)
 def test_every_weight_layer_is_wired_once_with_fitting_widths(spec: Spec) -> None:
-    layers = [step for step in flat(program(spec)) if isinstance(step, Dense)]
-    assert [step.layer for step in layers] == list(range(1, spec.depth + 1))
-    assert [step.fan_out for step in layers[:-1]] == [step.fan_in for step in layers[1:]]
+    dense = graph(spec).dense
+    assert [node.name for node in dense] == [f"dense{layer}" for layer in range(1, spec.depth + 1)]
+    assert [node.fan_out for node in dense[:-1]] == [node.fan_in for node in dense[1:]]
     weights = draw_weights(spec.on("torch"), 0)
-    assert list(weights) == parameter_keys(spec)
-    assert weights["1.weight"].shape == (spec.widths[1], spec.features)
+    assert {name: value.shape for name, value in weights.items()} == graph(spec).parameters
+    assert weights["dense1.weight"].shape == (spec.widths[1], spec.features)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.record import read
+from bench.report.record_file import read
 from fixtures.machine import gpu_lock, nvidia_driver
 from fixtures.machine.gpu_lock import Busy, GpuLock
 from fixtures.plugin import xdist_support
@@ -79,7 +79,7 @@ def test_workers_take_turns_on_the_visible_devices(named: str | None, gpus: int,
     monkeypatch.setattr(nvidia_driver, "ask", lambda: nvidia_driver.Driver("580.1", (13, 0), (gpu,) * 3))
     _show(named, monkeypatch)
     assert xdist_support.count() == gpus
-    assert [xdist_support.turn(f"gw{n}", 3) for n in range(4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
+    assert [xdist_support.device_of(f"gw{n}", 3) for n in range(4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
 
 
 def test_judging_shares_a_device_and_timing_has_it_alone(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Who judges laws that are not normal: post-activation streams, and the heavy tail of gradients behind batch-normalized ReLUs."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from bench.theory.ensemble import sample
 from bench.theory.meanfield import backward_limit, gains
 from bench.theory.stream import NODES, post_activation_gain
 from fixtures.data.datasets import load
+from models.architectures import graph
 from models.reference.draws import prepare_forced_steps
 from models.spec import Spec
 
@@ -54,7 +56,8 @@ def test_networks_that_are_one_in_hundreds_lie_inside():
     spec, data = Spec.parse("act=silu"), load("digits")
     x = np.asarray(prepare_forced_steps(spec, data.x_train, data.y_train, 5000)[0].x, np.float64)
     delta = sample(spec, x, 1500, seed=77).delta
-    for layer, band in predict(spec, x).backward.items():
-        ratio, (low, high) = delta[layer] - delta[layer + 1], band.interval()
-        assert low < ratio.min() and ratio.max() < high, layer
+    bands = predict(spec, x).backward
+    for name, above in pairwise(node.name for node in graph(spec).dense):
+        ratio, (low, high) = delta[name] - delta[above], bands[name].interval()
+        assert low < ratio.min() and ratio.max() < high, name
         assert high - low < 2 * Z * 3 * ratio.std(), "wide enough for anything"

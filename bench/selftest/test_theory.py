@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,11 +38,12 @@ def scores(spec: Spec, weights: Arrays, x: np.ndarray, labels: np.ndarray) -> It
     assert band is not None
     signal = {layer: log_square(z) - math.log(z.size) for layer, z in seen.pre_activations.items()}
     delta = {layer: log_square(d) for layer, d in seen.pre_activation_gradients.items()}
-    yield from (b.score(signal[layer] - signal[layer - 1]) for layer, b in band.signal.items())
-    yield from (b.score(delta[layer] - delta[layer + 1]) for layer, b in band.backward.items())
-    yield band.first.score(signal[1])
-    yield band.signal_total.score(signal[spec.depth] - signal[1])
-    yield band.backward_total.score(delta[1] - delta[spec.depth])
+    names = list(signal)
+    yield from (band.signal[above].score(signal[above] - signal[name]) for name, above in pairwise(names) if above in band.signal)
+    yield from (band.backward[name].score(delta[name] - delta[above]) for name, above in pairwise(names) if name in band.backward)
+    yield band.first.score(signal[names[0]])
+    yield band.signal_total.score(signal[names[-1]] - signal[names[0]])
+    yield band.backward_total.score(delta[names[0]] - delta[names[-1]])
 
 
 @pytest.mark.parametrize(("act", "mean", "square", "variance", "slope", "kurtosis"), [
@@ -112,7 +114,7 @@ def test_ensemble_approaches_mean_field_at_large_width(text):
     spec = replace(Spec.parse(text), depth=6, width=400, features=400)
     x = np.random.default_rng(0).standard_normal((spec.batch, spec.features))
     drawn = sample(spec, x, 5, independent=True)
-    assert np.mean(drawn.delta[1] - drawn.delta[6]) == pytest.approx(backward_limit(spec, x), abs=0.12)
+    assert np.mean(drawn.delta["dense1"] - drawn.delta["dense6"]) == pytest.approx(backward_limit(spec, x), abs=0.12)
 
 
 @pytest.mark.parametrize("text", ["", "act=linear,init=lecun_normal", "act=tanh,init=glorot_normal"])
@@ -129,7 +131,7 @@ def test_spread_of_one_sample_is_that_of_the_finite_width_formula(text):
     for _ in range(30):
         beta += (3 * moments(spec.act, q).kurtosis - 1) / spec.width
         q = gain * moments(spec.act, q).square
-    assert 1 / 1.6 <= np.var(drawn.delta[1] - drawn.delta[31]) / beta <= 1.6
+    assert 1 / 1.6 <= np.var(drawn.delta["dense1"] - drawn.delta["dense31"]) / beta <= 1.6
 
 
 @pytest.mark.parametrize("text", [
@@ -160,8 +162,8 @@ def test_what_has_no_band():
     x, _ = batch_of(Spec())
     pair = predict(Spec.parse("skip=two,skip_order=pre,branch=zero"), x)
     single = predict(Spec.parse("skip=one,skip_order=pre,branch=zero"), x)
-    assert (set(pair.signal), set(pair.backward)) == ({2}, {15})
-    assert (set(single.signal), set(single.backward)) == (set(), set(range(1, 16)))
+    assert (set(pair.signal), set(pair.backward)) == ({"dense2"}, {"dense15"})
+    assert (set(single.signal), set(single.backward)) == (set(), {f"dense{layer}" for layer in range(1, 16)})
     assert predict(Spec(init="default"), x) is None and why_not(Spec(init="default"))
     assert why_not(Spec(init="default").on("torch")) == ""
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench.checks import CHECKS, applies
+from bench.selftest.studies.literature import explosion, shattering, trainable_depth
+from bench.selftest.studies.literature.__main__ import RECORDED, recorded
+from bench.selftest.studies.theory_accuracy import RECORD, report
 from bench.theory.__main__ import main
-from bench.theory.accuracy import RECORD, report
-from bench.theory.literature import explosion, shattering, trainable_depth
-from bench.theory.literature.__main__ import RECORDED, recorded
 from bench.theory.moments import batch_norm_growth
 from fixtures.data.mnist_family import holds
 from models.matrix import networks

@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
+from bench.selftest.studies.overhead import Ratio, exponent, ratio
 from bench.timing import steps
 from bench.timing.cases import TimedCase, timed_cases
-from bench.timing.overhead import Ratio, exponent, ratio
 from fixtures.data.datasets import load
 from models.backends.registry import BACKENDS
 from models.matrix import CASES
@@ -42,12 +42,12 @@ def test_every_mode_trains_the_named_network_and_is_timed(backend, mode, workers
     timing.block()
     facts = timing.facts()
     timing.close()
-    assert facts["apart_from_reference"] < steps.APART / 100
-    assert steps.CLOCK.now() - before == pytest.approx(facts["step_ms"] / 1e3)
-    assert min(facts["first_step_s"], facts["control_ms"], facts["worker_rss_mb"]) > 0
-    assert 0 < facts["of_product_rate"] < 1
-    assert facts["of_product_rate"] == pytest.approx(facts["flops"] / facts["step_ms"] * 1e3 / facts["product_flops_per_s"])
-    assert facts["steps_per_block"] * facts["step_ms"] > 1e3 * steps.SHORTEST_BLOCK / 2  # half, for a step may get faster still
+    assert facts.apart_from_reference < steps.APART / 100
+    assert steps.CLOCK.now() - before == pytest.approx(facts.step_ms / 1e3)
+    assert min(facts.first_step_s, facts.control_ms, facts.worker_rss_mb) > 0
+    assert 0 < facts.of_product_rate < 1
+    assert facts.of_product_rate == pytest.approx(facts.flops / facts.step_ms * 1e3 / facts.product_flops_per_s)
+    assert facts.steps_per_block * facts.step_ms > 1e3 * steps.SHORTEST_BLOCK / 2  # half, for a step may get faster still
 
 
 @pytest.mark.parametrize("planted", ["lr=0.011", "optimizer=sgd,lr=0.01", "init=lecun_normal", "loss=hinge"])
@@ -63,7 +63,7 @@ def test_another_network_is_refused_by_name(planted, workers, data):
 
 def test_a_weight_that_is_no_number_is_refused(data):
     proved = steps.proof(SHALLOW, "torch", data)
-    broken = proved.weights | {"2.bias": np.full_like(proved.weights["2.bias"], np.nan)}
+    broken = proved.weights | {"dense2.bias": np.full_like(proved.weights["dense2.bias"], np.nan)}
     with pytest.raises(steps.NotTheSameError):
         steps.check_same(TimedCase("torch", "eager", SHALLOW), broken, proved)
 

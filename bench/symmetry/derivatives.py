@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from bench.judging.place import Place
-from bench.symmetry.row import Arrays, Residuals, along
-from models.graph import parameter_keys
+from bench.symmetry.row import Residuals, along
+from models.architectures import graph
+from models.arrays import Arrays
+from models.graph import Dense, layer_of, node_of
 from models.observation import ForcedStep
 from models.spec import Spec
 
@@ -29,16 +31,15 @@ ANALYTIC: dict[str, Callable[[Any], Any]] = {"tanh": np.tanh, "sigmoid": lambda 
 """Activations written for complex numbers."""
 
 
-def directions(spec: Spec, forced_step: ForcedStep) -> Iterator[tuple[int, Arrays]]:
-    """A random direction for every layer, zero in all others."""
-    keys = parameter_keys(spec)
-    for layer in range(1, spec.depth + 1):
-        rng, moved = np.random.default_rng([spec.depth, spec.width, layer]), {}
-        for key in keys:
-            w = np.asarray(forced_step.weights[key], np.float64)
+def directions(spec: Spec, forced_step: ForcedStep) -> Iterator[tuple[Dense, Arrays]]:
+    """A random direction for every weight layer and its normalization, zero in all others."""
+    for node in graph(spec).dense:
+        rng, moved = np.random.default_rng([spec.depth, spec.width, node.layer]), {}
+        for name in graph(spec).parameters:
+            w = np.asarray(forced_step.weights[name], np.float64)
             unit = float(np.sqrt(np.mean(w * w))) or LEAST
-            moved[key] = unit * rng.standard_normal(w.shape) if key.startswith(f"{layer}.") else np.zeros(w.shape)
-        yield layer, {key: v.astype(spec.precision) for key, v in moved.items()}
+            moved[name] = unit * rng.standard_normal(w.shape) if layer_of(node_of(name)) == node.layer else np.zeros(w.shape)
+        yield node, {name: v.astype(spec.precision) for name, v in moved.items()}
 
 
 def pushed(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -48,8 +49,8 @@ def pushed(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedSt
 
 def pushing(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """dL(w; v) by forward mode is ⟨∂L/∂w, v⟩ by reverse mode: ⟨Jv, 1⟩ = ⟨v, Jᵀ1⟩."""
-    for (layer, v), each in zip(directions(spec, forced_steps[0]), passes, strict=True):
-        place = Place("forward mode against the gradient", str(layer))
+    for (node, v), each in zip(directions(spec, forced_steps[0]), passes, strict=True):
+        place = Place("forward mode against the gradient", node.name)
         yield place, each.slope - along(each.gradients, v), _size(each.gradients, v)
 
 
@@ -68,9 +69,9 @@ def stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> R
     large as losses: 18L/12h of the quotient, and L₊₂ − 4L₊₁ + 3L of the remainders.
     """
     here, rest = passes[0], iter(passes[1:])
-    for layer, v in directions(spec, forced_steps[0]):
+    for node, v in directions(spec, forced_steps[0]):
         at = {place: next(rest).loss for place in PLACES}
-        slope, size, where = along(here.gradients, v), _size(here.gradients, v) + 1.5 * here.loss / STEP, str(layer)
+        slope, size, where = along(here.gradients, v), _size(here.gradients, v) + 1.5 * here.loss / STEP, node.name
         quotient = (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * STEP)
         yield Place("the loss's difference quotient against the gradient", where), quotient - slope, size
         one, two = (at[place] - here.loss - place * STEP * slope for place in (1, 2))
@@ -85,17 +86,17 @@ def alone(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedSte
 def complex_stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """Im L(w + ihv)/h, from a forward pass written out in complex numbers, is ⟨∂L, v⟩."""
     forced_step, seen = forced_steps[0], passes[0].gradients
-    for layer, v in directions(spec, forced_step):
+    for node, v in directions(spec, forced_step):
         imaginary = {key: np.asarray(w, np.float64) + 1j * IMAGINARY * v[key] for key, w in forced_step.weights.items()}
         slope = np.imag(_cross_entropy(spec, imaginary, forced_step)) / IMAGINARY
-        yield Place("the complex step against the gradient", str(layer)), slope - along(seen, v), _size(seen, v)
+        yield Place("the complex step against the gradient", node.name), slope - along(seen, v), _size(seen, v)
 
 
 def _cross_entropy(spec: Spec, w: Arrays, forced_step: ForcedStep) -> Any:
     """Loss of a plain network of analytic activations with complex weights."""
     h: Any = np.asarray(forced_step.x, np.float64)
-    for layer in range(1, spec.depth + 1):
-        z = h @ w[f"{layer}.weight"].T + w[f"{layer}.bias"]
+    for node in graph(spec).dense:
+        z = h @ w[node.weight].T + w[node.bias]
         h = ANALYTIC[spec.act](z)
     largest = z.real.max(1)
     return np.mean(np.log(np.exp(z - largest[:, None]).sum(1)) + largest - z[np.arange(len(z)), forced_step.labels])

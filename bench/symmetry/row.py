@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from bench.judging.place import Place
+from models.architectures import graph
+from models.arrays import Arrays
 from models.observation import Backward, ForcedStep
 from models.reference.draws import rounded
 from models.reference.network import Reference
 from models.spec import Spec
 
-Arrays = dict[str, Any]
 Residuals = Iterator[tuple[Place, Any, Any]]
 """Places, what is zero there in exact arithmetic, and the natural size of its terms."""
 
@@ -51,11 +52,9 @@ def along(gradients: Arrays, direction: Arrays) -> float:
     return sum(float(np.sum(np.asarray(g, np.float64) * direction[key])) for key, g in gradients.items())
 
 
-def altered(forced_step: ForcedStep, spec: Spec, **changed: Any) -> ForcedStep:
-    """The lesson with some weights replaced, named `w1` for `1.weight` and `b1` for `1.bias`, in the spec's precision."""
-    names = {"w": "weight", "b": "bias"}
-    weights = {f"{name[1:]}.{names[name[0]]}": rounded(spec, value) for name, value in changed.items()}
-    return replace(forced_step, weights={**forced_step.weights, **weights})
+def altered(forced_step: ForcedStep, spec: Spec, changed: Arrays) -> ForcedStep:
+    """The step with some parameters replaced, in the spec's precision."""
+    return replace(forced_step, weights=forced_step.weights | {name: rounded(spec, value) for name, value in changed.items()})
 
 
 def equal(spec: Spec, kind: str, seen: Arrays, expected: Arrays) -> Residuals:
@@ -63,11 +62,11 @@ def equal(spec: Spec, kind: str, seen: Arrays, expected: Arrays) -> Residuals:
 
     Biases before batch normalization are left out: their gradients are zero but for rounding, which `norm_orthogonality` judges.
     """
-    for key in sorted(expected, key=lambda key: (int(key.partition(".")[0]), key)):
-        layer, _, what = key.partition(".")
-        if what == "bias" and spec.norm == "batch" and int(layer) < spec.depth:
-            continue
-        yield Place.of(key, kind), np.asarray(seen[key], np.float64) - expected[key], expected[key]
+    normalized = graph(spec).dense[:-1] if spec.norm == "batch" else ()
+    left_out = {node.bias for node in normalized}
+    for name in graph(spec).parameters:
+        if name in expected and name not in left_out:
+            yield Place.of(name, kind), np.asarray(seen[name], np.float64) - expected[name], expected[name]
 
 
 def in_float64(gradients: Arrays) -> Arrays:

@@ -8,31 +8,34 @@ from typing import Any
 import numpy as np
 
 from bench.judging.place import Place
-from bench.symmetry.row import Arrays, Residuals, altered, equal, in_float64, stream
+from bench.symmetry.row import Residuals, altered, equal, in_float64, stream
+from models.architectures import graph
+from models.arrays import Arrays
+from models.graph import kind_of, layer_of, node_of
 from models.observation import ForcedStep
 from models.reference.draws import rounded
 from models.spec import Spec
 
 
-def permutations(spec: Spec) -> dict[int, Any]:
-    """A random order of every layer's units, and of the classes."""
+def permutations(spec: Spec) -> list[np.ndarray]:
+    """A random order of every dense node's units, the last one's being the classes."""
     rng = stream(spec)
-    return {layer: rng.permutation(spec.widths[layer]) for layer in range(1, spec.depth + 1)}
+    return [rng.permutation(node.width) for node in graph(spec).dense]
 
 
 def permute(spec: Spec, arrays: Arrays) -> Arrays:
     """Weights or gradients of the network whose units and classes stand in another order."""
     orders, moved = permutations(spec), {}
-    for key, value in arrays.items():
-        layer, kind = int(key.partition(".")[0]), key.partition(".")[2]
-        value = value[orders[layer]]
-        moved[key] = value[:, orders[layer - 1]] if kind == "weight" and layer > 1 else value
+    for at, node in enumerate(graph(spec).dense):
+        for name in (each for each in arrays if layer_of(node_of(each)) == node.layer):
+            value = arrays[name][orders[at]]
+            moved[name] = value[:, orders[at - 1]] if name == node.weight and at else value
     return moved
 
 
 def permuted(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The jittered network, and the same one with its units and classes in another order."""
-    labels = np.argsort(permutations(spec)[spec.depth])[jittered.labels]
+    labels = np.argsort(permutations(spec)[-1])[jittered.labels]
     return [jittered, replace(jittered, weights=permute(spec, jittered.weights), labels=labels)]
 
 
@@ -49,14 +52,15 @@ def rotation(spec: Spec) -> Any:
 def rotated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """Inputs x → Qx with W₁ → W₁Qᵀ: the same function."""
     q = rotation(spec)
-    turned = altered(jittered, spec, w1=jittered.weights["1.weight"] @ q.T)
+    first_weight = graph(spec).dense[0].weight
+    turned = altered(jittered, spec, {first_weight: jittered.weights[first_weight] @ q.T})
     return [jittered, replace(turned, x=rounded(spec, jittered.x @ q.T))]
 
 
 def rotating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """∂W₁ turns with the inputs, all else stays."""
-    expected = in_float64(passes[0].gradients)
-    expected["1.weight"] = expected["1.weight"] @ rotation(spec).T
+    expected, first = in_float64(passes[0].gradients), graph(spec).dense[0]
+    expected[first.weight] = expected[first.weight] @ rotation(spec).T
     yield from equal(spec, "with inputs turned", passes[1].gradients, expected)
 
 
@@ -81,9 +85,8 @@ def halved(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedSt
 def halving(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """The gradient of a batch is the mean of its halves' gradients."""
     one, other = in_float64(passes[1].gradients), in_float64(passes[2].gradients)
-    for place, residual, _ in equal(
-        spec, "against the mean of half batches'", passes[0].gradients, {key: (one[key] + other[key]) / 2 for key in one}
-    ):
+    expected = {name: (one[name] + other[name]) / 2 for name in one}
+    for place, residual, _ in equal(spec, "against the mean of half batches'", passes[0].gradients, expected):
         yield place, residual, np.hypot(one[place.name], other[place.name])
 
 
@@ -107,9 +110,9 @@ def single(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedSt
 def of_rank_one(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """∂W = δhᵀ of one sample has rank one, with δ = ∂b: so ∂W = ∂b(∂Wᵀ∂b)ᵀ/‖∂b‖² and ‖∂W‖ = ‖δ‖‖h‖."""
     seen = in_float64(passes[0].gradients)
-    for layer in range(1, spec.depth + 1):
-        w, b = seen[f"{layer}.weight"], seen[f"{layer}.bias"]
-        yield Place("rank one of one sample's gradient", str(layer), "weight"), w - np.outer(b, w.T @ b) / (b @ b), w
+    for node in graph(spec).dense:
+        w, b = seen[node.weight], seen[node.bias]
+        yield Place.of(node.weight, "rank one of one sample's gradient"), w - np.outer(b, w.T @ b) / (b @ b), w
 
 
 LOSS_SCALE = 1024.0
@@ -128,13 +131,13 @@ def weighting(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> 
 
 def negated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """Inputs, biases and (with two classes of hinge targets ±1) labels negated."""
-    biases = {f"b{layer}": -jittered.weights[f"{layer}.bias"] for layer in range(1, spec.depth + 1)}
-    return [jittered, replace(altered(jittered, spec, **biases), x=-jittered.x, labels=1 - jittered.labels)]
+    biases = {node.bias: -jittered.weights[node.bias] for node in graph(spec).dense}
+    return [jittered, replace(altered(jittered, spec, biases), x=-jittered.x, labels=1 - jittered.labels)]
 
 
 def negating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """φ odd: outputs are negated, ∂W stays and ∂b is negated."""
     signs = {"weight": 1.0, "bias": -1.0}
-    expected = {key: signs[key.partition(".")[2]] * g for key, g in in_float64(passes[0].gradients).items()}
+    expected = {key: signs[kind_of(key)] * g for key, g in in_float64(passes[0].gradients).items()}
     yield Place("with all signs turned", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
     yield from equal(spec, "with all signs turned", passes[1].gradients, expected)

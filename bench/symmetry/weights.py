@@ -10,7 +10,8 @@ import numpy as np
 
 from bench.judging.place import Place
 from bench.symmetry.row import Residuals, altered, equal, in_float64, stream
-from models.graph import Dense, flat, program
+from models.architectures import graph
+from models.graph import Dense, kind_of
 from models.observation import ForcedStep
 from models.spec import Spec
 
@@ -18,13 +19,19 @@ FAR = 2.0**-24
 """Factor on the last weights after which every hinge is active: the loss is then linear in the logits."""
 
 
+def _middle(spec: Spec) -> tuple[Dense, Dense]:
+    """The dense node in the middle and the one after it."""
+    at = spec.depth // 2
+    return graph(spec).dense[at - 1], graph(spec).dense[at]
+
+
 def rebalanced(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]:
     """W_a·c, b_a·c and W_{a+1}/c in the middle of a homogeneous network: the same function."""
 
     def forced_steps(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-        a, w = spec.depth // 2, {key: value.astype(np.float64) for key, value in jittered.weights.items()}
-        moved = {f"w{a}": w[f"{a}.weight"] * factor, f"b{a}": w[f"{a}.bias"] * factor, f"w{a + 1}": w[f"{a + 1}.weight"] / factor}
-        return [jittered, altered(jittered, spec, **moved)]
+        (a, b), w = _middle(spec), in_float64(jittered.weights)
+        moved = {a.weight: w[a.weight] * factor, a.bias: w[a.bias] * factor, b.weight: w[b.weight] / factor}
+        return [jittered, altered(jittered, spec, moved)]
 
     return forced_steps
 
@@ -33,9 +40,9 @@ def rebalancing(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], 
     """The loss stays; ∂W_a and ∂b_a are divided by c, ∂W_{a+1} multiplied."""
 
     def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
-        a, expected = spec.depth // 2, in_float64(passes[0].gradients)
-        for key, by in ((f"{a}.weight", 1 / factor), (f"{a}.bias", 1 / factor), (f"{a + 1}.weight", factor)):
-            expected[key] = expected[key] * by
+        (a, b), expected = _middle(spec), in_float64(passes[0].gradients)
+        for name, by in ((a.weight, 1 / factor), (a.bias, 1 / factor), (b.weight, factor)):
+            expected[name] = expected[name] * by
         yield Place("with layers rebalanced", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
         yield from equal(spec, f"with layers rebalanced by {factor:g}", passes[1].gradients, expected)
 
@@ -44,9 +51,9 @@ def rebalancing(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], 
 
 def doubled(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """A bias-free homogeneous network under a linear loss (every hinge active), and the same with all weights doubled."""
-    small = altered(first, spec, **{f"w{spec.depth}": first.weights[f"{spec.depth}.weight"] * FAR})
-    twice = {f"w{layer}": 2 * small.weights[f"{layer}.weight"] for layer in range(1, spec.depth + 1)}
-    return [small, altered(small, spec, **twice)]
+    dense = graph(spec).dense
+    small = altered(first, spec, {dense[-1].weight: first.weights[dense[-1].weight] * FAR})
+    return [small, altered(small, spec, {node.weight: 2 * small.weights[node.weight] for node in dense})]
 
 
 def doubling(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
@@ -64,7 +71,7 @@ def fed_twice(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Force
 def feeding_twice(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """f(2x) = 2f(x): every δ stays and every layer's input doubles, so that ∂W doubles and ∂b stays."""
     factors = {"weight": 2.0, "bias": 1.0}
-    expected = {key: factors[key.partition(".")[2]] * g for key, g in in_float64(passes[0].gradients).items()}
+    expected = {key: factors[kind_of(key)] * g for key, g in in_float64(passes[0].gradients).items()}
     yield from equal(spec, "with inputs doubled", passes[1].gradients, expected)
 
 
@@ -72,12 +79,8 @@ def scaled(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[Force
     """All weights and biases before a normalization with ε = 0 (to rounding) times c: the same function."""
 
     def forced_steps(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-        changed = {
-            f"{name}{layer}": factor * jittered.weights[f"{layer}.{kind}"].astype(np.float64)
-            for layer in range(1, spec.depth)
-            for name, kind in (("w", "weight"), ("b", "bias"))
-        }
-        return [jittered, altered(jittered, spec, **changed)]
+        names = [name for node in graph(spec).dense[:-1] for name in (node.weight, node.bias)]
+        return [jittered, altered(jittered, spec, {name: factor * jittered.weights[name].astype(np.float64) for name in names})]
 
     return forced_steps
 
@@ -86,10 +89,10 @@ def scaling(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], Resi
     """Gradients of what is normalized away are divided by c, all else stays."""
 
     def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
-        expected, before = {}, in_float64(passes[0].gradients)
-        for key, g in before.items():
-            layer, kind = int(key.partition(".")[0]), key.partition(".")[2]
-            expected[key] = g / factor if layer < spec.depth and kind in ("weight", "bias") else g
+        expected = in_float64(passes[0].gradients)
+        for node in graph(spec).dense[:-1]:
+            for name in (node.weight, node.bias):
+                expected[name] = expected[name] / factor
         yield Place(f"with weights times {factor:g}", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
         yield from equal(spec, f"with weights times {factor:g}", passes[1].gradients, expected)
 
@@ -98,18 +101,16 @@ def scaling(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], Resi
 
 def constant(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """Constant weights and no biases: all units of a layer are the same unit."""
-    same = {
-        f"w{step.layer}": np.full((step.fan_out, step.fan_in), 1 / step.fan_in) for step in flat(program(spec)) if isinstance(step, Dense)
-    }
-    zeros = {f"b{layer}": np.zeros(spec.widths[layer]) for layer in range(1, spec.depth + 1)}
-    return [altered(first, spec, **same, **zeros)]
+    dense = graph(spec).dense
+    same = {node.weight: np.full((node.fan_out, node.fan_in), 1 / node.fan_in) for node in dense}
+    return [altered(first, spec, same | {node.bias: np.zeros(node.width) for node in dense})]
 
 
 def alike(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """All rows of a layer's ∂W are the same."""
-    for layer in range(1, spec.depth):
-        g = np.asarray(passes[0].gradients[f"{layer}.weight"], np.float64)
-        yield Place("units that are alike", str(layer), "weight"), g - g[0], g
+    for node in graph(spec).dense[:-1]:
+        g = np.asarray(passes[0].gradients[node.weight], np.float64)
+        yield Place.of(node.weight, "units that are alike"), g - g[0], g
 
 
 def looks_linear(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -117,41 +118,39 @@ def looks_linear(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Fo
 
     A batch of its copies would do as well, but a sum of equal terms rounds the same way all along.
     """
-    rng, changed = stream(spec), {}
-    for step in flat(program(spec)):
-        if not isinstance(step, Dense):
-            continue
-        rows, columns = step.fan_out // (1 + (step.layer < spec.depth)), step.fan_in // (1 + (step.layer > 1))
+    rng, changed, dense = stream(spec), {}, graph(spec).dense
+    for node in dense:
+        begins, ends = node is dense[0], node is dense[-1]
+        rows, columns = node.fan_out // (1 if ends else 2), node.fan_in // (1 if begins else 2)
         size = max(rows, columns)
         q = np.linalg.qr(rng.standard_normal((size, size)))[0][:rows, :columns]
-        q = np.hstack([q, -q]) if step.layer > 1 else q
-        changed[f"w{step.layer}"] = np.vstack([q, -q]) if step.layer < spec.depth else q
-    return [replace(altered(first, spec, **changed), x=first.x[:1], labels=first.labels[:1])]
+        q = q if begins else np.hstack([q, -q])
+        changed[node.weight] = q if ends else np.vstack([q, -q])
+    return [replace(altered(first, spec, changed), x=first.x[:1], labels=first.labels[:1])]
 
 
 def isometric(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """‖δ‖ is the same in every layer, whatever the depth."""
-    end = np.linalg.norm(np.asarray(passes[0].gradients[f"{spec.depth}.bias"], np.float64))
-    for layer in range(1, spec.depth):
-        here = np.linalg.norm(np.asarray(passes[0].gradients[f"{layer}.bias"], np.float64))
-        yield Place("length of the gradient of a mirrored orthogonal network", str(layer)), here - end, end
+    *hidden, last = graph(spec).dense
+    end = np.linalg.norm(np.asarray(passes[0].gradients[last.bias], np.float64))
+    for node in hidden:
+        here = np.linalg.norm(np.asarray(passes[0].gradients[node.bias], np.float64))
+        yield Place("length of the gradient of a mirrored orthogonal network", node.name), here - end, end
 
 
 def chain(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """∂L/∂w_l = Σ_samples (p − y)·w_L · Π_{m=l}^{L−1} φ′(z_m) · Π_{m=l+1}^{L−1} w_m · h_{l−1}, for tanh and cross-entropy."""
-    forced_step, depth = forced_steps[0], spec.depth
-    w = {key: np.asarray(value, np.float64) for key, value in forced_step.weights.items()}
-    h = {0: np.asarray(forced_step.x, np.float64)}
-    for layer in range(1, depth):
-        h[layer] = np.tanh(h[layer - 1] @ w[f"{layer}.weight"].T + w[f"{layer}.bias"])
-    logits = h[depth - 1] @ w[f"{depth}.weight"].T + w[f"{depth}.bias"]
+    forced_step, (*hidden, last) = forced_steps[0], graph(spec).dense
+    w = in_float64(forced_step.weights)
+    h = [np.asarray(forced_step.x, np.float64)]
+    for node in hidden:
+        h.append(np.tanh(h[-1] @ w[node.weight].T + w[node.bias]))
+    logits = h[-1] @ w[last.weight].T + w[last.bias]
     p = np.exp(logits - logits.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
-    error = (p - np.eye(spec.classes)[forced_step.labels]) / len(p) @ w[f"{depth}.weight"]
-    for layer in range(1, depth):
-        factors = [1 - h[m] ** 2 for m in range(layer, depth)] + [
-            np.full_like(error, w[f"{m}.weight"][0, 0]) for m in range(layer + 1, depth)
-        ]
-        g = (error * np.prod(factors, axis=0)).T @ h[layer - 1]
-        seen = np.asarray(passes[0].gradients[f"{layer}.weight"], np.float64)
-        yield Place("against the written-out product", str(layer), "weight"), seen - g, g
+    error = (p - np.eye(spec.classes)[forced_step.labels]) / len(p) @ w[last.weight]
+    for at, node in enumerate(hidden):
+        factors = [1 - after**2 for after in h[at + 1 :]] + [np.full_like(error, w[later.weight][0, 0]) for later in hidden[at + 1 :]]
+        g = (error * np.prod(factors, axis=0)).T @ h[at]
+        seen = np.asarray(passes[0].gradients[node.weight], np.float64)
+        yield Place.of(node.weight, "against the written-out product"), seen - g, g

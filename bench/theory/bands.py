@@ -9,6 +9,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy.stats import chi2, norm, skew
 from bench.judging.tolerance import BAND_Z as Z
 from bench.theory.ensemble import sample
 from bench.theory.meanfield import backward_limit
+from models.architectures import graph
 from models.spec import Spec
 
 NETWORKS = 96
@@ -86,19 +88,19 @@ class Band:
 class Prediction:
     """What theory says of one network on one batch, z_l being what weight layer l computes and δ_l = ∂L/∂z_l.
 
-    `signal[l]`, l = 2…depth: log of mean(z_l²)/mean(z_{l−1}²), means over batch and units. `signal_total`: the same for
-    z_depth over z_1. `backward[l]`, l = 1…depth−1: log of ‖δ_l‖²/‖δ_{l+1}‖². `backward_total`: the same for δ_1 over
-    δ_depth. `first`: log mean(z_1²). Layers next to a signal or gradient that is 0 by construction (a branch whose last
+    Dictionaries are by dense node. `signal`, l = 2…depth: log of mean(z_l²)/mean(z_{l−1}²), means over batch and units.
+    `signal_total`: the same for z_depth over z_1. `backward`, l = 1…depth−1: log of ‖δ_l‖²/‖δ_{l+1}‖². `backward_total`: the same
+    for δ_1 over δ_depth. `first`: log mean(z_1²). Layers next to a signal or gradient that is 0 by construction (a branch whose last
     weights are zero) have no entry. `limit` is what `backward_total` would be at infinite width, where a formula
-    exists: it explains the band, which alone decides. `profile[l]`, l = 1…depth: log of ‖δ_l‖²/‖δ_depth‖².
+    exists: it explains the band, which alone decides. `profile`, l = 1…depth: log of ‖δ_l‖²/‖δ_depth‖².
     """
 
-    signal: dict[int, Band]
+    signal: dict[str, Band]
     signal_total: Band
-    backward: dict[int, Band]
+    backward: dict[str, Band]
     backward_total: Band
     first: Band
-    profile: dict[int, Band]
+    profile: dict[str, Band]
     limit: float | None = None
 
 
@@ -122,20 +124,21 @@ def predict(spec: Spec, x: np.ndarray) -> Prediction | None:
 def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
     x = np.frombuffer(data).reshape(shape)
     norms = sample(spec, x, NETWORKS)
-    gains = [gain for logs in (norms.signal, norms.delta) for gain in (*_gains(logs).values(), logs[spec.depth] - logs[1])]
+    first, last = graph(spec).dense[0].name, graph(spec).dense[-1].name
+    gains = [gain for logs in (norms.signal, norms.delta) for gain in (*(gain for _, _, gain in _gains(logs)), logs[last] - logs[first])]
     if max(abs(_skewness(gain)) for gain in gains) > HEAVY:
         norms = sample(spec, x, MORE * NETWORKS)
-    square = {layer: value - np.log(spec.widths[layer] * len(x)) for layer, value in norms.signal.items()}
-    signal = {layer + 1: gain for layer, gain in _gains(square).items()}
-    backward = {layer: -gain for layer, gain in _gains(norms.delta).items()}
+    square = {node.name: norms.signal[node.name] - np.log(node.width * len(x)) for node in graph(spec).dense}
+    signal = {above: gain for _, above, gain in _gains(square)}
+    backward = {below: -gain for below, _, gain in _gains(norms.delta)}
     forth, back = _bands(signal), _bands(backward)
     return Prediction(
         signal=forth,
-        signal_total=_total(square[spec.depth] - square[1], forth),
+        signal_total=_total(square[last] - square[first], forth),
         backward=back,
-        backward_total=_total(norms.delta[1] - norms.delta[spec.depth], back),
-        first=_bands({1: square[1]})[1],
-        profile={layer: Band(*_scaled(norms.delta[layer] - norms.delta[spec.depth])) for layer in norms.delta if _seen(norms.delta[layer])},
+        backward_total=_total(norms.delta[first] - norms.delta[last], back),
+        first=_bands({first: square[first]})[first],
+        profile={name: Band(*_scaled(delta - norms.delta[last])) for name, delta in norms.delta.items() if _seen(delta)},
         limit=backward_limit(spec, x),
     )
 
@@ -150,13 +153,16 @@ def _scaled(values: np.ndarray) -> tuple[float, float]:
     return mean, SPREAD * sd
 
 
-def _gains(logs: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """Each layer's log subtracted from the next one's, where both are non-zero in most networks; a saturated loss may have gradient 0."""
-    gains = {layer: logs[layer + 1] - logs[layer] for layer in range(1, max(logs))}
-    return {layer: gain for layer, gain in gains.items() if _seen(gain)}
+def _gains(logs: dict[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:
+    """Node, next node, and the next one's log less the node's, where both are non-zero in most networks.
+
+    A saturated loss may have gradient 0.
+    """
+    gains = [(below, above, logs[above] - logs[below]) for below, above in pairwise(logs)]
+    return [(below, above, gain) for below, above, gain in gains if _seen(gain)]
 
 
-def _bands(ratios: dict[int, np.ndarray]) -> dict[int, Band]:
+def _bands(ratios: dict[str, np.ndarray]) -> dict[str, Band]:
     """One band per layer; how far the tails reach is measured on all layers together, for their laws are alike.
 
     Where a law leans to one side, its tail there is taken for exponential: the largest of so few scores says too little of rarer ones.
@@ -176,7 +182,7 @@ def _bands(ratios: dict[int, np.ndarray]) -> dict[int, Band]:
     return {layer: Band(mean, SPREAD * sd, max(float(down), _chi_square_reach(sd)), float(up)) for layer, (mean, sd) in found.items()}
 
 
-def _total(values: np.ndarray, layers: dict[int, Band]) -> Band:
+def _total(values: np.ndarray, layers: dict[str, Band]) -> Band:
     """The band over many layers: nearly normal, but for the part of the layer that reaches furthest, or with a heavy tail."""
     mean, sd = _moments(values)
     down, up = (

@@ -19,7 +19,9 @@ from bench.judging.tolerance import BAND_Z
 from bench.theory.bands import Prediction, predict
 from bench.theory.correlation import network_pair
 from bench.theory.remedies import DECADES, Remedy, power_of_ten, remedies
-from models.graph import Activate, joints
+from models.architectures import graph
+from models.arrays import Arrays, Labels, Signals
+from models.graph import Activate, layer_of
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
@@ -50,21 +52,23 @@ LOST, KEPT = 0.05, 0.99
 
 @dataclass
 class Seen:
-    """One pass to diagnose: as `models.observation.Signals` or `models.reference.network.Pass` have it, with the labels it was made with;
-    `weights` are given where an initializer is to be judged by them."""
+    """One pass to diagnose, of a `models.observation.WatchedPass` or a `models.reference.network.Pass`, and its labels.
 
-    pre_activations: dict[int, Any]
-    pre_activation_gradients: dict[int, Any]
-    labels: Any
-    weights: dict[str, Any] = field(default_factory=dict)
+    `weights` are given where an initializer is to be judged by them.
+    """
+
+    pre_activations: Signals
+    pre_activation_gradients: Signals
+    labels: Labels
+    weights: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One word for the cause, the layer and number that show it, the number predicted, and remedies, the most effective first."""
+    """One word for the cause, the node and number that show it, the number predicted, and remedies, the most effective first."""
 
     word: str
-    layer: int
+    node: str
     value: float
     predicted: float
     sentence: str
@@ -120,11 +124,10 @@ def headline(found: list[Diagnosis]) -> str:
 
 def _non_finite(seen: Seen) -> Diagnosis | None:
     for what, arrays, order in (("z", seen.pre_activations, 1), ("∂L/∂z", seen.pre_activation_gradients, -1)):
-        for layer in sorted(arrays)[::order]:
-            if bad := int(np.size(arrays[layer]) - np.isfinite(arrays[layer]).sum()):
-                return Diagnosis(
-                    "non-finite", layer, bad, 0, f"{bad} entries of {what} in layer {layer} are NaN or infinite, the first to be so"
-                )
+        for name in sorted(arrays, key=layer_of)[::order]:
+            if bad := int(np.size(arrays[name]) - np.isfinite(arrays[name]).sum()):
+                says = f"{bad} entries of {what} in layer {layer_of(name)} are NaN or infinite, the first to be so"
+                return Diagnosis("non-finite", name, bad, 0, says)
     return None
 
 
@@ -137,23 +140,21 @@ def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
         return
     floor, scale = spec.format.results.least, spec.first_scale
     zeros = {
-        layer: [float((np.asarray(each.pre_activation_gradients[layer]) == 0).mean()) for each in (seen, typical)]
-        for layer in seen.pre_activation_gradients
+        name: [float((np.asarray(each.pre_activation_gradients[name]) == 0).mean()) for each in (seen, typical)]
+        for name in seen.pre_activation_gradients
     }
-    lost = {layer: now - usual for layer, (now, usual) in zeros.items()}
-    sizes = {
-        layer: np.abs(np.asarray(typical.pre_activation_gradients[layer], np.float64)) for layer, share in lost.items() if share > LOST
-    }
-    sizes = {layer: size for layer, size in sizes.items() if ((size > 0) & (size < floor / scale)).mean() > LOST / 2}
+    lost = {name: now - usual for name, (now, usual) in zeros.items()}
+    sizes = {name: np.abs(np.asarray(typical.pre_activation_gradients[name], np.float64)) for name, share in lost.items() if share > LOST}
+    sizes = {name: size for name, size in sizes.items() if ((size > 0) & (size < floor / scale)).mean() > LOST / 2}
     if not sizes:
         return
-    worst = min(sizes, key=lambda layer: float(np.mean(sizes[layer] ** 2)))
+    worst = min(sizes, key=lambda name: float(np.mean(sizes[name] ** 2)))
     smallest = float(np.quantile(sizes[worst][sizes[worst] > 0], 1 - KEPT))
     largest = max(float(np.abs(d).max()) for d in typical.pre_activation_gradients.values())
     rms = float(np.sqrt(np.mean(sizes[worst] ** 2)))
     says = (
-        f"{lost[worst]:.0%} of ∂L/∂z in layer {worst} ({len(sizes)} layers in all) is zero in {spec.format.half} alone: float64 has rms "
-        f"{rms:.1e} there, {spec.format.half} nothing under {floor / scale:.1e} at loss scale {scale:g}"
+        f"{lost[worst]:.0%} of ∂L/∂z in layer {layer_of(worst)} ({len(sizes)} layers in all) is zero in {spec.format.half} alone: "
+        f"float64 has rms {rms:.1e} there, {spec.format.half} nothing under {floor / scale:.1e} at loss scale {scale:g}"
     )
     wanted = 2.0 ** math.ceil(math.log2(floor / smallest))
     if spec.format.scaled and wanted * largest < spec.format.results.largest:
@@ -164,21 +165,23 @@ def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
 
 
 def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) -> Diagnosis:
-    norms = {layer: float(np.linalg.norm(np.asarray(d, np.float64))) for layer, d in seen.pre_activation_gradients.items()}
-    decades = math.log10(norms[1] / norms[spec.depth]) if norms[1] > 0 and norms[spec.depth] > 0 else -math.inf
+    names = [node.name for node in graph(spec).dense]
+    norms = {name: float(np.linalg.norm(np.asarray(seen.pre_activation_gradients[name], np.float64))) for name in names}
+    first, last = norms[names[0]], norms[names[-1]]
+    decades = math.log10(first / last) if first > 0 and last > 0 else -math.inf
     forecast = prediction.backward_total.mean * DECADES if prediction else math.nan
     says = f"‖∂L/∂z₁‖/‖∂L/∂z_L‖ is {power_of_ten(decades) if math.isfinite(decades) else '0'}, predicted {power_of_ten(forecast)}"
     if abs(decades) <= NOTABLE:
-        return Diagnosis(HEALTHY, 1, decades, forecast, says)
+        return Diagnosis(HEALTHY, names[0], decades, forecast, says)
     word = "vanishing" if decades < 0 else "exploding"
     if misdrawn := _variance(spec, seen):
-        layer, ratio = misdrawn
-        says += f"; the weights of layer {layer} have {ratio:.2f} times the variance that {spec.init} promises"
-        return Diagnosis("poor init", layer, decades, forecast, f"{word} by weights that are not what they are called: {says}")
+        node, ratio = misdrawn
+        says += f"; the weights of layer {layer_of(node)} have {ratio:.2f} times the variance that {spec.init} promises"
+        return Diagnosis("poor init", node, decades, forecast, f"{word} by weights that are not what they are called: {says}")
     options = remedies(spec, x)
-    steps = {layer: math.log10(norms[layer] / norms[layer + 1]) for layer in range(1, spec.depth) if norms[layer] and norms[layer + 1]}
-    worst = (min if decades < 0 else max)(steps, key=lambda layer: steps[layer]) if steps else 1
-    says += f"; most of all at layer {worst} ({steps.get(worst, -math.inf):+.2f} decades)"
+    steps = {name: math.log10(norms[name] / norms[above]) for name, above in pairwise(names) if norms[name] and norms[above]}
+    worst = (min if decades < 0 else max)(steps, key=lambda name: steps[name]) if steps else names[0]
+    says += f"; most of all at layer {layer_of(worst)} ({steps.get(worst, -math.inf):+.2f} decades)"
     if spec.span and spec.branch == "unscaled" and spec.norm == "none" and decades > 0:
         return Diagnosis(
             "unscaled residual",
@@ -193,49 +196,50 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
     return Diagnosis(word, worst, decades, forecast, says, tuple(options))
 
 
-def _variance(spec: Spec, seen: Seen) -> tuple[int, float] | None:
-    """The layer whose weights are furthest from the promised variance, and by what factor, if that is beyond sampling error."""
+def _variance(spec: Spec, seen: Seen) -> tuple[str, float] | None:
+    """The dense node whose weights are furthest from the promised variance, and by what factor, if that is beyond sampling error."""
     ratios = {}
-    for layer, (fan_in, fan_out) in enumerate(pairwise(spec.widths), 1):
-        if (w := seen.weights.get(f"{layer}.weight")) is None or not np.any(w):
+    for node in graph(spec).dense:
+        if (w := seen.weights.get(node.weight)) is None or not np.any(w):
             continue
-        promised = INITIALIZERS[spec.init].variance(fan_in, fan_out)
+        promised = INITIALIZERS[spec.init].variance(node.fan_in, node.fan_out)
         # A sample variance of n normal weights has relative deviation √(2/n).
         beyond = BAND_Z * math.sqrt(2 / np.size(w))
         ratio = float(np.mean(np.square(np.asarray(w, np.float64)))) / promised
         if abs(ratio - 1) > beyond:
-            ratios[layer] = ratio
-    worst = max(ratios, key=lambda layer: abs(math.log(ratios[layer])), default=0)
+            ratios[node.name] = ratio
+    worst = max(ratios, key=lambda name: abs(math.log(ratios[name])), default="")
     return (worst, ratios[worst]) if worst else None
 
 
 def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     """Dead and saturated units of activations that stand directly behind a weight layer."""
-    layers = [joint.left for joint in joints(spec) if len(joint.between) == 1 and isinstance(joint.between[0], Activate)]
-    if not layers or not (ACTIVATIONS[spec.act].kink or spec.act in BOUNDED):
+    names = [joint.left.name for joint in graph(spec).joints if len(joint.between) == 1 and isinstance(joint.between[0], Activate)]
+    if not names or not (ACTIVATIONS[spec.act].kink or spec.act in BOUNDED):
         return
     limit = DEAD_SHARE + DEAD_SD * math.sqrt(0.25 / spec.width)
-    dead, others = ({layer: float((_slopes(spec, each, layer).max(0) == 0).mean()) for layer in layers} for each in (seen, typical))
-    worst = max(layers, key=lambda layer: dead[layer])
+    dead, others = ({name: float((_slopes(spec, each, name).max(0) == 0).mean()) for name in names} for each in (seen, typical))
+    worst = max(names, key=lambda name: dead[name])
     if dead[worst] > limit:
-        says = f"{dead[worst]:.0%} of the units in layer {worst} pass no gradient for any sample, predicted {others[worst]:.0%}"
+        says = f"{dead[worst]:.0%} of the units in layer {layer_of(worst)} pass no gradient for any sample, predicted {others[worst]:.0%}"
         yield Diagnosis("dead units", worst, dead[worst], others[worst], says, ("act=leaky_relu, whose units cannot die",))
     if spec.act in BOUNDED:
-        flat, others = ({layer: float((_slopes(spec, each, layer) < FLAT).mean()) for layer in layers} for each in (seen, typical))
-        worst = max(layers, key=lambda layer: flat[layer])
+        flat, others = ({name: float((_slopes(spec, each, name) < FLAT).mean()) for name in names} for each in (seen, typical))
+        worst = max(names, key=lambda name: flat[name])
         if flat[worst] > FLAT_SHARE:
             says = (
-                f"{flat[worst]:.0%} of the values in layer {worst} have |φ′| under {FLAT:.0%} of its maximum, predicted {others[worst]:.0%}"
+                f"{flat[worst]:.0%} of the values in layer {layer_of(worst)} have |φ′| under {FLAT:.0%} of its maximum, "
+                f"predicted {others[worst]:.0%}"
             )
             yield Diagnosis(
                 "saturated", worst, flat[worst], others[worst], says, ("batch normalization before the activation (norm=batch)",)
             )
 
 
-def _slopes(spec: Spec, seen: Seen, layer: int) -> Any:
-    """|φ′| of a layer in units of its largest value (batch × units)."""
+def _slopes(spec: Spec, seen: Seen, name: str) -> Any:
+    """|φ′| behind a dense node in units of its largest value (batch × units)."""
     row = ACTIVATIONS[spec.act]
-    return np.abs(row.df(np.asarray(seen.pre_activations[layer], np.float64))) / row.sup
+    return np.abs(row.df(np.asarray(seen.pre_activations[name], np.float64))) / row.sup
 
 
 def zero_logit_gradient(spec: Spec) -> float:
@@ -246,22 +250,22 @@ def zero_logit_gradient(spec: Spec) -> float:
 
 def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
     """‖∂L/∂logits‖ far above what zero logits and unit targets give."""
-    size = float(np.linalg.norm(np.asarray(seen.pre_activation_gradients[spec.depth], np.float64))) * math.sqrt(
-        len(seen.pre_activation_gradients[spec.depth])
-    )
+    last = graph(spec).dense[-1].name
+    f, d = (np.asarray(each[last], np.float64) for each in (seen.pre_activations, seen.pre_activation_gradients))
+    size = float(np.linalg.norm(d)) * math.sqrt(len(d))
     usual = zero_logit_gradient(spec)
     if size <= TOO_LARGE * usual:
         return
-    logits = float(np.sqrt(np.mean(np.square(np.asarray(seen.pre_activations[spec.depth], np.float64)))))
+    logits = float(np.sqrt(np.mean(np.square(f))))
     if spec.target_scale > 1:
-        loss, f = LOSSES[spec.loss], np.asarray(seen.pre_activations[spec.depth], np.float64)
+        loss = LOSSES[spec.loss]
         unit = float(np.linalg.norm(loss.df(f, loss.target(np.asarray(seen.labels), spec.classes, 1.0)))) * math.sqrt(len(f))
         says = f"√B·‖∂L/∂logits‖ is {size:.3g} where unit targets give {unit:.3g}: targets are {spec.target_scale:g} times too large"
-        yield Diagnosis(TOO_LARGE_WORD, spec.depth, size, unit, says, (f"target_scale=1 divides it by {size / unit:.2g}",))
+        yield Diagnosis(TOO_LARGE_WORD, last, size, unit, says, (f"target_scale=1 divides it by {size / unit:.2g}",))
         return
     says = f"√B·‖∂L/∂logits‖ is {size:.3g} where small logits give {usual:.3g}: logits have rms {logits:.3g}"
     help_ = f"last weights divided by {logits:.2g} divide it by about {size / usual:.2g}"
-    yield Diagnosis(TOO_LARGE_WORD, spec.depth, size, usual, says, (help_,))
+    yield Diagnosis(TOO_LARGE_WORD, last, size, usual, says, (help_,))
 
 
 def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[float, float]:
@@ -287,7 +291,7 @@ def _learning_rate(spec: Spec, x: np.ndarray, labels: Any) -> Iterator[Diagnosis
         if calmed < before:
             says = f"{STEPS} steps of lr={spec.learning_rate:g} on one batch take its loss from {before:.3g} to {after:.3g}"
             help_ = f"lr={slower.lr:g} takes it to {calmed:.3g}"
-            yield Diagnosis("learning rate too large", spec.depth, spec.learning_rate, slower.lr, says, (help_,))
+            yield Diagnosis("learning rate too large", graph(spec).dense[-1].name, spec.learning_rate, slower.lr, says, (help_,))
             return
 
 
@@ -301,7 +305,8 @@ def class_correlation(d: Any, labels: Any) -> float:
 
 def _shattered(spec: Spec, x: np.ndarray, seen: Seen) -> Iterator[Diagnosis]:
     """Gradients of neighbouring samples that have nothing to do with each other (Balduzzi et al. 2017)."""
-    first, last = (class_correlation(seen.pre_activation_gradients[layer], seen.labels) for layer in (1, spec.depth))
+    dense = graph(spec).dense
+    first, last = (class_correlation(seen.pre_activation_gradients[node.name], seen.labels) for node in (dense[0], dense[-1]))
     if not (last > 2 * SHATTERED and first < SHATTERED):
         return
     forecast = math.nan
@@ -312,4 +317,4 @@ def _shattered(spec: Spec, x: np.ndarray, seen: Seen) -> Iterator[Diagnosis]:
         forecast = -1 / (spec.batch - 1)
     says = f"∂L/∂z₁ of samples of one class has correlation {first:.3f}, ∂L/∂logits {last:.2f}; infinite width predicts {forecast:.3f}"
     help_ = "skip connections over two with branches divided by √blocks, whose gradients keep most of their correlation"
-    yield Diagnosis("shattered", 1, first, forecast, says, () if spec.span else (help_,))
+    yield Diagnosis("shattered", dense[0].name, first, forecast, says, () if spec.span else (help_,))

@@ -12,12 +12,14 @@ Arrays are (networks, batch, units); everything is float64.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from models.graph import Activate, Dense, Normalize, Residual, Step, program
+from models.architectures import graph
+from models.graph import INPUT, Activate, Dense, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
@@ -25,19 +27,21 @@ from models.parts.norms import NORMS
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
+Pull = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+"""A gradient with respect to a result, taken back to a gradient with respect to every input."""
 NUMBERS_AT_ONCE = 4_000_000
 """Weights, or signals if they are more, of all layers of the networks of a chunk: 32 MB of each, whatever the depth."""
 
 
 @dataclass
 class Norms:
-    """Natural logs of squared Frobenius norms of z_l and of ∂L/∂z_l, layer → one number per network.
+    """Natural logs of squared Frobenius norms of z_l and of ∂L/∂z_l, by dense node one number a network.
 
     The log of a zero norm (a zero-initialized branch, a saturated loss) is NaN, which no difference turns into a number.
     """
 
-    signal: dict[int, np.ndarray] = field(default_factory=dict)
-    delta: dict[int, np.ndarray] = field(default_factory=dict)
+    signal: dict[str, np.ndarray] = field(default_factory=dict)
+    delta: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def sample(spec: Spec, x: np.ndarray, networks: int, seed: int = 0, independent: bool = False) -> Norms:
@@ -49,8 +53,8 @@ def sample(spec: Spec, x: np.ndarray, networks: int, seed: int = 0, independent:
     rng = np.random.Generator(np.random.SFC64([seed, spec.depth, spec.width]))
     chunks = [_Chunk(spec, x, min(at_once, networks - start), rng, independent).norms for start in range(0, networks, at_once)]
     return Norms(
-        {layer: np.concatenate([chunk.signal[layer] for chunk in chunks]) for layer in chunks[0].signal},
-        {layer: np.concatenate([chunk.delta[layer] for chunk in chunks]) for layer in chunks[0].delta},
+        {name: np.concatenate([chunk.signal[name] for chunk in chunks]) for name in chunks[0].signal},
+        {name: np.concatenate([chunk.delta[name] for chunk in chunks]) for name in chunks[0].signal},
     )
 
 
@@ -67,19 +71,17 @@ class _Chunk:
     def __init__(self, spec: Spec, x: np.ndarray, networks: int, rng: np.random.Generator, independent: bool) -> None:
         self.spec, self.networks, self.rng, self.independent = spec, networks, rng, independent
         self.init, self.norms = INITIALIZERS[spec.init], Norms()
-        h, back = np.broadcast_to(x, (networks, *x.shape)), []
-        for step in program(spec):
-            if isinstance(step, Residual):
-                branch, inner = h, []
-                for part in step.body:
-                    branch, pull = self._forward(part, branch)
-                    inner.append(pull)
-                h = step.keep * h + step.scale * branch
-                back.append(lambda g, step=step, inner=inner: step.keep * g + _chain(inner, step.scale * g))
-            else:
-                h, pull = self._forward(step, h)
-                back.append(pull)
-        _chain(back, self._loss_gradient(h))
+        results, pulls = {INPUT: np.broadcast_to(x, (networks, *x.shape))}, {}
+        nodes = graph(spec)
+        for node in nodes.nodes:
+            results[node.name], pulls[node.name] = self._forward(node, [results[name] for name in node.inputs])
+            for name in nodes.forgotten[node.name]:
+                del results[name]
+        gradients = {nodes.nodes[-1].name: self._loss_gradient(results.popitem()[1])}
+        for node in reversed(nodes.nodes):
+            pulled = pulls.pop(node.name)(gradients.pop(node.name))
+            for name, g in zip(node.inputs, pulled, strict=True):
+                gradients[name] = gradients[name] + g if name in gradients else g
 
     def _loss_gradient(self, logits: Any) -> Any:
         loss = LOSSES[self.spec.loss]
@@ -87,27 +89,31 @@ class _Chunk:
         target = loss.target(labels, self.spec.classes, self.spec.target_scale)
         return np.stack([loss.df(one, target) for one in logits])
 
-    def _forward(self, step: Step, h: Any) -> tuple[Any, Any]:
-        """The step's output and the function that takes a gradient back through it."""
-        if isinstance(step, Dense):
-            return self._dense(step, h)
-        if isinstance(step, Normalize):
-            return self._normalize(h)
-        assert isinstance(step, Activate)
-        row = ACTIVATIONS[self.spec.act]
+    def _forward(self, node: Node, inputs: list[np.ndarray]) -> tuple[np.ndarray, Pull]:
+        """The node's result and the function that takes a gradient back to each of its inputs."""
+        if isinstance(node, Sum):
+            stream, branch = inputs
+            return node.keep * stream + node.scale * branch, lambda g: (node.keep * g, node.scale * g)
+        (h,) = inputs
+        if isinstance(node, Dense):
+            return self._dense(node, h)
+        if isinstance(node, Normalize):
+            return self._normalize(node, h)
+        assert isinstance(node, Activate)
+        row = ACTIVATIONS[node.activation]
         if row.random:
             slope = np.where(h > 0, 1.0, self.rng.uniform(RRELU_LOWER, RRELU_UPPER, h.shape))
-            return slope * h, lambda g: slope * g
-        return row.f(h), lambda g: g * row.df(h)
+            return slope * h, lambda g: (slope * g,)
+        return row.f(h), lambda g: (g * row.df(h),)
 
-    def _dense(self, step: Dense, h: Any) -> tuple[Any, Any]:
+    def _dense(self, step: Dense, h: np.ndarray) -> tuple[np.ndarray, Pull]:
         w = self._weights(step)
         z = h @ w.swapaxes(1, 2) + self._bias(step)
-        self.norms.signal[step.layer] = log_square(z)
+        self.norms.signal[step.name] = log_square(z)
 
-        def pull(g: Any) -> Any:
-            self.norms.delta[step.layer] = log_square(g)
-            return g @ (self._weights(step) if self.independent else w)
+        def pull(g: np.ndarray) -> tuple[np.ndarray, ...]:
+            self.norms.delta[step.name] = log_square(g)
+            return (g @ (self._weights(step) if self.independent else w),)
 
         return z, pull
 
@@ -131,26 +137,20 @@ class _Chunk:
             return self.rng.uniform(-(step.fan_in**-0.5), step.fan_in**-0.5, shape)
         return 0.0
 
-    def _normalize(self, h: Any) -> tuple[Any, Any]:
+    def _normalize(self, node: Normalize, h: np.ndarray) -> tuple[np.ndarray, Pull]:
         """y = (h − mean)/s with s² = var + ε; ∂y/∂h is the projection off the mean and off y, over s."""
-        row = NORMS[self.spec.norm]
+        row = NORMS[node.norm]
         axis = 1 if row.over == "batch" else -1
-        grouped = h.reshape(*h.shape[:2], self.spec.groups, -1) if row.over == "groups" else h
+        grouped = h.reshape(*h.shape[:2], node.groups, -1) if row.over == "groups" else h
         centred = grouped - grouped.mean(axis, keepdims=True) if row.centred else grouped
-        s = np.sqrt(np.square(centred).mean(axis, keepdims=True) + self.spec.eps)
+        s = np.sqrt(np.square(centred).mean(axis, keepdims=True) + node.eps)
         y = centred / s
 
-        def pull(g: Any) -> Any:
+        def pull(g: np.ndarray) -> tuple[np.ndarray, ...]:
             g = g.reshape(y.shape)
             off = g - y * (g * y).mean(axis, keepdims=True)
             if row.centred:
                 off = off - g.mean(axis, keepdims=True)
-            return (off / s).reshape(h.shape)
+            return ((off / s).reshape(h.shape),)
 
         return y.reshape(h.shape), pull
-
-
-def _chain(pulls: list[Any], g: Any) -> Any:
-    for pull in reversed(pulls):
-        g = pull(g)
-    return g

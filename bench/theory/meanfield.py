@@ -14,13 +14,11 @@ v ↦ k²v + c²v_body of the stream's v and multiplies the stream's squared gra
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from bench.theory.moments import batch_norm_growth, moments
 from bench.theory.stream import post_activation_gain
-from models.graph import Dense, Residual, program
+from models.architectures import graph
 from models.parts.initializers import INITIALIZERS
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
@@ -44,11 +42,11 @@ def growths(spec: Spec, x: np.ndarray) -> list[float]:
     if not spec.span:
         return _walk(spec, v, hidden)[0]
     found, at = [], 0
-    for block in (step for step in program(spec) if isinstance(step, Residual)):
-        branch_gains = [(0.0, 0.0) if step.zero else gain for step, gain in zip(_dense(block), hidden[at:], strict=False)]
+    for block in graph(spec).blocks:
+        branch_gains = [(0.0, 0.0) if node.zero else gain for node, gain in zip(block.dense, hidden[at:], strict=False)]
         chi, branch = _walk(spec, v, branch_gains)
-        found.append(block.keep**2 + block.scale**2 * float(np.prod(chi)))
-        v, at = block.keep**2 * v + block.scale**2 * branch, at + spec.span
+        found.append(block.sum.keep**2 + block.sum.scale**2 * float(np.prod(chi)))
+        v, at = block.sum.keep**2 * v + block.sum.scale**2 * branch, at + len(block.dense)
     return found + _walk(spec, v, hidden[at:])[0]
 
 
@@ -84,14 +82,13 @@ def _finite_batch(spec: Spec) -> float:
     return batch_norm_growth(spec.act, spec.batch) * m.variance / m.slope
 
 
-def _dense(block: Residual) -> list[Dense]:
-    return [step for step in block.body if isinstance(step, Dense)]
-
-
 def gains(spec: Spec) -> list[tuple[float, float]]:
     """(fan-in · Var W, Var b) of every weight layer."""
     init = INITIALIZERS[spec.init]
     return [
-        (fan_in * init.variance(fan_in, fan_out), BIAS_SD**2 if spec.bias == "normal" else init.random_bias / (3 * fan_in))
-        for fan_in, fan_out in pairwise(spec.widths)
+        (
+            node.fan_in * init.variance(node.fan_in, node.fan_out),
+            BIAS_SD**2 if spec.bias == "normal" else init.random_bias / (3 * node.fan_in),
+        )
+        for node in graph(spec).dense
     ]

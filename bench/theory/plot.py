@@ -12,6 +12,8 @@ from scipy.stats import norm
 from bench import files
 from bench.theory.bands import predict
 from bench.theory.remedies import DECADES
+from models.architectures import graph
+from models.graph import layer_of
 from models.spec import Spec
 
 COLOURS = {"torch": "tab:red", "keras": "tab:blue"}
@@ -42,26 +44,22 @@ def draw(path: Path, specs: dict[str, Spec], x: np.ndarray, seen: dict[str, list
         colour = COLOURS.get(backend, "tab:green")
         prediction = predict(spec, np.asarray(x, np.float64))
         assert prediction is not None
-        layers = sorted(prediction.profile)
-        low, high = zip(*(prediction.profile[layer].interval(z) for layer in layers), strict=True)
-        middle = [prediction.profile[layer].mean * DECADES for layer in layers]
+        layers = [layer_of(name) for name in prediction.profile]
+        low, high = zip(*(band.interval(z) for band in prediction.profile.values()), strict=True)
+        middle = [band.mean * DECADES for band in prediction.profile.values()]
         label = "predicted, 99 % band" if len(set(specs.values())) == 1 else f"predicted for {spec.init}"
         if spec not in list(specs.values())[: list(specs).index(backend)]:
             right.fill_between(layers, np.multiply(low, DECADES), np.multiply(high, DECADES), color="0.85", label=label)
             right.plot(layers, middle, color="0.4", lw=1)
-            total = np.cumsum([prediction.first.mean, *(prediction.signal[n].mean for n in sorted(prediction.signal))])
+            total = np.cumsum([prediction.first.mean, *(band.mean for band in prediction.signal.values())])
             left.plot(range(1, len(total) + 1), total * DECADES, color="0.4", lw=1, label="predicted")
-        for number, own in enumerate(seen[backend]):
-            named = {"label": f"{backend}, own initialization"} if number == 0 else {}
+        for each, own in enumerate(seen[backend]):
+            named = {"label": f"{backend}, own initialization"} if each == 0 else {}
             mark = {"color": colour, "marker": "ox+"[list(specs).index(backend) % 3], "ms": 3.5, "lw": 0, "mfc": "none"}
-            left.plot(list(own.pre_activations), [_log_rms(own.pre_activations[layer]) for layer in own.pre_activations], **mark, **named)
-            end = _log_norm(own.pre_activation_gradients[spec.depth])
-            right.plot(
-                sorted(own.pre_activation_gradients),
-                [_log_norm(own.pre_activation_gradients[layer]) - end for layer in sorted(own.pre_activation_gradients)],
-                **mark,
-                **named,
-            )
+            dense = graph(spec).dense
+            at, norms = [node.layer for node in dense], [_log_norm(own.pre_activation_gradients[node.name]) for node in dense]
+            left.plot(at, [_log_rms(own.pre_activations[node.name]) for node in dense], **mark, **named)
+            right.plot(at, [norm - norms[-1] for norm in norms], **mark, **named)
     left.set(xlabel="layer l", ylabel="log₁₀ rms of z_l", title="signals")
     right.set(xlabel="layer l", ylabel="log₁₀ ‖∂L/∂z_l‖ / ‖∂L/∂z_L‖", title="gradients")
     right.legend(frameon=False, fontsize=8)

@@ -14,6 +14,7 @@ from bench.theory.diagnosis import as_rounded, diagnose, expected
 from bench.theory.meanfield import backward_limit, gains
 from bench.theory.moments import batch_norm_growth, moments
 from bench.theory.remedies import DECADES, power_of_ten
+from models.architectures import graph
 from models.matrix import networks, symmetric
 from models.spec import Spec
 
@@ -40,15 +41,16 @@ def lines(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Iterator[str]:
 def _table(spec: Spec, prediction: Prediction) -> Iterator[str]:
     z = float(norm.isf((1 - SHARE) / 2))
     yield f"{'layer':>5}  {'χ':>8}  ‖∂L/∂z_l‖/‖∂L/∂z_L‖  {SHARE:.0%} of random networks"
-    shown = sorted(set(np.linspace(1, spec.depth - 1, min(ROWS, spec.depth - 1)).astype(int)))
-    for layer in shown:
-        band, step = prediction.profile.get(layer), prediction.backward.get(layer)
+    hidden = graph(spec).dense[:-1]
+    for place in sorted(set(np.linspace(1, len(hidden), min(ROWS, len(hidden))).astype(int))):
+        node = hidden[place - 1]
+        band, step = prediction.profile.get(node.name), prediction.backward.get(node.name)
         if band is None:
-            yield f"{layer:>5}  {'—':>8}  0 by construction"
+            yield f"{node.layer:>5}  {'—':>8}  0 by construction"
             continue
         low, high = (power_of_ten(edge * DECADES) for edge in band.interval(z))
         chi = f"{math.exp(step.mean):>8.3f}" if step else f"{'—':>8}"
-        yield f"{layer:>5}  {chi}  {power_of_ten(band.mean * DECADES):>20}  {low} … {high}"
+        yield f"{node.layer:>5}  {chi}  {power_of_ten(band.mean * DECADES):>20}  {low} … {high}"
 
 
 def _limits(spec: Spec, x: np.ndarray) -> Iterator[str]:

@@ -62,7 +62,8 @@ def quick_log_gain(spec: Spec, x: np.ndarray) -> float:
     if limit is not None:
         return limit
     delta = sample(spec, x, FEW).delta
-    return float(np.nanmean(delta[1] - delta[spec.depth]))
+    first, *_, last = delta.values()
+    return float(np.nanmean(first - last))
 
 
 def remedies(spec: Spec, x: np.ndarray, most: int = 5) -> list[Remedy]:

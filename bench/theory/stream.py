@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from bench.theory.moments import PANELS, branches, moments, panels
-from models.graph import Dense, Residual, program
+from models.architectures import graph
 from models.spec import Spec
 
 NODES = 12
@@ -57,13 +57,12 @@ def post_activation_gain(spec: Spec, first: float, gains: Gains, nodes: int = NO
         return None
     entry = 1 / (first + spec.eps) if _inside(spec) else 1.0
     laws, blocks = [_law(spec, np.zeros(1), np.ones(1), math.sqrt(first * entry), nodes)], []
-    for number, block in enumerate(step for step in program(spec) if isinstance(step, Residual)):
-        denses = [step for step in block.body if isinstance(step, Dense)]
-        inner = [(0.0, 0.0) if d.zero else gain for d, gain in zip(denses, gains[number * spec.span :], strict=False)]
+    for number, block in enumerate(graph(spec).blocks):
+        inner = [(0.0, 0.0) if node.zero else gain for node, gain in zip(block.dense, gains[number * spec.span :], strict=False)]
         here = laws[-1]
         square, chi = _body(spec, float(np.sum(here.mass * here.x**2)), inner)
-        laws.append(_law(spec, block.keep * here.x.ravel(), here.mass.ravel(), block.scale * math.sqrt(square), nodes))
-        blocks.append((block.keep**2, block.scale**2 * chi))
+        laws.append(_law(spec, block.sum.keep * here.x.ravel(), here.mass.ravel(), block.sum.scale * math.sqrt(square), nodes))
+        blocks.append((block.sum.keep**2, block.sum.scale**2 * chi))
     s = np.full(laws[-1].x.shape, gains[-1][0])
     for here, there, (keep, share) in zip(laws[-2::-1], laws[:0:-1], reversed(blocks), strict=True):
         back = there.slope * s

@@ -1,8 +1,9 @@
 """Which release changed a step's time, or a numeric finding: `python -m bench.timing.bisect keras 3.8.0 3.15.1 --case CASE`.
 
 By time, the first release is the A side of a duet with each release that is tried; a release counts as changed when the duet says what
-it said of the last one. By `--finding CHECK`, each release is judged by that check on the case's network. The exit status is 10 where a
-release was found, 0 where first and last do not differ, 11 where a duet could not tell, 2 for bad input, 14 where a release cannot run.
+it said of the last one. By `--finding CHECK`, each release is judged by that check on the case's network. The exit status compares the
+first release with the last: 10 where it is slower or fails, 13 where it is faster or mended, 0 where they do not differ, 11 where a duet
+cannot tell, 12 where nothing was measured, 2 for bad input, 14 where a release cannot run.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from packaging.version import InvalidVersion, Version
 
 from bench.checks import CHECKS
 from bench.evidence.collect import Request, collect
-from bench.exit_status import Status
+from bench.exit_status import Status, most_serious
 from bench.judging.verdict import FAILED, judge
 from bench.timing.duet import plan, sides
 from bench.timing.duet.margins import margins_of
 from bench.timing.duet.plan import BUDGET, Duet
-from bench.timing.duet.statistics import FASTER, OPEN, SAME, SLOWER
-from bench.timing.duet.verdict import ENVIRONMENT, NOTHING
+from bench.timing.duet.statistics import OPEN
+from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, STATUS
 from bench.versions.environments import VersionsError
 from fixtures.data.datasets import load
 from models.backends.registry import BACKENDS
@@ -36,6 +37,11 @@ FINDABLE = ("finite", "forward_parity", "gradient_parity", "update", "clipping",
 
 class CannotTellError(RuntimeError):
     """A release that could be placed on neither side; the message says which, and why."""
+
+    def __init__(self, message: str, status: Status) -> None:
+        """`status` is what the command ends with."""
+        super().__init__(message)
+        self.status = status
 
 
 def releases(package: str, first: str, last: str) -> list[str]:
@@ -75,10 +81,10 @@ def case_of(text: str) -> tuple[str, str, Spec]:
     raise SpecError(f"--case {text} is no case: write backend-mode-cpu-network, such as keras-train_on_batch-cpu-reference.")
 
 
-def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec, metric: str, budget: float) -> Callable[[str], bool]:
-    """A question to a release: does a duet with the first release find the same?"""
+def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec, metric: str, budget: float) -> Callable[[str], Status]:
+    """What a duet of the first release with another one says of it: SAME, WORSE or FASTER."""
 
-    def like_first(name: str) -> bool:
+    def compared(name: str) -> Status:
         a, b = (sides.parse(f"{package}=={version} {backend} --{mode}") for version in (names[0], name))
         duet = Duet(sides.cases(a, b, (spec,)), margins_of([], None, 0))
         plan.run(duet, load(), budget=budget, say=lambda line: None)
@@ -87,24 +93,25 @@ def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec,
             print(f"{package} {names[0]} → {name}: {each.metric} {each.words}", flush=True)
         verdicts = {each.verdict for each in judged}
         if undecided := verdicts & {OPEN, NOTHING, ENVIRONMENT} or (not verdicts and {NOTHING}):
-            raise CannotTellError(f"{package} {name}: {', '.join(sorted(undecided))}; raise --budget, or name other releases.")
-        return not verdicts & {SLOWER, FASTER} and SAME in verdicts
+            status = most_serious({STATUS[verdict] for verdict in undecided})
+            raise CannotTellError(f"{package} {name}: {', '.join(sorted(undecided))}; raise --budget, or name other releases.", status)
+        return most_serious({STATUS[verdict] for verdict in verdicts})
 
-    return like_first
+    return compared
 
 
-def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: str) -> Callable[[str], bool]:
-    """A question to a release: does the check say of it what it says of the first?"""
+def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: str) -> Callable[[str], Status]:
+    """What a check says of a release beside the first one: SAME, WORSE where it alone fails, or FASTER where the first alone fails."""
     request = Request(spec, backend, load(), CHECKS[check].needs)
 
     def failed(name: str) -> bool:
         side = sides.parse(f"{package}=={name} {backend}")
-        lane = sides.Lane(side, side.interpreter(), backend, BACKENDS[backend].modes[0])
-        worker = lane.worker()
+        variant = sides.Variant(side, side.interpreter(), backend, BACKENDS[backend].modes[0])
+        worker = variant.worker()
         try:
             evidence = collect(request, worker.submit)
         except WorkerError as error:
-            raise CannotTellError(f"{package} {name} could not be judged: {error}") from None
+            raise CannotTellError(f"{package} {name} could not be judged: {error}", Status.ENVIRONMENT) from None
         finally:
             worker.close()
         verdict = judge(CHECKS[check], evidence)
@@ -113,7 +120,12 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
         return verdict.status == FAILED
 
     of_first = failed(names[0])
-    return lambda name: failed(name) == of_first
+
+    def compared(name: str) -> Status:
+        of_this = failed(name)
+        return Status.SAME if of_this == of_first else Status.WORSE if of_this else Status.FASTER
+
+    return compared
 
 
 def main(arguments: list[str] | None = None) -> Status:
@@ -132,16 +144,17 @@ def main(arguments: list[str] | None = None) -> Status:
         names = releases(given.package, given.first, given.last)
         print(f"{len(names)} releases: {', '.join(names)}", flush=True)
         if given.finding:
-            question = by_finding(given.package, names, backend, spec, given.finding)
+            compared = by_finding(given.package, names, backend, spec, given.finding)
         else:
-            question = by_time(given.package, names, backend, mode, spec, given.metric, given.budget)
-        found = first_changed(names, question)
+            compared = by_time(given.package, names, backend, mode, spec, given.metric, given.budget)
+        of_last = compared(names[-1])
+        found = first_changed(names, lambda name: (of_last if name == names[-1] else compared(name)) == Status.SAME)
     except (VersionsError, SpecError) as error:
         print(error, file=sys.stderr)
         return Status.BAD_INPUT
     except CannotTellError as error:
         print(error)
-        return Status.ENVIRONMENT if "environment" in str(error) or "could not" in str(error) else Status.INCONCLUSIVE
+        return error.status
     except KeyboardInterrupt:
         return Status.INTERRUPTED
     what = given.finding or given.metric
@@ -149,7 +162,7 @@ def main(arguments: list[str] | None = None) -> Status:
         print(f"{what} of {given.case} is the same in {given.package} {given.first} and {given.last}.")
         return Status.SAME
     print(f"{what} of {given.case} changed from {given.package} {found[0]} to {found[1]}.")
-    return Status.WORSE
+    return of_last
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 `python -m bench.timing.history` reads .gradgauge/duets/history.jsonl. A duet's A side is placed where earlier duets have put it, so a
 chain of duets between neighbouring versions, none of them slower by its margin, still has a level relative to its first side, the
-anchor. The exit status is 10 where a case has drifted beyond its margin, 0 where none has, 12 where there is nothing to look at.
+anchor. The exit status is 10 where a case has drifted beyond its margin, 0 where none has, 12 where no duet is recorded.
 """
 
 from __future__ import annotations

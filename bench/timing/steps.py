@@ -13,15 +13,15 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import psutil
 
+from bench.evidence.times import StepTime
 from bench.timing.cases import TimedCase
 from fixtures.data.datasets import Data
+from models.arrays import Arrays, Batch, Labels
 from models.backends.registry import BACKENDS
-from models.observation import Arrays
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
@@ -73,8 +73,8 @@ CLOCK = StepClock()
 class Proof:
     """A batch, the weights to which the float64 reference goes on it, and how far from the start these are."""
 
-    x: Any
-    labels: Any
+    x: Batch
+    labels: Labels
     weights: Arrays
     moved: float
 
@@ -183,30 +183,30 @@ class StepTiming:
         self._memory = max(self._memory, self._process.memory_info().rss)
         self._device_memory = self._worker.call("memory")
 
-    def facts(self) -> dict[str, Any]:
-        """What is worth keeping beside the times: seconds and milliseconds per step, not per block."""
+    def facts(self) -> StepTime:
+        """The times and what is worth keeping beside them: seconds and milliseconds per step, not per block."""
         step, control = (statistics.median(self._took[what]) for what in ("step", "control"))
-        return {
-            "backend": self.case.backend,
-            "mode": self.case.mode,
-            "device": self.case.device,
-            "network": self.case.spec.id,
-            "step_ms": 1e3 * step,
-            "control_ms": 1e3 * control,
-            "step_in_controls": step / control,
-            "steps_per_block": self._warm["step"].steps,
-            "first_step_s": self._first.first_step,
-            "warm_up_s": self._warm["step"].seconds,
-            "warm": self._warm["step"].flat,
-            "flops": self.case.flops,
-            "product_flops_per_s": self._rate,
-            "of_product_rate": self.case.flops / step / self._rate,
-            "device_memory_mb": self._device_memory,
-            "apart_from_reference": self._apart,
-            "worker_rss_mb": self._memory / 2**20,
-            "step_samples_s": self._took["step"],
-            "control_samples_s": self._took["control"],
-        }
+        return StepTime(
+            backend=self.case.backend,
+            mode=self.case.mode,
+            device=self.case.device,
+            network=self.case.spec.id,
+            step_ms=1e3 * step,
+            control_ms=1e3 * control,
+            step_in_controls=step / control,
+            steps_per_block=self._warm["step"].steps,
+            first_step_s=self._first.first_step,
+            warm_up_s=self._warm["step"].seconds,
+            warm=self._warm["step"].flat,
+            flops=self.case.flops,
+            product_flops_per_s=self._rate,
+            of_product_rate=self.case.flops / step / self._rate,
+            device_memory_mb=self._device_memory,
+            apart_from_reference=self._apart,
+            worker_rss_mb=self._memory / 2**20,
+            step_samples_s=self._took["step"],
+            control_samples_s=self._took["control"],
+        )
 
     def close(self) -> None:
         """Free the network in the worker."""

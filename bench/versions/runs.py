@@ -15,7 +15,8 @@ import psutil
 
 from bench import files, imported
 from bench.exit_status import Status
-from bench.report.record import Record, RecordError, read
+from bench.report.record import Record, RecordError
+from bench.report.record_file import read
 from bench.store import Store
 from bench.versions.environments import ROOT, VersionsError, Wanted, build, installed, name
 

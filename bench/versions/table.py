@@ -58,10 +58,10 @@ def broke(records: dict[str, Result]) -> list[str]:
             lines += ["", f"{old_name} → {new_name}: {error}"]
             continue
         lines += ["", f"{old_name} → {new_name}: {comparison.headline}"]
-        told = [change for change in comparison.shown if change.verdict in (WORSE, CHANGED, BETTER)]
-        lines += render.table(told[:BROKEN]) if told else []
-        if len(told) > BROKEN:
-            lines.append(f"… {len(told) - BROKEN} more: python -m bench.compare with their records")
+        shown = [change for change in comparison.shown if change.verdict in (WORSE, CHANGED, BETTER)]
+        lines += render.table(shown[:BROKEN]) if shown else []
+        if len(shown) > BROKEN:
+            lines.append(f"… {len(shown) - BROKEN} more: python -m bench.compare with their records")
     return lines
 
 

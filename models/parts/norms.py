@@ -19,7 +19,7 @@ class Norm:
 
     over: str
     centred: bool
-    torch: Callable[[Any, int, Any], Any]
+    torch: Callable[[Any, Any], Any]
     keras: Callable[[Any, Any], Any]
     cast_by: str = ""
     """The framework that in mixed precision casts what is learned to the format of results; others keep it as it is held."""
@@ -60,24 +60,24 @@ class Norm:
 NORMS: dict[str, Norm] = {
     "batch": Norm(
         "batch", True,
-        torch=lambda nn, width, spec: nn.BatchNorm1d(width, eps=spec.eps, momentum=1 - spec.momentum),
-        keras=lambda layers, spec: layers.BatchNormalization(epsilon=spec.eps, momentum=spec.momentum),
+        torch=lambda nn, node: nn.BatchNorm1d(node.width, eps=node.eps, momentum=1 - node.momentum),
+        keras=lambda layers, node: layers.BatchNormalization(epsilon=node.eps, momentum=node.momentum),
     ),
     "layer": Norm(
         "units", True,
-        torch=lambda nn, width, spec: nn.LayerNorm(width, eps=spec.eps),
-        keras=lambda layers, spec: layers.LayerNormalization(epsilon=spec.eps),
+        torch=lambda nn, node: nn.LayerNorm(node.width, eps=node.eps),
+        keras=lambda layers, node: layers.LayerNormalization(epsilon=node.eps),
     ),
     "rms": Norm(
         "units", False,
-        torch=lambda nn, width, spec: nn.RMSNorm(width, eps=spec.eps),
-        keras=lambda layers, spec: layers.RMSNormalization(epsilon=spec.eps),
+        torch=lambda nn, node: nn.RMSNorm(node.width, eps=node.eps),
+        keras=lambda layers, node: layers.RMSNormalization(epsilon=node.eps),
         cast_by="keras",  # its scale is the only one of a Keras normalization that is not declared autocast=False
     ),
     "group": Norm(
         "groups", True,
-        torch=lambda nn, width, spec: nn.GroupNorm(spec.groups, width, eps=spec.eps),
-        keras=lambda layers, spec: layers.GroupNormalization(groups=spec.groups, epsilon=spec.eps),
+        torch=lambda nn, node: nn.GroupNorm(node.groups, node.width, eps=node.eps),
+        keras=lambda layers, node: layers.GroupNormalization(groups=node.groups, epsilon=node.eps),
     ),
 }  # fmt: skip
 

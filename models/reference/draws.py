@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from models.graph import Dense, Normalize, flat, parameter_keys, program
+from models.architectures import graph
+from models.graph import Dense, Normalize
 from models.observation import Arrays, ForcedStep
 from models.parts.initializers import INITIALIZERS
-from models.parts.norms import NORMS
 from models.reference import kinks
 from models.reference.network import Reference
 from models.spec import Spec
@@ -38,20 +38,19 @@ def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
     """
     rng = np.random.default_rng([seed, int(jitter)])
     initializer, weights = INITIALIZERS[spec.init], {}
-    for step in flat(program(spec)):
-        if isinstance(step, Dense):
-            weights[f"{step.layer}.weight"] = initializer.draw(rng, step.fan_in, step.fan_out)
-            bias = initializer.draw_bias(rng, step.fan_in, step.fan_out)
+    for node in graph(spec).nodes:
+        if isinstance(node, Dense):
+            weights[node.weight] = initializer.draw(rng, node.fan_in, node.fan_out)
+            bias = initializer.draw_bias(rng, node.fan_in, node.fan_out)
             if spec.bias == "normal":
-                bias = BIAS_SD * rng.standard_normal(step.fan_out)
-            if step.zero:
-                weights[f"{step.layer}.weight"] = rng.normal(0, 0.01 * jitter, (step.fan_out, step.fan_in))
-            weights[f"{step.layer}.bias"] = bias + rng.normal(0, 0.1 * jitter, step.fan_out)
-        elif isinstance(step, Normalize):
-            weights[f"{step.layer}.scale"] = 1 + rng.normal(0, 0.1 * jitter, step.width)
-            if "shift" in NORMS[spec.norm].parameters:
-                weights[f"{step.layer}.shift"] = rng.normal(0, 0.1 * jitter, step.width)
-    return {key: rounded(spec, weights[key]) for key in parameter_keys(spec)}
+                bias = BIAS_SD * rng.standard_normal(node.fan_out)
+            if node.zero:
+                weights[node.weight] = rng.normal(0, 0.01 * jitter, (node.fan_out, node.fan_in))
+            weights[node.bias] = bias + rng.normal(0, 0.1 * jitter, node.fan_out)
+        elif isinstance(node, Normalize):
+            for kind in node.parameters:
+                weights[f"{node.name}.{kind}"] = float(kind == "scale") + rng.normal(0, 0.1 * jitter, node.width)
+    return {name: rounded(spec, weights[name]) for name in graph(spec).parameters}
 
 
 def rounded(spec: Spec, values: Any) -> Any:
@@ -75,7 +74,8 @@ def prepare_forced_steps(spec: Spec, x: Any, labels: Any, seed: int, steps: int 
     for number in range(steps):
         weights = draw_weights(spec, seed + ONE_SEED_APART * number, jitter=number > 0)
         if spec.input == "saturated":
-            weights[f"{spec.depth}.weight"] *= weights[f"{spec.depth}.weight"].dtype.type(SATURATION)
+            last = weights[graph(spec).dense[-1].weight]
+            last *= last.dtype.type(SATURATION)
         rng = np.random.default_rng([seed, number, 3])
         with np.errstate(all="ignore"):  # a network that explodes may leave float32's range; the checks see that
             chosen = _away_from_kinks(spec, weights, x, labels, rng)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from models.arrays import Arrays
 from models.parts.clips import CLIPS
 from models.parts.optimizers import OPTIMIZERS
-from models.reference.network import Arrays
 from models.spec import Spec
 
 

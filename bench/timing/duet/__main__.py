@@ -100,7 +100,9 @@ def _run(options: argparse.Namespace) -> Status:
     if options.junit:
         files.write(options.junit, render.junit(judged))
     if options.aa and not interrupted:
-        spreads = [calibration.spread(q.case, q.metric, duet.log_ratios(q)) for q in duet.questions if len(q.log_ratios) >= LEAST]
+        spreads = [
+            calibration.spread(each.case, each.metric, duet.log_ratios(each)) for each in duet.tests if len(each.log_ratios) >= LEAST
+        ]
         if spreads:
             calibration.write(options.record_dir, Calibration(machine, when, spreads))
         duet.notes += [_trust(s.case, s.metric, Calibration(machine, when, [s]), int(options.budget / options.slice)) for s in spreads]

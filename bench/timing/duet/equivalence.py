@@ -26,11 +26,11 @@ NEEDS = frozenset().union(*(CHECKS[name].needs for name in PROOFS))
 def prove(pair: Pair, case: DuetCase, data: Data, reference: ReferenceResult) -> None:
     """Raises NotTheSameError with side, place and size where a side's loss or gradients are not the reference's; WorkerError."""
     proved = set()
-    for number, lane in enumerate((case.a, case.b)):
-        if (lane.interpreter, lane.backend) in proved:
+    for number, variant in enumerate((case.a, case.b)):
+        if (variant.interpreter, variant.backend) in proved:
             continue
-        proved.add((lane.interpreter, lane.backend))
-        request = Request(case.spec, lane.backend, data, NEEDS, device=lane.device, reference=reference)
+        proved.add((variant.interpreter, variant.backend))
+        request = Request(case.spec, variant.backend, data, NEEDS, device=variant.device, reference=reference)
         evidence = collect(request, at_once(partial(pair.ask, number)))
         for name in PROOFS:
             verdict = judge(CHECKS[name], evidence)
@@ -38,6 +38,6 @@ def prove(pair: Pair, case: DuetCase, data: Data, reference: ReferenceResult) ->
             if verdict.status == FAILED and verdict.worst:
                 worst = verdict.worst
                 raise NotTheSameError(
-                    f"{case.id} is not timed: side {'AB'[number]} ({lane.side.text}) does not compute what the network is; {name} "
+                    f"{case.id} is not timed: side {'AB'[number]} ({variant.side.text}) does not compute what the network is; {name} "
                     f"has {worst.value:.2g} at {worst.where}, where ≤ {worst.high:.2g} is rounding."
                 )

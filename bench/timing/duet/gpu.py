@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 THROTTLED, FOREIGN = "throttled", "foreign process on the device"
 THROTTLES = (
@@ -21,7 +20,7 @@ class GpuError(RuntimeError):
 
 
 class Watch:
-    """Looks at one GPU before workers start, when they are ready, and after every round.
+    """Asks about one GPU before workers start, when they are ready, and after every round.
 
     Which processes are ours is told by when they came to the device, because in a container the library's process ids are the
     host's.
@@ -30,7 +29,7 @@ class Watch:
     def __init__(self, device: str) -> None:
         """Watch `cuda` or `cuda:1`. Raises GpuError without the library or the device."""
         try:
-            self._nvml: Any = importlib.import_module("pynvml")
+            self._nvml = importlib.import_module("pynvml")
         except ImportError:
             raise GpuError("A GPU is timed only while it is watched: install nvidia-ml-py, which is in the group gpu.") from None
         try:

@@ -20,7 +20,7 @@ TRIM = 0.2
 
 @dataclass(frozen=True)
 class Metric:
-    """One thing that may have become slower or larger: its words, its unit, the value of a lane, and the least margin."""
+    """One thing that may have become slower or larger: its name, its unit, the value of a variant, and the least margin."""
 
     name: str
     unit: str
@@ -30,9 +30,9 @@ class Metric:
     log_ratio: Callable[[Series, int, int], float | None]
 
 
-def own_time(series: Series, lane: int) -> np.ndarray:
+def own_time(series: Series, variant: int) -> np.ndarray:
     """Seconds per step of every block (rounds × 2) without those in which the worker had no processor."""
-    wall, waited = np.asarray(series.wall[lane]), np.asarray(series.waited[lane])
+    wall, waited = np.asarray(series.wall[variant]), np.asarray(series.waited[variant])
     return np.maximum(wall - waited, 1e-3 * wall)
 
 
@@ -43,7 +43,7 @@ def step_log_ratio(series: Series, a: int = 0, b: int = 1) -> float | None:
 
 
 def _of(values: Callable[[Series], list[float]]) -> Callable[[Series, int, int], float | None]:
-    """Log-ratio of one number a lane; None where a side has none."""
+    """Log-ratio of one number a variant; None where a side has none."""
 
     def log_ratio(series: Series, a: int = 0, b: int = 1) -> float | None:
         one, other = values(series)[a], values(series)[b]
@@ -55,10 +55,10 @@ def _of(values: Callable[[Series], list[float]]) -> Callable[[Series, int, int],
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("step", "ms", 1e3, lambda s, lane: float(np.median(own_time(s, lane))), 0.015, step_log_ratio),
-        Metric("first_step", "s", 1.0, lambda s, lane: s.first_step[lane], 0.25, _of(lambda s: s.first_step)),
-        Metric("host_memory", "MB", 1.0, lambda s, lane: s.host[lane], 0.03, _of(lambda s: s.host)),
-        Metric("device_memory", "MB", 1.0, lambda s, lane: s.device[lane], 0.03, _of(lambda s: s.device)),
+        Metric("step", "ms", 1e3, lambda s, variant: float(np.median(own_time(s, variant))), 0.015, step_log_ratio),
+        Metric("first_step", "s", 1.0, lambda s, variant: s.first_step[variant], 0.25, _of(lambda s: s.first_step)),
+        Metric("host_memory", "MB", 1.0, lambda s, variant: s.host[variant], 0.03, _of(lambda s: s.host)),
+        Metric("device_memory", "MB", 1.0, lambda s, variant: s.device[variant], 0.03, _of(lambda s: s.device)),
     )
 }
 """Margins as shares: half of the 3 % that is to be found in a step's time; what a busy machine does to a single tracing; what a

@@ -63,21 +63,21 @@ class MetricTest:
             self.verdict, self.reason = OPEN, f"{self.claim} at first, and not confirmed by {len(fresh)} fresh restarts"
 
 
-def look(questions: list[MetricTest]) -> None:
+def update(tests: list[MetricTest]) -> None:
     """Decide what can be decided: `same` at once, slower and faster as claims, at one false-discovery rate over all that is open."""
-    for question in questions:
-        if question.claim and not question.verdict:
-            question.confirm()
-    ready = [q for q in questions if not q.claim and len(q.log_ratios) >= LEAST]
-    found = [estimate(q.log_ratios, q.margin) for q in ready]
+    for test in tests:
+        if test.claim and not test.verdict:
+            test.confirm()
+    ready = [each for each in tests if not each.claim and len(each.log_ratios) >= LEAST]
+    found = [estimate(each.log_ratios, each.margin) for each in ready]
     slower, faster = discovered([e.p_slower for e in found]), discovered([e.p_faster for e in found])
-    for question, seen, slow, fast in zip(ready, found, slower, faster, strict=True):
-        if question.verdict:
+    for test, seen, slow, fast in zip(ready, found, slower, faster, strict=True):
+        if test.verdict:
             continue
         if slow or fast:
-            question.claim, question.claimed_at = (SLOWER if slow else FASTER), len(question.log_ratios)
+            test.claim, test.claimed_at = (SLOWER if slow else FASTER), len(test.log_ratios)
         elif seen.p_same <= BETA:
-            question.verdict = SAME
+            test.verdict = SAME
 
 
 @dataclass
@@ -86,18 +86,18 @@ class Duet:
 
     cases: list[DuetCase]
     margins: Margins
-    questions: list[MetricTest] = field(default_factory=list)
+    tests: list[MetricTest] = field(default_factory=list)
     series: list[Series] = field(default_factory=list)
     failed: dict[str, tuple[str, str]] = field(default_factory=dict)
     versions: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def take(self, series: Series) -> None:
-        """Add one restart of one case and look again."""
+        """Add one restart of one case."""
         self.series.append(series)
         if not series.wall[0]:  # every round was disturbed: not a restart that says anything
             return
-        known = {(q.case, q.metric): q for q in self.questions}
+        known = {(each.case, each.metric): each for each in self.tests}
         for metric in METRICS.values():
             value = metric.log_ratio(series, 0, 1)
             if value is None or not np.isfinite(value):
@@ -105,27 +105,27 @@ class Duet:
             key = series.case, metric.name
             if key not in known:
                 known[key] = MetricTest(*key, self.margins(*key))
-                self.questions.append(known[key])
+                self.tests.append(known[key])
             if not known[key].verdict:
                 known[key].log_ratios.append(value)
 
-    def log_ratios(self, question: MetricTest) -> list[float]:
+    def log_ratios(self, test: MetricTest) -> list[float]:
         """Those of every restart, also of restarts after the verdict: what a calibration wants."""
-        own = [s for s in self.series if s.case == question.case and s.wall[0]]
-        return [value for s in own if (value := METRICS[question.metric].log_ratio(s, 0, 1)) is not None]
+        own = [s for s in self.series if s.case == test.case and s.wall[0]]
+        return [value for s in own if (value := METRICS[test.metric].log_ratio(s, 0, 1)) is not None]
 
     def open(self, case: DuetCase) -> bool:
         """Whether a case goes on."""
         if case.id in self.failed:
             return False
-        own = [q for q in self.questions if q.case == case.id]
-        return not own or any(not q.verdict for q in own)
+        own = [each for each in self.tests if each.case == case.id]
+        return not own or any(not each.verdict for each in own)
 
     def judged(self) -> list[Judged]:
         """A verdict for every metric of every case, as far as it was measured."""
         found = []
         for case in self.cases:
-            own = [q for q in self.questions if q.case == case.id]
+            own = [each for each in self.tests if each.case == case.id]
             if case.id in self.failed:
                 verdict, reason = self.failed[case.id]
                 found.append(Judged(case.id, "all", verdict, reason=reason))
@@ -133,19 +133,19 @@ class Duet:
                 dropped = {reason for s in self.series if s.case == case.id for reason in s.dropped}
                 reason = f"every round was dropped: {', '.join(dropped)}" if dropped else "the run ended before it was this case's turn"
                 found.append(Judged(case.id, "all", NOTHING, reason=reason))
-            found += [self._judged(question) for question in own]
+            found += [self._judged(test) for test in own]
         return found
 
-    def _judged(self, question: MetricTest) -> Judged:
-        metric = METRICS[question.metric]
-        own = [s for s in self.series if s.case == question.case and s.wall[0]]
-        a, b = (metric.factor * float(np.median([metric.value(s, lane) for s in own])) for lane in (0, 1))
-        reason = question.reason
-        if not question.verdict:
-            reason = f"{question.claim}, but not confirmed before the budget was spent" if question.claim else "the budget was spent"
+    def _judged(self, test: MetricTest) -> Judged:
+        metric = METRICS[test.metric]
+        own = [s for s in self.series if s.case == test.case and s.wall[0]]
+        a, b = (metric.factor * float(np.median([metric.value(s, variant) for s in own])) for variant in (0, 1))
+        reason = test.reason
+        if not test.verdict:
+            reason = f"{test.claim}, but not confirmed before the budget was spent" if test.claim else "the budget was spent"
         return Judged(
-            question.case, question.metric, question.verdict or OPEN, question.estimate, question.margin, metric.unit, a, b, reason,
-            question.log_ratios,
+            test.case, test.metric, test.verdict or OPEN, test.estimate, test.margin, metric.unit, a, b, reason,
+            test.log_ratios,
         )  # fmt: skip
 
 
@@ -172,8 +172,8 @@ def run(
                 _visit(duet, together, restart, watch, proved)
             measured = functools.partial(_measured, duet, data=data, restart=restart, piece=piece, watch=watch)
             _visit(duet, [case for case in together if case.id not in duet.failed], restart, watch, measured)
-        look(duet.questions)
-        verdicts = [q.verdict or q.claim or "open" for q in duet.questions]
+        update(duet.tests)
+        verdicts = [each.verdict or each.claim or "open" for each in duet.tests]
         say(f"restart {restart + 1}: " + ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts)))
 
 
@@ -202,7 +202,7 @@ def _visit(duet: Duet, cases: list[DuetCase], restart: int, watch: Watch | None,
                     duet.versions = [pair.ask(number, "versions") for number in (0, 1)]
                 while waiting:
                     case = waiting[0]
-                    pair.lanes = (case.a, case.b)
+                    pair.variants = (case.a, case.b)
                     do(pair, case)
                     waiting.pop(0)
         except (NotTheSameError, NotSynchronisedError, WorkerLacks) as reason:

@@ -17,22 +17,23 @@ from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from bench.timing.duet.gpu import Watch
-from bench.timing.duet.sides import DuetCase, Lane
+from bench.timing.duet.sides import DuetCase, Variant
 from bench.timing.steps import Proof, check_same, proof, steps_per_block, warm_up
 from fixtures.data.datasets import Data
 from models.backends.registry import BACKENDS
 from models.worker.process import Worker, WorkerDied
 from models.worker.tasks.step_timer import Block, Peaks, Prepared
 
+T = TypeVar("T")
 PATIENCE = 300.0
 """Seconds after which a worker that does not answer hangs: ten times what compiling 16 layers takes."""
 LATE = 0.05
 """How much of a block's time the device may go on working after the clock was stopped; 0 is right, and a wait that finds nothing to
 wait for takes microseconds of 20 ms."""
-LOOKS = 5
+TRIAL_BLOCKS = 5
 """Blocks from which the length of a block is fixed and the wait for the device is checked."""
 SHORTEST_SERIES = 8
 """Rounds that a restart takes at least, however long a step is."""
@@ -44,9 +45,9 @@ class NotSynchronisedError(RuntimeError):
 
 @dataclass
 class Series:
-    """One case in one restart, lane by lane.
+    """One case in one restart, variant by variant.
 
-    `wall` and `waited` hold seconds per step of every round's two blocks (lanes × rounds × 2): on the clock, and of these without a
+    `wall` and `waited` hold seconds per step of every round's two blocks (variants × rounds × 2): on the clock, and of these without a
     processor. `first_step` is in seconds, `host` and `device` the peak memory in MB. `dropped` counts rounds that are not here.
     """
 
@@ -64,25 +65,25 @@ class Series:
 
 
 class Pair:
-    """The workers of one restart, one a lane."""
+    """The workers of one restart, one a variant."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, variants: Sequence[Variant]) -> None:
         """Start them all at once; they import while the caller goes on."""
         self._workers: list[Worker] = []
-        self.lanes = lanes
+        self.variants = variants
         try:
-            for lane in lanes:
-                self._workers.append(lane.worker())
+            for variant in variants:
+                self._workers.append(variant.worker())
         except BaseException:
             self.close()
             raise
 
     def worker(self, number: int) -> Worker:
-        """The worker of a lane."""
+        """The worker of a variant."""
         return self._workers[number]
 
-    def ask(self, number: int, do: str, kind: Any = Any, /, **arguments: Any) -> Any:
-        """Ask a lane's worker. Raises WorkerError with its words, WorkerDied also when it does not answer in time."""
+    def ask(self, number: int, do: str, kind: type[T] = object, /, **arguments: object) -> T:  # type: ignore[assignment]
+        """Ask a variant's worker. Raises WorkerError with its message, WorkerDied also when it does not answer in time."""
         worker = self.worker(number)
         try:
             return worker.submit(do, kind, **arguments).result(timeout=PATIENCE)
@@ -90,19 +91,19 @@ class Pair:
             words = worker.last_output() or "(none)"
             raise WorkerDied(f"the {worker.backend} worker did not answer within {PATIENCE:.0f} s; its last output: {words}") from None
 
-    def share_processor(self, turn: int) -> None:
-        """Keep workers of one thread on one of the processors that there are, every `turn` on another; Linux only.
+    def share_processor(self, restart: int) -> None:
+        """Keep workers of one thread on one of the processors that there are, every `restart` on another; Linux only.
 
         Left alone, a scheduler keeps one side beside a competing process for seconds and the other one not: log-ratios of equal sides
         then vary by 1.3 to 1.8 % between restarts on two processors beside one busy process, and by 0.8 % where they share one.
         """
-        if not hasattr(os, "sched_setaffinity") or any(lane.threads > 1 for lane in self.lanes):
+        if not hasattr(os, "sched_setaffinity") or any(variant.threads > 1 for variant in self.variants):
             return
         processors = sorted(os.sched_getaffinity(0))
         for worker in self._workers:
             for thread in Path(f"/proc/{worker.pid}/task").glob("*"):
                 with contextlib.suppress(OSError):  # one that has ended meanwhile
-                    os.sched_setaffinity(int(thread.name), {processors[turn % len(processors)]})
+                    os.sched_setaffinity(int(thread.name), {processors[restart % len(processors)]})
 
     def close(self) -> None:
         """End every worker."""
@@ -111,11 +112,11 @@ class Pair:
 
 
 @contextmanager
-def fresh(lanes: Sequence[Lane], restart: int = 0) -> Iterator[Pair]:
+def fresh(variants: Sequence[Variant], restart: int = 0) -> Iterator[Pair]:
     """Workers for one restart, ended whatever happens, and asked once so that their imports do not run into a measurement."""
-    pair = Pair(lanes)
+    pair = Pair(variants)
     try:
-        for number in range(len(lanes)):
+        for number in range(len(variants)):
             pair.ask(number, "versions")
         pair.share_processor(restart)
         yield pair
@@ -124,31 +125,31 @@ def fresh(lanes: Sequence[Lane], restart: int = 0) -> Iterator[Pair]:
 
 
 def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: float, watch: Watch | None = None) -> Series:
-    """Prepare the case on every lane, prove and warm it, and take rounds for `seconds`.
+    """Prepare the case on every variant, prove and warm it, and take rounds for `seconds`.
 
-    Lanes are prepared in an order that turns with every restart, because the first to compile finds a cooler machine. Raises
-    NotTheSameError where a lane trains another network, NotSynchronisedError, WorkerError.
+    Variants are prepared in an order that is reversed with every restart, because the first to compile finds a cooler machine. Raises
+    NotTheSameError where a variant trains another network, NotSynchronisedError, WorkerError.
     """
-    lanes, begun = pair.lanes, time.perf_counter()
-    count = range(len(lanes))
+    variants, begun = pair.variants, time.perf_counter()
+    count = range(len(variants))
     names, prepared = [f"{number} {case.id}" for number in count], []
     first, steps, warm = dict[int, float](), dict[int, int](), True
     try:
         for number in count if restart % 2 == 0 else reversed(count):
-            lane = lanes[number]
+            variant = variants[number]
             prepared.append((number, names[number]))
             pair.ask(number, "begin_peaks")
-            first[number] = _prepare(pair, number, names[number], case, proof(case.spec, BACKENDS[lane.backend].conventions, data))
-            if lane.slowdown != 1.0:
+            first[number] = _prepare(pair, number, names[number], case, proof(case.spec, BACKENDS[variant.backend].conventions, data))
+            if variant.slowdown != 1.0:
                 names[number] += " slowed"
                 prepared.append((number, names[number]))
-                pair.ask(number, "plant", name=names[number], of=f"{number} {case.id}", factor=lane.slowdown)
+                pair.ask(number, "plant", name=names[number], of=f"{number} {case.id}", factor=variant.slowdown)
             warmed = warm_up(functools.partial(_own_seconds, pair, number, names[number]))
             warm = warm and warmed.flat
             steps[number] = _steps_of_a_block(pair, number, names[number], warmed.steps)
         if watch:
             watch.ours()
-        if len({(lane.backend, lane.mode) for lane in lanes}) == 1:
+        if len({(variant.backend, variant.mode) for variant in variants}) == 1:
             steps = dict.fromkeys(steps, min(steps.values()))  # blocks of one length meet the same disturbances
         rows, dropped = _rounds(pair, names, [steps[n] for n in count], seconds, watch)
         peaks = [pair.ask(number, "peaks", Peaks) for number in count]
@@ -164,18 +165,26 @@ def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: fl
 
 
 def abba_round(count: int, block: Callable[[int], Block]) -> list[tuple[Block, Block]]:
-    """One round: a block of every lane in turn and back again, A B B A for two, so that a drift within it favours nobody."""
+    """One round: a block of every variant in order and back again, A B B A for two, so that a drift within it favours neither."""
     there = [block(number) for number in range(count)]
     back = [block(number) for number in reversed(range(count))]
     return list(zip(there, reversed(back), strict=True))
 
 
 def _prepare(pair: Pair, number: int, name: str, case: DuetCase, proved: Proof) -> float:
-    lane = pair.lanes[number]
+    variant = pair.variants[number]
     prepared = pair.ask(
-        number, "prepare", Prepared, name=name, spec=case.spec.id, mode=lane.mode, device=lane.device, x=proved.x, labels=proved.labels
+        number,
+        "prepare",
+        Prepared,
+        name=name,
+        spec=case.spec.id,
+        mode=variant.mode,
+        device=variant.device,
+        x=proved.x,
+        labels=proved.labels,
     )
-    check_same(lane.timed(case.spec), prepared.weights, proved)
+    check_same(variant.timed(case.spec), prepared.weights, proved)
     return prepared.first_step
 
 
@@ -203,7 +212,7 @@ def _steps_of_a_block(pair: Pair, number: int, name: str, steps: int) -> int:
 
     Medians, because a busy machine may take the processor away at any of these moments.
     """
-    blocks = [_clocked(pair, number, name, steps) for _ in range(LOOKS)]
+    blocks = [_clocked(pair, number, name, steps) for _ in range(TRIAL_BLOCKS)]
     late, took = (statistics.median(values) for values in ([b.late for b in blocks], [b.seconds for b in blocks]))
     if late > LATE * took:
         raise NotSynchronisedError(

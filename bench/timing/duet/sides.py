@@ -41,8 +41,8 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Lane:
-    """One way to run a step on one side; `slowdown` is what a planted lane takes longer."""
+class Variant:
+    """One way to run a step on one side; `slowdown` is the factor by which a planted variant takes longer."""
 
     side: Side
     interpreter: Interpreter
@@ -53,12 +53,12 @@ class Lane:
     slowdown: float = 1.0
 
     def worker(self) -> Worker:
-        """A fresh process of this lane's framework in its environment."""
+        """A fresh process of this variant's framework in its environment."""
         python, path = self.interpreter.python, self.interpreter.path
         return Worker(self.backend, device=self.device, threads=self.threads, python=python, path=path)
 
     def timed(self, spec: Spec) -> TimedCase:
-        """The step that this lane takes on a network."""
+        """The step that this variant takes on a network."""
         return TimedCase(self.backend, self.mode, spec, self.device)
 
 
@@ -67,8 +67,8 @@ class DuetCase:
     """One step on both sides: the same network, what differs being the environment, the framework or the mode."""
 
     spec: Spec
-    a: Lane
-    b: Lane
+    a: Variant
+    b: Variant
 
     @property
     def id(self) -> str:
@@ -108,11 +108,11 @@ def cases(a: Side, b: Side, networks: tuple[Spec, ...], *, device: str = "cpu", 
     found = []
     for spec in networks:
         for one, other in pairs:
-            lanes = [
-                Lane(side, where, backend, side.mode or BACKENDS[backend].modes[0], threads, device)
+            variants = [
+                Variant(side, where, backend, side.mode or BACKENDS[backend].modes[0], threads, device)
                 for side, where, backend in ((a, at, one), (b, bt, other))
             ]
-            found.append(DuetCase(spec, *lanes))
+            found.append(DuetCase(spec, *variants))
     return found
 
 

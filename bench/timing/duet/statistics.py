@@ -15,7 +15,7 @@ from scipy import stats
 SLOWER, FASTER, SAME, OPEN = "slower", "faster", "same", "inconclusive"
 ALPHA = 0.05
 """False-discovery rate of slower and faster over all that is judged in a run (Benjamini and Hochberg 1995), before fresh workers
-confirm them; what is equal lies a whole margin away from both claims. A self-test plays both, look after look."""
+confirm them; what is equal lies a whole margin away from both claims. A self-test simulates both, restart after restart."""
 BETA = 0.05
 """How often each bound of a step that is not the same may be missed (two one-sided tests, Schuirmann 1987)."""
 CONFIRMED = 0.05

@@ -10,7 +10,7 @@ from keras import ops
 
 from models.backends.keras.libraries import LIBRARY
 from models.backends.keras.precision import begin_session, compute_in
-from models.graph import Dense
+from models.graph import INPUT, Dense
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.reference.draws import BIAS_SD
@@ -41,7 +41,7 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
     """`draws` layers initialized one after the other from one seed."""
     keras.mixed_precision.set_dtype_policy(spec.format.keras)
     keras.utils.set_random_seed(seed)
-    layers = [dense(spec, Dense(1, fan_in, fan_out)) for _ in range(draws)]
+    layers = [dense(spec, Dense("dense1", (INPUT,), fan_out, fan_in)) for _ in range(draws)]
     for layer in layers:
         layer.build((None, fan_in))
     return [{"weight": array(layer.kernel).T.copy(), "bias": array(layer.bias)} for layer in layers]

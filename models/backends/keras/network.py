@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.architectures import graph
+from models.arrays import Arrays, Statistics
 from models.backends.keras.device import devices
 from models.backends.keras.layers import array, dense
 from models.backends.keras.libraries import LIBRARY
@@ -22,7 +24,7 @@ from models.backends.keras.taps import NORM_ROWS, Taps
 from models.backends.keras.timing import repeated_step
 from models.backends.protocol import ALL, Record, Repeated
 from models.backends.registry import BackendError
-from models.graph import Activate, Dense, Normalize, Residual, describe, flat, parameter_keys, place_of, program
+from models.graph import INPUT, Activate, Dense, Node, Normalize, Sum, kind_of, node_of
 from models.observation import WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
@@ -31,7 +33,6 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-Arrays = dict[str, Any]
 KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
 FRAMES_PER_LAYER = 12
 """Room for Keras to walk a model, which it does recursively: with Python's usual 1,000 frames it ends at some 300 layers."""
@@ -48,16 +49,14 @@ class Network:
         begin_session()
         compute_as(spec)
         keras.utils.set_random_seed(seed)
-        self.parts: dict[tuple[type, int], Any] = {}
-        self.program = program(spec)
+        self.graph = graph(spec)
         with absences():
-            for step in flat(self.program):
-                self.parts[type(step), step.layer] = self._part(step)
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_PER_LAYER * (spec.depth + 100)))
+            self.parts = {node.name: self._part(node) for node in self.graph.nodes if not isinstance(node, Sum)}
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_PER_LAYER * (len(self.graph.dense) + 100)))
         inputs = keras.Input((spec.features,))
-        self.model = keras.Model(inputs, self._wire(inputs, lambda step, h: self.parts[type(step), step.layer](h)))
-        self.parameters = {key: self._parameter(key) for key in parameter_keys(spec)}
-        self._norms = {layer: p for (kind, layer), p in self.parts.items() if kind is Normalize and spec.norm == "batch"}
+        self.model = keras.Model(inputs, self._wire(inputs, lambda node, h: self.parts[node.name](h)))
+        self.parameters = {name: self._parameter(name) for name in self.graph.parameters}
+        self._norms = {node.name: self.parts[node.name] for node in self.graph.of(Normalize) if node.norm == "batch"}
         self.loss = LOSSES[spec.loss].keras(keras.losses)
         optimizer = OPTIMIZERS[spec.optimizer]
         self.inner = self.optimizer = optimizer.keras(keras.optimizers)(
@@ -77,32 +76,32 @@ class Network:
         fresh = [*self.optimizer.variables, *statistics]
         self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
 
-    def _part(self, step: Any) -> Any:
-        if isinstance(step, Dense):
-            return dense(self.spec, step)
-        if isinstance(step, Normalize):
-            return NORMS[self.spec.norm].keras(keras.layers, self.spec)
-        return ACTIVATIONS[self.spec.act].keras(keras)
+    def _part(self, node: Node) -> Any:
+        if isinstance(node, Dense):
+            return dense(self.spec, node)
+        if isinstance(node, Normalize):
+            return NORMS[node.norm].keras(keras.layers, node)
+        assert isinstance(node, Activate)
+        return ACTIVATIONS[node.activation].keras(keras)
 
     def _wire(self, h: Any, apply: Any) -> Any:
-        for step in self.program:
-            if isinstance(step, Residual):
-                branch = h
-                for part in step.body:
-                    branch = apply(part, branch)
-                branch = branch if step.scale == 1 else branch * step.scale
-                h = ops.add(h if step.keep == 1 else h * step.keep, branch)  # as the model does it, eagerly too
+        results = {INPUT: h}
+        for node in self.graph.nodes:
+            if isinstance(node, Sum):
+                stream, branch = (results[name] for name in node.inputs)
+                branch = branch if node.scale == 1 else branch * node.scale
+                h = ops.add(stream if node.keep == 1 else stream * node.keep, branch)  # as the model does it, eagerly too
             else:
-                h = apply(step, h)
+                h = apply(node, results[node.inputs[0]])
+            results[node.name] = h
         return h
 
     def _weights(self) -> list[Any]:
-        return [self.parameters[f"{layer}.weight"] for layer in range(1, self.spec.depth + 1)]
+        return [self.parameters[node.weight] for node in self.graph.dense]
 
-    def _parameter(self, key: str) -> Any:
-        layer, _, kind = key.partition(".")
-        owner = self.parts[Dense if kind in ("weight", "bias") else Normalize, int(layer)]
-        return owner.scale if kind == "scale" and self.spec.norm == "rms" else getattr(owner, KINDS[kind])
+    def _parameter(self, name: str) -> Any:
+        layer, kind = self.parts[node_of(name)], kind_of(name)
+        return layer.scale if kind == "scale" and self.spec.norm == "rms" else getattr(layer, KINDS[kind])
 
     def target(self, labels: Any) -> Any:
         """What the loss compares logits with."""
@@ -126,13 +125,13 @@ class Network:
         """Initialize anew from another seed, as if just built, without compiling again."""
         keras.utils.set_random_seed(seed)
         weights: Arrays = {}
-        for step in flat(self.program):
-            if isinstance(step, Dense):
-                layer = dense(self.spec, step)
-                layer.build((None, step.fan_in))
-                weights |= {f"{step.layer}.weight": array(layer.kernel).T, f"{step.layer}.bias": array(layer.bias)}
-            elif isinstance(step, Normalize):
-                weights |= {f"{step.layer}.scale": np.ones(step.width), f"{step.layer}.shift": np.zeros(step.width)}
+        for node in self.graph.nodes:
+            if isinstance(node, Dense):
+                layer = dense(self.spec, node)
+                layer.build((None, node.fan_in))
+                weights |= {node.weight: array(layer.kernel).T, node.bias: array(layer.bias)}
+            elif isinstance(node, Normalize):
+                weights |= {f"{node.name}.{kind}": np.full(node.width, float(kind == "scale")) for kind in node.parameters}
         self.load(weights, fresh=True)
 
     def restart(self, spec: Spec, seed: int) -> None:
@@ -157,15 +156,15 @@ class Network:
         """Nothing: Keras clips inside the optimizer, where it shows only in the weight change."""
         return {}
 
-    def running(self) -> dict[int, tuple[Any, Any]]:
+    def running(self) -> Statistics:
         """Running mean and variance of every batch normalization."""
-        return {layer: (array(p.moving_mean), array(p.moving_variance)) for layer, p in self._norms.items()}
+        return {name: (array(p.moving_mean), array(p.moving_variance)) for name, p in self._norms.items()}
 
     def freeze_noise(self, frozen: bool) -> None:
         """Randomized slopes at their mean or drawn."""
-        for (kind, _), part in self.parts.items():
-            if kind is Activate and ACTIVATIONS[self.spec.act].random:
-                part.spread.assign(0.0 if frozen else 1.0)
+        for node in self.graph.of(Activate):
+            if ACTIVATIONS[node.activation].random:
+                self.parts[node.name].spread.assign(0.0 if frozen else 1.0)
 
     def watch(self, x: Any, labels: Any) -> WatchedPass:
         """One forward and backward pass in training mode that leaves parameters and running statistics alone.
@@ -175,18 +174,16 @@ class Network:
         formats: dict[str, str] = {}
         scale = self.loss_scale()
         x, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
-        shapes: dict[str, tuple[int, ...]] = {
-            str(step.layer): (len(x), self.spec.widths[step.layer]) for step in flat(self.program) if isinstance(step, Dense)
-        }
+        shapes: dict[str, tuple[int, ...]] = {node.name: (len(x), node.width) for node in self.graph.dense}
 
         def loss_of(tap: Any) -> Any:
             pre_activations: dict[str, Any] = {}
 
-            def apply(step: Any, h: Any) -> Any:
-                h = self._train(step, h)
-                formats[place_of(type(step), step.layer)] = format_of(h)
-                if isinstance(step, Dense):
-                    h = pre_activations[str(step.layer)] = tap(str(step.layer), h)
+            def apply(node: Node, h: Any) -> Any:
+                h = self._train(node, h)
+                formats[node.name] = format_of(h)
+                if isinstance(node, Dense):
+                    h = pre_activations[node.name] = tap(node.name, h)
                 return h
 
             with keras.StatelessScope():
@@ -197,14 +194,14 @@ class Network:
 
         compiled = not self.spec.format.plain
         loss, (pre_activations, logits), gradients = LIBRARY.tapped_gradients(loss_of, shapes, self.spec.format.held, compiled)
-        formats |= {describe(key): format_of(variable) for key, variable in self.parameters.items()}
+        formats |= {name: format_of(variable) for name, variable in self.parameters.items()}
         held = np.dtype(self.spec.format.held)
         return WatchedPass(
             self.weights(),
             float(loss) / scale,
             array(logits),
-            {int(layer): array(z) for layer, z in pre_activations.items()},
-            {int(layer): array(d).astype(held) / held.type(scale) for layer, d in gradients.items()},
+            {name: array(z) for name, z in pre_activations.items()},
+            {name: array(d).astype(held) / held.type(scale) for name, d in gradients.items()},
             formats,
             LIBRARY.float32_products(),
         )
@@ -220,9 +217,9 @@ class Network:
 
         return float(LIBRARY.slope(loss_of, [variable.value for variable in self.parameters.values()], along))
 
-    def _train(self, step: Any, h: Any) -> Any:
-        part = self.parts[type(step), step.layer]
-        return part(h) if isinstance(step, Dense) else part(h, training=True)
+    def _train(self, node: Node, h: Any) -> Any:
+        part = self.parts[node.name]
+        return part(h) if isinstance(node, Dense) else part(h, training=True)
 
     def step(self, x: Any, labels: Any, scale: float = 1.0) -> float:
         """One `train_on_batch` on `scale` times the loss (by Keras's own sample weights); returns the loss that Keras reports."""

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, PerStep
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.protocol import Loop, Repeated
@@ -59,8 +60,8 @@ def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:
     model = keras.Model(inputs, h)
     optimizer = keras.optimizers.SGD(learning_rate=spec.learning_rate, momentum=MOMENTUM)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    for number, dense in enumerate(denses, start=1):
-        dense.set_weights([weights[f"{number}.weight"].T, weights[f"{number}.bias"]])
+    for node, dense in zip(graph(spec).dense, denses, strict=True):
+        dense.set_weights([weights[node.weight].T, weights[node.bias]])
 
     def over(xs: Batches, labels: BatchLabels) -> Callable[[], PerStep]:
         batches = list(zip(xs, labels, strict=True))

@@ -7,21 +7,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.graph import Dense
+from models.arrays import Arrays
+from models.graph import INPUT, Dense
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
-Arrays = dict[str, Any]
 
-
-def linear(spec: Spec, step: Dense) -> nn.Linear:
+def linear(spec: Spec, node: Dense) -> nn.Linear:
     """A Linear filled by torch.nn.init; what the initializer row leaves out keeps PyTorch's default."""
-    layer, initializer = nn.Linear(step.fan_in, step.fan_out), INITIALIZERS[spec.init]
+    layer, initializer = nn.Linear(node.fan_in, node.fan_out), INITIALIZERS[spec.init]
     if initializer.torch:
         initializer.torch(nn.init, layer.weight)
-    if step.zero:
+    if node.zero:
         nn.init.zeros_(layer.weight)
     if spec.bias == "normal":
         nn.init.normal_(layer.bias, std=BIAS_SD)
@@ -33,7 +32,7 @@ def linear(spec: Spec, step: Dense) -> nn.Linear:
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
     """`draws` layers initialized one after the other from one seed."""
     torch.manual_seed(seed)
-    layers = [linear(spec, Dense(1, fan_in, fan_out)) for _ in range(draws)]
+    layers = [linear(spec, Dense("dense1", (INPUT,), fan_out, fan_in)) for _ in range(draws)]
     return [{"weight": array(layer.weight), "bias": array(layer.bias)} for layer in layers]
 
 

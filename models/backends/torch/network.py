@@ -9,12 +9,14 @@ import torch
 from torch import nn
 from torch.autograd import forward_ad
 
+from models.architectures import graph
+from models.arrays import Arrays, Statistics
 from models.backends.protocol import ALL, Record, Repeated
 from models.backends.registry import BackendError
 from models.backends.torch.layers import array, linear
 from models.backends.torch.precision import allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
 from models.backends.torch.timing import repeated_step
-from models.graph import Activate, Dense, Normalize, Residual, describe, parameter_keys, place_of, program
+from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Sum, kind_of, node_of
 from models.observation import WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
@@ -23,24 +25,42 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-Arrays = dict[str, Any]
 COMPILED = {"compile": "default", "graphs": "reduce-overhead"}
 """Modes of a step that is compiled, and what torch.compile calls them; the second one replays CUDA graphs."""
 KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
 
 
-class Branch(nn.Module):
-    """x ↦ keep · x + scale · body(x)."""
+class Add(nn.Module):
+    """keep · stream + scale · branch."""
 
-    def __init__(self, body: nn.Module, keep: float, scale: float) -> None:
-        """Wrap the body of a residual block."""
+    def __init__(self, keep: float, scale: float) -> None:
+        """Remember both factors."""
         super().__init__()
-        self.body, self.keep, self.scale = body, keep, scale
+        self.keep, self.scale = keep, scale
+
+    def forward(self, stream: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
+        """Skip the multiplications that a user would not write."""
+        branch = branch if self.scale == 1 else branch * self.scale
+        return stream + branch if self.keep == 1 else stream * self.keep + branch
+
+
+class Wired(nn.Module):
+    """Modules that read each other's results as the nodes of a graph do."""
+
+    def __init__(self, graph: Graph, parts: dict[str, nn.Module]) -> None:
+        """Modules by node name."""
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+        self.wires = [(node.name, node.inputs, graph.forgotten[node.name]) for node in graph.nodes]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Skip the multiplications that a user would not write."""
-        branch = self.body(x) if self.scale == 1 else self.body(x) * self.scale
-        return x + branch if self.keep == 1 else x * self.keep + branch
+        """The last node's result. A result is let go where no later node reads it, so that no memory is held for it."""
+        results = {INPUT: x}
+        for name, inputs, forgotten in self.wires:
+            x = results[name] = self.parts[name](*[results[each] for each in inputs])
+            for each in forgotten:
+                del results[each]
+        return x
 
 
 class Network:
@@ -58,35 +78,29 @@ class Network:
         self.spec, self.device, self.dtype = spec, device, getattr(torch, spec.format.held)
         allow_tf32(spec.format.tf32)
         torch.manual_seed(seed)
-        self.parts: dict[tuple[type, int], nn.Module] = {}
-        self.model = nn.Sequential(*(self._part(step) for step in program(spec))).to(device, self.dtype)
-        self.parameters = {key: self._parameter(key) for key in parameter_keys(spec)}
+        self.graph = graph(spec)
+        self.parts = {node.name: self._part(node) for node in self.graph.nodes}
+        self.model = Wired(self.graph, self.parts).to(device, self.dtype)
+        self.parameters = {name: getattr(self.parts[node_of(name)], KINDS[kind_of(name)]) for name in self.graph.parameters}
         self.loss = LOSSES[spec.loss].torch(nn)
         self._in_precision = autocast(spec, device)
         self.compute_loss = torch.compile(self._forward_loss, mode=COMPILED[mode]) if mode in COMPILED else self._forward_loss
         # Graphs may overwrite what the last step returned; saying so loads the compiler, which other modes do without.
         self._begin_step = torch.compiler.cudagraph_mark_step_begin if mode == "graphs" else lambda: None
-        self._norms = {layer: m for (kind, layer), m in self.parts.items() if kind is Normalize and spec.norm == "batch"}
-        self._fresh = {layer: (m.running_mean.clone(), m.running_var.clone()) for layer, m in self._norms.items()}  # type: ignore[union-attr]
+        self._norms = {node.name: self.parts[node.name] for node in self.graph.of(Normalize) if node.norm == "batch"}
+        self._fresh = {name: (m.running_mean.clone(), m.running_var.clone()) for name, m in self._norms.items()}  # type: ignore[union-attr]
         self._applied: Arrays = {}
         self._new_optimizer()
 
-    def _part(self, step: Any) -> nn.Module:
-        if isinstance(step, Residual):
-            return Branch(nn.Sequential(*(self._part(part) for part in step.body)), step.keep, step.scale)
-        if isinstance(step, Dense):
-            part: nn.Module = linear(self.spec, step)
-        elif isinstance(step, Normalize):
-            part = NORMS[self.spec.norm].torch(nn, step.width, self.spec)
-        else:
-            part = ACTIVATIONS[self.spec.act].torch(nn)
-        self.parts[type(step), step.layer] = part
-        return part
-
-    def _parameter(self, key: str) -> nn.Parameter:
-        layer, _, kind = key.partition(".")
-        owner = self.parts[Dense if kind in ("weight", "bias") else Normalize, int(layer)]
-        return getattr(owner, KINDS[kind])
+    def _part(self, node: Node) -> nn.Module:
+        if isinstance(node, Sum):
+            return Add(node.keep, node.scale)
+        if isinstance(node, Dense):
+            return linear(self.spec, node)
+        if isinstance(node, Normalize):
+            return NORMS[node.norm].torch(nn, node)
+        assert isinstance(node, Activate)
+        return ACTIVATIONS[node.activation].torch(nn)
 
     def _new_optimizer(self) -> None:
         """Biases and scales are not decayed, so that a penalty (weight_decay here) takes two groups; without one, one is faster."""
@@ -119,9 +133,9 @@ class Network:
                 parameter.copy_(torch.as_tensor(np.asarray(weights[key])))
         if fresh:
             self._new_optimizer()
-            for layer, (mean, var) in self._fresh.items():
-                self._norms[layer].running_mean.copy_(mean)  # type: ignore[operator,union-attr]
-                self._norms[layer].running_var.copy_(var)  # type: ignore[operator,union-attr]
+            for name, (mean, var) in self._fresh.items():
+                self._norms[name].running_mean.copy_(mean)  # type: ignore[operator,union-attr]
+                self._norms[name].running_var.copy_(var)  # type: ignore[operator,union-attr]
 
     def redraw(self, seed: int) -> None:
         """Initialize anew from another seed, as if just built."""
@@ -139,41 +153,41 @@ class Network:
         """The last step's gradients as the optimizer saw them, after clipping."""
         return self._applied
 
-    def running(self) -> dict[int, tuple[Any, Any]]:
+    def running(self) -> Statistics:
         """Running mean and variance of every batch normalization."""
-        return {layer: (array(m.running_mean), array(m.running_var)) for layer, m in self._norms.items()}
+        return {name: (array(m.running_mean), array(m.running_var)) for name, m in self._norms.items()}
 
     def freeze_noise(self, frozen: bool) -> None:
         """Randomized slopes at their mean (as in evaluation) or drawn."""
-        for (kind, _), part in self.parts.items():
-            if kind is Activate and ACTIVATIONS[self.spec.act].random:
-                part.train(not frozen)
+        for node in self.graph.of(Activate):
+            if ACTIVATIONS[node.activation].random:
+                self.parts[node.name].train(not frozen)
 
     def watch(self, x: Any, labels: Any) -> WatchedPass:
         """One forward and backward pass in training mode that leaves parameters, gradients and running statistics alone."""
-        before = {layer: (m.running_mean.clone(), m.running_var.clone(), m.num_batches_tracked.clone()) for layer, m in self._norms.items()}  # type: ignore[union-attr,operator]
-        results: dict[tuple[type, int], torch.Tensor] = {}
+        before = {name: (m.running_mean.clone(), m.running_var.clone(), m.num_batches_tracked.clone()) for name, m in self._norms.items()}  # type: ignore[union-attr,operator]
+        results: dict[str, torch.Tensor] = {}
         hooks = [
-            part.register_forward_hook(lambda module, args, out, place=place: results.__setitem__(place, out))
-            for place, part in self.parts.items()
+            self.parts[node.name].register_forward_hook(lambda module, args, out, name=node.name: results.__setitem__(name, out))
+            for node in self.graph.nodes
+            if not isinstance(node, Sum)
         ]
         with autocast(self.spec, self.device):
             logits = self.model(self.tensor(x))
             loss = self.loss(logits, self.target(labels))
-        outputs = {layer: out for (kind, layer), out in results.items() if kind is Dense}
+        outputs = {node.name: results[node.name] for node in self.graph.dense}
         scale = self.loss_scale()
         pre_activation_gradients = torch.autograd.grad(loss * scale if scale != 1 else loss, list(outputs.values()))
         for hook in hooks:
             hook.remove()
-        for layer, (mean, var, count) in before.items():
-            self._norms[layer].running_mean.copy_(mean)  # type: ignore[operator,union-attr]
-            self._norms[layer].running_var.copy_(var)  # type: ignore[operator,union-attr]
-            self._norms[layer].num_batches_tracked.copy_(count)  # type: ignore[operator,union-attr]
-        by_layer = {layer: array(d) / scale if scale != 1 else array(d) for layer, d in zip(outputs, pre_activation_gradients, strict=True)}
-        formats = {place_of(kind, layer): format_of(out) for (kind, layer), out in results.items()}
-        formats |= {"loss": format_of(loss)} | {describe(key): format_of(parameter) for key, parameter in self.parameters.items()}
-        pre_activations = {layer: array(z) for layer, z in outputs.items()}
-        return WatchedPass(self.weights(), float(loss.detach()), array(logits), pre_activations, by_layer, formats, float32_products())
+        for name, (mean, var, count) in before.items():
+            self._norms[name].running_mean.copy_(mean)  # type: ignore[operator,union-attr]
+            self._norms[name].running_var.copy_(var)  # type: ignore[operator,union-attr]
+            self._norms[name].num_batches_tracked.copy_(count)  # type: ignore[operator,union-attr]
+        by_node = {name: array(d) / scale if scale != 1 else array(d) for name, d in zip(outputs, pre_activation_gradients, strict=True)}
+        formats = {name: format_of(out) for name, out in (results | self.parameters | {"loss": loss}).items()}
+        pre_activations = {name: array(z) for name, z in outputs.items()}
+        return WatchedPass(self.weights(), float(loss.detach()), array(logits), pre_activations, by_node, formats, float32_products())
 
     def _forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         with self._in_precision:
@@ -234,7 +248,7 @@ class Network:
         Norms are taken in float64, because a float32 sum of squares reads zero for gradients under 1e-22.
         """
         inputs, targets = self.tensor(xs), self.target(labels)
-        weights = [self.parameters[f"{layer}.weight"] for layer in range(1, self.spec.depth + 1)]
+        weights = [self.parameters[node.weight] for node in self.graph.dense]
         losses: list[torch.Tensor] = []
         norms: list[torch.Tensor] = []
         for x, target in zip(inputs, targets, strict=True):
@@ -245,7 +259,7 @@ class Network:
             self.update()
             if record and self.loss_scale() >= scale:  # a step that overflowed was not taken, and halved the scale
                 norms += row if scale == 1 else [norm / scale for norm in row]
-        table = array(torch.stack(norms)).reshape(-1, self.spec.depth) if norms else np.zeros((0, self.spec.depth))
+        table = array(torch.stack(norms)).reshape(-1, len(weights)) if norms else np.zeros((0, len(weights)))
         return array(torch.stack(losses)), table
 
     def logits(self, x: Any) -> Any:

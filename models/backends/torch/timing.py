@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, PerStep
 from models.backends.protocol import Loop, Repeated
 from models.parts.optimizers import MOMENTUM
@@ -46,9 +47,9 @@ def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:
     optimizer = torch.optim.SGD(model.parameters(), lr=spec.learning_rate, momentum=MOMENTUM)
     loss_of = nn.CrossEntropyLoss()
     with torch.no_grad():
-        for number, layer in enumerate(model[::2], start=1):
-            layer.weight.copy_(torch.as_tensor(weights[f"{number}.weight"]))
-            layer.bias.copy_(torch.as_tensor(weights[f"{number}.bias"]))
+        for node, layer in zip(graph(spec).dense, model[::2], strict=True):
+            layer.weight.copy_(torch.as_tensor(weights[node.weight]))
+            layer.bias.copy_(torch.as_tensor(weights[node.bias]))
 
     def over(xs: Batches, labels: BatchLabels) -> Callable[[], PerStep]:
         batches = [(torch.as_tensor(x, device=device), torch.as_tensor(y, device=device)) for x, y in zip(xs, labels, strict=True)]

@@ -9,9 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.architectures import graph
+from models.arrays import Arrays
 from models.backends.keras.network import KINDS
 from models.backends.keras.precision import compute_in
-from models.graph import Activate, Dense, Normalize, flat, program
+from models.graph import Activate, Dense, Normalize
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -19,16 +21,14 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-Arrays = dict[str, Any]
-
 
 @dataclass
 class Built:
-    """A model and its parameters by name (`5.weight`), norms by layer; arrays are as everywhere, weights (fan-out, fan-in)."""
+    """A model and its parameters by name (`dense5.weight`), parts by node; arrays are as everywhere, weights (fan-out, fan-in)."""
 
     model: Any
-    parameters: Arrays = field(default_factory=dict)
-    parts: dict[tuple[type, int], Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
 
     def load(self, weights: Arrays) -> None:
         """Set the parameters."""
@@ -43,30 +43,31 @@ class Built:
 
     def running(self) -> Arrays:
         """Running statistics of every batch normalization."""
-        norms = {layer: part for (kind, layer), part in self.parts.items() if kind is Normalize and hasattr(part, "moving_mean")}
-        return {f"{layer}.{name}": array(getattr(part, f"moving_{name}")) for layer, part in norms.items() for name in ("mean", "variance")}
+        norms = {name: part for name, part in self.parts.items() if hasattr(part, "moving_mean")}
+        return {f"{name}.{kind}": array(getattr(part, f"moving_{kind}")) for name, part in norms.items() for kind in ("mean", "variance")}
 
 
 def build(spec: Spec, weights: Arrays | None = None, *, frozen_before: tuple[int, ...] = (), dense: Arrays | None = None) -> Built:
     """The layers of `spec` one after the other; layers in `frozen_before` are frozen before they are built, `dense` goes to every Dense."""
     compute_in(spec.format.held)
     h = inputs = keras.Input((spec.features,))
-    parts: dict[tuple[type, int], Any] = {}
-    for step in flat(program(spec)):
-        if isinstance(step, Dense):
-            part = keras.layers.Dense(step.fan_out, **(dense or {}))
-        elif isinstance(step, Normalize):
-            part = NORMS[spec.norm].keras(keras.layers, spec)
+    parts: dict[str, Any] = {}
+    for node in graph(spec).nodes:
+        if isinstance(node, Dense):
+            part = keras.layers.Dense(node.fan_out, **(dense or {}))
+        elif isinstance(node, Normalize):
+            part = NORMS[node.norm].keras(keras.layers, node)
         else:
-            part = ACTIVATIONS[spec.act].keras(keras)
-        if step.layer in frozen_before and not isinstance(step, Activate):
+            assert isinstance(node, Activate)
+            part = ACTIVATIONS[node.activation].keras(keras)
+        if node.layer in frozen_before and not isinstance(node, Activate):
             part.trainable = False
-        parts[type(step), step.layer] = part
+        parts[node.name] = part
         h = part(h)
     built = Built(keras.Model(inputs, h), {}, parts)
-    for (kind, layer), part in parts.items():
-        names = {Dense: ("weight", "bias"), Normalize: ("scale", "shift")}.get(kind, ())
-        built.parameters |= {f"{layer}.{name}": getattr(part, KINDS[name]) for name in names}
+    built.parameters = {
+        f"{node.name}.{kind}": getattr(parts[node.name], KINDS[kind]) for node in graph(spec).nodes for kind in node.parameters
+    }
     if weights is not None:
         built.load(weights)
     return built

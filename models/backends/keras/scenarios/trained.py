@@ -10,6 +10,7 @@ from keras import ops
 
 from models.backends.keras.precision import compute_in
 from models.backends.keras.scenarios.network import Arrays, array, build, compiled, optimizer_of
+from models.graph import layer_of
 from models.spec import Spec
 
 
@@ -93,8 +94,8 @@ def freeze(*, spec: str, weights: Arrays, xs: Any, labels: Any, layers: list[int
     described = Spec.parse(spec)
     built = build(described, weights, frozen_before=tuple(layers) if when == "before" else ())
     if when == "after":
-        for (_, layer), part in built.parts.items():
-            part.trainable = layer not in layers
+        for name, part in built.parts.items():
+            part.trainable = layer_of(name) not in layers
     model = compiled(built, described, optimizer_of(described))
     start = built.weights() | built.running()
     for x, y in zip(xs, labels, strict=True):

@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.graph import Dense, Normalize, flat, program
+from models.architectures import graph
+from models.arrays import Arrays
+from models.backends.torch.network import KINDS
+from models.graph import Activate, Dense, Normalize
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -17,17 +20,15 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-Arrays = dict[str, Any]
-
 
 @dataclass
 class Built:
-    """A model and its parameters by name (`5.weight`), parts by kind and layer."""
+    """A model and its parameters by name (`dense5.weight`), parts by node."""
 
     spec: Spec
     model: Any
     parameters: dict[str, Any] = field(default_factory=dict)
-    parts: dict[tuple[type, int], Any] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
 
     def weights(self) -> Arrays:
         """The parameters."""
@@ -35,8 +36,8 @@ class Built:
 
     def running(self) -> Arrays:
         """Running statistics of every batch normalization."""
-        norms = {layer: part for (kind, layer), part in self.parts.items() if kind is Normalize and hasattr(part, "running_mean")}
-        return {f"{layer}.{kind}": array(getattr(part, f"running_{kind}")) for layer, part in norms.items() for kind in ("mean", "var")}
+        norms = {name: part for name, part in self.parts.items() if hasattr(part, "running_mean")}
+        return {f"{name}.{kind}": array(getattr(part, f"running_{kind}")) for name, part in norms.items() for kind in ("mean", "var")}
 
     def loss(self, x: Any, labels: Any) -> Any:
         """The spec's loss on a batch."""
@@ -49,19 +50,20 @@ class Built:
 
 def build(spec: Spec, weights: Arrays | None = None) -> Built:
     """The layers of `spec` one after the other."""
-    parts: dict[tuple[type, int], Any] = {}
-    for step in flat(program(spec)):
-        if isinstance(step, Dense):
-            part: Any = nn.Linear(step.fan_in, step.fan_out)
-        elif isinstance(step, Normalize):
-            part = NORMS[spec.norm].torch(nn, step.width, spec)
+    parts: dict[str, Any] = {}
+    for node in graph(spec).nodes:
+        if isinstance(node, Dense):
+            part: Any = nn.Linear(node.fan_in, node.fan_out)
+        elif isinstance(node, Normalize):
+            part = NORMS[node.norm].torch(nn, node)
         else:
-            part = ACTIVATIONS[spec.act].torch(nn)
-        parts[type(step), step.layer] = part
+            assert isinstance(node, Activate)
+            part = ACTIVATIONS[node.activation].torch(nn)
+        parts[node.name] = part
     built = Built(spec, nn.Sequential(*parts.values()).to(getattr(torch, spec.format.held)), {}, parts)
-    for (kind, layer), part in parts.items():
-        names = {Dense: ("weight", "bias"), Normalize: ("scale", "shift")}.get(kind, ())
-        built.parameters |= {f"{layer}.{name}": getattr(part, {"scale": "weight", "shift": "bias"}.get(name, name)) for name in names}
+    built.parameters = {
+        f"{node.name}.{kind}": getattr(parts[node.name], KINDS[kind]) for node in graph(spec).nodes for kind in node.parameters
+    }
     if weights is not None:
         with torch.no_grad():
             for key, parameter in built.parameters.items():

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.optim import swa_utils
 
+from models.architectures import graph
 from models.backends.torch.scenarios.network import Arrays, array, build, optimizer_of
-from models.graph import Activate, Dense, Normalize
+from models.graph import Normalize, layer_of
 from models.spec import Spec
 
 
@@ -72,7 +73,7 @@ def train(
 
 def heads(*, spec: str, count: int, weights: Any, xs: Any) -> Any:
     """Train `count` one-layer networks side by side under one optimizer; weights of the first, as (inputs, outputs)."""
-    kernels = {f"{number}.weight": nn.Parameter(torch.as_tensor(weights).clone()) for number in range(count)}
+    kernels = {f"{head}.weight": nn.Parameter(torch.as_tensor(weights).clone()) for head in range(count)}
     optimizer = optimizer_of(Spec.parse(spec), kernels)
     for x in torch.as_tensor(xs):
         optimizer.zero_grad()
@@ -148,8 +149,8 @@ def freeze(*, spec: str, weights: Arrays, xs: Any, labels: Any, layers: list[int
     built = build(Spec.parse(spec), weights)
 
     def freeze_layers() -> None:
-        for (kind, layer), part in built.parts.items():
-            if layer in layers and kind is not Activate:
+        for name, part in built.parts.items():
+            if layer_of(name) in layers:
                 part.requires_grad_(False)
                 part.eval()
 
@@ -182,15 +183,15 @@ def constrained(*, spec: str, weights: Arrays, xs: Any, labels: Any, kind: str) 
     """Weights after every step under the parametrization `orthogonal`, which is how PyTorch constrains."""
     built = build(Spec.parse(spec), weights)
     assert kind == "orthogonal", kind
-    linears = {layer: part for (each, layer), part in built.parts.items() if each is Dense}
+    linears = {node.name: built.parts[node.name] for node in graph(built.spec).dense}
     for part in linears.values():
         nn.utils.parametrizations.orthogonal(part)
-    assert not any(each is Normalize for each, _ in built.parts)
+    assert not graph(built.spec).of(Normalize)
     optimizer = optimizer_of(built.spec, dict(built.model.named_parameters()))
     after = []
     for x, y in zip(xs, labels, strict=True):
         optimizer.zero_grad()
         built.loss(x, y).backward()
         optimizer.step()
-        after.append({f"{layer}.weight": array(part.weight) for layer, part in linears.items()})
+        after.append({f"{name}.weight": array(part.weight) for name, part in linears.items()})
     return after

@@ -19,6 +19,7 @@ from bench.judging.tolerance import BAND_Z
 from bench.theory.correlation import joint_moments, plain_pair, residual_pair
 from bench.theory.diagnosis import class_correlation
 from bench.theory.plot import COLOURS, figure, save
+from models.arrays import Signals
 from models.observation import ForcedStep, Job, Observation
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
@@ -58,7 +59,7 @@ def _spec(name: str) -> Spec:
 
 def _lesson(spec: Spec, seed: int) -> ForcedStep:
     weights = draw_weights(spec, seed)
-    weights[f"{DEPTH}.weight"] *= np.float32(2.0**-24)
+    weights[f"dense{DEPTH}.weight"] *= np.float32(2.0**-24)
     x = np.random.default_rng([seed, 11]).standard_normal((BATCH, WIDTH)).astype(np.float32)
     return ForcedStep(weights, x, np.zeros(BATCH, int))
 
@@ -71,8 +72,8 @@ def _correlations(worker: Worker, name: str, seed: int) -> list[float]:
     return _by_layer(shared.pre_activation_gradients, forced_step.labels)
 
 
-def _by_layer(pre_activation_gradients: dict[int, Any], labels: Any) -> list[float]:
-    return [class_correlation(pre_activation_gradients[layer], labels) for layer in range(2, DEPTH - 1)]
+def _by_layer(pre_activation_gradients: Signals, labels: Any) -> list[float]:
+    return [class_correlation(pre_activation_gradients[f"dense{layer}"], labels) for layer in range(2, DEPTH - 1)]
 
 
 @cache

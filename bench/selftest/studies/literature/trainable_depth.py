@@ -20,6 +20,7 @@ import numpy as np
 from bench.theory.correlation import critical, depth_scales
 from bench.theory.plot import figure, save
 from fixtures.data.datasets import load
+from models.architectures import graph
 from models.observation import Job, Observation, Training
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
@@ -78,10 +79,10 @@ def accuracy(cell: Cell) -> float:
 def draw(spec: Spec, s2: float, seed: int) -> dict[str, Any]:
     """Gaussian weights of variance s2/fan-out and biases of variance 0.05."""
     rng, weights = np.random.default_rng([seed, spec.depth, round(100 * s2)]), {}
-    for layer in range(1, spec.depth + 1):
-        shape = (spec.widths[layer], spec.widths[layer - 1])
-        weights[f"{layer}.weight"] = (rng.standard_normal(shape) * (s2 / shape[0]) ** 0.5).astype(np.float32)
-        weights[f"{layer}.bias"] = (rng.standard_normal(shape[0]) * BIAS_SD).astype(np.float32)
+    for node in graph(spec).dense:
+        shape = (node.fan_out, node.fan_in)
+        weights[node.weight] = (rng.standard_normal(shape) * (s2 / shape[0]) ** 0.5).astype(np.float32)
+        weights[node.bias] = (rng.standard_normal(shape[0]) * BIAS_SD).astype(np.float32)
     return weights
 
 

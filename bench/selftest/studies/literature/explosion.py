@@ -62,7 +62,8 @@ def _rate(worker: Worker, act: str, batch: int, seed: int) -> float:
     forced_step = ForcedStep(draw_weights(spec, seed), _inputs(batch, seed), np.arange(batch) % spec.classes)
     native = worker.call("observe", Observation, job=Job(worker.backend, spec, seed=seed, forced_steps=[forced_step])).native
     assert native, "a job with forced steps watches a pass"
-    first, last = (float(np.log(np.square(native.pre_activation_gradients[layer].astype(np.float64)).sum())) for layer in (FIRST, LAST))
+    deltas = (native.pre_activation_gradients[f"dense{layer}"] for layer in (FIRST, LAST))
+    first, last = (float(np.log(np.square(delta.astype(np.float64)).sum())) for delta in deltas)
     return (first - last) / (LAST - FIRST)
 
 
@@ -70,7 +71,7 @@ def _rate(worker: Worker, act: str, batch: int, seed: int) -> float:
 def finite_width(act: str, batch: int) -> tuple[float, float]:
     """Mean and standard deviation of the log rate over networks of this width."""
     delta = sample(_spec(act, batch), _inputs(batch, 99).astype(np.float64), DRAWS).delta
-    rates = (delta[FIRST] - delta[LAST]) / (LAST - FIRST)
+    rates = (delta[f"dense{FIRST}"] - delta[f"dense{LAST}"]) / (LAST - FIRST)
     return float(rates.mean()), float(rates.std(ddof=1))
 
 

@@ -1,4 +1,4 @@
-"""Measure results of the literature again: `python -m bench.theory.literature explosion`."""
+"""Measure results of the literature again: `python -m bench.selftest.studies.literature explosion`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import files
 from bench.exit_status import Status
-from bench.theory.literature import explosion, shattering, trainable_depth
+from bench.selftest.studies.literature import explosion, shattering, trainable_depth
 from fixtures.data.datasets import DataError
 from models.worker.process import WorkerError
 

@@ -20,9 +20,9 @@ PROCESSES, VALUES = 10, 3
 """`pyperf --fast`: processes a side, and values each of them takes."""
 
 
-def blocks(series: Series, lane: int) -> np.ndarray:
+def blocks(series: Series, variant: int) -> np.ndarray:
     """Every block's seconds per step in the order of time."""
-    return np.asarray(series.wall[lane], np.float64).ravel()
+    return np.asarray(series.wall[variant], np.float64).ravel()
 
 
 def pytest_benchmark(statistic: Callable[[np.ndarray], float], share: float) -> Callable[[Sequence[Series]], bool]:
@@ -59,7 +59,7 @@ RULES: dict[str, tuple[int, Callable[[Sequence[Series]], bool]]] = {
     "asv continuous (factor 1.1, p < 0.002)": (4, asv_continuous),
     f"pyperf compare_to ({PROCESSES} + {PROCESSES} processes)": (2 * PROCESSES, pyperf),
 }
-"""Every rule with the number of restarts that it looks at."""
+"""Every rule with the number of restarts that it reads."""
 
 
 def seconds_of(series: Series) -> np.ndarray:
@@ -72,7 +72,7 @@ def shortened(series: Series, seconds: float) -> Series:
     """As many rounds as take so many seconds."""
     spent = np.cumsum(seconds_of(series))
     count = min(len(spent), max(1, int(np.searchsorted(spent, seconds)) + 1))
-    rows: dict[str, Any] = {name: [lane[:count] for lane in getattr(series, name)] for name in ("wall", "waited")}
+    rows: dict[str, Any] = {name: [variant[:count] for variant in getattr(series, name)] for name in ("wall", "waited")}
     return dataclasses.replace(series, seconds=float(spent[count - 1]), **rows)
 
 

@@ -21,7 +21,7 @@ SIZE = 300
 def competing(processes: int, seed: int = 0) -> Iterator[None]:
     """Run that many loads beside what is inside, each with its own times."""
     one_thread = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "bench.timing.duet.load"]
+    command = [sys.executable, "-m", "bench.selftest.studies.duet.load"]
     running = [subprocess.Popen([*command, str(seed + n), str(os.getpid())], env=one_thread) for n in range(processes)]
     try:
         yield

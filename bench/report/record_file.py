@@ -1,0 +1,163 @@
+"""How a run's record lies in its file: schema 3, older ones that were released, and the JSON Schema that says so.
+
+Reading validates types and executes nothing. Findings are short rows that name their place by its number in `places`, because the same
+few thousand places come back in every network. `python -m bench.report.record_file > bench/report/record.schema.json` writes the schema.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from bench import files
+from bench.baselines.interval import scale_of
+from bench.judging.finding import Cause, Finding
+from bench.judging.place import Place
+from bench.judging.verdict import Verdict
+from bench.report import schema_2
+from bench.report.record import Header, Record, RecordError
+from bench.report.texts import Number, rounded
+
+SCHEMA, OLDEST = 3, 2
+KIND: Literal["gradgauge run"] = "gradgauge run"
+ON_A_SCALE = "training"
+"""The check whose findings are baseline metrics, each with a scale of its own."""
+
+
+class Row(msgspec.Struct, array_like=True, frozen=True):
+    """A finding: the number of its place, the value, the bounds, what an outlier looks like, and what is said after the place."""
+
+    place: int
+    value: Number
+    low: Number
+    high: Number
+    note: str = ""
+    remark: str = ""
+
+
+class VerdictRow(msgspec.Struct, kw_only=True):
+    """A verdict whose places are numbers. What must be one number and is (the zeros of `finite`) is counted and has no row."""
+
+    check: str
+    against: str
+    law: str
+    backend: str
+    subject: str
+    status: str
+    reason: str = ""
+    judged: int = 0
+    outside: int = 0
+    headroom: Number = 1.0
+    tightest: int | None = None
+    rerun: str = ""
+    causes: list[Cause] = []
+    findings: list[Row] = []
+
+
+class File(Header, kw_only=True):
+    """A record as it lies in its file."""
+
+    schema: int
+    kind: Literal["gradgauge run"]
+    places: list[Place]
+    verdicts: list[VerdictRow]
+
+
+def write(folder: Path, record: Record) -> Path:
+    """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises WriteError if the folder refuses."""
+    text = encode(record)
+    path = folder / f"run-{record.started.replace(':', '')}-{os.getpid()}.json"
+    files.write(path, text)
+    files.write(folder / "latest.json", text)
+    return path
+
+
+def read(path: Path) -> Record:
+    """A run's record, of this schema or of an older one that was released. Raises RecordError."""
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise RecordError(
+            f"{path} cannot be read ({error.strerror}): name the JSON record of a run, such as .gradgauge/latest.json."
+        ) from None
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise RecordError(f"{path} is not JSON, or was cut off ({error}): run again, or fetch the file again.") from None
+    if not isinstance(raw, dict) or raw.get("kind") != KIND:
+        raise RecordError(f"{path} is JSON, but not the record of a run: name one that pytest wrote, such as .gradgauge/latest.json.")
+    schema = raw.get("schema")
+    if schema == 1:
+        raise RecordError(f"{path} has schema 1, which was never released: judge that version again with this suite.")
+    if not isinstance(schema, int) or not OLDEST <= schema <= SCHEMA:
+        raise RecordError(
+            f"{path} has schema {schema} and this suite reads {OLDEST} to {SCHEMA}: update the suite, or run again with this one."
+        )
+    try:
+        return _record(msgspec.convert(schema_2.upgraded(raw) if schema == 2 else raw, type=File), path.name, structured=schema > 2)
+    except (msgspec.MsgspecError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise RecordError(
+            f"{path} is a run's record with a part missing or changed ({error}): run again, or fetch the file again."
+        ) from None
+
+
+def encode(record: Record) -> bytes:
+    """The record as JSON."""
+    places: dict[Place, int] = {}
+    verdicts = [_row(verdict, places) for verdict in record.verdicts]
+    return msgspec.json.encode(File(schema=SCHEMA, kind=KIND, places=list(places), verdicts=verdicts, **_header(record)))
+
+
+def json_schema() -> str:
+    """The JSON Schema of a record."""
+    return json.dumps(msgspec.json.schema(File), indent=1, ensure_ascii=False) + "\n"
+
+
+def _header(source: Header) -> dict[str, Any]:  # the fields' own types, which no dictionary can have
+    return {name: getattr(source, name) for name in Header.__struct_fields__}
+
+
+def _row(verdict: Verdict, places: dict[Place, int]) -> VerdictRow:
+    def number_of(place: Place) -> int:
+        return places.setdefault(place, len(places))
+
+    rows = [
+        Row(number_of(f.place), rounded(f.value), rounded(f.low), rounded(f.high), "" if f.within else f.note, f.remark)
+        for f in verdict.findings
+        if not (f.low == f.high and f.within)
+    ]
+    return VerdictRow(
+        check=verdict.check, against=verdict.against, law=verdict.law, backend=verdict.backend, subject=verdict.subject,
+        status=verdict.status, reason=verdict.reason, judged=verdict.judged, outside=verdict.outside, rerun=verdict.rerun,
+        headroom=rounded(verdict.headroom), tightest=number_of(verdict.tightest) if verdict.tightest else None,
+        causes=list(verdict.causes), findings=rows,
+    )  # fmt: skip
+
+
+def _record(file: File, name: str, structured: bool) -> Record:
+    return Record(verdicts=[_verdict(row, file.places) for row in file.verdicts], name=name, structured=structured, **_header(file))
+
+
+def _verdict(row: VerdictRow, places: list[Place]) -> Verdict:
+    def place_of(number: int) -> Place:
+        if number < 0:
+            raise IndexError(f"there is no place {number}")
+        return places[number]
+
+    causes = tuple(row.causes)
+    findings = []
+    for each in row.findings:
+        place = place_of(each.place)
+        scale = scale_of(place.quantity) if row.check == ON_A_SCALE else "linear"
+        findings.append(Finding(place, float(each.value), float(each.low), float(each.high), each.note, scale, each.remark, causes))
+    return Verdict(
+        row.check, row.against, row.law, row.backend, row.subject, row.status, row.reason, row.judged, row.outside,
+        float(row.headroom), place_of(row.tightest) if row.tightest is not None else None, row.rerun, findings,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json_schema())

@@ -1,0 +1,1 @@
+"""Error rates of duets, beside other tools' rules on the same series."""

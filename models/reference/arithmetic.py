@@ -1,0 +1,41 @@
+"""How the reference computes: in which type, what it rounds to a shorter format, and in which order it sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from models.arrays import Array
+from models.parts.precisions import Precision
+
+
+class Arithmetic:
+    """Arithmetic in `dtype`; with `dialect`, operands and results are rounded as that framework documents `precision`.
+
+    With `order`, every matrix product sums its terms in an order of its own, drawn from that seed.
+    """
+
+    def __init__(self, dtype: Any, precision: Precision, order: int | None = None, dialect: str = "") -> None:
+        """Nothing is rounded where `precision` holds and computes everything in one format."""
+        self.dtype, self.dialect = np.dtype(dtype), dialect
+        self.rounds = bool(dialect) and not precision.plain
+        self.operand: Callable[[Array], Array] = precision.operands.rounded if self.rounds else _as_it_is
+        self.result: Callable[[Array], Array] = precision.results.rounded if self.rounds else _as_it_is
+        self._order = None if order is None else np.random.default_rng(order)
+
+    def product(self, a: Array, b: Array) -> Array:
+        """a @ b."""
+        if self._order is None:
+            return a @ b
+        terms = self._order.permutation(len(b))
+        return a[:, terms] @ b[terms]
+
+    def cast(self, value: Array, cast_by: str) -> Array:
+        """What a normalization learns, or its gradient, as the layer computes with it: rounded where the framework casts it."""
+        return self.result(value) if self.dialect and self.dialect == cast_by else value
+
+
+def _as_it_is(x: Array) -> Array:
+    return x

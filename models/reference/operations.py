@@ -1,0 +1,128 @@
+"""What every kind of node computes, and how gradients pass back through it, written out.
+
+A row is the one place to add an operation. Its functions receive the `Execution` they are part of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.arrays import Array, Arrays, Signals, Statistics
+from models.graph import Activate, Dense, Node, Normalize, Sum
+from models.parts.activations import ACTIVATIONS
+from models.parts.norms import NORMS
+from models.reference.arithmetic import Arithmetic
+
+
+@dataclass
+class Pass:
+    """One forward and backward pass; dictionaries are by node or parameter name.
+
+    `pre_activations` are results of dense nodes (z_l, batch × units), `pre_activation_gradients` the loss's gradient with respect
+    to them, `gradients` with respect to parameters, `sizes` what these could be at most, ‖∂L/∂z_l‖ times the norm of what it is
+    multiplied with, `statistics` each normalization's mean and variance. `bends` holds what has a kink at zero (batch × units):
+    what activations read, and of a loss with a margin how far it is kept.
+    """
+
+    loss: float = 0.0
+    logits: Any = None
+    pre_activations: Signals = field(default_factory=dict)
+    pre_activation_gradients: Signals = field(default_factory=dict)
+    gradients: Arrays = field(default_factory=dict)
+    sizes: dict[str, float] = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=dict)
+    bends: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass
+class Execution:
+    """One pass on its way: parameters by name, `running` statistics where a batch normalization evaluates, and what was found so far."""
+
+    arithmetic: Arithmetic
+    weights: Arrays
+    running: Statistics | None = None
+    out: Pass = field(default_factory=Pass)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`forward(at, node, *inputs)` gives the result and what the way back needs, `backward(at, node, saved, d)` a gradient an input."""
+
+    forward: Callable[..., tuple[Array, Any]]
+    backward: Callable[[Execution, Any, Any, Array], tuple[Array, ...]]
+
+
+def _dense(at: Execution, node: Dense, h: Array) -> tuple[Array, Array]:
+    a = at.arithmetic
+    h, bias = a.operand(h), a.result(at.weights[node.bias])
+    z = a.product(h, a.operand(at.weights[node.weight]).T)
+    return a.result((a.result(z) if a.dialect == "keras" else z) + bias), h
+
+
+def _dense_back(at: Execution, node: Dense, h: Array, d: Array) -> tuple[Array, ...]:
+    a, out, size = at.arithmetic, at.out, float(np.linalg.norm(d))
+    out.gradients[node.bias] = a.result(a.product(np.ones((1, len(d)), d.dtype), d)[0])
+    out.sizes |= {node.weight: size * float(np.linalg.norm(h)), node.bias: size * len(d) ** 0.5}
+    d = a.operand(d)
+    out.gradients[node.weight] = a.result(a.product(d.T, h))
+    return (a.result(a.product(d, a.operand(at.weights[node.weight]))),)
+
+
+def _normalize(at: Execution, node: Normalize, h: Array) -> tuple[Array, Any]:
+    a, row = at.arithmetic, NORMS[node.norm]
+    scale, shift = (_learned(at, node, kind) for kind in ("scale", "shift"))
+    if at.running is not None and node.norm == "batch":
+        mean, var = (np.asarray(s).astype(a.dtype) for s in at.running[node.name])
+        return a.result((h - mean) / np.sqrt(var + a.dtype.type(node.eps)) * scale + shift), None
+    y, cache = row.forward(h, scale, shift, node.eps, node.groups)
+    at.out.statistics[node.name] = (cache["mean"][0], cache["var"][0])
+    return a.result(y), cache
+
+
+def _normalize_back(at: Execution, node: Normalize, cache: Any, d: Array) -> tuple[Array, ...]:
+    row = NORMS[node.norm]
+    dz, learned = row.backward(d, cache)
+    at.out.gradients |= {f"{node.name}.{kind}": at.arithmetic.cast(g, row.cast_by) for kind, g in learned.items()}
+    at.out.sizes |= {f"{node.name}.{kind}": float(np.linalg.norm(d)) * len(d) ** 0.5 for kind in learned}
+    return (at.arithmetic.result(dz),)
+
+
+def _learned(at: Execution, node: Normalize, kind: str) -> Any:
+    value = at.weights.get(f"{node.name}.{kind}")
+    return None if value is None else at.arithmetic.cast(value, NORMS[node.norm].cast_by)
+
+
+def _activate(at: Execution, node: Activate, h: Array) -> tuple[Array, Array]:
+    row = ACTIVATIONS[node.activation]
+    if row.kink:
+        at.out.bends[node.name] = h
+    return at.arithmetic.result(row.f(h)), h
+
+
+def _activate_back(at: Execution, node: Activate, h: Array, d: Array) -> tuple[Array, ...]:
+    a, row = at.arithmetic, ACTIVATIONS[node.activation]
+    slope = row.df_of_value(a.result(row.f(h))) if row.df_of_value and a.rounds else row.df(h)
+    return (a.result(d * slope),)
+
+
+def _sum(at: Execution, node: Sum, stream: Array, branch: Array) -> tuple[Array, None]:
+    """Each term is rounded, and their sum."""
+    a, number = at.arithmetic, at.arithmetic.dtype.type
+    return a.result(a.result(stream * number(node.keep)) + a.result(branch * number(node.scale))), None
+
+
+def _sum_back(at: Execution, node: Sum, saved: None, d: Array) -> tuple[Array, ...]:
+    a, number = at.arithmetic, at.arithmetic.dtype.type
+    return a.result(d * number(node.keep)), a.result(d * number(node.scale))
+
+
+OPERATIONS: dict[type[Node], Operation] = {
+    Dense: Operation(_dense, _dense_back),
+    Normalize: Operation(_normalize, _normalize_back),
+    Activate: Operation(_activate, _activate_back),
+    Sum: Operation(_sum, _sum_back),
+}
