@@ -26,7 +26,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "classes": ("classes=2",),
     # He weights make linear and SELU networks and an unscaled post-activation stream explode, so their steps are smaller.
     "activation": (
-        "act=linear,lr=1e-5", "act=selu,lr=0.001", *(f"act={name}" for name in ACTIVATIONS if name not in ("linear", "selu", Spec.act)),
+        "act=linear,lr=1e-5", "act=selu,lr=0.001", *(f"act={name}" for name in ACTIVATIONS if name not in ("linear", "selu", "relu")),
     ),
     "normalization": (
         *(f"norm={name}" for name in NORMS), "norm=batch,norm_at=after", "norm=layer,norm_at=after", "norm=batch,eps=0.001",
@@ -124,9 +124,9 @@ def _collect(cases: str, features: int, device: str) -> tuple[list[Spec], list[t
             refused.append((text, str(error)))
     places: dict[Spec | None, int] = {}
     for spec in specs:
-        places.setdefault(spec.graph, len(places))
+        places.setdefault(spec.built_as, len(places))
     # Networks that are built alike stand together, so that a worker builds one for all.
-    return sorted(specs, key=lambda spec: places[spec.graph]), refused
+    return sorted(specs, key=lambda spec: places[spec.built_as]), refused
 
 
 def main(arguments: list[str] | None = None) -> int:

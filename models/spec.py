@@ -1,33 +1,32 @@
 """One network and how it is trained, said without any framework.
 
 A `Spec` is the whole truth about a case: every default on which frameworks differ (epsilon, momentum, initializer,
-bias, …) is a field here, so that no backend can fall back on its own.
+bias, …) is a field of it or of its architecture, so that no backend can fall back on its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-from dataclasses import dataclass
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field
+from functools import cache
+from typing import get_type_hints
 
+import msgspec
+
+from models.architectures import FAMILIES, Architecture
+from models.architectures.mlp import MLP
 from models.backends.registry import info
-from models.parts.activations import ACTIVATIONS
+from models.fields import SpecError, check_choices, check_not_negative, check_positive, check_whole, nearest, plain
 from models.parts.clips import CLIPS
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
-from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.parts.precisions import PRECISIONS, Precision
 
+__all__ = ["Spec", "SpecError"]
+
 CHOICES: dict[str, tuple[str, ...]] = {
-    "act": tuple(ACTIVATIONS),
-    "norm": ("none", *NORMS),
-    "norm_at": ("before", "after"),
-    "skip": ("none", "one", "two"),
-    "skip_order": ("post", "pre"),
-    "branch": ("unscaled", "root2", "depth", "zero"),
     "init": ("default", *INITIALIZERS),
     "bias": ("zero", "normal"),
     "clip": tuple(CLIPS),
@@ -37,39 +36,26 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "precision": tuple(PRECISIONS),
 }
 """What a field may be: the rows of its table in `models/parts/`, so that a new row is a new choice."""
-
-
-class SpecError(ValueError):
-    """A network that cannot be built; the message is one sentence that names the value and what is allowed."""
+DATA = ("batch", "classes", "features")
+"""Fields that an id names between the sizes of the architecture and all others."""
+Value = int | float | str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """One deep MLP, its loss and its optimizer; the defaults are the reference network.
+    """One architecture, its loss and its optimizer; the defaults are the reference network.
 
-    `depth` counts weight layers, the read-out included. Widths are in units, `momentum` is the weight of the old
-    running statistic, `clip_at` the threshold, `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled
-    (`lr·decay·w`); biases are never decayed. `input` other than centred is unfriendly: such networks are judged step by step and not
-    trained. `loss_scale` is what the loss is multiplied with at first in `mixed_float16`, under what the frameworks begin with (2¹⁵ and
-    2¹⁶), because a healthy network's first steps overflow there now and then and are skipped; `scale_growth` is the number of
-    steps without overflow after which it doubles. Raises `SpecError` for an unknown value or a contradiction.
+    `clip_at` is the threshold of clipping. `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled (`lr·decay·w`); biases are
+    never decayed. Networks whose `input` is not centred are judged step by step and not trained. `loss_scale` multiplies the loss at
+    first in `mixed_float16`. It is under what the frameworks begin with (2¹⁵ and 2¹⁶), because a healthy network's first steps
+    overflow there now and then and are skipped. `scale_growth` is the number of steps without overflow after which it doubles.
+    Raises `SpecError` for an unknown value or a contradiction.
     """
 
-    depth: int = 16
-    width: int = 64
+    arch: Architecture = field(default_factory=MLP)
     batch: int = 64
     classes: int = 10
     features: int = 64
-    act: str = "relu"
-    norm: str = "none"
-    norm_at: str = "before"
-    eps: float = 1e-5
-    momentum: float = 0.9
-    groups: int = 4
-    skip: str = "none"
-    skip_order: str = "post"
-    branch: str = "unscaled"
-    bottleneck: int = 1
     init: str = "he_normal"
     bias: str = "zero"
     clip: str = "none"
@@ -86,47 +72,16 @@ class Spec:
     scale_growth: int = 2000
 
     def __post_init__(self) -> None:
-        """Reject what cannot be built, in one sentence."""
-        for field, allowed in CHOICES.items():
-            value = getattr(self, field)
-            if value not in allowed:
-                raise SpecError(f"{field}={value} is not known{_nearest(value, allowed)}; use one of {', '.join(allowed)}.")
-        for field in ("depth", "width", "batch", "classes", "features", "groups", "bottleneck", "scale_growth"):
-            least = 2 if field in ("depth", "classes") else 1
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SpecError(f"{field}={value} must be a whole number of at least {least}.")
-        for field in ("eps", "clip_at", "target_scale", "loss_scale"):
-            if not (math.isfinite(getattr(self, field)) and getattr(self, field) > 0):
-                raise SpecError(f"{field}={getattr(self, field)} must be a positive number.")
-        for field in ("lr", "l2", "decay"):
-            if not (math.isfinite(getattr(self, field)) and getattr(self, field) >= 0):
-                raise SpecError(f"{field}={getattr(self, field)} must be zero or a positive number.")
-        if not 0 <= self.momentum < 1:
-            raise SpecError(f"momentum={self.momentum} is the weight of the old statistic and must lie in [0, 1).")
-        if contradiction := self._contradiction():
+        """Refuse what cannot be trained, in one sentence."""
+        check_choices(self, CHOICES)
+        check_whole(self, {"batch": 1, "classes": 2, "features": 1, "scale_growth": 1})
+        check_positive(self, "clip_at", "target_scale", "loss_scale")
+        check_not_negative(self, "lr", "l2", "decay")
+        if contradiction := self.arch.contradicts(self.batch) or self._contradiction():
             raise SpecError(contradiction)
 
     def _contradiction(self) -> str:
         """The sentence that says why these values do not go together, or nothing."""
-        span = self.span
-        if self.skip == "none" and (self.branch != "unscaled" or self.skip_order != "post"):
-            return "branch and skip_order describe a skip connection, and skip=none has none: set skip=one or skip=two."
-        if span and (self.depth - 2) % span:
-            return f"skip={self.skip} joins hidden layers in {span}s, so depth - 2 must be a multiple of {span}; depth={self.depth} is not."
-        if span and self.depth == 2:
-            return "depth=2 has no hidden-to-hidden layer for a skip connection to span: use depth 4 or more."
-        if self.bottleneck > 1:
-            if self.skip == "one" or (self.depth - 2) % 2 or self.depth == 2:
-                return f"bottleneck={self.bottleneck} narrows pairs of layers: use skip=none or skip=two, and an even depth from 4."
-            if self.width % self.bottleneck:
-                return f"bottleneck={self.bottleneck} must divide width={self.width}."
-        if self.norm == "none" and self.norm_at != "before":
-            return "norm_at says where a normalization stands, and norm=none has none: choose a norm."
-        if self.norm == "group" and any(width % self.groups for width in self.widths[1:-1]):
-            return f"groups={self.groups} must divide every hidden width {sorted(set(self.widths[1:-1]))}."
-        if self.norm == "batch" and self.batch < 4:
-            return f"batch={self.batch} is too small for norm=batch: its mean gradient diverges below 4 samples."
         if self.decay and self.optimizer != "adamw":
             return f"decay is decoupled weight decay, which PyTorch has in adamw only; optimizer={self.optimizer} takes l2."
         if self.l2 and self.optimizer == "adamw":
@@ -138,7 +93,7 @@ class Spec:
         if self.input == "huge" and self.precision == "mixed_float16":
             return "input=huge lies beyond float16's largest number, 65,504: use precision=mixed_bfloat16."
         if math.frexp(self.loss_scale)[0] != 0.5:
-            return f"loss_scale={_plain(self.loss_scale)} must be a power of two, so that scaling rounds nothing."
+            return f"loss_scale={plain(self.loss_scale)} must be a power of two, so that scaling rounds nothing."
         return ""
 
     @property
@@ -167,78 +122,76 @@ class Spec:
         return self.loss_scale if self.format.scaled else 1.0
 
     @property
-    def span(self) -> int:
-        """How many weight layers one skip connection spans; 0 without skips."""
-        return {"none": 0, "one": 1, "two": 2}[self.skip]
-
-    @property
-    def blocks(self) -> int:
-        """How many residual blocks there are."""
-        return (self.depth - 2) // self.span if self.span else 0
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Units of the input and of every weight layer: `depth + 1` numbers, from features to classes."""
-        hidden = [self.width]
-        for layer in range(2, self.depth):
-            hidden.append(self.width // self.bottleneck if layer % 2 == 0 else self.width)
-        return (self.features, *hidden, self.classes)
-
-    @property
     def learning_rate(self) -> float:
         """The step size: `lr`, or the one that goes with the optimizer where `lr` is 0."""
         return self.lr or OPTIMIZERS[self.optimizer].lr
 
     @property
-    def graph(self) -> Spec | None:
+    def built_as(self) -> Spec | None:
         """The network that a framework builds and compiles alike: this one with the reference's start, inputs and learning rate.
 
         None where the parts themselves draw, so that a network goes on where the last one left off.
         """
-        if ACTIVATIONS[self.act].random:
+        if self.arch.random:
             return None
-        return dataclasses.replace(self, **{name: getattr(Spec, name) for name in ("init", "bias", "input", "lr", "target_scale")})
-
-    @property
-    def id(self) -> str:
-        """What moved from the reference network, as `field=value,…`; `reference` when nothing did."""
-        moved = [f"{f.name}={_plain(getattr(self, f.name))}" for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
-        return ",".join(moved) or "reference"
+        return self.but(**{name: getattr(Spec, name) for name in ("init", "bias", "input", "lr", "target_scale")})
 
     @property
     def in_float64(self) -> Spec:
         """The same network in float64."""
-        return dataclasses.replace(self, precision="float64", loss_scale=Spec.loss_scale, scale_growth=Spec.scale_growth)
+        return self.but(precision="float64", loss_scale=Spec.loss_scale, scale_growth=Spec.scale_growth)
 
     def on(self, backend: str) -> Spec:
         """The same network with `init=default` replaced by what that backend calls its default."""
         return info(backend).own(self)
 
+    def but(self, **changes: Value) -> Spec:
+        """The same network with some fields changed, the architecture's among them."""
+        own = {name: changes.pop(name) for name in self.arch.__struct_fields__ if name in changes}
+        return dataclasses.replace(self, arch=msgspec.structs.replace(self.arch, **own), **changes)  # type: ignore[arg-type]
+
+    @property
+    def fields(self) -> dict[str, Value]:
+        """Every field with its value, the architecture's among them, in the order in which an id names them."""
+        own = self.arch.__struct_fields__
+        return {name: getattr(self.arch if name in own else self, name) for name in _kinds(type(self.arch))}
+
+    @property
+    def id(self) -> str:
+        """What moved from the reference network, as `field=value,…`; `reference` when nothing did."""
+        family, usual = type(self.arch), Spec(arch=type(self.arch)()).fields
+        moved = [] if family is MLP else [next(word for word, each in FAMILIES.items() if each is family)]
+        moved += [f"{name}={plain(value)}" for name, value in self.fields.items() if value != usual[name]]
+        return ",".join(moved) or "reference"
+
+    @classmethod
+    def of(cls, family: str = "mlp", **fields: Value) -> Spec:
+        """A network by its fields, those of the architecture among them: `Spec.of(depth=40, loss="mse")`."""
+        names = FAMILIES[family].__struct_fields__
+        own = {name: fields.pop(name) for name in names if name in fields}
+        return cls(arch=FAMILIES[family](**own), **fields)  # type: ignore[arg-type]
+
     @classmethod
     def parse(cls, text: str) -> Spec:
         """Read `depth=40,act=sigmoid` (an `id`) back into a Spec."""
-        hints = get_type_hints(cls)
-        names = [f.name for f in dataclasses.fields(cls)]
-        values: dict[str, Any] = {}
-        for item in filter(None, (part.strip() for part in text.split(","))):
-            if item == "reference":
-                continue
+        items = [item for part in text.split(",") if (item := part.strip()) and item != "reference"]
+        family = items.pop(0) if items and items[0] in FAMILIES else "mlp"
+        kinds, values = _kinds(FAMILIES[family]), dict[str, Value]()
+        for item in items:
             name, equals, value = item.partition("=")
-            if not equals or name not in names:
+            if not equals or name not in kinds:
                 raise SpecError(
-                    f"{item!r} is not a field of a network{_nearest(name, names)}; write field=value, a field out of {', '.join(names)}."
+                    f"{item!r} is not a field of a network{nearest(name, kinds)}; write field=value, a field out of {', '.join(kinds)}."
                 )
             try:
-                values[name] = hints[name](value)
+                values[name] = kinds[name](value)
             except ValueError:
                 raise SpecError(f"{name}={value} must be a number.") from None
-        return cls(**values)
+        return cls.of(family, **values)
 
 
-def _nearest(value: object, allowed: Any) -> str:
-    close = difflib.get_close_matches(str(value), allowed, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+@cache
+def _kinds(family: type[Architecture]) -> dict[str, type[Value]]:
+    """Every field of a network of this family by name, with its type, in the order in which an id names them."""
+    shared, own = ({name: kind for name, kind in get_type_hints(each).items() if kind in (int, float, str)} for each in (Spec, family))
+    return {name: (own | shared)[name] for name in (*family.SIZES, *DATA, *own, *shared)}

@@ -26,7 +26,7 @@ HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 
 def is_homogeneous(spec: Spec) -> bool:
     """Whether every layer but its bias is positively homogeneous."""
-    return spec.act in HOMOGENEOUS and spec.norm == "none"
+    return spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none"
 
 
 def homogeneity(evidence: Evidence) -> Iterator[Finding]:
@@ -40,9 +40,9 @@ def homogeneity(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(evidence, _units)
     if not any(np.any(w) for key, w in evidence.reference.forced_steps[0].weights.items() if key.endswith("bias")):
         yield from findings(evidence, _stream, (0,))
-    if evidence.spec.act == "linear":
+    if evidence.spec.arch.act == "linear":
         yield from findings(evidence, _matrices)
-        if evidence.spec.init == "orthogonal" and not evidence.spec.span:
+        if evidence.spec.init == "orthogonal" and not evidence.spec.arch.span:
             yield from findings(evidence, _isometry, (0,))
 
 
@@ -64,7 +64,7 @@ def _matrices(spec: Spec, view: View) -> Residuals:
 
 def _stream(spec: Spec, view: View) -> Residuals:
     """⟨x, ∂L/∂x⟩ per sample along the stream, against ⟨logits, ∂L/∂logits⟩."""
-    nodes, f = graph(spec), ACTIVATIONS[spec.act].f
+    nodes, f = graph(spec), ACTIVATIONS[spec.arch.act].f
     inside = {node.name for block in nodes.blocks for node in block.body}
     end = (view.pre_activations[nodes.dense[-1].name] * view.pre_activation_gradients[nodes.dense[-1].name]).sum(1)
 
@@ -113,7 +113,7 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _sums(spec: Spec, view: View) -> Residuals:
-    f = ACTIVATIONS[spec.act].f
+    f = ACTIVATIONS[spec.arch.act].f
     inputs = {node.name: view.x for node in graph(spec).dense if node.inputs == (INPUT,)}
     for joint in graph(spec).joints:
         if len(joint.between) == 1 and isinstance(joint.between[0], Activate):
@@ -145,7 +145,7 @@ def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
     it is homogeneous, hands on γ∂γ + β∂β = ⟨w_out, ∂w_out⟩.
     """
     yield from findings(evidence, _learned)
-    if evidence.spec.norm_at == "before" and not evidence.spec.span:
+    if evidence.spec.arch.norm_at == "before" and not evidence.spec.arch.span:
         yield from findings(evidence, _sets, (0,))
 
 
@@ -162,7 +162,7 @@ def _learned(spec: Spec, view: View) -> Residuals:
             share = norm.eps / (np.asarray(view.statistics[norm.name][1], np.float64) + norm.eps)
             yield Place("⟨w, ∂w⟩ before the norm", where), (w * dw).sum(1) - share * scale * dscale, natural
             yield Place("∂b before the norm", where), view.gradients[joint.left.bias], dw
-        if norm is joint.between[-1] or spec.act in HOMOGENEOUS:
+        if norm is joint.between[-1] or spec.arch.act in HOMOGENEOUS:
             out, dout = view.of(joint.right.weight)
             products = [np.multiply(*view.of(f"{norm.name}.{kind}")) for kind in norm.parameters]
             natural = np.linalg.norm(out, axis=0) * np.linalg.norm(dout, axis=0) * _cancelling(norm, view)
@@ -177,15 +177,15 @@ def _cancelling(norm: Normalize, view: View) -> float:
 
 def _sets(spec: Spec, view: View) -> Residuals:
     """Σδ and Σzδ over each normalized set of the pass whose signals were seen, where γ = 1 and β = 0 (the first lesson)."""
-    row, df = NORMS[spec.norm], ACTIVATIONS[spec.act].df
+    row, df = NORMS[spec.arch.norm], ACTIVATIONS[spec.arch.act].df
     axis = 0 if row.over == "batch" else -1
     for joint in graph(spec).joints:
-        where, shape = joint.left.name, (len(view.x), spec.groups if row.over == "groups" else 1, -1)
+        where, shape = joint.left.name, (len(view.x), spec.arch.groups if row.over == "groups" else 1, -1)
         z, d = view.pre_activations[joint.left.name], view.pre_activation_gradients[joint.left.name]
-        y, cache = row.forward(z, 1.0, 0.0, spec.eps, spec.groups)
+        y, cache = row.forward(z, 1.0, 0.0, spec.arch.eps, spec.arch.groups)
         g = (view.pre_activation_gradients[joint.right.name] @ view.weights[joint.right.weight]) * df(y)
         z, d, y, g = (a.reshape(shape) for a in (z, d, y, g))
-        share = spec.eps * np.square(cache["inverse"]).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
+        share = spec.arch.eps * np.square(cache["inverse"]).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
         natural = np.linalg.norm(z, axis=axis) * np.linalg.norm(d, axis=axis)
         yield Place("Σ zδ over normalized sets", where), ((z * d).sum(axis) - (share * y * g).sum(axis)), natural
         if row.centred:
@@ -199,7 +199,7 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
     ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F. Where a branch is
     exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros get one.
     """
-    sup, nodes = ACTIVATIONS[evidence.spec.act].sup, graph(evidence.spec)
+    sup, nodes = ACTIVATIONS[evidence.spec.arch.act].sup, graph(evidence.spec)
     for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
         size = {name: float(np.linalg.norm(d.astype(np.float64))) for name, d in seen.pre_activation_gradients.items()}
         if evidence.spec.loss == "cross_entropy":
@@ -209,13 +209,13 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
                 (2 / len(seen.logits)) ** 0.5,
                 evidence.spec.classes * evidence.result_unit,
             )
-        for joint in nodes.joints if evidence.spec.norm == "none" else ():
+        for joint in nodes.joints if evidence.spec.arch.norm == "none" else ():
             w = seen.weights[joint.right.weight].astype(np.float64)
             largest = float(np.linalg.norm(w, 2))
             slack = w.shape[0] * evidence.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
             place = Place("‖δ‖ over its bound", joint.left.name, scope=title)
             yield _over(place, size[joint.left.name], sup * largest * size[joint.right.name], slack)
-        if evidence.spec.branch == "zero" and evidence.spec.skip_order == "pre":
+        if evidence.spec.arch.branch == "zero" and evidence.spec.arch.skip_order == "pre":
             ends = [block.dense[-1] for block in nodes.blocks]
             deltas, last = seen.pre_activation_gradients, ends[-1]
             for node in ends:
@@ -223,7 +223,7 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
                 place = Place(f"entries of δ that differ from layer {last.layer}'s", node.name, scope=title)
                 yield Finding(place, float(differing), 0.0, 0.0)
 
-    if evidence.spec.branch == "zero":
+    if evidence.spec.arch.branch == "zero":
         yield from _behind_zeros(evidence)
 
 
@@ -247,4 +247,4 @@ def _over(place: Place, size: float, bound: float, slack: float) -> Finding:
 
 def has_bound(spec: Spec) -> bool:
     """Whether any of the bounds says something of this network."""
-    return spec.loss == "cross_entropy" or spec.norm == "none"
+    return spec.loss == "cross_entropy" or spec.arch.norm == "none"

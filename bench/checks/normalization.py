@@ -46,7 +46,7 @@ def normalization_state(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _averages(evidence: Evidence, passes: list[Any]) -> list[Statistics]:
-    old, new = evidence.spec.momentum, 1 - evidence.spec.momentum
+    old, new = evidence.spec.arch.momentum, 1 - evidence.spec.arch.momentum
     state = {node: (np.zeros(len(mean)), np.ones(len(mean))) for node, (mean, _) in passes[0].statistics.items()}
     history = []
     for each in passes:

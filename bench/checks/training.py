@@ -23,7 +23,7 @@ def training(evidence: Evidence) -> Iterator[Finding]:
     lacks fails.
     """
     divergence.refuse(divergence.of_themselves(evidence))
-    seen = metrics(evidence.seen.trainings, evidence.spec.depth)
+    seen = metrics(evidence.seen.trainings, evidence.spec.arch.depth)
     network = f"{evidence.data}/{evidence.network}"
     if evidence.baseline is None or evidence.baseline.content is None:
         raise NoBaseline("no recording for this backend and device")

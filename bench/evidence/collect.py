@@ -79,7 +79,7 @@ class Request:
     def wanted(self) -> frozenset[Need]:
         """The needs that can be had; all of these where a training draws, so that it draws the same whatever else is asked."""
         here = available(self.spec, self.backend)
-        draws = ACTIVATIONS[self.spec.act].random and Need.TRAININGS in here & self.needs
+        draws = ACTIVATIONS[self.spec.arch.act].random and Need.TRAININGS in here & self.needs
         return here if draws else here & self.needs
 
     @cached_property

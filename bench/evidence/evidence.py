@@ -104,7 +104,7 @@ class Evidence:
     @property
     def apart(self) -> bool:
         """Whether gradients and the signals beside them are of two executions that round on their own."""
-        return self.info.step == "fused" or self.spec.act in self.info.rewritten
+        return self.info.step == "fused" or self.spec.arch.act in self.info.rewritten
 
     @property
     def watches_the_step(self) -> bool:
@@ -117,7 +117,7 @@ class Evidence:
         """
         if self.spec.format.plain or self.info.step == "eager":
             return True
-        return self.spec.norm == "none" and (self.spec.skip == "none" or self.spec.precision != "mixed_bfloat16")
+        return self.spec.arch.norm == "none" and (self.spec.arch.skip == "none" or self.spec.precision != "mixed_bfloat16")
 
     def refuse_unwatched(self) -> None:
         """Refuse to judge a step by a pass that was not the step's own."""

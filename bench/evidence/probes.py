@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -37,12 +36,12 @@ def points() -> Any:
 def is_activation_case(spec: Spec) -> bool:
     """Whether nothing but the activation moved, so that each is judged once."""
     usual = Spec()
-    return dataclasses.replace(spec, act=usual.act, lr=usual.lr, classes=usual.classes, features=usual.features) == usual
+    return spec.but(act=usual.arch.act, lr=usual.lr, classes=usual.classes, features=usual.features) == usual
 
 
 def is_initializer_case(spec: Spec) -> bool:
     """Whether only the initializer moved, so that each is judged once."""
-    return dataclasses.replace(spec, init=Spec().init, bias="zero", classes=10, features=64) == Spec()
+    return spec.but(init=Spec().init, bias="zero", classes=10, features=64) == Spec()
 
 
 def scaled_steps(spec: Spec, forced_steps: list[ForcedStep]) -> list[ForcedStep]:

@@ -61,7 +61,7 @@ def duplicated_batch(scenarios: Scenarios) -> Iterator[Finding]:
         begin = start(changes)
         twice = Start(begin.spec, begin.weights, np.concatenate([begin.xs] * 2, 1), np.concatenate([begin.labels] * 2, 1))
         once, doubled = scenarios("train", **begin.given)["weights"], scenarios("train", **twice.given)["weights"]
-        yield from same(f"{begin.spec.optimizer} with norm={begin.spec.norm}", doubled, once, begin.rounding(scenarios.dialect))
+        yield from same(f"{begin.spec.optimizer} with norm={begin.spec.arch.norm}", doubled, once, begin.rounding(scenarios.dialect))
 
 
 def modes(scenarios: Scenarios) -> Iterator[Finding]:

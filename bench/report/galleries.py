@@ -144,9 +144,9 @@ def _series(network: str) -> tuple[str, int] | None:
     try:
         spec = Spec.parse(network)
         for kind, fields in SERIES.items():
-            same = {name: str(getattr(spec, name)) for name in ("depth", "features", "classes")}
+            same = {name: str(spec.fields[name]) for name in ("depth", "features", "classes")}
             if spec == Spec.parse(",".join(f"{name}={value}" for name, value in (same | fields).items())):
-                return kind, spec.depth
+                return kind, spec.arch.depth
     except SpecError:  # an id of another release of the suite, or a depth that has no such skip
         return None
     return None

@@ -18,7 +18,7 @@ from models.spec import Spec
 from models.worker.process import WorkerDied
 from models.worker.tasks.step_timer import Block, Peaks, Prepared
 
-SPEC = Spec(depth=2)
+SPEC = Spec.of(depth=2)
 RNG = np.random.default_rng(5)
 
 

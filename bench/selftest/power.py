@@ -8,7 +8,6 @@ the table holds the error caught in 95 % of draws (seeds × layers).
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,7 +53,7 @@ def of_run(run: Evidence) -> dict[str, float]:
     found = {"gradient": float(np.quantile(gradient(run), CAUGHT, method="higher")), "learning rate": learning_rate(run)}
     if judge(CHECKS["gradient_parity"], run).status == NOT_JUDGED:
         found["gradient"] = np.inf
-    if run.spec.norm != "none":
+    if run.spec.arch.norm != "none":
         found["normalization epsilon"] = normalization_epsilon(run)
     if run.spec.optimizer in ("rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam"):
         found["optimizer epsilon"] = optimizer_epsilon(run)
@@ -103,7 +102,7 @@ def normalization_epsilon(run: Evidence) -> float:
     given = None if run.spec.format.plain else run.passes[-1][1]
     allowed = {key: ROUNDING_MULTIPLE * e * run.resolution for key, e in rounding_of_gradients(true, near).items()}
     for factor in FACTORS:
-        spec = dataclasses.replace(run.spec, eps=run.spec.eps * (1 + factor))
+        spec = run.spec.but(eps=run.spec.arch.eps * (1 + factor))
         moved = Reference(spec, forced_step.weights).run(forced_step.x, forced_step.labels, given).gradients
         if any(float(np.linalg.norm(moved[key] - true.gradients[key])) > 2 * limit for key, limit in allowed.items()):
             return float(factor)

@@ -58,7 +58,7 @@ def test_every_package_has_its_layer() -> None:
 def test_arrays_and_dataclasses_travel_unchanged() -> None:
     job = Job(
         "torch",
-        Spec(depth=4),
+        Spec.of(depth=4),
         forced_steps=[ForcedStep({"dense1.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}, np.eye(2), np.array([1, 0]))],
     )
     back = messages.as_kind(messages.decode(messages.encode(job)), Job)
@@ -78,7 +78,7 @@ def worker() -> Any:
 
 def test_a_failure_in_the_worker_is_its_own_words_and_the_worker_lives_on(worker: Worker) -> None:
     with pytest.raises(WorkerError, match="depth=1 must be"):
-        worker.call("observe", Observation, job={"backend": "torch", "spec": {"depth": 1}})
+        worker.call("observe", Observation, job={"backend": "torch", "spec": {"arch": {"family": "mlp", "depth": 1}}})
     assert "torch" in worker.call("versions")
 
 
@@ -93,7 +93,7 @@ def test_a_killed_worker_is_a_finding_with_its_signal() -> None:
 def test_a_worker_that_is_stopped_is_killed_and_told_and_its_successor_answers(monkeypatch: Any) -> None:
     pool = ObservationPool(load(), device="cpu", threads=1, seeds=[0])
     monkeypatch.setattr(pool, "start", lambda backend: Worker(backend, silent=3.0))
-    first, spec = pool.get("torch"), Spec(depth=2)
+    first, spec = pool.get("torch"), Spec.of(depth=2)
     first.call("versions")
     os.kill(first.pid, signal.SIGSTOP)
     with pytest.raises(
@@ -102,7 +102,7 @@ def test_a_worker_that_is_stopped_is_killed_and_told_and_its_successor_answers(m
         pool.run("torch", spec)
     with pytest.raises(WorkerHung):
         pool.run("torch", spec)  # not waited for again
-    assert pool.run("torch", Spec(depth=3)).seen.versions["torch"]
+    assert pool.run("torch", Spec.of(depth=3)).seen.versions["torch"]
     assert pool.get("torch").pid != first.pid
     pool.close()
 
@@ -121,9 +121,9 @@ def test_a_worker_that_works_for_ever_is_killed_at_its_deadline() -> None:
 
 def test_a_task_may_last_as_long_as_its_training() -> None:
     steps = np.zeros((2000, 1, 1))
-    long = Job("torch", Spec(depth=2), trainings=[Training(0, {}, steps, steps)])
+    long = Job("torch", Spec.of(depth=2), trainings=[Training(0, {}, steps, steps)])
     assert longest({"jobs": [long, long]}) == 2 * longest(long) == 4000
-    assert longest({}) == longest(Job("torch", Spec(depth=2))) == 600
+    assert longest({}) == longest(Job("torch", Spec.of(depth=2))) == 600
 
 
 def test_closing_leaves_no_process_behind() -> None:

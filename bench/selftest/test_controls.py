@@ -17,6 +17,6 @@ from models.spec import Spec
 @pytest.mark.parametrize("network", HEALED)
 def test_what_must_vanish_or_explode_does(network: str, backend: str) -> None:
     verdict, sign = healthy(backend, network)["backward_gain"], HEALED[network][0]
-    (total,) = (f for f in verdict.findings if f.where == f"layer  1 over {Spec.parse(network).depth}")
+    (total,) = (f for f in verdict.findings if f.where == f"layer  1 over {Spec.parse(network).arch.depth}")
     assert verdict.status == PASSED
     assert min(sign * total.low, sign * total.high) > 0.3, "the band must exclude a gradient that keeps its length by a factor of two"

@@ -1,7 +1,6 @@
 """Who judges correlation maps, depth scales, coefficients and shattering: closed forms, published numbers, and networks in NumPy."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,8 +88,8 @@ def coefficients(spec, seed):
     x = rng.standard_normal((spec.batch, spec.features))
     weights = draw_weights(spec, seed)
     done = Reference(spec, weights).run(x, rng.integers(0, spec.classes, spec.batch))
-    d, f = done.pre_activation_gradients, done.pre_activations[f"dense{spec.depth}"]
-    back = np.square(d["dense1"] @ weights["dense1.weight"]).sum(1) / np.square(d[f"dense{spec.depth}"]).sum(1)
+    d, f = done.pre_activation_gradients, done.pre_activations[f"dense{spec.arch.depth}"]
+    back = np.square(d["dense1"] @ weights["dense1.weight"]).sum(1) / np.square(d[f"dense{spec.arch.depth}"]).sum(1)
     squared = np.exp(np.mean(np.log(back))) * f.shape[1] / spec.features * np.mean(x * x) * spec.features / np.square(f).sum(1).mean()
     spread = f.var(0, ddof=1).sum() / np.square(f).sum(1).mean()
     return squared, np.sqrt(squared / spread)
@@ -102,34 +101,34 @@ def coefficients(spec, seed):
 )
 def test_coefficients_of_networks(text, within):
     """Measured coefficients of wide networks agree with the formulas; geometric means over samples and networks."""
-    spec = replace(Spec.parse(text), depth=11, width=WIDE, features=WIDE, classes=WIDE, batch=48, precision="float64")
+    spec = Spec.parse(text).but(depth=11, width=WIDE, features=WIDE, classes=WIDE, batch=48, precision="float64")
     measured = np.exp(np.mean([np.log(coefficients(spec, seed)) for seed in range(3)], axis=0))
     s2 = {"he_normal": 2.0, "lecun_normal": 1.0}[spec.init]
-    pair = plain_pair(spec.act, [(s2, 0.0)] * spec.depth, 1.0, 0.0)
+    pair = plain_pair(spec.arch.act, [(s2, 0.0)] * spec.arch.depth, 1.0, 0.0)
     assert measured == pytest.approx((gradient_scale_coefficient(pair, s2, 1.0), nonlinearity_coefficient(pair, s2, 1.0)), rel=within)
 
 
 @pytest.mark.parametrize("text", ["depth=5", "depth=12,skip=one,skip_order=pre", "depth=5,act=tanh"])
 def test_gradients_of_networks_shatter_as_predicted(text):
     """Correlation of ∂(v·f)/∂z₁ over unrelated inputs, v the same for all: a hinge whose every margin is open."""
-    spec = replace(Spec.parse(text), width=WIDE, features=WIDE, batch=48, loss="hinge", precision="float64")
+    spec = Spec.parse(text).but(width=WIDE, features=WIDE, batch=48, loss="hinge", precision="float64")
     seen = []
     for seed in range(3):
         weights = draw_weights(spec, seed)
-        weights[f"dense{spec.depth}.weight"] *= 2.0**-20
+        weights[f"dense{spec.arch.depth}.weight"] *= 2.0**-20
         x = np.random.default_rng([seed, 99]).standard_normal((spec.batch, spec.features))
         labels = np.zeros(spec.batch, int)
         seen.append(class_correlation(Reference(spec, weights).run(x, labels).pre_activation_gradients["dense1"], labels))
-    if spec.span:
-        predicted = residual_pair(spec.act, 2.0, spec.blocks, 2.0, 0.0)[-1] * joint_share(spec)
+    if spec.arch.span:
+        predicted = residual_pair(spec.arch.act, 2.0, spec.arch.blocks, 2.0, 0.0)[-1] * joint_share(spec)
     else:
-        predicted = plain_pair(spec.act, [(2.0, 0.0)] * spec.depth, 1.0, 0.0).gradients[0]
+        predicted = plain_pair(spec.arch.act, [(2.0, 0.0)] * spec.arch.depth, 1.0, 0.0).gradients[0]
     assert np.mean(seen) == pytest.approx(predicted, abs=0.04)
 
 
 def joint_share(spec):
     """What the activation before the last layer leaves: its input is the stream after all blocks."""
     v, p = 2.0, 0.0
-    for _ in range(spec.blocks):
-        v, p = v + v, p + 2.0 * joint_moments(spec.act, v, p / v).product
-    return joint_moments(spec.act, v, p / v).slopes / 0.5
+    for _ in range(spec.arch.blocks):
+        v, p = v + v, p + 2.0 * joint_moments(spec.arch.act, v, p / v).product
+    return joint_moments(spec.arch.act, v, p / v).slopes / 0.5

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,7 +76,7 @@ def test_a_diagnosis_names_layer_number_prediction_and_remedies_in_order():
 
 
 def test_what_is_not_finite_is_named_first():
-    spec = Spec(depth=4)
+    spec = Spec.of(depth=4)
     x, labels = batch_of(spec)
     seen = expected(spec, x, labels)
     seen.pre_activations["dense2"][0, :3] = np.inf
@@ -86,9 +85,9 @@ def test_what_is_not_finite_is_named_first():
 
 
 def test_an_initializer_that_breaks_its_promise_is_named():
-    spec = Spec(depth=20)
+    spec = Spec.of(depth=20)
     x, labels = batch_of(spec)
-    other = draw_weights(Spec(depth=20, init="lecun_normal"), 0)
+    other = draw_weights(Spec.of(depth=20, init="lecun_normal"), 0)
     done = Reference(spec, other).run(x, labels)
     (each,) = diagnose(spec, x, Seen(done.pre_activations, done.pre_activation_gradients, labels, other))
     assert each.word == "poor init" and re.search(r"0\.[45]\d times the variance that he_normal promises", each.sentence)
@@ -117,7 +116,7 @@ def test_a_smaller_rate_calms_the_loss(worker):
     """The reference foretells both losses; a framework takes the very steps."""
     (each,) = found("lr=1")
     for rate, calm in ((1.0, False), (each.predicted, True)):
-        spec = Spec(lr=rate)
+        spec = Spec.of(lr=rate)
         x, labels = batch_of(spec)
         steps = Training(0, draw_weights(spec, 0), np.stack([rounded(spec, x)] * 6), np.stack([labels] * 6))
         job = Job(worker.backend, spec, trainings=[steps], x_test=rounded(spec, x), labels_test=labels)
@@ -128,7 +127,7 @@ def test_a_smaller_rate_calms_the_loss(worker):
 
 
 def test_unit_targets_shrink_gradients(worker):
-    large, small = (own(worker, Spec(loss="mse", target_scale=scale))[1] for scale in (10.0, 1.0))
+    large, small = (own(worker, Spec.of(loss="mse", target_scale=scale))[1] for scale in (10.0, 1.0))
     ratio = np.linalg.norm(large.pre_activation_gradients["dense16"]) / np.linalg.norm(small.pre_activation_gradients["dense16"])
     (each,) = found("loss=mse,target_scale=10")
     assert ratio == pytest.approx(each.value / each.predicted, rel=1e-3)
@@ -138,7 +137,7 @@ def test_units_that_cannot_die(worker):
     """Biases far below zero kill ReLU units, the leaky ones of the remedy live."""
     seen = {}
     for act in ("relu", "leaky_relu"):
-        spec = Spec(act=act, depth=8)
+        spec = Spec.of(act=act, depth=8)
         weights = {key: w - 30 if key == "dense4.bias" else w for key, w in draw_weights(spec, 0).items()}
         x, labels = batch_of(spec)
         drawn = own(worker, spec, weights)[1]
@@ -149,13 +148,13 @@ def test_units_that_cannot_die(worker):
 
 
 def test_batch_normalization_frees_saturated_units(worker):
-    spec = Spec(act="tanh", depth=8, init="glorot_normal")
+    spec = Spec.of(act="tanh", depth=8, init="glorot_normal")
     weights = {key: 30 * w if key.endswith("weight") else w for key, w in draw_weights(spec, 0).items()}
     x, labels = batch_of(spec)
     drawn = own(worker, spec, weights)[1]
     each = diagnose(spec, x, Seen(drawn.pre_activations, drawn.pre_activation_gradients, labels), expected(spec, x, labels))[-2]
     assert each.word == "saturated" and each.value > 0.5 > each.predicted and "norm=batch" in str(each.remedies[0])
-    normed = replace(spec, norm="batch")
+    normed = spec.but(norm="batch")
     z = own(worker, normed, draw_weights(normed, 0) | weights)[1].pre_activations[each.node].astype(np.float64)
     flat = 1 - np.tanh((z - z.mean(0)) / z.std(0)) ** 2 < 0.05
     assert flat.mean() < 0.1
@@ -163,7 +162,7 @@ def test_batch_normalization_frees_saturated_units(worker):
 
 @pytest.mark.slow
 def test_scaled_skips_keep_gradients_together(worker):
-    plain = Spec(depth=32)
+    plain = Spec.of(depth=32)
     _, labels = batch_of(plain)
     correlation = [
         class_correlation(own(worker, spec)[0].pre_activation_gradients["dense1"], labels)

@@ -32,7 +32,7 @@ from models.spec import Spec
 from models.worker.process import WorkerDied
 from models.worker.tasks.step_timer import Block, StepTimer, kept_waiting
 
-SPEC = Spec(depth=4)
+SPEC = Spec.of(depth=4)
 
 
 @pytest.fixture(scope="module")

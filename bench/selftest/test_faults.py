@@ -25,10 +25,10 @@ def cases() -> Iterator[Any]:
 
     The one is the shallowest that nothing else catches, or the shallowest where there is none, or where it would take half a minute.
     """
-    quick = {(line.backend, line.fault) for line in read() if len(line.caught) == 1 and Spec.parse(line.network).depth < 64}
+    quick = {(line.backend, line.fault) for line in read() if len(line.caught) == 1 and Spec.parse(line.network).arch.depth < 64}
     planted = set()
     for backend, part, fault in sorted(
-        catalogue(), key=lambda each: ((each[0], each[2].name) not in quick, Spec.parse(each[2].network).depth)
+        catalogue(), key=lambda each: ((each[0], each[2].name) not in quick, Spec.parse(each[2].network).arch.depth)
     ):
         again = (backend, part, fault.check) in planted
         planted.add((backend, part, fault.check))

@@ -80,14 +80,14 @@ def test_a_network_that_is_gone_takes_its_traced_step_along() -> None:
     forced_step, kept = job("lr=0.01").forced_steps[0], NetworkCache()
     counts = []
     for depth in (2, 3, 4, 5):
-        kept.network(Job("keras", Spec(depth=depth))).step(forced_step.x, forced_step.labels)
+        kept.network(Job("keras", Spec.of(depth=depth))).step(forced_step.x, forced_step.labels)
         counts.append(traced())
     assert counts[0] >= 1
     assert counts[-1] == counts[1], f"traced steps in memory after each network: {counts}"
 
 
 def test_networks_that_are_built_alike_stand_together() -> None:
-    graphs = [spec.graph for spec in networks("core")]
+    graphs = [spec.built_as for spec in networks("core")]
     runs = [graph for place, graph in enumerate(graphs) if place == 0 or graph != graphs[place - 1]]
     assert len(runs) == len(set(runs))
     assert len(graphs) - len(runs) >= 12

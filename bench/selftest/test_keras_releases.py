@@ -13,7 +13,7 @@ from models.spec import Spec
 from models.worker.process import Worker, WorkerError, WorkerLacks
 
 keras = pytest.importorskip("keras")
-SHALLOW = Spec(depth=4, norm="layer")
+SHALLOW = Spec.of(depth=4, norm="layer")
 
 
 def trained(steps: int = 5) -> tuple[Any, Any, dict[str, Any]]:
@@ -45,7 +45,7 @@ def test_a_layer_that_a_release_lacks_is_named(monkeypatch) -> None:
 
     monkeypatch.delattr(keras.layers, "RMSNormalization")
     with pytest.raises(Absent, match=r"^Keras [\d.]+ has no RMSNormalization$"):
-        Network(Spec(depth=4, norm="rms"))
+        Network(Spec.of(depth=4, norm="rms"))
 
 
 def test_an_attribute_of_our_own_that_is_missing_stays_an_error(monkeypatch) -> None:

@@ -29,7 +29,7 @@ from models.spec import Spec, SpecError
 from models.worker.process import Worker
 
 HALVES = [spec for spec in networks("core") if spec.format.half]
-SICK = Spec(precision="mixed_float16", loss_scale=1, act="sigmoid")
+SICK = Spec.of(precision="mixed_float16", loss_scale=1, act="sigmoid")
 
 
 def batch(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
@@ -98,9 +98,9 @@ def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_i
 
 def test_gradients_lost_to_the_floor_are_told_apart_from_those_lost_to_depth() -> None:
     assert headline(words(SICK)) == "underflow, vanishing"
-    assert headline(words(replace(SICK, loss_scale=2.0**19))) == "vanishing"
-    assert headline(words(Spec(precision="mixed_float16", loss_scale=2.0**-16))) == "underflow"
-    assert headline(words(Spec(precision="mixed_float16"))) == headline(words(Spec(precision="mixed_bfloat16"))) == "healthy"
+    assert headline(words(SICK.but(loss_scale=2.0**19))) == "vanishing"
+    assert headline(words(Spec.of(precision="mixed_float16", loss_scale=2.0**-16))) == "underflow"
+    assert headline(words(Spec.of(precision="mixed_float16"))) == headline(words(Spec.of(precision="mixed_bfloat16"))) == "healthy"
 
 
 @pytest.fixture(scope="module", params=["torch", "keras"])
@@ -112,11 +112,11 @@ def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
 
 def test_units_that_are_off_are_not_gradients_that_are_lost() -> None:
     """A network with more units off than its like: its zeros are float64's as well."""
-    spec = Spec(precision="mixed_float16")
+    spec = Spec.of(precision="mixed_float16")
     (forced_step,) = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)
     done = Reference(spec, forced_step.weights).run(forced_step.x, forced_step.labels)
     pre_activation_gradients = done.pre_activation_gradients | {
-        "dense5": np.where(np.arange(spec.width) < 16, 0.0, done.pre_activation_gradients["dense5"])
+        "dense5": np.where(np.arange(spec.arch.width) < 16, 0.0, done.pre_activation_gradients["dense5"])
     }
     usual = Seen(done.pre_activations, done.pre_activation_gradients, forced_step.labels)
     assert float((pre_activation_gradients["dense5"] == 0).mean() - (done.pre_activation_gradients["dense5"] == 0).mean()) > LOST
@@ -125,7 +125,7 @@ def test_units_that_are_off_are_not_gradients_that_are_lost() -> None:
     )
 
 
-@pytest.mark.parametrize(("spec", "lost"), [(Spec(precision="mixed_float16"), False), (SICK, True)], ids=["healthy", "sick"])
+@pytest.mark.parametrize(("spec", "lost"), [(Spec.of(precision="mixed_float16"), False), (SICK, True)], ids=["healthy", "sick"])
 def test_what_is_lost_is_counted_without_what_is_zero_anyway(spec: Spec, lost: bool, worker: Worker) -> None:
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps))
@@ -136,7 +136,7 @@ def test_what_is_lost_is_counted_without_what_is_zero_anyway(spec: Spec, lost: b
 
 
 def test_where_no_loss_scale_can_help_the_remedy_says_so() -> None:
-    (first, *_) = words(replace(SICK, depth=40))
+    (first, *_) = words(SICK.but(depth=40))
     assert first.word == "underflow"
     assert "precision=mixed_bfloat16" in str(first.remedies[0])
 
@@ -153,7 +153,7 @@ def test_the_loss_scale_that_is_named_saves_the_gradient_in_the_framework(worker
 
 
 def test_the_loss_scale_is_not_judged_on_nothing() -> None:
-    spec = Spec(precision="mixed_float16", depth=2)
+    spec = Spec.of(precision="mixed_float16", depth=2)
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     assert [np.isinf(FLOAT16.rounded(each.x)).any() for each in scaled_steps(spec, forced_steps)].count(True) == 3
     with pytest.raises(AssertionError, match="0 scaled steps"):
@@ -162,7 +162,7 @@ def test_the_loss_scale_is_not_judged_on_nothing() -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "rms", "group"])
 def test_normalizations_in_half_precision_are_judged_where_the_step_is_what_is_watched(worker: Worker, norm: str) -> None:
-    spec = Spec(depth=4, precision="mixed_float16", norm=norm)
+    spec = Spec.of(depth=4, precision="mixed_float16", norm=norm)
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
     seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=forced_steps))
     run = Evidence(spec.id, spec, worker.backend, seen, ReferenceResult(spec, forced_steps))
@@ -173,7 +173,7 @@ def test_normalizations_in_half_precision_are_judged_where_the_step_is_what_is_w
 
 @pytest.mark.parametrize(("norm", "cast"), [("rms", True), ("layer", False), ("group", False), ("batch", False)])
 def test_keras_casts_the_scale_of_rms_normalization_alone(norm: str, cast: bool) -> None:
-    spec = Spec(depth=4, precision="mixed_float16", norm=norm)
+    spec = Spec.of(depth=4, precision="mixed_float16", norm=norm)
     x, labels = batch(spec)
     weights = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)[0].weights
     ones = weights | {key: np.ones_like(value) for key, value in weights.items() if key.endswith("scale")}
@@ -184,7 +184,7 @@ def test_keras_casts_the_scale_of_rms_normalization_alone(norm: str, cast: bool)
 
 
 def test_cuda_computes_some_norms_in_float32_under_autocast_and_the_cpu_none() -> None:
-    spec = Spec(precision="mixed_bfloat16", norm="layer")
+    spec = Spec.of(precision="mixed_bfloat16", norm="layer")
     here, there = (formats(spec, "torch", device) for device in ("cpu", "cuda:0"))
     assert {here["norm3"], here["act3"], there["dense3"]} == {"bfloat16"}
     assert {there["norm3"], there["act3"]} == {"float32"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -43,7 +42,7 @@ and drops the imaginary part."""
 def small(spec: Spec) -> Spec:
     """The same parts in a network small and shallow enough to differentiate numerically."""
     plain: dict[str, Any] = {"loss_scale": Spec.loss_scale, "scale_growth": Spec.scale_growth}
-    return dataclasses.replace(spec, **SMALL, **plain, depth=min(spec.depth, 6), precision="float64")
+    return spec.but(**SMALL, **plain, depth=min(spec.arch.depth, 6), precision="float64")
 
 
 def wirings() -> list[Spec]:
@@ -51,14 +50,14 @@ def wirings() -> list[Spec]:
     smooth: dict[str, Any] = {**SMALL, "depth": 6, "act": "tanh", "precision": "float64"}
     norms: tuple[dict[str, str], ...] = ({}, {"norm": "layer"}, {"norm": "layer", "norm_at": "after"}, {"norm": "batch"})
     skips = product(("one", "two"), ("post", "pre"), ("unscaled", "root2", "depth", "zero"), norms)
-    found = [Spec(**smooth, skip=skip, skip_order=order, branch=branch, **norm) for skip, order, branch, norm in skips]
-    narrow = [Spec(**smooth, bottleneck=2, skip=skip) for skip in ("none", "two")]
-    return [*found, *narrow, Spec(**smooth, bottleneck=2, skip="two", skip_order="pre", norm="group")]
+    found = [Spec.of(**smooth, skip=skip, skip_order=order, branch=branch, **norm) for skip, order, branch, norm in skips]
+    narrow = [Spec.of(**smooth, bottleneck=2, skip=skip) for skip in ("none", "two")]
+    return [*found, *narrow, Spec.of(**smooth, bottleneck=2, skip="two", skip_order="pre", norm="group")]
 
 
 def parts() -> list[Spec]:
     """Every distinct small network of the core matrix, every wiring, and the other normalizations after the activation."""
-    after = [Spec(**SMALL, depth=6, act="gelu", norm=norm, norm_at="after", precision="float64") for norm in ("rms", "group")]
+    after = [Spec.of(**SMALL, depth=6, act="gelu", norm=norm, norm_at="after", precision="float64") for norm in ("rms", "group")]
     return list(dict.fromkeys([*(small(spec.on("torch")) for spec in networks("core")), *wirings(), *after]))
 
 
@@ -68,7 +67,7 @@ class Watched(Reference):
     def pieces(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, list[np.ndarray]]:
         """The loss, and what is compared with zero on the way to it, in units of its rms."""
         done, target = self.run(x, labels), self.target(labels)
-        self.met = [] if self.spec.act in SMOOTH else [self.saved[node.name] for node in self.graph.of(Activate)]
+        self.met = [] if self.spec.arch.act in SMOOTH else [self.saved[node.name] for node in self.graph.of(Activate)]
         if self.spec.loss == "hinge":
             self.met.append(1 - target * done.logits)
         if self.spec.loss == "huber":
@@ -84,7 +83,7 @@ def problem(spec: Spec) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Weights, and of several batches the one furthest from every kink."""
     rng, weights = np.random.default_rng(5), draw_weights(spec, 1, jitter=True)
     watched = Watched(spec, weights)
-    count = 1 if spec.act in SMOOTH and spec.loss not in ("hinge", "huber") else BATCHES
+    count = 1 if spec.arch.act in SMOOTH and spec.loss not in ("hinge", "huber") else BATCHES
     batches = [(rng.standard_normal((spec.batch, spec.features)), rng.integers(0, spec.classes, spec.batch)) for _ in range(count)]
     x, labels = max(batches, key=lambda batch: min((float(np.abs(h).min()) for h in watched.pieces(*batch)[1]), default=0.0))
     return weights, x, labels
@@ -92,7 +91,7 @@ def problem(spec: Spec) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
 
 def cancels(spec: Spec, key: str) -> bool:
     """Whether the gradient is zero by law: batch normalization takes off whatever a bias adds to its input."""
-    return spec.norm == "batch" and spec.norm_at == "before" and key.endswith(".bias") and key != f"dense{spec.depth}.bias"
+    return spec.arch.norm == "batch" and spec.arch.norm_at == "before" and key.endswith(".bias") and key != f"dense{spec.arch.depth}.bias"
 
 
 def ways(gradient: np.ndarray, size: float) -> list[np.ndarray]:
@@ -142,7 +141,7 @@ def test_gradient_equals_central_difference_of_the_loss(spec: Spec) -> None:
             assert abs(slope - expected) <= allowed, key
 
 
-@pytest.mark.parametrize("spec", [spec for spec in parts() if not {spec.act, spec.loss} & set(NOT_COMPLEX)], ids=lambda spec: spec.id)
+@pytest.mark.parametrize("spec", [spec for spec in parts() if not {spec.arch.act, spec.loss} & set(NOT_COMPLEX)], ids=lambda spec: spec.id)
 def test_gradient_equals_complex_step_to_rounding(spec: Spec) -> None:
     """The reference's own forward pass and loss, run on complex numbers: their comparisons look at real parts first."""
     weights, x, labels = problem(spec)
@@ -171,7 +170,7 @@ def test_every_part_that_takes_no_complex_step_is_named_with_the_reason() -> Non
     found = {name: refusal(row.f, x) for name, row in ACTIVATIONS.items()}
     found |= {name: refusal(row.f, x, row.target(labels, 3, 1.0)) for name, row in LOSSES.items()}
     assert {name: how for name, how in found.items() if how is not False} == NOT_COMPLEX
-    networks_left = {(spec.act, spec.loss) for spec in parts() if not {spec.act, spec.loss} & set(NOT_COMPLEX)}
+    networks_left = {(spec.arch.act, spec.loss) for spec in parts() if not {spec.arch.act, spec.loss} & set(NOT_COMPLEX)}
     assert {name for pair in networks_left for name in pair} == (set(ACTIVATIONS) | set(LOSSES)) - set(NOT_COMPLEX)
 
 
@@ -205,7 +204,7 @@ def test_huber_s_gradient_is_that_of_the_parabola_and_lines_it_is_made_of() -> N
 
 
 def test_deltas_are_gradients_with_respect_to_signals() -> None:
-    spec = small(Spec(norm="layer", skip="two", skip_order="pre", act="silu"))
+    spec = small(Spec.of(norm="layer", skip="two", skip_order="pre", act="silu"))
     weights, x, labels = problem(spec)
     done = Reference(spec, weights).run(x, labels)
     for name, delta in done.pre_activation_gradients.items():
@@ -214,7 +213,7 @@ def test_deltas_are_gradients_with_respect_to_signals() -> None:
 
 
 def test_evaluation_mode_uses_the_running_statistics_it_is_given() -> None:
-    spec = small(Spec(norm="batch"))
+    spec = small(Spec.of(norm="batch"))
     weights, x, labels = problem(spec)
     reference = Reference(spec, weights)
     batch = reference.run(x, labels)

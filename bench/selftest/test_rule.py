@@ -20,6 +20,7 @@ from bench.checks import CHECKS, applies
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ReferenceResult
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict, judge
+from models.architectures.mlp import MLP
 from models.observation import ForcedStep, Job, Observation
 from models.parts import optimizers
 from models.parts.activations import ACTIVATIONS, LEAKY_SLOPE
@@ -75,7 +76,7 @@ def seen(backend: str, text: str) -> Observation:
 def verdicts(backend: str, text: str, observation: Observation | None = None, **rounded: float) -> dict[str, Verdict]:
     """What each check says, by a reference with these numbers of the spec rounded; known failures are marked."""
     spec, forced_steps = taught(text)
-    spec = dataclasses.replace(spec, **rounded)
+    spec = spec.but(**rounded)
     run = Evidence(spec.id, spec, backend, observation or seen(backend, text), ReferenceResult(spec, forced_steps))
     found = {name: judge(CHECKS[name], run) for name in JUDGED if applies(CHECKS[name], spec, backend)}
     for verdict in found.values():
@@ -198,7 +199,7 @@ def test_a_framework_agrees_in_float64_but_for_what_it_is_known_to_round(backend
     if cause.checks:
         spec, _ = taught(text)
         cause.patch(monkeypatch)
-        mended = verdicts(backend, text, **{name: through_float32(getattr(spec, name)) for name in cause.rounded})
+        mended = verdicts(backend, text, **{name: through_float32(spec.fields[name]) for name in cause.rounded})
         assert {verdict.status for verdict in mended.values()} == {PASSED}, _worst(mended)
 
 
@@ -234,7 +235,7 @@ def test_every_row_of_every_table_is_here() -> None:
     """What a table of parts gains must be taught here, too."""
     specs = [taught(text)[0] for text in TEXTS]
     for field in ("act", "norm", "norm_at", "skip", "skip_order", "branch", "loss", "optimizer", "clip"):
-        assert {getattr(spec, field) for spec in specs} == set(CHOICES[field]), field
+        assert {spec.fields[field] for spec in specs} == set((CHOICES | MLP.CHOICES)[field]), field
     assert set(CLIPS) - {"none"} == {spec.clip for spec in specs if spec.clip != "none"}
 
 

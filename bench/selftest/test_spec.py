@@ -65,8 +65,8 @@ def test_listing_names_networks_and_reasons(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize("spec", networks("core"), ids=lambda spec: spec.id)
 def test_every_weight_layer_is_wired_once_with_fitting_widths(spec: Spec) -> None:
     dense = graph(spec).dense
-    assert [node.name for node in dense] == [f"dense{layer}" for layer in range(1, spec.depth + 1)]
+    assert [node.name for node in dense] == [f"dense{layer}" for layer in range(1, spec.arch.depth + 1)]
     assert [node.fan_out for node in dense[:-1]] == [node.fan_in for node in dense[1:]]
     weights = draw_weights(spec.on("torch"), 0)
     assert {name: value.shape for name, value in weights.items()} == graph(spec).parameters
-    assert weights["dense1.weight"].shape == (spec.widths[1], spec.features)
+    assert weights["dense1.weight"].shape == (spec.arch.width, spec.features)

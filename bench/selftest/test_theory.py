@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -90,7 +89,7 @@ def test_batch_norm_growth(act, infinite, eight, sixty_four):
 def test_growth_per_layer(text, growth):
     """χ deep inside; in the last row ε exceeds the variance and gradients vanish at s2·Eφ′²/ε."""
     spec = Spec.parse(text)
-    spec = replace(spec, depth=40, eps=spec.eps if "eps" in text else 1e-9)
+    spec = spec.but(depth=40, eps=spec.arch.eps if "eps" in text else 1e-9)
     assert growths(spec, batch_of(spec)[0])[-2] == pytest.approx(growth, rel=3e-3)
 
 
@@ -111,7 +110,7 @@ def test_growth_of_residual_stream(text, log10):
 ])  # fmt: skip
 def test_ensemble_approaches_mean_field_at_large_width(text):
     """White noise rather than pixels, because batch normalization's growth holds for samples that are all alike."""
-    spec = replace(Spec.parse(text), depth=6, width=400, features=400)
+    spec = Spec.parse(text).but(depth=6, width=400, features=400)
     x = np.random.default_rng(0).standard_normal((spec.batch, spec.features))
     drawn = sample(spec, x, 5, independent=True)
     assert np.mean(drawn.delta["dense1"] - drawn.delta["dense6"]) == pytest.approx(backward_limit(spec, x), abs=0.12)
@@ -123,14 +122,14 @@ def test_spread_of_one_sample_is_that_of_the_finite_width_formula(text):
 
     k is that of each layer's own signal variance q, which for tanh falls with depth: at q = 1 throughout Σ would be 1.9 times as large.
     """
-    spec = replace(Spec.parse(text), batch=1, depth=32)
+    spec = Spec.parse(text).but(batch=1, depth=32)
     x = batch_of(spec)[0]
     drawn = sample(spec, x, 160)
-    gain = INITIALIZERS[spec.init].variance(spec.width, spec.width) * spec.width
+    gain = INITIALIZERS[spec.init].variance(spec.arch.width, spec.arch.width) * spec.arch.width
     q, beta = gain * float(np.mean(x**2)), 0.0
     for _ in range(30):
-        beta += (3 * moments(spec.act, q).kurtosis - 1) / spec.width
-        q = gain * moments(spec.act, q).square
+        beta += (3 * moments(spec.arch.act, q).kurtosis - 1) / spec.arch.width
+        q = gain * moments(spec.arch.act, q).square
     assert 1 / 1.6 <= np.var(drawn.delta["dense1"] - drawn.delta["dense31"]) / beta <= 1.6
 
 
@@ -154,7 +153,7 @@ def test_reference_networks_lie_inside(text):
 def test_another_initializer_lies_outside(promised, drawn):
     """A network whose weights come from another initializer than its name says is caught with one seed."""
     x, labels = batch_of(Spec())
-    assert max(map(abs, scores(Spec(init=promised), draw_weights(Spec(init=drawn), 0), x, labels))) > Z
+    assert max(map(abs, scores(Spec.of(init=promised), draw_weights(Spec.of(init=drawn), 0), x, labels))) > Z
 
 
 def test_what_has_no_band():
@@ -164,8 +163,8 @@ def test_what_has_no_band():
     single = predict(Spec.parse("skip=one,skip_order=pre,branch=zero"), x)
     assert (set(pair.signal), set(pair.backward)) == ({"dense2"}, {"dense15"})
     assert (set(single.signal), set(single.backward)) == (set(), {f"dense{layer}" for layer in range(1, 16)})
-    assert predict(Spec(init="default"), x) is None and why_not(Spec(init="default"))
-    assert why_not(Spec(init="default").on("torch")) == ""
+    assert predict(Spec.of(init="default"), x) is None and why_not(Spec.of(init="default"))
+    assert why_not(Spec.of(init="default").on("torch")) == ""
 
 
 def test_networks_that_differ_in_training_only_share_their_bands():

@@ -16,7 +16,7 @@ from models.spec import Spec, SpecError
 from models.worker.process import Worker
 from models.worker.tasks.overhead import AGAIN, HAND_WRITTEN, OURS, RECORDED, Interleaved
 
-SHALLOW = Spec(depth=4)
+SHALLOW = Spec.of(depth=4)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_ids_are_unique_and_say_what_is_timed():
     assert not any(case.mode == "graphs" for case in timed_cases("full", ("torch",)))
     assert sum(case.mode == "graphs" for case in timed_cases("core", ("torch",), device="cuda")) == 1
     assert len(timed_cases("full", ("torch", "keras"))) == 12 * 6
-    assert dataclasses.replace(timed_cases("smoke", ("torch",))[0], spec=Spec(depth=2)).flops == 6 * 64 * (64 * 64 + 64 * 10)
+    assert dataclasses.replace(timed_cases("smoke", ("torch",))[0], spec=Spec.of(depth=2)).flops == 6 * 64 * (64 * 64 + 64 * 10)
     with pytest.raises(SpecError, match="cases=some"):
         timed_cases("some", ("torch",))
 

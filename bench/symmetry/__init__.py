@@ -8,7 +8,6 @@ or overflows), so that their residuals are exactly zero.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from bench.symmetry import derivatives, samples, twins, weights
 from bench.symmetry.row import Symmetry, by_reference
@@ -22,61 +21,61 @@ SMOOTH = ("linear", "sigmoid", "tanh", "silu")
 
 
 def _plain(spec: Spec) -> bool:
-    return spec.norm == "none" and spec.skip == "none" and spec.bottleneck == 1
+    return spec.arch.norm == "none" and spec.arch.skip == "none" and spec.arch.bottleneck == 1
 
 
 def _home(spec: Spec) -> bool:
     """The reference network, in either precision and on any data: what holds for every network is looked at there."""
-    return spec.format.plain and replace(spec, precision="float32", features=Spec().features) == Spec()
+    return spec.format.plain and spec.but(precision="float32", features=Spec().features) == Spec()
 
 
 def _hinge(spec: Spec) -> bool:
-    return _plain(spec) and spec.act == "relu" and spec.loss == "hinge" and spec.depth == 8
+    return _plain(spec) and spec.arch.act == "relu" and spec.loss == "hinge" and spec.arch.depth == 8
 
 
 def _odd(spec: Spec) -> bool:
-    return _plain(spec) and spec.act == "tanh" and spec.loss == "hinge" and spec.classes == 2
+    return _plain(spec) and spec.arch.act == "tanh" and spec.loss == "hinge" and spec.classes == 2
 
 
 def _normalized(spec: Spec) -> bool:
-    return spec.eps < 1e-20 and spec.norm_at == "before" and spec.skip == "none"
+    return spec.arch.eps < 1e-20 and spec.arch.norm_at == "before" and spec.arch.skip == "none"
 
 
 def _units_alike(spec: Spec) -> bool:
-    return _home(spec) or (_normalized(spec) and spec.norm != "group")
+    return _home(spec) or (_normalized(spec) and spec.arch.norm != "group")
 
 
 def _repeatable(spec: Spec) -> bool:
-    return _home(spec) or (_normalized(spec) and spec.norm == "batch")
+    return _home(spec) or (_normalized(spec) and spec.arch.norm == "batch")
 
 
 def _deep(spec: Spec) -> bool:
-    return _plain(spec) and spec.act == "relu" and spec.depth == 100
+    return _plain(spec) and spec.arch.act == "relu" and spec.arch.depth == 100
 
 
 def _eight(spec: Spec) -> bool:
     """Networks that are looked at for their exact laws, whatever their parts."""
-    return spec.depth == 8
+    return spec.arch.depth == 8
 
 
 def _smooth(spec: Spec) -> bool:
-    return _eight(spec) and spec.act in SMOOTH and spec.loss in ("cross_entropy", "mse") and spec.precision == "float64"
+    return _eight(spec) and spec.arch.act in SMOOTH and spec.loss in ("cross_entropy", "mse") and spec.precision == "float64"
 
 
 def _analytic(spec: Spec) -> bool:
-    return _eight(spec) and _plain(spec) and spec.act in derivatives.ANALYTIC and spec.loss == "cross_entropy"
+    return _eight(spec) and _plain(spec) and spec.arch.act in derivatives.ANALYTIC and spec.loss == "cross_entropy"
 
 
 def _logistic(spec: Spec) -> bool:
-    return _eight(spec) and _plain(spec) and spec.act == "sigmoid"
+    return _eight(spec) and _plain(spec) and spec.arch.act == "sigmoid"
 
 
 def _in_pairs(spec: Spec) -> bool:
-    return _plain(spec) and spec.act in twins.NEGATIVE_SLOPE and spec.depth <= Spec().depth
+    return _plain(spec) and spec.arch.act in twins.NEGATIVE_SLOPE and spec.arch.depth <= Spec().arch.depth
 
 
 def _chain(spec: Spec) -> bool:
-    return _plain(spec) and spec.width == 1 and spec.act == "tanh" and spec.loss == "cross_entropy"
+    return _plain(spec) and spec.arch.width == 1 and spec.arch.act == "tanh" and spec.loss == "cross_entropy"
 
 
 ROWS = (

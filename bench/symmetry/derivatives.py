@@ -34,7 +34,7 @@ ANALYTIC: dict[str, Callable[[Any], Any]] = {"tanh": np.tanh, "sigmoid": lambda 
 def directions(spec: Spec, forced_step: ForcedStep) -> Iterator[tuple[Dense, Arrays]]:
     """A random direction for every weight layer and its normalization, zero in all others."""
     for node in graph(spec).dense:
-        rng, moved = np.random.default_rng([spec.depth, spec.width, node.layer]), {}
+        rng, moved = np.random.default_rng([spec.arch.depth, spec.arch.width, node.layer]), {}
         for name in graph(spec).parameters:
             w = np.asarray(forced_step.weights[name], np.float64)
             unit = float(np.sqrt(np.mean(w * w))) or LEAST
@@ -97,7 +97,7 @@ def _cross_entropy(spec: Spec, w: Arrays, forced_step: ForcedStep) -> Any:
     h: Any = np.asarray(forced_step.x, np.float64)
     for node in graph(spec).dense:
         z = h @ w[node.weight].T + w[node.bias]
-        h = ANALYTIC[spec.act](z)
+        h = ANALYTIC[spec.arch.act](z)
     largest = z.real.max(1)
     return np.mean(np.log(np.exp(z - largest[:, None]).sum(1)) + largest - z[np.arange(len(z)), forced_step.labels])
 

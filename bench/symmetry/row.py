@@ -62,7 +62,7 @@ def equal(spec: Spec, kind: str, seen: Arrays, expected: Arrays) -> Residuals:
 
     Biases before batch normalization are left out: their gradients are zero but for rounding, which `norm_orthogonality` judges.
     """
-    normalized = graph(spec).dense[:-1] if spec.norm == "batch" else ()
+    normalized = graph(spec).dense[:-1] if spec.arch.norm == "batch" else ()
     left_out = {node.bias for node in normalized}
     for name in graph(spec).parameters:
         if name in expected and name not in left_out:
@@ -76,4 +76,4 @@ def in_float64(gradients: Arrays) -> Arrays:
 
 def stream(spec: Spec) -> np.random.Generator:
     """Random numbers of a network's own, the same whenever it is looked at."""
-    return np.random.default_rng([spec.depth, spec.width])
+    return np.random.default_rng([spec.arch.depth, spec.arch.width])

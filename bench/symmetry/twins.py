@@ -39,7 +39,7 @@ def as_tanh(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     for node, (a, c, r) in _tanh_factors(spec):
         w, b = (jittered.weights[name].astype(np.float64) for name in (node.weight, node.bias))
         twin |= {node.weight: rounded(spec, a * w), node.bias: rounded(spec, c * (b + r * w.sum(1)))}
-    return [jittered, replace(jittered, weights=twin, network=replace(spec, act="tanh"))]
+    return [jittered, replace(jittered, weights=twin, network=spec.but(act="tanh"))]
 
 
 def like_tanh(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
@@ -54,7 +54,7 @@ def like_tanh(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> 
 
 def as_relu(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """φ(z) = relu(z) − a·relu(−z): a ReLU network of twice the width, units in pairs [z; −z] that are read with [1, −a]."""
-    slope = NEGATIVE_SLOPE[spec.act]
+    slope = NEGATIVE_SLOPE[spec.arch.act]
     twin: Arrays = {}
     dense = graph(spec).dense
     for node in dense:
@@ -63,12 +63,12 @@ def as_relu(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
         if node is not dense[-1]:
             w, b = np.vstack([w, -w]), np.concatenate([b, -b])
         twin |= {node.weight: rounded(spec, w), node.bias: rounded(spec, b)}
-    return [jittered, replace(jittered, weights=twin, network=replace(spec, act="relu", width=2 * spec.width, init="he_normal"))]
+    return [jittered, replace(jittered, weights=twin, network=spec.but(act="relu", width=2 * spec.arch.width, init="he_normal"))]
 
 
 def like_relu(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """By the chain rule ∂W is the sum of its copies' gradients, each with its own factor ±1 or ±a."""
-    slope, twin = NEGATIVE_SLOPE[spec.act], in_float64(passes[1].gradients)
+    slope, twin = NEGATIVE_SLOPE[spec.arch.act], in_float64(passes[1].gradients)
     expected: Arrays = {}
     dense = graph(spec).dense
     for node in dense:

@@ -21,7 +21,7 @@ FAR = 2.0**-24
 
 def _middle(spec: Spec) -> tuple[Dense, Dense]:
     """The dense node in the middle and the one after it."""
-    at = spec.depth // 2
+    at = spec.arch.depth // 2
     return graph(spec).dense[at - 1], graph(spec).dense[at]
 
 
@@ -58,7 +58,7 @@ def doubled(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
 
 def doubling(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
     """Every weight gradient doubles depth − 1 times."""
-    weights = {key: g * 2.0 ** (spec.depth - 1) for key, g in in_float64(passes[0].gradients).items() if key.endswith("weight")}
+    weights = {key: g * 2.0 ** (spec.arch.depth - 1) for key, g in in_float64(passes[0].gradients).items() if key.endswith("weight")}
     yield from equal(spec, "with all weights doubled", passes[1].gradients, weights)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         backends = _backends(options.backend)
         spec, data = Spec.parse(options.network or "reference"), load()
-        spec = replace(spec, features=data.x_train.shape[1])
+        spec = spec.but(features=data.x_train.shape[1])
         for each in dict.fromkeys(spec.on(backend) for backend in backends):
             x = np.asarray(data.x_train[: each.batch], np.float64)
             print(f"{each.id}   {describe_network(each)}\n")

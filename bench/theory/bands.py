@@ -5,12 +5,10 @@ All numbers are natural logs of ratios of squared norms, so that gains far below
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from scipy.special import digamma
@@ -116,8 +114,8 @@ def predict(spec: Spec, x: np.ndarray) -> Prediction | None:
     if why_not(spec):
         return None
     x = np.ascontiguousarray(x, np.float64)
-    defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Spec) if field.name in TRAINING}
-    return _predict(dataclasses.replace(spec, **defaults), x.shape, x.tobytes())
+    usual = Spec().fields
+    return _predict(spec.but(**{name: usual[name] for name in TRAINING}), x.shape, x.tobytes())
 
 
 @lru_cache(maxsize=256)

@@ -183,6 +183,6 @@ def network_pair(spec: Any, q0: float, c0: float) -> Pair:
     """`plain_pair` of a Spec without normalization and skips. Raises ValueError for others."""
     from bench.theory.meanfield import gains
 
-    if spec.norm != "none" or spec.span:
+    if spec.arch.norm != "none" or spec.arch.span:
         raise ValueError(f"{spec.id} has a normalization or skips: its pairs have formulas of their own.")
-    return plain_pair(spec.act, gains(spec), q0, c0)
+    return plain_pair(spec.arch.act, gains(spec), q0, c0)

@@ -182,7 +182,7 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
     steps = {name: math.log10(norms[name] / norms[above]) for name, above in pairwise(names) if norms[name] and norms[above]}
     worst = (min if decades < 0 else max)(steps, key=lambda name: steps[name]) if steps else names[0]
     says += f"; most of all at layer {layer_of(worst)} ({steps.get(worst, -math.inf):+.2f} decades)"
-    if spec.span and spec.branch == "unscaled" and spec.norm == "none" and decades > 0:
+    if spec.arch.span and spec.arch.branch == "unscaled" and spec.arch.norm == "none" and decades > 0:
         return Diagnosis(
             "unscaled residual",
             worst,
@@ -215,15 +215,15 @@ def _variance(spec: Spec, seen: Seen) -> tuple[str, float] | None:
 def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     """Dead and saturated units of activations that stand directly behind a weight layer."""
     names = [joint.left.name for joint in graph(spec).joints if len(joint.between) == 1 and isinstance(joint.between[0], Activate)]
-    if not names or not (ACTIVATIONS[spec.act].kink or spec.act in BOUNDED):
+    if not names or not (ACTIVATIONS[spec.arch.act].kink or spec.arch.act in BOUNDED):
         return
-    limit = DEAD_SHARE + DEAD_SD * math.sqrt(0.25 / spec.width)
+    limit = DEAD_SHARE + DEAD_SD * math.sqrt(0.25 / spec.arch.width)
     dead, others = ({name: float((_slopes(spec, each, name).max(0) == 0).mean()) for name in names} for each in (seen, typical))
     worst = max(names, key=lambda name: dead[name])
     if dead[worst] > limit:
         says = f"{dead[worst]:.0%} of the units in layer {layer_of(worst)} pass no gradient for any sample, predicted {others[worst]:.0%}"
         yield Diagnosis("dead units", worst, dead[worst], others[worst], says, ("act=leaky_relu, whose units cannot die",))
-    if spec.act in BOUNDED:
+    if spec.arch.act in BOUNDED:
         flat, others = ({name: float((_slopes(spec, each, name) < FLAT).mean()) for name in names} for each in (seen, typical))
         worst = max(names, key=lambda name: flat[name])
         if flat[worst] > FLAT_SHARE:
@@ -238,7 +238,7 @@ def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
 
 def _slopes(spec: Spec, seen: Seen, name: str) -> Any:
     """|φ′| behind a dense node in units of its largest value (batch × units)."""
-    row = ACTIVATIONS[spec.act]
+    row = ACTIVATIONS[spec.arch.act]
     return np.abs(row.df(np.asarray(seen.pre_activations[name], np.float64))) / row.sup
 
 
@@ -286,7 +286,7 @@ def _learning_rate(spec: Spec, x: np.ndarray, labels: Any) -> Iterator[Diagnosis
     if after <= before:
         return
     for halvings in range(1, HALVINGS):
-        slower = replace(spec, lr=float(f"{spec.learning_rate / 2**halvings:.1g}"))
+        slower = spec.but(lr=float(f"{spec.learning_rate / 2**halvings:.1g}"))
         calmed = loss_after(slower, x, labels)[1]
         if calmed < before:
             says = f"{STEPS} steps of lr={spec.learning_rate:g} on one batch take its loss from {before:.3g} to {after:.3g}"
@@ -310,11 +310,11 @@ def _shattered(spec: Spec, x: np.ndarray, seen: Seen) -> Iterator[Diagnosis]:
     if not (last > 2 * SHATTERED and first < SHATTERED):
         return
     forecast = math.nan
-    if spec.norm == "none" and not spec.span:
+    if spec.arch.norm == "none" and not spec.arch.span:
         inputs = np.asarray(x, np.float64)
         forecast = last * network_pair(spec, float(np.mean(inputs**2)), class_correlation(inputs, seen.labels)).gradients[0]
-    elif spec.norm == "batch":
+    elif spec.arch.norm == "batch":
         forecast = -1 / (spec.batch - 1)
     says = f"∂L/∂z₁ of samples of one class has correlation {first:.3f}, ∂L/∂logits {last:.2f}; infinite width predicts {forecast:.3f}"
     help_ = "skip connections over two with branches divided by √blocks, whose gradients keep most of their correlation"
-    yield Diagnosis("shattered", dense[0].name, first, forecast, says, () if spec.span else (help_,))
+    yield Diagnosis("shattered", dense[0].name, first, forecast, says, () if spec.arch.span else (help_,))

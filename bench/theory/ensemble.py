@@ -49,8 +49,8 @@ def sample(spec: Spec, x: np.ndarray, networks: int, seed: int = 0, independent:
 
     With `independent`, gradients meet fresh weights on their way back: mean-field theory's gradient independence.
     """
-    at_once = max(1, min(networks, NUMBERS_AT_ONCE // (spec.depth * max(spec.width**2, spec.width * len(x)))))
-    rng = np.random.Generator(np.random.SFC64([seed, spec.depth, spec.width]))
+    at_once = max(1, min(networks, NUMBERS_AT_ONCE // (spec.arch.depth * max(spec.arch.width**2, spec.arch.width * len(x)))))
+    rng = np.random.Generator(np.random.SFC64([seed, spec.arch.depth, spec.arch.width]))
     chunks = [_Chunk(spec, x, min(at_once, networks - start), rng, independent).norms for start in range(0, networks, at_once)]
     return Norms(
         {name: np.concatenate([chunk.signal[name] for chunk in chunks]) for name in chunks[0].signal},

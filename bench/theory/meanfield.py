@@ -29,7 +29,7 @@ def backward_limit(spec: Spec, x: np.ndarray) -> float | None:
 
     None for batch-normalized post-activation blocks, which have no closed form.
     """
-    if spec.span and spec.skip_order == "post":
+    if spec.arch.span and spec.arch.skip_order == "post":
         first, *rest = gains(spec)
         return post_activation_gain(spec, first[0] * float(np.mean(x * x)) + first[1], rest)
     return float(np.sum(np.log(growths(spec, x))))
@@ -39,7 +39,7 @@ def growths(spec: Spec, x: np.ndarray) -> list[float]:
     """Factors of the squared gradient norm from input to output: χ_l of every layer, or of every block and the last layer."""
     (s2, sb2), *hidden = gains(spec)
     v = s2 * float(np.mean(np.var(x, axis=0))) if _batch_first(spec) else s2 * float(np.mean(x * x)) + sb2
-    if not spec.span:
+    if not spec.arch.span:
         return _walk(spec, v, hidden)[0]
     found, at = [], 0
     for block in graph(spec).blocks:
@@ -54,32 +54,32 @@ def _walk(spec: Spec, v: float, gains: list[tuple[float, float]]) -> tuple[list[
     """χ of successive layers with the given (s2, sb2), and the last one's v."""
     found: list[float] = []
     for s2, sb2 in gains:
-        if spec.norm == "none":
-            m = moments(spec.act, v)
+        if spec.arch.norm == "none":
+            m = moments(spec.arch.act, v)
             found.append(s2 * m.slope)
             v = s2 * m.square + sb2
-        elif spec.norm_at == "before":
-            m = moments(spec.act, v / (v + spec.eps))
-            found.append(s2 * m.slope / (v + spec.eps) * (_finite_batch(spec) if found else 1.0))
+        elif spec.arch.norm_at == "before":
+            m = moments(spec.arch.act, v / (v + spec.arch.eps))
+            found.append(s2 * m.slope / (v + spec.arch.eps) * (_finite_batch(spec) if found else 1.0))
             v = s2 * m.variance if _batch_first(spec) else s2 * m.square + sb2
         else:
-            m = moments(spec.act, v)
-            u = m.square if spec.norm == "rms" else m.variance
-            found.append(s2 * m.slope / (u + spec.eps))
-            v = s2 * u / (u + spec.eps) + sb2
+            m = moments(spec.arch.act, v)
+            u = m.square if spec.arch.norm == "rms" else m.variance
+            found.append(s2 * m.slope / (u + spec.arch.eps))
+            v = s2 * u / (u + spec.arch.eps) + sb2
     return found, v
 
 
 def _batch_first(spec: Spec) -> bool:
-    return spec.norm == "batch" and spec.norm_at == "before"
+    return spec.arch.norm == "batch" and spec.arch.norm_at == "before"
 
 
 def _finite_batch(spec: Spec) -> float:
     """By how much more than an infinite batch a finite one multiplies gradients, once batch norm has met batch norm."""
-    if not _batch_first(spec) or spec.span:
+    if not _batch_first(spec) or spec.arch.span:
         return 1.0
-    m = moments(spec.act, 1.0)
-    return batch_norm_growth(spec.act, spec.batch) * m.variance / m.slope
+    m = moments(spec.arch.act, 1.0)
+    return batch_norm_growth(spec.arch.act, spec.batch) * m.variance / m.slope
 
 
 def gains(spec: Spec) -> list[tuple[float, float]]:

@@ -60,18 +60,18 @@ def _limits(spec: Spec, x: np.ndarray) -> Iterator[str]:
         yield "infinite width   no closed form: batch normalization ties the samples of a post-activation stream together"
         return
     yield f"infinite width   ‖∂L/∂z₁‖/‖∂L/∂z_L‖ = {power_of_ten(limit * DECADES)}"
-    if spec.norm == "batch" and spec.norm_at == "before" and not spec.span:
-        m = moments(spec.act, 1.0)
+    if spec.arch.norm == "batch" and spec.arch.norm_at == "before" and not spec.arch.span:
+        m = moments(spec.arch.act, 1.0)
         yield (
-            f"batch norm       gradients grow by {batch_norm_growth(spec.act, spec.batch):.4f} per layer squared "
+            f"batch norm       gradients grow by {batch_norm_growth(spec.arch.act, spec.batch):.4f} per layer squared "
             f"at batch {spec.batch}, {m.slope / m.variance:.4f} for large batches"
         )
-    if spec.norm != "none" or spec.span or spec.depth < 3:
+    if spec.arch.norm != "none" or spec.arch.span or spec.arch.depth < 3:
         return
     q0 = float(np.mean(np.asarray(x, np.float64) ** 2))
     s2, sb2 = gains(spec)[1]
     try:
-        found = depth_scales(spec.act, s2, sb2)
+        found = depth_scales(spec.arch.act, s2, sb2)
         yield f"fixed point      q* = {found.q:.4g}, c* = {found.c:.4g}, χ = {found.chi:.4g}"
         yield f"depth scales     ξ_q = {found.xi_q:.3g}, ξ_c = {found.xi_c:.3g} layers; gradients ξ_∇ = {found.xi_gradient:.3g}"
     except ValueError as error:

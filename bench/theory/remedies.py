@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Remedy:
     def __str__(self) -> str:
         """`He instead of Glorot moves χ from 0.50 to 1.00: ‖∂L/∂z₁‖/‖∂L/∂z₄₀‖ goes from 1e-6 to 1`."""
         return (
-            f"{self.text} moves χ from {self.chi[0]:.2f} to {self.chi[1]:.2f}: at depth {self.spec.depth} "
+            f"{self.text} moves χ from {self.chi[0]:.2f} to {self.chi[1]:.2f}: at depth {self.spec.arch.depth} "
             f"‖∂L/∂z₁‖/‖∂L/∂z_L‖ goes from {power_of_ten(self.decades[0])} to {power_of_ten(self.decades[1])}"
         )
 
@@ -72,7 +72,7 @@ def remedies(spec: Spec, x: np.ndarray, most: int = 5) -> list[Remedy]:
     found = []
     for text, candidate in _candidates(spec):
         after = quick_log_gain(candidate, x)
-        only = replace(candidate, init=spec.init) == spec
+        only = candidate.but(init=spec.init) == spec
         remedy = Remedy(text, candidate, _chi(spec, before, candidate, after), (before * DECADES, after * DECADES), only)
         if remedy.benefit >= WORTHWHILE:
             found.append(remedy)
@@ -81,13 +81,13 @@ def remedies(spec: Spec, x: np.ndarray, most: int = 5) -> list[Remedy]:
 
 def _chi(spec: Spec, before: float, candidate: Spec, after: float) -> tuple[float, float]:
     """Geometric means of the squared gain per layer."""
-    return math.exp(before / (spec.depth - 1)), math.exp(after / (candidate.depth - 1))
+    return math.exp(before / (spec.arch.depth - 1)), math.exp(after / (candidate.arch.depth - 1))
 
 
 def _candidates(spec: Spec) -> Iterator[tuple[str, Spec]]:
     for text, change in _changes(spec):
         try:
-            yield text, replace(spec, **change)
+            yield text, spec.but(**change)
         except SpecError:
             continue
 
@@ -98,17 +98,17 @@ def _changes(spec: Spec) -> Iterator[tuple[str, dict[str, Any]]]:
         if NAMES[init] != now:
             yield f"{NAMES[init]} instead of {now} initialization", {"init": init}
     for act, init in (("tanh", "glorot_normal"), ("relu", "he_normal"), ("selu", "lecun_normal")):
-        if act != spec.act and spec.norm == "none":
-            yield f"{act} with {NAMES[init]} instead of {spec.act} with {now}", {"act": act, "init": init}
+        if act != spec.arch.act and spec.arch.norm == "none":
+            yield f"{act} with {NAMES[init]} instead of {spec.arch.act} with {now}", {"act": act, "init": init}
     for norm in ("batch", "layer"):
-        if spec.norm == "none":
+        if spec.arch.norm == "none":
             yield f"{norm} normalization before the activation", {"norm": norm}
-    if spec.norm != "none":
-        yield f"no {spec.norm} normalization, with He initialization", {"norm": "none", "norm_at": "before", "init": "he_normal"}
-    if not spec.span:
-        span = "one" if spec.depth % 2 else "two"
+    if spec.arch.norm != "none":
+        yield f"no {spec.arch.norm} normalization, with He initialization", {"norm": "none", "norm_at": "before", "init": "he_normal"}
+    if not spec.arch.span:
+        span = "one" if spec.arch.depth % 2 else "two"
         yield f"skip connections over {span} with branches divided by √blocks", {"skip": span, "skip_order": "pre", "branch": "depth"}
-    elif spec.branch == "unscaled":
+    elif spec.arch.branch == "unscaled":
         yield "branches divided by √blocks", {"branch": "depth"}
         yield "sums divided by √2", {"branch": "root2"}
         yield "branches that start at zero", {"branch": "zero"}

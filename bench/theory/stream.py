@@ -53,12 +53,12 @@ class Law:
 
 def post_activation_gain(spec: Spec, first: float, gains: Gains, nodes: int = NODES) -> float | None:
     """log ‖δ_1‖²/‖δ_depth‖² from the mean square `first` of z_1 and (s2, sb2) of layers 2 … depth; None with batch normalization."""
-    if spec.norm == "batch":
+    if spec.arch.norm == "batch":
         return None
-    entry = 1 / (first + spec.eps) if _inside(spec) else 1.0
+    entry = 1 / (first + spec.arch.eps) if _inside(spec) else 1.0
     laws, blocks = [_law(spec, np.zeros(1), np.ones(1), math.sqrt(first * entry), nodes)], []
     for number, block in enumerate(graph(spec).blocks):
-        inner = [(0.0, 0.0) if node.zero else gain for node, gain in zip(block.dense, gains[number * spec.span :], strict=False)]
+        inner = [(0.0, 0.0) if node.zero else gain for node, gain in zip(block.dense, gains[number * spec.arch.span :], strict=False)]
         here = laws[-1]
         square, chi = _body(spec, float(np.sum(here.mass * here.x**2)), inner)
         laws.append(_law(spec, block.sum.keep * here.x.ravel(), here.mass.ravel(), block.sum.scale * math.sqrt(square), nodes))
@@ -73,7 +73,7 @@ def post_activation_gain(spec: Spec, first: float, gains: Gains, nodes: int = NO
 
 def _inside(spec: Spec) -> bool:
     """Whether normalization stands before the activation, and so inside the body."""
-    return spec.norm != "none" and spec.norm_at == "before"
+    return spec.arch.norm != "none" and spec.arch.norm_at == "before"
 
 
 def _body(spec: Spec, square: float, gains: Gains) -> tuple[float, float]:
@@ -82,13 +82,13 @@ def _body(spec: Spec, square: float, gains: Gains) -> tuple[float, float]:
     for place, (s2, sb2) in enumerate(gains):
         square, chi = s2 * square + sb2, chi * s2
         if _inside(spec):
-            square, chi = square / (square + spec.eps), chi / (square + spec.eps)
+            square, chi = square / (square + spec.arch.eps), chi / (square + spec.arch.eps)
         if place < len(gains) - 1:
-            m = moments(spec.act, square)
+            m = moments(spec.arch.act, square)
             square, chi = m.square, chi * m.slope
-            if spec.norm != "none" and not _inside(spec):
-                u = m.square if spec.norm == "rms" else m.variance
-                square, chi = u / (u + spec.eps), chi / (u + spec.eps)
+            if spec.arch.norm != "none" and not _inside(spec):
+                u = m.square if spec.arch.norm == "rms" else m.variance
+                square, chi = u / (u + spec.arch.eps), chi / (u + spec.arch.eps)
     return square, chi
 
 
@@ -101,12 +101,12 @@ def _law(spec: Spec, centres: np.ndarray, mass: np.ndarray, sigma: float, nodes:
         u, w = panels((*(-edge for edge in PANELS[:0:-1]), *PANELS), nodes)
         at = rms * u
         onto = rms * w * np.exp(-np.square((at - centres[:, None]) / sigma) / 2) / (sigma * math.sqrt(2 * math.pi))
-    rows: list[tuple[float, Any, Any]] = [(share, f(at), df(at) ** 2) for share, (f, df) in branches(spec.act)]
+    rows: list[tuple[float, Any, Any]] = [(share, f(at), df(at) ** 2) for share, (f, df) in branches(spec.arch.act)]
     shares, x, slope = (np.array(each) for each in zip(*rows, strict=True))
     onto = shares[:, None] * onto[:, None, :]
     spread = np.tensordot(mass, onto, 1)
-    if spec.norm == "none" or _inside(spec):
+    if spec.arch.norm == "none" or _inside(spec):
         return Law(spread, x, slope, onto)
-    mean = 0.0 if spec.norm == "rms" else float(np.sum(spread * x))
-    scale = (float(np.sum(spread * x**2)) - mean**2 + spec.eps) ** -0.5
+    mean = 0.0 if spec.arch.norm == "rms" else float(np.sum(spread * x))
+    scale = (float(np.sum(spread * x**2)) - mean**2 + spec.arch.eps) ** -0.5
     return Law(spread, scale * (x - mean), scale**2 * slope, onto)

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.architectures import graph
 from models.backends.registry import BACKENDS
 from models.matrix import CASES
 from models.spec import Spec, SpecError
@@ -36,7 +37,7 @@ class TimedCase:
     @property
     def flops(self) -> int:
         """Floating-point operations of one step's matrix products: 2 forward and 4 backward per weight and sample."""
-        return 6 * self.spec.batch * sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(self.spec.widths))
+        return 6 * self.spec.batch * sum(node.fan_in * node.fan_out for node in graph(self.spec).dense)
 
 
 def timed_cases(cases: str, backends: Sequence[str], device: str = "cpu", features: int = 64, classes: int = 10) -> list[TimedCase]:

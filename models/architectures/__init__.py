@@ -1,15 +1,26 @@
-"""Families of networks: one file a family, which builds the graph of a network."""
+"""Families of networks: one file a family, with the record of a network and the graph it builds.
+
+To add a family: write its record and give it a row in `FAMILIES`.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from models.architectures import mlp
+from models.architectures.mlp import MLP
 from models.graph import Graph
-from models.spec import Spec
+
+if TYPE_CHECKING:
+    from models.spec import Spec
+
+Architecture = MLP
+"""A record of any family."""
+FAMILIES: dict[str, type[Architecture]] = {"mlp": MLP}
+"""Families by the word with which an id begins; ids without one are of the first."""
 
 
 @lru_cache(maxsize=1024)
 def graph(spec: Spec) -> Graph:
     """The nodes of `spec`."""
-    return mlp.build(spec)
+    return spec.arch.build(spec.features, spec.classes)

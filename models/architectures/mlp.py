@@ -5,64 +5,158 @@ Nodes of weight layer 5 are `dense5`, `norm5` and `act5`; the sum behind a block
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import msgspec
+
+from models.fields import SpecError, check_choices, check_positive, check_whole
 from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Sum
-from models.spec import Spec
+from models.parts.activations import ACTIVATIONS
+from models.parts.norms import NORMS
 
 
-def build(spec: Spec) -> Graph:
-    """The graph of `spec`; post-activation blocks as in He et al. 2015, pre-activation as in He et al. 2016."""
-    nodes = _Nodes(spec)
-    if not spec.span:
-        for layer in range(1, spec.depth):
-            nodes.dense(layer)
-            nodes.unit(layer)
-    elif spec.skip_order == "pre":
-        nodes.dense(1)
-        for first in range(2, spec.depth, spec.span):
-            nodes.pre_block(first)
-        nodes.unit(spec.depth - 1)
-    else:
-        nodes.dense(1)
-        nodes.unit(1)
-        for first in range(2, spec.depth, spec.span):
-            nodes.post_block(first)
-    nodes.dense(spec.depth)
-    return Graph(tuple(nodes.found))
+class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="mlp"):
+    """One multilayer perceptron; the defaults are the reference network.
+
+    `depth` counts weight layers, the read-out included. `width` is in units, `momentum` is the weight of the old running statistic.
+    `skip` says how many layers a skip connection spans, `branch` how its branch is scaled. `bottleneck` divides the width of every
+    other layer. Raises `SpecError` for an unknown value or a contradiction.
+    """
+
+    depth: int = 16
+    width: int = 64
+    act: str = "relu"
+    norm: str = "none"
+    norm_at: str = "before"
+    eps: float = 1e-5
+    momentum: float = 0.9
+    groups: int = 4
+    skip: str = "none"
+    skip_order: str = "post"
+    branch: str = "unscaled"
+    bottleneck: int = 1
+
+    SIZES: ClassVar[tuple[str, ...]] = ("depth", "width")
+    """Fields that an id names before those of the data."""
+    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
+        "act": tuple(ACTIVATIONS),
+        "norm": ("none", *NORMS),
+        "norm_at": ("before", "after"),
+        "skip": ("none", "one", "two"),
+        "skip_order": ("post", "pre"),
+        "branch": ("unscaled", "root2", "depth", "zero"),
+    }
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built, in one sentence."""
+        check_choices(self, self.CHOICES)
+        check_whole(self, {"depth": 2, "width": 1, "groups": 1, "bottleneck": 1})
+        check_positive(self, "eps")
+        if not 0 <= self.momentum < 1:
+            raise SpecError(f"momentum={self.momentum} is the weight of the old statistic and must lie in [0, 1).")
+        if contradiction := self._contradiction():
+            raise SpecError(contradiction)
+
+    def _contradiction(self) -> str:
+        """The sentence that says why these values do not go together, or nothing."""
+        span = self.span
+        if self.skip == "none" and (self.branch != "unscaled" or self.skip_order != "post"):
+            return "branch and skip_order describe a skip connection, and skip=none has none: set skip=one or skip=two."
+        if span and (self.depth - 2) % span:
+            return f"skip={self.skip} joins hidden layers in {span}s, so depth - 2 must be a multiple of {span}; depth={self.depth} is not."
+        if span and self.depth == 2:
+            return "depth=2 has no hidden-to-hidden layer for a skip connection to span: use depth 4 or more."
+        if self.bottleneck > 1:
+            if self.skip == "one" or (self.depth - 2) % 2 or self.depth == 2:
+                return f"bottleneck={self.bottleneck} narrows pairs of layers: use skip=none or skip=two, and an even depth from 4."
+            if self.width % self.bottleneck:
+                return f"bottleneck={self.bottleneck} must divide width={self.width}."
+        if self.norm == "none" and self.norm_at != "before":
+            return "norm_at says where a normalization stands, and norm=none has none: choose a norm."
+        if self.norm == "group" and any(width % self.groups for width in self.hidden):
+            return f"groups={self.groups} must divide every hidden width {sorted(set(self.hidden))}."
+        return ""
+
+    def contradicts(self, batch: int) -> str:
+        """The sentence that says why this network cannot be trained on such batches, or nothing."""
+        if self.norm == "batch" and batch < 4:
+            return f"batch={batch} is too small for norm=batch: its mean gradient diverges below 4 samples."
+        return ""
+
+    @property
+    def span(self) -> int:
+        """How many weight layers one skip connection spans; 0 without skips."""
+        return {"none": 0, "one": 1, "two": 2}[self.skip]
+
+    @property
+    def blocks(self) -> int:
+        """How many residual blocks there are."""
+        return (self.depth - 2) // self.span if self.span else 0
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Units of every hidden layer."""
+        return (self.width, *(self.width // self.bottleneck if layer % 2 == 0 else self.width for layer in range(2, self.depth)))
+
+    @property
+    def random(self) -> bool:
+        """Whether its parts draw random numbers while it trains."""
+        return ACTIVATIONS[self.act].random
+
+    def build(self, features: int, classes: int) -> Graph:
+        """The graph; post-activation blocks are those of He et al. 2015, pre-activation blocks those of He et al. 2016."""
+        nodes = _Nodes(self, (features, *self.hidden, classes))
+        if not self.span:
+            for layer in range(1, self.depth):
+                nodes.dense(layer)
+                nodes.unit(layer)
+        elif self.skip_order == "pre":
+            nodes.dense(1)
+            for first in range(2, self.depth, self.span):
+                nodes.pre_block(first)
+            nodes.unit(self.depth - 1)
+        else:
+            nodes.dense(1)
+            nodes.unit(1)
+            for first in range(2, self.depth, self.span):
+                nodes.post_block(first)
+        nodes.dense(self.depth)
+        return Graph(tuple(nodes.found))
 
 
 class _Nodes:
     """Nodes one after the other, each reading the last one's result."""
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
+    def __init__(self, mlp: MLP, widths: tuple[int, ...]) -> None:
+        self.mlp, self.widths = mlp, widths
         self.found: list[Node] = []
         self.end = INPUT
 
     def dense(self, layer: int, last_of_branch: bool = False) -> None:
         """Weight layer `layer`."""
-        zero = last_of_branch and self.spec.branch == "zero"
-        self._add(Dense(f"dense{layer}", (self.end,), self.spec.widths[layer], self.spec.widths[layer - 1], zero))
+        zero = last_of_branch and self.mlp.branch == "zero"
+        self._add(Dense(f"dense{layer}", (self.end,), self.widths[layer], self.widths[layer - 1], zero))
 
     def norm(self, layer: int) -> None:
         """The normalization behind weight layer `layer`, where the network has any."""
-        spec = self.spec
-        if spec.norm != "none":
-            width = spec.widths[layer]
-            self._add(Normalize(f"norm{layer}", (self.end,), width, spec.norm, spec.eps, spec.momentum, spec.groups))
+        mlp = self.mlp
+        if mlp.norm != "none":
+            width = self.widths[layer]
+            self._add(Normalize(f"norm{layer}", (self.end,), width, mlp.norm, mlp.eps, mlp.momentum, mlp.groups))
 
     def act(self, layer: int) -> None:
         """The activation behind weight layer `layer`."""
-        self._add(Activate(f"act{layer}", (self.end,), self.spec.widths[layer], self.spec.act))
+        self._add(Activate(f"act{layer}", (self.end,), self.widths[layer], self.mlp.act))
 
     def unit(self, layer: int) -> None:
         """What follows weight layer `layer`: normalization and activation, in the network's order."""
-        parts = (self.norm, self.act) if self.spec.norm_at == "before" else (self.act, self.norm)
+        parts = (self.norm, self.act) if self.mlp.norm_at == "before" else (self.act, self.norm)
         for part in parts:
             part(layer)
 
     def pre_block(self, first: int) -> None:
         """x ↦ keep · x + scale · body(x), the body beginning with normalization and activation."""
-        stream, last = self.end, first + self.spec.span - 1
+        stream, last = self.end, first + self.mlp.span - 1
         for layer in range(first, last + 1):
             self.unit(layer - 1)
             self.dense(layer, last_of_branch=layer == last)
@@ -70,7 +164,7 @@ class _Nodes:
 
     def post_block(self, first: int) -> None:
         """The same, with activation (and normalization, where it stands after that) behind the sum."""
-        stream, last, inside = self.end, first + self.spec.span - 1, self.spec.norm_at == "before"
+        stream, last, inside = self.end, first + self.mlp.span - 1, self.mlp.norm_at == "before"
         for layer in range(first, last):
             self.dense(layer)
             self.unit(layer)
@@ -83,9 +177,9 @@ class _Nodes:
             self.norm(last)
 
     def _sum(self, stream: str, last: int) -> None:
-        spec = self.spec
-        keep, scale = (2**-0.5, 2**-0.5) if spec.branch == "root2" else (1.0, spec.blocks**-0.5 if spec.branch == "depth" else 1.0)
-        self._add(Sum(f"sum{last}", (stream, self.end), spec.widths[last], keep, scale))
+        mlp = self.mlp
+        keep, scale = (2**-0.5, 2**-0.5) if mlp.branch == "root2" else (1.0, mlp.blocks**-0.5 if mlp.branch == "depth" else 1.0)
+        self._add(Sum(f"sum{last}", (stream, self.end), self.widths[last], keep, scale))
 
     def _add(self, node: Node) -> None:
         self.found.append(node)

@@ -5,7 +5,6 @@ A type checker holds every backend against `Backend` and its networks against `N
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -61,7 +60,7 @@ class BackendInfo:
 
     def own(self, spec: Spec) -> Spec:
         """The same network with `init=default` replaced by this backend's default."""
-        return dataclasses.replace(spec, init=self.default_initializer) if spec.init == "default" else spec
+        return spec.but(init=self.default_initializer) if spec.init == "default" else spec
 
 
 class Repeated(NamedTuple):

@@ -100,7 +100,7 @@ def _away_from_kinks(spec: Spec, weights: Arrays, x: Any, labels: Any, rng: np.r
             return chosen
         kept.append((float(distances.min()), chosen.copy()))
         unused = np.setdiff1d(np.arange(len(x)), chosen)
-        if spec.norm == "batch":
+        if spec.arch.norm == "batch":
             chosen = rng.choice(len(x), spec.batch, replace=False)
         else:
             chosen[near] = rng.choice(unused, int(near.sum()), replace=False)

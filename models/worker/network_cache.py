@@ -21,12 +21,12 @@ class NetworkCache:
 
     def network(self, job: Job) -> Network:
         """The network of the job's spec, initialized by the framework from the job's seed."""
-        wanted = job.backend, job.device, job.spec.graph
+        wanted = job.backend, job.device, job.spec.built_as
         if self._network is not None and self._built == wanted:
             self._network.restart(job.spec, job.seed)
             return self._network
         self._network = None  # free the last one before the next one is built
         network = build(job)
-        if isinstance(network, Restartable) and job.spec.graph is not None:
+        if isinstance(network, Restartable) and job.spec.built_as is not None:
             self._built, self._network = wanted, network
         return network

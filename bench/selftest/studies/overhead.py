@@ -60,7 +60,7 @@ def loops(backend: str, depths: Iterable[int], rounds: int, data: Data, threads:
     worker = Worker(backend, threads=threads)
     try:
         for depth in depths:
-            spec = Spec(depth=depth)
+            spec = Spec.of(depth=depth)
             seen = worker.call("overhead", Interleaved, spec=spec.id, rounds=rounds, x=data.x_train, labels=data.y_train)
             step = float(np.median(seen.seconds[HAND_WRITTEN])) / seen.steps
             print(f"{backend}, depth {depth}: hand-written {1e3 * step:.2f} ms a step, {seen.steps} steps a block, {rounds} rounds")
@@ -110,7 +110,7 @@ def probes(name: str, cost: Callable[[Spec], tuple[float, float]], depths: Itera
     depths = list(depths)
     costs = []
     for depth in depths:
-        costs.append(cost(Spec(depth=depth)))
+        costs.append(cost(Spec.of(depth=depth)))
         print(f"{name:<8} depth {depth:>5}  {1e3 * costs[-1][0]:9.1f} ms  {costs[-1][1] / 2**20:8.1f} MB", flush=True)
     seconds, memory = (exponent(depths, column) for column in zip(*costs, strict=True))
     print(f"{name:<8} grows as depth^{seconds:.2f} in time, depth^{memory:.2f} in memory", flush=True)

@@ -12,7 +12,6 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,8 @@ RECORD = Path(__file__).parent / "theory_accuracy.txt"
 
 def distinct(cases: str) -> list[Spec]:
     """Networks of a set that theory judges and that differ in more than how they are trained; a framework's default once for each."""
-    plain = {name: getattr(Spec(), name) for name in TRAINING}
-    named = [replace(spec.on(backend), **plain) for spec in networks(cases) if spec.centred for backend in ("torch", "keras")]
+    plain = {name: Spec().fields[name] for name in TRAINING}
+    named = [spec.on(backend).but(**plain) for spec in networks(cases) if spec.centred for backend in ("torch", "keras")]
     return list(dict.fromkeys(named))
 
 

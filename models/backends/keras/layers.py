@@ -52,7 +52,7 @@ def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
     begin_session()
     compute_in(spec.format.held)
     keras.mixed_precision.set_dtype_policy(spec.format.held)
-    layer = ACTIVATIONS[spec.act].keras(keras)
+    layer = ACTIVATIONS[spec.arch.act].keras(keras)
     layer.build(x.shape)
 
     def total(points: list[Any]) -> tuple[Any, Any]:

@@ -101,7 +101,7 @@ class Network:
 
     def _parameter(self, name: str) -> Any:
         layer, kind = self.parts[node_of(name)], kind_of(name)
-        return layer.scale if kind == "scale" and self.spec.norm == "rms" else getattr(layer, KINDS[kind])
+        return layer.scale if kind == "scale" and self.spec.arch.norm == "rms" else getattr(layer, KINDS[kind])
 
     def target(self, labels: Any) -> Any:
         """What the loss compares logits with."""

@@ -54,7 +54,8 @@ def product(size: int, device: str) -> Repeated:
 def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:
     """The shortest loop that trains a ReLU network without norms and skips, as a user of Keras writes it."""
     h = inputs = keras.Input((spec.features,))
-    denses = [keras.layers.Dense(units, activation="relu") for units in spec.widths[1:-1]] + [keras.layers.Dense(spec.classes)]
+    *hidden, last = graph(spec).dense
+    denses = [*(keras.layers.Dense(node.width, activation="relu") for node in hidden), keras.layers.Dense(last.width)]
     for dense in denses:
         h = dense(h)
     model = keras.Model(inputs, h)

@@ -39,7 +39,7 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
 def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
     """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
     points = torch.as_tensor(x).requires_grad_()
-    y = ACTIVATIONS[spec.act].torch(nn).eval()(points)
+    y = ACTIVATIONS[spec.arch.act].torch(nn).eval()(points)
     (slope,) = torch.autograd.grad(y.sum(), points)
     return array(y), array(slope)
 

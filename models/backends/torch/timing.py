@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -41,8 +40,8 @@ def product(size: int, device: str) -> Repeated:
 def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:
     """The shortest loop that trains a ReLU network without norms and skips, as a user of PyTorch writes it."""
     layers: list[nn.Module] = []
-    for fan_in, fan_out in itertools.pairwise(spec.widths):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    for node in graph(spec).dense:
+        layers += [nn.Linear(node.fan_in, node.fan_out), nn.ReLU()]
     model = nn.Sequential(*layers[:-1]).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=spec.learning_rate, momentum=MOMENTUM)
     loss_of = nn.CrossEntropyLoss()

@@ -6,7 +6,6 @@ all of them; the hand-written one takes part twice, and what it differs from its
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import threading
 import time
@@ -95,7 +94,7 @@ def probe(backend: Backend, *, spec: str, x: Any, labels: Any, device: str = "cp
     """
 
     wanted = Spec.parse(spec)
-    backend.Network(dataclasses.replace(wanted, depth=SHALLOW), device=device, record=()).watch(x, labels)
+    backend.Network(wanted.but(depth=SHALLOW), device=device, record=()).watch(x, labels)
     before = psutil.Process().memory_info().rss
     network = backend.Network(wanted, device=device, record=())
     with _Watch() as watch:

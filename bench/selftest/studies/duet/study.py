@@ -26,7 +26,7 @@ from models.spec import Spec
 from models.worker.process import WorkerError
 
 RECORD = Path(".gradgauge/duet-study.jsonl")
-NETWORK = Spec(depth=4)
+NETWORK = Spec.of(depth=4)
 """A step of about a millisecond, of which a block holds some 25, so that single steps taken twice are spread evenly."""
 PLANTED = (1.0, 1.03, 1.05)
 """How many times as long B takes, duet by duet."""

@@ -50,7 +50,7 @@ def measure(backends: tuple[str, ...] = ("torch", "keras"), batches: tuple[int, 
 
 
 def _spec(act: str, batch: int) -> Spec:
-    return Spec(depth=DEPTH, width=WIDTH, features=WIDTH, batch=batch, act=act, norm="batch", lr=1e-9)
+    return Spec.of(depth=DEPTH, width=WIDTH, features=WIDTH, batch=batch, act=act, norm="batch", lr=1e-9)
 
 
 def _inputs(batch: int, seed: int) -> np.ndarray:

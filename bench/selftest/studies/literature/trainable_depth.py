@@ -57,7 +57,7 @@ def measure(
     try:
         for s2 in variances:
             for depth in depths:
-                spec = Spec(
+                spec = Spec.of(
                     depth=depth, width=WIDTH, batch=BATCH, features=x.shape[1], act="tanh", bias="normal", optimizer="sgd", lr=RATE,
                     init="lecun_normal",
                 )  # fmt: skip
@@ -78,7 +78,7 @@ def accuracy(cell: Cell) -> float:
 
 def draw(spec: Spec, s2: float, seed: int) -> dict[str, Any]:
     """Gaussian weights of variance s2/fan-out and biases of variance 0.05."""
-    rng, weights = np.random.default_rng([seed, spec.depth, round(100 * s2)]), {}
+    rng, weights = np.random.default_rng([seed, spec.arch.depth, round(100 * s2)]), {}
     for node in graph(spec).dense:
         shape = (node.fan_out, node.fan_in)
         weights[node.weight] = (rng.standard_normal(shape) * (s2 / shape[0]) ** 0.5).astype(np.float32)

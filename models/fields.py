@@ -1,0 +1,54 @@
+"""Fields of a network as text and numbers: what is read, what is refused in one sentence, how a value is written."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+
+
+class SpecError(ValueError):
+    """A network that cannot be built; the message is one sentence that names the value and what is allowed."""
+
+
+def check_choices(record: object, choices: Mapping[str, Iterable[str]]) -> None:
+    """Raise SpecError for a field whose value is not among its choices."""
+    for field, allowed in choices.items():
+        value, names = getattr(record, field), tuple(allowed)
+        if value not in names:
+            raise SpecError(f"{field}={value} is not known{nearest(value, names)}; use one of {', '.join(names)}.")
+
+
+def check_whole(record: object, least: Mapping[str, int]) -> None:
+    """Raise SpecError for a field that is no whole number, or a smaller one than its least."""
+    for field, smallest in least.items():
+        value = getattr(record, field)
+        if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+            raise SpecError(f"{field}={value} must be a whole number of at least {smallest}.")
+
+
+def check_positive(record: object, *fields: str) -> None:
+    """Raise SpecError for a field that is no positive number."""
+    for field in fields:
+        value = getattr(record, field)
+        if not (math.isfinite(value) and value > 0):
+            raise SpecError(f"{field}={value} must be a positive number.")
+
+
+def check_not_negative(record: object, *fields: str) -> None:
+    """Raise SpecError for a field that is neither zero nor a positive number."""
+    for field in fields:
+        value = getattr(record, field)
+        if not (math.isfinite(value) and value >= 0):
+            raise SpecError(f"{field}={value} must be zero or a positive number.")
+
+
+def nearest(value: object, allowed: Iterable[str]) -> str:
+    """A question after the allowed word that was probably meant, or nothing."""
+    close = difflib.get_close_matches(str(value), list(allowed), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def plain(value: object) -> str:
+    """A value as an id writes it: the shortest text that reads back as the same number."""
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
