@@ -33,11 +33,7 @@ def profile(evidence: Evidence) -> Profile:
         seen.norms = [[_few(value) for value in row] for row in norms[np.ix_(steps, layers)]]
         seen.seeds = [history.seed for history in evidence.seen.trainings]
         seen.samples = {
-<<<<<<< HEAD
-            name: [_short(value) for value in values] for name, values in metrics(evidence.seen.trainings, evidence.spec.arch.depth).items()
-=======
             name: [_few(value) for value in values] for name, values in metrics(evidence.seen.trainings, evidence.spec.arch.depth).items()
->>>>>>> work
         }
     return seen
 
