@@ -9,6 +9,10 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
+NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What `msgspec.json.decode` raises for bytes that are no JSON, or not of the type that is wanted."""
 STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 """Names of files that a process has open already: a file put in their place would be another one."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -35,8 +36,8 @@ class Store(Generic[T]):
         self._results: dict[str, T] = {}
         for line in path.read_bytes().splitlines() if path.exists() else []:
             try:
-                kept = msgspec.json.decode(line, type=self._kind)
-            except msgspec.MsgspecError:
+                kept = msgspec.convert(json.loads(line), self._kind)
+            except (*files.NO_JSON, ValueError):
                 continue
             if kept.code == code:
                 self._results[kept.cell] = kept.result
@@ -60,8 +61,8 @@ class Store(Generic[T]):
     def keep(self, cell: str, result: T) -> T:
         """Add a result to the file, and return it. Raises WriteError."""
         self._results[cell] = result
-        line = msgspec.json.encode(_Line(cell, self.code, result)) + b"\n"
+        line = json.dumps(msgspec.to_builtins(_Line(cell, self.code, result)), ensure_ascii=False)  # msgspec's JSON has no NaN
         files.folder(self.path.parent)
         with FileLock(f"{self.path}.lock"):
-            files.append(self.path, line)
+            files.append(self.path, f"{line}\n".encode())
         return result

@@ -25,6 +25,8 @@ Logits = Inexact[np.ndarray, "batch classes"]
 """Outputs of a network, before softmax."""
 Labels = Integer[np.ndarray, " batch"]
 """The class of every sample."""
+Indices = Integer[np.ndarray, " chosen"]
+"""Samples that were chosen out of more."""
 Targets = Num[np.ndarray, "batch *classes"]
 """What a loss compares logits with: labels, or a number for every class."""
 Weight = Inexact[np.ndarray, "fan_out fan_in"]
@@ -43,5 +45,7 @@ Statistics = dict[str, tuple[AnyPerUnit, AnyPerUnit]]
 """Mean and variance of every normalization, by node name."""
 PerStep = Float[np.ndarray, " steps"]
 """One number for every training step."""
+Norms = Float[np.ndarray, "taken nodes"]
+"""Gradient norms of every dense node's weight, for every step that was taken."""
 Points = Inexact[np.ndarray, " points"]
 """Numbers at which a function is evaluated, or its values there."""

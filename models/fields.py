@@ -6,6 +6,9 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 
+LARGEST = 2**31 - 1
+"""The largest count: frameworks keep numbers of steps, units and samples in 32-bit integers here and there."""
+
 
 class SpecError(ValueError):
     """A network that cannot be built; the message is one sentence that names the value and what is allowed."""
@@ -20,11 +23,13 @@ def check_choices(record: object, choices: Mapping[str, Iterable[str]]) -> None:
 
 
 def check_whole(record: object, least: Mapping[str, int]) -> None:
-    """Raise SpecError for a field that is no whole number, or a smaller one than its least."""
+    """Raise SpecError for a field that is no whole number, a smaller one than its least, or a larger one than `LARGEST`."""
     for field, smallest in least.items():
         value = getattr(record, field)
         if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
             raise SpecError(f"{field}={value} must be a whole number of at least {smallest}.")
+        if value > LARGEST:
+            raise SpecError(f"{field}={value} is more than {LARGEST:,}, the largest number that every framework counts with.")
 
 
 def check_positive(record: object, *fields: str) -> None:

@@ -72,7 +72,7 @@ SYMMETRIC = (
 
 def symmetric(features: int = 64) -> list[Spec]:
     """The networks that are judged by exact laws alone, for the data's number of features."""
-    return [Spec.parse(f"features={features},{text}") for text in SYMMETRIC]
+    return [Spec.parse(text, features=features) for text in SYMMETRIC]
 
 
 def networks(cases: str, features: int = 64, device: str = "cpu") -> list[Spec]:
@@ -109,7 +109,6 @@ def _collect(cases: str, features: int, device: str) -> tuple[list[Spec], list[t
             texts += [f"{one},{other}" for one, other in itertools.product(ones, others)]
     specs: dict[Spec, None] = {}
     refused = []
-    data = [f"features={features}"] if features != Spec().features else []
     for text in texts:
         fields = [item.partition("=")[0] for item in text.split(",")]
         twice = sorted({field for field in fields if fields.count(field) > 1})
@@ -117,7 +116,7 @@ def _collect(cases: str, features: int, device: str) -> tuple[list[Spec], list[t
             refused.append((text, f"both sides set {', '.join(twice)}."))
             continue
         try:
-            spec = Spec.parse(",".join([*data, text]))
+            spec = Spec.parse(text, features=features)
             refuse_without_device(spec, device)
             specs[spec] = None
         except SpecError as error:

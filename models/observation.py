@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
-from models.arrays import Arrays, Signals, Statistics
+from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, Norms, PerStep, Signals, Statistics
 from models.spec import Spec
 
 SCALE_GROWTH = 2
@@ -26,8 +25,8 @@ class ForcedStep:
     """
 
     weights: Arrays
-    x: Any
-    labels: Any
+    x: Batch
+    labels: Labels
     network: Spec | None = None
     loss_scale: float = 1.0
     direction: Arrays | None = None
@@ -39,8 +38,8 @@ class Training:
 
     seed: int
     weights: Arrays
-    xs: Any
-    labels: Any
+    xs: Batches
+    labels: BatchLabels
 
 
 @dataclass
@@ -60,8 +59,8 @@ class Job:
     relations: list[ForcedStep] = field(default_factory=list)
     scaled: list[ForcedStep] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
-    x_test: Any = None
-    labels_test: Any = None
+    x_test: Batch | None = None
+    labels_test: Labels | None = None
     repeat: bool = False
 
 
@@ -75,7 +74,7 @@ class WatchedPass:
 
     weights: Arrays
     loss: float
-    logits: Any
+    logits: Logits
     pre_activations: Signals
     pre_activation_gradients: Signals
     formats: dict[str, str] = field(default_factory=dict)
@@ -119,12 +118,12 @@ class History:
     """
 
     seed: int
-    losses: Any
-    gradient_norms: Any
+    losses: PerStep
+    gradient_norms: Norms
     accuracy: float
     weights: Arrays = field(default_factory=dict)
     running: Statistics = field(default_factory=dict)
-    logits: Any = None
+    logits: Logits | None = None
 
 
 @dataclass
@@ -147,7 +146,7 @@ class Observation:
     forced_steps: list[StepResult] = field(default_factory=list)
     relations: list[Backward] = field(default_factory=list)
     scaled: list[StepResult] = field(default_factory=list)
-    evaluation: Any = None
+    evaluation: Logits | None = None
     repeated: list[Repeated] = field(default_factory=list)
     trainings: list[History] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)

@@ -172,8 +172,8 @@ class Spec:
         return cls(arch=FAMILIES[family](**own), **fields)  # type: ignore[arg-type]
 
     @classmethod
-    def parse(cls, text: str) -> Spec:
-        """Read `depth=40,act=sigmoid` (an `id`) back into a Spec."""
+    def parse(cls, text: str, **given: Value) -> Spec:
+        """Read `depth=40,act=sigmoid` (an `id`) back into a Spec; fields that the text leaves out are as `given`. Raises SpecError."""
         items = [item for part in text.split(",") if (item := part.strip()) and item != "reference"]
         family = items.pop(0) if items and items[0] in FAMILIES else "mlp"
         kinds, values = _kinds(FAMILIES[family]), dict[str, Value]()
@@ -183,11 +183,13 @@ class Spec:
                 raise SpecError(
                     f"{item!r} is not a field of a network{nearest(name, kinds)}; write field=value, a field out of {', '.join(kinds)}."
                 )
+            if name in values:
+                raise SpecError(f"{name} is given twice in {text!r}: write each field once.")
             try:
                 values[name] = kinds[name](value)
             except ValueError:
-                raise SpecError(f"{name}={value} must be a number.") from None
-        return cls.of(family, **values)
+                raise SpecError(f"{name}={value} must be a {'whole ' if kinds[name] is int else ''}number.") from None
+        return cls.of(family, **(given | values))
 
 
 @cache

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from packaging.specifiers import SpecifierSet
 
+from bench import files
 from bench.baselines.samples import FOLDER, BaselineError
 from bench.judging.finding import Finding
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
@@ -46,7 +47,7 @@ def read(path: Path = PATH) -> list[Known]:
         return msgspec.json.decode(path.read_bytes(), type=list[Known])
     except FileNotFoundError:
         return []
-    except (msgspec.MsgspecError, OSError) as error:
+    except (*files.NO_JSON, OSError) as error:
         raise BaselineError(f"{path} is not a valid list of known failures ({error}): restore it from version control.") from None
 
 

@@ -124,7 +124,7 @@ def read(path: Path) -> File:
                 f"{path} has schema {schema} and this suite reads up to {SCHEMA}: update the suite, or check out an older file."
             )
         content = msgspec.json.decode(raw, type=File)
-    except (msgspec.MsgspecError, OSError) as error:
+    except (*files.NO_JSON, OSError) as error:
         raise BaselineError(f"{path} is not a valid baseline ({error}): restore it from version control or record it again.") from None
     for key, values in content.samples.items():
         if len(values) != len(content.seeds) or not np.isfinite(values).all() or key.count("/") != 2:

@@ -32,9 +32,9 @@ HALF = Condition("half precision", lambda spec: bool(spec.format.half))
 PLAIN = Condition("float32 or float64 throughout", lambda spec: spec.format.plain)
 CLIPPED = Condition("gradient clipping", lambda spec: spec.clip != "none")
 RUNNING = Condition("batch normalization", lambda spec: spec.arch.norm == "batch")
-HOMOGENEOUS = Condition("positively homogeneous layers", is_homogeneous)
+HOMOGENEOUS = Condition("positively homogeneous layers that follow each other or have no biases", is_homogeneous)
 NORMALIZED = Condition("a normalization without skips", lambda spec: spec.arch.norm != "none" and not spec.arch.span)
-BOUNDED = Condition("cross-entropy, or no normalization", has_bound)
+BOUNDED = Condition("cross-entropy, branches of zero, or layers that follow each other without normalization", has_bound)
 TRANSFORMED = Condition("a symmetry of the network", has_symmetry)
 DIFFERENTIATED = Condition("depth 8, where derivatives are compared", has_derivative)
 
@@ -70,7 +70,7 @@ CHECKS: dict[str, Check[Evidence]] = {
 
 def missing(check: Check[Evidence], spec: Spec, backend: str) -> str:
     """What the check needs and this network on this backend does not have, in words; nothing where it applies."""
-    return check.missing(spec, available(spec, backend))
+    return check.missing(spec.on(backend), available(spec, backend))
 
 
 def applies(check: Check[Evidence], spec: Spec, backend: str) -> bool:

@@ -17,6 +17,7 @@ from bench.judging.place import Place
 from models.architectures import graph
 from models.graph import INPUT, Activate, Dense, Normalize, Sum
 from models.parts.activations import ACTIVATIONS
+from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
 from models.spec import Spec
 
@@ -25,8 +26,9 @@ HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 
 
 def is_homogeneous(spec: Spec) -> bool:
-    """Whether every layer but its bias is positively homogeneous."""
-    return spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none"
+    """Whether every layer but its bias is positively homogeneous, and layers meet or biases are zero."""
+    unbiased = spec.bias == "zero" and not INITIALIZERS[spec.init].random_bias
+    return spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none" and (unbiased or bool(graph(spec).joints))
 
 
 def homogeneity(evidence: Evidence) -> Iterator[Finding]:
@@ -170,9 +172,13 @@ def _learned(spec: Spec, view: View) -> Residuals:
 
 
 def _cancelling(norm: Normalize, view: View) -> float:
-    """How much larger than y the terms of y = z/s − mean/s are, as which some frameworks compute it, and round: 1 + |mean|/s, rms."""
+    """How much larger than y the terms of y = z/s − mean/s are, as which some frameworks compute it, and round: 1 + |mean|/s over |y|, rms.
+
+    |y| is √(var)/s: 1 unless ε is larger than the variance.
+    """
     mean, var = (np.asarray(each, np.float64) for each in view.statistics[norm.name])
-    return 1 + float(np.sqrt(np.mean(mean**2 / (var + norm.eps))))
+    square, own = (float(np.mean(each / (var + norm.eps))) for each in (mean**2, var))
+    return 1 + (square / (own or 1.0)) ** 0.5
 
 
 def _sets(spec: Spec, view: View) -> Residuals:
@@ -185,7 +191,7 @@ def _sets(spec: Spec, view: View) -> Residuals:
         y, cache = row.forward(z, 1.0, 0.0, spec.arch.eps, spec.arch.groups)
         g = (view.pre_activation_gradients[joint.right.name] @ view.weights[joint.right.weight]) * df(y)
         z, d, y, g = (a.reshape(shape) for a in (z, d, y, g))
-        share = spec.arch.eps * np.square(cache["inverse"]).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
+        share = spec.arch.eps * np.square(cache.inverse).reshape((1, 1, -1) if axis == 0 else (len(view.x), -1, 1))
         natural = np.linalg.norm(z, axis=axis) * np.linalg.norm(d, axis=axis)
         yield Place("Σ zδ over normalized sets", where), ((z * d).sum(axis) - (share * y * g).sum(axis)), natural
         if row.centred:
@@ -247,4 +253,5 @@ def _over(place: Place, size: float, bound: float, slack: float) -> Finding:
 
 def has_bound(spec: Spec) -> bool:
     """Whether any of the bounds says something of this network."""
-    return spec.loss == "cross_entropy" or spec.arch.norm == "none"
+    plain = spec.arch.norm == "none" and bool(graph(spec).joints)
+    return spec.loss == "cross_entropy" or spec.arch.branch == "zero" or plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ from bench.evidence.probes import OVERFLOWS
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
+from bench.judging.verdict import NotJudged
+from models.arrays import Arrays
 from models.graph import describe
 from models.observation import SCALE_GROWTH
+from models.reference.network import Reference
 from models.reference.optimizers import Rule
 
 OVERFLOW = "(overflow)"
@@ -40,6 +44,8 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(Place("tensors that moved", step=number), len(moved), 0.0, 0.0, ", ".join(moved[:3]), remark=OVERFLOW)
         else:
             key, used = max(_used(evidence, step, weights, exact, rounded), key=lambda each: each[1])
+            if not used <= 1 and _overflows(evidence, weights, scale):
+                raise NotJudged("a step overflows of itself, in the reference as well: choose a smaller lr or loss_scale")
             place = Place("step against the rule, of what rounding allows", step=number)
             yield Finding(place, used, 0.0, 1.0, f"most in {describe(key)}")
         if good == SCALE_GROWTH:
@@ -47,6 +53,14 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
         note = f"{step.scale:g} where the rule has {scale:g}"
         yield Finding(Place("loss scale over the rule's", step=number), step.scale / scale, 1.0, 1.0, note, remark=OVERFLOW * overflows)
         weights = step.weights
+
+
+def _overflows(evidence: Evidence, weights: Arrays, scale: float) -> bool:
+    """Whether the reference's gradient of a step leaves the precision's range, at this loss scale."""
+    step, spec = evidence.reference.forced_steps[0], replace(evidence.spec, loss_scale=scale)
+    with np.errstate(all="ignore"):
+        done = Reference(spec, weights, np.float32, dialect=evidence.dialect).run(step.x, step.labels)
+    return not all(np.isfinite(g).all() for g in done.gradients.values())
 
 
 def _used(evidence: Evidence, step: Any, weights: dict[str, Any], exact: Rule, rounded: Rule) -> Iterator[tuple[str, float]]:

@@ -34,7 +34,7 @@ def normalization_state(evidence: Evidence) -> Iterator[Finding]:
             near = zip(*(each[number][node.name] for each in rounded), strict=True)
             pair, right = step.running[node.name], exact[number][node.name]
             for name, seen, true, passes in zip(("mean", "variance"), pair, right, near, strict=True):
-                size = float(np.linalg.norm(true))
+                size = float(np.linalg.norm(true)) or 1.0  # the mean behind weights of zero
                 allowed = ROUNDING_MULTIPLE * (rms_error(true, list(passes)) * evidence.resolution + evidence.unit * size)
                 yield Finding(
                     Place(f"running {name}", node.name, step=number),

@@ -54,6 +54,7 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     running, output = last.running or None, graph(evidence.spec).dense[-1].name
     logits = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
     others = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
+    assert evidence.seen.evaluation is not None, "logits of the last step are watched"
     yield from _signals(
         evidence, Place(scope="evaluation"), {output: evidence.seen.evaluation}, {output: logits}, [{output: each} for each in others]
     )
@@ -84,7 +85,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
         scales = {
             key: max(np.linalg.norm(g), np.linalg.norm(true.pre_activation_gradients[dense_of(key)])) for key, g in true.gradients.items()
         }
-        refuse_noise(evidence, float(max((allowed[key] / scales[key] for key in scales if scales[key] > 0), default=0.0)))
+        refuse_noise(evidence, float(np.max([allowed[key] / scale for key, scale in scales.items() if 0 < scale < np.inf], initial=0.0)))
         for key in step.gradients:
             g = true.gradients[key] + extra.get(key, 0.0)
             error = np.linalg.norm(step.gradients[key] - g)
@@ -147,7 +148,7 @@ def _signals(evidence: Evidence, title: Place, seen: Signals, exact: Signals, ro
     sizes = {node: float(np.linalg.norm(true)) for node, true in exact.items()}
     errors = {node: rms_error(true, [each[node] for each in rounded]) / (sizes[node] or 1.0) for node, true in exact.items()}
     typical = float(np.median(list(errors.values())))
-    refuse_noise(evidence, max(errors.values()))
+    refuse_noise(evidence, float(np.max([errors[node] for node, size in sizes.items() if np.isfinite(size)], initial=0.0)))
     for node in sorted(exact, key=layer_of):
         error = float(np.linalg.norm(seen[node] - exact[node])) / (sizes[node] or 1.0)
         allowed = ROUNDING_MULTIPLE * max(errors[node], typical) * evidence.resolution
@@ -158,7 +159,7 @@ def _signals(evidence: Evidence, title: Place, seen: Signals, exact: Signals, ro
 def refuse_noise(evidence: Evidence, rounding: float) -> None:
     """Refuse to judge where rounding alone moves a gradient so far that a real fault would hide in it."""
     # One layer's result is off by a unit of its format: a limit under a few of those would judge nothing in half precision.
-    if rounding * evidence.resolution > max(ROUNDING_LIMIT, ROUNDING_MULTIPLE * evidence.result_unit):
+    if not rounding * evidence.resolution <= max(ROUNDING_LIMIT, ROUNDING_MULTIPLE * evidence.result_unit):  # NaN is no small rounding
         raise NotJudged(
             f"rounding alone moves this network's numbers by {rounding:.0%} in {evidence.spec.precision}: judge it with precision=float64"
         )

@@ -1,4 +1,4 @@
-"""Checks of two runs: which numbers left their bounds, which came back.
+"""Checks of two runs: which numbers left their bounds, which came back, which are no longer judged.
 
 Every finding brings its own bound, so that both sides are judged by their own network and rounding. What is outside on both
 sides counts as changed only when the distance changed by more than rounding could: `ROUNDING_MULTIPLE` times.
@@ -6,59 +6,68 @@ sides counts as changed only when the distance changed by more than rounding cou
 
 from __future__ import annotations
 
-from bench.compare.change import BETTER, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change
+from collections.abc import Callable, Hashable
+
+from bench.compare.change import APPEARED, BETTER, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change
 from bench.judging.finding import Finding
-from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
 from bench.report import texts
 
 JUDGED = (PASSED, FAILED, KNOWN)
+Findings = dict[Hashable, Finding]
 
 
-def compare(old: Verdict, new: Verdict) -> Change:
-    """The change of one check on one network; `worse` names the place that is furthest outside."""
+def by_place(old: Verdict, new: Verdict) -> list[Change]:
+    """The change of one check on one subject, findings joined on their places."""
+    return [_compared(old, new, lambda finding: finding.place)]
+
+
+def by_text(old: Verdict, new: Verdict) -> list[Change]:
+    """The same for a record of schema 2, which has its places as text."""
+    return [_compared(old, new, lambda finding: finding.where)]
+
+
+def _compared(old: Verdict, new: Verdict, key: Callable[[Finding], Hashable]) -> Change:
+    """`worse` names the place that is furthest outside."""
     change = Change(SAME, new.backend, new.subject, new.check, rerun=new.rerun)
-    unjudged = [f"{side} run: {v.status}, {v.reason}" for side, v in (("old", old), ("new", new)) if v.status not in JUDGED]
-    if unjudged:
-        change.verdict, change.note = NOT_COMPARABLE, "; ".join(unjudged)
+    judged = [side.status in JUDGED for side in (old, new)]
+    if not all(judged):
+        change.verdict = VANISHED if judged[0] else APPEARED if judged[1] else NOT_COMPARABLE
+        unjudged = [(side, v) for side, v, ok in zip(("old", "new"), (old, new), judged, strict=True) if not ok]
+        change.note = "; ".join(f"{side} run: {v.status}, {v.reason}" for side, v in unjudged)
         return change
-    before, after = ({f.place: f for f in v.findings} for v in (old, new))
+    before, after = ({key(f): f for f in v.findings} for v in (old, new))
     broke, mended = _left(before, after), _left(after, before)
     if broke:
-        _tell(change, WORSE, before, after, broke, new)
+        _fill(change, WORSE, before, after, broke[0], new)
     elif mended:
-        _tell(change, BETTER, after, before, mended, old)
+        _fill(change, BETTER, after, before, mended[0], old)
         change.old, change.new = change.new, change.old
     elif new.judged < old.judged:
-        lost = [str(where) for where in before if where not in after]
+        lost = [finding.where for place, finding in before.items() if place not in after]
         change.verdict, change.old, change.new = VANISHED, f"{old.judged} numbers", f"{new.judged} numbers"
         change.note = f"fewer numbers are judged, {lost[0]} among those that are missing" if lost else "fewer numbers are judged"
     return change
 
 
-def _left(before: dict[Place, Finding], after: dict[Place, Finding]) -> list[Finding]:
-    """What is outside afterwards and was not before, or was by far less; worst first."""
-    outside = [f for f in after.values() if not f.within]
-    left = [f for f in outside if f.place not in before or before[f.place].within or _far(f, before[f.place])]
-    return sorted(left, key=lambda f: -f.exceedance)
+def _left(before: Findings, after: Findings) -> list[Hashable]:
+    """Places of what is outside afterwards and was not before, or was by far less; worst first."""
+    outside = {place: f for place, f in after.items() if not f.within}
+    left = [place for place, f in outside.items() if place not in before or before[place].within or _far(f, before[place])]
+    return sorted(left, key=lambda place: -outside[place].exceedance)
 
 
 def _far(one: Finding, other: Finding) -> bool:
     return one.exceedance > ROUNDING_MULTIPLE * other.exceedance
 
 
-def _tell(
-    change: Change, verdict: str, healthy: dict[Place, Finding], sick: dict[Place, Finding], places: list[Finding], judged: Verdict
-) -> None:
-    worst = places[0]
-    counterpart = healthy.get(worst.place)
-    change.verdict, change.size = verdict, worst.exceedance
-    change.metric = f"{judged.check}, {worst.where}"
-    change.old = texts.number(counterpart.value) if counterpart else "inside"
+def _fill(change: Change, verdict: str, healthy: Findings, sick: Findings, place: Hashable, judged: Verdict) -> None:
+    worst, counterpart = sick[place], healthy.get(place)
+    change.verdict, change.size, change.where = verdict, worst.exceedance, worst.where
+    change.old = texts.number(counterpart.value) if counterpart else "within"
     change.new = texts.number(worst.value)
     change.interval = f"allowed {texts.allowed(worst)}"
     outside = sum(not f.within for f in sick.values())
-    parts = [f"{outside} of {judged.judged} outside", worst.note]
-    change.note = ", ".join(part for part in parts if part)
+    change.note = ", ".join(filter(None, (f"{outside} of {judged.judged} outside", worst.note)))
     change.numbers = {"value": worst.value, "low": worst.low, "high": worst.high, "outside": outside, "judged": judged.judged}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.compare.change import APPEARED, BETTER, MARKS, SAME, WORSE, Comparison
+from bench.compare.change import APPEARED, BETTER, MARKS, SAME, VANISHED, WORSE, Comparison
 from bench.report import pictures
 from bench.report.galleries import MAPPED, Gallery, told
 from bench.report.page import fill
@@ -17,7 +17,7 @@ def of_comparison(comparison: Comparison, old: Record, new: Record) -> str:
         {"tone": _tone, "mark": MARKS.__getitem__},
         title="gradgauge: two runs",
         headline=comparison.headline,
-        tone="bad" if comparison.count(WORSE) else "good" if healthy else "mute",
+        tone="bad" if comparison.count(WORSE) else "warn" if comparison.count(VANISHED) else "good" if healthy else "mute",
         comparison=comparison,
         same=comparison.count(SAME),
         galleries=profiles(comparison, old, new),
@@ -34,7 +34,7 @@ def profiles(comparison: Comparison, old: Record, new: Record) -> list[Gallery]:
     gallery = Gallery(
         "profiles", "Gradients by layer", "Networks that changed: gradient norms at initialization over the band of theory.", []
     )
-    for place, (backend, network) in enumerate(dict.fromkeys((c.backend, c.network) for c in comparison.shown)):
+    for place, (backend, network) in enumerate(dict.fromkeys((c.backend, c.subject) for c in comparison.shown)):
         found = [[p for p in run.profiles if (p.backend, p.network) == (backend, network)] for run in (old, new)]
         if all(found) and len(gallery.pictures) < MAPPED:
             pair = [("old", found[0][0]), ("new", found[1][0])]

@@ -8,11 +8,16 @@ from dataclasses import asdict
 
 from bench.compare.change import MARKS, SAME, Change, Comparison
 from bench.compare.runs import status
-from bench.report import text_table
+from bench.report import text_table, texts
 from bench.report.text_table import cut
 
 ROWS = {"text": 60, "markdown": 100}
 """How many changes are shown; a CI step summary takes a megabyte and a pull-request comment 65,536 characters."""
+ENTITIES = {
+    "&": "&amp;", "<": "&lt;", "|": "\\|", "@": "&#64;", "`": "&#96;", "[": "&#91;",
+    "://": "&#58;//", "www.": "www&#46;", "mailto:": "mailto&#58;",
+}  # fmt: skip
+"""What Markdown would take for more than text, and what to write instead; the first one first."""
 NOTE, MARKDOWN_LIMIT = 100, 60_000
 """Characters of a note that are shown, and of the Markdown as a whole."""
 
@@ -26,7 +31,7 @@ def text(comparison: Comparison) -> str:
     rows, rest = _rows(comparison, ROWS["text"])
     if rows:
         lines += ["", *table(rows)]
-    return "\n".join([*lines, "", *rest, *comparison.reasons, *comparison.notes, _quiet(comparison), ""])
+    return "\n".join(map(texts.visible, [*lines, "", *rest, *comparison.reasons, *comparison.notes, _quiet(comparison), ""]))
 
 
 def markdown(comparison: Comparison) -> str:
@@ -41,7 +46,7 @@ def markdown(comparison: Comparison) -> str:
     size = sum(map(len, lines + end))
     for number, change in enumerate(rows):
         cells = (
-            f"{MARKS[change.verdict]} {change.verdict}", change.backend, change.network, change.metric, _values(change),
+            f"{MARKS[change.verdict]} {change.verdict}", change.backend, change.subject, change.name, _values(change),
             change.interval, cut(change.note, NOTE),
         )  # fmt: skip
         row = "| " + " | ".join(map(_cell, cells)) + " |"
@@ -59,7 +64,7 @@ def as_json(comparison: Comparison) -> str:
                for change in comparison.shown]  # fmt: skip
     content = {
         "kind": "gradgauge comparison",
-        "schema": 1,
+        "schema": 2,
         "status": status(comparison).name.lower(),
         "headline": comparison.headline,
         "old": comparison.old,
@@ -75,7 +80,7 @@ def as_json(comparison: Comparison) -> str:
 def table(rows: list[Change]) -> list[str]:
     """A line a change, columns as wide as what is in them, the note below."""
     grid = [("verdict", "backend", "network", "metric", "old → new", "interval")]
-    grid += [(f"{MARKS[c.verdict]} {c.verdict}", c.backend, c.network, c.metric, _values(c), c.interval) for c in rows]
+    grid += [(f"{MARKS[c.verdict]} {c.verdict}", c.backend, c.subject, c.name, _values(c), c.interval) for c in rows]
     head, *lines = text_table.lines(grid)
     noted = [[line, *([f"  {cut(change.note, NOTE)}"] if change.note else [])] for line, change in zip(lines, rows, strict=True)]
     return [head, *(line for pair in noted for line in pair)]
@@ -96,9 +101,12 @@ def _values(change: Change) -> str:
 
 
 def _cell(value: str) -> str:
-    """Text from outside as it can stand in a Markdown table: no line ends, no column ends, no HTML, no mentions or links."""
-    plain = " ".join(str(value).split())
-    for sign, code in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("@", "&#64;"), ("`", "&#96;"), ("[", "&#91;")):
+    """Text from outside as it can stand in a Markdown table: no line ends, no column ends, no HTML, no mentions or links.
+
+    Escape sequences are made visible. Bare addresses, which some renderers make links of, lose what they are known by.
+    """
+    plain = texts.visible(" ".join(value.split()))
+    for sign, code in ENTITIES.items():
         plain = plain.replace(sign, code)
     return plain
 

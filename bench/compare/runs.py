@@ -1,27 +1,23 @@
-"""Two records side by side: environments, then every check, training, step time and memory that both have."""
+"""Two records side by side: environments, then every check, training, step time and memory that either has."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from bench.compare import findings, samples, times
-from bench.compare.change import (
-    APPEARED,
-    INCONCLUSIVE,
-    NOT_COMPARABLE,
-    VANISHED,
-    WORSE,
-    Change,
-    Comparison,
-)  # fmt: skip
+from bench.compare.change import APPEARED, INCONCLUSIVE, VANISHED, WORSE, Change, Comparison
 from bench.exit_status import Status
 from bench.judging.verdict import PASSED
 from bench.report.record import Record
 
 OPTIONS = ("cases", "data", "seeds")
 """Options that a run's environment does not hold already."""
+EVERY_SUBJECT = "every network"
+Thing = TypeVar("Thing")
+Key = tuple[str, str, str]
+"""The new run's name for a backend, the subject, and which of its metrics."""
 
 
 class NothingShared(ValueError):
@@ -33,28 +29,30 @@ def compare(old: Record, new: Record, pairs: list[tuple[str, str]] | None = None
 
     Raises NothingShared when there is no pair.
     """
-    pairs = pairs or _pairs(old, new)
-    names = dict(pairs)
-    changes: list[Change] = []
-    changes += _matched(_keyed(old.verdicts, names, "subject", "check"), _keyed(new.verdicts, None, "subject", "check"), _verdict_only)
-    both = _both(_keyed(old.profiles, names, "network"), _keyed(new.profiles, None, "network"))
-    data = [str(run.options.get("data")) for run in (old, new)]
-    changes += samples.compare(both, f"the old run trained on {data[0]} and the new one on {data[1]}" if data[0] != data[1] else "")
-    modes = (lambda t: t.mode) if all(a == b for a, b in pairs) else (lambda t: "")
-    changes += _matched(_keyed(old.timings, names, "network", modes), _keyed(new.timings, None, "network", modes), None)
-    same_work = _work(old, names) == _work(new, None)
-    for before, after in pairs:
+    chosen = pairs or _pairs(old, new)
+    names, same = dict(chosen), {after: after for _, after in chosen}
+    twins = all(before == after for before, after in chosen)
+    changes = [] if pairs else list(_backends(old, new, names))
+    sides = (old, names), (new, same)
+    judged = [_keyed(((v.backend, v.subject, v.check, v) for v in run.verdicts), known) for run, known in sides]
+    changes += _matched(judged[0], judged[1], "check", findings.by_place if old.structured and new.structured else findings.by_text)
+    changes += _trained(old, new, names)
+    timed = [_keyed(((t.backend, t.network, t.mode if twins else "", t) for t in run.timings), known) for run, known in sides]
+    changes += _matched(timed[0], timed[1], "step time", times.steps)
+    same_work = _work(old, names) == _work(new, same)
+    for before, after in chosen if twins else ():  # another framework is other code, whose size says nothing of this one's
         changes += times.memory(after, before, old, new, same_work)
-    before, after = (f"{run.frameworks} ({run.started})" for run in (old, new))
-    return Comparison(before, after, _differences(old, new, pairs), changes, _notes(changes, old, new))
+    titles = [f"{run.frameworks} ({run.started})" for run in (old, new)]
+    failed = new.exit_status != 0
+    return Comparison(titles[0], titles[1], _differences(old, new, chosen), changes, _notes(changes, old, new), failed)
 
 
 def status(comparison: Comparison) -> Status:
-    """The exit status that goes with a comparison."""
+    """The exit status that goes with a comparison. Less judged is never fine, and worse where the new run failed."""
     verdicts = Counter(change.verdict for change in comparison.changes)
-    if verdicts[WORSE]:
+    if verdicts[WORSE] or (verdicts[VANISHED] and comparison.failed):
         return Status.WORSE
-    if not sum(verdicts[v] for v in verdicts if v not in (APPEARED, VANISHED, NOT_COMPARABLE)):
+    if not comparison.compared:
         return Status.NOTHING
     return Status.INCONCLUSIVE if verdicts[INCONCLUSIVE] or verdicts[VANISHED] else Status.SAME
 
@@ -69,53 +67,66 @@ def _pairs(old: Record, new: Record) -> list[tuple[str, str]]:
     raise NothingShared(f"The old run has {lists[0]} and the new one {lists[1]}: name two with --backend=OLD:NEW.")
 
 
-def _keyed(rows: list[Any], names: dict[str, str] | None, *parts: str | Callable[[Any], str]) -> dict[tuple[str, ...], Any]:
-    """Rows by backend (by the new run's name for it) and `parts`; backends that are not compared are left out.
+def _backends(old: Record, new: Record, names: dict[str, str]) -> Iterator[Change]:
+    """Backends that one run alone has."""
+    for backend in old.backends:
+        if backend not in names:
+            yield Change(VANISHED, backend, EVERY_SUBJECT, "every metric", note="only the old run has this backend")
+    for backend in new.backends:
+        if backend not in names.values():
+            yield Change(APPEARED, backend, EVERY_SUBJECT, "every metric", note="only the new run has this backend")
+
+
+def _keyed(rows: Iterable[tuple[str, str, str, Thing]], names: dict[str, str]) -> dict[Key, Thing]:
+    """Rows of the backends that are compared, by the new run's name for each.
 
     Of rows with the same key the first counts: between two frameworks, that is the default way to run a step.
     """
-    keyed: dict[tuple[str, ...], Any] = {}
-    for row in rows:
-        if names is None or row.backend in names:
-            backend = row.backend if names is None else names[row.backend]
-            keyed.setdefault((backend, *(part(row) if callable(part) else getattr(row, part) for part in parts)), row)
+    keyed: dict[Key, Thing] = {}
+    for backend, subject, metric, row in rows:
+        if backend in names:
+            keyed.setdefault((names[backend], subject, metric), row)
     return keyed
 
 
-def _both(old: dict[Any, Any], new: dict[Any, Any]) -> list[tuple[Any, Any]]:
-    return [(old[key], new[key]) for key in new if key in old]
+def _matched(old: dict[Key, Thing], new: dict[Key, Thing], kind: str, each: Callable[[Thing, Thing], list[Change]]) -> list[Change]:
+    """Verdicts or timings: compared where both runs have them; what one run has nothing of is one row."""
+    changes = [change for key in new if key in old for change in each(old[key], new[key])]
+    found: dict[Key, Change] = {}
+    for verdict, here, there, side in ((APPEARED, new, old, "new"), (VANISHED, old, new, "old")):
+        for key in (key for key in here if key not in there):
+            backend, subject, metric = key
+            theirs = [other for other in there if other[0] == backend]
+            what = metric if kind == "check" else kind
+            if subject not in {other[1] for other in theirs}:
+                what = f"every {kind}"
+            elif metric not in {other[2] for other in theirs}:
+                subject = EVERY_SUBJECT
+            if not theirs:
+                subject = EVERY_SUBJECT
+            where = metric if kind != "check" and not what.startswith("every") else ""
+            found[backend, subject, f"{what} {where}"] = Change(
+                verdict, backend, subject, what, where, note=f"only the {side} run has this"
+            )
+    return [*changes, *found.values()]
 
 
-def _verdict_only(row: Any) -> str:
-    return row.check
+def _trained(old: Record, new: Record, names: dict[str, str]) -> list[Change]:
+    """Samples of every network that both runs trained, and a row for each that one run alone did."""
+    before = {(names[p.backend], p.network): p for p in old.profiles if p.samples and p.backend in names}
+    after = {(p.backend, p.network): p for p in new.profiles if p.samples and p.backend in names.values()}
+    data = [str(run.options.get("data")) for run in (old, new)]
+    why_not = f"the old run trained on {data[0]} and the new one on {data[1]}" if data[0] != data[1] else ""
+    changes = samples.compare([(before[key], after[key]) for key in after if key in before], why_not)
+    for key in before.keys() ^ after.keys():
+        verdict, side = (VANISHED, "old") if key in before else (APPEARED, "new")
+        changes.append(Change(verdict, *key, "training samples", note=f"only the {side} run has this"))
+    return changes
 
 
-def _matched(old: dict[Any, Any], new: dict[Any, Any], metric: Callable[[Any], str] | None) -> list[Change]:
-    """Verdicts or timings: compared where both runs have them; a network or metric that one run has nothing of is one row."""
-    changes: dict[Any, Change] = {}
-    shared = [{key[place] for key in old} & {key[place] for key in new} for place in range(3)]
-    for key in dict.fromkeys([*new, *old]):
-        backend, network, what = key
-        if backend not in shared[0]:
-            continue
-        if key in old and key in new:
-            each = [findings.compare(old[key], new[key])] if metric else times.steps(old[key], new[key])
-            changes |= {(key, change.metric): change for change in each}
-            continue
-        row: Any = new[key] if key in new else old[key]
-        verdict, side = (APPEARED, "new") if key in new else (VANISHED, "old")
-        what = metric(row) if metric else f"step time, {row.mode}"
-        if network not in shared[1]:
-            what = "every check" if metric else "every step time"
-        elif key[2] not in shared[2]:
-            network = "every network"
-        changes[backend, network, what] = Change(verdict, backend, network, what, note=f"only the {side} run has this")
-    return list(changes.values())
-
-
-def _work(run: Record, names: dict[str, str] | None) -> set[Any]:
+def _work(run: Record, names: dict[str, str]) -> set[Key]:
     rows = [(v.backend, v.subject, "") for v in run.verdicts] + [(t.backend, t.network, t.mode) for t in run.timings]
-    return {((names or {}).get(backend, backend), *rest) for backend, *rest in rows}
+    return {(names[backend], subject, mode) for backend, subject, mode in rows if backend in names}
 
 
 def _differences(old: Record, new: Record, pairs: list[tuple[str, str]]) -> list[tuple[str, str, str]]:
@@ -142,7 +153,7 @@ def _notes(changes: list[Change], old: Record, new: Record) -> list[str]:
             f"With {seeds[0]} and {seeds[1]} seeds, a change of accuracy of less than {sorted(halves)[len(halves) // 2]:.2g} does not show "
             "(median over networks); more --seeds see smaller ones."
         )
-    if any(c.metric.startswith("step time") for c in changes):
+    if any(c.metric == "step time" for c in changes):
         notes.append("Step times come from two separate runs, which resolve large factors only.")
     for side, run in (("old", old), ("new", new)):
         if run.errors:

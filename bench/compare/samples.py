@@ -14,11 +14,11 @@ import numpy as np
 from scipy import stats
 
 from bench.baselines.interval import floor_of, scale_of
-from bench.compare.change import BETTER, CHANGED, NOT_COMPARABLE, SAME, WORSE, Change
+from bench.compare.change import BETTER, CHANGED, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change
 from bench.judging.finding import SCALES
 from bench.judging.tolerance import FALSE_DISCOVERIES
 from bench.report.record import Profile
-from bench.report.texts import number, span
+from bench.report.texts import counted, number, span
 
 GOOD = {"accuracy": 1, "loss": -1}
 """Which way is better; a gradient norm has no better side."""
@@ -55,9 +55,10 @@ def compare(pairs: list[tuple[Profile, Profile]], why_not: str) -> list[Change]:
             sides = [[float(value) for value in side.samples.get(metric, [])] for side in (old, new)]
             change = Change(SAME, new.backend, new.network, metric)
             changes.append(change)
-            change.note = why_not or _unusable(metric, *sides)
+            faults = [_unusable(metric, values, name) for name, values in zip(("old", "new"), sides, strict=True)]
+            change.note = why_not or "; ".join(filter(None, faults))
             if change.note:
-                change.verdict = NOT_COMPARABLE
+                change.verdict = NOT_COMPARABLE if why_not or faults[0] else VANISHED
                 continue
             means = _means(metric, sides)
             change.old, change.new = (number(mean) for mean in means)
@@ -69,14 +70,12 @@ def compare(pairs: list[tuple[Profile, Profile]], why_not: str) -> list[Change]:
     return changes
 
 
-def _unusable(metric: str, old: list[float], new: list[float]) -> str:
-    for side, values in (("old", old), ("new", new)):
-        if len(values) < 2:
-            return f"the {side} run has {len(values)} seeds, and one tells nothing of the spread"
-        bad = [v for v in values if not math.isfinite(v) or (metric != "accuracy" and v <= 0)]
-        if bad:
-            return f"the {side} run has {number(bad[0])} for a seed"
-    return ""
+def _unusable(metric: str, values: list[float], side: str) -> str:
+    """Why nothing can be said of a side's samples, if so."""
+    if len(values) < 2:
+        return f"the {side} run has {counted(len(values), 'seed')}, and one tells nothing of the spread"
+    bad = [v for v in values if not math.isfinite(v) or (metric != "accuracy" and v <= 0)]
+    return f"the {side} run has {number(bad[0])} for a seed" if bad else ""
 
 
 def _means(metric: str, sides: list[list[float]]) -> list[float]:

@@ -23,7 +23,7 @@ NORMAL_IQR, MEDIAN_COST = 1.349, 1.2533
 
 def steps(old: StepTime, new: StepTime) -> list[Change]:
     """Step time and first step of one case."""
-    change = Change(SAME, new.backend, new.network, f"step time, {new.mode}")
+    change = Change(SAME, new.backend, new.network, "step time", new.mode)
     before, after = (1e3 * float(np.median(t.step_samples_s)) for t in (old, new))
     change.old, change.new = f"{before:.3g} ms", f"{after:.3g} ms"
     raw, _ = _ratio(_logs(old, False), _logs(new, False))
@@ -60,15 +60,14 @@ def _verdict(raw: float, relative: float, half: float) -> str:
 
 
 def _first_step(old: StepTime, new: StepTime) -> Change:
-    change = _single("compile time", new, old.first_step_s, new.first_step_s, *MATERIAL_COMPILE)
-    change.metric = f"first step, {new.mode}"
+    change = _single("first step", new, old.first_step_s, new.first_step_s, *MATERIAL_COMPILE)
     change.old, change.new = f"{old.first_step_s:.2g} s", f"{new.first_step_s:.2g} s"
     return change
 
 
 def _single(metric: str, new: StepTime, before: float, after: float, factor: float, least: float) -> Change:
     """A change of a single reading, which needs both a factor and an amount."""
-    change = Change(SAME, new.backend, new.network, metric, numbers={"old": before, "new": after})
+    change = Change(SAME, new.backend, new.network, metric, new.mode, numbers={"old": before, "new": after})
     ratio = after / before if before > 0 else math.inf
     change.interval, change.size = f"× {ratio:.2g}", abs(math.log(ratio)) if 0 < ratio < math.inf else 0.0
     if abs(after - before) > least and not 1 / factor < ratio < factor:
@@ -81,10 +80,15 @@ def memory(backend: str, old_backend: str, old: Record, new: Record, same_work: 
     if backend not in new.peak_memory_mb or old_backend not in old.peak_memory_mb:
         return []
     before, after = old.peak_memory_mb[old_backend], new.peak_memory_mb[backend]
-    change = Change(SAME, backend, "whole run", "peak memory", f"{before:,.0f} MB", f"{after:,.0f} MB", f"× {after / max(before, 1):.2f}")
+    change = Change(SAME, backend, "whole run", "peak memory", old=f"{before:,.0f} MB", new=f"{after:,.0f} MB")
     change.numbers = {"old": before, "new": after}
     if not same_work:
         change.verdict, change.note = NOT_COMPARABLE, "the runs trained different networks"
-    elif not 1 / MATERIAL_MEMORY < after / max(before, 1) < MATERIAL_MEMORY:
-        change.verdict, change.size = (WORSE if after > before else BETTER), abs(math.log(after / max(before, 1)))
+    elif min(before, after) <= 0:
+        change.verdict, change.note = NOT_COMPARABLE, "no process has a peak memory of 0 or less: it was not measured"
+    else:
+        ratio = after / before
+        change.interval, change.size = f"× {ratio:.2f}", abs(math.log(ratio))
+        if not 1 / MATERIAL_MEMORY < ratio < MATERIAL_MEMORY:
+            change.verdict = WORSE if after > before else BETTER
     return [change]

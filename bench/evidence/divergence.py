@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from bench.evidence.evidence import Evidence
@@ -13,32 +15,42 @@ from models.spec import Spec
 
 
 def of_themselves(evidence: Evidence) -> dict[int, int]:
-    """By seed the step at which the reference's loss is not finite either, of those trainings in which the framework's is not.
+    """By seed the step at which the reference leaves the range of numbers as well, of those trainings that do so in the framework.
 
-    A loss that explodes grows by powers from step to step, so that no rounding puts it off by more than one.
+    A loss that explodes grows by powers from step to step, so that no rounding puts it off by more than one; what an activation draws may.
     """
     found = {}
     for history in evidence.seen.trainings:
         step = _lost(history)
         if step is not None and evidence.start is not None:
-            here = overflow(evidence.spec, evidence.dialect, evidence.start(history.seed), step + 1)
+            last = len(history.losses) if evidence.spec.arch.random else step + 1
+            here = overflow(evidence.spec, evidence.dialect, evidence.start(history.seed), last)
             if here is not None:
                 found[history.seed] = here
     return found
 
 
 def overflow(spec: Spec, dialect: str, training: Training, last: int) -> int | None:
-    """The first step up to `last` at which the loss leaves the range of what is held, by the dialect's rule; None where it stays."""
+    """The first step up to `last` at which the loss leaves the range of what is held, by the dialect's rule; None where it stays.
+
+    After the last batch this is the number of batches: the weights that are left then, or their loss on that batch, are not finite.
+    """
     dtype = np.dtype(spec.format.held).type
     rule, weights = Rule(spec, dialect, dtype), {key: np.asarray(value, dtype) for key, value in training.weights.items()}
     with np.errstate(all="ignore"):
         for step, (x, labels) in enumerate(zip(training.xs[: last + 1], training.labels, strict=False)):
-            done = Reference(spec, weights, dtype).run(x, labels)
+            done = Reference(spec, weights, dtype, dialect=dialect).run(x, labels)
             if not np.isfinite(done.loss):
                 return step
+            if spec.format.scaled and not all(np.isfinite(g).all() for g in done.gradients.values()):
+                spec = dataclasses.replace(spec, loss_scale=spec.loss_scale / 2)  # such a step is skipped
+                continue
             extra = penalty(spec, weights)[1] if dialect == "keras" and spec.l2 else {}
             weights = rule.step(weights, {key: g + extra.get(key, dtype(0)) for key, g in done.gradients.items()})
-    return None
+        count = len(training.xs)
+        loss = Reference(spec, weights, dtype, dialect=dialect).run(training.xs[-1], training.labels[-1]).loss
+        left = (*weights.values(), np.asarray(loss))
+    return count if last >= count and not all(np.isfinite(each).all() for each in left) else None
 
 
 def refuse(diverged: dict[int, int]) -> None:
@@ -49,8 +61,14 @@ def refuse(diverged: dict[int, int]) -> None:
 
 
 def _lost(history: History) -> int | None:
-    """The first step whose loss or gradient norms are not finite."""
-    bad = ~np.isfinite(history.losses)
-    if history.gradient_norms.size:
-        bad = bad | ~np.isfinite(history.gradient_norms).all(axis=1)
-    return int(np.flatnonzero(bad)[0]) if bad.any() else None
+    """The first step whose loss or gradient norms are not finite; the number of steps where the weights that are left are not.
+
+    Steps that a loss scale skipped have no norms, so that it is not known which step a norm belongs to.
+    """
+    bad, norms = ~np.isfinite(history.losses), ~np.isfinite(history.gradient_norms).all(axis=-1)
+    if len(norms) == len(bad):
+        bad = bad | norms
+    if bad.any():
+        return int(np.flatnonzero(bad)[0])
+    left = (*history.weights.values(), *(each for pair in history.running.values() for each in pair))
+    return len(bad) if norms.any() or not all(np.isfinite(each).all() for each in left) else None

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
+
+SHORTEST, LONGEST = 1e-12, 1e9
+"""Seconds that a time may be: no step is faster than light crosses a chip, and none takes thirty years."""
+Samples = Annotated[list[Annotated[float, Meta(ge=SHORTEST, le=LONGEST)]], Meta(min_length=1)]
 
 
 class StepTime(msgspec.Struct, kw_only=True):
@@ -16,9 +23,9 @@ class StepTime(msgspec.Struct, kw_only=True):
     mode: str
     device: str
     network: str
-    step_samples_s: list[float]
-    control_samples_s: list[float]
-    first_step_s: float
+    step_samples_s: Samples
+    control_samples_s: Samples
+    first_step_s: Annotated[float, Meta(ge=0, le=LONGEST)]
     step_ms: float = 0.0
     control_ms: float = 0.0
     step_in_controls: float = 0.0
@@ -31,6 +38,11 @@ class StepTime(msgspec.Struct, kw_only=True):
     device_memory_mb: float = 0.0
     apart_from_reference: float = 0.0
     worker_rss_mb: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a block has no control beside it."""
+        if len(self.step_samples_s) != len(self.control_samples_s):
+            raise ValueError(f"{len(self.step_samples_s)} blocks of steps and {len(self.control_samples_s)} of their control")
 
     @property
     def case(self) -> str:

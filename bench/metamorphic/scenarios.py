@@ -27,7 +27,7 @@ from models.worker import messages
 
 Arrays = dict[str, Any]
 UNIT = float(np.finfo(np.float32).eps) / 2
-NETWORK = "depth=2,width=16,features=8,classes=4,batch=16,act=tanh"
+NETWORK: dict[str, int | str] = {"depth": 2, "width": 16, "features": 8, "classes": 4, "batch": 16, "act": "tanh"}
 """The network of most equalities: small, because laws about entry points hold at any size, and smooth, so that no kink splits roads."""
 
 
@@ -89,7 +89,7 @@ class Start:
 
 def start(changes: str = "", *, steps: int = 4, seed: int = 0) -> Start:
     """The small network with `changes`, jittered weights, and `steps` batches of standard normal inputs."""
-    spec = Spec.parse(",".join(filter(None, (NETWORK, changes))))
+    spec = Spec.parse(changes, **NETWORK)
     rng = np.random.default_rng([seed, 8])
     xs = rng.standard_normal((steps, spec.batch, spec.features)).astype(np.float32)
     return Start(spec, draw_weights(spec, seed, jitter=True), xs, rng.integers(0, spec.classes, (steps, spec.batch)).astype(np.int32))

@@ -5,6 +5,8 @@ How it lies in its file is `bench.report.record_file`'s.
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from bench.evidence.times import CallTime, StepTime
@@ -36,6 +38,11 @@ class Profile(msgspec.Struct):
     norms: list[list[Number]] = []
     seeds: list[int] = []
     samples: dict[str, list[Number]] = {}
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where an accuracy is no share."""
+        if bad := [value for value in self.samples.get("accuracy", []) if not (0 <= float(value) <= 1 or math.isnan(float(value)))]:
+            raise ValueError(f"an accuracy of {bad[0]}")
 
 
 class Error(msgspec.Struct):

@@ -86,7 +86,7 @@ def read(path: Path) -> Record:
         raise RecordError(
             f"{path} cannot be read ({error.strerror}): name the JSON record of a run, such as .gradgauge/latest.json."
         ) from None
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except files.NO_JSON as error:
         raise RecordError(f"{path} is not JSON, or was cut off ({error}): run again, or fetch the file again.") from None
     if not isinstance(raw, dict) or raw.get("kind") != KIND:
         raise RecordError(f"{path} is JSON, but not the record of a run: name one that pytest wrote, such as .gradgauge/latest.json.")

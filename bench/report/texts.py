@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 from bench.judging.finding import Finding
 
-Number = float | str
+Number = float | Literal["nan", "inf", "-inf"]
 """A number as JSON can hold it: NaN and infinities, which JSON lacks, are their names."""
 DIGITS = 5
 """Digits of a number in a record."""
@@ -20,7 +21,9 @@ def number(value: float) -> str:
 
 def rounded(value: float, digits: int = DIGITS) -> Number:
     """A number with few digits, as a record keeps it."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else str(float(value))
+    if math.isfinite(value):
+        return float(f"{value:.{digits}g}")
+    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
 
 
 def span(low: float, high: float) -> str:
@@ -57,9 +60,9 @@ def library(versions: Mapping[str, str]) -> str:
     return " on ".join(f"{name} {version}" for name, version in versions.items() if " " not in name)
 
 
-def printable(text: str) -> str:
-    """Text from outside on one line, control characters and escape sequences made visible."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+def visible(line: str) -> str:
+    """A line with its control characters and escape sequences written out, so that no terminal obeys them."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def shortened(subject: str, room: int) -> str:

@@ -5,7 +5,6 @@ Finished rows are kept in a file, so that an interrupted sweep goes on where it 
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ReferenceResult
 from bench.judging.check import Need
 from bench.judging.verdict import FAILED, KNOWN, judge
+from bench.store import Store
 from fixtures.data.datasets import Data, load
 from fixtures.machine.fingerprint import judge_on_one_thread
 from models.matrix import networks, symmetric
@@ -66,7 +66,7 @@ def judged(spec: Spec, threads: int, run: Evidence, seed: int, known: list[Known
     counts, trained = {}, spec not in LAWS_ALONE
     for check in JUDGED:
         asked = check.against == ITSELF or trained  # as in a run: networks that are not trained are there for exact laws alone
-        if asked and not check.missing(spec, run.collected):
+        if asked and not check.missing(run.spec, run.collected):
             verdict = judge(check, run)
             apply(verdict, known, run.seen.versions)
             outside = verdict.outside if verdict.status == FAILED else 0
@@ -75,7 +75,12 @@ def judged(spec: Spec, threads: int, run: Evidence, seed: int, known: list[Known
             counts[check.name] = [verdict.judged, outside, 1 - nearest.headroom if nearest else 0.0, nearest.where if nearest else ""]
     power = measure(run) if trained and threads == 1 and seed < FIRST_SEED + POWER_SEEDS else {}
     place = {"network": spec.id, "backend": run.backend, "seed": seed, "threads": threads}
-    return {**place, "checks": counts, "power": power, "code": CODE}
+    return {**place, "checks": counts, "power": power}
+
+
+def cell(network: str, backend: str, seed: int, threads: int) -> str:
+    """What a row is found again by."""
+    return f"{network} {backend} {seed} {threads}"
 
 
 def wanted(seeds: int, only: list[Spec] | None = None) -> list[tuple[Spec, range]]:
@@ -91,36 +96,30 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     """
     from bench.selftest.power import of_run
 
-    record.parent.mkdir(parents=True, exist_ok=True)
-    rows = [row for row in map(json.loads, record.read_text().splitlines()) if row.get("code") == CODE] if record.exists() else []
-    done = {(row["network"], row["backend"], row["seed"], row["threads"]) for row in rows}
+    store = Store(record, Row, CODE)
     todo = []
     for spec, own_seeds in wanted(seeds, only):
-        missing = [n for n in own_seeds if not all((spec.id, side[0], n, side[1]) in done for side in sides)]
+        missing = [seed for seed in own_seeds if not all(cell(spec.id, backend, seed, threads) in store for backend, threads in sides)]
         todo += [(missing[start : start + AT_ONCE], spec) for start in range(0, len(missing), AT_ONCE)]
     todo.sort(key=lambda part: (part[1] in LAWS_ALONE, part[0][0]))
     known = read()
-    rows = [row for row in rows if row["seed"] < FIRST_SEED + seeds and (row["backend"], row["threads"]) in sides]
     judge_on_one_thread()
     data, begun = load(), time.monotonic()
     workers = {side: Worker(side[0], threads=side[1]) for side in sides} if todo else {}
     ahead: deque[tuple[list[int], Spec, list[tuple[int, Collection]]]] = deque()
     try:
-        with record.open("a") as file:
-            for place in range(len(todo) + 1):
-                if place < len(todo):
-                    ahead.append((*todo[place], _asked(*todo[place], workers, data)))
-                if place == 0:
-                    continue
-                block, spec, collections = ahead.popleft()
-                for count, collection in collections:
-                    for seed, each in zip(block, collection.result(), strict=True):
-                        if (spec.id, each.backend, seed, count) not in done:
-                            rows.append(judged(spec, count, each, seed, known, of_run))
-                            file.write(json.dumps(rows[-1]) + "\n")
-                file.flush()
-                left = (time.monotonic() - begun) / place * (len(todo) - place) / 60
-                print(f"\r{place}/{len(todo)}  seeds to {block[-1]}  {spec.id}  {left:.1f} min left".ljust(100), end="", file=sys.stderr)
+        for place in range(len(todo) + 1):
+            if place < len(todo):
+                ahead.append((*todo[place], _asked(*todo[place], workers, data)))
+            if place == 0:
+                continue
+            block, spec, collections = ahead.popleft()
+            for count, collection in collections:
+                for seed, each in zip(block, collection.result(), strict=True):
+                    if (own := cell(spec.id, each.backend, seed, count)) not in store:
+                        store.keep(own, judged(spec, count, each, seed, known, of_run))
+            left = (time.monotonic() - begun) / place * (len(todo) - place) / 60
+            print(f"\r{place}/{len(todo)}  seeds to {block[-1]}  {spec.id}  {left:.1f} min left".ljust(100), end="", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nstopped; what is done is kept", file=sys.stderr)
     finally:
@@ -128,7 +127,8 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
             worker.close()
     if todo:
         print(f"\n{(time.monotonic() - begun) / 60:.1f} min", file=sys.stderr)
-    return rows
+    rows = [row for _, row in store.items()]
+    return [row for row in rows if row["seed"] < FIRST_SEED + seeds and (row["backend"], row["threads"]) in sides]
 
 
 def _asked(block: list[int], spec: Spec, workers: dict[tuple[str, int], Worker], data: Data) -> list[tuple[int, Collection]]:

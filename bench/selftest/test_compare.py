@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from bench.compare import change, render
 from bench.compare.__main__ import main
@@ -17,11 +18,14 @@ from bench.exit_status import Status
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import FALSE_DISCOVERIES
-from bench.judging.verdict import NOT_JUDGED
+from bench.judging.verdict import NO_BASELINE, NOT_JUDGED
 from bench.selftest import made_up
 
 CASES = [(backend, network) for backend in ("torch", "keras") for network in made_up.NETWORKS]
 SICK = ("keras", "norm=layer")
+
+
+NASTY = "step | <b>@all</b>\n`x` [y](z) https://example.org www.example.org \x1b[31m"
 
 
 def changed(part, **sick) -> list:
@@ -32,7 +36,7 @@ def changed(part, **sick) -> list:
 def told(comparison) -> list[tuple[str, str, str, str]]:
     """What is shown, but for memory where the runs did other work."""
     shown = [c for c in comparison.shown if not (c.metric == "peak memory" and c.verdict == change.NOT_COMPARABLE)]
-    return [(c.verdict, c.backend, c.network, c.metric) for c in shown]
+    return [(c.verdict, c.backend, c.subject, c.name) for c in shown]
 
 
 @pytest.fixture
@@ -67,25 +71,70 @@ def test_what_stays_outside_counts_only_if_it_goes_far_further(old, tmp_path: Pa
     assert "as they were in the old one" in compare(runs[0], runs[1]).notes[-1]
 
 
-def test_what_cannot_be_judged_is_not_comparable_and_says_why(old, tmp_path: Path) -> None:
+def test_what_is_no_longer_judged_has_vanished_and_says_why(old, tmp_path: Path) -> None:
     absent = [
         made_up.verdict("gradient_parity", *case, [], status=NOT_JUDGED, reason="no such layer") if case == SICK else made_up.parity(*case)
         for case in CASES
     ]
     comparison = compare(old, made_up.run(tmp_path / "new", verdicts=absent))
-    assert told(comparison) == [("not comparable", "keras", "norm=layer", "gradient_parity")]
+    assert told(comparison) == [("vanished", "keras", "norm=layer", "gradient_parity")]
     assert "no such layer" in comparison.shown[0].note
+    assert status(comparison) == Status.INCONCLUSIVE
+    both = made_up.run(tmp_path / "both", verdicts=absent)
+    assert told(compare(both, both)) == [("not comparable", "keras", "norm=layer", "gradient_parity")]
+    assert told(compare(both, old))[0][0] == "appeared"
 
 
 def test_networks_and_numbers_that_vanish_or_appear_are_told(old, tmp_path: Path) -> None:
     verdicts = [made_up.parity(*case) for case in CASES if case != SICK]
     comparison = compare(old, made_up.run(tmp_path / "less", verdicts=verdicts))
-    assert told(comparison) == [("vanished", "keras", "norm=layer", "gradient_parity")]
+    assert told(comparison) == [("vanished", "keras", "norm=layer", "every check")]
     assert status(comparison) == Status.INCONCLUSIVE
     assert told(compare(made_up.run(tmp_path / "less", verdicts=verdicts), old))[0][0] == "appeared"
     fewer = [made_up.parity(*case) for case in CASES]
     fewer[-1].findings, fewer[-1].judged = fewer[-1].findings[:2], 2
     assert told(compare(old, made_up.run(tmp_path / "fewer", verdicts=fewer)))[0][0] == "vanished"
+
+
+HALF = {
+    "verdicts": [made_up.parity("torch", n) for n in made_up.NETWORKS],
+    "profiles": [made_up.profile("torch", n, 0) for n in made_up.NETWORKS],
+    "timings": [made_up.timing("torch", n, 0) for n in made_up.NETWORKS],
+    "peak_memory_mb": {"torch": 360.0},
+}
+LESS = {
+    "a backend": HALF,
+    "a backend's verdicts": {"verdicts": HALF["verdicts"]},
+    "a backend's profiles": {"profiles": HALF["profiles"]},
+    "a backend's times": {"timings": HALF["timings"]},
+    "every verdict": {"verdicts": []},
+    "a baseline": {"verdicts": [made_up.verdict("gradient_parity", *case, [], status=NO_BASELINE) for case in CASES]},
+    "a metric of trainings": {"profiles": [structs.replace(made_up.profile(*case, 0), samples={"accuracy": [0.9] * 3}) for case in CASES]},
+}
+
+
+@pytest.mark.parametrize("gone", LESS)
+def test_less_judged_is_never_nothing_worse(gone: str, old, tmp_path: Path) -> None:
+    comparison = compare(old, made_up.run(tmp_path / "new", **LESS[gone]))
+    assert status(comparison) == Status.INCONCLUSIVE
+    assert "Nothing is worse" not in comparison.headline
+    assert f"{'torch' if gone == 'every verdict' else 'keras'} no longer has " in comparison.headline
+    failed = compare(old, made_up.run(tmp_path / "failed", exit_status=1, **LESS[gone]))
+    assert status(failed) == Status.WORSE
+    assert failed.headline.endswith("the new run failed.")
+
+
+def test_findings_are_joined_on_places_and_with_older_records_on_text(tmp_path: Path) -> None:
+    def seen(name: str, value: float, remark: str, place: Place):
+        finding = Finding(place, value, 0.0, 1.0, remark=remark)
+        return made_up.run(tmp_path / name, verdicts=[made_up.verdict("update", "torch", "reference", [finding])])
+
+    place = Place.of("dense3.weight", step=0)
+    small, large = seen("a", 0.5, "(step below rounding)", place), seen("b", 2.0, "", place)
+    assert compare(small, large).shown[0].old == "0.5"
+    older = seen("c", 0.5, "", Place("step 0 layer  3 weight"))
+    older.structured = False
+    assert compare(older, large).shown[0].old == "0.5"
 
 
 def test_a_fall_of_accuracy_is_found_and_its_interval_holds_the_truth(old, tmp_path: Path) -> None:
@@ -137,9 +186,17 @@ def test_memory_is_compared_where_the_work_was_the_same(old, tmp_path: Path) -> 
     assert [c.verdict for c in compare(old, less).shown if c.metric == "peak memory"] == ["not comparable"] * 2
 
 
+@pytest.mark.parametrize("megabytes", [0.0, -5.0])
+def test_a_memory_that_was_not_measured_is_not_compared(megabytes: float, old, tmp_path: Path) -> None:
+    new = made_up.run(tmp_path / "new", peak_memory_mb={"torch": 360.0, "keras": megabytes})
+    for pair in ((old, new), (new, old)):
+        assert [(c.verdict, c.backend) for c in compare(*pair).shown] == [("not comparable", "keras")]
+
+
 def test_two_frameworks_of_one_run_can_be_compared(old, tmp_path: Path) -> None:
     comparison = compare(old, old, [("torch", "keras")])
     assert {c.backend for c in comparison.changes} == {"keras"}
+    assert "peak memory" not in {c.metric for c in comparison.changes}
     assert ("backend", "torch", "keras") in comparison.differences
 
 
@@ -154,9 +211,7 @@ def test_the_environment_comes_first(old, tmp_path: Path) -> None:
 
 
 def test_markdown_is_short_and_cannot_be_broken_by_what_it_quotes(old, tmp_path: Path) -> None:
-    nasty = made_up.verdict(
-        "update", "keras", "norm=layer", [Finding(Place("step | <b>@all</b>\n`x` [y](z)"), 9.0, 0.0, 1.0, "note " * 100) for _ in range(3)]
-    )
+    nasty = made_up.verdict("update", "keras", "norm=layer", [Finding(Place(NASTY), 9.0, 0.0, 1.0, "note " * 100) for _ in range(3)])
     many = [made_up.parity("torch", f"depth={n}", factor=1e5) for n in range(2000)]
     fine = [made_up.parity("torch", f"depth={n}") for n in range(2000)]
     calm = made_up.verdict("update", "keras", "norm=layer", [Finding(Place("other"), 0.1, 0.0, 1.0)])
@@ -164,7 +219,10 @@ def test_markdown_is_short_and_cannot_be_broken_by_what_it_quotes(old, tmp_path:
     text = render.markdown(comparison)
     assert len(text) < 65_536
     assert "<b>" not in text
-    assert "@all" not in text
+    for sign in ("@all", "://", "www.", "\x1b"):
+        assert sign not in text
+    terminal = render.text(compare(made_up.run(tmp_path / "c", verdicts=[calm]), made_up.run(tmp_path / "d", verdicts=[nasty])))
+    assert "\x1b" not in terminal and r"\x1b" in terminal and r"</b>\n`x`" in terminal
     rows = [line for line in text.splitlines() if line.startswith("| ✗")]
     assert {line.replace("\\|", "").count("|") for line in rows} == {8}
     parsed = json.loads(render.as_json(comparison))

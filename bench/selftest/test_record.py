@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,15 @@ def test_schema_2_is_still_read(tmp_path: Path) -> None:
         ("another place that is not there", lambda text: text.replace('"findings":[[0,', '"findings":[[99,'), "part missing or changed"),
         ("no schema", lambda text: text.replace('"schema":3', '"schema":"x"'), "schema x"),
         ("a part gone", lambda text: text.replace('"verdicts":', '"verdict":'), "part missing or changed"),
+        (
+            "a sample that is text",
+            lambda text: re.sub(r'"accuracy":\[[^,]*,', '"accuracy":["good",', text, count=1),
+            "part missing or changed",
+        ),
+        ("an accuracy of 3", lambda text: re.sub(r'"accuracy":\[[^,]*,', '"accuracy":[3.0,', text, count=1), "accuracy of 3"),
+        ("no times", lambda text: re.sub(r'"step_samples_s":\[[^]]*\]', '"step_samples_s":[]', text, count=1), "part missing or changed"),
+        ("unequal times", lambda text: re.sub(r'"step_samples_s":\[[^]]*\]', '"step_samples_s":[0.1]', text, count=1), "1 blocks of steps"),
+        ("an endless time", lambda text: re.sub(r'"step_samples_s":\[[^,]*,', '"step_samples_s":[1e308,', text, count=1), "part missing"),
         ("a number changed", lambda text: text.replace("1e-7", '"import os"'), "part missing or changed"),
     ],
 )

@@ -72,7 +72,7 @@ class Watched(Reference):
             self.met.append(1 - target * done.logits)
         if self.spec.loss == "huber":
             self.met.append(1 - np.abs(done.logits - target))
-        return done.loss, [h / np.sqrt(np.mean(h**2)) for h in self.met]
+        return done.loss, [h / np.sqrt(np.mean(np.square(h))) for h in self.met]
 
     def _forward(self, x: np.ndarray, running: Any) -> Any:
         at, self.saved = super()._forward(x, running)

@@ -27,7 +27,7 @@ from models.parts.activations import ACTIVATIONS, LEAKY_SLOPE
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
-from models.parts.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM, NADAM_DECAY, OPTIMIZERS
+from models.parts.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM, NADAM_DECAY, OPTIMIZERS, Update
 from models.reference.draws import prepare_forced_steps
 from models.reference.optimizers import Rule
 from models.spec import CHOICES, Spec
@@ -87,7 +87,8 @@ def verdicts(backend: str, text: str, observation: Observation | None = None, **
 def _nadam(constant: Callable[[float], float], product_of: Callable[[float, float, int], float]) -> Callable[..., Any]:
     """Nadam's rule with its constants, and the running product of its momenta, held as a framework holds them."""
 
-    def rule(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+    def rule(w: Any, g: Any, state: dict[str, Any], update: Update) -> Any:
+        t = update.t
         b1, b2, decay = constant(BETA_1), constant(BETA_2), constant(NADAM_DECAY)
         first, second = (state.setdefault(name, np.zeros_like(w)) for name in ("first", "second"))
         first += (1 - b1) * (g - first)
@@ -95,7 +96,7 @@ def _nadam(constant: Callable[[float], float], product_of: Callable[[float, floa
         now, coming = (b1 * (1 - 0.5 * decay**s) for s in (t, t + 1))
         product = state["product"] = product_of(state.get("product", 1.0), now, t)
         mean = coming / (1 - product * coming) * first + (1 - now) / (1 - product) * g
-        return w - lr * mean / (np.sqrt(second / (1 - b2**t)) + EPSILON)
+        return w - update.lr * mean / (np.sqrt(second / (1 - b2**t)) + EPSILON)
 
     return rule
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from models.architectures import graph
@@ -20,7 +22,13 @@ def test_id_reads_back_as_the_same_network(spec: Spec) -> None:
     [
         ("act=rleu", "did you mean relu?"),
         ("depht=3", "did you mean depth?"),
-        ("depth=x", "must be a number"),
+        ("depth=x", "must be a whole number"),
+        ("width=2.5", "must be a whole number"),
+        ("eps=x", "must be a number"),
+        ("depth=4,depth=8", "depth is given twice"),
+        ("classes=99999999999999999999", "the largest number that every framework counts with"),
+        ("scale_growth=2147483648,precision=mixed_float16", "the largest number"),
+        ("depth=2000000000,norm=group,groups=3", "must divide every hidden width [64]"),
         ("depth=1", "at least 2"),
         ("eps=0", "positive"),
         ("eps=nan", "positive"),
@@ -70,3 +78,12 @@ def test_every_weight_layer_is_wired_once_with_fitting_widths(spec: Spec) -> Non
     weights = draw_weights(spec.on("torch"), 0)
     assert {name: value.shape for name, value in weights.items()} == graph(spec).parameters
     assert weights["dense1.weight"].shape == (spec.arch.width, spec.features)
+
+
+@pytest.mark.parametrize(
+    "spec", [*networks("core"), Spec.parse("depth=3"), Spec.parse("depth=4,bottleneck=4,classes=3,norm=rms")], ids=lambda spec: spec.id
+)
+def test_a_network_is_weighed_by_its_fields_as_if_it_were_built(spec: Spec) -> None:
+    built = graph(spec)
+    numbers = sum(math.prod(shape) for shape in built.parameters.values())
+    assert spec.arch.size(spec.features, spec.classes) == (numbers, sum(node.width for node in built.nodes))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench import imported
@@ -30,6 +31,8 @@ def test_a_result_is_found_again_by_its_cell_and_not_by_other_code(tmp_path: Pat
     store.keep("a b", {"x": 2.0})
     again = Store(tmp_path / "deep" / "results.jsonl", dict[str, float], "abc")
     assert again["a b"] == {"x": 2.0} and dict(again.items()) == {"a b": {"x": 2.0}}
+    assert np.isnan(Store(store.path, dict[str, float], "abc").keep("nan", {"x": float("nan")})["x"])
+    assert np.isnan(Store(store.path, dict[str, float], "abc")["nan"]["x"])
     assert "a b" not in Store(tmp_path / "deep" / "results.jsonl", dict[str, float], "other")
     assert "a b" not in Store(tmp_path / "deep" / "results.jsonl", list[str], "abc")
 

@@ -12,6 +12,7 @@ from bench.theory.meanfield import backward_limit, gains
 from bench.theory.stream import NODES, post_activation_gain
 from fixtures.data.datasets import load
 from models.architectures import graph
+from models.parts.activations import RRELU_LOWER, RRELU_UPPER
 from models.reference.draws import prepare_forced_steps
 from models.spec import Spec
 
@@ -29,6 +30,16 @@ def test_post_activation_streams_are_resolved(text):
     spec = Spec.parse(text)
     once, twice = (post_activation_gain(spec, 1.0, gains(spec)[1:], nodes) for nodes in (NODES, 2 * NODES))
     assert once == pytest.approx(twice, abs=1e-4)
+
+
+@pytest.mark.parametrize("blocks", [3, 1000])
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_states_of_random_slopes_do_not_multiply_where_branches_are_zero(blocks, norm):
+    """Units that begin positive stay so and pass the whole gradient; others lose E a² ≈ 0.05 of it in every block."""
+    spec = Spec.parse(f"act=rrelu,skip=one,branch=zero,init=lecun_normal,depth={blocks + 2},norm={norm}")
+    slope = (RRELU_UPPER**3 - RRELU_LOWER**3) / (RRELU_UPPER - RRELU_LOWER) / 3
+    whole = 1 / (1 + spec.arch.eps) if norm == "layer" else 1.0
+    assert post_activation_gain(spec, 1.0, gains(spec)[1:]) == pytest.approx(math.log(whole * (1 + slope ** (blocks + 1)) / 2), abs=1e-9)
 
 
 def test_post_activation_streams_of_linear_units_double():

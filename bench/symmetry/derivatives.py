@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from bench.judging.place import Place
 from bench.symmetry.row import Residuals, along
 from models.architectures import graph
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
 from models.graph import Dense, layer_of, node_of
-from models.observation import ForcedStep
+from models.observation import Backward, ForcedStep
 from models.spec import Spec
 
 STEP = 2.0**-10
@@ -27,7 +26,7 @@ LEAST = 0.1
 """Unit of tensors that are zero: the spread that `draw_weights` gives to jittered biases."""
 IMAGINARY = 1e-30
 """Step of the complex step: Im L(w + ihv)/h differs from the derivative by h², which is nothing."""
-ANALYTIC: dict[str, Callable[[Any], Any]] = {"tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}
+ANALYTIC: dict[str, Callable[[Array], Array]] = {"tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}
 """Activations written for complex numbers."""
 
 
@@ -47,7 +46,7 @@ def pushed(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedSt
     return [replace(jittered, direction=v) for _, v in directions(spec, jittered)]
 
 
-def pushing(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def pushing(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """dL(w; v) by forward mode is ⟨∂L/∂w, v⟩ by reverse mode: ⟨Jv, 1⟩ = ⟨v, Jᵀ1⟩."""
     for (node, v), each in zip(directions(spec, forced_steps[0]), passes, strict=True):
         place = Place("forward mode against the gradient", node.name)
@@ -62,7 +61,7 @@ def stepped(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     return found
 
 
-def stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """Five-point rule: (8(L₊₁ − L₋₁) − (L₊₂ − L₋₂))/12h = ⟨∂L, v⟩ + O(h⁴).
 
     Taylor: R(h) = L₊₁ − L − h⟨∂L, v⟩ = h²/2·L″ + O(h³) grows fourfold from h to 2h. Every loss is rounded, so that the terms are as
@@ -83,7 +82,7 @@ def alone(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedSte
     return [jittered]
 
 
-def complex_stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def complex_stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """Im L(w + ihv)/h, from a forward pass written out in complex numbers, is ⟨∂L, v⟩."""
     forced_step, seen = forced_steps[0], passes[0].gradients
     for node, v in directions(spec, forced_step):
@@ -92,9 +91,9 @@ def complex_stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[An
         yield Place("the complex step against the gradient", node.name), slope - along(seen, v), _size(seen, v)
 
 
-def _cross_entropy(spec: Spec, w: Arrays, forced_step: ForcedStep) -> Any:
+def _cross_entropy(spec: Spec, w: Arrays, forced_step: ForcedStep) -> np.number:
     """Loss of a plain network of analytic activations with complex weights."""
-    h: Any = np.asarray(forced_step.x, np.float64)
+    h = np.asarray(forced_step.x, np.float64)
     for node in graph(spec).dense:
         z = h @ w[node.weight].T + w[node.bias]
         h = ANALYTIC[spec.arch.act](z)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from bench.judging.place import Place
 from models.architectures import graph
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
 from models.observation import Backward, ForcedStep
 from models.reference.draws import rounded
 from models.reference.network import Reference
 from models.spec import Spec
 
-Residuals = Iterator[tuple[Place, Any, Any]]
+Size = Array | np.floating | float
+Residuals = Iterator[tuple[Place, Size, Size]]
 """Places, what is zero there in exact arithmetic, and the natural size of its terms."""
 
 
@@ -31,12 +32,12 @@ class Symmetry:
     name: str
     holds: Callable[[Spec], bool]
     forced_steps: Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]
-    residuals: Callable[[Spec, list[ForcedStep], list[Any]], Residuals]
+    residuals: Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]
     bits: bool = False
     differentiates: bool = False
 
 
-def by_reference(spec: Spec, forced_step: ForcedStep, dtype: Any, order: int) -> Backward:
+def by_reference(spec: Spec, forced_step: ForcedStep, dtype: DTypeLike, order: int) -> Backward:
     """The lesson as the reference takes it, summing in an order of its own; its slope is that of the float64 gradient."""
     network = forced_step.network or spec
     done = Reference(network, forced_step.weights, dtype, order).run(forced_step.x, forced_step.labels)

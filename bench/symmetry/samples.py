@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from bench.judging.place import Place
 from bench.symmetry.row import Residuals, altered, equal, in_float64, stream
 from models.architectures import graph
-from models.arrays import Arrays
+from models.arrays import Arrays, Weight
 from models.graph import kind_of, layer_of, node_of
-from models.observation import ForcedStep
+from models.observation import Backward, ForcedStep
 from models.reference.draws import rounded
 from models.spec import Spec
 
@@ -39,12 +38,12 @@ def permuted(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Forced
     return [jittered, replace(jittered, weights=permute(spec, jittered.weights), labels=labels)]
 
 
-def permuting(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def permuting(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """Gradients of permuted units are permuted."""
     yield from equal(spec, "with units and classes in another order", passes[1].gradients, permute(spec, in_float64(passes[0].gradients)))
 
 
-def rotation(spec: Spec) -> Any:
+def rotation(spec: Spec) -> Weight:
     """A random rotation of the inputs (features × features)."""
     return np.linalg.qr(stream(spec).standard_normal((spec.features, spec.features)))[0]
 
@@ -57,7 +56,7 @@ def rotated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     return [jittered, replace(turned, x=rounded(spec, jittered.x @ q.T))]
 
 
-def rotating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def rotating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """∂W₁ turns with the inputs, all else stays."""
     expected, first = in_float64(passes[0].gradients), graph(spec).dense[0]
     expected[first.weight] = expected[first.weight] @ rotation(spec).T
@@ -70,7 +69,7 @@ def shuffled(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Forced
     return [jittered, replace(jittered, x=jittered.x[order], labels=jittered.labels[order])]
 
 
-def shuffling(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def shuffling(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """The order of samples means nothing, to batch normalization neither."""
     yield from equal(spec, "with samples in another order", passes[1].gradients, in_float64(passes[0].gradients))
 
@@ -82,7 +81,7 @@ def halved(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedSt
     return [jittered, *(replace(jittered, x=jittered.x[pick], labels=jittered.labels[pick]) for pick in picks)]
 
 
-def halving(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def halving(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """The gradient of a batch is the mean of its halves' gradients."""
     one, other = in_float64(passes[1].gradients), in_float64(passes[2].gradients)
     expected = {name: (one[name] + other[name]) / 2 for name in one}
@@ -96,7 +95,7 @@ def repeated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Forced
     return [jittered, replace(jittered, x=jittered.x[twice], labels=jittered.labels[twice])]
 
 
-def repeating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def repeating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """The gradient of the mean loss stays."""
     yield from equal(spec, "with every sample twice", passes[1].gradients, in_float64(passes[0].gradients))
 
@@ -107,7 +106,7 @@ def single(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedSt
     return [replace(jittered, x=jittered.x[one], labels=jittered.labels[one])]
 
 
-def of_rank_one(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def of_rank_one(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """∂W = δhᵀ of one sample has rank one, with δ = ∂b: so ∂W = ∂b(∂Wᵀ∂b)ᵀ/‖∂b‖² and ‖∂W‖ = ‖δ‖‖h‖."""
     seen = in_float64(passes[0].gradients)
     for node in graph(spec).dense:
@@ -123,7 +122,7 @@ def weighted(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Forced
     return [jittered, replace(jittered, loss_scale=LOSS_SCALE)]
 
 
-def weighting(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def weighting(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """Gradients are linear in the loss."""
     expected = {key: LOSS_SCALE * g for key, g in in_float64(passes[0].gradients).items()}
     yield from equal(spec, f"with the loss times {LOSS_SCALE:g}", passes[1].gradients, expected)
@@ -135,7 +134,7 @@ def negated(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     return [jittered, replace(altered(jittered, spec, biases), x=-jittered.x, labels=1 - jittered.labels)]
 
 
-def negating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def negating(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """φ odd: outputs are negated, ∂W stays and ∂b is negated."""
     signs = {"weight": 1.0, "bias": -1.0}
     expected = {key: signs[kind_of(key)] * g for key, g in in_float64(passes[0].gradients).items()}

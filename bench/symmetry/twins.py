@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from bench.symmetry.row import Residuals, equal, in_float64
 from models.architectures import graph
 from models.arrays import Arrays
 from models.graph import Dense
-from models.observation import ForcedStep
+from models.observation import Backward, ForcedStep
 from models.parts.activations import LEAKY_SLOPE, RRELU_MEAN
 from models.reference.draws import rounded
 from models.spec import Spec
@@ -42,7 +41,7 @@ def as_tanh(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     return [jittered, replace(jittered, weights=twin, network=spec.but(act="tanh"))]
 
 
-def like_tanh(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def like_tanh(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """By the chain rule ∂W = a·∂W̃ + c·r·∂b̃1ᵀ and ∂b = c·∂b̃."""
     twin = in_float64(passes[1].gradients)
     expected: Arrays = {}
@@ -66,7 +65,7 @@ def as_relu(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     return [jittered, replace(jittered, weights=twin, network=spec.but(act="relu", width=2 * spec.arch.width, init="he_normal"))]
 
 
-def like_relu(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def like_relu(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """By the chain rule ∂W is the sum of its copies' gradients, each with its own factor ±1 or ±a."""
     slope, twin = NEGATIVE_SLOPE[spec.arch.act], in_float64(passes[1].gradients)
     expected: Arrays = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from bench.judging.place import Place
 from bench.symmetry.row import Residuals, altered, equal, in_float64, stream
 from models.architectures import graph
 from models.graph import Dense, kind_of
-from models.observation import ForcedStep
+from models.observation import Backward, ForcedStep
 from models.spec import Spec
 
 FAR = 2.0**-24
@@ -36,10 +35,10 @@ def rebalanced(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[F
     return forced_steps
 
 
-def rebalancing(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], Residuals]:
+def rebalancing(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]:
     """The loss stays; ∂W_a and ∂b_a are divided by c, ∂W_{a+1} multiplied."""
 
-    def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+    def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
         (a, b), expected = _middle(spec), in_float64(passes[0].gradients)
         for name, by in ((a.weight, 1 / factor), (a.bias, 1 / factor), (b.weight, factor)):
             expected[name] = expected[name] * by
@@ -56,7 +55,7 @@ def doubled(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     return [small, altered(small, spec, {node.weight: 2 * small.weights[node.weight] for node in dense})]
 
 
-def doubling(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def doubling(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """Every weight gradient doubles depth − 1 times."""
     weights = {key: g * 2.0 ** (spec.arch.depth - 1) for key, g in in_float64(passes[0].gradients).items() if key.endswith("weight")}
     yield from equal(spec, "with all weights doubled", passes[1].gradients, weights)
@@ -68,7 +67,7 @@ def fed_twice(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Force
     return [small, replace(small, x=2 * small.x)]
 
 
-def feeding_twice(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def feeding_twice(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """f(2x) = 2f(x): every δ stays and every layer's input doubles, so that ∂W doubles and ∂b stays."""
     factors = {"weight": 2.0, "bias": 1.0}
     expected = {key: factors[kind_of(key)] * g for key, g in in_float64(passes[0].gradients).items()}
@@ -85,10 +84,10 @@ def scaled(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[Force
     return forced_steps
 
 
-def scaling(factor: float) -> Callable[[Spec, list[ForcedStep], list[Any]], Residuals]:
+def scaling(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]:
     """Gradients of what is normalized away are divided by c, all else stays."""
 
-    def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+    def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
         expected = in_float64(passes[0].gradients)
         for node in graph(spec).dense[:-1]:
             for name in (node.weight, node.bias):
@@ -106,7 +105,7 @@ def constant(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Forced
     return [altered(first, spec, same | {node.bias: np.zeros(node.width) for node in dense})]
 
 
-def alike(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def alike(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """All rows of a layer's ∂W are the same."""
     for node in graph(spec).dense[:-1]:
         g = np.asarray(passes[0].gradients[node.weight], np.float64)
@@ -129,7 +128,7 @@ def looks_linear(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Fo
     return [replace(altered(first, spec, changed), x=first.x[:1], labels=first.labels[:1])]
 
 
-def isometric(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def isometric(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """‖δ‖ is the same in every layer, whatever the depth."""
     *hidden, last = graph(spec).dense
     end = np.linalg.norm(np.asarray(passes[0].gradients[last.bias], np.float64))
@@ -138,7 +137,7 @@ def isometric(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> 
         yield Place("length of the gradient of a mirrored orthogonal network", node.name), here - end, end
 
 
-def chain(spec: Spec, forced_steps: list[ForcedStep], passes: list[Any]) -> Residuals:
+def chain(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """∂L/∂w_l = Σ_samples (p − y)·w_L · Π_{m=l}^{L−1} φ′(z_m) · Π_{m=l+1}^{L−1} w_m · h_{l−1}, for tanh and cross-entropy."""
     forced_step, (*hidden, last) = forced_steps[0], graph(spec).dense
     w = in_float64(forced_step.weights)

@@ -15,6 +15,7 @@ import numpy as np
 from bench.evidence.collect import Collection, Request, reference_of
 from bench.files import WriteError
 from bench.judging.check import Need
+from bench.progress import shown
 from bench.report.failure import describe_network
 from bench.theory.plot import draw
 from bench.theory.profile import coverage, lines
@@ -47,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--backend", default="torch,keras", help="which frameworks to draw (default: torch,keras)")
     parser.add_argument("--coverage", choices=CASES, help="list which networks of a set have a band, and which a closed form")
     options = parser.parse_args(arguments)
+    with shown():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.coverage:
         print("\n".join(coverage(options.coverage)))
         return 0
@@ -56,8 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
         spec = spec.but(features=data.x_train.shape[1])
         for each in dict.fromkeys(spec.on(backend) for backend in backends):
             x = np.asarray(data.x_train[: each.batch], np.float64)
-            print(f"{each.id}   {describe_network(each)}\n")
-            print("\n".join(lines(each, x, data.y_train[: each.batch] % each.classes)), end="\n\n")
+            for line in (f"{each.id}   {describe_network(each)}", "", *lines(each, x, data.y_train[: each.batch] % each.classes), ""):
+                print(line, flush=True)
         if options.plot:
             seen = {backend: measured(spec, backend, data, range(SEEDS)) for backend in backends}
             x = reference_of(spec.on(backends[0]), data, steps=1).forced_steps[0].x

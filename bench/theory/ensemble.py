@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.progress import track
 from models.architectures import graph
 from models.graph import INPUT, Activate, Dense, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
@@ -49,9 +50,12 @@ def sample(spec: Spec, x: np.ndarray, networks: int, seed: int = 0, independent:
 
     With `independent`, gradients meet fresh weights on their way back: mean-field theory's gradient independence.
     """
-    at_once = max(1, min(networks, NUMBERS_AT_ONCE // (spec.arch.depth * max(spec.arch.width**2, spec.arch.width * len(x)))))
-    rng = np.random.Generator(np.random.SFC64([seed, spec.arch.depth, spec.arch.width]))
-    chunks = [_Chunk(spec, x, min(at_once, networks - start), rng, independent).norms for start in range(0, networks, at_once)]
+    mlp = spec.arch
+    widest = max(mlp.depth * mlp.width, spec.features, spec.classes)
+    at_once = max(1, min(networks, NUMBERS_AT_ONCE // (widest * max(mlp.width, len(x)))))
+    rng = np.random.Generator(np.random.SFC64([seed, mlp.depth, mlp.width]))
+    starts = track(range(0, networks, at_once), "random networks")
+    chunks = [_Chunk(spec, x, min(at_once, networks - start), rng, independent).norms for start in starts]
     return Norms(
         {name: np.concatenate([chunk.signal[name] for chunk in chunks]) for name in chunks[0].signal},
         {name: np.concatenate([chunk.delta[name] for chunk in chunks]) for name in chunks[0].signal},

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import norm
 
+from bench.progress import track
 from bench.theory.bands import Prediction, predict, why_not
 from bench.theory.correlation import depth_scales, gradient_scale_coefficient, network_pair, nonlinearity_coefficient
 from bench.theory.diagnosis import as_rounded, diagnose, expected
@@ -86,7 +87,7 @@ def _limits(spec: Spec, x: np.ndarray) -> Iterator[str]:
 def coverage(cases: str) -> Iterator[str]:
     """Which networks have a band from random networks of their own width, which a closed form besides, and which a reference alone."""
     rng, counts = np.random.default_rng(0), {"formula": 0, "band": 0, "reference": 0}
-    for listed in (*networks(cases), *(symmetric() if cases != "smoke" else ())):
+    for listed in track((*networks(cases), *(symmetric() if cases != "smoke" else ())), "networks"):
         for spec in dict.fromkeys(listed.on(backend) for backend in ("torch", "keras")):
             if listed in symmetric():
                 kind, says = "reference", "reference alone: looked at for its exact laws"

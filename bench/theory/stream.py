@@ -15,6 +15,8 @@ blocks; factors of single blocks, as pre-activation streams have them, would mis
 
 Normalizations over units (layer, rms, group) divide by numbers that are certain at infinite width: before the sum they are part of the
 body, after it x = a(φ(y) − μ). Batch normalization ties one unit's samples together, and has no closed form here.
+
+Where branches are zero and a mean is taken off behind the sum, kinks come to lie between nodes: log gains are then good to a few tenths.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,21 +37,72 @@ NODES = 12
 """Quadrature nodes per panel of the stream's density; a self-test doubles them, and no log gain moves by 1e-4."""
 NARROW = 0.03
 """Least σ, in units of the rms of y′, that the nodes resolve; a narrower branch, such as one of zero weights, moves nothing."""
+EDGES = (*(-edge for edge in PANELS[:0:-1]), *PANELS)
+"""Edges of the panels, in units of the rms of y′."""
 Gains = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Law:
-    """One unit at quadrature nodes of y, times branches of a randomized φ: arrays are (branches, nodes).
+class Steps:
+    """Where y′ = centre + σG goes from each of the centres: to nodes `at`, by a matrix made when it is asked for."""
 
-    `mass` are probabilities, `x` the stream, `slope` a²φ′²; `onto` (centres × branches × nodes) takes expectations given where the
-    unit was before.
+    centres: np.ndarray
+    sigma: float
+    rms: float
+    nodes: int
+    random: bool
+
+    @property
+    def at(self) -> np.ndarray:
+        """Nodes of y′: quadrature nodes, or the centres where nothing moves."""
+        return self.centres if self._fixed else self._scale * _grid(self.nodes)[0]
+
+    @property
+    def onto(self) -> np.ndarray:
+        """(centres × nodes): takes expectations of functions of y′, given the centre."""
+        if self._fixed:
+            return np.eye(len(self.centres))
+        u, w = _grid(self.nodes)
+        if self._narrow:
+            return _interpolation(self.centres / self._scale, u, self.nodes)
+        at = self._scale * u
+        return self._scale * w * np.exp(-np.square((at - self.centres[:, None]) / self.sigma) / 2) / (self.sigma * math.sqrt(2 * math.pi))
+
+    @property
+    def _narrow(self) -> bool:
+        return self.sigma <= NARROW * self.rms
+
+    @property
+    def _fixed(self) -> bool:
+        """Whether states stay as they are. With random slopes they would multiply at each step, and are put onto nodes again."""
+        return self._narrow and not self.random
+
+    @property
+    def _scale(self) -> float:
+        """What a node is multiplied with: the rms of y′; where nothing moves, what puts the last node on the last centre.
+
+        So a grid follows its own nodes from step to step, and interpolates between them only where a random slope moves them.
+        """
+        return float(np.abs(self.centres).max() / _grid(self.nodes)[0].max()) if self._narrow else self.rms
+
+
+@dataclass(frozen=True)
+class Law:
+    """One unit at nodes of y, times branches of a randomized φ: arrays are (branches, nodes).
+
+    `mass` are probabilities, `x` the stream, `slope` a²φ′²; `steps` and `shares` of the branches take expectations given where the unit
+    was before.
     """
 
     mass: np.ndarray
     x: np.ndarray
     slope: np.ndarray
-    onto: np.ndarray
+    shares: np.ndarray
+    steps: Steps
+
+    def given(self, values: np.ndarray) -> np.ndarray:
+        """Expectations of `values` (branches × nodes) by where the unit was before."""
+        return self.steps.onto @ (self.shares @ values)
 
 
 def post_activation_gain(spec: Spec, first: float, gains: Gains, nodes: int = NODES) -> float | None:
@@ -66,8 +120,7 @@ def post_activation_gain(spec: Spec, first: float, gains: Gains, nodes: int = NO
     s = np.full(laws[-1].x.shape, gains[-1][0])
     for here, there, (keep, share) in zip(laws[-2::-1], laws[:0:-1], reversed(blocks), strict=True):
         back = there.slope * s
-        given = np.tensordot(there.onto, back, 2).reshape(here.x.shape)
-        s = keep * given + share * float(np.sum(there.mass * back))
+        s = keep * there.given(back).reshape(here.x.shape) + share * float(np.sum(there.mass * back))
     return math.log(entry * float(np.sum(laws[0].mass * laws[0].slope * s)))
 
 
@@ -94,19 +147,35 @@ def _body(spec: Spec, square: float, gains: Gains) -> tuple[float, float]:
 
 def _law(spec: Spec, centres: np.ndarray, mass: np.ndarray, sigma: float, nodes: int) -> Law:
     """y = centre + σG with centres of the given probabilities, and what activation and normalization make of it."""
-    rms = math.sqrt(float(mass @ centres**2) + sigma**2)
-    if sigma <= NARROW * rms:
-        at, onto = centres, np.eye(len(centres))
-    else:
-        u, w = panels((*(-edge for edge in PANELS[:0:-1]), *PANELS), nodes)
-        at = rms * u
-        onto = rms * w * np.exp(-np.square((at - centres[:, None]) / sigma) / 2) / (sigma * math.sqrt(2 * math.pi))
-    rows: list[tuple[float, Any, Any]] = [(share, f(at), df(at) ** 2) for share, (f, df) in branches(spec.arch.act)]
+    laws = branches(spec.arch.act)
+    steps = Steps(centres, sigma, math.sqrt(float(mass @ centres**2) + sigma**2), nodes, random=len(laws) > 1)
+    rows: list[tuple[float, Any, Any]] = [(share, f(steps.at), df(steps.at) ** 2) for share, (f, df) in laws]
     shares, x, slope = (np.array(each) for each in zip(*rows, strict=True))
-    onto = shares[:, None] * onto[:, None, :]
-    spread = np.tensordot(mass, onto, 1)
+    spread = shares[:, None] * (mass @ steps.onto)
     if spec.arch.norm == "none" or _inside(spec):
-        return Law(spread, x, slope, onto)
+        return Law(spread, x, slope, shares, steps)
     mean = 0.0 if spec.arch.norm == "rms" else float(np.sum(spread * x))
     scale = (float(np.sum(spread * x**2)) - mean**2 + spec.arch.eps) ** -0.5
-    return Law(spread, scale * (x - mean), scale**2 * slope, onto)
+    return Law(spread, scale * (x - mean), scale**2 * slope, shares, steps)
+
+
+@cache
+def _grid(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the stream's density in units of its rms."""
+    return panels(EDGES, nodes)
+
+
+def _interpolation(points: np.ndarray, u: np.ndarray, nodes: int) -> np.ndarray:
+    """(points × nodes): takes values at the nodes `u` to values at `points`, by the polynomial through the nodes of each point's panel.
+
+    A panel ends at 0, so that what bends there is interpolated on its own side.
+    """
+    panel = np.clip(np.searchsorted(EDGES, points, side="right") - 1, 0, len(EDGES) - 2)
+    columns = panel[:, None] * nodes + np.arange(nodes)
+    distances, spacings = points[:, None] - u[columns], u[:nodes, None] - u[:nodes]
+    np.fill_diagonal(spacings, 1.0)
+    distances[distances == 0] = 1e-100  # at a node all weight is the node's own
+    barycentric = 1 / np.prod(spacings, 1) / distances
+    found = np.zeros((len(points), len(u)))
+    np.put_along_axis(found, columns, barycentric / barycentric.sum(1, keepdims=True), 1)
+    return found

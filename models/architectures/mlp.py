@@ -73,8 +73,11 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
                 return f"bottleneck={self.bottleneck} must divide width={self.width}."
         if self.norm == "none" and self.norm_at != "before":
             return "norm_at says where a normalization stands, and norm=none has none: choose a norm."
-        if self.norm == "group" and any(width % self.groups for width in self.hidden):
-            return f"groups={self.groups} must divide every hidden width {sorted(set(self.hidden))}."
+        hidden = sorted({self.width, self.width // self.bottleneck})
+        if self.norm == "group" and any(width % self.groups for width in hidden):
+            return f"groups={self.groups} must divide every hidden width {hidden}."
+        if self.norm in ("layer", "group") and hidden[0] == (self.groups if self.norm == "group" else 1):
+            return f"norm={self.norm} over one unit gives zero whatever comes in: use more units, or fewer groups."
         return ""
 
     def contradicts(self, batch: int) -> str:
@@ -102,6 +105,15 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
     def random(self) -> bool:
         """Whether its parts draw random numbers while it trains."""
         return ACTIVATIONS[self.act].random
+
+    def size(self, features: int, classes: int) -> tuple[int, int]:
+        """How many numbers are learned, and how many units all nodes have together; nothing is built for it, however large it is."""
+        wide, narrow, layers = self.width, self.width // self.bottleneck, self.depth - 1
+        units = (layers - layers // 2) * wide + layers // 2 * narrow
+        weights = features * wide + (layers - 1) * wide * narrow + wide * classes
+        learned = len(NORMS[self.norm].parameters) if self.norm != "none" else 0
+        nodes = (2 + (self.norm != "none")) * units + self.blocks * wide + classes
+        return weights + (1 + learned) * units + classes, nodes
 
     def build(self, features: int, classes: int) -> Graph:
         """The graph; post-activation blocks are those of He et al. 2015, pre-activation blocks those of He et al. 2016."""

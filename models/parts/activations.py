@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.special import erf, expit
+
+from models.arrays import Array
+from models.parts import Namespace, Native
 
 LEAKY_SLOPE = 0.01
 RRELU_LOWER, RRELU_UPPER = 1 / 8, 1 / 3
@@ -18,12 +20,12 @@ RRELU_MEAN = (RRELU_LOWER + RRELU_UPPER) / 2
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
-def _single(size: Any) -> Any:
+def _single(size: Array) -> Array:
     """No terms: a multiple of x, or a constant slope."""
     return np.zeros_like(size)
 
 
-def _bounded(most: float) -> Callable[[Any], Any]:
+def _bounded(most: float) -> Callable[[Array], Array]:
     """Terms of a function that reaches no further than `most`."""
     return lambda size: np.minimum(size, most)
 
@@ -37,17 +39,17 @@ class Activation:
     slope a backend takes at a kink, where it is not φ′(0) as written here.
     """
 
-    f: Callable[[Any], Any]
-    df: Callable[[Any], Any]
-    torch: Callable[[Any], Any]
-    keras: Callable[[Any], Any]
+    f: Callable[[Array], Array]
+    df: Callable[[Array], Array]
+    torch: Callable[[Namespace], Native]
+    keras: Callable[[Namespace], Native]
     kink: bool = False
     sup: float = 1.0
     random: bool = False
-    terms: Callable[[Any], Any] = lambda size: 1 + size
-    value_terms: Callable[[Any], Any] = lambda size: size
+    terms: Callable[[Array], Array] = lambda size: 1 + size
+    value_terms: Callable[[Array], Array] = lambda size: size
     at_zero: dict[str, float] = field(default_factory=dict)
-    df_of_value: Callable[[Any], Any] | None = None
+    df_of_value: Callable[[Array], Array] | None = None
 
     def slope_at_zero(self, backend: str, known: bool) -> tuple[float, float]:
         """Least and largest slope allowed at 0: one number where the backend's is known, else both sides'."""
@@ -56,39 +58,39 @@ class Activation:
         return (taken, taken) if known else (sides[0], sides[1])
 
 
-def _normal_cdf(x: Any) -> Any:
+def _normal_cdf(x: Array) -> Array:
     return (0.5 * (1 + erf(x / np.sqrt(2.0)))).astype(x.dtype)
 
 
-def _normal_pdf(x: Any) -> Any:
+def _normal_pdf(x: Array) -> Array:
     return np.exp(-x * x / 2) / np.asarray(np.sqrt(2 * np.pi), x.dtype)
 
 
-def _gelu_tanh_inner(x: Any) -> Any:
+def _gelu_tanh_inner(x: Array) -> Array:
     return np.tanh(np.asarray(np.sqrt(2 / np.pi), x.dtype) * (x + np.asarray(0.044715, x.dtype) * x**3))
 
 
-def _d_gelu_tanh(x: Any) -> Any:
+def _d_gelu_tanh(x: Array) -> Array:
     t = _gelu_tanh_inner(x)
     slope = np.asarray(np.sqrt(2 / np.pi), x.dtype) * (1 + np.asarray(3 * 0.044715, x.dtype) * x * x)
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope
 
 
-def _leaky(slope: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+def _leaky(slope: float) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     return (
         lambda x: np.where(x > 0, x, np.asarray(slope, x.dtype) * x),
         lambda x: np.where(x > 0, np.ones_like(x), np.asarray(slope, x.dtype)),
     )
 
 
-def _elu(alpha: float, scale: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+def _elu(alpha: float, scale: float) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     return (
         lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, x, np.asarray(alpha, x.dtype) * np.expm1(np.minimum(x, 0))),
         lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, np.ones_like(x), np.asarray(alpha, x.dtype) * np.exp(np.minimum(x, 0))),
     )
 
 
-def _keras_randomized_leaky(keras: Any) -> Any:
+def _keras_randomized_leaky(keras: Native) -> Native:
     """Keras has no randomized leaky ReLU, so this is how its users write one: slopes from its own random numbers.
 
     `spread` 0 puts every slope at the mean of the range, so that one compiled step serves parity and training.
@@ -96,12 +98,12 @@ def _keras_randomized_leaky(keras: Any) -> Any:
     """
 
     class RandomizedLeakyReLU(keras.layers.Layer):
-        def __init__(self, **kwargs: Any) -> None:
+        def __init__(self, **kwargs: Native) -> None:
             super().__init__(**kwargs)
             self.seed_generator = keras.random.SeedGenerator()
             self.spread = self.add_weight(shape=(), initializer="ones", trainable=False, name="spread")
 
-        def call(self, x: Any, training: bool = False) -> Any:
+        def call(self, x: Native, training: bool = False) -> Native:
             slope = RRELU_MEAN
             if training:
                 uniform = keras.random.uniform(keras.ops.shape(x), dtype=self.compute_dtype, seed=self.seed_generator)

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Gradients = dict[str, Any]
+from models.arrays import Array, Arrays
+from models.parts import Namespace, Native
 
 
 @dataclass(frozen=True)
 class Clip:
     """`rule(gradients, threshold, dialect)` is what the optimizer must see; `keras` the optimizer argument."""
 
-    rule: Callable[[Gradients, float, str], Gradients]
-    torch: Callable[[Any, list[Any], float], None]
+    rule: Callable[[Arrays, float, str], Arrays]
+    torch: Callable[[Namespace, list[Native], float], None]
     keras: Callable[[float], dict[str, float]]
 
 
-def _norm(*arrays: Any) -> float:
+def _norm(*arrays: Array) -> float:
     return float(np.sqrt(sum(np.square(a.astype(np.float64)).sum() for a in arrays)))
 
 
@@ -35,20 +35,20 @@ def _shrink(norm: float, threshold: float, dialect: str) -> float:
     return threshold / max(norm, threshold)
 
 
-def _by_variable(gradients: Gradients, threshold: float, dialect: str) -> Gradients:
+def _by_variable(gradients: Arrays, threshold: float, dialect: str) -> Arrays:
     return {key: g * np.asarray(_shrink(_norm(g), threshold, dialect), g.dtype) for key, g in gradients.items()}
 
 
-def _by_global(gradients: Gradients, threshold: float, dialect: str) -> Gradients:
+def _by_global(gradients: Arrays, threshold: float, dialect: str) -> Arrays:
     factor = _shrink(_norm(*gradients.values()), threshold, dialect)
     return {key: g * np.asarray(factor, g.dtype) for key, g in gradients.items()}
 
 
-def _by_value(gradients: Gradients, threshold: float, dialect: str) -> Gradients:
+def _by_value(gradients: Arrays, threshold: float, dialect: str) -> Arrays:
     return {key: np.clip(g, -threshold, threshold) for key, g in gradients.items()}
 
 
-def _torch_each(utils: Any, parameters: list[Any], threshold: float) -> None:
+def _torch_each(utils: Namespace, parameters: list[Native], threshold: float) -> None:
     for parameter in parameters:
         utils.clip_grad_norm_([parameter], threshold)
 

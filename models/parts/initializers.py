@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from models.arrays import PerUnit, Weight
+from models.parts import Namespace, Native
 
 TRUNCATED_SD = 0.8796256610342398
 """Standard deviation of a unit normal cut at ±2, by which Keras divides so that the variance is the promised one."""
@@ -28,8 +30,8 @@ class Initializer:
     shape: str
     fan: str
     gain: float
-    torch: Callable[[Any, Any], Any] | None = None
-    keras: Callable[[Any, int | None], Any] | None = None
+    torch: Callable[[Namespace, Native], Native] | None = None
+    keras: Callable[[Namespace, int | None], Native] | None = None
     random_bias: bool = False
     keras_truncates: bool = False
 
@@ -38,7 +40,7 @@ class Initializer:
         fan = {"in": fan_in, "out": fan_out, "avg": (fan_in + fan_out) / 2, "max": max(fan_in, fan_out), "none": 1}[self.fan]
         return self.gain / fan
 
-    def draw(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+    def draw(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> Weight:
         """A weight matrix (fan-out, fan-in) in float64."""
         sd = self.variance(fan_in, fan_out) ** 0.5
         if self.shape == "uniform":
@@ -51,7 +53,7 @@ class Initializer:
         q = q * np.sign(np.diag(r))  # makes the distribution uniform over orthogonal matrices (Mezzadri 2007)
         return self.gain**0.5 * (q if fan_out >= fan_in else q.T)
 
-    def draw_bias(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+    def draw_bias(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> PerUnit:
         """The bias that comes with it: zeros, or PyTorch's uniform default."""
         bound = fan_in**-0.5 if self.random_bias else 0.0
         return rng.uniform(-bound, bound, fan_out)

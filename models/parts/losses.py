@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax, softmax
+
+from models.arrays import Labels, Logits, Targets
+from models.parts import Namespace, Native
 
 
 @dataclass(frozen=True)
@@ -22,34 +24,34 @@ class Loss:
     return a loss called as `loss(logits, target)` and `loss(target, logits)`.
     """
 
-    target: Callable[[np.ndarray, int, float], np.ndarray]
-    f: Callable[[Any, Any], Any]
-    df: Callable[[Any, Any], Any]
-    torch: Callable[[Any], Any]
-    keras: Callable[[Any], Any]
-    margin: Callable[[Any, Any], Any] | None = None
+    target: Callable[[Labels, int, float], Targets]
+    f: Callable[[Logits, Targets], np.number]
+    df: Callable[[Logits, Targets], Logits]
+    torch: Callable[[Namespace], Native]
+    keras: Callable[[Namespace], Native]
+    margin: Callable[[Logits, Targets], Logits] | None = None
 
 
-def _one_hot(labels: np.ndarray, classes: int, scale: float) -> np.ndarray:
+def _one_hot(labels: Labels, classes: int, scale: float) -> Targets:
     return scale * np.eye(classes)[labels]
 
 
-def _cross_entropy(logits: Any, labels: Any) -> Any:
+def _cross_entropy(logits: Logits, labels: Labels) -> np.number:
     return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
 
 
-def _d_cross_entropy(logits: Any, labels: Any) -> Any:
+def _d_cross_entropy(logits: Logits, labels: Labels) -> Logits:
     p = softmax(logits, axis=1)
     p[np.arange(len(labels)), labels] -= 1
     return p / np.asarray(len(labels), logits.dtype)
 
 
-def _huber(logits: Any, target: Any) -> Any:
+def _huber(logits: Logits, target: Targets) -> np.number:
     error = np.abs(logits - target)
     return np.where(error <= 1, 0.5 * error**2, error - 0.5).mean()
 
 
-def _torch_hinge(nn: Any) -> Any:
+def _torch_hinge(nn: Namespace) -> Native:
     """PyTorch's one-against-all hinge: HingeEmbeddingLoss of y·f with every label −1 is mean(max(0, 1 − y·f))."""
     loss = nn.HingeEmbeddingLoss(margin=1.0)
     return lambda logits, target: loss(target * logits, (target * target).neg())

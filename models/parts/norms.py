@@ -8,9 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple, Protocol
 
 import numpy as np
+
+from models.arrays import Array, Arrays, PerUnit, Units
+from models.parts import Namespace, Native
+
+
+class Settings(Protocol):
+    """What a framework's layer is made with, as `models.graph.Normalize` has it."""
+
+    @property
+    def width(self) -> int:
+        """Units."""
+
+    @property
+    def eps(self) -> float:
+        """What is added to the variance."""
+
+    @property
+    def momentum(self) -> float:
+        """The weight of the old running statistic."""
+
+    @property
+    def groups(self) -> int:
+        """Groups of units."""
+
+
+class Normalized(NamedTuple):
+    """What the backward pass needs: y before scale and shift, 1/√(var + ε), mean and variance of this batch, scale and groups."""
+
+    unit: Units
+    inverse: Array
+    mean: Array
+    var: Array
+    scale: PerUnit | float
+    groups: int
 
 
 @dataclass(frozen=True)
@@ -19,8 +53,8 @@ class Norm:
 
     over: str
     centred: bool
-    torch: Callable[[Any, Any], Any]
-    keras: Callable[[Any, Any], Any]
+    torch: Callable[[Namespace, Settings], Native]
+    keras: Callable[[Namespace, Settings], Native]
     cast_by: str = ""
     """The framework that in mixed precision casts what is learned to the format of results; others keep it as it is held."""
 
@@ -29,31 +63,30 @@ class Norm:
         """Names of what is learned: γ is `scale`, β is `shift`."""
         return ("scale", "shift") if self.centred else ("scale",)
 
-    def forward(self, z: Any, scale: Any, shift: Any, eps: float, groups: int) -> tuple[Any, dict[str, Any]]:
-        """Normalized z and what the backward pass needs; `mean` and `var` are this batch's statistics."""
+    def forward(self, z: Units, scale: PerUnit | float, shift: PerUnit | float, eps: float, groups: int) -> tuple[Units, Normalized]:
+        """γ·(z − mean)/√(var + ε) + β and what the backward pass needs."""
         shaped = self._shaped(z, groups)
         axis = 0 if self.over == "batch" else -1
         mean = shaped.mean(axis, keepdims=True) if self.centred else np.zeros((1,), z.dtype)
         var = np.square(shaped - mean).mean(axis, keepdims=True)
         inverse = 1 / np.sqrt(var + np.asarray(eps, z.dtype))
         unit = ((shaped - mean) * inverse).reshape(z.shape)
-        cache = {"unit": unit, "inverse": inverse, "scale": scale, "groups": groups, "mean": mean, "var": var}
-        return unit * scale + (shift if self.centred else 0), cache
+        return unit * scale + (shift if self.centred else 0), Normalized(unit, inverse, mean, var, scale, groups)
 
-    def backward(self, dy: Any, cache: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def backward(self, dy: Units, cache: Normalized) -> tuple[Units, Arrays]:
         """Gradients with respect to z and to what is learned."""
-        learned = {"scale": (dy * cache["unit"]).sum(0)}
+        learned = {"scale": (dy * cache.unit).sum(0)}
         if self.centred:
             learned["shift"] = dy.sum(0)
         axis = 0 if self.over == "batch" else -1
-        unit = self._shaped(cache["unit"], cache["groups"])
-        d_unit = self._shaped(dy * cache["scale"], cache["groups"])
+        unit = self._shaped(cache.unit, cache.groups)
+        d_unit = self._shaped(dy * cache.scale, cache.groups)
         dz = d_unit - unit * (d_unit * unit).mean(axis, keepdims=True)
         if self.centred:
             dz = dz - d_unit.mean(axis, keepdims=True)
-        return (dz * cache["inverse"]).reshape(dy.shape), learned
+        return (dz * cache.inverse).reshape(dy.shape), learned
 
-    def _shaped(self, z: Any, groups: int) -> Any:
+    def _shaped(self, z: Units, groups: int) -> Array:
         return z.reshape(len(z), groups, -1) if self.over == "groups" else z
 
 
@@ -82,7 +115,7 @@ NORMS: dict[str, Norm] = {
 }  # fmt: skip
 
 
-def running_variance(batch_variance: Any, batch: int, dialect: str) -> Any:
+def running_variance(batch_variance: PerUnit, batch: int, dialect: str) -> PerUnit:
     """The variance that a framework averages over time: PyTorch's is unbiased, Keras's the batch's own.
 
     Source: torch.nn.BatchNorm1d and keras.layers.BatchNormalization documentation.

@@ -1,7 +1,7 @@
 """Optimizers: the update each framework documents, written out, and how each is constructed.
 
-`rule(w, g, state, t, lr, spec, dialect)` returns the new weight; `t` counts updates from 1, `state` is this tensor's own dictionary.
-Where the frameworks document different rules (where ε stands), `dialect` chooses. Sources: the class documentation of
+`rule(w, g, slots, update)` returns the new weight; `slots` are this tensor's own arrays. Where the frameworks document different rules
+(where ε stands), the update's dialect chooses. Sources: the class documentation of
 torch.optim and keras.optimizers; Kingma & Ba 2015, Loshchilov & Hutter 2019, Dozat 2016, Duchi et al. 2011, Zeiler 2012.
 """
 
@@ -9,12 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
+from models.arrays import Array, Arrays
+from models.parts import Namespace, Native
+
 MOMENTUM, RHO, ADADELTA_RHO, BETA_1, BETA_2, EPSILON = 0.9, 0.9, 0.95, 0.9, 0.999, 1e-7
 NADAM_DECAY = 0.96
+
+
+class Settings(Protocol):
+    """What a framework's optimizer is made with, as `models.spec.Spec` has it."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The step size."""
+
+    @property
+    def decay(self) -> float:
+        """Decoupled weight decay."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update: its number `t` from 1, the step size, decoupled decay of this tensor, and whose documented rule holds."""
+
+    t: int
+    lr: float
+    decay: float
+    dialect: str
 
 
 @dataclass(frozen=True)
@@ -25,78 +50,86 @@ class Optimizer:
     (1 − 0.999 in float32 is off by 6e-5 of itself, and Keras computes it so).
     """
 
-    rule: Callable[[Any, Any, dict[str, Any], int, float, Any, str], Any]
+    rule: Callable[[Array, Array, Arrays, Update], Array]
     lr: float
-    torch: Callable[[Any, Any, Any], Any]
-    keras: Callable[[Any], Any]
-    arguments: Callable[[Any], dict[str, Any]] = lambda spec: {}
+    torch: Callable[[Namespace, list[dict[str, Native]], Settings], Native]
+    keras: Callable[[Namespace], Native]
+    arguments: Callable[[Settings], dict[str, float | bool]] = lambda spec: {}
 
 
-def _slot(state: dict[str, Any], name: str, like: Any, value: float = 0.0) -> Any:
-    return state.setdefault(name, np.full_like(like, value))
+def _slot(slots: Arrays, name: str, like: Array, value: float = 0.0) -> Array:
+    return slots.setdefault(name, np.full_like(like, value))
 
 
-def _sgd(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
-    return w - w.dtype.type(lr) * g
+def _sgd(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
+    return w - w.dtype.type(update.lr) * g
 
 
-def _momentum(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
-    velocity = _slot(state, "velocity", w)
+def _momentum(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
+    return w - w.dtype.type(update.lr) * _velocity(g, slots)
+
+
+def _nesterov(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
+    return w - w.dtype.type(update.lr) * (g + MOMENTUM * _velocity(g, slots))
+
+
+def _velocity(g: Array, slots: Arrays) -> Array:
+    velocity = _slot(slots, "velocity", g)
     velocity *= MOMENTUM
     velocity += g
-    return w - w.dtype.type(lr) * (g + MOMENTUM * velocity if spec.optimizer == "nesterov" else velocity)
+    return velocity
 
 
-def _rmsprop(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
-    square = _slot(state, "square", w)
+def _rmsprop(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
+    square = _slot(slots, "square", w)
     square *= RHO
     square += (1 - RHO) * g * g
-    root = np.sqrt(square + EPSILON) if dialect == "keras" else np.sqrt(square) + EPSILON
-    return w - w.dtype.type(lr) * g / root
+    root = np.sqrt(square + EPSILON) if update.dialect == "keras" else np.sqrt(square) + EPSILON
+    return w - w.dtype.type(update.lr) * g / root
 
 
-def _adagrad(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
-    square = _slot(state, "square", w, 0.1)
+def _adagrad(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
+    square = _slot(slots, "square", w, 0.1)
     square += g * g
-    root = np.sqrt(square + EPSILON) if dialect == "keras" else np.sqrt(square) + EPSILON
-    return w - w.dtype.type(lr) * g / root
+    root = np.sqrt(square + EPSILON) if update.dialect == "keras" else np.sqrt(square) + EPSILON
+    return w - w.dtype.type(update.lr) * g / root
 
 
-def _adadelta(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
-    square, moved = _slot(state, "square", w), _slot(state, "moved", w)
+def _adadelta(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
+    square, moved = _slot(slots, "square", w), _slot(slots, "moved", w)
     square *= ADADELTA_RHO
     square += (1 - ADADELTA_RHO) * g * g
     delta = np.sqrt(moved + EPSILON) / np.sqrt(square + EPSILON) * g
     moved *= ADADELTA_RHO
     moved += (1 - ADADELTA_RHO) * delta * delta
-    return w - w.dtype.type(lr) * delta
+    return w - w.dtype.type(update.lr) * delta
 
 
-def _moments(g: Any, state: dict[str, Any]) -> tuple[Any, Any]:
-    first, second = _slot(state, "first", g), _slot(state, "second", g)
+def _moments(g: Array, slots: Arrays) -> tuple[Array, Array]:
+    first, second = _slot(slots, "first", g), _slot(slots, "second", g)
     first += (1 - BETA_1) * (g - first)
     second += (1 - BETA_2) * (g * g - second)
     return first, second
 
 
-def _adam(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+def _adam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     number = w.dtype.type
-    first, second = _moments(g, state)
-    if spec.decay and state["is_weight"]:
-        w = w - number(lr) * number(spec.decay) * w
-    correction_1, correction_2 = 1 - number(BETA_1) ** number(t), np.sqrt(1 - number(BETA_2) ** number(t))
-    if dialect == "keras":  # ε outside the bias correction ("epsilon hat" in the paper)
-        return w - number(lr) * correction_2 / correction_1 * first / (np.sqrt(second) + number(EPSILON))
-    return w - number(lr) / correction_1 * first / (np.sqrt(second) / correction_2 + number(EPSILON))
+    first, second = _moments(g, slots)
+    if update.decay:
+        w = w - number(update.lr) * number(update.decay) * w
+    correction_1, correction_2 = 1 - number(BETA_1) ** number(update.t), np.sqrt(1 - number(BETA_2) ** number(update.t))
+    if update.dialect == "keras":  # ε outside the bias correction ("epsilon hat" in the paper)
+        return w - number(update.lr) * correction_2 / correction_1 * first / (np.sqrt(second) + number(EPSILON))
+    return w - number(update.lr) / correction_1 * first / (np.sqrt(second) / correction_2 + number(EPSILON))
 
 
-def _nadam(w: Any, g: Any, state: dict[str, Any], t: int, lr: float, spec: Any, dialect: str) -> Any:
+def _nadam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     number = w.dtype.type
-    first, second = _moments(g, state)
-    now, coming = (number(BETA_1) * (1 - number(0.5) * number(NADAM_DECAY) ** number(s)) for s in (t, t + 1))
-    product = state["product"] = state.get("product", number(1)) * now
+    first, second = _moments(g, slots)
+    now, coming = (number(BETA_1) * (1 - number(0.5) * number(NADAM_DECAY) ** number(s)) for s in (update.t, update.t + 1))
+    product = slots["product"] = np.asarray(slots.get("product", number(1)) * now)
     mean = coming / (1 - product * coming) * first + (1 - now) / (1 - product) * g
-    return w - number(lr) * mean / (np.sqrt(second / (1 - number(BETA_2) ** number(t))) + number(EPSILON))
+    return w - number(update.lr) * mean / (np.sqrt(second / (1 - number(BETA_2) ** number(update.t))) + number(EPSILON))
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -114,7 +147,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         arguments=lambda spec: {"momentum": MOMENTUM},
     ),
     "nesterov": Optimizer(
-        _momentum,
+        _nesterov,
         lr=0.005,
         torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate, momentum=MOMENTUM, nesterov=True),
         keras=lambda optimizers: optimizers.SGD,

@@ -7,9 +7,10 @@ and the logits in a half (Micikevicius et al. 2018); a TF32 product rounds its o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from models.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Format:
         """The smallest normal number: under it digits are lost one by one."""
         return self.least * 2.0 ** (self.digits - 1)
 
-    def rounded(self, x: Any) -> Any:
+    def rounded(self, x: Array) -> Array:
         """float32 values rounded to the nearest of this format's, ties to even, as float32; what is too large becomes infinite."""
         x = np.asarray(x, np.float32)
         if self is FLOAT16:

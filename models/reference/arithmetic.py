@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from models.arrays import Array
 from models.parts.precisions import Precision
@@ -17,13 +17,17 @@ class Arithmetic:
     With `order`, every matrix product sums its terms in an order of its own, drawn from that seed.
     """
 
-    def __init__(self, dtype: Any, precision: Precision, order: int | None = None, dialect: str = "") -> None:
+    def __init__(self, dtype: DTypeLike, precision: Precision, order: int | None = None, dialect: str = "") -> None:
         """Nothing is rounded where `precision` holds and computes everything in one format."""
         self.dtype, self.dialect = np.dtype(dtype), dialect
         self.rounds = bool(dialect) and not precision.plain
         self.operand: Callable[[Array], Array] = precision.operands.rounded if self.rounds else _as_it_is
         self.result: Callable[[Array], Array] = precision.results.rounded if self.rounds else _as_it_is
         self._order = None if order is None else np.random.default_rng(order)
+
+    def number(self, value: float) -> np.number:
+        """A number in the arithmetic's own type."""
+        return self.dtype.type(value)  # type: ignore[call-overload,no-any-return]
 
     def product(self, a: Array, b: Array) -> Array:
         """a @ b."""

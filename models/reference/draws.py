@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from models.architectures import graph
+from models.arrays import Array, Arrays, Batch, Indices, Labels
 from models.graph import Dense, Normalize
-from models.observation import Arrays, ForcedStep
+from models.observation import ForcedStep
 from models.parts.initializers import INITIALIZERS
 from models.reference import kinks
 from models.reference.network import Reference
@@ -53,21 +52,21 @@ def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
     return {name: rounded(spec, weights[name]) for name in graph(spec).parameters}
 
 
-def rounded(spec: Spec, values: Any) -> Any:
+def rounded(spec: Spec, values: Array) -> Array:
     """Values as every backend holds them: in the spec's precision, so that the reference starts from the same numbers."""
     return np.asarray(values).astype(spec.format.held)
 
 
-def fed(spec: Spec, x: Any) -> Any:
+def fed(spec: Spec, x: Batch) -> Batch:
     """The data's inputs as `spec.input` wants them, in the spec's precision."""
     factor, offset = INPUTS[spec.input]
     return rounded(spec, np.asarray(x, np.float64) * factor + offset) if spec.input != "centred" else rounded(spec, x)
 
 
-def prepare_forced_steps(spec: Spec, x: Any, labels: Any, seed: int, steps: int = 3) -> list[ForcedStep]:
+def prepare_forced_steps(spec: Spec, x: Batch, labels: Labels, seed: int, steps: int = 3) -> list[ForcedStep]:
     """`steps` single training steps whose batches keep away from kinks (`models.reference.kinks`), as far as `DRAWS` tries find such.
 
-    The first lesson is the network at initialization, the others are jittered draws. A sample next to a kink is replaced by
+    The first step starts from the network at initialization, the others from jittered draws. A sample next to a kink is replaced by
     another; batch normalization couples samples, so there a whole batch is drawn again.
     """
     forced_steps = []
@@ -83,13 +82,13 @@ def prepare_forced_steps(spec: Spec, x: Any, labels: Any, seed: int, steps: int 
     return forced_steps
 
 
-def _away_from_kinks(spec: Spec, weights: Arrays, x: Any, labels: Any, rng: np.random.Generator) -> Any:
+def _away_from_kinks(spec: Spec, weights: Arrays, x: Batch, labels: Labels, rng: np.random.Generator) -> Indices:
     """Indices of the first batch that keeps `kinks.KEPT` from every kink, or of the one that keeps furthest."""
     reference = Reference(spec, weights)
     rounding = [Reference(spec, weights, np.float32, order) for order in range(2)]
     chosen = rng.choice(len(x), spec.batch, replace=False)
     errors: dict[str, float] = {}
-    kept: list[tuple[float, Any]] = []
+    kept: list[tuple[float, Indices]] = []
     for _ in range(DRAWS):
         inputs = fed(spec, x[chosen])
         exact = reference.run(inputs, labels[chosen])

@@ -6,10 +6,9 @@ that. So batches are chosen whose units all keep further from their kinks than a
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from models.arrays import PerSample
 from models.reference.network import Pass
 
 KEPT = 10.0
@@ -27,7 +26,7 @@ def reach(exact: Pass, rounded: list[Pass]) -> dict[str, float]:
     return errors
 
 
-def distances(exact: Pass, errors: dict[str, float]) -> Any:
+def distances(exact: Pass, errors: dict[str, float]) -> PerSample:
     """Each sample's smallest distance from a kink, in units of `errors`; infinite where there is none."""
     nearest = np.full(len(exact.logits), np.inf)
     for place, bend in exact.bends.items():

@@ -6,16 +6,16 @@ any framework, and finite differences and the complex step prove it in the self-
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from models.architectures import graph
-from models.arrays import Array, Arrays, Labels, Statistics
+from models.arrays import Arrays, Batch, Labels, Logits, Statistics, Targets, Units
 from models.graph import INPUT, Dense
+from models.observation import WatchedPass
 from models.parts.losses import LOSSES
 from models.reference.arithmetic import Arithmetic
-from models.reference.operations import OPERATIONS, Execution, Pass
+from models.reference.operations import OPERATIONS, Execution, Pass, Saved
 from models.spec import Spec
 
 __all__ = ["Pass", "Reference"]
@@ -30,19 +30,19 @@ class Reference:
     normalizations and the loss stay in float32. PyTorch adds the bias before it rounds, Keras after.
     """
 
-    def __init__(self, spec: Spec, weights: Arrays, dtype: Any = np.float64, order: int | None = None, dialect: str = "") -> None:
+    def __init__(self, spec: Spec, weights: Arrays, dtype: DTypeLike = np.float64, order: int | None = None, dialect: str = "") -> None:
         """Copy the weights in, rounded to `dtype`."""
         self.spec, self.graph = spec, graph(spec)
         self.arithmetic = Arithmetic(dtype, spec.format, order, dialect)
-        self._scale = self.arithmetic.dtype.type(spec.first_scale if dialect else 1)
+        self._scale = self.arithmetic.number(spec.first_scale if dialect else 1.0)
         self.weights = {name: np.asarray(value).astype(dtype) for name, value in weights.items()}
-        self._given: Any = None
+        self._given: WatchedPass | Pass | None = None
 
-    def forward(self, x: Array, running: Statistics | None = None) -> Pass:
+    def forward(self, x: Batch, running: Statistics | None = None) -> Pass:
         """Pre-activations and logits; with `running` statistics batch normalization is in evaluation mode."""
         return self._forward(x, running)[0].out
 
-    def run(self, x: Array, labels: Labels, given: Any = None) -> Pass:
+    def run(self, x: Batch, labels: Labels, given: WatchedPass | Pass | None = None) -> Pass:
         """Forward and backward pass of the training loss on a batch (batch × features) with integer labels.
 
         With `given` (a `models.observation.WatchedPass` seen elsewhere) every layer is fed what it was fed there: its own result is
@@ -60,34 +60,36 @@ class Reference:
             out.pre_activation_gradients = {name: d / self._scale for name, d in out.pre_activation_gradients.items()}
         return out
 
-    def target(self, labels: Labels) -> Array:
+    def target(self, labels: Labels) -> Targets:
         """What the loss compares logits with."""
         target = LOSSES[self.spec.loss].target(labels, self.spec.classes, self.spec.target_scale)
         return target if target.dtype.kind == "i" else target.astype(self.arithmetic.dtype)
 
-    def _forward(self, x: Array, running: Statistics | None) -> tuple[Execution, dict[str, Any]]:
-        at, saved = Execution(self.arithmetic, self.weights, running), {}
+    def _forward(self, x: Batch, running: Statistics | None) -> tuple[Execution, dict[str, Saved]]:
+        at, saved = Execution(self.arithmetic, self.weights, running), dict[str, Saved]()
         results = {INPUT: np.asarray(x).astype(self.arithmetic.dtype)}
         for node in self.graph.nodes:
             result, saved[node.name] = OPERATIONS[type(node)].forward(at, node, *(results[name] for name in node.inputs))
             if isinstance(node, Dense):
                 at.out.pre_activations[node.name] = result
-                result = self._handed(result, "pre_activations", node.name)
+                if self._given:
+                    result = self._handed(self._given.pre_activations[node.name])
             results[node.name] = result
         at.out.logits = result
         return at, saved
 
-    def _backward(self, at: Execution, saved: dict[str, Any], d: Array) -> None:
+    def _backward(self, at: Execution, saved: dict[str, Saved], d: Logits) -> None:
         """Gradients from the last node to the first; those of a result that several nodes read add up."""
         gradients = {self.graph.nodes[-1].name: d}
         for node in reversed(self.graph.nodes):
             d = gradients.pop(node.name)
             if isinstance(node, Dense):
                 at.out.pre_activation_gradients[node.name] = d
-                d = self._handed(d, "pre_activation_gradients", node.name, self._scale)
+                if self._given:
+                    d = self._handed(self._given.pre_activation_gradients[node.name]) * self._scale
             for name, g in zip(node.inputs, OPERATIONS[type(node)].backward(at, node, saved[node.name], d), strict=True):
                 gradients[name] = self.arithmetic.result(gradients[name] + g) if name in gradients else g
 
-    def _handed(self, own: Array, kind: str, name: str, scale: Any = 1) -> Array:
-        """What the next layer is fed: this layer's result, or the given one."""
-        return own if self._given is None else np.asarray(getattr(self._given, kind)[name]).astype(self.arithmetic.dtype) * scale
+    def _handed(self, given: Units) -> Units:
+        """A given result as the next layer is fed it."""
+        return np.asarray(given).astype(self.arithmetic.dtype)

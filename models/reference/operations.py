@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from models.arrays import Array, Arrays, Signals, Statistics
+from models.arrays import Arrays, Batch, Logits, PerUnit, Signals, Statistics, Units
 from models.graph import Activate, Dense, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS
-from models.parts.norms import NORMS
+from models.parts.norms import NORMS, Normalized
 from models.reference.arithmetic import Arithmetic
+
+Saved = Units | Normalized | None
+"""What a node's way back needs of its way there."""
 
 
 @dataclass
@@ -28,14 +30,14 @@ class Pass:
     what activations read, and of a loss with a margin how far it is kept.
     """
 
-    loss: float = 0.0
-    logits: Any = None
+    loss: float | np.number = 0.0
+    logits: Logits = field(default_factory=lambda: np.zeros((0, 0)))
     pre_activations: Signals = field(default_factory=dict)
     pre_activation_gradients: Signals = field(default_factory=dict)
     gradients: Arrays = field(default_factory=dict)
     sizes: dict[str, float] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=dict)
-    bends: dict[str, Array] = field(default_factory=dict)
+    bends: Signals = field(default_factory=dict)
 
 
 @dataclass
@@ -52,18 +54,18 @@ class Execution:
 class Operation:
     """`forward(at, node, *inputs)` gives the result and what the way back needs, `backward(at, node, saved, d)` a gradient an input."""
 
-    forward: Callable[..., tuple[Array, Any]]
-    backward: Callable[[Execution, Any, Any, Array], tuple[Array, ...]]
+    forward: Callable[..., tuple[Units, Saved]]
+    backward: Callable[..., tuple[Units, ...]]
 
 
-def _dense(at: Execution, node: Dense, h: Array) -> tuple[Array, Array]:
+def _dense(at: Execution, node: Dense, h: Batch) -> tuple[Units, Batch]:
     a = at.arithmetic
     h, bias = a.operand(h), a.result(at.weights[node.bias])
     z = a.product(h, a.operand(at.weights[node.weight]).T)
     return a.result((a.result(z) if a.dialect == "keras" else z) + bias), h
 
 
-def _dense_back(at: Execution, node: Dense, h: Array, d: Array) -> tuple[Array, ...]:
+def _dense_back(at: Execution, node: Dense, h: Batch, d: Units) -> tuple[Batch, ...]:
     a, out, size = at.arithmetic, at.out, float(np.linalg.norm(d))
     out.gradients[node.bias] = a.result(a.product(np.ones((1, len(d)), d.dtype), d)[0])
     out.sizes |= {node.weight: size * float(np.linalg.norm(h)), node.bias: size * len(d) ** 0.5}
@@ -72,18 +74,18 @@ def _dense_back(at: Execution, node: Dense, h: Array, d: Array) -> tuple[Array, 
     return (a.result(a.product(d, a.operand(at.weights[node.weight]))),)
 
 
-def _normalize(at: Execution, node: Normalize, h: Array) -> tuple[Array, Any]:
+def _normalize(at: Execution, node: Normalize, h: Units) -> tuple[Units, Normalized | None]:
     a, row = at.arithmetic, NORMS[node.norm]
     scale, shift = (_learned(at, node, kind) for kind in ("scale", "shift"))
     if at.running is not None and node.norm == "batch":
         mean, var = (np.asarray(s).astype(a.dtype) for s in at.running[node.name])
-        return a.result((h - mean) / np.sqrt(var + a.dtype.type(node.eps)) * scale + shift), None
+        return a.result((h - mean) / np.sqrt(var + a.number(node.eps)) * scale + shift), None
     y, cache = row.forward(h, scale, shift, node.eps, node.groups)
-    at.out.statistics[node.name] = (cache["mean"][0], cache["var"][0])
+    at.out.statistics[node.name] = (cache.mean[0], cache.var[0])
     return a.result(y), cache
 
 
-def _normalize_back(at: Execution, node: Normalize, cache: Any, d: Array) -> tuple[Array, ...]:
+def _normalize_back(at: Execution, node: Normalize, cache: Normalized, d: Units) -> tuple[Units, ...]:
     row = NORMS[node.norm]
     dz, learned = row.backward(d, cache)
     at.out.gradients |= {f"{node.name}.{kind}": at.arithmetic.cast(g, row.cast_by) for kind, g in learned.items()}
@@ -91,33 +93,34 @@ def _normalize_back(at: Execution, node: Normalize, cache: Any, d: Array) -> tup
     return (at.arithmetic.result(dz),)
 
 
-def _learned(at: Execution, node: Normalize, kind: str) -> Any:
+def _learned(at: Execution, node: Normalize, kind: str) -> PerUnit | float:
+    """A parameter as it is computed with; 0 where the row does not learn it."""
     value = at.weights.get(f"{node.name}.{kind}")
-    return None if value is None else at.arithmetic.cast(value, NORMS[node.norm].cast_by)
+    return 0.0 if value is None else at.arithmetic.cast(value, NORMS[node.norm].cast_by)
 
 
-def _activate(at: Execution, node: Activate, h: Array) -> tuple[Array, Array]:
+def _activate(at: Execution, node: Activate, h: Units) -> tuple[Units, Units]:
     row = ACTIVATIONS[node.activation]
     if row.kink:
         at.out.bends[node.name] = h
     return at.arithmetic.result(row.f(h)), h
 
 
-def _activate_back(at: Execution, node: Activate, h: Array, d: Array) -> tuple[Array, ...]:
+def _activate_back(at: Execution, node: Activate, h: Units, d: Units) -> tuple[Units, ...]:
     a, row = at.arithmetic, ACTIVATIONS[node.activation]
     slope = row.df_of_value(a.result(row.f(h))) if row.df_of_value and a.rounds else row.df(h)
     return (a.result(d * slope),)
 
 
-def _sum(at: Execution, node: Sum, stream: Array, branch: Array) -> tuple[Array, None]:
+def _sum(at: Execution, node: Sum, stream: Units, branch: Units) -> tuple[Units, None]:
     """Each term is rounded, and their sum."""
-    a, number = at.arithmetic, at.arithmetic.dtype.type
-    return a.result(a.result(stream * number(node.keep)) + a.result(branch * number(node.scale))), None
+    a = at.arithmetic
+    return a.result(a.result(stream * a.number(node.keep)) + a.result(branch * a.number(node.scale))), None
 
 
-def _sum_back(at: Execution, node: Sum, saved: None, d: Array) -> tuple[Array, ...]:
-    a, number = at.arithmetic, at.arithmetic.dtype.type
-    return a.result(d * number(node.keep)), a.result(d * number(node.scale))
+def _sum_back(at: Execution, node: Sum, saved: None, d: Units) -> tuple[Units, ...]:
+    a = at.arithmetic
+    return a.result(d * a.number(node.keep)), a.result(d * a.number(node.scale))
 
 
 OPERATIONS: dict[type[Node], Operation] = {

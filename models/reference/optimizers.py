@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from models.arrays import Arrays
+from models.graph import kind_of
 from models.parts.clips import CLIPS
-from models.parts.optimizers import OPTIMIZERS
+from models.parts.optimizers import OPTIMIZERS, Update
 from models.spec import Spec
 
 
@@ -19,10 +19,10 @@ class Rule:
     gradients under the threshold. Fed with observed gradients it says where the weights must have gone.
     """
 
-    def __init__(self, spec: Spec, dialect: str, dtype: Any = np.float64) -> None:
+    def __init__(self, spec: Spec, dialect: str, dtype: DTypeLike = np.float64) -> None:
         """Start with empty slots."""
         self.spec, self.dialect, self.dtype, self.t = spec, dialect, dtype, 0
-        self.state: dict[str, dict[str, Any]] = {}
+        self.slots: dict[str, Arrays] = {}
 
     def clip(self, gradients: Arrays) -> Arrays:
         """The gradients as the optimizer must see them."""
@@ -36,10 +36,11 @@ class Rule:
         moved = {}
         for key, g in clipped.items():
             w = np.asarray(weights[key]).astype(self.dtype)
-            state = self.state.setdefault(key, {"is_weight": key.endswith(".weight")})
-            if self.spec.l2 and self.dialect == "torch" and state["is_weight"]:
+            is_weight = kind_of(key) == "weight"
+            if self.spec.l2 and self.dialect == "torch" and is_weight:
                 g = g + w.dtype.type(self.spec.l2) * w
-            moved[key] = rule(w, g, state, self.t, self.spec.learning_rate, self.spec, self.dialect)
+            update = Update(self.t, self.spec.learning_rate, self.spec.decay if is_weight else 0.0, self.dialect)
+            moved[key] = rule(w, g, self.slots.setdefault(key, {}), update)
         return moved
 
 

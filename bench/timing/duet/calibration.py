@@ -62,7 +62,7 @@ def read(folder: Path, machine: str) -> Calibration | None:
         return None
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Calibration)
-    except msgspec.MsgspecError as error:
+    except (*files.NO_JSON, OSError) as error:
         raise RecordError(f"{path} is no calibration ({error}): run tox -e aa again.") from None
     return found if found.machine == machine else None
 

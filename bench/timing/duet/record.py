@@ -71,13 +71,14 @@ def outcomes(judged: list[Judged]) -> list[Outcome]:
 
 def read_history(folder: Path = FOLDER) -> list[Past]:
     """Every duet so far, oldest first. Raises RecordError for a line that is none."""
-    path = folder / HISTORY
-    if not path.exists():
-        return []
-    found = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    path, found = folder / HISTORY, []
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read ({error.strerror}): make it a readable file, or delete it.") from None
+    for number, line in enumerate(lines, start=1):
         try:
             found.append(msgspec.json.decode(line, type=Past))
-        except msgspec.MsgspecError as error:
+        except files.NO_JSON as error:
             raise RecordError(f"{path}, line {number} is no duet ({error}): delete that line.") from None
     return found

@@ -63,6 +63,8 @@ def _look(network: Network, job: Job, seen: Observation) -> Observation:
             seen.repeated = differing(seen.forced_steps, _taken(network, job.forced_steps))
         network.freeze_noise(False)
     for training in job.trainings:
+        assert job.x_test is not None, "a training is tested"
+        assert job.labels_test is not None, "a training is tested"
         network.load(training.weights, fresh=True)
         losses, norms = network.train(training.xs, training.labels)
         logits = network.logits(job.x_test)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench import files
 from bench.exit_status import Status
 from bench.selftest.studies.duet.load import competing
 from bench.timing.duet import rounds, sides
@@ -50,7 +51,7 @@ def read(path: Path = RECORD) -> list[Restart]:
     for line in path.read_bytes().splitlines():
         try:
             found.append(msgspec.json.decode(line, type=Restart))
-        except msgspec.DecodeError:
+        except files.NO_JSON:
             continue
     return found
 

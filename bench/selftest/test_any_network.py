@@ -1,0 +1,67 @@
+"""Whatever network a user types is judged by the checks that apply to it, or declined with a reason; a healthy framework is not blamed."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from bench.checks import CHECKS
+from bench.evidence import divergence
+from bench.judging.verdict import FAILED, NOT_JUDGED, judge
+from bench.selftest.kills import seen, verdicts
+from models.observation import Training
+from models.reference.draws import draw_weights
+from models.spec import Spec, SpecError
+
+TYPED = (
+    "depth=5,width=16,batch=16,classes=3,skip=one,clip=global,loss=huber,input=tiny",
+    "depth=3,width=16,batch=16,act=sigmoid,skip=one,branch=root2,loss=mse",
+    "depth=6,width=12,batch=8,act=leaky_relu,skip=one,loss=hinge",
+    "depth=6,width=12,batch=16,skip=one,skip_order=pre,bias=normal,optimizer=adamw",
+    "depth=6,width=12,batch=16,skip=one,skip_order=pre,init=torch_default,loss=huber",
+    "depth=4,width=8,batch=8,norm=batch,skip=one,branch=zero",
+    "depth=2,width=16,batch=4,act=selu,norm=batch,norm_at=after,bias=normal,loss=hinge,input=tiny",
+)
+DIVERGING = (
+    "depth=3,width=16,batch=4,act=selu,norm=layer,norm_at=after,skip=one,skip_order=pre,lr=1,l2=0.01,precision=mixed_float16",
+    "depth=6,width=8,batch=16,act=gelu,norm=group,lr=300,precision=mixed_float16",
+    "depth=6,width=8,batch=4,act=rrelu,norm=layer,skip=one,branch=zero,bias=normal,lr=300",
+    "depth=4,width=16,lr=1000",
+)
+"""Trainings that leave the range of numbers by themselves."""
+
+
+@pytest.mark.parametrize("network", TYPED)
+def test_a_healthy_framework_is_judged_and_not_blamed(network: str) -> None:
+    found = verdicts(seen("torch", network, trains=True))
+    assert {"finite", "gradient_parity", "update"} <= set(found)
+    assert [(name, verdict.worst) for name, verdict in found.items() if verdict.status == FAILED] == []
+
+
+@pytest.mark.parametrize("network", DIVERGING)
+def test_a_training_that_diverges_of_itself_is_declined(network: str) -> None:
+    found = verdicts(seen("torch", network, trains=True))
+    assert [(name, verdict.worst) for name, verdict in found.items() if verdict.status == FAILED] == []
+    assert found["training"].status == found["finite"].status == NOT_JUDGED
+
+
+def test_weights_that_leave_the_range_in_the_last_step_are_the_frameworks_doing_unless_the_references_do() -> None:
+    healthy = seen("torch", "depth=2,width=16", trains=True)
+    evidence = copy.copy(healthy)
+    evidence.seen = copy.deepcopy(healthy.seen)
+    evidence.seen.trainings[0].weights = {key: np.full_like(w, np.nan) for key, w in evidence.seen.trainings[0].weights.items()}
+    assert judge(CHECKS["evaluation"], healthy).status != FAILED
+    assert judge(CHECKS["evaluation"], evidence).status == FAILED
+    spec = Spec.parse("depth=2,width=16,features=4,lr=1e30,loss=mse")
+    xs, labels = np.ones((1, spec.batch, 4), np.float32), np.zeros((1, spec.batch), np.int64)
+    steps = Training(0, draw_weights(spec, 0), xs, labels)
+    assert divergence.overflow(spec, "torch", steps, 1) == 1
+    assert divergence.overflow(Spec.parse("depth=2,width=16,features=4"), "torch", steps, 1) is None
+
+
+@pytest.mark.parametrize("text", ["width=1,norm=layer", "width=8,norm=group,groups=8"])
+def test_a_normalization_over_one_unit_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="over one unit gives zero"):
+        Spec.parse(f"depth=4,{text}")
