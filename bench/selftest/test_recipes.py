@@ -56,7 +56,7 @@ def test_the_suite_with_all_recipes_is_green_on_what_they_add(copy: Path) -> Non
     done = subprocess.run([*words, *files, f"--record-dir={copy}"], cwd=copy, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     record = json.loads((copy / "latest.json").read_text(encoding="utf-8"))
-    judged = {(v["check"], v["backend"], v["network"]) for v in record["verdicts"] if v["status"] == "passed"}
+    judged = {(v["check"], v["backend"], v["subject"]) for v in record["verdicts"] if v["status"] == "passed"}
     for backend in ("torch", "keras", "torch-twin"):
         for network in ("act=softsign", "norm=one_group"):
             assert {("gradient_parity", backend, network), ("positive", backend, network)} <= judged
