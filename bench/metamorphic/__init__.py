@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from bench.judging.check import Check
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.verdict import FAILED, Verdict, judge
+from bench.judging.verdict import FAILED, NOT_APPLICABLE, Verdict, judge
 from bench.metamorphic import entry_points, parts, reported, steps
 from bench.metamorphic.scenarios import Scenarios
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
-from models.worker.process import WorkerDied
+from models.worker.process import WorkerDied, WorkerLacks
 
 ITSELF = "itself"
 NAME = "equality"
@@ -125,6 +125,8 @@ def decide(name: str, scenarios: Scenarios) -> Verdict:
     scenarios.network = name
     try:
         verdict = judge(check, scenarios)
+    except WorkerLacks as lack:
+        verdict = Verdict(check.name, ITSELF, check.law, scenarios.backend, name, NOT_APPLICABLE, str(lack))
     except WorkerDied as death:
         findings = [Finding(Place(DEATH), 1.0, 0.0, 0.0, str(death))]
         verdict = Verdict(
