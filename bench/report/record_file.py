@@ -1,11 +1,12 @@
 """How a run's record lies in its file: schema 3, older ones that were released, and the JSON Schema that says so.
 
 Reading validates types and executes nothing. Findings are short rows that name their place by its number in `places`, because the same
-few thousand places come back in every network. `python -m bench.report.record_file > bench/report/record.schema.json` writes the schema.
+few thousand places come back in every network. `python -m bench schema > bench/report/record.schema.json` writes the schema.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -160,5 +161,13 @@ def _verdict(row: VerdictRow, places: list[Place]) -> Verdict:
     )  # fmt: skip
 
 
-if __name__ == "__main__":
+def main(arguments: list[str] | None = None) -> int:
+    """Print the schema."""
+    parser = argparse.ArgumentParser(prog="python -m bench schema", description="Print the JSON Schema of a run's record.")
+    parser.parse_args(arguments)
     sys.stdout.write(json_schema())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
