@@ -14,9 +14,10 @@ from bench.compare.runs import compare
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import KNOWN
-from bench.report import chromium, galleries, page, pictures
+from bench.report import galleries, page, pictures
 from bench.report.record import Error, Profile, Record
 from bench.selftest import made_up
+from bench.selftest.studies import chromium
 
 CASES = [(backend, network) for backend in ("torch", "keras") for network in made_up.NETWORKS]
 NASTY = "<script>alert(1)</script>\"'&$x_{$"
