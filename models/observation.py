@@ -48,7 +48,7 @@ class Job:
 
     Those of `scaled` are taken one after the other from the first one's weights, by a network whose loss scale grows every
     `SCALE_GROWTH` steps.
-    `repeat` takes the lessons twice, from the same state, and counts what is not the same bits.
+    `repeat` takes the steps twice, from the same state, and counts what is not the same bits.
     """
 
     backend: str
@@ -83,7 +83,7 @@ class WatchedPass:
 
 @dataclass
 class StepResult:
-    """One lesson as the framework did it: reported loss, raw gradients, weights after, running statistics after.
+    """One training step as the framework did it: reported loss, raw gradients, weights after, running statistics after.
 
     `applied` holds the gradients after clipping where the framework shows them (PyTorch), and is empty elsewhere. `passed` is a
     pass over the same batch just before, looked at in precisions that round results; `scale` the loss scale after the step.
@@ -102,7 +102,7 @@ class StepResult:
 class Backward:
     """Loss and raw gradients of one batch, as the framework's own training step computes them.
 
-    `slope` is the loss's derivative along the lesson's direction by forward mode, NaN where none was asked for.
+    `slope` is the loss's derivative along the step's direction by forward mode, NaN where none was asked for.
     """
 
     loss: float

@@ -24,7 +24,7 @@ from models.parts.losses import LOSSES
 from models.parts.optimizers import OPTIMIZERS
 from models.parts.precisions import PRECISIONS, Precision
 
-__all__ = ["Spec", "SpecError"]
+__all__ = ["Spec", "SpecError", "Value"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "init": ("default", *INITIALIZERS),

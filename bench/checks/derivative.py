@@ -19,7 +19,7 @@ def derivative(evidence: Evidence) -> Iterator[Finding]:
     """
     for row, forced_steps, passes in split(evidence.spec, evidence.reference.forced_steps, evidence.seen.relations):
         if row.differentiates:
-            seen = relative(row.residuals(evidence.spec, forced_steps, passes))
+            seen = relative(row.expect(evidence.spec, forced_steps, passes))
             yield from compared(seen, by_passes(evidence, row, forced_steps, evidence.spec.precision), 1.0, evidence.unit)
 
 

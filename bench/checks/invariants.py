@@ -182,7 +182,7 @@ def _cancelling(norm: Normalize, view: View) -> float:
 
 
 def _sets(spec: Spec, view: View) -> Residuals:
-    """Σδ and Σzδ over each normalized set of the pass whose signals were seen, where γ = 1 and β = 0 (the first lesson)."""
+    """Σδ and Σzδ over each normalized set of the pass whose signals were seen, where γ = 1 and β = 0 (the first step)."""
     row, df = NORMS[spec.arch.norm], ACTIVATIONS[spec.arch.act].df
     axis = 0 if row.over == "batch" else -1
     for joint in graph(spec).joints:

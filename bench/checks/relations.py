@@ -57,7 +57,7 @@ class View:
 
 
 def findings(evidence: Evidence, relation: Relation, forced_steps: tuple[int, ...] = (0, 1, 2)) -> Iterator[Finding]:
-    """The relation's residuals in the given lessons, each against what rounding leaves of it in the reference.
+    """The relation's residuals in the given steps, each against what rounding leaves of it in the reference.
 
     Where gradients and the signals beside them are of two executions (`bench.evidence.evidence.Evidence.apart`), so are the
     reference's: gradients of one of its passes and signals of the next.
@@ -85,7 +85,7 @@ def by_passes(evidence: Evidence, row: Symmetry, forced_steps: list[ForcedStep],
             passes = [
                 [by_reference(evidence.spec, forced_step, precision, order) for forced_step in forced_steps] for order in range(ROUNDINGS)
             ]
-        return [relative(row.residuals(evidence.spec, forced_steps, each)) for each in passes]
+        return [relative(row.expect(evidence.spec, forced_steps, each)) for each in passes]
 
     return evidence.reference.once((row, precision), residuals)
 
@@ -114,7 +114,7 @@ def relative(residuals: Residuals) -> dict[Place, float]:
 
 
 def _view(evidence: Evidence, number: int) -> View:
-    """What the framework saw: gradients of every lesson, signals of the first."""
+    """What the framework saw: gradients of every step, signals of the first."""
     forced_step, step, drawn = evidence.reference.forced_steps[number], evidence.seen.forced_steps[number], evidence.shared
     _, extra = evidence.penalties[number]
     gradients = {key: np.asarray(g, np.float64) - extra.get(key, 0.0) for key, g in step.gradients.items()}

@@ -13,7 +13,7 @@ from bench.judging.verdict import NotJudged
 def reproducible(evidence: Evidence) -> Iterator[Finding]:
     """The same steps from the same weights give the same bits, where the framework promises it.
 
-    Counts entries of loss, raw gradients and new weights that differ when the lessons are taken again. Promised are one thread of a
+    Counts entries of loss, raw gradients and new weights that differ when the steps are taken again. Promised are one thread of a
     CPU, where nothing runs in an order of its own, and deterministic kernels anywhere (torch.use_deterministic_algorithms,
     tf.config.experimental.enable_op_determinism, --xla_gpu_deterministic_ops).
     """

@@ -22,7 +22,7 @@ def symmetry(evidence: Evidence) -> Iterator[Finding]:
     for row, forced_steps, passes in split(evidence.spec, evidence.reference.forced_steps, evidence.seen.relations):
         if row.differentiates:
             continue
-        seen = relative(row.residuals(evidence.spec, forced_steps, passes))
+        seen = relative(row.expect(evidence.spec, forced_steps, passes))
         if row.bits:
             for place, value in seen.items():
                 yield Finding(place, value, 0.0, 0.0, f"off by {value:.3g} where no bit may change")

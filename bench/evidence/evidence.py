@@ -129,14 +129,14 @@ class Evidence:
 
     @property
     def steps(self) -> list[tuple[Pass, list[Pass]]]:
-        """The float64 answer and the rounded ones to every lesson's gradients."""
+        """The float64 answer and the rounded ones to every step's gradients."""
         if self.spec.format.plain:
             return list(zip(self.reference.exact, self.reference.rounded, strict=True))
         return [(exact, near) for _, _, exact, near in self.passes]
 
     @cached_property
     def penalties(self) -> list[tuple[float, Arrays]]:
-        """What an L2 penalty adds to loss and raw gradient in each lesson: in Keras, nowhere else."""
+        """What an L2 penalty adds to loss and raw gradient in each step: in Keras, nowhere else."""
         if self.dialect != "keras" or not self.spec.l2:
             return [(0.0, {})] * len(self.reference.forced_steps)
         return [penalty(self.spec, forced_step.weights) for forced_step in self.reference.forced_steps]

@@ -126,6 +126,12 @@ def step_times(timings: list[StepTime], calls: list[CallTime]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
+def memory(peaks: dict[str, float]) -> str:
+    """Each process's largest resident memory in MB, and what all held `together` at one time, in whatever order they came."""
+    each = [f"{name} {megabytes:,.0f} MB" for name, megabytes in peaks.items() if name != "together"]
+    return f"peak resident memory: {' · '.join(each)}; together {peaks.get('together', 0.0):,.0f} MB at one time"
+
+
 def counted(verdicts: list[Verdict]) -> list[str]:
     """Every reason why something was not judged or is known, with how often."""
     reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, *UNDECIDED))

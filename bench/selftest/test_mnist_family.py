@@ -6,13 +6,16 @@ Set GRADGAUGE_MNIST to a folder with MNIST's four .gz files to run what needs th
 import gzip
 import http.server
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import tracemalloc
 import urllib.error
 import urllib.request
+import zipfile
 from functools import partial
 from hashlib import md5
 from pathlib import Path
@@ -21,7 +24,7 @@ import numpy as np
 import pytest
 
 from fixtures.data.datasets import DataError, load
-from fixtures.data.mnist_family import SHAPES, read, torchvision_datasets
+from fixtures.data.mnist_family import NPZ_KEYS, SHAPES, read, torchvision_datasets
 
 
 @pytest.fixture
@@ -141,3 +144,22 @@ def test_torchvision_imports_beside_a_torch_of_another_build():
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=root, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout in ("MNIST True\n", "None True\n")
+
+
+def member(shape: tuple[int, ...], body: bytes) -> bytes:
+    """An array's file that says it has this shape, whatever it holds."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file.getvalue() + body
+
+
+@pytest.mark.parametrize("large", [member((10**9,), bytes(10**8)), member((10**14,), b"")], ids=["unpacked", "by its header"])
+def test_an_npz_that_would_fill_the_memory_is_refused_before_it_does(tmp_path, large):
+    with zipfile.ZipFile(tmp_path / "mnist.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for key in NPZ_KEYS:
+            archive.writestr(f"{key}.npy", large)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"mnist\.npz is damaged or not mnist's"):
+        read("mnist", tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 5e7
+    tracemalloc.stop()

@@ -1,6 +1,6 @@
 """The reference's parts and rules against both frameworks in float64, where rounding leaves 16 digits to agree in.
 
-A small network takes three lessons with the framework's own optimizer. Where a framework does not compute in float64 throughout, the
+A small network takes three steps with the framework's own optimizer. Where a framework does not compute in float64 throughout, the
 cause is written out, and with the same numbers rounded in the reference nothing else may be left.
 """
 
@@ -61,14 +61,14 @@ def through_float32(number: float) -> float:
 
 @cache
 def taught(text: str) -> tuple[Spec, list[ForcedStep]]:
-    """The network and its three lessons."""
+    """The network and its three steps."""
     spec, rng = Spec.parse(f"{SMALL},{text}"), np.random.default_rng(7)
     return spec, prepare_forced_steps(spec, rng.standard_normal((400, spec.features)), rng.integers(0, spec.classes, 400), 0)
 
 
 @cache
 def seen(backend: str, text: str) -> Observation:
-    """What the framework does in these lessons."""
+    """What the framework does in these steps."""
     spec, forced_steps = taught(text)
     return observe(Job(backend, spec, forced_steps=forced_steps))
 

@@ -8,7 +8,7 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import KNOWN, NOT_JUDGED, Verdict
 from bench.report import text_table
-from bench.report.summary import CELL, table, verdict_line
+from bench.report.summary import CELL, memory, table, verdict_line
 from bench.report.texts import shortened
 from bench.selftest.made_up import verdict
 
@@ -54,6 +54,12 @@ def test_the_last_line_does_not_pass_over_known_failures() -> None:
     ]
     assert verdict_line(verdicts, 0) == "keras: every judged number is within its bound, but for 1 known failure (2 numbers)."
     assert verdict_line(verdicts[1:], 0) == "keras: every judged number is within its bound (1 number)."
+
+
+def test_what_processes_hold_together_is_named_whichever_process_told_it_first() -> None:
+    told = "peak resident memory: judge 300 MB · torch 400 MB; together 600 MB at one time"
+    assert memory({"judge": 300.0, "torch": 400.0, "together": 600.0}) == told
+    assert memory({"judge": 300.0, "together": 600.0, "torch": 400.0}) == told
 
 
 def test_a_table_is_as_wide_as_its_words_and_cuts_between_them() -> None:

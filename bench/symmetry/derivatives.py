@@ -41,19 +41,19 @@ def directions(spec: Spec, forced_step: ForcedStep) -> Iterator[tuple[Dense, Arr
         yield node, {name: v.astype(spec.precision) for name, v in moved.items()}
 
 
-def pushed(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+def forward_mode_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The jittered network, asked for its loss's derivative along every layer's direction."""
     return [replace(jittered, direction=v) for _, v in directions(spec, jittered)]
 
 
-def pushing(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def forward_mode_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """dL(w; v) by forward mode is ⟨∂L/∂w, v⟩ by reverse mode: ⟨Jv, 1⟩ = ⟨v, Jᵀ1⟩."""
     for (node, v), each in zip(directions(spec, forced_steps[0]), passes, strict=True):
         place = Place("forward mode against the gradient", node.name)
         yield place, each.slope - along(each.gradients, v), _size(each.gradients, v)
 
 
-def stepped(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+def quotient_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The jittered network, and four steps along every layer's direction."""
     found = [jittered]
     for _, v in directions(spec, jittered):
@@ -61,7 +61,7 @@ def stepped(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     return found
 
 
-def stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def quotient_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """Five-point rule: (8(L₊₁ − L₋₁) − (L₊₂ − L₋₂))/12h = ⟨∂L, v⟩ + O(h⁴).
 
     Taylor: R(h) = L₊₁ − L − h⟨∂L, v⟩ = h²/2·L″ + O(h³) grows fourfold from h to 2h. Every loss is rounded, so that the terms are as
@@ -77,12 +77,12 @@ def stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward])
         yield Place("Taylor's remainder at twice the step against fourfold", where), two - 4 * one, 8 * here.loss
 
 
-def alone(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+def complex_step_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The jittered network."""
     return [jittered]
 
 
-def complex_stepping(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def complex_step_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """Im L(w + ihv)/h, from a forward pass written out in complex numbers, is ⟨∂L, v⟩."""
     forced_step, seen = forced_steps[0], passes[0].gradients
     for node, v in directions(spec, forced_step):

@@ -1,4 +1,4 @@
-"""What a symmetry is made of: lessons to run, residuals that must vanish, and how gradients are compared."""
+"""What a symmetry is made of: steps to take, residuals that must vanish, and how gradients are compared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Residuals = Iterator[tuple[Place, Size, Size]]
 
 @dataclass(frozen=True)
 class Symmetry:
-    """`lessons(spec, first, jittered)` to run, and `residuals(spec, lessons, passes)` that must vanish.
+    """`transform(spec, first, jittered)` gives the steps to take, `expect(spec, steps, passes)` residuals that must vanish.
 
     With `bits` no bit may change. With `differentiates` the relation is between a loss and its gradient, which the check
     `derivative` judges.
@@ -31,14 +31,14 @@ class Symmetry:
 
     name: str
     holds: Callable[[Spec], bool]
-    forced_steps: Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]
-    residuals: Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]
+    transform: Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]
+    expect: Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]
     bits: bool = False
     differentiates: bool = False
 
 
 def by_reference(spec: Spec, forced_step: ForcedStep, dtype: DTypeLike, order: int) -> Backward:
-    """The lesson as the reference takes it, summing in an order of its own; its slope is that of the float64 gradient."""
+    """The step as the reference takes it, summing in an order of its own; its slope is that of the float64 gradient."""
     network = forced_step.network or spec
     done = Reference(network, forced_step.weights, dtype, order).run(forced_step.x, forced_step.labels)
     gradients = {key: g * g.dtype.type(forced_step.loss_scale) for key, g in done.gradients.items()}

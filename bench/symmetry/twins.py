@@ -21,14 +21,14 @@ NEGATIVE_SLOPE = {"linear": 1.0, "leaky_relu": LEAKY_SLOPE, "rrelu": RRELU_MEAN}
 
 
 def _tanh_factors(spec: Spec) -> Iterator[tuple[Dense, tuple[float, float, float]]]:
-    """(a, c, r) of every dense node in W̃ = aW and b̃ = c(b + r·W1), which `as_tanh` derives."""
+    """(a, c, r) of every dense node in W̃ = aW and b̃ = c(b + r·W1), which `tanh_transform` derives."""
     first, *inner, last = graph(spec).dense
     yield first, (0.5, 0.5, 0.0)
     yield from ((node, (0.25, 0.5, 0.5)) for node in inner)
     yield last, (0.5, 1.0, 0.5)
 
 
-def as_tanh(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+def tanh_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """σ(z) = (1 + tanh(z/2))/2, so that the tanh network with z̃ = z/2 computes the same logits.
 
     z_l = W_l(1 + h̃)/2 + b_l gives W̃ = W/4 and b̃ = (b + W1/2)/2 between hidden layers; the first sees the inputs themselves,
@@ -41,7 +41,7 @@ def as_tanh(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     return [jittered, replace(jittered, weights=twin, network=spec.but(act="tanh"))]
 
 
-def like_tanh(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def tanh_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """By the chain rule ∂W = a·∂W̃ + c·r·∂b̃1ᵀ and ∂b = c·∂b̃."""
     twin = in_float64(passes[1].gradients)
     expected: Arrays = {}
@@ -51,7 +51,7 @@ def like_tanh(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]
     yield from equal(spec, "as a tanh network", passes[0].gradients, expected)
 
 
-def as_relu(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+def relu_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """φ(z) = relu(z) − a·relu(−z): a ReLU network of twice the width, units in pairs [z; −z] that are read with [1, −a]."""
     slope = NEGATIVE_SLOPE[spec.arch.act]
     twin: Arrays = {}
@@ -65,7 +65,7 @@ def as_relu(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedS
     return [jittered, replace(jittered, weights=twin, network=spec.but(act="relu", width=2 * spec.arch.width, init="he_normal"))]
 
 
-def like_relu(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def relu_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """By the chain rule ∂W is the sum of its copies' gradients, each with its own factor ±1 or ±a."""
     slope, twin = NEGATIVE_SLOPE[spec.arch.act], in_float64(passes[1].gradients)
     expected: Arrays = {}

@@ -24,7 +24,7 @@ def _middle(spec: Spec) -> tuple[Dense, Dense]:
     return graph(spec).dense[at - 1], graph(spec).dense[at]
 
 
-def rebalanced(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]:
+def rebalance_transform(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]:
     """W_a·c, b_a·c and W_{a+1}/c in the middle of a homogeneous network: the same function."""
 
     def forced_steps(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -35,7 +35,7 @@ def rebalanced(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[F
     return forced_steps
 
 
-def rebalancing(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]:
+def rebalance_expect(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]:
     """The loss stays; ∂W_a and ∂b_a are divided by c, ∂W_{a+1} multiplied."""
 
     def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
@@ -48,33 +48,33 @@ def rebalancing(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backwar
     return residuals
 
 
-def doubled(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+def double_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """A bias-free homogeneous network under a linear loss (every hinge active), and the same with all weights doubled."""
     dense = graph(spec).dense
     small = altered(first, spec, {dense[-1].weight: first.weights[dense[-1].weight] * FAR})
     return [small, altered(small, spec, {node.weight: 2 * small.weights[node.weight] for node in dense})]
 
 
-def doubling(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def double_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """Every weight gradient doubles depth − 1 times."""
     weights = {key: g * 2.0 ** (spec.arch.depth - 1) for key, g in in_float64(passes[0].gradients).items() if key.endswith("weight")}
     yield from equal(spec, "with all weights doubled", passes[1].gradients, weights)
 
 
-def fed_twice(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+def double_inputs_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """A bias-free homogeneous network under a linear loss, and the same on inputs twice as large."""
-    small = doubled(spec, first, jittered)[0]
+    small = double_transform(spec, first, jittered)[0]
     return [small, replace(small, x=2 * small.x)]
 
 
-def feeding_twice(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def double_inputs_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """f(2x) = 2f(x): every δ stays and every layer's input doubles, so that ∂W doubles and ∂b stays."""
     factors = {"weight": 2.0, "bias": 1.0}
     expected = {key: factors[kind_of(key)] * g for key, g in in_float64(passes[0].gradients).items()}
     yield from equal(spec, "with inputs doubled", passes[1].gradients, expected)
 
 
-def scaled(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]:
+def scale_transform(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]:
     """All weights and biases before a normalization with ε = 0 (to rounding) times c: the same function."""
 
     def forced_steps(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -84,7 +84,7 @@ def scaled(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[Force
     return forced_steps
 
 
-def scaling(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]:
+def scale_expect(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]:
     """Gradients of what is normalized away are divided by c, all else stays."""
 
     def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
@@ -98,21 +98,21 @@ def scaling(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backward]],
     return residuals
 
 
-def constant(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+def constant_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """Constant weights and no biases: all units of a layer are the same unit."""
     dense = graph(spec).dense
     same = {node.weight: np.full((node.fan_out, node.fan_in), 1 / node.fan_in) for node in dense}
     return [altered(first, spec, same | {node.bias: np.zeros(node.width) for node in dense})]
 
 
-def alike(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def constant_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """All rows of a layer's ∂W are the same."""
     for node in graph(spec).dense[:-1]:
         g = np.asarray(passes[0].gradients[node.weight], np.float64)
         yield Place.of(node.weight, "units that are alike"), g - g[0], g
 
 
-def looks_linear(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+def mirrored_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """[relu; −relu] with W = [Q, −Q; −Q, Q] passes Q·z on (Balduzzi et al. 2017), on one sample, so that ∂b is its δ.
 
     A batch of its copies would do as well, but a sum of equal terms rounds the same way all along.
@@ -128,7 +128,7 @@ def looks_linear(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[Fo
     return [replace(altered(first, spec, changed), x=first.x[:1], labels=first.labels[:1])]
 
 
-def isometric(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def mirrored_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """‖δ‖ is the same in every layer, whatever the depth."""
     *hidden, last = graph(spec).dense
     end = np.linalg.norm(np.asarray(passes[0].gradients[last.bias], np.float64))
@@ -137,7 +137,12 @@ def isometric(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]
         yield Place("length of the gradient of a mirrored orthogonal network", node.name), here - end, end
 
 
-def chain(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def chain_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+    """The network at initialization."""
+    return [first]
+
+
+def chain_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """∂L/∂w_l = Σ_samples (p − y)·w_L · Π_{m=l}^{L−1} φ′(z_m) · Π_{m=l+1}^{L−1} w_m · h_{l−1}, for tanh and cross-entropy."""
     forced_step, (*hidden, last) = forced_steps[0], graph(spec).dense
     w = in_float64(forced_step.weights)

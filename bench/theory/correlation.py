@@ -13,13 +13,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
+from bench.theory.meanfield import gains
 from bench.theory.moments import fixed_point, moments, panels
 from models.parts.activations import ACTIVATIONS
+from models.spec import Spec
 
 RADII = (0, 1, 2, 3, 4.5, 6, 8, 10)
 """Edges, in standard deviations, between which the radial integral uses Gauss-Legendre."""
@@ -45,9 +46,7 @@ def joint_moments(act: str, q: float, c: float) -> JointMoments:
     integrand is smooth: Gauss-Legendre in each sector, for c as near to 1 as one likes.
     """
     theta = math.acos(min(1.0, max(-1.0, c)))
-    rays = np.array(
-        [-np.pi / 2 - theta / 2, -np.pi / 2 + theta / 2, np.pi / 2 - theta / 2, np.pi / 2 + theta / 2, 3 * np.pi / 2 - theta / 2]
-    )
+    rays = [-np.pi / 2 - theta / 2, -np.pi / 2 + theta / 2, np.pi / 2 - theta / 2, np.pi / 2 + theta / 2, 3 * np.pi / 2 - theta / 2]
     psi, w_psi = panels(rays, NODES)
     r, w_r = panels(RADII, NODES)
     w_r = w_r * r * np.exp(-r * r / 2) / (2 * np.pi)
@@ -179,10 +178,8 @@ def nonlinearity_coefficient(pair: Pair, s2_first: float, q0: float) -> float:
     return math.sqrt(gradient_scale_coefficient(pair, s2_first, q0) / (1 - pair.c[-1]))
 
 
-def network_pair(spec: Any, q0: float, c0: float) -> Pair:
+def network_pair(spec: Spec, q0: float, c0: float) -> Pair:
     """`plain_pair` of a Spec without normalization and skips. Raises ValueError for others."""
-    from bench.theory.meanfield import gains
-
     if spec.arch.norm != "none" or spec.arch.span:
         raise ValueError(f"{spec.id} has a normalization or skips: its pairs have formulas of their own.")
     return plain_pair(spec.arch.act, gains(spec), q0, c0)

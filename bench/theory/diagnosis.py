@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from bench.theory.bands import Prediction, predict
 from bench.theory.correlation import network_pair
 from bench.theory.remedies import DECADES, Remedy, power_of_ten, remedies
 from models.architectures import graph
-from models.arrays import Arrays, Labels, Signals
+from models.arrays import Arrays, Labels, Signals, Units
 from models.graph import Activate, layer_of
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
@@ -236,7 +235,7 @@ def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
             )
 
 
-def _slopes(spec: Spec, seen: Seen, name: str) -> Any:
+def _slopes(spec: Spec, seen: Seen, name: str) -> Units:
     """|φ′| behind a dense node in units of its largest value (batch × units)."""
     row = ACTIVATIONS[spec.arch.act]
     return np.abs(row.df(np.asarray(seen.pre_activations[name], np.float64))) / row.sup
@@ -280,7 +279,7 @@ def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> 
     return losses[0], losses[-1]
 
 
-def _learning_rate(spec: Spec, x: np.ndarray, labels: Any) -> Iterator[Diagnosis]:
+def _learning_rate(spec: Spec, x: np.ndarray, labels: Labels) -> Iterator[Diagnosis]:
     """A rate at which the first steps on one batch raise that batch's own loss, and the largest of its halves that does not."""
     before, after = loss_after(spec, x, labels)
     if after <= before:
@@ -295,7 +294,7 @@ def _learning_rate(spec: Spec, x: np.ndarray, labels: Any) -> Iterator[Diagnosis
             return
 
 
-def class_correlation(d: Any, labels: Any) -> float:
+def class_correlation(d: Units, labels: Labels) -> float:
     """Mean cosine between rows of d (samples × units) that share a label."""
     rows = np.asarray(d, np.float64)
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300)

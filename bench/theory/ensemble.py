@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from bench.progress import track
 from models.architectures import graph
+from models.arrays import Array
 from models.graph import INPUT, Activate, Dense, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 from models.parts.initializers import INITIALIZERS
@@ -28,7 +29,9 @@ from models.parts.norms import NORMS
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
-Pull = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+Stacked = Float[np.ndarray, "networks rows columns"]
+"""One matrix a network."""
+Pull = Callable[[Stacked], tuple[Stacked, ...]]
 """A gradient with respect to a result, taken back to a gradient with respect to every input."""
 NUMBERS_AT_ONCE = 4_000_000
 """Weights, or signals if they are more, of all layers of the networks of a chunk: 32 MB of each, whatever the depth."""
@@ -62,7 +65,7 @@ def sample(spec: Spec, x: np.ndarray, networks: int, seed: int = 0, independent:
     )
 
 
-def log_square(a: Any) -> Any:
+def log_square(a: Array) -> Array:
     """log‖a‖² over the last two axes, without under- or overflow of the squares; NaN for zeros."""
     largest = np.abs(a).max((-2, -1), keepdims=True)
     scale = np.where(largest > 0, largest, np.nan)
@@ -87,13 +90,13 @@ class _Chunk:
             for name, g in zip(node.inputs, pulled, strict=True):
                 gradients[name] = gradients[name] + g if name in gradients else g
 
-    def _loss_gradient(self, logits: Any) -> Any:
+    def _loss_gradient(self, logits: Stacked) -> Stacked:
         loss = LOSSES[self.spec.loss]
-        labels = self.rng.integers(0, self.spec.classes, logits.shape[1])
+        labels = self.rng.integers(0, self.spec.classes, (logits.shape[1],))
         target = loss.target(labels, self.spec.classes, self.spec.target_scale)
         return np.stack([loss.df(one, target) for one in logits])
 
-    def _forward(self, node: Node, inputs: list[np.ndarray]) -> tuple[np.ndarray, Pull]:
+    def _forward(self, node: Node, inputs: list[Stacked]) -> tuple[Stacked, Pull]:
         """The node's result and the function that takes a gradient back to each of its inputs."""
         if isinstance(node, Sum):
             stream, branch = inputs
@@ -110,18 +113,18 @@ class _Chunk:
             return slope * h, lambda g: (slope * g,)
         return row.f(h), lambda g: (g * row.df(h),)
 
-    def _dense(self, step: Dense, h: np.ndarray) -> tuple[np.ndarray, Pull]:
+    def _dense(self, step: Dense, h: Stacked) -> tuple[Stacked, Pull]:
         w = self._weights(step)
         z = h @ w.swapaxes(1, 2) + self._bias(step)
         self.norms.signal[step.name] = log_square(z)
 
-        def pull(g: np.ndarray) -> tuple[np.ndarray, ...]:
+        def pull(g: Stacked) -> tuple[Stacked, ...]:
             self.norms.delta[step.name] = log_square(g)
             return (g @ (self._weights(step) if self.independent else w),)
 
         return z, pull
 
-    def _weights(self, step: Dense) -> Any:
+    def _weights(self, step: Dense) -> Stacked:
         if step.zero:
             return np.zeros((self.networks, step.fan_out, step.fan_in))
         if self.init.shape != "orthogonal":
@@ -133,7 +136,7 @@ class _Chunk:
         q = self.init.gain**0.5 * q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
         return q if step.fan_out >= step.fan_in else q.swapaxes(1, 2)
 
-    def _bias(self, step: Dense) -> Any:
+    def _bias(self, step: Dense) -> Stacked | float:
         shape = (self.networks, 1, step.fan_out)
         if self.spec.bias == "normal":
             return BIAS_SD * self.rng.standard_normal(shape)
@@ -141,7 +144,7 @@ class _Chunk:
             return self.rng.uniform(-(step.fan_in**-0.5), step.fan_in**-0.5, shape)
         return 0.0
 
-    def _normalize(self, node: Normalize, h: np.ndarray) -> tuple[np.ndarray, Pull]:
+    def _normalize(self, node: Normalize, h: Stacked) -> tuple[Stacked, Pull]:
         """y = (h − mean)/s with s² = var + ε; ∂y/∂h is the projection off the mean and off y, over s."""
         row = NORMS[node.norm]
         axis = 1 if row.over == "batch" else -1
@@ -150,7 +153,7 @@ class _Chunk:
         s = np.sqrt(np.square(centred).mean(axis, keepdims=True) + node.eps)
         y = centred / s
 
-        def pull(g: np.ndarray) -> tuple[np.ndarray, ...]:
+        def pull(g: Stacked) -> tuple[Stacked, ...]:
             g = g.reshape(y.shape)
             off = g - y * (g * y).mean(axis, keepdims=True)
             if row.centred:

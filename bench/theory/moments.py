@@ -6,16 +6,16 @@ Sources: Schoenholz et al. 2017 (plain networks), Yang et al. 2019 (batch normal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
+from models.arrays import Array
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 
-Law = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+Law = tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
 PANELS = (0, 0.5, 1, 2, 3, 4.5, 6, 8, 10)
 """Edges, in standard deviations, between which Gauss-Legendre is used: a panel ends at 0, where activations have kinks."""
@@ -52,7 +52,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
     return z, w * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
 
 
-def panels(edges: Any, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+def panels(edges: Sequence[float], nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights (both 1-d) of Gauss-Legendre quadrature with so many nodes between neighbouring edges."""
     at, weight = np.polynomial.legendre.leggauss(nodes)
     half, middle = np.diff(edges) / 2, (np.asarray(edges[1:]) + np.asarray(edges[:-1])) / 2

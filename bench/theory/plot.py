@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import norm
@@ -13,13 +13,18 @@ from bench import files
 from bench.theory.bands import predict
 from bench.theory.remedies import DECADES
 from models.architectures import graph
+from models.arrays import Array
 from models.graph import layer_of
+from models.observation import WatchedPass
 from models.spec import Spec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = {"torch": "tab:red", "keras": "tab:blue"}
 
 
-def figure(columns: int, width: float = 5.0, height: float = 3.8) -> tuple[Any, Any]:
+def figure(columns: int, width: float = 5.0, height: float = 3.8) -> tuple[Figure, np.ndarray]:
     """A figure and its row of axes, drawn without any display."""
     import matplotlib
 
@@ -29,14 +34,14 @@ def figure(columns: int, width: float = 5.0, height: float = 3.8) -> tuple[Any, 
     return pyplot.subplots(1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False)
 
 
-def save(path: Path, drawn: Any) -> None:
+def save(path: Path, drawn: Figure) -> None:
     """Write the picture in the format of its suffix. Raises ValueError for a suffix that is none, WriteError for a place that is none."""
     picture, kind = io.BytesIO(), path.suffix.removeprefix(".") or "png"
     drawn.savefig(picture, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
     files.write(path, picture.getvalue())
 
 
-def draw(path: Path, specs: dict[str, Spec], x: np.ndarray, seen: dict[str, list[Any]]) -> None:
+def draw(path: Path, specs: dict[str, Spec], x: np.ndarray, seen: dict[str, list[WatchedPass]]) -> None:
     """Signal rms and gradient norms by layer: the 99 % band of each network, and what each framework's own draws show."""
     drawn, ((left, right),) = figure(2)
     z = float(norm.isf(0.005))
@@ -67,10 +72,10 @@ def draw(path: Path, specs: dict[str, Spec], x: np.ndarray, seen: dict[str, list
     save(path, drawn)
 
 
-def _log_norm(a: Any) -> float:
+def _log_norm(a: Array) -> float:
     with np.errstate(divide="ignore"):
         return float(np.log10(np.linalg.norm(np.asarray(a, np.float64))))
 
 
-def _log_rms(a: Any) -> float:
+def _log_rms(a: Array) -> float:
     return _log_norm(a) - 0.5 * float(np.log10(np.size(a)))

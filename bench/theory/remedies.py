@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from bench.theory.ensemble import sample
 from bench.theory.meanfield import backward_limit
-from models.spec import Spec, SpecError
+from models.spec import Spec, SpecError, Value
 
 DECADES = 0.5 / math.log(10)
 """From the natural log of a squared norm to decades of the norm."""
@@ -92,7 +91,7 @@ def _candidates(spec: Spec) -> Iterator[tuple[str, Spec]]:
             continue
 
 
-def _changes(spec: Spec) -> Iterator[tuple[str, dict[str, Any]]]:
+def _changes(spec: Spec) -> Iterator[tuple[str, dict[str, Value]]]:
     now = NAMES.get(spec.init, spec.init)
     for init in ("he_normal", "glorot_normal", "lecun_normal", "orthogonal"):
         if NAMES[init] != now:

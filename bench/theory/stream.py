@@ -25,7 +25,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -149,7 +148,7 @@ def _law(spec: Spec, centres: np.ndarray, mass: np.ndarray, sigma: float, nodes:
     """y = centre + σG with centres of the given probabilities, and what activation and normalization make of it."""
     laws = branches(spec.arch.act)
     steps = Steps(centres, sigma, math.sqrt(float(mass @ centres**2) + sigma**2), nodes, random=len(laws) > 1)
-    rows: list[tuple[float, Any, Any]] = [(share, f(steps.at), df(steps.at) ** 2) for share, (f, df) in laws]
+    rows: list[tuple[float, np.ndarray, np.ndarray]] = [(share, f(steps.at), df(steps.at) ** 2) for share, (f, df) in laws]
     shares, x, slope = (np.array(each) for each in zip(*rows, strict=True))
     spread = shares[:, None] * (mass @ steps.onto)
     if spec.arch.norm == "none" or _inside(spec):

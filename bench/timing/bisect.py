@@ -34,7 +34,7 @@ from models.spec import Spec, SpecError
 from models.worker.process import WorkerError
 
 FINDABLE = ("finite", "forward_parity", "gradient_parity", "update", "clipping", "normalization_state")
-"""Checks that need one observation of lessons and nothing recorded."""
+"""Checks that need one observation of steps and nothing recorded."""
 
 
 class CannotTellError(RuntimeError):

@@ -26,7 +26,7 @@ def observe(job: Job, network_of: Callable[[Job], Network] = build) -> Observati
 
 
 def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Network] = build) -> list[Observation]:
-    """Jobs that differ in seed and lessons only, on one network that the framework initializes anew for each."""
+    """Jobs that differ in seed and steps only, on one network that the framework initializes anew for each."""
     first = jobs[0]
     module = backend_module(first.backend)
     network = network_of(first)
@@ -75,7 +75,7 @@ def _look(network: Network, job: Job, seen: Observation) -> Observation:
 
 
 def _related(network: Network, job: Job) -> list[Backward]:
-    """Every lesson of `relations`, those of other networks last, since building a network may end the session of the one before."""
+    """Every step of `relations`, those of other networks last, since building a network may end the session of the one before."""
     found: dict[int, Backward] = {}
     for spec in dict.fromkeys([None, *(forced_step.network for forced_step in job.relations)]):
         own = network if spec is None else backend_module(job.backend).Network(spec, seed=job.seed, device=job.device)
@@ -95,7 +95,7 @@ def _backward(network: Network, forced_step: ForcedStep) -> Backward:
 
 
 def _taken(network: Network, forced_steps: list[ForcedStep], pass_first: bool = False) -> list[StepResult]:
-    """Every lesson, one after the other, from its weights; the optimizer's slots go on from one to the next."""
+    """Every step, one after the other, from its weights; the optimizer's slots go on from one to the next."""
     seen = []
     for forced_step in forced_steps:
         network.load(forced_step.weights, fresh=False)

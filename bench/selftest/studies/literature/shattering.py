@@ -57,7 +57,7 @@ def _spec(name: str) -> Spec:
     )
 
 
-def _lesson(spec: Spec, seed: int) -> ForcedStep:
+def _step(spec: Spec, seed: int) -> ForcedStep:
     weights = draw_weights(spec, seed)
     weights[f"dense{DEPTH}.weight"] *= np.float32(2.0**-24)
     x = np.random.default_rng([seed, 11]).standard_normal((BATCH, WIDTH)).astype(np.float32)
@@ -66,7 +66,7 @@ def _lesson(spec: Spec, seed: int) -> ForcedStep:
 
 def _correlations(worker: Worker, name: str, seed: int) -> list[float]:
     spec = _spec(name)
-    job = Job(worker.backend, spec, forced_steps=[forced_step := _lesson(spec, seed)])
+    job = Job(worker.backend, spec, forced_steps=[forced_step := _step(spec, seed)])
     shared = worker.call("observe", Observation, job=job).shared
     assert shared, "a job with forced steps watches a pass"
     return _by_layer(shared.pre_activation_gradients, forced_step.labels)
@@ -81,7 +81,7 @@ def finite_width(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of R by layer over networks of this width in NumPy."""
     spec, curves = _spec(name), []
     for seed in range(FIRST_DRAW, FIRST_DRAW + DRAWS):
-        forced_step = _lesson(spec, seed)
+        forced_step = _step(spec, seed)
         curves.append(
             _by_layer(
                 Reference(spec, forced_step.weights).run(forced_step.x, forced_step.labels).pre_activation_gradients, forced_step.labels
