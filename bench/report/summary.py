@@ -133,8 +133,8 @@ def memory(peaks: dict[str, float]) -> str:
 
 
 def counted(verdicts: list[Verdict]) -> list[str]:
-    """Every reason why something was not judged or is known, with how often."""
-    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, *UNDECIDED))
+    """Every reason why something was not judged or is known, with how often; where the rest passed, it says so."""
+    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, *UNDECIDED) or v.reason)
     return [f"{count} × {backend} {status}: {reason}" for (status, backend, reason), count in reasons.items()]
 
 
