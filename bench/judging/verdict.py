@@ -33,6 +33,16 @@ class NoBaseline(Exception):
     """Nothing was recorded for this network here; the message says how to record."""
 
 
+@dataclass(frozen=True)
+class Excuse:
+    """What a known failure explains of a verdict: how many numbers, how far beyond their bounds the furthest lies and may lie."""
+
+    reason: str
+    numbers: int
+    beyond: float
+    most: float
+
+
 @dataclass
 class Verdict:
     """What a check says of one `subject`, a network or a relation, on one backend; `rerun` is the command that judges this case again."""
@@ -50,6 +60,7 @@ class Verdict:
     tightest: Place | None = None
     rerun: str = ""
     findings: list[Finding] = field(default_factory=list)
+    excuses: list[Excuse] = field(default_factory=list)
 
     @property
     def worst(self) -> Finding | None:

@@ -69,7 +69,7 @@ def report(run: Record) -> bytes:
     """An excerpt of the run's page as PNG: headline, the first checks, the first gradients. Raises PictureError without Chromium."""
     if chromium.PROGRAM is None:
         raise PictureError("The page is shown by Chromium, which is not installed here: apt-get install chromium.")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Chromium's children still write there
         browser = chromium.Browser(Path(folder) / "profile")
         try:
             browser.open(page.write(Path(folder) / "page.html", page.of_run(run)), WIDTH)

@@ -1,11 +1,12 @@
 """How a run's record lies in its file: schema 3, older ones that were released, and the JSON Schema that says so.
 
 Reading validates types and executes nothing. Findings are short rows that name their place by its number in `places`, because the same
-few thousand places come back in every network. `python -m bench.report.record_file > bench/report/record.schema.json` writes the schema.
+few thousand places come back in every network. `python -m bench schema > bench/report/record.schema.json` writes the schema.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ from bench import files
 from bench.baselines.interval import scale_of
 from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
-from bench.judging.verdict import Verdict
+from bench.judging.verdict import Excuse, Verdict
 from bench.report import schema_2
 from bench.report.record import Header, Record, RecordError
 from bench.report.texts import Number, rounded
@@ -57,6 +58,7 @@ class VerdictRow(msgspec.Struct, kw_only=True):
     rerun: str = ""
     causes: list[Cause] = []
     findings: list[Row] = []
+    excuses: list[Excuse] = []
 
 
 class File(Header, kw_only=True):
@@ -133,7 +135,7 @@ def _row(verdict: Verdict, places: dict[Place, int]) -> VerdictRow:
         check=verdict.check, against=verdict.against, law=verdict.law, backend=verdict.backend, subject=verdict.subject,
         status=verdict.status, reason=verdict.reason, judged=verdict.judged, outside=verdict.outside, rerun=verdict.rerun,
         headroom=rounded(verdict.headroom), tightest=number_of(verdict.tightest) if verdict.tightest else None,
-        causes=list(verdict.causes), findings=rows,
+        causes=list(verdict.causes), findings=rows, excuses=verdict.excuses,
     )  # fmt: skip
 
 
@@ -155,9 +157,17 @@ def _verdict(row: VerdictRow, places: list[Place]) -> Verdict:
         findings.append(Finding(place, float(each.value), float(each.low), float(each.high), each.note, scale, each.remark, causes))
     return Verdict(
         row.check, row.against, row.law, row.backend, row.subject, row.status, row.reason, row.judged, row.outside,
-        float(row.headroom), place_of(row.tightest) if row.tightest is not None else None, row.rerun, findings,
+        float(row.headroom), place_of(row.tightest) if row.tightest is not None else None, row.rerun, findings, row.excuses,
     )  # fmt: skip
 
 
-if __name__ == "__main__":
+def main(arguments: list[str] | None = None) -> int:
+    """Print the schema."""
+    parser = argparse.ArgumentParser(prog="python -m bench schema", description="Print the JSON Schema of a run's record.")
+    parser.parse_args(arguments)
     sys.stdout.write(json_schema())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,7 +16,8 @@ from bench.baselines import samples as baselines
 from bench.baselines.samples import Baseline, BaselineError
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, PASSED, Excuse, Verdict
+from bench.report import summary
 
 SEEDS = [1, 2, 3, 4]
 PROVENANCE: dict[str, Any] = {
@@ -151,18 +152,19 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert len(baselines.read(path).samples) == 16
 
 
-def entry(**changes: str) -> known_failures.Known:
+def entry(**changes: Any) -> known_failures.KnownFailure:
     fields = {
         "backend": "keras*",
         "check": "update",
-        "network": "*",
+        "network": "ref*",
         "where": "step 1*",
         "package": "keras",
         "versions": ">=3.0,<3.9",
         "reason": "r",
-        "link": "l",
+        "link": "https://example.org",
+        "most": 10.0,
     }
-    return known_failures.Known(**(fields | changes))
+    return known_failures.KnownFailure(**(fields | changes))
 
 
 def verdict(*findings: Finding) -> Verdict:
@@ -201,6 +203,37 @@ def test_nan_is_explained_only_by_a_known_failure_that_names_it(nan: bool, statu
     assert judged.status == status
 
 
+def test_a_known_failure_says_what_it_excused_and_what_it_could_not() -> None:
+    judged = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 2, 0, 1))
+    known_failures.apply(judged, [entry()], {"keras": "3.5"})
+    assert judged.excuses == [Excuse("r (https://example.org)", 2, 1.5, 10.0)]
+    lines = summary.counted([judged])
+    assert lines == [
+        "1 × keras known failure: r (https://example.org): 2 numbers excused, the furthest 1.5 beyond its bound, of 10 that are known"
+    ]
+    far = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 20, 0, 1))
+    known_failures.apply(far, [entry()], {"keras": "3.5"})
+    assert (far.status, far.reason) == (FAILED, "further off than the 10 that are known: r (https://example.org)")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"most": None}, "has no size"), ({"most": 0}, "most"), ({"most": -1}, "most"), ({"reason": ""}, "reason"),
+        ({"reason": " "}, "reason"), ({"link": ""}, "link"), ({"link": "see below"}, "link"), ({"versions": ""}, "versions"),
+        ({"versions": "newer than 3"}, "no range of versions"), ({"network": "*", "where": "*"}, "every network in every place"),
+        ({"network": "*", "where": "step [1-9]*"}, "every network in every place"), ({"backend": "*"}, "every backend"),
+        ({"check": "*"}, "check"), ({"package": ""}, "package"), ({"size": 3}, "size"),
+    ],
+)  # fmt: skip
+def test_a_known_failure_without_limits_is_refused_when_it_is_read(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "known.json"
+    path.write_text(json.dumps([msgspec.to_builtins(entry()) | change]))
+    with pytest.raises(BaselineError, match=words) as refused:
+        known_failures.read(path)
+    assert "\n" not in str(refused.value)
+
+
 def test_known_failures_cover_a_verdict_together_and_each_answers_for_its_own_places() -> None:
     first, last, nowhere = entry(reason="first"), entry(where="step 9*", reason="last"), entry(where="step 5*")
     judged = verdict(
@@ -220,7 +253,7 @@ def test_a_known_failure_is_stale_when_its_cause_shows_in_no_check() -> None:
 
 
 def test_the_committed_list_is_valid() -> None:
-    assert all(entry.reason and entry.link.startswith("https://") for entry in known_failures.read())
+    assert known_failures.read()
     assert json.loads(known_failures.PATH.read_text())
 
 

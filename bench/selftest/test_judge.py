@@ -19,6 +19,7 @@ from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED
 from bench.report.failure import blame
 from bench.report.summary import counted
 from models.observation import History
+from models.reference.network import Pass
 
 RUN = SimpleNamespace(backend="torch", network="reference", spec=None)
 
@@ -86,13 +87,13 @@ def test_every_check_states_its_law(check: Check) -> None:
 def test_a_lucky_rounding_error_of_one_tensor_does_not_make_its_bound_tight() -> None:
     rng = np.random.default_rng(0)
     gradients = {f"dense{n}.weight": rng.standard_normal((4, 4)) for n in range(1, 6)}
-    exact = SimpleNamespace(
+    exact = Pass(
         gradients=gradients,
         pre_activation_gradients={f"dense{n}": np.ones((2, 2)) for n in range(1, 6)},
         sizes=dict.fromkeys(gradients, 2.0),
     )
     noise = {key: g + 1e-7 for key, g in exact.gradients.items()} | {"dense3.weight": exact.gradients["dense3.weight"]}
-    expected = rounding_of_gradients(exact, [SimpleNamespace(gradients=noise)])
+    expected = rounding_of_gradients(exact, [Pass(gradients=noise)])
     assert expected["dense3.weight"] == pytest.approx(expected["dense2.weight"], rel=0.5)
 
 
@@ -100,8 +101,8 @@ def test_equal_terms_may_be_added_one_by_one() -> None:
     pre_activation_gradients = np.full((64, 10), 1 / 640)  # as of a hinge: summed in any order, the same additions round the same way
     one_by_one = np.cumsum(pre_activation_gradients, axis=0, dtype=np.float32)[-1]
     gradients = {"dense1.bias": pre_activation_gradients.sum(0)}
-    exact = SimpleNamespace(gradients=gradients, pre_activation_gradients={"dense1": pre_activation_gradients}, sizes={"dense1.bias": 1.0})
-    near = SimpleNamespace(gradients={"dense1.bias": gradients["dense1.bias"].astype(np.float32)})
+    exact = Pass(gradients=gradients, pre_activation_gradients={"dense1": pre_activation_gradients}, sizes={"dense1.bias": 1.0})
+    near = Pass(gradients={"dense1.bias": gradients["dense1.bias"].astype(np.float32)})
     off = np.linalg.norm(one_by_one - gradients["dense1.bias"])
     assert np.linalg.norm(near.gradients["dense1.bias"] - gradients["dense1.bias"]) < off / 10
     assert rounding_of_gradients(exact, [near])["dense1.bias"] == pytest.approx(off)
@@ -110,12 +111,12 @@ def test_equal_terms_may_be_added_one_by_one() -> None:
 def test_a_gradient_of_tiny_inputs_is_not_excused_by_the_signal_that_it_is_made_of() -> None:
     keys = [f"dense{n}.weight" for n in range(1, 6)]
     gradients = {key: np.full((4, 4), 1e-6 if key == "dense1.weight" else 1.0) for key in keys}
-    exact = SimpleNamespace(
+    exact = Pass(
         gradients=gradients,
         pre_activation_gradients={f"dense{n}": np.ones((2, 2)) for n in range(1, 6)},
         sizes={key: 1e-6 if key == "dense1.weight" else 1.0 for key in keys},
     )
-    near = SimpleNamespace(gradients={key: g * (1 + 1e-7) for key, g in gradients.items()})
+    near = Pass(gradients={key: g * (1 + 1e-7) for key, g in gradients.items()})
     expected = rounding_of_gradients(exact, [near])
     assert expected["dense1.weight"] < 1e-6 * np.linalg.norm(gradients["dense1.weight"])
 

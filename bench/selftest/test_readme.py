@@ -1,4 +1,4 @@
-"""Every command of the README does what it says: what is cheap is executed whole, what trains for minutes is collected."""
+"""Every command of every README does what it says: what is cheap is executed whole, what trains for minutes is collected."""
 
 from __future__ import annotations
 
@@ -8,40 +8,46 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.__main__ import COMMANDS
 from bench.checks import CHECKS
+from bench.exit_status import Status
 from bench.report.failure import describe_network
 from bench.selftest import false_alarms, kill_grid, made_up, power
+from bench.selftest.pages import PAGES, ROOT, read
 from models.matrix import networks
 from models.spec import Spec
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHORTENED = {
-    "python -m bench.releases": ["--help"],
-    "python -m bench.selftest.kill_grid": ["--summary"],
-    "python -m bench.selftest.power": ["--summary"],
-    "python -m bench.selftest.false_alarms": ["--help"],
-    "python -m bench.selftest.studies.overhead": ["--help"],
-    "python -m bench.timing.history": ["--help"],
-    "python -m bench.timing.bisect keras 3.8.0 3.15.1 --case keras-train_on_batch-cpu-reference": ["--help"],
-    "python -m bench.selftest.studies.duet.study --minutes 10": ["--help"],
-    "python -m bench.selftest.studies.duet.power": ["--help"],
-    "python -m bench.selftest.studies.theory_accuracy": ["--help"],
-    "python -m bench.selftest.studies.literature explosion": ["--help"],
-    "python -m bench.theory depth=24,init=default --plot profile.png": ["--help"],
-}
-"""What takes minutes, or writes a file, and has a self-test of its own is only asked for its help, or for what it wrote before."""
+LONG = {
+    "aa", "accuracy", "bisect", "duet", "duet-power", "duet-study", "false-alarms", "history", "images", "kill-grid", "literature",
+    "overhead", "power", "releases", "run", "selftest", "versions",
+}  # fmt: skip
+"""Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their help is asked."""
+CELL = re.compile(r"`([^`]+)`")
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    """Every command of a `sh` block, or of a workflow's `run`, once."""
+    blocks = [block for page in PAGES for block in re.findall(r"```sh\n(.*?)```", read(page), flags=re.DOTALL)]
     lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [command.strip() for line in lines if line for command in line.split("&&")]
+    lines += [run for page in PAGES for run in re.findall(r"^\s+- run: (.*)$", read(page), flags=re.MULTILINE)]
+    return list(dict.fromkeys(command.strip() for line in lines if line for command in line.split("&&")))
+
+
+def sentences(page: Path) -> str:
+    """A page without its blocks."""
+    return re.sub(r"```.*?```", "", read(page), flags=re.DOTALL)
+
+
+def mentioned() -> list[str]:
+    """Every command of the front door that a sentence or a table names, without what stands for a value."""
+    found = [text for page in PAGES for text in CELL.findall(sentences(page)) if text.startswith("python -m bench ")]
+    return list(dict.fromkeys(found))
 
 
 def environments() -> set[str]:
@@ -53,7 +59,12 @@ def environments() -> set[str]:
 
 
 def test_there_are_commands() -> None:
-    assert len(commands()) >= 10
+    assert len(commands()) >= 40
+    assert len(mentioned()) >= 5
+
+
+def test_readme_is_read_to_its_end() -> None:
+    assert len(read(ROOT / "README.md").splitlines()) <= 200
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("tox")])
@@ -64,35 +75,111 @@ def test_tox_environments_exist(command: str) -> None:
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("python -m")])
 def test_python_commands_run(command: str, tmp_path: Path) -> None:
-    words = [sys.executable, *shlex.split(command)[1:], *SHORTENED.get(command, [])]
+    words = shlex.split(command)[2:]
+    assert words[0] == "bench", "the front door runs every command"
+    if words[1] in LONG or {"--plot", "--require-gpu"} & set(words):
+        words.append("--help")
     words = [str(made_up.path(tmp_path)) if word in ("OLD.json", "NEW.json") else word for word in words]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == Status.SAME, done.stderr
     assert done.stdout
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("pytest")])
 def test_pytest_commands_collect_what_they_name(command: str, tmp_path: Path) -> None:
     words = [sys.executable, "-m", *shlex.split(command), "--collect-only", "-q", f"--record-dir={tmp_path}"]
+    words = [word.replace(".gradgauge/report", str(tmp_path / "report")) for word in words]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTEST_ADDOPTS": "-p no:cacheprovider"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+(/\d+)? tests collected", done.stdout)
 
 
-def test_only_the_two_setup_commands_are_left_to_ci() -> None:
+def test_only_the_installation_of_tox_is_left_to_ci() -> None:
     others = [c for c in commands() if not c.startswith(("tox", "python -m", "pytest"))]
     assert others == ["python3 -m pip install tox"]
 
 
+@cache
+def helped(command: str) -> str:
+    words = [sys.executable, "-m", "bench", command, "--help"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("command", mentioned())
+def test_a_sentence_names_commands_and_options_that_there_are(command: str) -> None:
+    words = shlex.split(command)[3:]
+    if words[0] == "COMMAND":
+        return
+    assert words[0] in COMMANDS, command
+    options = {word.partition("=")[0] for word in words if word.startswith("-")}
+    assert options <= set(re.findall(r"(?<![\w-])--?\w[\w-]*", helped(words[0]))), f"{command} has an option that is not there"
+
+
+def test_the_table_of_commands_is_that_of_the_front_door() -> None:
+    text = read(ROOT / "README.md")
+    table = text[text.index("| command | what it does |") :].partition("\n\n")[0]
+    first = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert [name for cell in first for name in CELL.findall(cell)] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_paths_lead_somewhere(page: Path) -> None:
+    text = sentences(page)
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", text):
+        path, _, heading = target.partition("#")
+        if path.startswith("../../actions"):
+            continue  # of the forge, not of the tree
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.relative_to(ROOT)}: {target}"
+        titles = (
+            [
+                re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
+                for title in re.findall(r"^#+ (.*)$", read(file), re.MULTILINE)
+            ]
+            if heading
+            else []
+        )
+        assert not heading or heading in titles, f"{page.relative_to(ROOT)}: {target}"
+    for path in CELL.findall(text):
+        if re.fullmatch(r"[\w./-]+\.(py|json|md|csv|txt|yml|toml|ini)|[\w./]+/", path) and path.split(".")[0] not in (
+            "",
+            "report",
+            "junit",
+        ):
+            below = page.parent.rglob(path) if page.parent != ROOT else ()
+            assert (ROOT / path).exists() or list(below), f"{page.relative_to(ROOT)} names {path}"
+
+
+def test_every_folder_of_code_is_described() -> None:
+    """In the README.md of its own or in that of the folder above it."""
+    for folder in sorted({path.parent for top in ("models", "fixtures", "bench") for path in (ROOT / top).rglob("*.py")} - {ROOT}):
+        if "__pycache__" in folder.parts or (folder / "README.md").exists():
+            continue
+        above = folder.parent
+        while not (above / "README.md").exists():
+            above = above.parent
+        assert f"{folder.relative_to(above).parts[0]}/" in read(above / "README.md"), f"{folder.relative_to(ROOT)} is described nowhere"
+
+
 def test_the_numbers_of_networks_are_right() -> None:
     core = networks("core")
-    assert f"takes {len(core)} networks through" in README
-    assert f"trains {sum(spec.trained for spec in core)} of them" in README
+    text = " ".join(read(ROOT / "README.md").split())
+    assert f"takes {len(core)} networks through" in text
+    assert f"trains {sum(spec.trained for spec in core)} of them" in text
 
 
-def test_the_table_of_checks_names_every_check() -> None:
-    table = README[README.index("| red check |") :].partition("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", table)) == set(CHECKS)
+def test_the_table_of_checks_names_every_check_and_its_file() -> None:
+    text = read(ROOT / "bench" / "checks" / "README.md")
+    table = text[text.index("| red check |") :].partition("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines()[2:]]
+    named = {check: CELL.findall(file)[0] for checks, file in rows for check in CELL.findall(checks)}
+    assert named == {name: f"{check.function.__module__.rpartition('.')[2]}.py" for name, check in CHECKS.items()}
+
+
+def test_the_table_of_exit_statuses_names_every_status() -> None:
+    text = read(ROOT / "bench" / "README.md")
+    table = text[text.index("| status | meaning |") :].partition("\n\n")[0]
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", table, flags=re.MULTILINE)] == sorted(Status)
 
 
 def test_the_reference_network_is_described_as_it_is() -> None:
@@ -101,4 +188,4 @@ def test_the_reference_network_is_described_as_it_is() -> None:
 
 @pytest.mark.parametrize("table", [kill_grid, power, false_alarms], ids=lambda module: module.PATH.name)
 def test_committed_tables_are_shown_as_they_are(table: Any) -> None:
-    assert table.summary(table.read()) in README, f"README shows an older {table.PATH.name}"
+    assert table.summary(table.read()) in read(ROOT / "bench" / "selftest" / "README.md"), f"README shows an older {table.PATH.name}"

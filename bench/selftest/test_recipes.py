@@ -1,4 +1,4 @@
-"""README's recipes for adding a part, applied to a copy of the suite word for word, and the copy run."""
+"""The recipes for adding a part, applied to a copy of the suite word for word, and the copy run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from bench.selftest.pages import PAGES, ROOT, read
+
 RECIPE = re.compile(r"```python\n# (\S+): (a new file|a row of (\w+))\n(.*?)```", flags=re.DOTALL)
 FUTURE = "from __future__ import annotations\n"
 
 
 def recipes() -> list[tuple[str, str, str]]:
-    """File, table (empty for a new file) and text of every recipe in the README."""
-    return [(file, table, text) for file, _, table, text in RECIPE.findall((ROOT / "README.md").read_text(encoding="utf-8"))]
+    """File, table (empty for a new file) and text of every recipe, on whatever page it stands."""
+    return [(file, table, text) for page in PAGES for file, _, table, text in RECIPE.findall(read(page))]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_the_suite_with_all_recipes_is_green_on_what_they_add(copy: Path) -> Non
     done = subprocess.run([*words, *files, f"--record-dir={copy}"], cwd=copy, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     record = json.loads((copy / "latest.json").read_text(encoding="utf-8"))
-    judged = {(v["check"], v["backend"], v["network"]) for v in record["verdicts"] if v["status"] == "passed"}
+    judged = {(v["check"], v["backend"], v["subject"]) for v in record["verdicts"] if v["status"] == "passed"}
     for backend in ("torch", "keras", "torch-twin"):
         for network in ("act=softsign", "norm=one_group"):
             assert {("gradient_parity", backend, network), ("positive", backend, network)} <= judged

@@ -58,7 +58,7 @@ def test_places_causes_and_remarks_are_read_as_they_were(tmp_path: Path) -> None
 
 def test_the_published_json_schema_is_that_of_the_code() -> None:
     published = Path(record_file.__file__).with_name("record.schema.json").read_text(encoding="utf-8")
-    assert published == record_file.json_schema(), "python -m bench.report.record_file > bench/report/record.schema.json"
+    assert published == record_file.json_schema(), "python -m bench schema > bench/report/record.schema.json"
 
 
 def test_schema_2_is_still_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import math
 import subprocess
 import sys
@@ -52,6 +53,8 @@ def releases(package: str, first: str, last: str) -> list[str]:
         low, high = Version(first), Version(last)
     except InvalidVersion as error:
         raise VersionsError(f"{error}: write for instance 3.8.0.") from None
+    if importlib.util.find_spec("pip") is None:
+        raise VersionsError(f"Only pip lists releases, and {sys.executable} has none: run {sys.executable} -m ensurepip.")
     done = subprocess.run([sys.executable, "-m", "pip", "index", "versions", package], capture_output=True, text=True)
     line = next((text for text in done.stdout.splitlines() if text.startswith("Available versions:")), "")
     if done.returncode or not line:
