@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from packaging.version import InvalidVersion, Version
 
 from bench.checks import CHECKS
+from bench.evidence import admission
 from bench.evidence.collect import Request, collect
 from bench.exit_status import Status, most_serious
 from bench.judging.verdict import FAILED, judge
@@ -81,7 +83,7 @@ def case_of(text: str) -> tuple[str, str, Spec]:
     for backend in sorted(BACKENDS, key=len, reverse=True):
         for mode in BACKENDS[backend].modes:
             if text.startswith(f"{backend}-{mode}-cpu-"):
-                return backend, mode, Spec.parse(text.removeprefix(f"{backend}-{mode}-cpu-"))
+                return backend, mode, admission.network(text.removeprefix(f"{backend}-{mode}-cpu-"))
     raise SpecError(f"--case {text} is no case: write backend-mode-cpu-network, such as keras-train_on_batch-cpu-reference.")
 
 
@@ -145,6 +147,8 @@ def main(arguments: list[str] | None = None) -> Status:
     given = parser.parse_args(arguments)
     try:
         backend, mode, spec = case_of(given.case)
+        if not 0 < given.budget < math.inf:
+            raise SpecError(f"--budget={given.budget:g} must be a positive number of seconds.")
         names = releases(given.package, given.first, given.last)
         print(f"{len(names)} releases: {', '.join(names)}", flush=True)
         if given.finding:
