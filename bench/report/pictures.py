@@ -202,7 +202,7 @@ def _style(number: int, points: int) -> Style:
     }
 
 
-def _edges(places: Sequence[int]) -> Float[np.ndarray, edges]:
+def _edges(places: Sequence[int]) -> np.ndarray:
     """Cell borders halfway between neighbouring places."""
     if len(places) == 1:
         return np.array([places[0] - 0.5, places[0] + 0.5])
