@@ -25,6 +25,10 @@ class NotJudged(Exception):
     """A check cannot decide this network; the message is the counted reason."""
 
 
+class RestNotJudged(NotJudged):
+    """A check has decided a part of what it looks at and cannot decide the rest; the message is the counted reason."""
+
+
 class NoBaseline(Exception):
     """Nothing was recorded for this network here; the message says how to record."""
 
@@ -90,6 +94,8 @@ def judge(check: Check[Subject], subject: Subject) -> Verdict:
         with np.errstate(all="ignore"):  # what is not finite is outside every interval; it needs no warning besides
             for finding in check.function(subject):
                 findings.append(finding)  # one by one, so that what came before an exception is kept
+    except RestNotJudged as reason:
+        verdict.reason = str(reason)
     except NotJudged as reason:
         verdict.status, verdict.reason = NOT_JUDGED, str(reason)
     except NoBaseline as reason:

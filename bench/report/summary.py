@@ -134,7 +134,7 @@ def memory(peaks: dict[str, float]) -> str:
 
 def counted(verdicts: list[Verdict]) -> list[str]:
     """Every reason why something was not judged or is known, with how often; of what is known, how many numbers it excused."""
-    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in UNDECIDED)
+    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in UNDECIDED or (v.reason and v.status != KNOWN))
     excuses: dict[tuple[str, str], list[Excuse]] = {}
     for verdict in verdicts:
         for excuse in verdict.excuses:

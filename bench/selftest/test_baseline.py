@@ -77,10 +77,29 @@ def test_a_recording_without_reason_or_spread_is_refused(path: Path, change: dic
         (lambda text: text.replace("0.91", '"0.91"'), "not a valid baseline"),
         (lambda text: text.replace('"steps"', '"stepz"'), "not a valid baseline"),
         (lambda text: text.replace("[0.9, 0.91, 0.92, 0.9]", "[]"), "not a valid baseline"),
+        (lambda text: '{"schema": ' + "[" * 100_000 + "]" * 100_000 + "}", "not a valid baseline"),
+        (lambda text: text.replace('"why": "first"', '"why": "\udcff"'), "not a valid baseline"),
+        (lambda text: text.replace('"schema": 1', '"schema": 0'), "there is none under 1"),
+        (lambda text: text.replace('"steps": 150', '"steps": 0'), "not a valid baseline"),
+        (
+            lambda text: text.replace('"backend": "torch"', '"backend": "keras"'),
+            "which belongs into keras-tensorflow-cpu.json",
+        ),
+        (lambda text: text.replace('"backend": "torch"', '"backend": "mxnet"'), "mxnet on cpu, which belongs into no file"),
+        (lambda text: text.replace('"device": "cpu"', '"device": "nvidia-h200"'), "belongs into torch-nvidia-h200.json"),
+        (lambda text: text.replace("[1, 2, 3, 4]", "[1, 2, 3, 3]"), "names seed 3 twice"),
+        (lambda text: text.replace('"steps": 150', '"steps": 150, "steps": 100'), "the key 'steps' twice"),
+        (lambda text: text.replace("reference/loss", "reference/accuracy"), "the key 'digits/reference/accuracy' twice"),
+        (lambda text: text.replace("reference/loss", "reference/lossy"), "no data/network/metric"),
+        (lambda text: text.replace("reference/loss", "reference"), "no data/network/metric"),
+        (lambda text: text.replace("0.92", "1.5"), "1.5 for 'digits/reference/accuracy', which no accuracy can be"),
+        (lambda text: text.replace("0.92", "-0.1"), "which no accuracy can be"),
+        (lambda text: text.replace("0.29", "0"), "which no loss can be"),
+        (lambda text: text.replace("0.29", "-1"), "which no loss can be"),
     ],
 )
 def test_a_damaged_file_is_one_sentence_and_is_left_alone(path: Path, damage: Any, words: str) -> None:
-    path.write_text(damage(path.read_text()))
+    path.write_bytes(damage(path.read_text()).encode(errors="surrogateescape"))
     before = path.read_bytes()
     with pytest.raises(BaselineError, match=words) as refused:
         baselines.load("torch", "cpu", 150, path.parent)
@@ -129,7 +148,7 @@ def test_a_recording_on_another_processor_has_a_file_of_its_own(tmp_path: Path) 
 def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "torch-cpu.json"
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: record(path, {f"digits/depth={n}/loss": [n, n + 1, n, n]}), range(2, 18)))
+        list(pool.map(lambda n: record(path, {f"digits/depth={n}/loss": [n, n + 0.1, n, n]}), range(2, 18)))
     assert len(baselines.read(path).samples) == 16
 
 
@@ -236,3 +255,20 @@ def test_a_known_failure_is_stale_when_its_cause_shows_in_no_check() -> None:
 def test_the_committed_list_is_valid() -> None:
     assert known_failures.read()
     assert json.loads(known_failures.PATH.read_text())
+
+
+def test_a_sample_that_the_others_rule_out_is_not_recorded(path: Path) -> None:
+    """One made-up sample would make an interval of 6e-9 to 1e8, in which anything passes."""
+    seeds, good = list(range(16)), [0.3, 0.31, 0.29, 0.32] * 4
+    record(path, {"digits/reference/loss": good}, seeds=seeds)
+    before = path.read_bytes()
+    with pytest.raises(BaselineError, match="with seed 15, which the other seeds rule out"):
+        record(path, {"digits/depth=4/loss": [*good[:15], 1e6]}, seeds=seeds)
+    assert path.read_bytes() == before
+    path.write_text(path.read_text().replace("0.32]", "1e6]"))
+    with pytest.raises(BaselineError, match=r"has 1e\+06 for 'digits/reference/loss' with seed 15, which the other seeds rule out"):
+        baselines.read(path)
+
+
+def test_committed_recordings_are_whole_and_in_their_own_files() -> None:
+    assert all(baselines.read(each) for each in baselines.FOLDER.glob("*-cpu.json"))

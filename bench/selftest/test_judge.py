@@ -15,8 +15,10 @@ from bench.checks.parity import rounding_of_gradients, signature
 from bench.judging.check import Check
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NotJudged, Verdict, judge
+from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NotJudged, RestNotJudged, Verdict, judge
 from bench.report.failure import blame
+from bench.report.summary import counted
+from models.observation import History
 from models.reference.network import Pass
 
 RUN = SimpleNamespace(backend="torch", network="reference", spec=None)
@@ -149,3 +151,45 @@ def test_a_wrong_gradient_is_described(change: Any, words: str) -> None:
 def test_blame_says_no_more_than_the_other_framework_shows(against: str, status: str, words: str) -> None:
     failed = Verdict("check", against, "A law", "torch", "reference", FAILED)
     assert blame(failed, Verdict("check", against, "A law", "keras", "reference", status)).endswith(words)
+
+
+def test_what_a_check_cannot_decide_of_the_rest_is_counted_and_what_it_decided_stays() -> None:
+    def partly(*found: Finding) -> Check:
+        def law(run: Any) -> Iterator[Finding]:
+            """A law."""
+            yield from found
+            raise RestNotJudged("too wide")
+
+        return Check(law, "itself")
+
+    for value, status in ((0, PASSED), (2, FAILED)):
+        verdict = judge(partly(Finding(Place("a"), value, 0, 1)), RUN)
+        assert (verdict.status, verdict.reason, verdict.judged) == (status, "too wide", 1)
+        assert [line for line in counted([verdict]) if "too wide" in line]
+    with pytest.raises(AssertionError, match="judged nothing"):
+        judge(partly(), RUN)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "loss", "status", "judged"),
+    [
+        ([0.3, 0.31, 0.29, 0.3] * 4, 0.3, PASSED, 3),
+        ([0.3, 0.31, 0.29, 0.3] * 4, 0.5, FAILED, 3),
+        ([0.3, 0.31] * 7 + [1e6, 1e6], 0.3, PASSED, 2),
+        ([0.3, 0.31] * 7 + [1e6, 1e6], math.nan, FAILED, 3),
+        ([0.3, 0.31] * 7 + [1e6, 1e6], 1e-30, FAILED, 3),
+    ],
+)
+def test_a_metric_whose_recorded_seeds_spread_too_far_is_not_judged_but_for_what_even_they_rule_out(
+    recorded: list[float], loss: float, status: str, judged: int
+) -> None:
+    metrics = {"accuracy": [0.9, 0.91, 0.89, 0.9] * 4, "loss": recorded, "gradient layer 1": [1.0, 1.01] * 8}
+    content = SimpleNamespace(samples={f"digits/reference/{name}": values for name, values in metrics.items()})
+    history = History(0, np.full(30, loss), np.ones((30, 1)), 0.9)
+    run = SimpleNamespace(
+        backend="torch", network="reference", spec=SimpleNamespace(arch=SimpleNamespace(depth=1), classes=10), data="digits", start=None,
+        seen=SimpleNamespace(trainings=[history]), baseline=SimpleNamespace(content=content, fallback=""),
+    )  # fmt: skip
+    verdict = judge(CHECKS["training"], run)
+    assert (verdict.status, verdict.judged) == (status, judged)
+    assert ("loss not judged" in verdict.reason) == (judged == 2)

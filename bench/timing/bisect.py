@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,9 +19,11 @@ from collections.abc import Callable
 from packaging.version import InvalidVersion, Version
 
 from bench.checks import CHECKS
+from bench.evidence import admission
 from bench.evidence.collect import Request, collect
 from bench.exit_status import Status, most_serious
 from bench.judging.verdict import FAILED, judge
+from bench.report.texts import number
 from bench.timing.duet import plan, sides
 from bench.timing.duet.margins import margins_of
 from bench.timing.duet.plan import BUDGET, Duet
@@ -80,7 +83,7 @@ def case_of(text: str) -> tuple[str, str, Spec]:
     for backend in sorted(BACKENDS, key=len, reverse=True):
         for mode in BACKENDS[backend].modes:
             if text.startswith(f"{backend}-{mode}-cpu-"):
-                return backend, mode, Spec.parse(text.removeprefix(f"{backend}-{mode}-cpu-"))
+                return backend, mode, admission.network(text.removeprefix(f"{backend}-{mode}-cpu-"))
     raise SpecError(f"--case {text} is no case: write backend-mode-cpu-network, such as keras-train_on_batch-cpu-reference.")
 
 
@@ -119,7 +122,7 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
             worker.close()
         verdict = judge(CHECKS[check], evidence)
         worst = verdict.worst
-        print(f"{package} {name}: {check} {verdict.status}{f', {worst.value:.3g} at {worst.where}' if worst else ''}", flush=True)
+        print(f"{package} {name}: {check} {verdict.status}{f', {number(worst.value)} at {worst.where}' if worst else ''}", flush=True)
         return verdict.status == FAILED
 
     of_first = failed(names[0])
@@ -144,6 +147,8 @@ def main(arguments: list[str] | None = None) -> Status:
     given = parser.parse_args(arguments)
     try:
         backend, mode, spec = case_of(given.case)
+        if not 0 < given.budget < math.inf:
+            raise SpecError(f"--budget={given.budget:g} must be a positive number of seconds.")
         names = releases(given.package, given.first, given.last)
         print(f"{len(names)} releases: {', '.join(names)}", flush=True)
         if given.finding:

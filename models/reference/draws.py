@@ -102,5 +102,6 @@ def _away_from_kinks(spec: Spec, weights: Arrays, x: Batch, labels: Labels, rng:
         if spec.arch.norm == "batch":
             chosen = rng.choice(len(x), spec.batch, replace=False)
         else:
-            chosen[near] = rng.choice(unused, int(near.sum()), replace=False)
+            replaced = np.flatnonzero(near)[: len(unused)]  # a batch of most of the data leaves fewer than are near
+            chosen[replaced] = rng.choice(unused, len(replaced), replace=False)
     return max(tried, key=lambda each: each[0])[1]
