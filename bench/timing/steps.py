@@ -51,9 +51,7 @@ class NotTheSameError(RuntimeError):
 class StepClock:
     """A clock that advances by one step's seconds whenever a block was taken, so that pytest-benchmark's figures are per step."""
 
-    def __init__(self) -> None:
-        """Start at zero."""
-        self._now = 0.0
+    _now = 0.0
 
     def advance(self, seconds: float) -> None:
         """Let a step's time pass."""
