@@ -44,7 +44,7 @@ class Training:
 
 @dataclass
 class Job:
-    """One network on one backend: what to build and what to look at. Of `relations` only loss and gradients are kept.
+    """One network on one backend: what to build and what to observe. Of `relations` only loss and gradients are recorded.
 
     Those of `scaled` are taken one after the other from the first one's weights, by a network whose loss scale grows every
     `SCALE_GROWTH` steps.

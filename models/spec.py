@@ -1,7 +1,7 @@
-"""One network and how it is trained, said without any framework.
+"""One network and how it is trained, described without any framework.
 
-A `Spec` is the whole truth about a case: every default on which frameworks differ (epsilon, momentum, initializer,
-bias, …) is a field of it or of its architecture, so that no backend can fall back on its own.
+A `Spec` says everything about a case. Every default on which frameworks differ (epsilon, momentum, initializer, bias, …) is a field
+of it or of its architecture, so that no backend uses its own.
 """
 
 from __future__ import annotations

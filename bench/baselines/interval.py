@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from bench.judging.finding import SCALES
-from bench.judging.tolerance import FLOORS, METRICS_PER_RUN, RUN_FALSE_ALARMS
+from bench.judging.tolerance import FLOORS, METRICS_PER_RUN, RUN_FALSE_ALARMS, WIDEST
 
 
 def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0) -> tuple[float, float]:
@@ -22,8 +22,19 @@ def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0
     half = float(t * x.std(ddof=1) * (1 / runs + 1 / len(x)) ** 0.5)
     middle = float(scale.backward(x.mean()))
     floor = floor_of(metric, middle) * widening
-    low, high = (float(scale.backward(x.mean() + sign * half * widening)) for sign in (-1, 1))
+    with np.errstate(over="ignore"):  # few samples predict next to nothing: an end may be infinite
+        low, high = (float(scale.backward(x.mean() + sign * half * widening)) for sign in (-1, 1))
     return min(low, middle - floor), max(high, middle + floor)
+
+
+def judges(metric: str, low: float, high: float, classes: int) -> bool:
+    """Whether an interval is narrow enough to judge by.
+
+    An accuracy's is narrower than the way from chance to perfect. A loss's or gradient norm's has ends less than `WIDEST` apart.
+    """
+    if metric == "accuracy":
+        return high - low < 1 - 1 / classes
+    return bool(low > 0 and high < WIDEST * low)
 
 
 def floor_of(metric: str, middle: float) -> float:

@@ -1,7 +1,7 @@
 """Findings that are known to be a framework's own: data, not exceptions in code.
 
-`baselines/known_failures.json` lists backend, check, network, place, version range, reason and link. A known failure is
-counted and does not fail the run; one that no longer shows is listed as stale.
+`baselines/known_failures.json` lists backend, check, network, place, version range, size, reason and link. A known failure is
+counted and does not fail the run. What lies further off than its size is red, and one that no longer shows is listed as stale.
 """
 
 from __future__ import annotations
@@ -9,53 +9,83 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from packaging.specifiers import SpecifierSet
+from msgspec import Meta
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from bench import files
 from bench.baselines.samples import FOLDER, BaselineError
 from bench.judging.finding import Finding
-from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, PASSED, Excuse, Verdict
 
 PATH = FOLDER / "known_failures.json"
+Text = Annotated[str, Meta(min_length=1)]
+WILD = "*?[]!- 0123456789"
+"""Characters of a pattern that name nothing."""
+ANYWHERE = ("", "step", "layer")
+"""What is left of a pattern that fits every place or every network."""
 
 
-class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One known failure; `network` and `where` are shell patterns, `package` and `versions` the range it holds for.
 
-    `most` is how far beyond its bound a number may lie to be explained, ten times what was seen where that is small: one that lies
-    further off is another fault. NaN is explained only where `nan` says that it is what is known.
+    `most` is how far beyond its bound a number may lie to be explained, ten times what was seen where that is small. NaN is explained
+    only where `nan` says that it is what is known. A pattern that fits every network needs a place, and the other way round.
     """
 
-    backend: str
-    check: str
-    network: str
-    where: str
-    package: str
-    versions: str
-    reason: str
-    link: str
-    most: float = math.inf
+    backend: Text
+    check: Annotated[str, Meta(pattern=r"^[a-z_0-9]+$")]
+    network: Text
+    where: Text
+    package: Text
+    versions: Text
+    reason: Annotated[str, Meta(pattern=r"\w")]
+    link: Annotated[str, Meta(pattern=r"^https?://\S+$")]
+    most: Annotated[float, Meta(gt=0)] | None = None
     nan: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where the size, the breadth or the versions are no limit."""
+        if not self.nan and not (self.most is not None and math.isfinite(self.most)):
+            raise ValueError(f"{self.check} of {self.network} has no size: say in `most` how far beyond its bound a number may lie")
+        if _names_nothing(self.backend):
+            raise ValueError(f"`backend` {self.backend!r} is every backend: name one")
+        if _names_nothing(self.network) and _names_nothing(self.where):
+            raise ValueError(f"{self.check} is excused on every network in every place: name a part of the network or the place")
+        _range(self.versions)
 
-def read(path: Path = PATH) -> list[Known]:
+
+def _names_nothing(pattern: str) -> bool:
+    return "".join(c for c in pattern if c not in WILD) in ANYWHERE
+
+
+@cache
+def _range(versions: str) -> SpecifierSet:
+    try:
+        return SpecifierSet(versions, prereleases=True)
+    except InvalidSpecifier:
+        raise ValueError(f"`versions` {versions!r} is no range of versions, such as >=3.0,<3.15") from None
+
+
+def read(path: Path = PATH) -> list[KnownFailure]:
     """The list. Raises BaselineError for a malformed file."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Known])
+        return msgspec.json.decode(path.read_bytes(), type=list[KnownFailure])
     except FileNotFoundError:
         return []
     except (*files.NO_JSON, OSError) as error:
         raise BaselineError(f"{path} is not a valid list of known failures ({error}): restore it from version control.") from None
 
 
-def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> dict[Known, str]:
-    """Turn a failure into a known one where entries together cover all of it.
+def apply(verdict: Verdict, known: list[KnownFailure], versions: dict[str, str]) -> dict[KnownFailure, str]:
+    """Turn a failure into a known one where entries together cover all of it; the verdict then says what each excused.
 
-    Returns, for every entry that concerns this check and network in these versions, the status that it met: passed where others alone
-    covered what was outside.
+    A failure at a known place that lies further off than is known stays one, and its reason says so. Returns, for every entry that
+    concerns this check and network in these versions, the status that it met: passed where others alone covered what was outside.
     """
     concerned = [
         entry
@@ -63,24 +93,46 @@ def apply(verdict: Verdict, known: list[Known], versions: dict[str, str]) -> dic
         if verdict.check == entry.check
         and fnmatchcase(verdict.backend, entry.backend)
         and fnmatchcase(verdict.subject, entry.network)
-        and versions.get(entry.package, "") in SpecifierSet(entry.versions, prereleases=True)
+        and versions.get(entry.package, "") in _range(entry.versions)
     ]
     outside = {f.where: f for f in verdict.findings if not f.within}
     covered = {entry: {where for where, finding in outside.items() if _explains(entry, finding)} for entry in concerned}
     if verdict.status != FAILED or outside.keys() != set().union(*covered.values()):
+        if verdict.status == FAILED:
+            unexplained = [finding for where, finding in outside.items() if not any(where in each for each in covered.values())]
+            verdict.reason = _too_far(concerned, unexplained) or verdict.reason
         return dict.fromkeys(concerned, verdict.status)
     verdict.status = KNOWN
-    verdict.reason = "; ".join(dict.fromkeys(f"{entry.reason} ({entry.link})" for entry in concerned if covered[entry]))
+    verdict.excuses = [_excuse(entry, [outside[where] for where in covered[entry]]) for entry in concerned if covered[entry]]
+    verdict.reason = "; ".join(dict.fromkeys(excuse.reason for excuse in verdict.excuses))
     return {entry: KNOWN if covered[entry] else PASSED for entry in concerned}
 
 
-def _explains(entry: Known, finding: Finding) -> bool:
-    beyond = max(finding.low - finding.value, finding.value - finding.high)
-    explained = entry.nan if math.isnan(finding.value) else beyond <= entry.most
-    return fnmatchcase(finding.where, entry.where) and explained
+def _beyond(finding: Finding) -> float:
+    return max(finding.low - finding.value, finding.value - finding.high)
 
 
-def stale(concerned: Mapping[Known, list[str]]) -> list[Known]:
+def _explains(entry: KnownFailure, finding: Finding) -> bool:
+    known = entry.nan if math.isnan(finding.value) else _beyond(finding) <= (entry.most or 0.0)
+    return known and fnmatchcase(finding.where, entry.where)
+
+
+def _excuse(entry: KnownFailure, findings: list[Finding]) -> Excuse:
+    beyond = max((_beyond(f) for f in findings if not math.isnan(f.value)), default=0.0)
+    return Excuse(f"{entry.reason} ({entry.link})", len(findings), beyond, entry.most or 0.0)
+
+
+def _too_far(entries: list[KnownFailure], unexplained: list[Finding]) -> str:
+    """What is known at the places of these findings, whose size they exceed."""
+    known = {
+        f"further off than the {entry.most:.2g} that are known: {entry.reason} ({entry.link})": None
+        for entry in entries
+        if entry.most and any(fnmatchcase(f.where, entry.where) and not math.isnan(f.value) for f in unexplained)
+    }
+    return "; ".join(known)
+
+
+def stale(concerned: Mapping[KnownFailure, list[str]]) -> list[KnownFailure]:
     """Entries whose cause no longer shows: every verdict that an entry of the same reason concerned has passed."""
     shows = {entry.reason for entry, statuses in concerned.items() if any(status != PASSED for status in statuses)}
     return [entry for entry, statuses in concerned.items() if statuses and entry.reason not in shows]

@@ -18,8 +18,9 @@ from filelock import FileLock
 from msgspec import Meta
 
 from bench import files
+from bench.baselines import validation
 from bench.judging.tolerance import FALLBACK_WIDENING
-from models.backends.registry import info
+from models.backends.registry import BACKENDS, info
 
 SCHEMA = 1
 FOLDER = Path(__file__).resolve().parents[2] / "baselines"
@@ -46,7 +47,7 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
     schema: int
     backend: str
     device: str
-    steps: int
+    steps: Annotated[int, Meta(ge=1)]
     seeds: Annotated[list[int], Meta(min_length=LEAST_SEEDS)]
     recordings: Annotated[list[Recording], Meta(min_length=1)]
     samples: dict[str, Annotated[list[float], Meta(min_length=LEAST_SEEDS)]]
@@ -119,20 +120,28 @@ def read(path: Path) -> File:
     try:
         raw = path.read_bytes()
         schema = msgspec.json.decode(raw, type=_Schema).schema
+        if schema < 1:
+            raise BaselineError(f"{path} has schema {schema}, and there is none under 1: restore it from version control.")
         if schema > SCHEMA:
             raise BaselineError(
                 f"{path} has schema {schema} and this suite reads up to {SCHEMA}: update the suite, or check out an older file."
             )
         content = msgspec.json.decode(raw, type=File)
+        twice = validation.key_given_twice(raw)
     except (*files.NO_JSON, OSError) as error:
         raise BaselineError(f"{path} is not a valid baseline ({error}): restore it from version control or record it again.") from None
-    for key, values in content.samples.items():
-        if len(values) != len(content.seeds) or not np.isfinite(values).all() or key.count("/") != 2:
-            raise BaselineError(
-                f"{path} has {len(values)} samples or a value that is not finite for {key!r}, and not one for each of "
-                f"{len(content.seeds)} seeds: restore it from version control or record it again."
-            )
+    if twice:
+        raise BaselineError(f"{path} has the key {twice!r} twice: restore it from version control or record it again.")
+    if path.name != (named := _name(content.backend, content.device)):
+        raise BaselineError(f"{path} is of {content.backend} on {content.device}, which belongs into {named}: restore both.")
+    if fault := validation.fault_of_samples(content.samples, content.seeds):
+        raise BaselineError(f"{path} {fault}: restore it from version control or record it again.")
     return content
+
+
+def _name(backend: str, device: str) -> str:
+    """The file of a recording's backend and device; what names no backend belongs into none."""
+    return file_name(backend, device) if backend in BACKENDS else "no file"
 
 
 def _fitting(content: File, steps: int) -> File | None:
@@ -171,6 +180,8 @@ def save(
             changes.append(f"  {dropped} old metrics were recorded with other seeds or steps and are replaced")
         samples |= {key: [_significant(v) for v in values] for key, values in baseline.new.items()}
         recording = Recording(why.strip(), date, len(renewed), environment)
+        if fault := validation.fault_of_samples(samples, seeds):
+            raise BaselineError(f"What is to be recorded in {baseline.path.name} {fault}: judge that network first; nothing is written.")
         partial = bool(samples.keys() - baseline.new.keys())
         history = _joined(old.recordings, recording) if old and partial else [recording]
         _write(baseline.path, File(SCHEMA, backend, device, steps, seeds, history, dict(sorted(samples.items()))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from bench.evidence.probes import regions
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.arrays import Points
 from models.parts.activations import ACTIVATIONS
 
 ASYMPTOTIC = 12.0
@@ -42,7 +42,7 @@ def activation(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(Place("slope", scope=f"{precision} at zero"), float(slope[-1]), least - reach, largest + reach)
 
 
-def _worst(place: Place, x: Any, seen: Any, exact: Any, rounding: Any) -> Finding:
+def _worst(place: Place, x: Points, seen: Points, exact: Points, rounding: Points) -> Finding:
     """The point furthest off in units of what rounding may do there; smaller than a normal number nothing is told apart."""
     allowed = ROUNDING_MULTIPLE * rounding + float(np.finfo(seen.dtype).tiny)
     error = np.abs(seen.astype(np.float64) - exact)

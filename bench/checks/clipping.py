@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
+from models.arrays import Array, Arrays
 from models.reference.optimizers import Rule
 
 FIRST_STEP = {"sgd": 1.0, "momentum": 1.0, "nesterov": 1.9}
@@ -49,7 +49,7 @@ def clipping(evidence: Evidence) -> Iterator[Finding]:
     yield from _caps(evidence, after, blur)
 
 
-def _caps(evidence: Evidence, after: dict[str, Any], blur: dict[str, float]) -> Iterator[Finding]:
+def _caps(evidence: Evidence, after: Arrays, blur: dict[str, float]) -> Iterator[Finding]:
     cap = evidence.spec.clip_at
     if evidence.spec.clip == "global":
         yield _over(
@@ -60,14 +60,14 @@ def _caps(evidence: Evidence, after: dict[str, Any], blur: dict[str, float]) -> 
         )
     for key, g in after.items():
         if evidence.spec.clip == "variable":
-            yield _over(Place.of(key, "norm over its cap"), np.linalg.norm(g), cap, blur[key])
+            yield _over(Place.of(key, "norm over its cap"), float(np.linalg.norm(g)), cap, blur[key])
         elif evidence.spec.clip == "value":
             yield _over(Place.of(key, "largest entry over its cap"), np.abs(g).max(), cap, blur[key])
 
 
-def _over(place: Place, size: Any, cap: float, blur: float) -> Finding:
+def _over(place: Place, size: float, cap: float, blur: float) -> Finding:
     return Finding(place, max(float(size) / cap - 1, 0.0), 0.0, ROUNDING_MULTIPLE * blur / cap)
 
 
-def _ratio(after: Any, before: Any) -> str:
+def _ratio(after: Array, before: Array) -> str:
     return f"{np.linalg.norm(after) / (np.linalg.norm(before) or 1.0):.4g} of its length before"

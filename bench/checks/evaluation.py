@@ -7,7 +7,6 @@ only be compared as samples (`bench.checks.training`). What the trained weights 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.arrays import Labels, Logits, PerSample
 from models.reference.network import Reference
 
 
@@ -34,6 +34,7 @@ def evaluation(evidence: Evidence) -> Iterator[Finding]:
         if history.seed in diverged:
             continue
         running = history.running or None
+        assert history.logits is not None, "the training was asked for no held-out samples"
         exact = Reference(evidence.spec, history.weights).forward(x, running).logits
         rounded = Reference(evidence.spec, history.weights, np.float32).forward(x, running).logits
         size = float(np.linalg.norm(exact)) or 1.0
@@ -50,7 +51,7 @@ def evaluation(evidence: Evidence) -> Iterator[Finding]:
     divergence.refuse(diverged)
 
 
-def _lead(logits: Any, labels: Any) -> Any:
+def _lead(logits: Logits, labels: Labels) -> PerSample:
     """By how much each sample's label leads the best of the other classes."""
     rows = np.arange(len(labels))
     others = logits.copy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from models.architectures import graph
+from models.arrays import Array
 
 
 def finite(evidence: Evidence) -> Iterator[Finding]:
@@ -39,11 +39,11 @@ def finite(evidence: Evidence) -> Iterator[Finding]:
     divergence.refuse(diverged)
 
 
-def _count(place: Place, values: Any) -> Finding:
+def _count(place: Place, values: Array | float) -> Finding:
     return Finding(place, float(np.size(values) - np.isfinite(values).sum()), 0.0, 0.0, "entries are NaN or infinite")
 
 
-def _first(title: str, losses: Any, norms: Any) -> Iterator[Finding]:
+def _first(title: str, losses: Array, norms: Array) -> Iterator[Finding]:
     """The first step of a training at which the loss or a layer's gradient norm was not finite."""
     bad = [(Place("loss", step=int(step), scope=title)) for step in np.flatnonzero(~np.isfinite(losses))[:1]]
     if norms.size:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from bench.judging.verdict import NotJudged
 from bench.theory import Band, Prediction, predict, why_not
 from bench.theory.diagnosis import Seen, diagnose, expected
 from models.architectures import graph
+from models.arrays import Units
 
 TO_DECADES = 0.5 / np.log(10)
 """From the natural log of a squared norm to decades of the norm."""
@@ -94,5 +94,5 @@ def _finding(place: Place, value: float, band: Band, causes: tuple[Cause, ...] =
     return Finding(place, float(value) * TO_DECADES, low * TO_DECADES, high * TO_DECADES, causes=causes)
 
 
-def _mean_square(z: Any) -> float:
+def _mean_square(z: Units) -> float:
     return float(np.mean(z.astype(np.float64) ** 2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from bench.evidence.probes import DRAWS, FAN_IN, FAN_OUT
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from models.arrays import Array, Arrays, PerUnit
 from models.parts.initializers import INITIALIZERS, TRUNCATED_SD, Initializer
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
@@ -47,7 +47,7 @@ def shape_of(row: Initializer, dialect: str) -> str:
     return "truncated" if row.keras_truncates and dialect == "keras" else row.shape
 
 
-def _moments(unit: Any, shape: str) -> Iterator[Finding]:
+def _moments(unit: Array, shape: str) -> Iterator[Finding]:
     n, kurtosis = len(unit), KURTOSIS[shape]
     yield Finding(Place("mean"), float(unit.mean()), -BAND_Z / n**0.5, BAND_Z / n**0.5)
     spread = BAND_Z * ((kurtosis - 1) / n) ** 0.5
@@ -67,7 +67,7 @@ def _moments(unit: Any, shape: str) -> Iterator[Finding]:
         yield Finding(Place(f"largest weight short of the edge of its {shape} support"), max(-over, 0.0), 0.0, SUPPORT)
 
 
-def _orthogonal(layers: list[dict[str, Any]], row: Initializer) -> Iterator[Finding]:
+def _orthogonal(layers: list[Arrays], row: Initializer) -> Iterator[Finding]:
     for number, layer in enumerate(layers):
         w = layer["weight"].astype(np.float64)
         small = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
@@ -80,7 +80,7 @@ def _orthogonal(layers: list[dict[str, Any]], row: Initializer) -> Iterator[Find
         yield Finding(Place("mean of the diagonal", scope=f"draw {number}"), sign, -limit, limit, "signs are not uniform")
 
 
-def _bias(bias: Any, row: Initializer, spec: Spec) -> Iterator[Finding]:
+def _bias(bias: PerUnit, row: Initializer, spec: Spec) -> Iterator[Finding]:
     n = len(bias)
     if spec.bias == "normal" or row.random_bias:
         variance = BIAS_SD**2 if spec.bias == "normal" else 1 / (3 * FAN_IN)

@@ -6,7 +6,6 @@ Derivations stand with each relation. δ_l = ∂L/∂z_l, z_l = W_l h_{l−1} + 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from models.architectures import graph
+from models.arrays import Array
 from models.graph import INPUT, Activate, Dense, Normalize, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
@@ -70,7 +70,7 @@ def _stream(spec: Spec, view: View) -> Residuals:
     inside = {node.name for block in nodes.blocks for node in block.body}
     end = (view.pre_activations[nodes.dense[-1].name] * view.pre_activation_gradients[nodes.dense[-1].name]).sum(1)
 
-    def here(name: str, x: Any, d: Any) -> tuple[Place, Any, Any]:
+    def here(name: str, x: Array, d: Array) -> tuple[Place, Array, Array]:
         natural = np.linalg.norm(x, axis=1) * np.linalg.norm(d, axis=1)
         return Place("samples' ⟨x, ∂x⟩ against the logits'", name), (x * d).sum(1) - end, natural
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
 from models.arrays import Arrays
 from models.graph import describe
-from models.observation import SCALE_GROWTH
+from models.observation import SCALE_GROWTH, StepResult
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
 
@@ -63,7 +62,7 @@ def _overflows(evidence: Evidence, weights: Arrays, scale: float) -> bool:
     return not all(np.isfinite(g).all() for g in done.gradients.values())
 
 
-def _used(evidence: Evidence, step: Any, weights: dict[str, Any], exact: Rule, rounded: Rule) -> Iterator[tuple[str, float]]:
+def _used(evidence: Evidence, step: StepResult, weights: Arrays, exact: Rule, rounded: Rule) -> Iterator[tuple[str, float]]:
     """By what share of its allowance each tensor misses the rule."""
     true, near = exact.step(weights, step.gradients), rounded.step(weights, step.gradients)
     for key, w in true.items():

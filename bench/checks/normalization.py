@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from models.architectures import graph
 from models.arrays import Statistics
 from models.graph import Normalize
 from models.parts.norms import running_variance
+from models.reference.network import Pass
 
 
 def normalization_state(evidence: Evidence) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def normalization_state(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
-def _averages(evidence: Evidence, passes: list[Any]) -> list[Statistics]:
+def _averages(evidence: Evidence, passes: list[Pass]) -> list[Statistics]:
     old, new = evidence.spec.arch.momentum, 1 - evidence.spec.arch.momentum
     state = {node: (np.zeros(len(mean)), np.ones(len(mean))) for node, (mean, _) in passes[0].statistics.items()}
     history = []

@@ -10,7 +10,6 @@ precision and with TF32 the passes round what the precision rounds, and each lay
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -22,10 +21,10 @@ from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
 from models.architectures import graph
-from models.arrays import Signals
+from models.arrays import Array, Signals
 from models.graph import dense_of, kind_of, layer_of
 from models.reference import kinks
-from models.reference.network import Reference
+from models.reference.network import Pass, Reference
 
 
 def forward_parity(evidence: Evidence) -> Iterator[Finding]:
@@ -99,7 +98,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(Place.of(key, step=number), float(error / scale), 0.0, float(limit / scale), note)
 
 
-def rounding_of_gradients(exact: Any, rounded: list[Any]) -> dict[str, float]:
+def rounding_of_gradients(exact: Pass, rounded: list[Pass]) -> dict[str, float]:
     """The float32 error to expect of each gradient: its own, or what is typical of the network's layers if that is more.
 
     Typical is the median error relative to ‖∂L/∂z_l‖, whose own error every gradient inherits, or relative to the product of the
@@ -125,7 +124,7 @@ def _typical(errors: dict[str, float], sizes: dict[str, float]) -> dict[str, flo
     return {key: float(np.median(shares.get(kind_of(key), [0.0]))) * sizes[key] for key in errors}
 
 
-def signature(seen: Any, true: Any, what: str = "gradient") -> str:
+def signature(seen: Array, true: Array, what: str = "gradient") -> str:
     """What a wrong gradient looks like: lost, not finite, scaled, flipped, or turned."""
     seen, true = np.asarray(seen, np.float64).ravel(), np.asarray(true, np.float64).ravel()
     if not np.isfinite(seen).all():
@@ -165,7 +164,7 @@ def refuse_noise(evidence: Evidence, rounding: float) -> None:
         )
 
 
-def refuse_kinks(evidence: Evidence, exact: Any, rounded: list[Any]) -> None:
+def refuse_kinks(evidence: Evidence, exact: Pass, rounded: list[Pass]) -> None:
     """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink."""
     if evidence.spec.format.plain:
         errors = {place: error * evidence.resolution for place, error in kinks.reach(exact, rounded).items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
 from models.architectures import graph
+from models.arrays import Array
 from models.backends.registry import CONVENTIONS
 from models.graph import INPUT, Dense, Normalize, Sum, describe, describe_part
 from models.parts.precisions import Format
@@ -97,7 +97,7 @@ def rounding(evidence: Evidence) -> Iterator[Finding]:
             yield from _drift(place, step.gradients[weight], near.gradients[weight], format_, evidence.spec.first_scale)
 
 
-def _drift(place: Place, seen: Any, near: Any, format_: Format, scale: float = 1.0) -> Iterator[Finding]:
+def _drift(place: Place, seen: Array, near: Array, format_: Format, scale: float = 1.0) -> Iterator[Finding]:
     """Nothing where no value is a normal number: under that digits are lost by design."""
     seen, near = (np.asarray(each, np.float64) * scale for each in (seen, near))
     chosen = np.abs(near) >= format_.normal

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -23,8 +22,9 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.symmetry import Symmetry, by_reference
 from bench.symmetry.row import Residuals
-from models.arrays import Array, Arrays, Signals, Statistics
-from models.observation import ForcedStep
+from models.arrays import Array, Arrays, Batch, Signals, Statistics
+from models.observation import ForcedStep, WatchedPass
+from models.reference.network import Pass
 from models.spec import Spec
 
 Relation = Callable[[Spec, "View"], Residuals]
@@ -40,7 +40,7 @@ class View:
 
     weights: Arrays
     gradients: Arrays
-    x: Any = None
+    x: Batch
     pre_activations: Signals = field(default_factory=dict)
     pre_activation_gradients: Signals = field(default_factory=dict)
     statistics: Statistics = field(default_factory=dict)
@@ -49,7 +49,7 @@ class View:
         """Relations are evaluated in float64, so that only the framework's own rounding shows."""
         for name in ("weights", "gradients", "pre_activations", "pre_activation_gradients"):
             setattr(self, name, {key: np.asarray(value, np.float64) for key, value in getattr(self, name).items()})
-        self.x = None if self.x is None else np.asarray(self.x, np.float64)
+        self.x = np.asarray(self.x, np.float64)
 
     def of(self, parameter: str) -> tuple[Array, Array]:
         """A parameter and its gradient."""
@@ -65,7 +65,9 @@ def findings(evidence: Evidence, relation: Relation, forced_steps: tuple[int, ..
     for number in forced_steps:
         apart = evidence.apart
         rounded = evidence.reference.once((relation, number, apart), partial(_rounded, evidence, relation, number, apart))
-        seen = relative(relation(evidence.spec, _view(evidence, number)))
+        step, (_, extra) = evidence.seen.forced_steps[number], evidence.penalties[number]
+        gradients = {key: np.asarray(g, np.float64) - extra.get(key, 0.0) for key, g in step.gradients.items()}
+        seen = relative(relation(evidence.spec, _view(evidence, number, gradients, evidence.shared)))
         yield from compared(seen, rounded, evidence.resolution, evidence.result_unit, number)
 
 
@@ -73,7 +75,7 @@ def _rounded(evidence: Evidence, relation: Relation, number: int, apart: bool) -
     """The residuals of the reference's passes, with signals of the next pass where they are `apart`."""
     passes = evidence.reference.rounded[number]
     watched = passes[1:] + passes[:1] if apart else passes
-    views = [_reference_view(evidence, number, *pair) for pair in zip(passes, watched, strict=True)]
+    views = [_view(evidence, number, one.gradients, other) for one, other in zip(passes, watched, strict=True)]
     return [relative(relation(evidence.spec, view)) for view in views]
 
 
@@ -113,30 +115,8 @@ def relative(residuals: Residuals) -> dict[Place, float]:
     return values
 
 
-def _view(evidence: Evidence, number: int) -> View:
-    """What the framework saw: gradients of every step, signals of the first."""
-    forced_step, step, drawn = evidence.reference.forced_steps[number], evidence.seen.forced_steps[number], evidence.shared
-    _, extra = evidence.penalties[number]
-    gradients = {key: np.asarray(g, np.float64) - extra.get(key, 0.0) for key, g in step.gradients.items()}
-    pre_activations, pre_activation_gradients = (drawn.pre_activations, drawn.pre_activation_gradients) if number == 0 else ({}, {})
-    return View(
-        forced_step.weights,
-        gradients,
-        forced_step.x,
-        pre_activations,
-        pre_activation_gradients,
-        evidence.reference.exact[number].statistics,
-    )
-
-
-def _reference_view(evidence: Evidence, number: int, step: Any, watched: Any) -> View:
-    forced_step = evidence.reference.forced_steps[number]
-    pre_activations, pre_activation_gradients = (watched.pre_activations, watched.pre_activation_gradients) if number == 0 else ({}, {})
-    return View(
-        forced_step.weights,
-        step.gradients,
-        forced_step.x,
-        pre_activations,
-        pre_activation_gradients,
-        evidence.reference.exact[number].statistics,
-    )
+def _view(evidence: Evidence, number: int, gradients: Arrays, watched: WatchedPass | Pass) -> View:
+    """Gradients of a teacher-forced step, and the signals of the first."""
+    step = evidence.reference.forced_steps[number]
+    signals = (watched.pre_activations, watched.pre_activation_gradients) if number == 0 else ({}, {})
+    return View(step.weights, gradients, step.x, *signals, evidence.reference.exact[number].statistics)

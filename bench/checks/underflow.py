@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,11 +14,13 @@ from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
 from models.architectures import graph
+from models.arrays import Array
 from models.backends.registry import CONVENTIONS
 from models.reference.network import Reference
 
 LOST = "lost to zero"
 """The quantity of every finding here."""
+Each = TypeVar("Each")
 FEWEST, MOST = 0.25, 0.75
 """A gradient of less than `FEWEST` smallest numbers is zero for certain after a layer, one of more than `MOST` for certain not. Rounding
 once decides at one half. PyTorch's float16 derivative of a sigmoid rounds g·(1 − y) and the product with y, after the matrix product was
@@ -40,20 +42,21 @@ def underflow(evidence: Evidence) -> Iterator[Finding]:
     found, least = causes(evidence), evidence.spec.format.results.least / evidence.spec.first_scale
     backward = list(reversed(graph(evidence.spec).dense))
     for node in backward:
-        seen, true, *near = (each.pre_activation_gradients[node.name] for each in (own, exact, *rounded))
+        seen, near = own.pre_activation_gradients[node.name], [each.pre_activation_gradients[node.name] for each in rounded]
+        true = exact.pre_activation_gradients[node.name]
         yield _beside(Place(LOST, node.name, scope="own weights"), seen, true, near, least, found)
     (answer, passes), step = evidence.steps[0], evidence.seen.forced_steps[0]
     for node in backward:
-        seen, true, *near = (each.gradients[node.weight] for each in (step, answer, *_own(evidence, passes)))
-        yield _beside(Place.of(node.weight, LOST, step=0), seen, true, near, least)
+        near = [each.gradients[node.weight] for each in _own(evidence, passes)]
+        yield _beside(Place.of(node.weight, LOST, step=0), step.gradients[node.weight], answer.gradients[node.weight], near, least)
 
 
-def _own(evidence: Evidence, passes: list[Any]) -> list[Any]:
+def _own(evidence: Evidence, passes: list[Each]) -> list[Each]:
     """The passes that round as this framework documents it."""
     return passes[CONVENTIONS.index(evidence.dialect) :: len(CONVENTIONS)]
 
 
-def _beside(place: Place, seen: Any, true: Any, near: list[Any], least: float, causes: tuple[Cause, ...] = ()) -> Finding:
+def _beside(place: Place, seen: Array, true: Array, near: list[Array], least: float, causes: tuple[Cause, ...] = ()) -> Finding:
     share, others, count = _zeros(seen), [_zeros(each) for each in near], min(true.shape)
     mean, size = float(np.mean(others)), np.abs(true)
     reach = BAND_Z * max((mean * (1 - mean) / count) ** 0.5, float(np.std(others))) + 1 / count
@@ -63,5 +66,5 @@ def _beside(place: Place, seen: Any, true: Any, near: list[Any], least: float, c
     return Finding(place, share - always, low - reach - always, high + reach - always, note, causes=causes)
 
 
-def _zeros(values: Any) -> float:
+def _zeros(values: Array) -> float:
     return float((np.asarray(values) == 0).mean())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
+from models.arrays import Array
 from models.reference.optimizers import Rule
 
 STAYS = "moved although it should not"
@@ -46,7 +46,7 @@ def update(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _looks_like(seen: Any, true: Any, before: Any) -> str:
+def _looks_like(seen: Array, true: Array, before: Array) -> str:
     """How far the weight went along the way it should have gone."""
     way = np.asarray(true - before, np.float64).ravel()
     if not (length := float(way @ way)):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from bench.doctor import ReferenceResult, examined, problem
+from bench.doctor import FrameworkReport, examine, problem
 from bench.exit_status import Status
 from fixtures.machine import nvidia_driver
 from fixtures.machine.fingerprint import fingerprint
@@ -61,15 +61,15 @@ def described(driver: Driver, variables: dict[str, str]) -> Iterator[str]:
     yield f"variables   {' · '.join([*chosen, *unset])}"
 
 
-def said(answer: ReferenceResult) -> str:
+def described_framework(report: FrameworkReport) -> str:
     """One line on a framework."""
-    seen = answer.seen
-    if answer.died:
-        return f"{answer.backend:<12}does not start"
+    seen = report.seen
+    if report.death:
+        return f"{report.backend:<12}does not start"
     versions = " · ".join(f"{name} {version}" for name, version in seen.versions.items() if " " not in name)
     listed = ", ".join(seen.devices)
     done = seen.error or f"product on {seen.place} {'wrong' if seen.wrong else 'exact'}"
-    return f"{answer.backend:<12}{versions} · built for {seen.built_for or 'the CPU alone'} · sees {listed} · {done}"
+    return f"{report.backend:<12}{versions} · built for {seen.built_for or 'the CPU alone'} · sees {listed} · {done}"
 
 
 def _name(pid: int) -> str:
@@ -96,9 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     problems = [f"{name} needs the package {lacking(name)}: install it, or choose another --backend." for name in names if lacking(name)]
     for name in names:
         if not lacking(name):
-            answer = examined(name)
-            print(said(answer), flush=True)
-            problems += filter(None, [problem(answer, asked, variables, chosen.require_gpu)])
+            report = examine(name)
+            print(described_framework(report), flush=True)
+            problems += filter(None, [problem(report, asked, variables, chosen.require_gpu)])
     print("\n".join(problems) or f"Fit for a run{' on a GPU' if chosen.require_gpu else ''}.")
     return Status.ENVIRONMENT if problems else Status.SAME
 

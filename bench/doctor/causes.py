@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from fixtures.machine.nvidia_driver import Driver
 from models.backends.registry import info
 from models.worker.devices import VISIBLE
-from models.worker.tasks.device_probe import Examined
+from models.worker.tasks.device_probe import DeviceProbe
 
-Told = tuple[str, str]
+Explanation = tuple[str, str]
 """A cause and its remedy."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A framework that is not on the GPU: its backend, what it said, the driver, the environment variables, its last words."""
+    """A framework that is not on the GPU: its backend, what it said, the driver, the environment variables, its output."""
 
     backend: str
-    seen: Examined
+    seen: DeviceProbe
     driver: Driver
     variables: Mapping[str, str]
-    words: str = ""
+    output: str = ""
 
 
-def built_without(case: Case) -> Told | None:
+def built_without(case: Case) -> Explanation | None:
     """The wheel knows no GPU."""
     if case.seen.built_for:
         return None
@@ -37,7 +37,7 @@ def built_without(case: Case) -> Told | None:
     return f"this {row.library} was built for the CPU alone", f"install {row.gpu_build or f'a GPU build of {row.library}'}"
 
 
-def hidden(case: Case) -> Told | None:
+def hidden(case: Case) -> Explanation | None:
     """An environment variable hides every device."""
     named = case.variables.get(VISIBLE)
     if named is not None and named.strip() in ("", "-1", "NoDevFiles", "none", "void"):
@@ -48,7 +48,7 @@ def hidden(case: Case) -> Told | None:
     return None
 
 
-def misnamed(case: Case) -> Told | None:
+def misnamed(case: Case) -> Explanation | None:
     """CUDA_VISIBLE_DEVICES begins with a device that is not there; CUDA then shows none at all."""
     first = case.variables.get(VISIBLE, "").partition(",")[0].strip()
     if not first or not case.driver.gpus:
@@ -63,14 +63,14 @@ def _is_one(uuid: str, driver: Driver) -> bool:
     return any(gpu.uuid.startswith(uuid) for gpu in driver.gpus)
 
 
-def no_driver(case: Case) -> Told | None:
+def no_driver(case: Case) -> Explanation | None:
     """No driver answers."""
     if not case.driver.problem or "not asked" in case.driver.problem:
         return None
     return case.driver.problem, "install the NVIDIA driver, or start the container with its GPUs (docker run --gpus all)"
 
 
-def driver_too_old(case: Case) -> Told | None:
+def driver_too_old(case: Case) -> Explanation | None:
     """A driver runs wheels of its own CUDA major version and of older ones (CUDA minor version compatibility)."""
     major = re.match(r"CUDA (\d+)", case.seen.built_for)
     if not major or not case.driver.version or int(major[1]) <= case.driver.cuda[0]:
@@ -82,40 +82,43 @@ def driver_too_old(case: Case) -> Told | None:
     )
 
 
-def libraries_missing(case: Case) -> Told | None:
+def libraries_missing(case: Case) -> Explanation | None:
     """The framework looked for CUDA's libraries and did not find them all."""
-    if not re.search(r"Cannot dlopen some GPU libraries|Unable to load (cu\w+|CUDA)|[Cc]ould not (load|find)[^\n]*lib(cu|nv)", case.words):
+    if not re.search(r"Cannot dlopen some GPU libraries|Unable to load (cu\w+|CUDA)|[Cc]ould not (load|find)[^\n]*lib(cu|nv)", case.output):
         return None
     return "CUDA's libraries are not all found", f"install {info(case.backend).gpu_build or 'the CUDA libraries'}, which bring them"
 
 
-def no_code(case: Case) -> Told | None:
+def no_code(case: Case) -> Explanation | None:
     """The wheel has no code for this GPU's generation."""
-    if "no kernel image" not in case.seen.error and "no kernel image" not in case.words:
+    if "no kernel image" not in case.seen.error and "no kernel image" not in case.output:
         return None
     cards = ", ".join(f"{gpu.name} (sm_{gpu.capability[0]}{gpu.capability[1]})" for gpu in case.driver.gpus) or "this GPU"
     return f"this {info(case.backend).library} holds no code for {cards}", "install a release that supports this generation of GPU"
 
 
-def full(case: Case) -> Told | None:
+def full(case: Case) -> Explanation | None:
     """Others hold the memory."""
-    if not re.search(r"out of memory|RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY", case.seen.error + case.words):
+    if not re.search(r"out of memory|RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY", case.seen.error + case.output):
         return None
     others = [str(pid) for gpu in case.driver.gpus for pid in gpu.processes]
-    return "the GPU's memory is taken", f"end the processes that hold it ({', '.join(others) or 'not told here'}), or choose another device"
+    return (
+        "the GPU's memory is taken",
+        f"end the processes that hold it ({', '.join(others) or 'not seen here'}), or choose another device",
+    )
 
 
-CAUSES: tuple[Callable[[Case], Told | None], ...] = (
+CAUSES: tuple[Callable[[Case], Explanation | None], ...] = (
     built_without, hidden, no_driver, misnamed, driver_too_old, libraries_missing, no_code, full,
 )  # fmt: skip
 
 
-def explain(case: Case) -> Told:
-    """The first cause that fits; where none does, the framework's own words."""
+def explain(case: Case) -> Explanation:
+    """The first cause that fits; where none does, the framework's own message."""
     for cause in CAUSES:
-        if told := cause(case):
-            return told
-    own = case.seen.error or next((line for line in reversed(case.words.splitlines()) if re.search("cuda|gpu", line, re.IGNORECASE)), "")
+        if found := cause(case):
+            return found
+    own = case.seen.error or next((line for line in reversed(case.output.splitlines()) if re.search("cuda|gpu", line, re.IGNORECASE)), "")
     return (
         own or "it lists no GPU and does not say why",
         "see that a small CUDA program runs here at all, such as the driver's own nvidia-smi",

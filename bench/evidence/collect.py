@@ -18,8 +18,8 @@ from bench.evidence.reference import ReferenceResult
 from bench.judging.check import Need
 from bench.symmetry import relation_steps, symmetries
 from fixtures.data.datasets import Data
+from models.arrays import Array, Arrays, Batch, Labels, Points
 from models.observation import Job, Observation, Training
-from models.parts.activations import ACTIVATIONS
 from models.parts.precisions import PLAIN
 from models.reference.draws import draw_weights, prepare_forced_steps, rounded
 from models.spec import Spec
@@ -79,7 +79,7 @@ class Request:
     def wanted(self) -> frozenset[Need]:
         """The needs that can be had; all of these where a training draws, so that it draws the same whatever else is asked."""
         here = available(self.spec, self.backend)
-        draws = ACTIVATIONS[self.spec.arch.act].random and Need.TRAININGS in here & self.needs
+        draws = self.spec.arch.random and Need.TRAININGS in here & self.needs
         return here if draws else here & self.needs
 
     @cached_property
@@ -108,11 +108,11 @@ class Request:
         )  # fmt: skip
 
     @cached_property
-    def held_out(self) -> tuple[Any, Any]:
+    def held_out(self) -> tuple[Batch, Labels]:
         """Test samples and labels that decide an accuracy."""
         return held_out(self.own, self.data)
 
-    def evidence(self, seen: Observation, draws: list[Any], curves: dict[str, Any]) -> Evidence:
+    def evidence(self, seen: Observation, draws: list[list[Arrays]], curves: dict[str, tuple[Points, Points]]) -> Evidence:
         """What the answers are to a check."""
         return Evidence(
             self.spec.id, self.own, self.backend, seen, self.answer, self.baseline, self.data.name, self.held_out, draws, curves,
@@ -181,11 +181,11 @@ def start_of(spec: Spec, data: Data) -> Callable[[int], Training]:
     return lambda seed: trainings(spec, data, [seed])[0]
 
 
-def held_out(spec: Spec, data: Data) -> tuple[Any, Any]:
+def held_out(spec: Spec, data: Data) -> tuple[Batch, Labels]:
     """Test samples and labels that decide an accuracy."""
     return rounded(spec, data.x_test[:TEST_SAMPLES]), labels_of(spec, data.y_test[:TEST_SAMPLES])
 
 
-def labels_of(spec: Spec, labels: Any) -> Any:
+def labels_of(spec: Spec, labels: Array) -> Array:
     """Labels modulo the network's classes, for networks with fewer than the data."""
     return labels % spec.classes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from bench.baselines.samples import Baseline
 from bench.evidence.reference import ReferenceResult, roundings
 from bench.judging.check import Need
 from bench.judging.verdict import NotJudged
+from models.arrays import Arrays, Batch, Labels, Points
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
 from models.observation import Observation, Training, WatchedPass
@@ -20,7 +20,6 @@ from models.reference.network import Pass, Reference
 from models.reference.optimizers import penalty
 from models.spec import Spec
 
-Arrays = dict[str, Any]
 FLOAT64_EPS_RATIO = float(np.finfo(np.float64).eps / np.finfo(np.float32).eps)
 
 
@@ -40,9 +39,9 @@ class Evidence:
     reference: ReferenceResult
     baseline: Baseline | None = None
     data: str = "digits"
-    held_out: tuple[Any, Any] = ((), ())
+    held_out: tuple[Batch, Labels] = (np.zeros((0, 0)), np.zeros(0, int))
     draws: list[list[Arrays]] = field(default_factory=list)
-    curves: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    curves: dict[str, tuple[Points, Points]] = field(default_factory=dict)
     start: Callable[[int], Training] | None = None
     collected: Set[Need] = frozenset(Need)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from models.arrays import Points
 from models.observation import ForcedStep
 from models.spec import Spec
 
@@ -19,7 +18,7 @@ TOO_LARGE = 1e8
 """Factor on the inputs of a step that overflows: beyond float16's 65,504 for any input."""
 
 
-def regions() -> dict[str, Any]:
+def regions() -> dict[str, Points]:
     """Points (float64, exact in float32) of an activation by where they lie."""
     tail, middle = np.geomspace(12, FAR, 400), np.linspace(1, 12, 2000)
     near, tiny = np.linspace(1e-3, 1, 1000), np.geomspace(1e-30, 1e-3, 500)
@@ -28,7 +27,7 @@ def regions() -> dict[str, Any]:
     return {name: np.sort(x).astype(np.float32).astype(np.float64) for name, x in points.items()}
 
 
-def points() -> Any:
+def points() -> Points:
     """All points of all regions, and zero."""
     return np.concatenate([*regions().values(), [0.0]])
 

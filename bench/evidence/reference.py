@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
+from models.arrays import Array
 from models.backends.registry import CONVENTIONS
 from models.observation import Arrays, ForcedStep
 from models.reference.network import Pass, Reference
@@ -51,10 +52,10 @@ class ReferenceResult:
 
 
 def roundings(spec: Spec, weights: Arrays) -> list[Reference]:
-    """References that round as the spec's precision does, each in an order of its own, by turns as PyTorch and as Keras documents it."""
+    """References that round as the spec's precision does, each in an order of its own, as PyTorch and as Keras documents it alternately."""
     return [Reference(spec, weights, np.float32, order, CONVENTIONS[order % len(CONVENTIONS)]) for order in range(ROUNDINGS)]
 
 
-def rms_error(exact: Any, rounded: list[Any]) -> float:
+def rms_error(exact: Array, rounded: Sequence[Array]) -> float:
     """Root mean square over passes of ‖rounded − exact‖."""
     return float(np.sqrt(np.mean([np.linalg.norm(each - exact) ** 2 for each in rounded])))

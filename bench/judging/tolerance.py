@@ -24,6 +24,10 @@ FLOORS = {"accuracy": 0.005, "loss": 0.10, "gradient": 0.05}
 test samples), 10 % of a loss, 5 % of a gradient norm. Recordings of the same versions on another CPU differ by chaotic
 rounding, which sixteen seeds do not always show."""
 
+WIDEST = 100.0
+"""Ratio between the ends of a loss's or gradient norm's interval from which it judges nothing: it admits a decade either way, from
+which a gradient is called vanishing or exploding (`bench.theory.diagnosis.NOTABLE`)."""
+
 FALLBACK_WIDENING = 3.0
 """How many times wider an interval is that comes from another device class of the same backend."""
 

@@ -25,8 +25,22 @@ class NotJudged(Exception):
     """A check cannot decide this network; the message is the counted reason."""
 
 
+class RestNotJudged(NotJudged):
+    """A check has decided a part of what it looks at and cannot decide the rest; the message is the counted reason."""
+
+
 class NoBaseline(Exception):
     """Nothing was recorded for this network here; the message says how to record."""
+
+
+@dataclass(frozen=True)
+class Excuse:
+    """What a known failure explains of a verdict: how many numbers, how far beyond their bounds the furthest lies and may lie."""
+
+    reason: str
+    numbers: int
+    beyond: float
+    most: float
 
 
 @dataclass
@@ -46,6 +60,7 @@ class Verdict:
     tightest: Place | None = None
     rerun: str = ""
     findings: list[Finding] = field(default_factory=list)
+    excuses: list[Excuse] = field(default_factory=list)
 
     @property
     def worst(self) -> Finding | None:
@@ -79,6 +94,8 @@ def judge(check: Check[Subject], subject: Subject) -> Verdict:
         with np.errstate(all="ignore"):  # what is not finite is outside every interval; it needs no warning besides
             for finding in check.function(subject):
                 findings.append(finding)  # one by one, so that what came before an exception is kept
+    except RestNotJudged as reason:
+        verdict.reason = str(reason)
     except NotJudged as reason:
         verdict.status, verdict.reason = NOT_JUDGED, str(reason)
     except NoBaseline as reason:

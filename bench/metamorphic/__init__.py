@@ -1,4 +1,4 @@
-"""Equalities: what must come out the same by every road, on whatever backend has the roads.
+"""Metamorphic relations (equalities): what must come out the same in every scenario, on whatever backend has the scenarios.
 
 To add one: a generator function whose docstring is the law, in the module of its topic, its row here, and a fault that it catches.
 """
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from bench.judging.check import Check
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.verdict import FAILED, Verdict, judge
+from bench.judging.verdict import FAILED, NOT_APPLICABLE, Verdict, judge
 from bench.metamorphic import entry_points, parts, reported, steps
 from bench.metamorphic.scenarios import Scenarios
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
-from models.worker.process import WorkerDied
+from models.worker.process import WorkerDied, WorkerLacks
 
 ITSELF = "itself"
 NAME = "equality"
@@ -27,7 +27,7 @@ DEATH = "the framework's process"
 
 @dataclass(frozen=True)
 class Equality:
-    """A law between roads: `function(roads)` yields findings; `applies` says which backends have the roads."""
+    """A law between scenarios: `function(scenarios)` yields findings; `applies` says which backends have the scenarios."""
 
     function: Callable[[Scenarios], Iterator[Finding]]
     applies: Callable[[BackendInfo], bool] = lambda row: True
@@ -109,7 +109,7 @@ class EqualityCase:
 
 
 def equality_cases(cases: str, backends: Sequence[str]) -> list[EqualityCase]:
-    """Every equality of a set on every backend that has its roads; none in `smoke`."""
+    """Every equality of a set on every backend that has its scenarios; none in `smoke`."""
     sets = {"smoke": (), "core": ("core",), "full": ("core", "full")}[cases]
     return [
         EqualityCase(name, backend)
@@ -120,11 +120,13 @@ def equality_cases(cases: str, backends: Sequence[str]) -> list[EqualityCase]:
 
 
 def decide(name: str, scenarios: Scenarios) -> Verdict:
-    """The verdict on one equality; a process that died is a finding with its signal. Raises WorkerError for a road that failed."""
+    """The verdict on one equality; a process that died is a finding with its signal. Raises WorkerError for a scenario that failed."""
     check = Check(EQUALITIES[name].function, ITSELF)
     scenarios.network = name
     try:
         verdict = judge(check, scenarios)
+    except WorkerLacks as lack:
+        verdict = Verdict(check.name, ITSELF, check.law, scenarios.backend, name, NOT_APPLICABLE, str(lack))
     except WorkerDied as death:
         findings = [Finding(Place(DEATH), 1.0, 0.0, 0.0, str(death))]
         verdict = Verdict(

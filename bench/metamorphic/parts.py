@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -12,13 +11,12 @@ from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Scenarios, Start, same, start
 from models.architectures import graph
+from models.arrays import Array
 from models.graph import layer_of, node_of
 from models.parts.clips import CLIPS
 from models.parts.initializers import TRUNCATED_SD
 
 SEEDS = [0, 1, 123456789]
-FRESH = "fresh"
-"""Backends of this suffix are asked in a process of their own."""
 
 
 def frozen(scenarios: Scenarios) -> Iterator[Finding]:
@@ -190,7 +188,7 @@ def extreme_gradients(scenarios: Scenarios) -> Iterator[Finding]:
         )
 
 
-def _stepped(scenarios: Scenarios, clip: str, gradient: Any, rate: float) -> Any:
+def _stepped(scenarios: Scenarios, clip: str, gradient: Array, rate: float) -> Array:
     """Where weights of zero are after a step on this gradient, clipped at 1."""
     given = {"weights": {"dense1.weight": np.zeros((2, 2), np.float32)}, "gradients": {"dense1.weight": gradient}}
     return scenarios("apply", spec=f"optimizer=sgd,lr={rate:g},clip={clip},clip_at=1", **given)["weights"]["dense1.weight"].astype(

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.linalg import qr
 
 from bench.evidence.reference import ROUNDINGS
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
-from bench.metamorphic.scenarios import UNIT, Scenarios, Start, close, measured, same, start
+from bench.metamorphic.scenarios import UNIT, Fitted, Scenarios, Start, close, measured, same, start
+from models.arrays import Array, Arrays, Batch, Labels
 from models.reference.network import Reference
 from models.spec import Spec
 
 UNEVEN, BATCH, EPOCHS = 22, 8, 2
 """Samples and batch size whose last batch is smaller (8, 8, 6), and how often fit shows them."""
 LONGEST = 0.5
-"""The norm that the road `constrained` allows."""
+"""The norm that the scenario `constrained` allows."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Recomputed:
     samples: int
 
 
-def recomputed(spec: Spec, weights: Any, x: Any, labels: Any) -> Recomputed:
+def recomputed(spec: Spec, weights: Arrays, x: Batch, labels: Labels) -> Recomputed:
     """Loss and accuracy of a batch, from the weights, in float64."""
     loss, rounding = measured(lambda dtype, order: Reference(spec, weights, dtype, order).run(x, labels).loss)
     accuracy = (Reference(spec, weights).forward(x).logits.argmax(1) == labels).mean()
@@ -102,7 +103,7 @@ def iterations(scenarios: Scenarios) -> Iterator[Finding]:
 def steps_per_execution(scenarios: Scenarios) -> Iterator[Finding]:
     """Several steps per execution train, count and report like one, remainder included."""
     begin = start(f"optimizer=momentum,batch={UNEVEN}", steps=1)
-    one, several = (scenarios("fit", **begin.one(), batch=4, epochs=EPOCHS, executions=n) for n in (1, 4))
+    one, several = (scenarios.fit(begin, batch=4, epochs=EPOCHS, executions=n) for n in (1, 4))
     batches = [(begin.xs[0][place], begin.labels[0][place]) for place in _places(4)] * EPOCHS
     fitted = Start(begin.spec, begin.weights, *map(list, zip(*batches, strict=True)))
     yield from same("weights", several["weights"], one["weights"], fitted.rounding(scenarios.dialect))
@@ -117,7 +118,7 @@ def steps_per_execution(scenarios: Scenarios) -> Iterator[Finding]:
     yield close(Place("accuracy", scope="evaluate"), several["evaluated"][1], one["evaluated"][1], UNIT * one["evaluated"][1])
 
 
-def _losses(fitted: Start, begin: Start, dialect: str, dtype: Any, order: int | None) -> Any:
+def _losses(fitted: Start, begin: Start, dialect: str, dtype: DTypeLike, order: int | None) -> ArrayLike:
     """The reference's loss of every epoch of `fitted`, and of the whole of `begin` after it."""
     visited = fitted.visited(dialect, dtype, order)
     met = zip(visited[:-1], fitted.xs, fitted.labels, strict=True)
@@ -173,17 +174,17 @@ def penalty_once(scenarios: Scenarios) -> Iterator[Finding]:
             )
 
 
-def _penalty(begin: Start, factor: float, dtype: Any, order: int | None) -> Any:
+def _penalty(begin: Start, factor: float, dtype: DTypeLike, order: int | None) -> ArrayLike:
     """factor · Σ‖W‖², summed in `dtype`."""
     return factor * _squares([np.asarray(w, dtype) for key, w in begin.weights.items() if key.endswith(".weight")], order)
 
 
-def _activity(begin: Start, x: Any, factor: float, dtype: Any, order: int | None) -> Any:
+def _activity(begin: Start, x: Batch, factor: float, dtype: DTypeLike, order: int | None) -> ArrayLike:
     """factor · Σ‖z‖² over what the weight layers output, per sample, summed in `dtype`."""
     return factor * _squares(list(Reference(begin.spec, begin.weights, dtype, order).forward(x).pre_activations.values()), order) / len(x)
 
 
-def _squares(arrays: list[Any], order: int | None) -> Any:
+def _squares(arrays: list[Array], order: int | None) -> float:
     """Σ‖array‖² in the arrays' own precision, each summed in an order of its own."""
     rng = np.random.default_rng(order)
     return sum(np.square(rng.permutation(np.ravel(each))).sum() for each in arrays)
@@ -199,7 +200,7 @@ def constraints(scenarios: Scenarios) -> Iterator[Finding]:
                 yield Finding(Place.of(key, step=step, scope=kind), _violation(kind, w), 0.0, ROUNDING_MULTIPLE * _stored(kind, w))
 
 
-def _violation(kind: str, w: Any) -> float:
+def _violation(kind: str, w: Array) -> float:
     """How far w (fan-out × fan-in) is from its constraint."""
     if kind == "orthogonal":
         short = w if len(w) <= w.shape[1] else w.T
@@ -209,7 +210,7 @@ def _violation(kind: str, w: Any) -> float:
     return float(np.maximum(beyond, 0.0).max())
 
 
-def _stored(kind: str, w: Any) -> float:
+def _stored(kind: str, w: Array) -> float:
     """What float32 may be off from a constraint: setting negative weights to 0 is exact, scaling to a norm ends in one rounding of it.
 
     An orthogonal matrix is a product of reflections; SciPy makes such products of its own in float32, and shows their rms violation.
@@ -221,9 +222,9 @@ def _stored(kind: str, w: Any) -> float:
     return {"max_norm": UNIT * LONGEST, "non_neg": 0.0, "unit_norm": UNIT}[kind]
 
 
-def _fitted(scenarios: Scenarios) -> tuple[Start, Any]:
+def _fitted(scenarios: Scenarios) -> tuple[Start, Fitted]:
     begin = start(f"optimizer=sgd,lr=0.5,batch={UNEVEN}", steps=1)
-    return begin, scenarios("fit", **begin.one(), batch=BATCH, epochs=EPOCHS)
+    return begin, scenarios.fit(begin, batch=BATCH, epochs=EPOCHS)
 
 
 def _places(batch: int) -> list[slice]:
@@ -231,7 +232,7 @@ def _places(batch: int) -> list[slice]:
     return [slice(first, first + batch) for first in range(0, UNEVEN, batch)]
 
 
-def _both(where: str, reported: Any, expected: Recomputed) -> Iterator[Finding]:
+def _both(where: str, reported: Sequence[float], expected: Recomputed) -> Iterator[Finding]:
     yield close(Place("loss", scope=where), reported[0], expected.loss, expected.rounding)
     # Right answers are whole numbers, which float32 adds exactly: their quotient alone is rounded.
     yield close(Place("accuracy", scope=where), reported[1], expected.accuracy, UNIT * expected.accuracy)

@@ -1,4 +1,4 @@
-"""Equalities asked of workers of their own, beside the training of networks: which process takes a road, and what two fresh ones draw."""
+"""Metamorphic relations judged beside the training of networks: which process runs a scenario, and what two fresh ones draw."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from models.worker.process import Worker
 FRESH_PROCESSES = 2
 TIMED = {"traces": BY_BATCH, "traces_of_epochs": BY_EPOCH}
 """Equalities whose calls are timed as well: they wait until nothing else runs, and then take the worker that has trained the networks."""
-ReferenceResult = tuple[Verdict, dict[str, str]]
+Judgement = tuple[Verdict, dict[str, str]]
+"""A verdict and the versions it holds for."""
 
 
 class RelationRunner:
-    """Takes roads in one worker a backend, or with `isolate` in a process for every equality.
+    """Judges relations in one worker a backend, or with `isolate` in a process for every relation.
 
     A framework's worker trains one network after the other and is what a run waits for; equalities need none of them.
     """
@@ -32,24 +33,24 @@ class RelationRunner:
         """Nothing starts until something is planned or asked for."""
         self._pool, self._isolate = pool, isolate
         self._scenarios: dict[tuple[str, bool], tuple[Worker, Scenarios]] = {}
-        self._turns: dict[str, ThreadPoolExecutor] = {}
-        self._planned: dict[EqualityCase, Future[ReferenceResult]] = {}
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._planned: dict[EqualityCase, Future[Judgement]] = {}
 
     def plan(self, cases: Sequence[EqualityCase]) -> None:
         """Begin to judge all cases that are not timed, in this order, one at a time a backend."""
         for case in cases:
             if case.equality not in TIMED:
-                self._planned[case] = self._turn(case.backend).submit(self._judge, case)
-        for backend in self._turns:
-            self._turn(backend).submit(self._rest, backend)
+                self._planned[case] = self._thread(case.backend).submit(self._judge, case)
+        for backend in self._threads:
+            self._thread(backend).submit(self._rest, backend)
 
-    def judge(self, case: EqualityCase) -> ReferenceResult:
+    def judge(self, case: EqualityCase) -> Judgement:
         """The verdict on one case and the versions it holds for. Raises WorkerError with the framework's words."""
         if case in self._planned:
             return self._planned.pop(case).result()
         for planned in self._planned.values():
             planned.exception()  # a timed case waits until nothing else runs
-        return self._turn(case.backend).submit(self._judge, case).result()
+        return self._thread(case.backend).submit(self._judge, case).result()
 
     def timings(self, case: EqualityCase) -> list[CallTime]:
         """What a call of each entry point takes, where this case measured it."""
@@ -64,16 +65,16 @@ class RelationRunner:
         ]
 
     def close(self) -> None:
-        """Forget what was planned; the laboratory ends the processes."""
-        for turn in self._turns.values():
-            turn.shutdown(wait=False, cancel_futures=True)
+        """Forget what was planned; the pool ends the processes."""
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
 
-    def _turn(self, backend: str) -> ThreadPoolExecutor:
-        if backend not in self._turns:
-            self._turns[backend] = ThreadPoolExecutor(1, thread_name_prefix=f"equalities-{backend}")
-        return self._turns[backend]
+    def _thread(self, backend: str) -> ThreadPoolExecutor:
+        if backend not in self._threads:
+            self._threads[backend] = ThreadPoolExecutor(1, thread_name_prefix=f"equalities-{backend}")
+        return self._threads[backend]
 
-    def _judge(self, case: EqualityCase) -> ReferenceResult:
+    def _judge(self, case: EqualityCase) -> Judgement:
         if self._isolate:
             with closing(self._pool.another(case.backend)) as worker:
                 versions = worker.call("versions")

@@ -1,4 +1,4 @@
-"""One training by several roads: micro-batches, execution modes, implementations, scaling, averages."""
+"""One training in several scenarios: micro-batches, execution modes, implementations, scaling, averages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
-from bench.metamorphic.scenarios import UNIT, Arrays, Scenarios, Start, same, start
+from bench.metamorphic.scenarios import UNIT, Scenarios, Start, same, start
+from models.arrays import Arrays
 
 PARTS = 4
 SCHEDULE = 0.5
@@ -23,7 +24,7 @@ def micro_batches(scenarios: Scenarios) -> Iterator[Finding]:
     """One batch of n samples trains like k accumulated micro-batches of n/k, with clipping, momentum, Adam and weight decay."""
     for changes in ("optimizer=adamw,decay=0.1,clip=global,clip_at=0.1", "optimizer=momentum,clip=value,clip_at=0.02"):
         begin = start(changes)
-        whole, parts = (scenarios("train", **begin.given, parts=k)["weights"] for k in (1, PARTS))
+        whole, parts = (scenarios.train(begin, parts=k)["weights"] for k in (1, PARTS))
         yield from same(f"{begin.spec.optimizer} with clip={begin.spec.clip}", parts, whole, begin.rounding(scenarios.dialect))
 
 
@@ -31,8 +32,8 @@ def micro_batches_schedule(scenarios: Scenarios) -> Iterator[Finding]:
     """A learning-rate schedule advances once per update, as if its rates were set by hand, and not once per micro-batch."""
     begin = start("optimizer=adam,lr=0.02")
     rounding = begin.rounding(scenarios.dialect)
-    whole, parts = (scenarios("train", **begin.given, parts=k, schedule=SCHEDULE)["weights"] for k in (1, PARTS))
-    by_hand = scenarios("train", **begin.given, schedule=SCHEDULE, by_hand=True)["weights"]
+    whole, parts = (scenarios.train(begin, parts=k, schedule=SCHEDULE)["weights"] for k in (1, PARTS))
+    by_hand = scenarios.train(begin, schedule=SCHEDULE, by_hand=True)["weights"]
     yield from same("whole batches", whole, by_hand, rounding)
     yield from same("micro-batches", parts, whole, rounding)
 
@@ -41,7 +42,7 @@ def micro_batches_average(scenarios: Scenarios) -> Iterator[Finding]:
     """An average of weights advances once per update, by its rule, and not once per micro-batch."""
     begin = start("optimizer=adam,lr=0.02")
     rounding = begin.rounding(scenarios.dialect)
-    whole, parts = (scenarios("train", **begin.given, average=AVERAGE, **given) for given in ({}, {"parts": PARTS}))
+    whole, parts = (scenarios.train(begin, average=AVERAGE, **given) for given in ({}, {"parts": PARTS}))
     yield from same("whole batches", whole["average"], _averaged(whole["visited"], scenarios.dialect), rounding)
     yield from same("micro-batches", parts["average"], whole["average"], rounding)
 
@@ -60,7 +61,7 @@ def duplicated_batch(scenarios: Scenarios) -> Iterator[Finding]:
     for changes in ("optimizer=momentum", "optimizer=adam,norm=layer"):
         begin = start(changes)
         twice = Start(begin.spec, begin.weights, np.concatenate([begin.xs] * 2, 1), np.concatenate([begin.labels] * 2, 1))
-        once, doubled = scenarios("train", **begin.given)["weights"], scenarios("train", **twice.given)["weights"]
+        once, doubled = scenarios.train(begin)["weights"], scenarios.train(twice)["weights"]
         yield from same(f"{begin.spec.optimizer} with norm={begin.spec.arch.norm}", doubled, once, begin.rounding(scenarios.dialect))
 
 
@@ -87,9 +88,9 @@ def torch_compile(scenarios: Scenarios) -> Iterator[Finding]:
 
 def _modes(scenarios: Scenarios, others: tuple[str, ...]) -> Iterator[Finding]:
     begin = start("norm=batch,optimizer=momentum,lr=0.05")  # Adam would not see a gradient that is scaled
-    eager, rounding = scenarios("train", **begin.given, mode="eager")["weights"], begin.rounding(scenarios.dialect)
+    eager, rounding = scenarios.train(begin, mode="eager")["weights"], begin.rounding(scenarios.dialect)
     for mode in others:
-        yield from same(mode, scenarios("train", **begin.given, mode=mode)["weights"], eager, rounding)
+        yield from same(mode, scenarios.train(begin, mode=mode)["weights"], eager, rounding)
 
 
 def implementations(scenarios: Scenarios) -> Iterator[Finding]:
@@ -118,7 +119,7 @@ def gradients_kept(scenarios: Scenarios) -> Iterator[Finding]:
         yield Finding(Place(scope=changes), float(np.max([abs(after[key] - value).max() for key, value in gradients.items()])), 0.0, 0.0)
 
 
-def _implemented(scenarios: Scenarios) -> Iterator[tuple[str, Any, float]]:
+def _implemented(scenarios: Scenarios) -> Iterator[tuple[str, dict[str, Any], float]]:
     """By precision: its name, what every optimizer's implementations did, and what rounding allows."""
     steps, shapes = 4, ((8, 4), (4,), (1,))
     for dtype in (np.float64, np.float32):
@@ -144,19 +145,19 @@ def loss_scaling(scenarios: Scenarios) -> Iterator[Finding]:
     """Scaling the loss changes nothing but range: the step is the unscaled one, clipping included."""
     for clip in ("none", "global"):
         begin = start(f"optimizer=sgd,clip={clip},clip_at=0.1")
-        plain, rounding = scenarios("train", **begin.given)["weights"], begin.rounding(scenarios.dialect)
-        yield from same(f"clip={clip} dynamic scale", scenarios("train", **begin.given, scale=8.0)["weights"], plain, rounding)
+        plain, rounding = scenarios.train(begin)["weights"], begin.rounding(scenarios.dialect)
+        yield from same(f"clip={clip} dynamic scale", scenarios.train(begin, scale=8.0)["weights"], plain, rounding)
         if scenarios.dialect == "keras":
             factor = {"options": {"loss_scale_factor": 8.0}}
-            yield from same(f"clip={clip} fixed factor", scenarios("train", **begin.given, **factor)["weights"], plain, rounding)
-            both = scenarios("train", **begin.given, **factor, scale=8.0)["weights"]
+            yield from same(f"clip={clip} fixed factor", scenarios.train(begin, **factor)["weights"], plain, rounding)
+            both = scenarios.train(begin, **factor, scale=8.0)["weights"]
             yield from same(f"clip={clip} dynamic scale round a fixed factor", both, plain, rounding)
 
 
 def averaged_weights(scenarios: Scenarios) -> Iterator[Finding]:
     """An average of weights lies between the smallest and the largest weight that training visited."""
     begin = start("optimizer=adam,lr=0.02")
-    seen = scenarios("train", **begin.given, average=AVERAGE)
+    seen = scenarios.train(begin, average=AVERAGE)
     for key, average in seen["average"].items():
         visited = np.stack([weights[key] for weights in seen["visited"]])
         beyond = np.maximum(visited.min(0) - average, average - visited.max(0))

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from bench import files
 from bench.baselines.samples import FOLDER as BASELINES
+from bench.evidence import admission
 from bench.exit_status import Status
 from bench.files import WriteError
 from bench.metamorphic import EQUALITIES
 from bench.releases.examine import FOLDER, Examined, examine
 from bench.releases.table import changes, numbers, page, status, table
 from bench.versions.environments import VersionsError
-from models.spec import Spec, SpecError
+from models.spec import SpecError
 from models.worker.process import WorkerError
 
 TABLE = BASELINES / "keras_releases.md"
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> Status:
     cases, results = chosen.only or [*EQUAL, *NETWORKS], dict[str, Examined]()
     try:
         for network in (case for case in cases if case not in EQUALITIES):
-            Spec.parse(network)
+            admission.network(network)
     except SpecError as error:
         return _refused(f"--only: {error} Or name an equality: {', '.join(EQUALITIES)}.")
     for release in chosen.releases.split(","):

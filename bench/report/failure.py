@@ -48,6 +48,8 @@ def _failure(verdict: Verdict, facts: Mapping[str, str], shown: list[Finding], o
         lines.append(_labelled("looks like", worst.note))
     diagnosis = [line for cause in verdict.causes for line in cause.lines()]
     lines += [_labelled("" if n else "diagnosis", line) for n, line in enumerate(diagnosis)]
+    if verdict.reason:
+        lines.append(_labelled("note", verdict.reason))
     lines += [_labelled(other.backend, blame(verdict, other)) for other in others]
     return "\n".join([*lines, _labelled("rerun", verdict.rerun)])
 

@@ -19,7 +19,7 @@ from bench import files
 from bench.baselines.interval import scale_of
 from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
-from bench.judging.verdict import Verdict
+from bench.judging.verdict import Excuse, Verdict
 from bench.report import schema_2
 from bench.report.record import Header, Record, RecordError
 from bench.report.texts import Number, rounded
@@ -58,6 +58,7 @@ class VerdictRow(msgspec.Struct, kw_only=True):
     rerun: str = ""
     causes: list[Cause] = []
     findings: list[Row] = []
+    excuses: list[Excuse] = []
 
 
 class File(Header, kw_only=True):
@@ -134,7 +135,7 @@ def _row(verdict: Verdict, places: dict[Place, int]) -> VerdictRow:
         check=verdict.check, against=verdict.against, law=verdict.law, backend=verdict.backend, subject=verdict.subject,
         status=verdict.status, reason=verdict.reason, judged=verdict.judged, outside=verdict.outside, rerun=verdict.rerun,
         headroom=rounded(verdict.headroom), tightest=number_of(verdict.tightest) if verdict.tightest else None,
-        causes=list(verdict.causes), findings=rows,
+        causes=list(verdict.causes), findings=rows, excuses=verdict.excuses,
     )  # fmt: skip
 
 
@@ -156,7 +157,7 @@ def _verdict(row: VerdictRow, places: list[Place]) -> Verdict:
         findings.append(Finding(place, float(each.value), float(each.low), float(each.high), each.note, scale, each.remark, causes))
     return Verdict(
         row.check, row.against, row.law, row.backend, row.subject, row.status, row.reason, row.judged, row.outside,
-        float(row.headroom), place_of(row.tightest) if row.tightest is not None else None, row.rerun, findings,
+        float(row.headroom), place_of(row.tightest) if row.tightest is not None else None, row.rerun, findings, row.excuses,
     )  # fmt: skip
 
 

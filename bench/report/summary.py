@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bench.checks import CHECKS
 from bench.evidence.times import CallTime, StepTime
-from bench.judging.verdict import FAILED, KNOWN, PASSED, UNDECIDED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, PASSED, UNDECIDED, Excuse, Verdict
 from bench.metamorphic import ITSELF
 from bench.metamorphic import NAME as EQUALITY
 from bench.report import text_table, texts
@@ -133,9 +133,25 @@ def memory(peaks: dict[str, float]) -> str:
 
 
 def counted(verdicts: list[Verdict]) -> list[str]:
-    """Every reason why something was not judged or is known, with how often."""
-    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in (KNOWN, *UNDECIDED))
-    return [f"{count} × {backend} {status}: {reason}" for (status, backend, reason), count in reasons.items()]
+    """Every reason why something was not judged or is known, with how often; of what is known, how many numbers it excused."""
+    reasons = Counter((v.status, v.backend, v.reason) for v in verdicts if v.status in UNDECIDED or (v.reason and v.status != KNOWN))
+    excuses: dict[tuple[str, str], list[Excuse]] = {}
+    for verdict in verdicts:
+        for excuse in verdict.excuses:
+            excuses.setdefault((verdict.backend, excuse.reason), []).append(excuse)
+    return [
+        *(f"{len(each)} × {backend} {KNOWN}: {reason}: {_excused(each)}" for (backend, reason), each in excuses.items()),
+        *(f"{count} × {backend} {status}: {reason}" for (status, backend, reason), count in reasons.items()),
+    ]
+
+
+def _excused(excuses: list[Excuse]) -> str:
+    """`64 numbers excused, the furthest 3.8e-08 beyond its bound, of 4e-07 that are known`."""
+    numbers = texts.counted(sum(each.numbers for each in excuses), "number")
+    furthest = max(excuses, key=lambda each: each.beyond / each.most if each.most else 0.0)
+    if not furthest.most:
+        return f"{numbers} excused"
+    return f"{numbers} excused, the furthest {furthest.beyond:.2g} beyond its bound, of {furthest.most:.2g} that are known"
 
 
 def not_applicable(absent: list[NotApplicable]) -> list[str]:

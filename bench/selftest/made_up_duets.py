@@ -45,7 +45,7 @@ class Stub:
         """What a worker would have said."""
         if do == "prepare":
             return Prepared(0.5 * float(np.exp(RNG.normal(0, 0.02))), proof(SPEC, "torch", load()).weights)
-        if do == "clocked":
+        if do == "timed_block":
             self.lives -= 1
             if self.lives < 0:
                 self.alive = False

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import imported
-from bench.baselines.known_failures import Known, apply, read
+from bench.baselines.known_failures import KnownFailure, apply, read
 from bench.checks import CHECKS, ITSELF
 from bench.evidence.collect import ALL, Collection, Request, reference_of
 from bench.evidence.evidence import Evidence
@@ -61,7 +61,7 @@ def state() -> str:
 CODE = state()
 
 
-def judged(spec: Spec, threads: int, run: Evidence, seed: int, known: list[Known], measure: Callable[[Evidence], Any]) -> Row:
+def judged(spec: Spec, threads: int, run: Evidence, seed: int, known: list[KnownFailure], measure: Callable[[Evidence], Any]) -> Row:
     """One network, backend, seed and number of threads: per check the numbers judged and outside, and the share of the bound used."""
     counts, trained = {}, spec not in LAWS_ALONE
     for check in JUDGED:

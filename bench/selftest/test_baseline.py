@@ -16,7 +16,8 @@ from bench.baselines import samples as baselines
 from bench.baselines.samples import Baseline, BaselineError
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, PASSED, Excuse, Verdict
+from bench.report import summary
 
 SEEDS = [1, 2, 3, 4]
 PROVENANCE: dict[str, Any] = {
@@ -76,10 +77,29 @@ def test_a_recording_without_reason_or_spread_is_refused(path: Path, change: dic
         (lambda text: text.replace("0.91", '"0.91"'), "not a valid baseline"),
         (lambda text: text.replace('"steps"', '"stepz"'), "not a valid baseline"),
         (lambda text: text.replace("[0.9, 0.91, 0.92, 0.9]", "[]"), "not a valid baseline"),
+        (lambda text: '{"schema": ' + "[" * 100_000 + "]" * 100_000 + "}", "not a valid baseline"),
+        (lambda text: text.replace('"why": "first"', '"why": "\udcff"'), "not a valid baseline"),
+        (lambda text: text.replace('"schema": 1', '"schema": 0'), "there is none under 1"),
+        (lambda text: text.replace('"steps": 150', '"steps": 0'), "not a valid baseline"),
+        (
+            lambda text: text.replace('"backend": "torch"', '"backend": "keras"'),
+            "which belongs into keras-tensorflow-cpu.json",
+        ),
+        (lambda text: text.replace('"backend": "torch"', '"backend": "mxnet"'), "mxnet on cpu, which belongs into no file"),
+        (lambda text: text.replace('"device": "cpu"', '"device": "nvidia-h200"'), "belongs into torch-nvidia-h200.json"),
+        (lambda text: text.replace("[1, 2, 3, 4]", "[1, 2, 3, 3]"), "names seed 3 twice"),
+        (lambda text: text.replace('"steps": 150', '"steps": 150, "steps": 100'), "the key 'steps' twice"),
+        (lambda text: text.replace("reference/loss", "reference/accuracy"), "the key 'digits/reference/accuracy' twice"),
+        (lambda text: text.replace("reference/loss", "reference/lossy"), "no data/network/metric"),
+        (lambda text: text.replace("reference/loss", "reference"), "no data/network/metric"),
+        (lambda text: text.replace("0.92", "1.5"), "1.5 for 'digits/reference/accuracy', which no accuracy can be"),
+        (lambda text: text.replace("0.92", "-0.1"), "which no accuracy can be"),
+        (lambda text: text.replace("0.29", "0"), "which no loss can be"),
+        (lambda text: text.replace("0.29", "-1"), "which no loss can be"),
     ],
 )
 def test_a_damaged_file_is_one_sentence_and_is_left_alone(path: Path, damage: Any, words: str) -> None:
-    path.write_text(damage(path.read_text()))
+    path.write_bytes(damage(path.read_text()).encode(errors="surrogateescape"))
     before = path.read_bytes()
     with pytest.raises(BaselineError, match=words) as refused:
         baselines.load("torch", "cpu", 150, path.parent)
@@ -128,22 +148,23 @@ def test_a_recording_on_another_processor_has_a_file_of_its_own(tmp_path: Path) 
 def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "torch-cpu.json"
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: record(path, {f"digits/depth={n}/loss": [n, n + 1, n, n]}), range(2, 18)))
+        list(pool.map(lambda n: record(path, {f"digits/depth={n}/loss": [n, n + 0.1, n, n]}), range(2, 18)))
     assert len(baselines.read(path).samples) == 16
 
 
-def entry(**changes: str) -> known_failures.Known:
+def entry(**changes: Any) -> known_failures.KnownFailure:
     fields = {
         "backend": "keras*",
         "check": "update",
-        "network": "*",
+        "network": "ref*",
         "where": "step 1*",
         "package": "keras",
         "versions": ">=3.0,<3.9",
         "reason": "r",
-        "link": "l",
+        "link": "https://example.org",
+        "most": 10.0,
     }
-    return known_failures.Known(**(fields | changes))
+    return known_failures.KnownFailure(**(fields | changes))
 
 
 def verdict(*findings: Finding) -> Verdict:
@@ -182,6 +203,37 @@ def test_nan_is_explained_only_by_a_known_failure_that_names_it(nan: bool, statu
     assert judged.status == status
 
 
+def test_a_known_failure_says_what_it_excused_and_what_it_could_not() -> None:
+    judged = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 2, 0, 1))
+    known_failures.apply(judged, [entry()], {"keras": "3.5"})
+    assert judged.excuses == [Excuse("r (https://example.org)", 2, 1.5, 10.0)]
+    lines = summary.counted([judged])
+    assert lines == [
+        "1 × keras known failure: r (https://example.org): 2 numbers excused, the furthest 1.5 beyond its bound, of 10 that are known"
+    ]
+    far = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 20, 0, 1))
+    known_failures.apply(far, [entry()], {"keras": "3.5"})
+    assert (far.status, far.reason) == (FAILED, "further off than the 10 that are known: r (https://example.org)")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"most": None}, "has no size"), ({"most": 0}, "most"), ({"most": -1}, "most"), ({"reason": ""}, "reason"),
+        ({"reason": " "}, "reason"), ({"link": ""}, "link"), ({"link": "see below"}, "link"), ({"versions": ""}, "versions"),
+        ({"versions": "newer than 3"}, "no range of versions"), ({"network": "*", "where": "*"}, "every network in every place"),
+        ({"network": "*", "where": "step [1-9]*"}, "every network in every place"), ({"backend": "*"}, "every backend"),
+        ({"check": "*"}, "check"), ({"package": ""}, "package"), ({"size": 3}, "size"),
+    ],
+)  # fmt: skip
+def test_a_known_failure_without_limits_is_refused_when_it_is_read(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "known.json"
+    path.write_text(json.dumps([msgspec.to_builtins(entry()) | change]))
+    with pytest.raises(BaselineError, match=words) as refused:
+        known_failures.read(path)
+    assert "\n" not in str(refused.value)
+
+
 def test_known_failures_cover_a_verdict_together_and_each_answers_for_its_own_places() -> None:
     first, last, nowhere = entry(reason="first"), entry(where="step 9*", reason="last"), entry(where="step 5*")
     judged = verdict(
@@ -201,5 +253,22 @@ def test_a_known_failure_is_stale_when_its_cause_shows_in_no_check() -> None:
 
 
 def test_the_committed_list_is_valid() -> None:
-    assert all(entry.reason and entry.link.startswith("https://") for entry in known_failures.read())
+    assert known_failures.read()
     assert json.loads(known_failures.PATH.read_text())
+
+
+def test_a_sample_that_the_others_rule_out_is_not_recorded(path: Path) -> None:
+    """One made-up sample would make an interval of 6e-9 to 1e8, in which anything passes."""
+    seeds, good = list(range(16)), [0.3, 0.31, 0.29, 0.32] * 4
+    record(path, {"digits/reference/loss": good}, seeds=seeds)
+    before = path.read_bytes()
+    with pytest.raises(BaselineError, match="with seed 15, which the other seeds rule out"):
+        record(path, {"digits/depth=4/loss": [*good[:15], 1e6]}, seeds=seeds)
+    assert path.read_bytes() == before
+    path.write_text(path.read_text().replace("0.32]", "1e6]"))
+    with pytest.raises(BaselineError, match=r"has 1e\+06 for 'digits/reference/loss' with seed 15, which the other seeds rule out"):
+        baselines.read(path)
+
+
+def test_committed_recordings_are_whole_and_in_their_own_files() -> None:
+    assert all(baselines.read(each) for each in baselines.FOLDER.glob("*-cpu.json"))

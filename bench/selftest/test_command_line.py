@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.exit_status import Status
-from bench.report.record_file import read
+from bench.report.record_file import SCHEMA, read
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,7 +69,7 @@ def test_a_run_writes_its_record_and_names_the_healthy(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "torch: every judged number is within its bound" in done.stdout
     record = json.loads((tmp_path / "latest.json").read_text())
-    assert record["schema"] == 2
+    assert record["schema"] == SCHEMA
     assert record["environment"]["torch"]
     checks = {verdict["check"] for verdict in record["verdicts"]}
     assert {"gradient_parity", "update", "training", "backward_gain", "finite"} <= checks

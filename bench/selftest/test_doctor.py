@@ -11,25 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.doctor import ReferenceResult, causes, problem
+from bench.doctor import FrameworkReport, causes, problem
 from bench.doctor.__main__ import described, main
 from bench.exit_status import Status
 from fixtures.machine import nvidia_driver
 from fixtures.machine.nvidia_driver import Driver, Gpu
 from models.worker.tasks import device_probe
-from models.worker.tasks.device_probe import Examined
+from models.worker.tasks.device_probe import DeviceProbe
 
 ROOT = Path(__file__).resolve().parents[2]
 GPU = Gpu("NVIDIA H200", "GPU-aaaa", 143771, 140000, (9, 0), processes={4711: 9000.0})
 HEALTHY = Driver("580.95.05", (13, 0), (GPU, GPU))
-CPU_ONLY = Examined({"torch": "2.13.0+cpu"}, "", ["cpu"], "cpu")
-SEES_NONE = Examined({"torch": "2.13.0"}, "CUDA 13.0", ["cpu"], "cpu")
-ON_GPU = Examined({"torch": "2.13.0"}, "CUDA 13.0", ["cpu", "cuda:0 NVIDIA H200"], "cuda:0")
-NO_CODE = Examined({}, "CUDA 13.0", ["cpu", "cuda:0"], "", 0, "CUDA error: no kernel image is available")
-NO_ROOM = Examined({}, "CUDA 13.0", ["cpu", "cuda:0"], "", 0, "OutOfMemoryError: CUDA out of memory")
+CPU_ONLY = DeviceProbe({"torch": "2.13.0+cpu"}, "", ["cpu"], "cpu")
+SEES_NONE = DeviceProbe({"torch": "2.13.0"}, "CUDA 13.0", ["cpu"], "cpu")
+ON_GPU = DeviceProbe({"torch": "2.13.0"}, "CUDA 13.0", ["cpu", "cuda:0 NVIDIA H200"], "cuda:0")
+NO_CODE = DeviceProbe({}, "CUDA 13.0", ["cpu", "cuda:0"], "", 0, "CUDA error: no kernel image is available")
+NO_ROOM = DeviceProbe({}, "CUDA 13.0", ["cpu", "cuda:0"], "", 0, "OutOfMemoryError: CUDA out of memory")
 OLD = Driver("535.1", (12, 2), (GPU,))
 
-FALLBACKS: list[tuple[str, Examined, Driver, dict[str, str], str, str]] = [
+FALLBACKS: list[tuple[str, DeviceProbe, Driver, dict[str, str], str, str]] = [
     ("torch", CPU_ONLY, HEALTHY, {}, "", "this torch was built for the CPU alone"),
     ("keras", CPU_ONLY, HEALTHY, {}, "", "this tensorflow was built for the CPU alone"),
     ("torch", SEES_NONE, HEALTHY, {"CUDA_VISIBLE_DEVICES": ""}, "", "CUDA_VISIBLE_DEVICES='' hides every GPU"),
@@ -49,9 +49,9 @@ FALLBACKS: list[tuple[str, Examined, Driver, dict[str, str], str, str]] = [
 
 @pytest.mark.parametrize(("backend", "seen", "asked", "variables", "words", "cause"), FALLBACKS, ids=[case[-1][:30] for case in FALLBACKS])
 def test_every_fallback_has_its_cause_and_a_remedy(
-    backend: str, seen: Examined, asked: Driver, variables: dict[str, str], words: str, cause: str
+    backend: str, seen: DeviceProbe, asked: Driver, variables: dict[str, str], words: str, cause: str
 ) -> None:
-    told = problem(ReferenceResult(backend, seen, words), asked, variables, require_gpu=True)
+    told = problem(FrameworkReport(backend, seen, words), asked, variables, require_gpu=True)
     assert cause in told
     assert told.startswith(backend)
     assert "Remedy: " in told
@@ -66,12 +66,12 @@ def test_every_cause_has_a_case() -> None:
 
 
 def test_what_computes_on_the_gpu_is_fit_and_what_computes_wrongly_is_not() -> None:
-    assert not problem(ReferenceResult("torch", ON_GPU), HEALTHY, {}, require_gpu=True)
-    assert not problem(ReferenceResult("torch", CPU_ONLY), HEALTHY, {}, require_gpu=False)
-    wrong = Examined({}, "CUDA 13.0", ["cpu", "cuda:0"], "cuda:0", wrong=3)
-    assert "3 entries" in problem(ReferenceResult("torch", wrong), HEALTHY, {}, require_gpu=False)
+    assert not problem(FrameworkReport("torch", ON_GPU), HEALTHY, {}, require_gpu=True)
+    assert not problem(FrameworkReport("torch", CPU_ONLY), HEALTHY, {}, require_gpu=False)
+    wrong = DeviceProbe({}, "CUDA 13.0", ["cpu", "cuda:0"], "cuda:0", wrong=3)
+    assert "3 entries" in problem(FrameworkReport("torch", wrong), HEALTHY, {}, require_gpu=False)
     assert "does not start: exited with status 1" in problem(
-        ReferenceResult("keras", Examined(), "", "exited with status 1"), HEALTHY, {}, False
+        FrameworkReport("keras", DeviceProbe(), "", "exited with status 1"), HEALTHY, {}, False
     )
 
 
@@ -81,7 +81,7 @@ def test_what_computes_on_the_gpu_is_fit_and_what_computes_wrongly_is_not() -> N
      ("/job:localhost/replica:0/task:0/device:CPU:0", False), ("{CpuDevice(id=0)}", False)],
 )  # fmt: skip
 def test_a_place_is_read_in_every_framework_s_words(place: str, is_gpu: bool) -> None:
-    assert Examined(place=place).on_gpu is is_gpu
+    assert DeviceProbe(place=place).on_gpu is is_gpu
 
 
 def test_a_framework_that_multiplies_wrongly_or_not_at_all_is_seen() -> None:

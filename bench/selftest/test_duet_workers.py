@@ -30,7 +30,7 @@ from fixtures.data.datasets import load
 from models.backends.protocol import Repeated
 from models.spec import Spec
 from models.worker.process import WorkerDied
-from models.worker.tasks.step_timer import Block, StepTimer, kept_waiting
+from models.worker.tasks.step_timer import Block, StepTimer, processor_wait
 
 SPEC = Spec.of(depth=4)
 
@@ -104,7 +104,7 @@ def framework_on(device: Device):
 def test_a_missing_synchronisation_is_caught(waits):
     timed = StepTimer(framework_on(Device(waits)))
     timed.prepare(name="0 the case", spec=SPEC.id, mode="eager", device="fake", x=None, labels=None)
-    pair = types.SimpleNamespace(ask=lambda number, do, kind, **given: timed.clocked(**given))
+    pair = types.SimpleNamespace(ask=lambda number, do, kind, **given: timed.timed_block(**given))
     if waits:
         assert 5 <= rounds._steps_of_a_block(pair, 0, "0 the case", 8) <= 10
     else:
@@ -114,8 +114,8 @@ def test_a_missing_synchronisation_is_caught(waits):
 
 def test_waiting_for_a_processor_is_not_the_steps_time():
     before, after = {"1": (5, 5), "2": (0, 0)}, {"1": (10, 10), "2": (10**9, 2 * 10**9), "3": (1, 9 * 10**9)}
-    assert kept_waiting(before, after) == 2.0, "the waits of threads that do not work delay nobody"
-    assert kept_waiting({}, {}) == 0.0
+    assert processor_wait(before, after) == 2.0, "the waits of threads that do not work delay nobody"
+    assert processor_wait({}, {}) == 0.0
     assert rounds._net(Block(1.0, 0.25, 0.0)) == 0.75
 
 

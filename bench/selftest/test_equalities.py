@@ -18,7 +18,7 @@ from bench.selftest.faults.of_equalities import TORCH, Broken
 from bench.selftest.faults.of_equalities_in_keras import KERAS
 from bench.selftest.faults.plant import patching
 from fixtures.data.datasets import load
-from models.backends.registry import backend_module
+from models.backends.registry import Absent, backend_module
 from models.worker.tasks import scenarios as taken
 
 BROKEN: dict[str, tuple[Broken, ...]] = {"torch": TORCH, "keras": KERAS}
@@ -148,5 +148,5 @@ def test_an_isolated_case_has_a_process_of_its_own() -> None:
 def test_smoke_has_none_and_unknown_roads_are_refused() -> None:
     assert equality_cases("smoke", ["torch"]) == []
     assert all(case.equality not in ("torch_compile", "loader") for case in equality_cases("full", ["keras"]))
-    with pytest.raises(LookupError, match="no scenario named fit"):
+    with pytest.raises(Absent, match="no scenario named fit"):
         taken.take("torch", "fit", {})

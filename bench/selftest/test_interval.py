@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from bench.baselines import samples as baselines
-from bench.baselines.interval import interval, scale_of
+from bench.baselines.interval import interval, judges, scale_of
 from bench.evidence.collect import STEPS
 from bench.judging.finding import SCALES
 
@@ -27,6 +28,17 @@ def test_healthy_runs_stay_inside_and_a_shift_does_not() -> None:
 def test_intervals_have_a_floor_and_hold_their_centre() -> None:
     assert interval("accuracy", [0.9, 0.9, 0.9], 3) == pytest.approx((0.895, 0.905))
     assert interval("loss", [0.5] * 3, 3)[0] == pytest.approx(0.45)
+
+
+def test_an_interval_that_admits_nearly_anything_judges_nothing() -> None:
+    """One made-up sample must not switch a check off without a word."""
+    low, high = interval("loss", [0.3] * 14 + [1e6, 1e6], 3)
+    assert not judges("loss", low, high, 10)
+    assert judges("loss", *interval("loss", [0.3, 0.29, 0.31, 0.3] * 4, 3), 10)
+    assert not judges("loss", *interval("loss", [0.3, 0.5], 3), 10), "two seeds tell next to nothing of the spread"
+    assert judges("loss", 0.1, 9.9, 10) and not judges("loss", 0.1, 10.1, 10) and not judges("gradient layer 1", 0.0, 1.0, 10)
+    assert not judges("loss", math.nan, 1.0, 10) and not judges("accuracy", math.nan, 1.0, 10)
+    assert judges("accuracy", 0.1, 0.95, 10) and not judges("accuracy", 0.05, 0.99, 10) and not judges("accuracy", 0.4, 0.95, 2)
 
 
 def triples() -> Iterator[tuple[str, str, float, float, float]]:

@@ -15,8 +15,11 @@ from bench.checks.parity import rounding_of_gradients, signature
 from bench.judging.check import Check
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NotJudged, Verdict, judge
+from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NotJudged, RestNotJudged, Verdict, judge
 from bench.report.failure import blame
+from bench.report.summary import counted
+from models.observation import History
+from models.reference.network import Pass
 
 RUN = SimpleNamespace(backend="torch", network="reference", spec=None)
 
@@ -84,13 +87,13 @@ def test_every_check_states_its_law(check: Check) -> None:
 def test_a_lucky_rounding_error_of_one_tensor_does_not_make_its_bound_tight() -> None:
     rng = np.random.default_rng(0)
     gradients = {f"dense{n}.weight": rng.standard_normal((4, 4)) for n in range(1, 6)}
-    exact = SimpleNamespace(
+    exact = Pass(
         gradients=gradients,
         pre_activation_gradients={f"dense{n}": np.ones((2, 2)) for n in range(1, 6)},
         sizes=dict.fromkeys(gradients, 2.0),
     )
     noise = {key: g + 1e-7 for key, g in exact.gradients.items()} | {"dense3.weight": exact.gradients["dense3.weight"]}
-    expected = rounding_of_gradients(exact, [SimpleNamespace(gradients=noise)])
+    expected = rounding_of_gradients(exact, [Pass(gradients=noise)])
     assert expected["dense3.weight"] == pytest.approx(expected["dense2.weight"], rel=0.5)
 
 
@@ -98,8 +101,8 @@ def test_equal_terms_may_be_added_one_by_one() -> None:
     pre_activation_gradients = np.full((64, 10), 1 / 640)  # as of a hinge: summed in any order, the same additions round the same way
     one_by_one = np.cumsum(pre_activation_gradients, axis=0, dtype=np.float32)[-1]
     gradients = {"dense1.bias": pre_activation_gradients.sum(0)}
-    exact = SimpleNamespace(gradients=gradients, pre_activation_gradients={"dense1": pre_activation_gradients}, sizes={"dense1.bias": 1.0})
-    near = SimpleNamespace(gradients={"dense1.bias": gradients["dense1.bias"].astype(np.float32)})
+    exact = Pass(gradients=gradients, pre_activation_gradients={"dense1": pre_activation_gradients}, sizes={"dense1.bias": 1.0})
+    near = Pass(gradients={"dense1.bias": gradients["dense1.bias"].astype(np.float32)})
     off = np.linalg.norm(one_by_one - gradients["dense1.bias"])
     assert np.linalg.norm(near.gradients["dense1.bias"] - gradients["dense1.bias"]) < off / 10
     assert rounding_of_gradients(exact, [near])["dense1.bias"] == pytest.approx(off)
@@ -108,12 +111,12 @@ def test_equal_terms_may_be_added_one_by_one() -> None:
 def test_a_gradient_of_tiny_inputs_is_not_excused_by_the_signal_that_it_is_made_of() -> None:
     keys = [f"dense{n}.weight" for n in range(1, 6)]
     gradients = {key: np.full((4, 4), 1e-6 if key == "dense1.weight" else 1.0) for key in keys}
-    exact = SimpleNamespace(
+    exact = Pass(
         gradients=gradients,
         pre_activation_gradients={f"dense{n}": np.ones((2, 2)) for n in range(1, 6)},
         sizes={key: 1e-6 if key == "dense1.weight" else 1.0 for key in keys},
     )
-    near = SimpleNamespace(gradients={key: g * (1 + 1e-7) for key, g in gradients.items()})
+    near = Pass(gradients={key: g * (1 + 1e-7) for key, g in gradients.items()})
     expected = rounding_of_gradients(exact, [near])
     assert expected["dense1.weight"] < 1e-6 * np.linalg.norm(gradients["dense1.weight"])
 
@@ -148,3 +151,45 @@ def test_a_wrong_gradient_is_described(change: Any, words: str) -> None:
 def test_blame_says_no_more_than_the_other_framework_shows(against: str, status: str, words: str) -> None:
     failed = Verdict("check", against, "A law", "torch", "reference", FAILED)
     assert blame(failed, Verdict("check", against, "A law", "keras", "reference", status)).endswith(words)
+
+
+def test_what_a_check_cannot_decide_of_the_rest_is_counted_and_what_it_decided_stays() -> None:
+    def partly(*found: Finding) -> Check:
+        def law(run: Any) -> Iterator[Finding]:
+            """A law."""
+            yield from found
+            raise RestNotJudged("too wide")
+
+        return Check(law, "itself")
+
+    for value, status in ((0, PASSED), (2, FAILED)):
+        verdict = judge(partly(Finding(Place("a"), value, 0, 1)), RUN)
+        assert (verdict.status, verdict.reason, verdict.judged) == (status, "too wide", 1)
+        assert [line for line in counted([verdict]) if "too wide" in line]
+    with pytest.raises(AssertionError, match="judged nothing"):
+        judge(partly(), RUN)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "loss", "status", "judged"),
+    [
+        ([0.3, 0.31, 0.29, 0.3] * 4, 0.3, PASSED, 3),
+        ([0.3, 0.31, 0.29, 0.3] * 4, 0.5, FAILED, 3),
+        ([0.3, 0.31] * 7 + [1e6, 1e6], 0.3, PASSED, 2),
+        ([0.3, 0.31] * 7 + [1e6, 1e6], math.nan, FAILED, 3),
+        ([0.3, 0.31] * 7 + [1e6, 1e6], 1e-30, FAILED, 3),
+    ],
+)
+def test_a_metric_whose_recorded_seeds_spread_too_far_is_not_judged_but_for_what_even_they_rule_out(
+    recorded: list[float], loss: float, status: str, judged: int
+) -> None:
+    metrics = {"accuracy": [0.9, 0.91, 0.89, 0.9] * 4, "loss": recorded, "gradient layer 1": [1.0, 1.01] * 8}
+    content = SimpleNamespace(samples={f"digits/reference/{name}": values for name, values in metrics.items()})
+    history = History(0, np.full(30, loss), np.ones((30, 1)), 0.9)
+    run = SimpleNamespace(
+        backend="torch", network="reference", spec=SimpleNamespace(arch=SimpleNamespace(depth=1), classes=10), data="digits", start=None,
+        seen=SimpleNamespace(trainings=[history]), baseline=SimpleNamespace(content=content, fallback=""),
+    )  # fmt: skip
+    verdict = judge(CHECKS["training"], run)
+    assert (verdict.status, verdict.judged) == (status, judged)
+    assert ("loss not judged" in verdict.reason) == (judged == 2)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.evidence import admission
 from bench.evidence.collect import Collection, Request, reference_of
 from bench.files import WriteError
 from bench.judging.check import Need
@@ -58,9 +59,9 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     try:
         backends = _backends(options.backend)
-        spec, data = Spec.parse(options.network or "reference"), load()
-        spec = spec.but(features=data.x_train.shape[1])
+        spec, data = admission.network(options.network or "reference"), load()
         for each in dict.fromkeys(spec.on(backend) for backend in backends):
+            admission.refuse_too_large(each, admission.weight_of_theory(each), "choose a smaller network")
             x = np.asarray(data.x_train[: each.batch], np.float64)
             for line in (f"{each.id}   {describe_network(each)}", "", *lines(each, x, data.y_train[: each.batch] % each.classes), ""):
                 print(line, flush=True)
@@ -76,7 +77,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _backends(text: str) -> list[str]:
-    for name in (names := text.split(",")):
+    for name in (names := [name.strip() for name in text.split(",")]):
         if name not in BACKENDS:
             raise SpecError(f"--backend={name} is not known: use one or several of {', '.join(BACKENDS)}.")
     return names

@@ -23,15 +23,15 @@ from models.spec import Spec
 NETWORKS = 96
 """Random networks behind one band: their mean is then known to 10 % and their spread to 7 % of the spread."""
 SPREAD = 1.3
-"""Margin on the measured spread for its own sampling error (96 networks underestimate it by 14 % one time in 40) and for
-rare single layers whose tails are heavier than the pooled ones. Calibrated by the self-test that compares bands with the
+"""Margin on the measured spread. It covers the spread's own sampling error: 96 networks underestimate it by 14 % one time in 40. It also
+covers rare single layers whose tails are heavier than the pooled ones. Calibrated by the self-test that compares bands with the
 reference network: nothing outside Z, and bands less than twice as wide as what they hold."""
 HEAVY = 4.5
-"""Skewness of a gain, in sampling errors √(6/n) of a normal's, from which its law is no longer nearly normal (the tail itself may be too
-rare to be among `NETWORKS`). In the core matrix these are mainly:
+"""Skewness of a gain from which its law is not nearly normal, in sampling errors √(6/n) of a normal law's. The tail itself may be too rare
+to be among `NETWORKS`. In the core matrix these are mainly:
 
-- A batch normalization behind ReLUs, backward. A unit that two of B samples barely reach, by heights of order h, has variance u ~ h²/B,
-  and the normalization multiplies its gradient by 1/√u (one sample alone is projected away). Two heights are below h with a probability
+- A batch normalization behind ReLUs, backward. A unit that two of B samples barely reach, by heights of order h, has variance u ~ h²/B.
+  The normalization multiplies its gradient by 1/√u (one sample alone is projected away). Two heights are below h with a probability
   ~ h² ~ u, so that P(1/u > t) ~ 1/t: the squared gradient has a tail like 1/t until ε cuts it off, and its log an exponential one.
 - SiLU, backward. Where signals shrink from layer to layer, most networks have come to where SiLU is x/2; one in 200 has not, and there
   the gain is up to twice as large.

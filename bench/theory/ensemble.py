@@ -1,8 +1,8 @@
 """The law of a freshly initialized network at its own width: random networks, many at once.
 
 At infinite width each layer multiplies squared norms by a known factor (`meanfield`). At width 64 that is off by
-several standard deviations in deep or batch-normalized networks, because a weight matrix meets the same signals on
-the way forward and backward, which mean-field theory takes to be independent. So the bands come from what the theory
+several standard deviations in deep or batch-normalized networks. A weight matrix meets the same signals on the way forward and
+backward, and mean-field theory takes them to be independent. So the bands come from what the theory
 is the limit of: the ensemble of Gaussian (or Haar-orthogonal) matrices with the initializer's variance. Wiring, activations and losses
 are the same rows that the reference network is made of; draws, both passes and normalizations are written here once more, and the
 self-tests hold them to the theory's factors at large width.

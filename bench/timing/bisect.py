@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from packaging.version import InvalidVersion, Version
 
 from bench.checks import CHECKS
+from bench.evidence import admission
 from bench.evidence.collect import Request, collect
 from bench.exit_status import Status, most_serious
 from bench.judging.verdict import FAILED, judge
@@ -50,6 +53,8 @@ def releases(package: str, first: str, last: str) -> list[str]:
         low, high = Version(first), Version(last)
     except InvalidVersion as error:
         raise VersionsError(f"{error}: write for instance 3.8.0.") from None
+    if importlib.util.find_spec("pip") is None:
+        raise VersionsError(f"Only pip lists releases, and {sys.executable} has none: run {sys.executable} -m ensurepip.")
     done = subprocess.run([sys.executable, "-m", "pip", "index", "versions", package], capture_output=True, text=True)
     line = next((text for text in done.stdout.splitlines() if text.startswith("Available versions:")), "")
     if done.returncode or not line:
@@ -77,7 +82,7 @@ def case_of(text: str) -> tuple[str, str, Spec]:
     for backend in sorted(BACKENDS, key=len, reverse=True):
         for mode in BACKENDS[backend].modes:
             if text.startswith(f"{backend}-{mode}-cpu-"):
-                return backend, mode, Spec.parse(text.removeprefix(f"{backend}-{mode}-cpu-"))
+                return backend, mode, admission.network(text.removeprefix(f"{backend}-{mode}-cpu-"))
     raise SpecError(f"--case {text} is no case: write backend-mode-cpu-network, such as keras-train_on_batch-cpu-reference.")
 
 
@@ -141,6 +146,8 @@ def main(arguments: list[str] | None = None) -> Status:
     given = parser.parse_args(arguments)
     try:
         backend, mode, spec = case_of(given.case)
+        if not 0 < given.budget < math.inf:
+            raise SpecError(f"--budget={given.budget:g} must be a positive number of seconds.")
         names = releases(given.package, given.first, given.last)
         print(f"{len(names)} releases: {', '.join(names)}", flush=True)
         if given.finding:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Points
+from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Points, Statistics
 
 if TYPE_CHECKING:  # `Spec` reads the rows
     from models.observation import WatchedPass
@@ -96,7 +96,7 @@ class Network(Protocol):
     def applied(self) -> Arrays:
         """The last step's gradients after clipping; empty where the framework does not show them."""
 
-    def running(self) -> dict[Any, tuple[Array, Array]]:
+    def running(self) -> Statistics:
         """Running mean and variance of every batch normalization."""
 
     def loss_scale(self) -> float:

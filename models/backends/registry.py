@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from models.backends.protocol import Backend, BackendInfo
 
 if TYPE_CHECKING:
-    from models.backends import keras, torch
+    from models.backends import keras, numpy, torch
 
 TORCH_BUILD = "a CUDA build of torch (its local version reads +cu…; not +cpu)"
 
@@ -65,6 +65,14 @@ BACKENDS: dict[str, BackendInfo] = {
         variables={"KERAS_BACKEND": "torch"},
         gpu_build=TORCH_BUILD,
     ),
+    "numpy": BackendInfo(
+        module="models.backends.numpy",
+        conventions="torch",
+        framework="numpy",
+        library="numpy",
+        modes=("eager",),
+        known_kinks=True,
+    ),
 }
 """Steps that run eagerly in Keras take 50 times as long and nobody trains so. Only TensorFlow's trainer hands out its compiled function.
 
@@ -111,3 +119,4 @@ def lacking(backend: str) -> str:
 if TYPE_CHECKING:  # holds every package against the protocol
     _torch: Backend = torch
     _keras: Backend = keras
+    _numpy: Backend = numpy

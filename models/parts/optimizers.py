@@ -46,8 +46,8 @@ class Update:
 class Optimizer:
     """The written-out update, its step size where a network names none, PyTorch's constructor, Keras's class and its arguments.
 
-    Scalars are computed in the weight's own precision, so that the rule run in float32 shows what rounding it costs
-    (1 − 0.999 in float32 is off by 6e-5 of itself, and Keras computes it so).
+    Scalars are computed in the weight's own precision, so that the rule run in float32 shows what its rounding costs. Keras computes
+    1 − 0.999 in float32, which is off by 6e-5 of itself.
     """
 
     rule: Callable[[Array, Array, Arrays, Update], Array]

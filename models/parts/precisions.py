@@ -57,8 +57,8 @@ FLOAT16 = Format(11, 2.0**-24, 65504.0)
 class Precision:
     """`held` is NumPy's name of parameters, inputs and loss; operands of products are rounded to `operands`, results to `results`.
 
-    `half` is the frameworks' name of the format of results where it is shorter than what is held, `scaled` says that the loss is
-    scaled dynamically, `tf32` that products may use TF32, and `devices` where the precision exists.
+    `half` is the frameworks' name of the format of results where that is shorter than what is held. `scaled` means that the loss is
+    scaled dynamically, `tf32` that products may use TF32. `devices` have the precision.
     """
 
     held: str

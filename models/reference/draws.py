@@ -32,8 +32,8 @@ SATURATION = 30.0
 def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
     """Weights drawn by NumPy for `spec`: its initializer's, zero biases, unit scales.
 
-    With `jitter`, biases and shifts get a standard deviation of 0.1, scales 1 ± 0.1 and zero-initialized weights 0.01,
-    so that a forgotten bias, scale, shift or branch shows in one step.
+    With `jitter`, biases and shifts get a standard deviation of 0.1, scales 1 ± 0.1 and zero-initialized weights 0.01. A forgotten bias,
+    scale, shift or branch then shows in one step.
     """
     rng = np.random.default_rng([seed, int(jitter)])
     initializer, weights = INITIALIZERS[spec.init], {}
@@ -83,24 +83,25 @@ def prepare_forced_steps(spec: Spec, x: Batch, labels: Labels, seed: int, steps:
 
 
 def _away_from_kinks(spec: Spec, weights: Arrays, x: Batch, labels: Labels, rng: np.random.Generator) -> Indices:
-    """Indices of the first batch that keeps `kinks.KEPT` from every kink, or of the one that keeps furthest."""
+    """Indices of the first batch that keeps `kinks.CLEARANCE` from every kink, or of the one that keeps furthest."""
     reference = Reference(spec, weights)
     rounding = [Reference(spec, weights, np.float32, order) for order in range(2)]
     chosen = rng.choice(len(x), spec.batch, replace=False)
     errors: dict[str, float] = {}
-    kept: list[tuple[float, Indices]] = []
+    tried: list[tuple[float, Indices]] = []
     for _ in range(DRAWS):
         inputs = fed(spec, x[chosen])
         exact = reference.run(inputs, labels[chosen])
         errors = errors or kinks.reach(exact, [each.run(inputs, labels[chosen]) for each in rounding])
         distances = kinks.distances(exact, errors)
-        near = distances < kinks.KEPT
+        near = distances < kinks.CLEARANCE
         if not near.any():
             return chosen
-        kept.append((float(distances.min()), chosen.copy()))
+        tried.append((float(distances.min()), chosen.copy()))
         unused = np.setdiff1d(np.arange(len(x)), chosen)
         if spec.arch.norm == "batch":
             chosen = rng.choice(len(x), spec.batch, replace=False)
         else:
-            chosen[near] = rng.choice(unused, int(near.sum()), replace=False)
-    return max(kept, key=lambda each: each[0])[1]
+            replaced = np.flatnonzero(near)[: len(unused)]  # a batch of most of the data leaves fewer than are near
+            chosen[replaced] = rng.choice(unused, len(replaced), replace=False)
+    return max(tried, key=lambda each: each[0])[1]

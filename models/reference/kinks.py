@@ -11,7 +11,7 @@ import numpy as np
 from models.arrays import PerSample
 from models.reference.network import Pass
 
-KEPT = 10.0
+CLEARANCE = 10.0
 """The distance that a judged batch keeps, in rms errors of its layer's pre-activations: as far as a framework may be off where it is
 compared (`bench.judging.tolerance.ROUNDING_MULTIPLE`)."""
 

@@ -45,8 +45,8 @@ class Reference:
     def run(self, x: Batch, labels: Labels, given: WatchedPass | Pass | None = None) -> Pass:
         """Forward and backward pass of the training loss on a batch (batch × features) with integer labels.
 
-        With `given` (a `models.observation.WatchedPass` seen elsewhere) every layer is fed what it was fed there: its own result is
-        kept, and the given pre-activation or gradient handed on, so that no layer answers for the rounding of another.
+        With `given`, a pass seen elsewhere, every layer is fed what it was fed there. Its own result is recorded, and the given
+        pre-activation or gradient is handed on. Rounding in one layer then does not show in another.
         """
         self._given = given
         at, saved = self._forward(x, None)

@@ -24,10 +24,10 @@ Saved = Units | Normalized | None
 class Pass:
     """One forward and backward pass; dictionaries are by node or parameter name.
 
-    `pre_activations` are results of dense nodes (z_l, batch × units), `pre_activation_gradients` the loss's gradient with respect
-    to them, `gradients` with respect to parameters, `sizes` what these could be at most, ‖∂L/∂z_l‖ times the norm of what it is
-    multiplied with, `statistics` each normalization's mean and variance. `bends` holds what has a kink at zero (batch × units):
-    what activations read, and of a loss with a margin how far it is kept.
+    `pre_activations` are results of dense nodes (z_l, batch × units), `pre_activation_gradients` the loss's gradients with respect to
+    them, `gradients` those with respect to parameters. `sizes` bound the latter: ‖∂L/∂z_l‖ times the norm of what it is multiplied
+    with. `statistics` are each normalization's mean and variance. `bends` have a kink at zero (batch × units): inputs of activations,
+    and the margin of a loss that has one.
     """
 
     loss: float | np.number = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -14,6 +15,19 @@ class DeviceError(ValueError):
 def kind(device: str) -> str:
     """`cpu` or `cuda`: what a worker calls its device, since it sees no other."""
     return device.partition(":")[0]
+
+
+def refuse_unknown(device: str) -> None:
+    """Raise DeviceError for what names no device."""
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", device):
+        raise DeviceError(f"--device={device} is not known: use cpu, cuda or cuda:0.")
+
+
+def refuse_threads(threads: int) -> None:
+    """Raise DeviceError for fewer threads than one, or more than there are cores: libraries abort where threads cannot be started."""
+    cores = os.cpu_count() or 1
+    if not 1 <= threads <= cores:
+        raise DeviceError(f"--threads={threads} must be at least 1 and at most {cores}, the cores of this machine.")
 
 
 def visible() -> list[str] | None:

@@ -26,31 +26,31 @@ from models.worker.tasks.step_timer import StepTimer
 
 def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, outputs: BinaryIO) -> None:
     """Answer `{"do": name, "with": arguments}` with `{"ok": result}` or `{"error": …, "trace": …}` until end of file."""
-    module = backend_module(backend)
-    module.configure(threads, deterministic)
+    framework = backend_module(backend)
+    framework.configure(threads, deterministic)
     gc.collect()
     gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
-    timed, kept = StepTimer(module), NetworkCache()
+    timer, cache = StepTimer(framework), NetworkCache()
     tasks = {
-        "observe": lambda given: observe(messages.as_kind(given, Job), kept.network),
-        "observe_seeds": lambda given: observe_seeds(messages.as_kind(given["jobs"], list[Job]), kept.network),
-        "draw": lambda given: draw_own(module, **given),
-        "activate": lambda given: module.activate(Spec.parse(given["spec"]), given["x"]),
-        "versions": lambda given: module.versions(),
-        "devices": lambda given: module.devices(),
-        "examine": lambda given: probe_device(module),
-        "prepare": lambda given: timed.prepare(**given),
-        "control": lambda given: timed.control(**given),
-        "rate": lambda given: timed.rate(**given),
-        "memory": lambda given: timed.memory(),
-        "block": lambda given: timed.block(**given),
-        "clocked": lambda given: timed.clocked(**given),
-        "plant": lambda given: timed.plant(**given),
-        "begin_peaks": lambda given: timed.begin_peaks(**given),
-        "peaks": lambda given: timed.peaks(**given),
-        "forget": lambda given: timed.forget(**given),
-        "overhead": lambda given: overhead.interleave(module, **given),
-        "probe": lambda given: overhead.probe(module, **given),
+        "observe": lambda given: observe(messages.as_kind(given, Job), cache.network),
+        "observe_seeds": lambda given: observe_seeds(messages.as_kind(given["jobs"], list[Job]), cache.network),
+        "draw": lambda given: draw_own(framework, **given),
+        "activate": lambda given: framework.activate(Spec.parse(given["spec"]), given["x"]),
+        "versions": lambda given: framework.versions(),
+        "devices": lambda given: framework.devices(),
+        "probe_device": lambda given: probe_device(framework),
+        "prepare": lambda given: timer.prepare(**given),
+        "control": lambda given: timer.control(**given),
+        "rate": lambda given: timer.rate(**given),
+        "memory": lambda given: timer.memory(),
+        "block": lambda given: timer.block(**given),
+        "timed_block": lambda given: timer.timed_block(**given),
+        "plant": lambda given: timer.plant(**given),
+        "begin_peaks": lambda given: timer.begin_peaks(**given),
+        "peaks": lambda given: timer.peaks(**given),
+        "forget": lambda given: timer.forget(**given),
+        "overhead": lambda given: overhead.interleave(framework, **given),
+        "probe": lambda given: overhead.probe(framework, **given),
         "scenario": lambda given: scenarios.take(backend, given["scenario"], given["with"]),
     }
     while True:

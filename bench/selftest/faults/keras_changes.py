@@ -16,7 +16,7 @@ def gradient(layer: int, change: Callable[[Any], Any]) -> Callable[[Patch], None
     def wrap(gradient: Any) -> Any:
         def taken(self: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
             gradients = gradient(self, target, sources, *args, **kwargs)
-            if sources and hasattr(sources[0], "trainable"):
+            if isinstance(sources, list) and sources and hasattr(sources[0], "trainable"):
                 place = [number for number, source in enumerate(sources) if len(source.shape) == 2][layer - 1]
                 gradients[place] = change(gradients[place])
             return gradients

@@ -126,9 +126,9 @@ TORCH_PRECISION = (
     Fault("subnormal gradients flushed to zero", SMALL, "underflow", "lost to zero", one("torch.sigmoid", _torch_flush(SMALLEST_NORMAL))),
     Fault("the smallest gradients flushed to zero", SMALL, "underflow", "lost to zero", one("torch.sigmoid", _torch_flush(LAST_BITS))),
     Fault("gradients not unscaled", HALF, "update", "step 0", one(f"{SCALER}._unscale_grads_", _torch_not_unscaled)),
-    Fault("an overflow does not stop the step", HALF, "loss_scale", "(overflow) tensors that moved", one(f"{SCALER}._maybe_opt_step", lambda f: lambda self, optimizer, *a, **k: optimizer.step())),
+    Fault("an overflow does not stop the step", HALF, "loss_scale", "step 3 tensors that moved", one(f"{SCALER}._maybe_opt_step", lambda f: lambda self, optimizer, *a, **k: optimizer.step())),
     Fault("the loss scale never grows", HALF, "loss_scale", "step 1 loss scale", one(f"{SCALER}.__init__", with_arguments(growth_interval=10**9))),
-    Fault("the loss scale falls to a quarter", HALF, "loss_scale", "step 3 (overflow) loss scale", one(f"{SCALER}.__init__", with_arguments(backoff_factor=0.25))),
+    Fault("the loss scale falls to a quarter", HALF, "loss_scale", "step 3 loss scale", one(f"{SCALER}.__init__", with_arguments(backoff_factor=0.25))),
     Fault("good steps counted on through an overflow", HALF, "loss_scale", "step 4 loss scale", one("torch._amp_update_scale_", _torch_count_goes_on)),
 )  # fmt: skip
 
@@ -140,8 +140,8 @@ KERAS_PRECISION = (
     Fault("the smallest gradients flushed to zero", SMALL, "underflow", "lost to zero", one("keras.src.backend.nn.sigmoid", _keras_flush(LAST_BITS))),
     Fault("gradients not unscaled", HALF, "gradient_parity", "step 0", one(f"{OPTIMIZER}._stateful_handle_finite_grads", _keras_not_unscaled)),
     Fault("the loss is not scaled", HALF, "gradient_parity", "step 0", one(f"{OPTIMIZER}.scale_loss", lambda f: lambda self, loss: loss)),
-    Fault("an overflow does not stop the step", HALF, "loss_scale", "step 4", one(f"{OPTIMIZER}.check_finite", _always)),
+    Fault("an overflow does not stop the step", HALF, "loss_scale", "step 3 tensors that moved", one(f"{OPTIMIZER}.check_finite", _always)),
     Fault("the loss scale never grows", HALF, "loss_scale", "step 1 loss scale", one(f"{OPTIMIZER}.__init__", with_arguments(dynamic_growth_steps=10**9))),
-    Fault("the loss scale falls to a quarter", HALF, "loss_scale", "step 3 (overflow) loss scale", one(f"{OPTIMIZER}._stateful_handle_non_finite_grads", _keras_falls_to_a_quarter)),
+    Fault("the loss scale falls to a quarter", HALF, "loss_scale", "step 3 loss scale", one(f"{OPTIMIZER}._stateful_handle_non_finite_grads", _keras_falls_to_a_quarter)),
     Fault("good steps counted on through an overflow", HALF, "loss_scale", "step 4 loss scale", one(f"{OPTIMIZER}._stateful_handle_non_finite_grads", _keras_count_goes_on)),
 )  # fmt: skip

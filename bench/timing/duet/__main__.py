@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import signal
 import sys
 from pathlib import Path
 
 from bench import files
+from bench.evidence import admission
 from bench.exit_status import Status
 from bench.files import WriteError
 from bench.report.record import RecordError
@@ -31,7 +33,8 @@ from fixtures.data.datasets import load
 from fixtures.machine.fingerprint import fingerprint, judge_on_one_thread
 from models.backends.registry import BackendError
 from models.matrix import CASES
-from models.spec import Spec, SpecError
+from models.spec import SpecError
+from models.worker.devices import DeviceError, refuse_threads, refuse_unknown
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,7 +63,7 @@ def main(arguments: list[str] | None = None) -> Status:
     judge_on_one_thread()
     try:
         return _run(options)
-    except (VersionsError, SpecError, WriteError, RecordError, BackendError, GpuError) as error:
+    except (VersionsError, SpecError, WriteError, RecordError, BackendError, GpuError, DeviceError) as error:
         print(error, file=sys.stderr)
         return Status.BAD_INPUT
     except KeyboardInterrupt:
@@ -73,13 +76,17 @@ def _run(options: argparse.Namespace) -> Status:
     if not (a and b) or (options.aa and (options.a or options.b)):
         raise SpecError("A duet has two sides, --a and --b; --aa is for the same on both.")
     fewest = LEAST + FRESH
-    if not options.slice > 0 or options.budget < fewest * options.slice:
+    if not 0 < fewest * options.slice <= options.budget < math.inf:
         raise SpecError(f"--budget must hold {fewest} restarts of --slice seconds, the fewest that find a slowdown and confirm it.")
+    refuse_unknown(options.device)
+    refuse_threads(options.threads)
     environment = fingerprint(options.device, options.threads)
     machine = f"{environment['processor']} × {environment['cores']} {options.device}"
     known = None if options.aa else calibration.read(options.record_dir, machine)
     margins = margins_of(options.margin, known, int(options.budget / options.slice))
-    specs = tuple(map(Spec.parse, options.network or networks(options.cases)))
+    specs = tuple(map(admission.network, options.network or networks(options.cases)))
+    for spec in specs:
+        admission.refuse_too_large(spec, 2 * admission.weight(spec, seeds=0), "choose a smaller network")
     one, other = sides.parse(a), sides.parse(b)
     _say("environments: built where they are not there yet, which takes minutes once")
     cases = sides.cases(one, other, specs, device=options.device, threads=options.threads)

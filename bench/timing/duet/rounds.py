@@ -204,7 +204,7 @@ def _rounds(
 
 
 def _clocked(pair: Pair, number: int, name: str, steps: int) -> Block:
-    return pair.ask(number, "clocked", Block, name=name, steps=steps)
+    return pair.ask(number, "timed_block", Block, name=name, steps=steps)
 
 
 def _steps_of_a_block(pair: Pair, number: int, name: str, steps: int) -> int:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
-from models.arrays import Arrays
+from models.arrays import Array, Arrays, Points
 from models.graph import INPUT, Dense
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
@@ -36,15 +34,15 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
     return [{"weight": array(layer.weight), "bias": array(layer.bias)} for layer in layers]
 
 
-def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
-    """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
-    points = torch.as_tensor(x).requires_grad_()
+def activate(spec: Spec, x: Points) -> tuple[Points, Points]:
+    """The activation's own layer, in evaluation mode, and its derivative at x in its precision; on the GPU if there is one."""
+    points = torch.as_tensor(x, device="cuda" if torch.cuda.is_available() else "cpu").requires_grad_()
     y = ACTIVATIONS[spec.arch.act].torch(nn).eval()(points)
     (slope,) = torch.autograd.grad(y.sum(), points)
     return array(y), array(slope)
 
 
-def array(tensor: Any) -> Any:
+def array(tensor: torch.Tensor) -> Array:
     """A tensor as a NumPy array of its own; half precision as float32, which NumPy computes with."""
     tensor = tensor.detach().cpu()
     return (tensor if tensor.dtype == torch.float64 or not tensor.is_floating_point() else tensor.float()).numpy().copy()

@@ -13,11 +13,11 @@ SIZE = 256
 
 
 @dataclass
-class Examined:
+class DeviceProbe:
     """A framework in its worker: versions, what it was `built_for` (nothing: the CPU alone), devices it lists, and one product.
 
-    `place` is where it says that it multiplied, `wrong` how many entries of the product are not what they must be, `error` what it
-    said instead of multiplying.
+    `place` is where it says that it multiplied, `wrong` how many entries of the product are not what they must be, `error` its
+    message instead.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -33,13 +33,13 @@ class Examined:
         return any(word in self.place.lower() for word in ("cuda", "gpu", "rocm"))
 
 
-def probe_device(backend: Backend) -> Examined:
+def probe_device(backend: Backend) -> DeviceProbe:
     """Ask, and multiply; a framework that cannot multiply is an answer, too."""
-    seen = Examined(backend.versions(), backend.built_for(), backend.devices())
+    seen = DeviceProbe(backend.versions(), backend.built_for(), backend.devices())
     matrix = np.random.default_rng(0).integers(-2, 3, (SIZE, SIZE)).astype(np.float32)
     try:
         seen.place, product = backend.multiplied(matrix)
-    except Exception as error:  # whatever a driver or kernel raises is what must be told
+    except Exception as error:  # whatever a driver or kernel raises is an answer
         seen.error = f"{type(error).__name__}: {error}".splitlines()[0]
         return seen
     seen.wrong = int((product != matrix @ matrix).sum())

@@ -1,4 +1,4 @@
-"""Builds a network on its backend and looks at all that a job asks for."""
+"""Builds a network on its backend and observes all that a job asks for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Network] = build)
     for job in jobs:
         if job is not first:
             network.redraw(job.seed)
-        seen.append(_look(network, job, Observation(job.backend, versions=module.versions(), device=job.device)))
+        seen.append(_observe(network, job, Observation(job.backend, versions=module.versions(), device=job.device)))
     for job, each in zip(jobs, seen, strict=True):
         if job.scaled:
             spec = dataclasses.replace(job.spec, scale_growth=SCALE_GROWTH)
@@ -49,18 +49,18 @@ def _step(network: Network, forced_step: ForcedStep, passed: WatchedPass | None)
     return StepResult(loss, network.gradients(), network.applied(), network.weights(), network.running(), passed, network.loss_scale())
 
 
-def _look(network: Network, job: Job, seen: Observation) -> Observation:
+def _observe(network: Network, job: Job, seen: Observation) -> Observation:
     if job.forced_steps:
         first = job.forced_steps[0]
         seen.native = network.watch(first.x, first.labels)
         network.freeze_noise(True)
         network.load(first.weights, fresh=True)
         seen.shared = network.watch(first.x, first.labels)
-        seen.forced_steps = _taken(network, job.forced_steps, pass_first=not job.spec.format.plain)
+        seen.forced_steps = _forced(network, job.forced_steps, pass_first=not job.spec.format.plain)
         seen.evaluation = network.logits(job.forced_steps[-1].x)
         if job.repeat:
             network.load(first.weights, fresh=True)
-            seen.repeated = differing(seen.forced_steps, _taken(network, job.forced_steps))
+            seen.repeated = differing(seen.forced_steps, _forced(network, job.forced_steps))
         network.freeze_noise(False)
     for training in job.trainings:
         assert job.x_test is not None, "a training is tested"
@@ -70,11 +70,11 @@ def _look(network: Network, job: Job, seen: Observation) -> Observation:
         logits = network.logits(job.x_test)
         accuracy = network.accuracy(logits, job.labels_test)
         seen.trainings.append(History(training.seed, losses, norms, accuracy, network.weights(), network.running(), logits))
-    seen.relations = _related(network, job)
+    seen.relations = _relations(network, job)
     return seen
 
 
-def _related(network: Network, job: Job) -> list[Backward]:
+def _relations(network: Network, job: Job) -> list[Backward]:
     """Every step of `relations`, those of other networks last, since building a network may end the session of the one before."""
     found: dict[int, Backward] = {}
     for spec in dict.fromkeys([None, *(forced_step.network for forced_step in job.relations)]):
@@ -94,8 +94,8 @@ def _backward(network: Network, forced_step: ForcedStep) -> Backward:
     return Backward(network.step(forced_step.x, forced_step.labels, forced_step.loss_scale), network.gradients(), slope)
 
 
-def _taken(network: Network, forced_steps: list[ForcedStep], pass_first: bool = False) -> list[StepResult]:
-    """Every step, one after the other, from its weights; the optimizer's slots go on from one to the next."""
+def _forced(network: Network, forced_steps: list[ForcedStep], pass_first: bool = False) -> list[StepResult]:
+    """Every teacher-forced step, one after the other, from its weights; the optimizer's slots go on from one to the next."""
     seen = []
     for forced_step in forced_steps:
         network.load(forced_step.weights, fresh=False)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.backends.registry import backend_module
+from models.backends.registry import Absent, backend_module
 
 
 def take(backend: str, scenario: str, arguments: dict[str, Any]) -> Any:
-    """Call `scenario` of `backend`; raises LookupError for one that the framework does not have."""
+    """Call `scenario` of `backend`; raises Absent for one that the framework does not have."""
     scenarios = backend_module(backend).SCENARIOS
     if scenario not in scenarios:
-        raise LookupError(f"{backend} has no scenario named {scenario}: use one of {', '.join(scenarios)}.")
+        raise Absent(f"{backend} has no scenario named {scenario}")
     return scenarios[scenario](**arguments)

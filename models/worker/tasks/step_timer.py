@@ -60,7 +60,7 @@ class Peaks:
     device: float
 
 
-def scheduled() -> dict[str, tuple[int, int]]:
+def scheduler_times() -> dict[str, tuple[int, int]]:
     """By thread of this process, nanoseconds it has run and waited to run; see sched-stats.rst of the Linux kernel. Empty elsewhere."""
     seen = {}
     for path in Path("/proc/self/task").glob("*/schedstat"):
@@ -70,7 +70,7 @@ def scheduled() -> dict[str, tuple[int, int]]:
     return seen
 
 
-def kept_waiting(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> float:
+def processor_wait(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> float:
     """Seconds for which the thread that ran most had to wait for a processor; the waits of idle threads delay nobody."""
     ran = {thread: now[0] - before.get(thread, (0, 0))[0] for thread, now in after.items()}
     busiest = max(ran, key=ran.__getitem__, default="")
@@ -172,21 +172,21 @@ class StepTimer:
 
         self._repeated[name] = Repeated(slowed, synchronise)
 
-    def clocked(self, *, name: str, steps: int) -> Block:
+    def timed_block(self, *, name: str, steps: int) -> Block:
         """Time a block of steps, after one that is not timed where steps are short: the caches were the other process's."""
         step, synchronise = self._repeated[name]
         if steps > 1:
             step()
             synchronise()
-        before, start = scheduled(), time.perf_counter()
+        before, start = scheduler_times(), time.perf_counter()
         for _ in range(steps):
             step()
         synchronise()
         seconds = time.perf_counter() - start
-        after, start = scheduled(), time.perf_counter()
+        after, start = scheduler_times(), time.perf_counter()
         self._backend.drain()
         late = time.perf_counter() - start
-        return Block(seconds, min(kept_waiting(before, after), seconds), max(0.0, late - kept_waiting(after, scheduled())))
+        return Block(seconds, min(processor_wait(before, after), seconds), max(0.0, late - processor_wait(after, scheduler_times())))
 
     def begin_peaks(self) -> None:
         """Forget how much memory was held so far."""

@@ -8,14 +8,16 @@ from typing import Any
 
 import torch
 
+from models.backends.torch.precision import allow_tf32
 from models.backends.torch.scenarios import entry_points, parts, trained
 
 
 def on_device(scenario: Callable[..., Any]) -> Callable[..., Any]:
-    """The road with all that it makes on the GPU, if there is one."""
+    """The scenario with all that it makes on the GPU, if there is one, in float32."""
 
     @functools.wraps(scenario)
     def taken(**given: Any) -> Any:
+        allow_tf32(False)
         with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
             return scenario(**given)
 

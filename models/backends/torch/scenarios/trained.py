@@ -1,7 +1,8 @@
-"""Roads through training: one batch or micro-batches, eager or compiled, scaled or not, few tensors or many."""
+"""Scenarios of training: one batch or micro-batches, eager or compiled, scaled or not, few tensors or many."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -10,9 +11,11 @@ import torch
 from torch import nn
 from torch.optim import swa_utils
 
-from models.architectures import graph
-from models.backends.torch.scenarios.network import Arrays, array, build, optimizer_of
+from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels
+from models.backends.torch.layers import array
+from models.backends.torch.model import Model, optimizer_of
 from models.graph import Normalize, layer_of
+from models.parts.clips import CLIPS
 from models.spec import Spec
 
 
@@ -20,8 +23,8 @@ def train(
     *,
     spec: str,
     weights: Arrays,
-    xs: Any,
-    labels: Any,
+    xs: Batches,
+    labels: BatchLabels,
     mode: str = "eager",
     parts: int = 1,
     schedule: float = 0.0,
@@ -35,16 +38,16 @@ def train(
     `schedule` multiplies the learning rate after every step, by the framework's own or `by_hand`.
     Returns the last weights, the weights after every step, and with `average` (the weight of the old) the average of weights.
     """
-    built = build(Spec.parse(spec), weights)
+    built = Model(Spec.parse(spec), weights=weights)
     optimizer = optimizer_of(built.spec, built.parameters, **(options or {}))
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, schedule) if schedule and not by_hand else None
     scaler = torch.amp.GradScaler("cpu", init_scale=scale) if scale else None
-    averaged = swa_utils.AveragedModel(built.model, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(average)) if average else None
+    averaged = swa_utils.AveragedModel(built.module, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(average)) if average else None
     if averaged:
-        averaged.update_parameters(built.model)  # the first call copies, as Keras's average starts from the first weights
-    loss_of = torch.compile(built.loss) if mode == "compile" else built.loss
+        averaged.update_parameters(built.module)  # the first call copies, as Keras's average starts from the first weights
+    loss_of = torch.compile(built.forward_loss) if mode == "compile" else built.forward_loss
     visited = [built.weights()]
-    for x, y in zip(torch.as_tensor(xs), torch.as_tensor(np.asarray(labels, np.int64)), strict=True):
+    for x, y in zip(built.tensor(xs), built.target(labels), strict=True):
         optimizer.zero_grad()
         for piece, answers in zip(x.chunk(parts), y.chunk(parts), strict=True):
             loss = loss_of(piece, answers) / parts
@@ -63,15 +66,17 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] *= schedule
         if averaged:
-            averaged.update_parameters(built.model)
+            averaged.update_parameters(built.module)
         visited.append(built.weights())
     done: dict[str, Any] = {"weights": visited[-1], "visited": visited}
     if averaged:
-        done["average"] = dict(zip(built.parameters, map(array, averaged.module.parameters()), strict=True))
+        names = {id(parameter): name for name, parameter in built.parameters.items()}
+        pairs = zip(built.module.parameters(), averaged.module.parameters(), strict=True)
+        done["average"] = {names[id(own)]: array(mean) for own, mean in pairs}
     return done
 
 
-def heads(*, spec: str, count: int, weights: Any, xs: Any) -> Any:
+def heads(*, spec: str, count: int, weights: Array, xs: Batches) -> Array:
     """Train `count` one-layer networks side by side under one optimizer; weights of the first, as (inputs, outputs)."""
     kernels = {f"{head}.weight": nn.Parameter(torch.as_tensor(weights).clone()) for head in range(count)}
     optimizer = optimizer_of(Spec.parse(spec), kernels)
@@ -93,9 +98,7 @@ def apply(*, spec: str, weights: Arrays, gradients: Arrays, implementation: str 
     parameters = {key: nn.Parameter(torch.tensor(value)) for key, value in weights.items()}
     for key, parameter in parameters.items():
         parameter.grad = torch.tensor(gradients[key])
-    built = build(described)
-    built.parameters = parameters
-    built.clip()
+    CLIPS[described.clip].torch(nn.utils, list(parameters.values()), described.clip_at)
     clipped = {key: array(p.grad) for key, p in parameters.items()}
     optimizer_of(described, parameters, **IMPLEMENTATIONS[implementation]).step()
     after = {key: array(p.grad) for key, p in parameters.items()}
@@ -118,7 +121,7 @@ OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-def implementations(*, weights: list[Any], gradients: list[list[Any]]) -> dict[str, dict[str, Any]]:
+def implementations(*, weights: list[Array], gradients: list[list[Array]]) -> dict[str, dict[str, Any]]:
     """By `optimizer implementation`: weights after the steps, and whether every `step()` left the gradients it was given alone.
 
     `gradients` holds a list of arrays a step, in the weights' own precision. Fused kernels exist for some optimizers only.
@@ -131,22 +134,27 @@ def implementations(*, weights: list[Any], gradients: list[list[Any]]) -> dict[s
         except TypeError:  # it has no argument `fused`
             continue
         changed = 0.0
-        for step in gradients:
+        for number, step in enumerate(gradients):
             for parameter, gradient in zip(parameters, step, strict=True):
                 parameter.grad = torch.as_tensor(gradient).clone()
-            optimizer.step()
+            try:
+                optimizer.step()
+            except RuntimeError as refused:  # PyTorch 2.11 builds a fused Adagrad on a GPU and refuses its first step
+                if number or "fused" not in flags or "`fused=True` requires" not in str(refused):
+                    raise
+                break
             # Python's max drops a NaN that does not come first; NumPy's keeps it.
             changed = float(np.max([changed, *(abs(array(p.grad) - g).max() for p, g in zip(parameters, step, strict=True))]))
         done[f"{name} {how}"] = {"weights": [array(p) for p in parameters], "changed": changed}
     return done
 
 
-def freeze(*, spec: str, weights: Arrays, xs: Any, labels: Any, layers: list[int], when: str) -> dict[str, Arrays]:
+def freeze(*, spec: str, weights: Arrays, xs: Batches, labels: BatchLabels, layers: list[int], when: str) -> dict[str, Arrays]:
     """Train with `layers` frozen `before` or `after` the optimizer is made; weights and running statistics before and after.
 
     Frozen is what users write: `requires_grad_(False)`, and `eval()` for a batch normalization.
     """
-    built = build(Spec.parse(spec), weights)
+    built = Model(Spec.parse(spec), weights=weights)
 
     def freeze_layers() -> None:
         for name, part in built.parts.items():
@@ -160,38 +168,43 @@ def freeze(*, spec: str, weights: Arrays, xs: Any, labels: Any, layers: list[int
     optimizer = optimizer_of(built.spec, moving)
     if when == "after":
         freeze_layers()
-    start = built.weights() | built.running()
+    start = _state(built)
     for x, y in zip(xs, labels, strict=True):
         optimizer.zero_grad()
-        built.loss(x, y).backward()
+        built.loss_of(x, y).backward()
         optimizer.step()
-    return {"before": start, "after": built.weights() | built.running()}
+    return {"before": start, "after": _state(built)}
 
 
-def penalized(*, spec: str, weights: Arrays, x: Any, labels: Any, kind: str, factor: float) -> dict[str, Any]:
+def _state(built: Model) -> Arrays:
+    """Parameters and running statistics."""
+    running = {f"{name}.{kind}": value for name, pair in built.running().items() for kind, value in zip(("mean", "var"), pair, strict=True)}
+    return built.weights() | running
+
+
+def penalized(*, spec: str, weights: Arrays, x: Batch, labels: Labels, kind: str, factor: float) -> dict[str, Any]:
     """One step with a penalty of factor·Σ‖W‖², `kernel` by the optimizer's weight_decay or `none`: the loss and the weights after it."""
-    built = build(Spec.parse(spec), weights)
-    optimizer = optimizer_of(built.spec, built.parameters)
-    optimizer.param_groups[0]["weight_decay"] = 2 * factor if kind == "kernel" else 0.0
-    loss = built.loss(x, labels)
+    built = Model(Spec.parse(spec), weights=weights)
+    optimizer = optimizer_of(dataclasses.replace(built.spec, l2=2 * factor if kind == "kernel" else 0.0), built.parameters)
+    loss = built.loss_of(x, labels)
     loss.backward()
     optimizer.step()
     return {"loss": float(loss.detach()), "weights": built.weights()}
 
 
-def constrained(*, spec: str, weights: Arrays, xs: Any, labels: Any, kind: str) -> list[Arrays]:
+def constrained(*, spec: str, weights: Arrays, xs: Batches, labels: BatchLabels, kind: str) -> list[Arrays]:
     """Weights after every step under the parametrization `orthogonal`, which is how PyTorch constrains."""
-    built = build(Spec.parse(spec), weights)
+    built = Model(Spec.parse(spec), weights=weights)
     assert kind == "orthogonal", kind
-    linears = {node.name: built.parts[node.name] for node in graph(built.spec).dense}
+    linears = {node.name: built.parts[node.name] for node in built.graph.dense}
     for part in linears.values():
         nn.utils.parametrizations.orthogonal(part)
-    assert not graph(built.spec).of(Normalize)
-    optimizer = optimizer_of(built.spec, dict(built.model.named_parameters()))
+    assert not built.graph.of(Normalize)
+    optimizer = optimizer_of(built.spec, dict(built.module.named_parameters()))
     after = []
     for x, y in zip(xs, labels, strict=True):
         optimizer.zero_grad()
-        built.loss(x, y).backward()
+        built.loss_of(x, y).backward()
         optimizer.step()
         after.append({f"{name}.weight": array(part.weight) for name, part in linears.items()})
     return after

@@ -1,0 +1,122 @@
+"""The reference as a network that is trained: it keeps weights, the optimizer's slots and running statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.architectures import graph
+from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Statistics
+from models.backends.numpy.timing import repeated_step
+from models.backends.protocol import ALL, Record, Repeated
+from models.backends.registry import Absent, BackendError
+from models.graph import Normalize, Sum
+from models.observation import WatchedPass
+from models.parts.norms import running_variance
+from models.reference.draws import draw_weights
+from models.reference.network import Pass, Reference
+from models.reference.optimizers import Rule
+from models.spec import Spec
+
+CONVENTIONS = "torch"
+
+
+class Network:
+    """`spec` in NumPy, initialized from `seed`."""
+
+    def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> None:
+        """Draw the weights. Raises BackendError for another device than the CPU, Absent for what only frameworks have."""
+        if device != "cpu":
+            raise BackendError(f"Device {device!r} was asked for, and NumPy computes on the CPU: use --device=cpu.")
+        if spec.format.half:
+            raise Absent("NumPy has no mixed precision")
+        if spec.arch.random:
+            raise Absent("NumPy's network has no randomized slopes")
+        self.spec, self.graph, self._dtype = spec, graph(spec), np.dtype(spec.format.held)
+        self._last = Pass()
+        self.redraw(seed)
+
+    def load(self, weights: Arrays, fresh: bool) -> None:
+        """Set parameters; `fresh` also empties the optimizer's slots and resets running statistics."""
+        self._weights = {name: np.array(weights[name], self._dtype) for name in self.graph.parameters}
+        if fresh:
+            self._rule = Rule(self.spec, CONVENTIONS, self._dtype)
+            self._running: Statistics = {
+                node.name: (np.zeros(node.width, self._dtype), np.ones(node.width, self._dtype))
+                for node in self.graph.of(Normalize)
+                if node.norm == "batch"
+            }
+
+    def redraw(self, seed: int) -> None:
+        """Draw anew from another seed, as if just built."""
+        self.load(draw_weights(self.spec, seed), fresh=True)
+
+    def weights(self) -> Arrays:
+        """Parameters by name."""
+        return dict(self._weights)
+
+    def gradients(self) -> Arrays:
+        """The last step's gradients before clipping."""
+        return self._last.gradients
+
+    def applied(self) -> Arrays:
+        """The last step's gradients after clipping."""
+        return self._rule.clip(self._last.gradients)
+
+    def running(self) -> Statistics:
+        """Running mean and variance of every batch normalization."""
+        return dict(self._running)
+
+    def loss_scale(self) -> float:
+        """No loss is scaled."""
+        return 1.0
+
+    def freeze_noise(self, frozen: bool) -> None:
+        """No slope is randomized."""
+
+    def watch(self, x: Batch, labels: Labels) -> WatchedPass:
+        """One forward and backward pass in training mode."""
+        seen = self._run(x, labels)
+        names = (*(node.name for node in self.graph.nodes if not isinstance(node, Sum)), *self.graph.parameters, "loss")
+        formats = dict.fromkeys(names, self._dtype.name)
+        return WatchedPass(self.weights(), float(seen.loss), seen.logits, seen.pre_activations, seen.pre_activation_gradients, formats)
+
+    def slope(self, x: Batch, labels: Labels, direction: Arrays) -> float:
+        """⟨gradient, direction⟩ in float64: the reference has no forward mode."""
+        gradients = Reference(self.spec, self._weights).run(x, labels).gradients
+        return sum(float(np.vdot(gradients[name], direction[name])) for name in gradients)
+
+    def step(self, x: Batch, labels: Labels, scale: float = 1.0) -> float:
+        """One training step on `scale` times the loss."""
+        self._last = self._run(x, labels)
+        if scale != 1:
+            self._last.gradients = {name: g * self._dtype.type(scale) for name, g in self._last.gradients.items()}
+        for node in self.graph.of(Normalize):
+            if node.name in self._running:
+                mean, variance = self._last.statistics[node.name]
+                new, kept = (mean, running_variance(variance, len(x), CONVENTIONS)), self._dtype.type(node.momentum)
+                self._running[node.name] = tuple(kept * a + (1 - kept) * b for a, b in zip(self._running[node.name], new, strict=True))
+        self._weights = self._rule.step(self._weights, self._last.gradients)
+        return float(self._last.loss)
+
+    def timed_step(self, x: Batch, labels: Labels) -> Repeated:
+        """One training step for the clock."""
+        return repeated_step(self, x, labels)
+
+    def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
+        """Train on every batch; losses, and with `record` gradient norms of weights before clipping (steps × weights) in float64."""
+        losses, norms = [], []
+        for x, y in zip(xs, labels, strict=True):
+            losses.append(self.step(x, y))
+            norms.append([np.linalg.norm(self._last.gradients[node.weight].astype(np.float64)) for node in self.graph.dense])
+        return np.array(losses), np.array(norms) if record else np.zeros((len(losses), 0))
+
+    def logits(self, x: Batch) -> Logits:
+        """Outputs in evaluation mode."""
+        return Reference(self.spec, self._weights, self._dtype).forward(x, self._running).logits
+
+    def accuracy(self, logits: Logits, labels: Labels) -> float:
+        """The share of samples whose label has the largest logit."""
+        return float((logits.argmax(1) == labels).mean())
+
+    def _run(self, x: Batch, labels: Labels) -> Pass:
+        return Reference(self.spec, self._weights, self._dtype).run(x, labels)

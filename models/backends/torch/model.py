@@ -1,0 +1,131 @@
+"""PyTorch's own layers for every node of a network, wired by its graph, and its optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.architectures import graph
+from models.arrays import Array, Arrays, Labels, Statistics
+from models.backends.torch.layers import array, linear
+from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Sum, kind_of, node_of
+from models.parts.activations import ACTIVATIONS
+from models.parts.clips import CLIPS
+from models.parts.losses import LOSSES
+from models.parts.norms import NORMS
+from models.parts.optimizers import OPTIMIZERS
+from models.spec import Spec
+
+KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
+
+
+class Add(nn.Module):
+    """keep · stream + scale · branch."""
+
+    def __init__(self, keep: float, scale: float) -> None:
+        """Remember both factors."""
+        super().__init__()
+        self.keep, self.scale = keep, scale
+
+    def forward(self, stream: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
+        """Skip the multiplications that a user would not write."""
+        branch = branch if self.scale == 1 else branch * self.scale
+        return stream + branch if self.keep == 1 else stream * self.keep + branch
+
+
+class Wired(nn.Module):
+    """Modules that read each other's results as the nodes of a graph do."""
+
+    def __init__(self, graph: Graph, parts: dict[str, nn.Module]) -> None:
+        """Modules by node name."""
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+        self.wires = [(node.name, node.inputs, graph.forgotten[node.name]) for node in graph.nodes]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The last node's result. A result is let go where no later node reads it, so that no memory is held for it."""
+        results = {INPUT: x}
+        for name, inputs, forgotten in self.wires:
+            x = results[name] = self.parts[name](*[results[each] for each in inputs])
+            for each in forgotten:
+                del results[each]
+        return x
+
+
+class Model:
+    """The layers of `spec` as a module, with parameters by name and batch normalizations by node."""
+
+    def __init__(self, spec: Spec, device: str | None = None, weights: Arrays | None = None) -> None:
+        """Build, initialize by PyTorch or set `weights`, and move; without `device` everything is where PyTorch makes it."""
+        self.spec, self.graph, self.device, self.dtype = spec, graph(spec), device, getattr(torch, spec.format.held)
+        self.parts = {node.name: self._part(node) for node in self.graph.nodes}
+        self.module = Wired(self.graph, self.parts).to(device, self.dtype)
+        self.parameters: dict[str, nn.Parameter] = {
+            name: getattr(self.parts[node_of(name)], KINDS[kind_of(name)]) for name in self.graph.parameters
+        }
+        self.norms: dict[str, nn.BatchNorm1d] = {name: part for name, part in self.parts.items() if isinstance(part, nn.BatchNorm1d)}
+        self.loss: nn.Module = LOSSES[spec.loss].torch(nn)
+        if weights is not None:
+            self.set_weights(weights)
+
+    def _part(self, node: Node) -> nn.Module:
+        if isinstance(node, Sum):
+            return Add(node.keep, node.scale)
+        if isinstance(node, Dense):
+            return linear(self.spec, node)
+        if isinstance(node, Normalize):
+            return NORMS[node.norm].torch(nn, node)
+        assert isinstance(node, Activate)
+        return ACTIVATIONS[node.activation].torch(nn)
+
+    def tensor(self, x: Array) -> torch.Tensor:
+        """Inputs on the device in the spec's precision."""
+        return torch.as_tensor(np.asarray(x), dtype=self.dtype, device=self.device)
+
+    def target(self, labels: Labels) -> torch.Tensor:
+        """What the loss compares logits with."""
+        target = LOSSES[self.spec.loss].target(np.asarray(labels), self.spec.classes, self.spec.target_scale)
+        return torch.as_tensor(target, dtype=torch.int64 if target.dtype.kind == "i" else self.dtype, device=self.device)
+
+    def forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The loss on a batch."""
+        return self.loss(self.module(x), target)
+
+    def loss_of(self, x: Array, labels: Labels) -> torch.Tensor:
+        """The loss on a batch of arrays."""
+        return self.forward_loss(self.tensor(x), self.target(labels))
+
+    def set_weights(self, weights: Arrays) -> None:
+        """Set parameters."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(torch.as_tensor(np.asarray(weights[name])))
+
+    def weights(self) -> Arrays:
+        """Parameters as NumPy arrays."""
+        return {name: array(parameter) for name, parameter in self.parameters.items()}
+
+    def running(self) -> Statistics:
+        """Running mean and variance of every batch normalization."""
+        return {name: (array(norm.running_mean), array(norm.running_var)) for name, norm in self.norms.items()}
+
+    def clip(self) -> None:
+        """Clip gradients with PyTorch's own function."""
+        if self.spec.clip != Spec.clip:
+            CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
+
+
+def optimizer_of(spec: Spec, parameters: Mapping[str, nn.Parameter], **options: bool) -> torch.optim.Optimizer:
+    """The spec's optimizer; `options` (foreach, fused) are set in every group.
+
+    Biases and scales are not decayed, so that a penalty (weight_decay here) takes two groups; without one, one is faster.
+    """
+    decay = spec.l2 or spec.decay
+    weights = [parameter for name, parameter in parameters.items() if name.endswith("weight")]
+    others = [parameter for name, parameter in parameters.items() if not name.endswith("weight")]
+    shares = ((weights, decay), (others, 0.0)) if decay else ((list(parameters.values()), 0.0),)
+    groups = [{"params": chosen, "weight_decay": rate, **options} for chosen, rate in shares if chosen]
+    return OPTIMIZERS[spec.optimizer].torch(torch.optim, groups, spec)
