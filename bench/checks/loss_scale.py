@@ -56,7 +56,7 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
 def _overflows(evidence: Evidence, last: int) -> bool:
     """Whether the reference, trained by the rule from the first weights, leaves the precision's range by itself up to step `last`."""
     step, scale, good = evidence.reference.forced_steps[0], evidence.spec.loss_scale, 0
-    rule, weights = Rule(evidence.spec, evidence.dialect, np.float32), step.weights
+    rule, weights = Rule(evidence.spec, evidence.conventions, np.float32), step.weights
     for overflows in OVERFLOWS[: last + 1]:
         good = 0 if overflows else good + 1
         if overflows:
@@ -64,7 +64,7 @@ def _overflows(evidence: Evidence, last: int) -> bool:
             continue
         spec = evidence.spec.but(loss_scale=scale)
         with np.errstate(all="ignore"):
-            gradients = Reference(spec, weights, np.float32, dialect=evidence.dialect).run(step.x, step.labels).gradients
+            gradients = Reference(spec, weights, np.float32, conventions=evidence.conventions).run(step.x, step.labels).gradients
         if not all(np.isfinite(g).all() for g in gradients.values()):
             return True
         weights = rule.step(weights, gradients)

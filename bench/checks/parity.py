@@ -66,14 +66,12 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
 
 def _logits_by_the_rule(evidence: Evidence) -> Logits:
     """Rounded logits in evaluation mode with the weights that the optimizer's rule leads to from the reference's own gradients."""
-    rule = Rule(evidence.spec, evidence.dialect)
+    rule, asked = Rule(evidence.spec, evidence.conventions), evidence.reference
     with np.errstate(all="ignore"):
-        for forced_step, exact, (_, extra) in zip(
-            evidence.reference.forced_steps, evidence.reference.exact, evidence.penalties, strict=True
-        ):
+        for forced_step, exact, (_, extra) in zip(asked.forced_steps, asked.exact, evidence.penalties, strict=True):
             gradients = {key: g + extra.get(key, 0.0) for key, g in exact.gradients.items()}
             weights = rule.step(forced_step.weights, gradients)
-        reference = Reference(evidence.spec, weights, np.float32, dialect=evidence.dialect)
+        reference = Reference(evidence.spec, weights, np.float32, conventions=evidence.conventions)
         return reference.forward(forced_step.x, evidence.seen.forced_steps[-1].running or None).logits
 
 
