@@ -16,7 +16,8 @@ import numpy as np
 from bench.judging.finding import Cause
 from bench.judging.tolerance import BAND_Z
 from bench.theory.bands import Prediction, predict
-from bench.theory.correlation import network_pair
+from bench.theory.correlation import plain_pair
+from bench.theory.meanfield import gains
 from bench.theory.remedies import DECADES, Remedy, power_of_ten, remedies
 from models.architectures import graph
 from models.arrays import Arrays, Labels, Signals, Units
@@ -79,19 +80,21 @@ class Diagnosis:
         return Cause(self.word, self.sentence, tuple(map(str, self.remedies)))
 
 
-def expected(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
+def expected(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Seen:
     """The pass of a network drawn from the named initializer, in float64: what a framework's own should look like."""
-    with np.errstate(all="ignore"):
-        done = Reference(spec, draw_weights(spec.in_float64, seed)).run(rounded(spec, x), labels)
-    return Seen(done.pre_activations, done.pre_activation_gradients, labels)
+    return _pass(Reference(spec, draw_weights(spec.in_float64, 0)), x, labels)
 
 
-def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
+def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Seen:
     """The same pass as `expected`, rounded as the spec's precision rounds it: what half precision makes of the network."""
     if spec.format.plain:
-        return expected(spec, x, labels, seed)
+        return expected(spec, x, labels)
+    return _pass(Reference(spec, draw_weights(spec.in_float64, 0), np.float32, dialect="torch"), x, labels)
+
+
+def _pass(reference: Reference, x: np.ndarray, labels: np.ndarray) -> Seen:
     with np.errstate(all="ignore"):
-        done = Reference(spec, draw_weights(spec.in_float64, seed), np.float32, dialect="torch").run(rounded(spec, x), labels)
+        done = reference.run(rounded(reference.spec, x), labels)
     return Seen(done.pre_activations, done.pre_activation_gradients, labels)
 
 
@@ -105,11 +108,7 @@ def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None)
         lost = list(_underflow(spec, seen, typical))
         found = [*lost, *_loss_scale(spec, seen), *_learning_rate(spec, x, seen.labels), *_units(spec, seen, typical)]
         # What half precision lost says nothing of the depth: there the network is judged by what it would be in float64.
-        whole = (
-            replace(seen, pre_activation_gradients=typical.pre_activation_gradients, pre_activations=typical.pre_activations)
-            if lost
-            else seen
-        )
+        whole = replace(typical, weights=seen.weights) if lost else seen
         gain = _gain(spec, x, whole, prediction)
         if gain.word != HEALTHY:
             return [*found, gain]
@@ -182,16 +181,9 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
     worst = (min if decades < 0 else max)(steps, key=lambda name: steps[name]) if steps else names[0]
     says += f"; most of all at layer {layer_of(worst)} ({steps.get(worst, -math.inf):+.2f} decades)"
     if spec.arch.span and spec.arch.branch == "unscaled" and spec.arch.norm == "none" and decades > 0:
-        return Diagnosis(
-            "unscaled residual",
-            worst,
-            decades,
-            forecast,
-            f"exploding, every sum adds a branch as large as its stream: {says}",
-            tuple(options),
-        )
-    if any(each.initialization and abs(each.decades[1]) <= NOTABLE for each in options):
-        return Diagnosis("poor init", worst, decades, forecast, f"{word} by initialization alone: {says}", tuple(options))
+        word, says = "unscaled residual", f"exploding, every sum adds a branch as large as its stream: {says}"
+    elif any(each.initialization and abs(each.decades[1]) <= NOTABLE for each in options):
+        word, says = "poor init", f"{word} by initialization alone: {says}"
     return Diagnosis(word, worst, decades, forecast, says, tuple(options))
 
 
@@ -230,9 +222,8 @@ def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
                 f"{flat[worst]:.0%} of the values in layer {layer_of(worst)} have |φ′| under {FLAT:.0%} of its maximum, "
                 f"predicted {others[worst]:.0%}"
             )
-            yield Diagnosis(
-                "saturated", worst, flat[worst], others[worst], says, ("batch normalization before the activation (norm=batch)",)
-            )
+            help_ = "batch normalization before the activation (norm=batch)"
+            yield Diagnosis("saturated", worst, flat[worst], others[worst], says, (help_,))
 
 
 def _slopes(spec: Spec, seen: Seen, name: str) -> Units:
@@ -267,9 +258,9 @@ def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
     yield Diagnosis(TOO_LARGE_WORD, last, size, usual, says, (help_,))
 
 
-def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[float, float]:
+def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """The reference's loss on one batch before and after `STEPS` steps of the documented optimizer on that batch."""
-    weights, rule = draw_weights(spec.in_float64, seed), Rule(spec, "torch")
+    weights, rule = draw_weights(spec.in_float64, 0), Rule(spec, "torch")
     losses = []
     with np.errstate(all="ignore"):  # a rate that is too large may leave the range of numbers
         for _ in range(STEPS + 1):
@@ -310,8 +301,8 @@ def _shattered(spec: Spec, x: np.ndarray, seen: Seen) -> Iterator[Diagnosis]:
         return
     forecast = math.nan
     if spec.arch.norm == "none" and not spec.arch.span:
-        inputs = np.asarray(x, np.float64)
-        forecast = last * network_pair(spec, float(np.mean(inputs**2)), class_correlation(inputs, seen.labels)).gradients[0]
+        q0, c0 = float(np.mean(np.asarray(x, np.float64) ** 2)), class_correlation(x, seen.labels)
+        forecast = last * plain_pair(spec.arch.act, gains(spec), q0, c0).gradients[0]
     elif spec.arch.norm == "batch":
         forecast = -1 / (spec.batch - 1)
     says = f"∂L/∂z₁ of samples of one class has correlation {first:.3f}, ∂L/∂logits {last:.2f}; infinite width predicts {forecast:.3f}"
