@@ -4,8 +4,6 @@ Every finding brings its own bound, so that both sides are judged by their own n
 sides counts as changed only when the distance changed by more than rounding could: `ROUNDING_MULTIPLE` times.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable
 
 from bench.compare.change import APPEARED, BETTER, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change

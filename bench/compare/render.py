@@ -1,7 +1,5 @@
 """A comparison as text for a terminal, as Markdown for a pull request, and as JSON for a program."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Two records side by side: environments, then every check, training, step time and memory that either has."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar

@@ -6,8 +6,6 @@ the same code (`RUN_TO_RUN`). A step is slower only if this interval says so and
 where the two disagree, the runs cannot tell. Alternating two environments in one go resolves far less.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -5,8 +5,6 @@ chain of duets between neighbouring versions, none of them slower by its margin,
 anchor. The exit status is 10 where a case has drifted beyond its margin, 0 where none has, 12 where no duet is recorded.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys
@@ -16,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from bench.exit_status import Status
+from bench.exit_status import Status, ends_with
 from bench.report.record import RecordError
 from bench.timing.duet.record import FOLDER, Past, read_history
 from bench.timing.duet.statistics import ALPHA, CONFIDENCE
@@ -143,6 +141,7 @@ def bars(levels: list[float]) -> str:
     return "".join(BARS[round((level - low) / (high - low) * (len(BARS) - 1)) if high > low else 0] for level in levels)
 
 
+@ends_with(Status.BAD_INPUT, RecordError)
 def main(arguments: list[str] | None = None) -> Status:
     """Read, print, judge."""
     parser = argparse.ArgumentParser(prog="python -m bench history", description=__doc__)
@@ -150,12 +149,7 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--case", default="", help="only cases whose id contains this")
     parser.add_argument("--metric", default="", help="only this metric")
     given = parser.parse_args(arguments)
-    try:
-        history = read_history(given.record_dir)
-    except RecordError as error:
-        print(error, file=sys.stderr)
-        return Status.BAD_INPUT
-    found = [track for track in tracks(history) if given.case in track.case and given.metric in ("", track.metric)]
+    found = [track for track in tracks(read_history(given.record_dir)) if given.case in track.case and given.metric in ("", track.metric)]
     if not found:
         print("No duet is recorded here yet: run tox -e duet.")
         return Status.NOTHING

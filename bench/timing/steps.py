@@ -5,8 +5,6 @@ a block takes about 50 µs more, which no figure contains. Between blocks the wo
 float32 matrix product of as many operations as a step, so that a slower machine shows as such.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import statistics

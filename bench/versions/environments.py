@@ -4,8 +4,6 @@ A set replaces what `pyproject.toml` asks for under the same names. Keras alone 
 a folder of its own before everything else on the path (an overlay, seconds); whatever else changes gets a virtual environment.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import os

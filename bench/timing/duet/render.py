@@ -1,7 +1,5 @@
 """A duet's verdicts as text, as JUnit for a CI server, and as JSON for a program; all three use the same words."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree
 
 from bench.report import text_table
