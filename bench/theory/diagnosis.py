@@ -42,7 +42,6 @@ SHATTERED = 0.1
 """Correlation of ∂L/∂z₁ between samples of one class under which gradients count as shattered."""
 TOO_LARGE = 3.0
 """Times the gradient at zero logits and unit targets from which a loss is called too large."""
-TOO_LARGE_WORD = "loss or target scale too large"
 STEPS, HALVINGS = 5, 30
 """So many steps on one batch try a learning rate, and so often it is halved at most."""
 BOUNDED = ("sigmoid", "tanh")
@@ -89,7 +88,7 @@ def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Seen:
     """The same pass as `expected`, rounded as the spec's precision rounds it: what half precision makes of the network."""
     if spec.format.plain:
         return expected(spec, x, labels)
-    return _pass(Reference(spec, draw_weights(spec.in_float64, 0), np.float32, dialect="torch"), x, labels)
+    return _pass(Reference(spec, draw_weights(spec.in_float64, 0), np.float32, conventions="torch"), x, labels)
 
 
 def _pass(reference: Reference, x: np.ndarray, labels: np.ndarray) -> Seen:
@@ -115,11 +114,6 @@ def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None)
         return [*found, *_shattered(spec, x, whole)] or [gain]
 
 
-def headline(found: list[Diagnosis]) -> str:
-    """The words alone: `saturated, vanishing`."""
-    return ", ".join(dict.fromkeys(each.word for each in found))
-
-
 def _non_finite(seen: Seen) -> Diagnosis | None:
     for what, arrays, order in (("z", seen.pre_activations, 1), ("∂L/∂z", seen.pre_activation_gradients, -1)):
         for name in sorted(arrays, key=layer_of)[::order]:
@@ -137,18 +131,17 @@ def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     if not spec.format.half:
         return
     floor, scale = spec.format.results.least, spec.first_scale
-    zeros = {
-        name: [float((np.asarray(each.pre_activation_gradients[name]) == 0).mean()) for each in (seen, typical)]
-        for name in seen.pre_activation_gradients
+    usual = {name: np.asarray(d, np.float64) for name, d in typical.pre_activation_gradients.items()}
+    lost = {
+        name: float((np.asarray(d) == 0).mean()) - float((usual[name] == 0).mean()) for name, d in seen.pre_activation_gradients.items()
     }
-    lost = {name: now - usual for name, (now, usual) in zeros.items()}
-    sizes = {name: np.abs(np.asarray(typical.pre_activation_gradients[name], np.float64)) for name, share in lost.items() if share > LOST}
+    sizes = {name: np.abs(usual[name]) for name, share in lost.items() if share > LOST}
     sizes = {name: size for name, size in sizes.items() if ((size > 0) & (size < floor / scale)).mean() > LOST / 2}
     if not sizes:
         return
     worst = min(sizes, key=lambda name: float(np.mean(sizes[name] ** 2)))
     smallest = float(np.quantile(sizes[worst][sizes[worst] > 0], 1 - KEPT))
-    largest = max(float(np.abs(d).max()) for d in typical.pre_activation_gradients.values())
+    largest = max(float(np.abs(d).max()) for d in usual.values())
     rms = float(np.sqrt(np.mean(sizes[worst] ** 2)))
     says = (
         f"{lost[worst]:.0%} of ∂L/∂z in layer {layer_of(worst)} ({len(sizes)} layers in all) is zero in {spec.format.half} alone: "
@@ -246,16 +239,16 @@ def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
     usual = zero_logit_gradient(spec)
     if size <= TOO_LARGE * usual:
         return
-    logits = float(np.sqrt(np.mean(np.square(f))))
     if spec.target_scale > 1:
         loss = LOSSES[spec.loss]
-        unit = float(np.linalg.norm(loss.df(f, loss.target(np.asarray(seen.labels), spec.classes, 1.0)))) * math.sqrt(len(f))
-        says = f"√B·‖∂L/∂logits‖ is {size:.3g} where unit targets give {unit:.3g}: targets are {spec.target_scale:g} times too large"
-        yield Diagnosis(TOO_LARGE_WORD, last, size, unit, says, (f"target_scale=1 divides it by {size / unit:.2g}",))
-        return
-    says = f"√B·‖∂L/∂logits‖ is {size:.3g} where small logits give {usual:.3g}: logits have rms {logits:.3g}"
-    help_ = f"last weights divided by {logits:.2g} divide it by about {size / usual:.2g}"
-    yield Diagnosis(TOO_LARGE_WORD, last, size, usual, says, (help_,))
+        usual = float(np.linalg.norm(loss.df(f, loss.target(np.asarray(seen.labels), spec.classes, 1.0)))) * math.sqrt(len(f))
+        says = f"unit targets give {usual:.3g}: targets are {spec.target_scale:g} times too large"
+        help_ = f"target_scale=1 divides it by {size / usual:.2g}"
+    else:
+        logits = float(np.sqrt(np.mean(np.square(f))))
+        says = f"small logits give {usual:.3g}: logits have rms {logits:.3g}"
+        help_ = f"last weights divided by {logits:.2g} divide it by about {size / usual:.2g}"
+    yield Diagnosis("loss or target scale too large", last, size, usual, f"√B·‖∂L/∂logits‖ is {size:.3g} where {says}", (help_,))
 
 
 def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -21,6 +21,8 @@ from bench.timing.duet.statistics import ALPHA, CONFIDENCE
 
 CHANGE, SHORTEST = 0.01, 3
 """Level of a change point, shared by all places where one could be, and the fewest duets on either side of it."""
+Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+"""Half an interval's width in standard deviations."""
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -48,8 +50,8 @@ class Track:
     @property
     def drift(self) -> tuple[float, float, float]:
         """The last side over the anchor with its interval: what single duets each found too small to matter, added up."""
-        last, z = self.points[-1], float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-        half = z * math.sqrt(last.variance)
+        last = self.points[-1]
+        half = Z * math.sqrt(last.variance)
         return math.exp(last.level), math.exp(last.level - half), math.exp(last.level + half)
 
     @property
@@ -67,18 +69,16 @@ def tracks(history: list[Past]) -> list[Track]:
         for outcome in past.outcomes:
             if outcome.estimate is None:
                 continue
-            own = outcome.case, outcome.metric, past.machine
-            here = placed.get((*own, _side(past, 0)))
-            if here is None:
-                here = Track(*own, _side(past, 0), []), 0.0, 0.0
-                found.append(here[0])
-                placed[*own, _side(past, 0)] = here
-            track, level, variance = here
-            own_variance = _variance(outcome.estimate.low, outcome.estimate.high)
-            point = Point(past.when, _side(past, 1), level + outcome.estimate.mean, variance + own_variance, outcome.margin)
+            seen, own = outcome.estimate, (outcome.case, outcome.metric, past.machine)
+            a, b = (_side(past, side) for side in (0, 1))
+            if (*own, a) not in placed:
+                found.append(Track(*own, a, []))
+                placed[*own, a] = found[-1], 0.0, 0.0
+            track, level, variance = placed[*own, a]
+            point = Point(past.when, b, level + seen.mean, variance + _variance(seen.low, seen.high), outcome.margin)
             track.points.append(point)
-            if _side(past, 1) != track.anchor:  # an A/A duet moves nothing
-                placed[*own, _side(past, 1)] = track, point.level, point.variance
+            if b != track.anchor:  # an A/A duet moves nothing
+                placed[*own, b] = track, point.level, point.variance
     return found
 
 
@@ -110,7 +110,7 @@ def _p(one: np.ndarray, other: np.ndarray) -> float:
 
 def _variance(low: float, high: float) -> float:
     """Of an estimate whose interval this is; the interval's t is taken as normal, which errs towards a larger variance."""
-    return ((high - low) / 2 / float(stats.norm.ppf((1 + CONFIDENCE) / 2))) ** 2
+    return ((high - low) / 2 / Z) ** 2
 
 
 def _side(past: Past, side: int) -> str:
