@@ -94,7 +94,7 @@ def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec,
         plan.run(duet, load(), budget=budget, quiet=True)
         judged = [each for each in duet.judged() if each.metric in (metric, "all")]
         for each in judged:
-            print(f"{package} {names[0]} → {name}: {each.metric} {each.words}", flush=True)
+            print(f"{package} {names[0]} → {name}: {each.metric} {each.description}", flush=True)
         verdicts = {each.verdict for each in judged}
         if undecided := verdicts & {OPEN, NOTHING, ENVIRONMENT} or (not verdicts and {NOTHING}):
             status = most_serious({STATUS[verdict] for verdict in undecided})
