@@ -32,20 +32,12 @@ def check_whole(record: object, least: Mapping[str, int]) -> None:
             raise SpecError(f"{field}={value} is more than {LARGEST:,}, the largest number that every framework counts with.")
 
 
-def check_positive(record: object, *fields: str) -> None:
-    """Raise SpecError for a field that is no positive number."""
+def check_positive(record: object, *fields: str, or_zero: bool = False) -> None:
+    """Raise SpecError for a field that is no positive number, nor zero where that is allowed."""
     for field in fields:
         value = getattr(record, field)
-        if not (math.isfinite(value) and value > 0):
-            raise SpecError(f"{field}={value} must be a positive number.")
-
-
-def check_not_negative(record: object, *fields: str) -> None:
-    """Raise SpecError for a field that is neither zero nor a positive number."""
-    for field in fields:
-        value = getattr(record, field)
-        if not (math.isfinite(value) and value >= 0):
-            raise SpecError(f"{field}={value} must be zero or a positive number.")
+        if not (math.isfinite(value) and (value > 0 or (or_zero and value == 0))):
+            raise SpecError(f"{field}={value} must be {'zero or ' if or_zero else ''}a positive number.")
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:

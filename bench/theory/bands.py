@@ -136,7 +136,10 @@ def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
         backward=back,
         backward_total=_total(norms.delta[first] - norms.delta[last], back),
         first=_bands({first: square[first]})[first],
-        profile={name: Band(*_scaled(delta - norms.delta[last])) for name, delta in norms.delta.items() if _seen(delta)},
+        profile={
+            name: Band(mean, SPREAD * sd)
+            for name, (mean, sd) in ((name, _moments(d - norms.delta[last])) for name, d in norms.delta.items() if _seen(d))
+        },
         limit=backward_limit(spec, x),
     )
 
@@ -144,11 +147,6 @@ def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
 def _seen(logs: np.ndarray) -> bool:
     """Whether a norm is non-zero in most networks."""
     return bool(np.mean(np.isfinite(logs)) > ENOUGH)
-
-
-def _scaled(values: np.ndarray) -> tuple[float, float]:
-    mean, sd = _moments(values)
-    return mean, SPREAD * sd
 
 
 def _gains(logs: dict[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:
