@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a framework in a test computes on one thread, as in its worker
 
 
 @pytest.fixture(scope="module", autouse=True)

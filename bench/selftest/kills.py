@@ -7,7 +7,8 @@ from functools import cache, partial
 from typing import Any
 
 from bench.baselines import known_failures
-from bench.baselines import samples as baselines
+from bench.baselines.samples import Baseline
+from bench.baselines.samples import load as load_baseline
 from bench.checks import CHECKS, ITSELF
 from bench.evidence.collect import ALL, STEPS, Request, Submit, at_once, collect, reference_of
 from bench.evidence.evidence import Evidence
@@ -32,6 +33,12 @@ def data() -> Data:
 
 
 @cache
+def recorded(backend: str) -> Baseline:
+    """The backend's own baseline."""
+    return load_baseline(backend, "cpu", STEPS)
+
+
+@cache
 def reference(network: str) -> ReferenceResult:
     """The reference on the network's teacher-forced steps."""
     return reference_of(Spec.parse(network), data())
@@ -51,8 +58,7 @@ def here(backend: str) -> Submit:
 def seen(backend: str, network: str, trains: bool, needs: Set[Need] = ALL) -> Evidence:
     """The evidence as pytest would have it; free training, which few faults need, only where asked for."""
     needs = needs if trains else needs - {Need.TRAININGS, Need.HELD_OUT}
-    recorded = baselines.load(backend, "cpu", STEPS)
-    request = Request(Spec.parse(network), backend, data(), needs, TRAINING_SEEDS, "cpu", True, recorded, reference(network))
+    request = Request(Spec.parse(network), backend, data(), needs, TRAINING_SEEDS, "cpu", True, recorded(backend), reference(network))
     return collect(request, here(backend))
 
 

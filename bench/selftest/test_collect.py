@@ -18,7 +18,7 @@ from bench.selftest.kills import data, seen
 from models.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
-NETWORKS = ("reference", "depth=4,width=16,norm=batch,clip=global,precision=mixed_float16", "depth=8,width=16,act=rrelu")
+NETWORKS = ("depth=8,width=16,batch=16", "depth=4,width=16,norm=batch,clip=global,precision=mixed_float16", "depth=8,width=16,act=rrelu")
 
 
 def outcome(verdict: Verdict) -> tuple[str, str, list[tuple[str, float]]]:
