@@ -222,6 +222,11 @@ def describe(name: str) -> str:
     return f"layer {numbered[1]:>2} {kind}".rstrip()
 
 
+def part_of(node: str) -> str:
+    """What a node does: `normalize` for `norm5`."""
+    return PARTS[node.rstrip("0123456789")]
+
+
 def describe_part(name: str) -> str:
     """A node with what it does: `layer  5 normalize` for `norm5`."""
-    return f"{describe(name)} {PARTS[name.rstrip('0123456789')]}"
+    return f"{describe(name)} {part_of(name)}"

@@ -13,7 +13,7 @@ from bench.judging.tolerance import BAND_Z
 from models.architectures import graph
 from models.arrays import Array
 from models.backends.registry import CONVENTIONS
-from models.graph import INPUT, Dense, Normalize, Sum, describe, describe_part
+from models.graph import INPUT, Dense, Normalize, Sum, describe, describe_part, kind_of, part_of
 from models.parts.precisions import Format
 from models.spec import Spec
 
@@ -33,7 +33,7 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
         raise AssertionError(f"formats of {sorted(set(seen.formats) ^ set(documented))} are missing or unknown")
     kinds: dict[str, list[str]] = {}
     for name in documented:
-        kinds.setdefault(_place(name).split()[-1], []).append(name)
+        kinds.setdefault(kind_of(name) if _held(name) else part_of(name), []).append(name)
     for kind, names in kinds.items():
         wrong = [name for name in names if seen.formats[name] != documented[name]]
         note = f"{_place(wrong[0])} is in {seen.formats[wrong[0]]}, documented is {documented[wrong[0]]}" if wrong else ""
@@ -67,7 +67,12 @@ def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
 
 def _place(name: str) -> str:
     """A node, parameter or the loss as a person reads it."""
-    return describe(name) if "." in name or name == "loss" else describe_part(name)
+    return describe(name) if _held(name) else describe_part(name)
+
+
+def _held(name: str) -> bool:
+    """Whether a name is a parameter's or the loss's, and not a node's."""
+    return "." in name or name == "loss"
 
 
 def rounding(evidence: Evidence) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.compare.change import APPEARED, BETTER, MARKS, SAME, VANISHED, WORSE, Comparison
 from bench.report import pictures
-from bench.report.galleries import MAPPED, Gallery, told
+from bench.report.galleries import MAPPED, Gallery, caption
 from bench.report.page import fill
 from bench.report.record import Record
 
@@ -39,5 +39,5 @@ def profiles(comparison: Comparison, old: Record, new: Record) -> list[Gallery]:
         if all(found) and len(gallery.pictures) < MAPPED:
             pair = [("old", found[0][0]), ("new", found[1][0])]
             name = f"profile{place}"
-            gallery.add(name, f"{network}, {backend}", told(pair), pictures.gradient_profile(pair, name))
+            gallery.add(name, f"{network}, {backend}", caption(pair), pictures.gradient_profile(pair, name))
     return [gallery] if gallery.pictures else []

@@ -97,17 +97,14 @@ def _matched(old: dict[Key, Thing], new: dict[Key, Thing], kind: str, each: Call
         for key in (key for key in here if key not in there):
             backend, subject, metric = key
             theirs = [other for other in there if other[0] == backend]
-            what = metric if kind == "check" else kind
-            if subject not in {other[1] for other in theirs}:
-                what = f"every {kind}"
-            elif metric not in {other[2] for other in theirs}:
+            what, where = (metric, "") if kind == "check" else (kind, metric)
+            whole = subject not in {other[1] for other in theirs}
+            if whole:
+                what, where = f"every {kind}", ""
+            if not theirs or (not whole and metric not in {other[2] for other in theirs}):
                 subject = EVERY_SUBJECT
-            if not theirs:
-                subject = EVERY_SUBJECT
-            where = metric if kind != "check" and not what.startswith("every") else ""
-            found[backend, subject, f"{what} {where}"] = Change(
-                verdict, backend, subject, what, where, note=f"only the {side} run has this"
-            )
+            change = Change(verdict, backend, subject, what, where, note=f"only the {side} run has this")
+            found[backend, subject, change.name] = change
     return [*changes, *found.values()]
 
 

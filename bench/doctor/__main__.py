@@ -14,6 +14,7 @@ import psutil
 
 from bench.doctor import FrameworkReport, examine, problem
 from bench.exit_status import Status
+from bench.report import texts
 from fixtures.machine import nvidia_driver
 from fixtures.machine.fingerprint import fingerprint
 from fixtures.machine.nvidia_driver import Driver
@@ -66,7 +67,7 @@ def described_framework(report: FrameworkReport) -> str:
     seen = report.seen
     if report.death:
         return f"{report.backend:<12}does not start"
-    versions = " · ".join(f"{name} {version}" for name, version in seen.versions.items() if " " not in name)
+    versions = texts.library(seen.versions, " · ")
     listed = ", ".join(seen.devices)
     done = seen.error or f"product on {seen.place} {'wrong' if seen.wrong else 'exact'}"
     return f"{report.backend:<12}{versions} · built for {seen.built_for or 'the CPU alone'} · sees {listed} · {done}"

@@ -14,9 +14,9 @@ from bench.judging.place import Place
 
 @dataclass(frozen=True)
 class Scale:
-    """To and from the scale on which a number's spread is even."""
+    """To and from the scale on which a number's spread is even; both take and give numbers or arrays."""
 
-    forward: Callable[[Any], Any]
+    forward: Callable[[Any], Any]  # a function of numbers and of arrays alike, which no signature says
     backward: Callable[[Any], Any]
 
 

@@ -27,10 +27,13 @@ def traces_of_epochs(scenarios: Scenarios) -> Iterator[Finding]:
     yield from _traced(scenarios, BY_EPOCH)
 
 
-def entry_points(scenarios: Scenarios, entries: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """By entry point and batch size: seconds of the first and of a later call, and traces in them where the entry is traced at all."""
+def entry_points(scenarios: Scenarios, entries: tuple[str, ...]) -> Iterator[tuple[str, int, dict[str, float]]]:
+    """Entry point, batch size, and seconds of the first and of a later call, with traces in them where the entry is traced at all."""
     begin = start("optimizer=adam", steps=1)
-    return scenarios("entry_points", **begin.one(), entries=list(entries), batches=list(BATCHES), calls=CALLS)
+    found = scenarios("entry_points", **begin.one(), entries=list(entries), batches=list(BATCHES), calls=CALLS)
+    for entry, by_batch in found.items():
+        for batch, seen in zip(BATCHES, by_batch, strict=True):
+            yield entry, batch, seen
 
 
 def memory(scenarios: Scenarios) -> Iterator[Finding]:
@@ -70,13 +73,12 @@ def _dropped(scenarios: Scenarios, models: int, warm_up: int) -> Iterator[Findin
 
 
 def _traced(scenarios: Scenarios, entries: tuple[str, ...]) -> Iterator[Finding]:
-    for name, seen in entry_points(scenarios, entries).items():
+    for entry, batch, seen in entry_points(scenarios, entries):
         if "later_traces" not in seen:  # eager: nothing could have been traced
             continue
-        if name.endswith(f"={BATCHES[0]}"):  # a count that stands still would pass what follows
-            yield Finding(
-                Place("no trace in the first call", scope=f"{name}:"), float(not seen["first_traces"] >= 1), 0, 0, "nothing was traced"
-            )
-        yield Finding(
-            Place(f"traces in {CALLS} later calls", scope=f"{name}:"), seen["later_traces"], 0, 0, "traced anew although nothing changed"
-        )
+        scope = f"{entry} batch={batch}:"
+        if batch == BATCHES[0]:  # a count that stands still would pass what follows
+            missing = float(not seen["first_traces"] >= 1)
+            yield Finding(Place("no trace in the first call", scope=scope), missing, 0, 0, "nothing was traced")
+        place = Place(f"traces in {CALLS} later calls", scope=scope)
+        yield Finding(place, seen["later_traces"], 0, 0, "traced anew although nothing changed")

@@ -77,9 +77,10 @@ def early_stopping_again(scenarios: Scenarios) -> Iterator[Finding]:
 
 def refused(scenarios: Scenarios) -> Iterator[Finding]:
     """Options that exclude each other are refused, or their dropping is told; each alone is taken."""
-    for name, outcome in scenarios("refusals").items():
-        lonely = name.endswith("alone") or name == "nesterov with momentum"
-        yield Finding(Place(scope=name), float(outcome != "taken"), float(not lonely), float(not lonely), outcome)
+    for due, outcomes in scenarios("refusals").items():
+        wanted = float(due == "refused")
+        for name, outcome in outcomes.items():
+            yield Finding(Place(scope=name), float(outcome != "taken"), wanted, wanted, outcome)
 
 
 CUTS = {2.0: TRUNCATED_SD, 100.0: 1.0}

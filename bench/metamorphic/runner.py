@@ -58,11 +58,7 @@ class RelationRunner:
         if not entries or (case.backend, True) not in self._scenarios:
             return []
         seen = entry_points(self._scenarios[case.backend, True][1], entries)
-        return [
-            CallTime(case.backend, entry, int(batch), value["first"], 1e3 * value["later"])
-            for name, value in seen.items()
-            for entry, _, batch in (name.partition(" batch="),)
-        ]
+        return [CallTime(case.backend, entry, batch, value["first"], 1e3 * value["later"]) for entry, batch, value in seen]
 
     def close(self) -> None:
         """Forget what was planned; the pool ends the processes."""

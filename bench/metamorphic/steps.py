@@ -14,6 +14,8 @@ from bench.metamorphic.scenarios import UNIT, Scenarios, Start, same, start
 from models.arrays import Arrays
 
 PARTS = 4
+REFERENCE = "single"
+"""The implementation of an optimizer that takes one tensor after the other, as its rule is written."""
 SCHEDULE = 0.5
 """Factor on the learning rate after every update: strong, so that an update too many shows."""
 AVERAGE = 0.8
@@ -99,18 +101,21 @@ def implementations(scenarios: Scenarios) -> Iterator[Finding]:
     Largest distance over tensors, relative to the tensor; allowed is the rounding of storing a weight, once a step.
     """
     for dtype, seen, allowed in _implemented(scenarios):
-        for name in (name for name in seen if not name.endswith(" single")):
-            reference, how = seen[f"{name.rpartition(' ')[0]} single"]["weights"], seen[name]["weights"]
-            apart = np.max([np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(how, reference, strict=True)])
-            yield Finding(Place(dtype, scope=name), float(apart), 0.0, allowed)
+        for optimizer, by_implementation in seen.items():
+            reference = by_implementation[REFERENCE]["weights"]
+            for name in (name for name in by_implementation if name != REFERENCE):
+                pairs = zip(by_implementation[name]["weights"], reference, strict=True)
+                apart = np.max([np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in pairs])
+                yield Finding(Place(dtype, scope=f"{optimizer} {name}"), float(apart), 0.0, allowed)
 
 
 def gradients_kept(scenarios: Scenarios) -> Iterator[Finding]:
     """An optimizer's step leaves the gradients it was given as they were."""
     if scenarios.dialect == "torch":
-        for _, seen, _ in _implemented(scenarios):
-            for name, how in seen.items():
-                yield Finding(Place(scope=name), how["changed"], 0.0, 0.0)
+        for dtype, seen, _ in _implemented(scenarios):
+            for optimizer, by_implementation in seen.items():
+                for name, how in by_implementation.items():
+                    yield Finding(Place(dtype, scope=f"{optimizer} {name}"), how["changed"], 0.0, 0.0)
         return
     for changes in ("optimizer=nesterov", "optimizer=adamw,decay=0.1,clip=global", "optimizer=rmsprop,clip=value", "optimizer=nadam"):
         begin = start(changes)
@@ -119,7 +124,7 @@ def gradients_kept(scenarios: Scenarios) -> Iterator[Finding]:
         yield Finding(Place(scope=changes), float(np.max([abs(after[key] - value).max() for key, value in gradients.items()])), 0.0, 0.0)
 
 
-def _implemented(scenarios: Scenarios) -> Iterator[tuple[str, dict[str, Any], float]]:
+def _implemented(scenarios: Scenarios) -> Iterator[tuple[str, dict[str, dict[str, Any]], float]]:
     """By precision: its name, what every optimizer's implementations did, and what rounding allows."""
     steps, shapes = 4, ((8, 4), (4,), (1,))
     for dtype in (np.float64, np.float32):

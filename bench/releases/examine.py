@@ -15,6 +15,7 @@ from bench.evidence.collect import Request, collect
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
 from bench.metamorphic import EQUALITIES, decide
 from bench.metamorphic.scenarios import Scenarios
+from bench.report import texts
 from bench.store import Store
 from bench.versions.environments import VersionsError, Wanted, build, installed
 from fixtures.data.datasets import load
@@ -97,7 +98,7 @@ def _seen(case: str, scenarios: Scenarios, worker: Worker) -> Seen:
     except WorkerError as error:
         return Seen(GONE, str(error).splitlines()[0])
     worst = verdict.worst
-    text = f"{worst.where}: {worst.value:.3g} for {worst.low:.3g} … {worst.high:.3g} {worst.note}".strip() if worst else verdict.reason
+    text = f"{worst.where}: {texts.number(worst.value)} for {texts.allowed(worst)} {worst.note}".strip() if worst else verdict.reason
     return Seen(MARKS[verdict.status], text)
 
 

@@ -1,4 +1,4 @@
-"""Which pictures a page shows, and the words beside them: a picture that a reader cannot see is still told."""
+"""Which pictures a page shows, and their captions, which say what a picture shows to whoever cannot see it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def gradients(run: Record) -> Gallery:
     gallery = Gallery("profiles", "Gradients by layer", intro, [])
     for place, network in enumerate(ranked(run.profiles)[:PROFILED]):
         own = [(p.backend, p) for p in run.profiles if p.network == network]
-        gallery.add(f"profile{place}", network, told(own), pictures.gradient_profile(own, f"profile{place}"))
+        gallery.add(f"profile{place}", network, caption(own), pictures.gradient_profile(own, f"profile{place}"))
     return gallery
 
 
@@ -90,9 +90,9 @@ def accuracy(run: Record) -> Gallery:
             if seen.backend == backend and seen.samples.get("accuracy") and (point := _series(seen.network)):
                 series.setdefault(point[0], []).append((point[1], [float(value) for value in seen.samples["accuracy"]]))
         ordered = {kind: sorted(series[kind]) for kind in SERIES if kind in series}
-        told_points = (", ".join(f"{sum(v) / len(v):.0%} at {depth}" for depth, v in points) for points in ordered.values())
-        words = "; ".join(f"{kind} {points}" for kind, points in zip(ordered, told_points, strict=True))
-        gallery.add(f"accuracy{place}", backend, f"{words}.", pictures.accuracy_by_depth(ordered, f"accuracy{place}"))
+        means = {kind: ", ".join(f"{sum(v) / len(v):.0%} at {depth}" for depth, v in points) for kind, points in ordered.items()}
+        shown = "; ".join(f"{kind} {points}" for kind, points in means.items())
+        gallery.add(f"accuracy{place}", backend, f"{shown}.", pictures.accuracy_by_depth(ordered, f"accuracy{place}"))
     return gallery
 
 
@@ -132,11 +132,11 @@ def decades(seen: Profile) -> float:
     return math.log10(ends[0]) - math.log10(ends[1]) if ends and all(0 < end < math.inf for end in ends) else 0.0
 
 
-def told(profiles: list[tuple[str, Profile]]) -> str:
-    """A gradient profile in words."""
+def caption(profiles: list[tuple[str, Profile]]) -> str:
+    """What a picture of gradient profiles shows."""
     changes = {label: decades(seen) for label, seen in profiles}
-    words = [f"{label} {change:+.1f}" if math.isfinite(change) else f"{label} loses all" for label, change in changes.items()]
-    return f"First layer against last, in decades: {', '.join(words)}."
+    named = [f"{label} {change:+.1f}" if math.isfinite(change) else f"{label} loses all" for label, change in changes.items()]
+    return f"First layer against last, in decades: {', '.join(named)}."
 
 
 def _series(network: str) -> tuple[str, int] | None:

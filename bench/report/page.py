@@ -6,8 +6,8 @@ Everything from outside is escaped by the template engine; only pictures drawn h
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -15,7 +15,7 @@ from bench import files
 from bench.checks import CHECKS
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict
 from bench.report import galleries, summary, texts
-from bench.report.record import Record
+from bench.report.record import Option, Record
 
 SHOWN_FINDINGS = 12
 """How many findings of a failure a page shows."""
@@ -49,7 +49,7 @@ def of_run(run: Record) -> str:
     )
 
 
-def fill(name: str, filters: dict[str, Callable[..., Any]], **content: Any) -> str:
+def fill(name: str, filters: dict[str, Callable[..., object]], **content: object) -> str:
     """A template filled in; everything from outside is escaped."""
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -57,25 +57,42 @@ def fill(name: str, filters: dict[str, Callable[..., Any]], **content: Any) -> s
     return environment.get_template(f"{name}.html.jinja").render(**content)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Option) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _checks(run: Record) -> list[dict[str, Any]]:
-    """One row a check: a cell a backend with count, tone and the tightest or the worst."""
+@dataclass(frozen=True)
+class Cell:
+    """What one backend did in one check: the tone of its colour, passed of judged, and the tightest or the worst."""
+
+    tone: str
+    count: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A check, with a cell for each backend."""
+
+    check: str
+    against: str
+    cells: list[Cell]
+
+
+def _checks(run: Record) -> list[Row]:
     rows = []
     for check in dict.fromkeys([*CHECKS, *(v.check for v in run.verdicts)]):
         own = [v for v in run.verdicts if v.check == check]
         if own:
             cells = [_cell([v for v in own if v.backend == backend]) for backend in run.backends]
-            rows.append({"check": check, "against": own[0].against, "cells": cells})
+            rows.append(Row(check, own[0].against, cells))
     return rows
 
 
-def _cell(verdicts: list[Verdict]) -> dict[str, str]:
+def _cell(verdicts: list[Verdict]) -> Cell:
     judged = [v for v in verdicts if v.status in (PASSED, FAILED, KNOWN)]
     if not judged:
-        return {"tone": "mute", "count": "—", "text": verdicts[0].status if verdicts else ""}
+        return Cell("mute", "—", verdicts[0].status if verdicts else "")
     passed = [v for v in judged if v.status == PASSED]
     failed = [v for v in judged if v.status == FAILED]
     known = len(judged) - len(passed) - len(failed)
@@ -87,4 +104,4 @@ def _cell(verdicts: list[Verdict]) -> dict[str, str]:
         tightest = min(passed, key=lambda v: v.headroom)
         text = f"{texts.share(tightest.headroom)} headroom at {tightest.subject}" + (f", {text}" if known else "")
     tone, mark = ("bad", "✗") if failed else ("good", "✓") if passed else ("mute", "·")
-    return {"tone": tone, "count": f"{mark} {len(passed)}/{len(judged)}", "text": text}
+    return Cell(tone, f"{mark} {len(passed)}/{len(judged)}", text)

@@ -10,7 +10,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import matplotlib as mpl
 import numpy as np
@@ -33,7 +33,7 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 COLORS = 32
 """Shades of a heat map: with more than 50, matplotlib puts its scale in as a bitmap."""
 
-STYLE: Any = {
+STYLE: Any = {  # matplotlib types it by every key that it knows
     "svg.fonttype": "none", "text.parse_math": False,
     "font.family": "sans-serif", "font.size": 9, "axes.titlesize": 9, "axes.edgecolor": SOFT,
     "axes.labelcolor": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
@@ -96,7 +96,7 @@ def heat_map(profile: Profile, beside: Sequence[Profile], name: str) -> str:
     return _inline(figure, name)
 
 
-def _logs(profile: Profile) -> Any:
+def _logs(profile: Profile) -> np.ma.MaskedArray[Any, Any]:
     """log₁₀ of the norms, layers × steps; what is zero or not finite is masked."""
     norms = np.array([[float(value) for value in row] for row in profile.norms]).T
     return np.ma.masked_invalid(np.log10(np.where((norms > 0) & np.isfinite(norms), norms, np.nan)))
@@ -136,14 +136,14 @@ def distances(verdicts: Sequence[Verdict], backends: Sequence[str], name: str) -
                 continue
             y = place + 0.3 * (number - (len(backends) - 1) / 2)
             least = min(0.0 if v.outside else max(v.headroom, 0.0) for v in own)
-            style: dict[str, Any] = {"color": SERIES[number % len(SERIES)]}
-            axes.plot([0, 100 * least], [y, y], linewidth=1.2, **style)
+            color = SERIES[number % len(SERIES)]
+            axes.plot([0, 100 * least], [y, y], linewidth=1.2, color=color)
             outside = any(v.outside for v in own)
-            axes.plot([100 * least], [y], "x" if outside else MARKERS[number % len(MARKERS)], markersize=7 if outside else 4.5, **style)
+            axes.plot([100 * least], [y], "x" if outside else MARKERS[number % len(MARKERS)], markersize=7 if outside else 4.5, color=color)
     for number, backend in enumerate(backends):
         axes.plot([], [], MARKERS[number % len(MARKERS)], color=SERIES[number % len(SERIES)], label=backend)
     axes.set_yticks(range(len(checks)), checks)
-    axes.set(xlim=(-4, 104), ylim=(len(checks) - 0.4, -0.6), xlabel="% of the way to the bound that is left")
+    axes.set(xlim=(-4, 104), ylim=(len(checks) - 0.4, -0.6), xlabel="% headroom to the bound")
     axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4)
     return _inline(figure, name)
 
@@ -183,7 +183,16 @@ def _axes(height: float = HEIGHT) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _style(number: int, points: int) -> dict[str, Any]:
+class Style(TypedDict):
+    """How a line is drawn, in matplotlib's own words."""
+
+    color: str
+    marker: str
+    linestyle: str | tuple[float, tuple[float, ...]]
+    markevery: int
+
+
+def _style(number: int, points: int) -> Style:
     """A line that differs by colour, marker and dash, so that no one of them is needed."""
     return {
         "color": SERIES[number % len(SERIES)],
@@ -193,7 +202,7 @@ def _style(number: int, points: int) -> dict[str, Any]:
     }
 
 
-def _edges(places: Sequence[int]) -> Any:
+def _edges(places: Sequence[int]) -> np.ndarray:
     """Cell borders halfway between neighbouring places."""
     if len(places) == 1:
         return np.array([places[0] - 0.5, places[0] + 0.5])

@@ -55,9 +55,9 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def library(versions: Mapping[str, str]) -> str:
+def library(versions: Mapping[str, str], joint: str = " on ") -> str:
     """`keras 3.15.1 on tensorflow 2.21.0`; settings, whose names have a space, are left out."""
-    return " on ".join(f"{name} {version}" for name, version in versions.items() if " " not in name)
+    return joint.join(f"{name} {version}" for name, version in versions.items() if " " not in name)
 
 
 def visible(line: str) -> str:

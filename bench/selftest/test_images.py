@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from bench.exit_status import Status
-from bench.report import chromium, images
 from bench.selftest import made_up
+from bench.selftest.studies import chromium, images
 from bench.selftest.studies.literature import __main__ as literature
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,9 +14,10 @@ from bench.compare.runs import compare
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import KNOWN
-from bench.report import chromium, galleries, page, pictures
+from bench.report import galleries, page, pictures
 from bench.report.record import Error, Profile, Record
 from bench.selftest import made_up
+from bench.selftest.studies import chromium
 
 CASES = [(backend, network) for backend in ("torch", "keras") for network in made_up.NETWORKS]
 NASTY = "<script>alert(1)</script>\"'&$x_{$"
@@ -207,11 +208,11 @@ def test_the_keyboard_reaches_links_and_opens_failures(written, browser) -> None
 def test_a_network_that_is_known_to_fail_is_not_ticked_as_passed(tmp_path):
     known = made_up.verdict("activation", "keras", "act=selu", [Finding(Place("float32 tiny negative slope"), 0.7, 0, 1e-6)], status=KNOWN)
     (row,) = page._checks(made_up.run(tmp_path, verdicts=[known]))
-    (cell,) = [cell for cell in row["cells"] if "/" in cell["count"]]
-    assert cell == {"tone": "mute", "count": "· 0/1", "text": "1 known failure"}
+    (cell,) = [cell for cell in row.cells if "/" in cell.count]
+    assert cell == page.Cell("mute", "· 0/1", "1 known failure")
 
 
 def test_a_gradient_that_is_lost_on_the_way_is_not_told_as_unchanged():
     lost, kept = (Profile(backend="torch", network="act=tanh", gradient=gradient) for gradient in ([0.0, 1e-6, 1.0], [0.1, 0.5, 1.0]))
-    assert galleries.told([("torch", lost), ("keras", kept)]) == "First layer against last, in decades: torch loses all, keras -1.0."
+    assert galleries.caption([("torch", lost), ("keras", kept)]) == "First layer against last, in decades: torch loses all, keras -1.0."
     assert galleries.ranked([kept, Profile(backend="torch", network="act=sigmoid", gradient=lost.gradient)])[0] == "act=sigmoid"

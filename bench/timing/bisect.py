@@ -23,6 +23,7 @@ from bench.evidence import admission
 from bench.evidence.collect import Request, collect
 from bench.exit_status import Status, most_serious
 from bench.judging.verdict import FAILED, judge
+from bench.report.texts import number
 from bench.timing.duet import plan, sides
 from bench.timing.duet.margins import margins_of
 from bench.timing.duet.plan import BUDGET, Duet
@@ -121,7 +122,7 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
             worker.close()
         verdict = judge(CHECKS[check], evidence)
         worst = verdict.worst
-        print(f"{package} {name}: {check} {verdict.status}{f', {worst.value:.3g} at {worst.where}' if worst else ''}", flush=True)
+        print(f"{package} {name}: {check} {verdict.status}{f', {number(worst.value)} at {worst.where}' if worst else ''}", flush=True)
         return verdict.status == FAILED
 
     of_first = failed(names[0])

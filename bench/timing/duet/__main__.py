@@ -18,6 +18,7 @@ from bench import files
 from bench.evidence import admission
 from bench.exit_status import Status
 from bench.files import WriteError
+from bench.report import texts
 from bench.report.record import RecordError
 from bench.timing.cases import networks
 from bench.timing.duet import calibration, plan, record, render, sides
@@ -141,7 +142,7 @@ def _trust(case: str, metric: str, seen: Calibration, restarts: int) -> str:
 
 def _described(text: str, duet: Duet, side: int) -> str:
     versions = duet.versions[side] if len(duet.versions) > side else {}
-    return f"{text}  ({', '.join(f'{name} {version}' for name, version in versions.items() if ' ' not in name)})" if versions else text
+    return f"{text}  ({texts.library(versions, ', ')})" if versions else text
 
 
 def _say(line: str) -> None:

@@ -14,6 +14,7 @@ from bench.checks import CHECKS
 from bench.evidence.collect import Request, at_once, collect
 from bench.evidence.reference import ReferenceResult
 from bench.judging.verdict import FAILED, judge
+from bench.report import texts
 from bench.timing.duet.rounds import Pair
 from bench.timing.duet.sides import DuetCase
 from bench.timing.steps import NotTheSameError
@@ -39,5 +40,5 @@ def prove(pair: Pair, case: DuetCase, data: Data, reference: ReferenceResult) ->
                 worst = verdict.worst
                 raise NotTheSameError(
                     f"{case.id} is not timed: side {'AB'[number]} ({variant.side.text}) does not compute what the network is; {name} "
-                    f"has {worst.value:.2g} at {worst.where}, where ≤ {worst.high:.2g} is rounding."
+                    f"has {texts.number(worst.value)} at {worst.where}, where {texts.allowed(worst)} is rounding."
                 )

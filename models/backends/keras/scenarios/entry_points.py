@@ -50,13 +50,13 @@ def _counted(spec: Spec, weights: Arrays) -> Any:
 
 def entry_points(
     *, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], batches: list[int], calls: int
-) -> dict[str, dict[str, float]]:
-    """By `entry batch=n`: seconds of the first call and of the fastest later one, and traces in the first call and in all later ones.
+) -> dict[str, list[dict[str, float]]]:
+    """By entry, batch after batch: seconds of the first and of the fastest later call, traces in the first and in all later calls.
 
     Each entry has a model of its own, which sees the batch sizes one after the other.
     """
     described = Spec.parse(spec)
-    seen: dict[str, dict[str, float]] = {}
+    seen: dict[str, list[dict[str, float]]] = {}
     for entry in (name for name in _entries(None, x, labels) if name in entries):
         model = _counted(described, weights)
         for batch in batches:
@@ -65,7 +65,8 @@ def entry_points(
             first, first_traces = clock(call), Counted.times
             Counted.times = 0
             later = min(clock(call) for _ in range(calls))
-            seen[f"{entry} batch={batch}"] = {"first": first, "later": later, "first_traces": first_traces, "later_traces": Counted.times}
+            traces = {"first_traces": first_traces, "later_traces": Counted.times}
+            seen.setdefault(entry, []).append({"first": first, "later": later, **traces})
     return seen
 
 

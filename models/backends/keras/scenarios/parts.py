@@ -113,20 +113,24 @@ def confident(*, spec: str, weights: Arrays, x: Any, labels: Any, of: str) -> Ar
     return built.weights()
 
 
-def refusals() -> dict[str, str]:
-    """What Keras does with options that exclude each other, and with each alone: `refused`, `warned` or `taken`."""
+def refusals() -> dict[str, dict[str, str]]:
+    """What Keras does with options by what should become of them: `refused`, `warned` or `taken`."""
     sgd = keras.optimizers.SGD
-    attempts: dict[str, Callable[[], Any]] = {
-        "clipnorm alone": lambda: sgd(clipnorm=1.0),
-        "clipvalue alone": lambda: sgd(clipvalue=1.0),
-        "global_clipnorm alone": lambda: sgd(global_clipnorm=1.0),
-        "clipnorm with clipvalue": lambda: sgd(clipnorm=1.0, clipvalue=1.0),
-        "clipnorm with global_clipnorm": lambda: sgd(clipnorm=1.0, global_clipnorm=1.0),
-        "clipvalue with global_clipnorm": lambda: sgd(clipvalue=1.0, global_clipnorm=1.0),
-        "jit_compile with run_eagerly": lambda: _compiled(run_eagerly=True, jit_compile=True),
-        "run_eagerly alone": lambda: _compiled(run_eagerly=True),
+    attempts: dict[str, dict[str, Callable[[], Any]]] = {
+        "taken": {
+            "clipnorm alone": lambda: sgd(clipnorm=1.0),
+            "clipvalue alone": lambda: sgd(clipvalue=1.0),
+            "global_clipnorm alone": lambda: sgd(global_clipnorm=1.0),
+            "run_eagerly alone": lambda: _compiled(run_eagerly=True),
+        },
+        "refused": {
+            "clipnorm with clipvalue": lambda: sgd(clipnorm=1.0, clipvalue=1.0),
+            "clipnorm with global_clipnorm": lambda: sgd(clipnorm=1.0, global_clipnorm=1.0),
+            "clipvalue with global_clipnorm": lambda: sgd(clipvalue=1.0, global_clipnorm=1.0),
+            "jit_compile with run_eagerly": lambda: _compiled(run_eagerly=True, jit_compile=True),
+        },
     }
-    return {name: _outcome(attempt) for name, attempt in attempts.items()}
+    return {due: {name: _outcome(attempt) for name, attempt in each.items()} for due, each in attempts.items()}
 
 
 def _outcome(attempt: Callable[[], Any]) -> str:

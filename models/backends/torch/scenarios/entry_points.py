@@ -31,8 +31,8 @@ def _entries(built: Model, optimizer: torch.optim.Optimizer, x: Batch, labels: L
 
 def entry_points(
     *, spec: str, weights: Arrays, x: Batch, labels: Labels, entries: list[str], batches: list[int], calls: int
-) -> dict[str, dict[str, float]]:
-    """By `entry batch=n`: seconds of the first call and of the fastest later one; where something compiles, how often it did in them.
+) -> dict[str, list[dict[str, float]]]:
+    """By entry, batch after batch: seconds of the first and of the fastest later call, and how often something compiled in them.
 
     `compiled` is the forward pass under torch.compile, with a backend that runs the captured graph as it is and counts; the other
     entries are eager, and have no traces that could be counted.
@@ -47,7 +47,7 @@ def entry_points(
 
     torch.compiler.reset()
     forward = torch.compile(built.module, backend=count)
-    seen: dict[str, dict[str, float]] = {}
+    seen: dict[str, list[dict[str, float]]] = {}
     for entry in (name for name in (*_entries(built, optimizer, x, labels), "compiled") if name in entries):
         for batch in batches:
             piece = x[:batch], labels[:batch]
@@ -57,7 +57,7 @@ def entry_points(
             compiled.clear()
             later = min(clock(calls_of[entry]) for _ in range(calls))
             traces = {"first_traces": first_traces, "later_traces": len(compiled)} if entry == "compiled" else {}
-            seen[f"{entry} batch={batch}"] = {"first": first, "later": later, **traces}
+            seen.setdefault(entry, []).append({"first": first, "later": later, **traces})
     return seen
 
 

@@ -105,8 +105,8 @@ def loaded(*, spec: str, weights: Arrays, x: Batch, labels: Labels, batch: int) 
     }
 
 
-def refusals() -> dict[str, str]:
-    """What PyTorch does with options that exclude each other, and with each alone: `refused`, `warned` or `taken`."""
+def refusals() -> dict[str, dict[str, str]]:
+    """What PyTorch does with options by what should become of them: `refused`, `warned` or `taken`."""
     optim = torch.optim
 
     def parameters() -> list[nn.Parameter]:
@@ -114,18 +114,22 @@ def refusals() -> dict[str, str]:
 
     data = TensorDataset(torch.arange(4))
     sampler = SequentialSampler(data)
-    attempts: dict[str, Callable[[], object]] = {
-        "nesterov with momentum": lambda: optim.SGD(parameters(), lr=0.1, momentum=0.9, nesterov=True),
-        "nesterov without momentum": lambda: optim.SGD(parameters(), lr=0.1, nesterov=True),
-        "nesterov with dampening": lambda: optim.SGD(parameters(), lr=0.1, momentum=0.9, dampening=0.1, nesterov=True),
-        "foreach alone": lambda: optim.Adam(parameters(), foreach=True),
-        "foreach with fused": lambda: optim.Adam(parameters(), foreach=True, fused=True),
-        "fused with differentiable": lambda: optim.Adam(parameters(), fused=True, differentiable=True),
-        "a sampler alone": lambda: DataLoader(data, sampler=sampler),
-        "a sampler with shuffle": lambda: DataLoader(data, sampler=sampler, shuffle=True),
-        "a batch sampler with batch_size": lambda: DataLoader(data, batch_size=2, batch_sampler=[[0], [1]]),
+    attempts: dict[str, dict[str, Callable[[], object]]] = {
+        "taken": {
+            "nesterov with momentum": lambda: optim.SGD(parameters(), lr=0.1, momentum=0.9, nesterov=True),
+            "foreach alone": lambda: optim.Adam(parameters(), foreach=True),
+            "a sampler alone": lambda: DataLoader(data, sampler=sampler),
+        },
+        "refused": {
+            "nesterov without momentum": lambda: optim.SGD(parameters(), lr=0.1, nesterov=True),
+            "nesterov with dampening": lambda: optim.SGD(parameters(), lr=0.1, momentum=0.9, dampening=0.1, nesterov=True),
+            "foreach with fused": lambda: optim.Adam(parameters(), foreach=True, fused=True),
+            "fused with differentiable": lambda: optim.Adam(parameters(), fused=True, differentiable=True),
+            "a sampler with shuffle": lambda: DataLoader(data, sampler=sampler, shuffle=True),
+            "a batch sampler with batch_size": lambda: DataLoader(data, batch_size=2, batch_sampler=[[0], [1]]),
+        },
     }
-    return {name: _outcome(attempt) for name, attempt in attempts.items()}
+    return {due: {name: _outcome(attempt) for name, attempt in each.items()} for due, each in attempts.items()}
 
 
 def _outcome(attempt: Callable[[], object]) -> str:

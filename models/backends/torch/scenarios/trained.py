@@ -121,12 +121,12 @@ OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-def implementations(*, weights: list[Array], gradients: list[list[Array]]) -> dict[str, dict[str, Any]]:
-    """By `optimizer implementation`: weights after the steps, and whether every `step()` left the gradients it was given alone.
+def implementations(*, weights: list[Array], gradients: list[list[Array]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """By optimizer and implementation: weights after the steps, and whether every `step()` left the gradients it was given alone.
 
     `gradients` holds a list of arrays a step, in the weights' own precision. Fused kernels exist for some optimizers only.
     """
-    done: dict[str, dict[str, Any]] = {}
+    done: dict[str, dict[str, dict[str, Any]]] = {}
     for (name, (kind, options)), (how, flags) in itertools.product(OPTIMIZERS.items(), IMPLEMENTATIONS.items()):
         parameters = [nn.Parameter(torch.as_tensor(value).clone()) for value in weights]
         try:
@@ -145,7 +145,7 @@ def implementations(*, weights: list[Array], gradients: list[list[Array]]) -> di
                 break
             # Python's max drops a NaN that does not come first; NumPy's keeps it.
             changed = float(np.max([changed, *(abs(array(p.grad) - g).max() for p, g in zip(parameters, step, strict=True))]))
-        done[f"{name} {how}"] = {"weights": [array(p) for p in parameters], "changed": changed}
+        done.setdefault(name, {})[how] = {"weights": [array(p) for p in parameters], "changed": changed}
     return done
 
 

@@ -25,8 +25,10 @@ class Browser:
         reads, theirs_out = os.pipe()
         theirs_in, writes = os.pipe()
         command = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
-        words = ["bash", "-c", command, str(PROGRAM), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        self._process = subprocess.Popen(words, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        command_line = ["bash", "-c", command, str(PROGRAM), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        self._process = subprocess.Popen(
+            command_line, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
         os.close(theirs_in)
         os.close(theirs_out)
         self._in, self._out = os.fdopen(writes, "wb", buffering=0), os.fdopen(reads, "rb")

@@ -26,11 +26,12 @@ from bench import files
 from bench.exit_status import Status
 from bench.files import WriteError
 from bench.judging.tolerance import BAND_Z
-from bench.report import chromium, page
+from bench.report import page
 from bench.report.record import Profile, Record, RecordError
 from bench.report.record_file import read
+from bench.selftest.studies import chromium
 
-FOLDER = Path(__file__).resolve().parents[2] / ".github" / "images"
+FOLDER = Path(__file__).resolve().parents[3] / ".github" / "images"
 WIDTH = 1180
 """CSS pixels of the page's picture."""
 SHADES = 128
