@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 LARGEST = 2**31 - 1
 """The largest count: frameworks keep numbers of steps, units and samples in 32-bit integers here and there."""
 
+SMALLEST_NORMAL, LARGEST_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+"""Positive numbers that float32 holds with all its digits."""
+
 
 class SpecError(ValueError):
     """A network that cannot be built; the message is one sentence that names the value and what is allowed."""
@@ -33,19 +36,27 @@ def check_whole(record: object, least: Mapping[str, int]) -> None:
 
 
 def check_positive(record: object, *fields: str) -> None:
-    """Raise SpecError for a field that is no positive number."""
+    """Raise SpecError for a field that is no positive number, or none of float32, in which frameworks hold it."""
     for field in fields:
         value = getattr(record, field)
         if not (math.isfinite(value) and value > 0):
             raise SpecError(f"{field}={value} must be a positive number.")
+        _check_range(field, value)
 
 
 def check_not_negative(record: object, *fields: str) -> None:
-    """Raise SpecError for a field that is neither zero nor a positive number."""
+    """Raise SpecError for a field that is neither zero nor a positive number of float32."""
     for field in fields:
         value = getattr(record, field)
         if not (math.isfinite(value) and value >= 0):
             raise SpecError(f"{field}={value} must be zero or a positive number.")
+        if value:
+            _check_range(field, value)
+
+
+def _check_range(field: str, value: float) -> None:
+    if not SMALLEST_NORMAL <= value <= LARGEST_FLOAT:
+        raise SpecError(f"{field}={value} must lie between {SMALLEST_NORMAL:.2g} and {LARGEST_FLOAT:.2g}, the numbers of float32.")
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:

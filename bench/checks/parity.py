@@ -19,7 +19,7 @@ from bench.evidence.reference import rms_error, roundings
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
-from bench.judging.verdict import NotJudged
+from bench.judging.verdict import NotJudged, RestNotJudged
 from models.architectures import graph
 from models.arrays import Array, Signals
 from models.graph import dense_of, kind_of, layer_of
@@ -54,6 +54,8 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     logits = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
     others = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
     assert evidence.seen.evaluation is not None, "logits of the last step are watched"
+    if all(np.isfinite(w).all() for w in last.weights.values()) and not all(np.isfinite(each).all() for each in others):
+        raise RestNotJudged("the steps lead to weights whose logits overflow in the reference as well: choose a smaller lr")
     yield from _signals(
         evidence, Place(scope="evaluation"), {output: evidence.seen.evaluation}, {output: logits}, [{output: each} for each in others]
     )
