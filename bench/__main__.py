@@ -1,7 +1,5 @@
 """Every command of gradgauge: `python -m bench` lists them, `python -m bench COMMAND --help` shows the options of one."""
 
-from __future__ import annotations
-
 import difflib
 import runpy
 import sys

@@ -5,9 +5,13 @@ interrupt, 3 for an error of pytest, 4 for an option that cannot be used and 5 w
 uncaught exception. tox hands on the status of a single environment and makes 1 of any when it runs several.
 """
 
-from __future__ import annotations
-
+import functools
+import sys
+from collections.abc import Callable
 from enum import IntEnum
+from typing import ParamSpec
+
+P = ParamSpec("P")
 
 
 class Status(IntEnum):
@@ -42,3 +46,20 @@ SERIOUS = (
 def most_serious(statuses: set[Status]) -> Status:
     """The status that a command ends with; NOTHING where there is none."""
     return next((status for status in SERIOUS if status in statuses), Status.NOTHING)
+
+
+def ends_with(status: Status, *errors: type[Exception]) -> Callable[[Callable[P, Status]], Callable[P, Status]]:
+    """Decorates a command, which then prints the sentence of any of these errors and ends with `status`."""
+
+    def decorated(main: Callable[P, Status]) -> Callable[P, Status]:
+        @functools.wraps(main)
+        def command(*arguments: P.args, **named: P.kwargs) -> Status:
+            try:
+                return main(*arguments, **named)
+            except errors as error:
+                print(error, file=sys.stderr)
+                return status
+
+        return command
+
+    return decorated

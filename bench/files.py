@@ -1,7 +1,5 @@
 """How the suite writes a file: whole or not at all."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import secrets

@@ -5,8 +5,6 @@ in a string, as by `python -m` and `importlib`; `f"models.backends.{name}"` stan
 `f"{__name__}.{name}"` for every module of its own.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib

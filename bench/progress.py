@@ -1,7 +1,5 @@
 """How far a long computation is, and how long it will still take: lines on stderr, for whoever waits at a terminal or reads a log."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +15,7 @@ _shown: ContextVar[bool] = ContextVar("shown", default=False)
 
 @contextmanager
 def shown() -> Iterator[None]:
-    """Inside, `track` tells; elsewhere, as in tests and workers, it is silent."""
+    """Inside, `track` prints; elsewhere, as in tests and workers, it is silent."""
     token = _shown.set(True)
     try:
         yield
@@ -27,14 +25,19 @@ def shown() -> Iterator[None]:
 
 def track(items: Sequence[Item], title: str) -> Iterator[Item]:
     """The items one after the other; between them a line now and then that says how many are done and how long the rest will take."""
-    begun = told = time.monotonic()
+    begun = printed = time.monotonic()
     for done, item in enumerate(items):
         now = time.monotonic()
-        if done and _shown.get() and now - told >= QUIET:
-            told = now
+        if done and _shown.get() and now - printed >= QUIET:
+            printed = now
             left = (now - begun) / done * (len(items) - done)
-            print(f"{title}: {done} of {len(items)}, {clock(now - begun)}, {clock(left)} left", file=sys.stderr, flush=True)
+            say(f"{title}: {done} of {len(items)}, {clock(now - begun)}, {clock(left)} left")
         yield item
+
+
+def say(line: str) -> None:
+    """A line on stderr at once."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def clock(seconds: float) -> str:

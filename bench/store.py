@@ -1,9 +1,6 @@
-"""Results that are kept, so that a command that was interrupted goes on where it was."""
-
-from __future__ import annotations
+"""Results on disk, so that a command that was interrupted goes on where it was."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -23,7 +20,7 @@ class _Line(msgspec.Struct, Generic[T]):
     result: T
 
 
-class Store(Generic[T]):
+class Store(dict[str, T], Generic[T]):
     """Results by cell, one JSON line each, of one state of the code (`bench.imported.digest`); those of another are not seen.
 
     A cell names what was asked: a network, a backend, a version. The last result of a cell counts. A line that was cut off, or that
@@ -32,35 +29,19 @@ class Store(Generic[T]):
 
     def __init__(self, path: Path, kind: type[T], code: str) -> None:
         """Read what is there."""
+        super().__init__()
         self.path, self.code, self._kind = path, code, _Line[kind]  # type: ignore[valid-type]
-        self._results: dict[str, T] = {}
         for line in path.read_bytes().splitlines() if path.exists() else []:
             try:
-                kept = msgspec.convert(json.loads(line), self._kind)
+                stored = msgspec.convert(json.loads(line), self._kind)
             except (*files.NO_JSON, ValueError):
                 continue
-            if kept.code == code:
-                self._results[kept.cell] = kept.result
-
-    def __contains__(self, cell: str) -> bool:
-        """Whether there is a result."""
-        return cell in self._results
-
-    def __getitem__(self, cell: str) -> T:
-        """The result of a cell. Raises KeyError."""
-        return self._results[cell]
-
-    def get(self, cell: str) -> T | None:
-        """The result of a cell, if there is one."""
-        return self._results.get(cell)
-
-    def items(self) -> Iterator[tuple[str, T]]:
-        """Every cell with its result."""
-        yield from self._results.items()
+            if stored.code == code:
+                self[stored.cell] = stored.result
 
     def keep(self, cell: str, result: T) -> T:
         """Add a result to the file, and return it. Raises WriteError."""
-        self._results[cell] = result
+        self[cell] = result
         line = json.dumps(msgspec.to_builtins(_Line(cell, self.code, result)), ensure_ascii=False)  # msgspec's JSON has no NaN
         files.folder(self.path.parent)
         with FileLock(f"{self.path}.lock"):

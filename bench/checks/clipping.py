@@ -35,7 +35,7 @@ def clipping(evidence: Evidence) -> Iterator[Finding]:
         else:
             before, now = (np.asarray(w, np.float64) for w in (forced_step.weights[key], step.weights[key]))
             after[key], blur[key] = (before - now) / rate, evidence.unit * (float(np.linalg.norm(now)) / rate + float(np.linalg.norm(g)))
-    rule = Rule(evidence.spec, evidence.dialect).clip({key: g.astype(np.float64) for key, g in step.gradients.items()})
+    rule = Rule(evidence.spec, evidence.conventions).clip({key: g.astype(np.float64) for key, g in step.gradients.items()})
     for key, g in rule.items():
         size = float(np.linalg.norm(g)) or 1.0
         allowed = ROUNDING_MULTIPLE * blur[key] / size

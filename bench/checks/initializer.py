@@ -34,7 +34,7 @@ def initializer(evidence: Evidence) -> Iterator[Finding]:
         yield from _orthogonal(layers, row)
     else:
         sd = row.variance(FAN_IN, FAN_OUT) ** 0.5
-        yield from _moments(pooled / sd, shape_of(row, evidence.dialect))
+        yield from _moments(pooled / sd, shape_of(row, evidence.conventions))
     for title, one, other in (("layers", layers[0], layers[1]), ("seeds", layers[0], layers[DRAWS])):
         a, b = (layer["weight"].astype(np.float64).ravel() for layer in (one, other))
         high = BAND_Z / len(a) ** 0.5
@@ -42,9 +42,9 @@ def initializer(evidence: Evidence) -> Iterator[Finding]:
     yield from _bias(np.concatenate([layer["bias"].astype(np.float64) for layer in layers]), row, evidence.spec)
 
 
-def shape_of(row: Initializer, dialect: str) -> str:
+def shape_of(row: Initializer, conventions: str) -> str:
     """The shape of the distribution that this framework draws from: Keras truncates where PyTorch does not."""
-    return "truncated" if row.keras_truncates and dialect == "keras" else row.shape
+    return "truncated" if row.keras_truncates and conventions == "keras" else row.shape
 
 
 def _moments(unit: Array, shape: str) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
     units of what rounding allows, as in `update`.
     """
     spec, scale, good = evidence.spec, evidence.spec.loss_scale, 0
-    exact, rounded = Rule(spec, evidence.dialect), Rule(spec, evidence.dialect, np.float32)
+    exact, rounded = Rule(spec, evidence.conventions), Rule(spec, evidence.conventions, np.float32)
     weights = evidence.reference.forced_steps[0].weights
     if len(evidence.seen.scaled) != len(OVERFLOWS):
         raise AssertionError(f"{len(evidence.seen.scaled)} scaled steps were seen of {len(OVERFLOWS)}")
@@ -58,7 +58,7 @@ def _overflows(evidence: Evidence, weights: Arrays, scale: float) -> bool:
     """Whether the reference's gradient of a step leaves the precision's range, at this loss scale."""
     step, spec = evidence.reference.forced_steps[0], replace(evidence.spec, loss_scale=scale)
     with np.errstate(all="ignore"):
-        done = Reference(spec, weights, np.float32, dialect=evidence.dialect).run(step.x, step.labels)
+        done = Reference(spec, weights, np.float32, conventions=evidence.conventions).run(step.x, step.labels)
     return not all(np.isfinite(g).all() for g in done.gradients.values())
 
 

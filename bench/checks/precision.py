@@ -28,7 +28,7 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
     framework's own word on TF32, asked after the network was built.
     """
     seen = evidence.shared
-    documented = formats(evidence.spec, evidence.dialect, evidence.seen.device)
+    documented = formats(evidence.spec, evidence.conventions, evidence.seen.device)
     if set(seen.formats) != set(documented):
         raise AssertionError(f"formats of {sorted(set(seen.formats) ^ set(documented))} are missing or unknown")
     kinds: dict[str, list[str]] = {}
@@ -43,7 +43,7 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
     yield Finding(Place("float32 products in another format"), seen.products != products, 0.0, 0.0, note)
 
 
-def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
+def formats(spec: Spec, conventions: str, device: str) -> dict[str, str]:
     """By node or parameter (as in `models.observation.WatchedPass.formats`) the format that is documented.
 
     Keras's layers compute in the policy's compute type. PyTorch's products are in autocast's type, and what follows is in the type that
@@ -55,9 +55,9 @@ def formats(spec: Spec, dialect: str, device: str) -> dict[str, str]:
         inputs = [results[name] for name in node.inputs]
         if isinstance(node, Sum):
             results[node.name] = held if held in inputs else half
-        elif isinstance(node, Dense) or dialect == "keras":
+        elif isinstance(node, Dense) or conventions == "keras":
             results[node.name] = half
-        elif isinstance(node, Normalize) and dialect == "torch" and device.startswith("cuda") and node.norm in CUDA_FLOAT32:
+        elif isinstance(node, Normalize) and conventions == "torch" and device.startswith("cuda") and node.norm in CUDA_FLOAT32:
             results[node.name] = held
         else:
             results[node.name] = inputs[0]
@@ -90,7 +90,7 @@ def rounding(evidence: Evidence) -> Iterator[Finding]:
     """
     format_ = evidence.spec.format.results
     for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
-        near = rounded[CONVENTIONS.index(evidence.dialect)]
+        near = rounded[CONVENTIONS.index(evidence.conventions)]
         for node, z in near.pre_activations.items():
             yield from _drift(Place("drift", node, scope=title), seen.pre_activations[node], z, format_)
         for node, d in near.pre_activation_gradients.items():

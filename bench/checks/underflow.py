@@ -53,7 +53,7 @@ def underflow(evidence: Evidence) -> Iterator[Finding]:
 
 def _own(evidence: Evidence, passes: list[Each]) -> list[Each]:
     """The passes that round as this framework documents it."""
-    return passes[CONVENTIONS.index(evidence.dialect) :: len(CONVENTIONS)]
+    return passes[CONVENTIONS.index(evidence.conventions) :: len(CONVENTIONS)]
 
 
 def _beside(place: Place, seen: Array, true: Array, near: list[Array], least: float, causes: tuple[Cause, ...] = ()) -> Finding:

@@ -24,8 +24,8 @@ def update(evidence: Evidence) -> Iterator[Finding]:
     decay included. Allowed: the rule's own error in the network's precision, and the rounding of storing w once. Where
     that rounding is larger than the step, as with vanished gradients, the place says so: the weight may only stay where it is.
     """
-    exact = Rule(evidence.spec, evidence.dialect, np.float64)
-    rounded = Rule(evidence.spec, evidence.dialect, np.float32)
+    exact = Rule(evidence.spec, evidence.conventions, np.float64)
+    rounded = Rule(evidence.spec, evidence.conventions, np.float32)
     for number, (step, forced_step) in enumerate(zip(evidence.seen.forced_steps, evidence.reference.forced_steps, strict=True)):
         true, near = exact.step(forced_step.weights, step.gradients), rounded.step(forced_step.weights, step.gradients)
         if set(step.weights) != set(true):

@@ -5,8 +5,6 @@ OLD and NEW are records that pytest wrote (.gradgauge/*.json): of two framework 
 times cannot tell or something vanished, 12 where nothing can be compared, 2 for bad input (bench/exit_status.py).
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
@@ -15,7 +13,7 @@ from bench import files
 from bench.compare import render
 from bench.compare.change import Comparison
 from bench.compare.runs import NothingShared, compare, status
-from bench.exit_status import Status
+from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.report.record import Record, RecordError
 from bench.report.record_file import read
@@ -28,6 +26,8 @@ class NoBackendError(ValueError):
 FORMATS = ("text", "markdown", "json", "html")
 
 
+@ends_with(Status.NOTHING, NothingShared)
+@ends_with(Status.BAD_INPUT, RecordError, NoBackendError, WriteError)
 def main(arguments: list[str] | None = None) -> Status:
     """Read both records, compare, print or write."""
     parser = argparse.ArgumentParser(prog="python -m bench compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -37,22 +37,14 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--backend", metavar="NAME[:NEW]", help="compare only this backend, or the old run's with another of the new run")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write here instead of to the terminal")
     given = parser.parse_args(arguments)
-    try:
-        old, new = read(given.old), read(given.new)
-        comparison = compare(old, new, _pairs(given.backend, old, new))
-        written = _rendered(given.format, comparison, old, new)
-        if given.output:
-            files.write(given.output, written, inputs=(given.old, given.new))
-        else:
-            sys.stdout.write(written)
-    except (RecordError, NoBackendError, WriteError) as error:
-        print(error, file=sys.stderr)
-        return Status.BAD_INPUT
-    except NothingShared as error:
-        print(error, file=sys.stderr)
-        return Status.NOTHING
+    old, new = read(given.old), read(given.new)
+    comparison = compare(old, new, _pairs(given.backend, old, new))
+    written = _rendered(given.format, comparison, old, new)
     if given.output:
+        files.write(given.output, written, inputs=(given.old, given.new))
         print(f"{comparison.headline}\n{given.output}")
+    else:
+        sys.stdout.write(written)
     return status(comparison)
 
 

@@ -1,7 +1,5 @@
 """One thing that differs between two runs, and two runs side by side."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 

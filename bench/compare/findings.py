@@ -4,8 +4,6 @@ Every finding brings its own bound, so that both sides are judged by their own n
 sides counts as changed only when the distance changed by more than rounding could: `ROUNDING_MULTIPLE` times.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable
 
 from bench.compare.change import APPEARED, BETTER, NOT_COMPARABLE, SAME, VANISHED, WORSE, Change
@@ -18,18 +16,8 @@ JUDGED = (PASSED, FAILED, KNOWN)
 Findings = dict[Hashable, Finding]
 
 
-def by_place(old: Verdict, new: Verdict) -> list[Change]:
-    """The change of one check on one subject, findings joined on their places."""
-    return [_compared(old, new, lambda finding: finding.place)]
-
-
-def by_text(old: Verdict, new: Verdict) -> list[Change]:
-    """The same for a record of schema 2, which has its places as text."""
-    return [_compared(old, new, lambda finding: finding.where)]
-
-
-def _compared(old: Verdict, new: Verdict, key: Callable[[Finding], Hashable]) -> Change:
-    """`worse` names the place that is furthest outside."""
+def compared(old: Verdict, new: Verdict, key: Callable[[Finding], Hashable]) -> Change:
+    """The change of one check on one subject, findings joined on `key`; `worse` names the place that is furthest outside."""
     change = Change(SAME, new.backend, new.subject, new.check, rerun=new.rerun)
     judged = [side.status in JUDGED for side in (old, new)]
     if not all(judged):

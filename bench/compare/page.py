@@ -1,7 +1,5 @@
 """Two runs compared as one self-contained page."""
 
-from __future__ import annotations
-
 from bench.compare.change import APPEARED, BETTER, MARKS, SAME, VANISHED, WORSE, Comparison
 from bench.report import pictures
 from bench.report.galleries import MAPPED, Gallery, caption

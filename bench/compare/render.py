@@ -1,10 +1,6 @@
 """A comparison as text for a terminal, as Markdown for a pull request, and as JSON for a program."""
 
-from __future__ import annotations
-
-import json
-import math
-from dataclasses import asdict
+import msgspec
 
 from bench.compare.change import MARKS, SAME, Change, Comparison
 from bench.compare.runs import status
@@ -60,8 +56,6 @@ def markdown(comparison: Comparison) -> str:
 
 def as_json(comparison: Comparison) -> str:
     """Everything, with numbers; NaN and infinities, which JSON lacks, as null."""
-    changes = [asdict(change) | {"numbers": _finite(change.numbers), "size": change.size if math.isfinite(change.size) else None}
-               for change in comparison.shown]  # fmt: skip
     content = {
         "kind": "gradgauge comparison",
         "schema": 2,
@@ -70,11 +64,11 @@ def as_json(comparison: Comparison) -> str:
         "old": comparison.old,
         "new": comparison.new,
         "environment": [{"name": name, "old": old, "new": new} for name, old, new in comparison.differences],
-        "changes": changes,
+        "changes": comparison.shown,
         "same": comparison.count(SAME),
         "notes": comparison.notes,
     }
-    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return msgspec.json.format(msgspec.json.encode(content), indent=1).decode() + "\n"
 
 
 def table(rows: list[Change]) -> list[str]:
@@ -109,7 +103,3 @@ def _cell(value: str) -> str:
     for sign, code in ENTITIES.items():
         plain = plain.replace(sign, code)
     return plain
-
-
-def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}

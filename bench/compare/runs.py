@@ -1,9 +1,8 @@
 """Two records side by side: environments, then every check, training, step time and memory that either has."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import TypeVar
 
 from bench.compare import findings, samples, times
@@ -35,7 +34,8 @@ def compare(old: Record, new: Record, pairs: list[tuple[str, str]] | None = None
     changes = [] if pairs else list(_backends(old, new, names))
     sides = (old, names), (new, same)
     judged = [_keyed(((v.backend, v.subject, v.check, v) for v in run.verdicts), known) for run, known in sides]
-    changes += _matched(judged[0], judged[1], "check", findings.by_place if old.structured and new.structured else findings.by_text)
+    name = "place" if old.structured and new.structured else "where"  # a record of schema 2 has its places as text
+    changes += _matched(judged[0], judged[1], "check", lambda one, other: [findings.compared(one, other, attrgetter(name))])
     changes += _trained(old, new, names)
     timed = [_keyed(((t.backend, t.network, t.mode if twins else "", t) for t in run.timings), known) for run, known in sides]
     changes += _matched(timed[0], timed[1], "step time", times.steps)

@@ -5,8 +5,6 @@ Welch's interval for the difference of two means (Welch 1947), on the scale on w
 `FALSE_DISCOVERIES` (Benjamini & Hochberg 1995), and material, larger than the metric's floor (`interval.floor_of`).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ the same code (`RUN_TO_RUN`). A step is slower only if this interval says so and
 where the two disagree, the runs cannot tell. Alternating two environments in one go resolves far less.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -60,16 +58,16 @@ def _verdict(raw: float, relative: float, half: float) -> str:
 
 
 def _first_step(old: StepTime, new: StepTime) -> Change:
-    change = _single("first step", new, old.first_step_s, new.first_step_s, *MATERIAL_COMPILE)
-    change.old, change.new = f"{old.first_step_s:.2g} s", f"{new.first_step_s:.2g} s"
-    return change
+    before, after = old.first_step_s, new.first_step_s
+    change = Change(SAME, new.backend, new.network, "first step", new.mode, f"{before:.2g} s", f"{after:.2g} s")
+    return _single(change, before, after, *MATERIAL_COMPILE)
 
 
-def _single(metric: str, new: StepTime, before: float, after: float, factor: float, least: float) -> Change:
-    """A change of a single reading, which needs both a factor and an amount."""
-    change = Change(SAME, new.backend, new.network, metric, new.mode, numbers={"old": before, "new": after})
+def _single(change: Change, before: float, after: float, factor: float, least: float) -> Change:
+    """Judges a change of a single reading, which needs both a factor and an amount."""
     ratio = after / before if before > 0 else math.inf
-    change.interval, change.size = f"× {ratio:.2g}", abs(math.log(ratio)) if 0 < ratio < math.inf else 0.0
+    change.numbers = {"old": before, "new": after}
+    change.interval, change.size = f"× {ratio:.3g}", abs(math.log(ratio)) if 0 < ratio < math.inf else 0.0
     if abs(after - before) > least and not 1 / factor < ratio < factor:
         change.verdict = WORSE if after > before else BETTER
     return change
@@ -81,14 +79,9 @@ def memory(backend: str, old_backend: str, old: Record, new: Record, same_work: 
         return []
     before, after = old.peak_memory_mb[old_backend], new.peak_memory_mb[backend]
     change = Change(SAME, backend, "whole run", "peak memory", old=f"{before:,.0f} MB", new=f"{after:,.0f} MB")
-    change.numbers = {"old": before, "new": after}
-    if not same_work:
-        change.verdict, change.note = NOT_COMPARABLE, "the runs trained different networks"
-    elif min(before, after) <= 0:
-        change.verdict, change.note = NOT_COMPARABLE, "no process has a peak memory of 0 or less: it was not measured"
-    else:
-        ratio = after / before
-        change.interval, change.size = f"× {ratio:.2f}", abs(math.log(ratio))
-        if not 1 / MATERIAL_MEMORY < ratio < MATERIAL_MEMORY:
-            change.verdict = WORSE if after > before else BETTER
+    if same_work and min(before, after) > 0:
+        return [_single(change, before, after, MATERIAL_MEMORY, least=0.0)]
+    change.verdict, change.numbers = NOT_COMPARABLE, {"old": before, "new": after}
+    not_measured = "no process has a peak memory of 0 or less: it was not measured"
+    change.note = not_measured if same_work else "the runs trained different networks"
     return [change]

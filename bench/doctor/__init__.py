@@ -1,7 +1,5 @@
 """Is this machine fit for a run, and if a framework fell back to the CPU, why and what helps?"""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

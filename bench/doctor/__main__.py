@@ -4,8 +4,6 @@
 environment, with its cause and remedy. Frameworks are asked in processes of their own.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from collections.abc import Iterator
@@ -22,21 +20,8 @@ from models.backends.registry import BACKENDS, lacking
 from models.backends.usual import stand_in, usual
 
 SHOWN = (
-    "CUDA_",
-    "NVIDIA_",
-    "ROCR_",
-    "HIP_",
-    "XLA_",
-    "TF_",
-    "KERAS_",
-    "JAX_",
-    "TORCH",
-    "PYTORCH_",
-    "OMP_",
-    "MKL_",
-    "CUBLAS_",
-    "LD_LIBRARY_PATH",
-)
+    "CUDA_", "NVIDIA_", "ROCR_", "HIP_", "XLA_", "TF_", "KERAS_", "JAX_", "TORCH", "PYTORCH_", "OMP_", "MKL_", "CUBLAS_", "LD_LIBRARY_PATH",
+)  # fmt: skip
 """How variables begin that steer frameworks, threads and devices."""
 GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 

@@ -3,8 +3,6 @@
 To add one: a function of a `Case` that returns cause and remedy or nothing, and its place in CAUSES.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

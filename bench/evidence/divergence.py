@@ -24,31 +24,31 @@ def of_themselves(evidence: Evidence) -> dict[int, int]:
         step = _lost(history)
         if step is not None and evidence.start is not None:
             last = len(history.losses) if evidence.spec.arch.random else step + 1
-            here = overflow(evidence.spec, evidence.dialect, evidence.start(history.seed), last)
+            here = overflow(evidence.spec, evidence.conventions, evidence.start(history.seed), last)
             if here is not None:
                 found[history.seed] = here
     return found
 
 
-def overflow(spec: Spec, dialect: str, training: Training, last: int) -> int | None:
-    """The first step up to `last` at which the loss leaves the range of what is held, by the dialect's rule; None where it stays.
+def overflow(spec: Spec, conventions: str, training: Training, last: int) -> int | None:
+    """The first step up to `last` at which the loss leaves the range of what is held, by these conventions; None where it stays.
 
     After the last batch this is the number of batches: the weights that are left then, or their loss on that batch, are not finite.
     """
     dtype = np.dtype(spec.format.held).type
-    rule, weights = Rule(spec, dialect, dtype), {key: np.asarray(value, dtype) for key, value in training.weights.items()}
+    rule, weights = Rule(spec, conventions, dtype), {key: np.asarray(value, dtype) for key, value in training.weights.items()}
     with np.errstate(all="ignore"):
         for step, (x, labels) in enumerate(zip(training.xs[: last + 1], training.labels, strict=False)):
-            done = Reference(spec, weights, dtype, dialect=dialect).run(x, labels)
+            done = Reference(spec, weights, dtype, conventions=conventions).run(x, labels)
             if not np.isfinite(done.loss):
                 return step
             if spec.format.scaled and not all(np.isfinite(g).all() for g in done.gradients.values()):
                 spec = dataclasses.replace(spec, loss_scale=spec.loss_scale / 2)  # such a step is skipped
                 continue
-            extra = penalty(spec, weights)[1] if dialect == "keras" and spec.l2 else {}
+            extra = penalty(spec, weights)[1] if conventions == "keras" and spec.l2 else {}
             weights = rule.step(weights, {key: g + extra.get(key, dtype(0)) for key, g in done.gradients.items()})
         count = len(training.xs)
-        loss = Reference(spec, weights, dtype, dialect=dialect).run(training.xs[-1], training.labels[-1]).loss
+        loss = Reference(spec, weights, dtype, conventions=conventions).run(training.xs[-1], training.labels[-1]).loss
         left = (*weights.values(), np.asarray(loss))
     return count if last >= count and not all(np.isfinite(each).all() for each in left) else None
 

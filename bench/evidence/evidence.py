@@ -58,7 +58,7 @@ class Evidence:
         return self.seen.shared
 
     @property
-    def dialect(self) -> str:
+    def conventions(self) -> str:
         """Whose documented rules hold: `torch` or `keras`, whatever Keras runs on."""
         return self.info.conventions
 
@@ -136,6 +136,6 @@ class Evidence:
     @cached_property
     def penalties(self) -> list[tuple[float, Arrays]]:
         """What an L2 penalty adds to loss and raw gradient in each step: in Keras, nowhere else."""
-        if self.dialect != "keras" or not self.spec.l2:
+        if self.conventions != "keras" or not self.spec.l2:
             return [(0.0, {})] * len(self.reference.forced_steps)
         return [penalty(self.spec, forced_step.weights) for forced_step in self.reference.forced_steps]

@@ -36,7 +36,7 @@ def frozen(scenarios: Scenarios) -> Iterator[Finding]:
                     0.0,
                     f"moved by {moved:g} although it trains",
                 )
-    moving = begin.rounding(scenarios.dialect)
+    moving = begin.rounding(scenarios.conventions)
     after = [{key: done["after"][key] for key in moving} for done in (seen["after"], seen["before"])]
     yield from same("frozen after against before", after[0], after[1], moving)
 
@@ -96,7 +96,7 @@ def truncated(scenarios: Scenarios) -> Iterator[Finding]:
     A normal cut on both sides has no heavier tails than a normal, so that n draws know its spread to 1/√(2n); and storing them in a
     format may move it by the format's rounding.
     """
-    for cut, left in CUTS.items() if scenarios.dialect == "torch" else [(2.0, CUTS[2.0])]:  # Keras cuts at two standard deviations
+    for cut, left in CUTS.items() if scenarios.conventions == "torch" else [(2.0, CUTS[2.0])]:  # Keras cuts at two standard deviations
         for precision, bits in {"float32": 24, "bfloat16": 8, "float16": 11}.items():
             drawn = np.asarray(scenarios("truncated", shape=[256, 256], spread=2 / cut, cut=cut, precision=precision)) * cut / 2
             rounding = 2.0**-bits
@@ -151,7 +151,7 @@ def confidently_wrong(scenarios: Scenarios) -> Iterator[Finding]:
         logits, probabilities = (scenarios("confident", **wrong.one(), of=of) for of in ("logits", "probabilities"))
         # The gap costs no digits: with p the softmax, ∂L/∂z = p · (g + 1) for g = −1/p at the label and 0 elsewhere, each off by a few
         # roundings of itself, however small p is.
-        yield from same(f"logit gap {gap:g}", probabilities, logits, wrong.rounding(scenarios.dialect))
+        yield from same(f"logit gap {gap:g}", probabilities, logits, wrong.rounding(scenarios.conventions))
 
 
 EXTREMES = {"none": (1e-20, 1e-5, 1e30), "global": (1e-20, 1e-5, 1e30), "variable": (1e30,), "value": (1e30, np.inf)}
@@ -173,7 +173,7 @@ def extreme_gradients(scenarios: Scenarios) -> Iterator[Finding]:
     for clip, sizes in EXTREMES.items():
         for size in sizes:
             gradient = np.full((2, 2), size, np.float32)
-            clipped = CLIPS[clip].rule({"": gradient.astype(np.float64)}, 1.0, scenarios.dialect)[""]
+            clipped = CLIPS[clip].rule({"": gradient.astype(np.float64)}, 1.0, scenarios.conventions)[""]
             right = [-rate * clipped]
             if clip in ("global", "variable") and size > OVERFLOWING:
                 right.append(np.zeros((2, 2)))  # a norm of infinity makes the factor 0

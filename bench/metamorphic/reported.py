@@ -106,9 +106,9 @@ def steps_per_execution(scenarios: Scenarios) -> Iterator[Finding]:
     one, several = (scenarios.fit(begin, batch=4, epochs=EPOCHS, executions=n) for n in (1, 4))
     batches = [(begin.xs[0][place], begin.labels[0][place]) for place in _places(4)] * EPOCHS
     fitted = Start(begin.spec, begin.weights, *map(list, zip(*batches, strict=True)))
-    yield from same("weights", several["weights"], one["weights"], fitted.rounding(scenarios.dialect))
+    yield from same("weights", several["weights"], one["weights"], fitted.rounding(scenarios.conventions))
     yield Finding(Place("iterations"), several["iterations"], one["iterations"], one["iterations"])
-    _, rounding = measured(lambda dtype, order: _losses(fitted, begin, scenarios.dialect, dtype, order))
+    _, rounding = measured(lambda dtype, order: _losses(fitted, begin, scenarios.conventions, dtype, order))
     for epoch in range(EPOCHS):
         yield close(Place("loss", scope=f"epoch {epoch}"), several["loss"][epoch], one["loss"][epoch], rounding[epoch])
         yield close(
@@ -118,9 +118,9 @@ def steps_per_execution(scenarios: Scenarios) -> Iterator[Finding]:
     yield close(Place("accuracy", scope="evaluate"), several["evaluated"][1], one["evaluated"][1], UNIT * one["evaluated"][1])
 
 
-def _losses(fitted: Start, begin: Start, dialect: str, dtype: DTypeLike, order: int | None) -> ArrayLike:
+def _losses(fitted: Start, begin: Start, conventions: str, dtype: DTypeLike, order: int | None) -> ArrayLike:
     """The reference's loss of every epoch of `fitted`, and of the whole of `begin` after it."""
-    visited = fitted.visited(dialect, dtype, order)
+    visited = fitted.visited(conventions, dtype, order)
     met = zip(visited[:-1], fitted.xs, fitted.labels, strict=True)
     seen = [Reference(begin.spec, w, dtype, order).run(x, labels).loss * len(labels) for w, x, labels in met]
     final = Reference(begin.spec, visited[-1], dtype, order).run(begin.xs[0], begin.labels[0]).loss
@@ -147,7 +147,7 @@ def penalty_once(scenarios: Scenarios) -> Iterator[Finding]:
         given = begin.one(batch)
         plain, seen = (scenarios("penalized", **given, kind=kind, factor=factor) for kind in ("none", "kernel"))
         loss = recomputed(begin.spec, begin.weights, given["x"], given["labels"])
-        if scenarios.dialect == "torch":  # its penalty is the optimizer's, which no loss sees
+        if scenarios.conventions == "torch":  # its penalty is the optimizer's, which no loss sees
             yield close(Place("decay in the loss", scope=f"batch {batch}"), seen["loss"], plain["loss"], loss.rounding)
         else:
             active = scenarios("penalized", **given, kind="activity", factor=factor)
@@ -193,7 +193,7 @@ def _squares(arrays: list[Array], order: int | None) -> float:
 def constraints(scenarios: Scenarios) -> Iterator[Finding]:
     """A constraint holds after every step."""
     begin = start("optimizer=sgd,lr=1.0")
-    for kind in ("orthogonal",) if scenarios.dialect == "torch" else ("max_norm", "non_neg", "unit_norm"):
+    for kind in ("orthogonal",) if scenarios.conventions == "torch" else ("max_norm", "non_neg", "unit_norm"):
         for step, weights in enumerate(scenarios("constrained", **begin.given, kind=kind)):
             for key in (key for key in weights if key.endswith(".weight")):
                 w = np.asarray(weights[key], np.float64)

@@ -27,13 +27,13 @@ def micro_batches(scenarios: Scenarios) -> Iterator[Finding]:
     for changes in ("optimizer=adamw,decay=0.1,clip=global,clip_at=0.1", "optimizer=momentum,clip=value,clip_at=0.02"):
         begin = start(changes)
         whole, parts = (scenarios.train(begin, parts=k)["weights"] for k in (1, PARTS))
-        yield from same(f"{begin.spec.optimizer} with clip={begin.spec.clip}", parts, whole, begin.rounding(scenarios.dialect))
+        yield from same(f"{begin.spec.optimizer} with clip={begin.spec.clip}", parts, whole, begin.rounding(scenarios.conventions))
 
 
 def micro_batches_schedule(scenarios: Scenarios) -> Iterator[Finding]:
     """A learning-rate schedule advances once per update, as if its rates were set by hand, and not once per micro-batch."""
     begin = start("optimizer=adam,lr=0.02")
-    rounding = begin.rounding(scenarios.dialect)
+    rounding = begin.rounding(scenarios.conventions)
     whole, parts = (scenarios.train(begin, parts=k, schedule=SCHEDULE)["weights"] for k in (1, PARTS))
     by_hand = scenarios.train(begin, schedule=SCHEDULE, by_hand=True)["weights"]
     yield from same("whole batches", whole, by_hand, rounding)
@@ -43,15 +43,15 @@ def micro_batches_schedule(scenarios: Scenarios) -> Iterator[Finding]:
 def micro_batches_average(scenarios: Scenarios) -> Iterator[Finding]:
     """An average of weights advances once per update, by its rule, and not once per micro-batch."""
     begin = start("optimizer=adam,lr=0.02")
-    rounding = begin.rounding(scenarios.dialect)
+    rounding = begin.rounding(scenarios.conventions)
     whole, parts = (scenarios.train(begin, average=AVERAGE, **given) for given in ({}, {"parts": PARTS}))
-    yield from same("whole batches", whole["average"], _averaged(whole["visited"], scenarios.dialect), rounding)
+    yield from same("whole batches", whole["average"], _averaged(whole["visited"], scenarios.conventions), rounding)
     yield from same("micro-batches", parts["average"], whole["average"], rounding)
 
 
-def _averaged(visited: list[Arrays], dialect: str) -> Arrays:
+def _averaged(visited: list[Arrays], conventions: str) -> Arrays:
     """The average's rule in float64; PyTorch's copies the weights it is made of, Keras's those after the first update."""
-    first = 1 if dialect == "keras" else 0
+    first = 1 if conventions == "keras" else 0
     average = {key: np.asarray(value, np.float64) for key, value in visited[first].items()}
     for weights in visited[first + 1 :]:
         average = {key: AVERAGE * value + (1 - AVERAGE) * weights[key] for key, value in average.items()}
@@ -64,7 +64,7 @@ def duplicated_batch(scenarios: Scenarios) -> Iterator[Finding]:
         begin = start(changes)
         twice = Start(begin.spec, begin.weights, np.concatenate([begin.xs] * 2, 1), np.concatenate([begin.labels] * 2, 1))
         once, doubled = scenarios.train(begin)["weights"], scenarios.train(twice)["weights"]
-        yield from same(f"{begin.spec.optimizer} with norm={begin.spec.arch.norm}", doubled, once, begin.rounding(scenarios.dialect))
+        yield from same(f"{begin.spec.optimizer} with norm={begin.spec.arch.norm}", doubled, once, begin.rounding(scenarios.conventions))
 
 
 def modes(scenarios: Scenarios) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def torch_compile(scenarios: Scenarios) -> Iterator[Finding]:
 
 def _modes(scenarios: Scenarios, others: tuple[str, ...]) -> Iterator[Finding]:
     begin = start("norm=batch,optimizer=momentum,lr=0.05")  # Adam would not see a gradient that is scaled
-    eager, rounding = scenarios.train(begin, mode="eager")["weights"], begin.rounding(scenarios.dialect)
+    eager, rounding = scenarios.train(begin, mode="eager")["weights"], begin.rounding(scenarios.conventions)
     for mode in others:
         yield from same(mode, scenarios.train(begin, mode=mode)["weights"], eager, rounding)
 
@@ -111,7 +111,7 @@ def implementations(scenarios: Scenarios) -> Iterator[Finding]:
 
 def gradients_kept(scenarios: Scenarios) -> Iterator[Finding]:
     """An optimizer's step leaves the gradients it was given as they were."""
-    if scenarios.dialect == "torch":
+    if scenarios.conventions == "torch":
         for dtype, seen, _ in _implemented(scenarios):
             for optimizer, by_implementation in seen.items():
                 for name, how in by_implementation.items():
@@ -150,9 +150,9 @@ def loss_scaling(scenarios: Scenarios) -> Iterator[Finding]:
     """Scaling the loss changes nothing but range: the step is the unscaled one, clipping included."""
     for clip in ("none", "global"):
         begin = start(f"optimizer=sgd,clip={clip},clip_at=0.1")
-        plain, rounding = scenarios.train(begin)["weights"], begin.rounding(scenarios.dialect)
+        plain, rounding = scenarios.train(begin)["weights"], begin.rounding(scenarios.conventions)
         yield from same(f"clip={clip} dynamic scale", scenarios.train(begin, scale=8.0)["weights"], plain, rounding)
-        if scenarios.dialect == "keras":
+        if scenarios.conventions == "keras":
             factor = {"options": {"loss_scale_factor": 8.0}}
             yield from same(f"clip={clip} fixed factor", scenarios.train(begin, **factor)["weights"], plain, rounding)
             both = scenarios.train(begin, **factor, scale=8.0)["weights"]

@@ -6,8 +6,6 @@ was interrupted goes on at the case where it was. The exit status compares the f
 held in the first, 1 if it breaks only what was broken there, 2 if a release cannot be installed, 14 if one does not start, 0 otherwise.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time
@@ -16,9 +14,10 @@ from pathlib import Path
 from bench import files
 from bench.baselines.samples import FOLDER as BASELINES
 from bench.evidence import admission
-from bench.exit_status import Status
+from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.metamorphic import EQUALITIES
+from bench.progress import say
 from bench.releases.examine import FOLDER, Examined, examine
 from bench.releases.table import changes, numbers, page, status, table
 from bench.versions.environments import VersionsError
@@ -37,11 +36,10 @@ EQUAL = (
 NETWORKS = ("norm=layer,depth=4", "norm=group,depth=4", "norm=batch,depth=4", "norm=batch,depth=4,input=shifted")
 
 
+@ends_with(Status.BAD_INPUT, WriteError)
 def main(arguments: list[str] | None = None) -> Status:
     """Examine releases and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench releases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m bench releases", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--releases", default=",".join(RELEASES), help="comma-separated Keras releases, the oldest first")
     parser.add_argument("--only", action="append", metavar="CASE", help="only this equality or network; may be repeated")
     on = [name for name, row in BACKENDS.items() if row.conventions == "keras"]
@@ -59,29 +57,22 @@ def main(arguments: list[str] | None = None) -> Status:
     for release in chosen.releases.split(","):
         began = time.monotonic()
         try:
-            results[release] = examine(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh, say=_say)
+            results[release] = examine(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh)
         except (VersionsError, WriteError) as error:
             return _refused(f"Keras {release} could not be examined: {error}")
         except (WorkerError, OSError) as error:
             return _refused(f"Keras {release} could not be examined: {error}", Status.ENVIRONMENT)
         broken = [case for case, seen in results[release].cases.items() if seen.broken]
-        _say(f"Keras {release}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
+        say(f"Keras {release}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
     print("\n".join([*table(results), "", *changes(results), "", *numbers(results)]))
     if chosen.write:
-        try:
-            files.write(TABLE, page(results))
-        except WriteError as error:
-            return _refused(str(error))
+        files.write(TABLE, page(results))
     return status(results)
 
 
 def _refused(sentence: str, status: Status = Status.BAD_INPUT) -> Status:
-    _say(sentence)
+    say(sentence)
     return status
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

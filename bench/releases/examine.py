@@ -1,9 +1,6 @@
 """One Keras release examined: a worker of that release runs every case, and what was seen is kept."""
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from bench.evidence.collect import Request, collect
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
 from bench.metamorphic import EQUALITIES, decide
 from bench.metamorphic.scenarios import Scenarios
+from bench.progress import say
 from bench.report import texts
 from bench.store import Store
 from bench.versions.environments import VersionsError, Wanted, build, installed
@@ -61,9 +59,7 @@ def wanted(release: str) -> Wanted:
     return Wanted(f"keras=={release}{beside}", group="judge")
 
 
-def examine(
-    release: str, backend: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False, say: Callable[[str], None] = print
-) -> Examined:
+def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False) -> Examined:
     """Run `cases` on one release, in one process that is replaced when it dies; what was seen before is not run again.
 
     Raises VersionsError where the release cannot be had, WorkerError where it does not start, WriteError.

@@ -1,7 +1,5 @@
 """Releases × cases as a table, what changed between neighbours, and the numbers behind every word."""
 
-from __future__ import annotations
-
 import itertools
 
 from bench.exit_status import Status

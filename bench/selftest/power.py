@@ -113,11 +113,11 @@ def normalization_epsilon(run: Evidence) -> float:
 def optimizer_epsilon(run: Evidence) -> float:
     """The least relative error of the optimizer's epsilon that moves some tensor out of its bound in the first step."""
     step, forced_step = run.seen.forced_steps[0], run.reference.forced_steps[0]
-    exact = Rule(run.spec, run.dialect).step(forced_step.weights, step.gradients)
-    near = Rule(run.spec, run.dialect, np.float32).step(forced_step.weights, step.gradients)
+    exact = Rule(run.spec, run.conventions).step(forced_step.weights, step.gradients)
+    near = Rule(run.spec, run.conventions, np.float32).step(forced_step.weights, step.gradients)
     for factor in FACTORS:
         with mock.patch.object(optimizers, "EPSILON", optimizers.EPSILON * (1 + factor)):
-            moved = Rule(run.spec, run.dialect).step(forced_step.weights, step.gradients)
+            moved = Rule(run.spec, run.conventions).step(forced_step.weights, step.gradients)
         for key, w in exact.items():
             lost = max(float(np.linalg.norm(near[key] - w)) * run.resolution, run.unit * float(np.linalg.norm(w)))
             if float(np.linalg.norm(moved[key] - w)) > 2 * ROUNDING_MULTIPLE * lost:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +17,9 @@ from bench.evidence.collect import trainings
 from bench.report.record_file import read
 from fixtures.data.datasets import load
 from fixtures.plugin import options
-from models.backends import usual
-from models.backends.registry import info, lacking
+from models.backends import registry, usual
+from models.backends.protocol import Backend, Network
+from models.backends.registry import BACKENDS, backend_module, info, lacking
 from models.observation import Job, Observation
 from models.spec import Spec, SpecError
 from models.worker.process import Worker, environment
@@ -60,6 +63,24 @@ def test_a_missing_package_is_one_sentence(backend: str, installed: tuple[str, .
     assert lacking(backend) == package
     with pytest.raises(SpecError, match=f"--backend={backend} needs the package {package}, which is not installed here"):
         options._backends(backend)
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras", "numpy"])
+def test_a_package_offers_the_protocol_as_it_is_declared(backend: str) -> None:
+    """A type checker holds the packages that are here; this holds any, in the process that runs it."""
+    offered = backend_module(backend)
+    for protocol, thing in ((Backend, offered), (Network, offered.Network)):
+        for name, member in vars(protocol).items():
+            if inspect.isfunction(member) and not name.startswith("_"):
+                wanted = [parameter for parameter in inspect.signature(member).parameters if parameter != "self"]
+                given = inspect.signature(getattr(thing, name)).parameters
+                assert [parameter for parameter in given if parameter != "self"] == wanted, f"{name} of {backend}"
+    assert set(inspect.signature(offered.Network).parameters) == {"spec", "seed", "device", "mode", "record"}
+
+
+def test_a_type_checker_holds_every_package_against_the_protocol() -> None:
+    held = re.findall(r": Backend = (\w+)$", Path(registry.__file__).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert {f"models.backends.{name}" for name in held} == {row.module for row in BACKENDS.values()}
 
 
 def test_a_column_runs_on_its_own_library_whatever_the_user_s_variable_says(monkeypatch: Any) -> None:

@@ -32,7 +32,7 @@ def test_a_framework_that_diverges_alone_is_red() -> None:
     assert [finding.where for finding in verdict.findings if not finding.within] == ["training seed 1 step 7 loss"]
 
 
-def test_the_reference_follows_the_dialect_and_stops_at_the_step_that_was_asked_for() -> None:
+def test_the_reference_follows_the_conventions_and_stops_at_the_step_that_was_asked_for() -> None:
     start = seen("torch", DIVERGES, trains=True).start
     assert start is not None
     step = overflow(Spec.parse(DIVERGES), "torch", start(0), 99)

@@ -105,7 +105,7 @@ def test_nvml_is_read_whole(monkeypatch: Any) -> None:
 
     fakes = {
         "nvmlInit": lambda: None, "nvmlShutdown": lambda: None, "nvmlSystemGetCudaDriverVersion_v2": lambda: 12040,
-        "nvmlSystemGetDriverVersion": lambda: b"550.54", "nvmlDeviceGetCount": lambda: 1, "nvmlDeviceGetHandleByIndex": lambda n: n,
+        "nvmlSystemGetDriverVersion": lambda: "550.54", "nvmlDeviceGetCount": lambda: 1, "nvmlDeviceGetHandleByIndex": lambda n: n,
         "nvmlDeviceGetMemoryInfo": lambda h: types.SimpleNamespace(total=2**34, free=2**33), "nvmlDeviceGetName": lambda h: "A100",
         "nvmlDeviceGetCudaComputeCapability": lambda h: (8, 0), "nvmlDeviceGetUUID": lambda h: "GPU-x",
         "nvmlDeviceGetMigMode": lambda h: (nvml.NVML_DEVICE_MIG_ENABLE, 1), "nvmlDeviceGetComputeRunningProcesses": no_such_process_list,

@@ -14,8 +14,8 @@ from bench.exit_status import Status
 from bench.selftest.made_up_duets import SPEC, Stub, case, fake_nvml
 from bench.timing.duet import __main__ as command
 from bench.timing.duet import calibration, plan, record, render, rounds
+from bench.timing.duet.calibration import margins_of
 from bench.timing.duet.gpu import FOREIGN, THROTTLED, Watch
-from bench.timing.duet.margins import margins_of
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import Duet, MetricTest, update
 from bench.timing.duet.statistics import ALPHA, FASTER, LEAST, OPEN, SAME, SLOWER, discovered, estimate
@@ -32,7 +32,7 @@ def at_once(monkeypatch):
 
 def duet_of(case, **options):
     found = Duet([case], lambda _, metric: METRICS[metric].margin)
-    plan.run(found, load(), budget=0.02, piece=0.001, say=lambda _: None, **options)
+    plan.run(found, load(), budget=0.02, piece=0.001, quiet=True, **options)
     return {each.metric: each for each in found.judged()}, found
 
 

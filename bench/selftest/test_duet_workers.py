@@ -68,6 +68,7 @@ def test_both_sides_share_one_processor_and_the_next_restart_has_another(torch_c
 
 def test_a_side_that_computes_something_else_is_refused_before_it_is_timed(torch_case):
     asked = reference_of(SPEC, load())
+    assert asked.exact and asked.rounded  # of the labels as they are
     asked.forced_steps = [dataclasses.replace(each, labels=(each.labels + 1) % 10) for each in asked.forced_steps]
     with rounds.fresh((torch_case.a,)) as pair, pytest.raises(NotTheSameError, match=r"side A \(torch\) does not compute"):
         prove(pair, torch_case, load(), asked)

@@ -13,8 +13,9 @@ from bench.selftest.made_up_duets import SPEC, Stub, case
 from bench.timing import bisect, history
 from bench.timing.duet import plan
 from bench.timing.duet.plan import Duet
-from bench.timing.duet.record import Outcome, Past, write
+from bench.timing.duet.record import Past, write
 from bench.timing.duet.statistics import estimate
+from bench.timing.duet.verdict import Judged
 from bench.versions.environments import VersionsError
 from models.spec import SpecError
 
@@ -23,7 +24,7 @@ RNG = np.random.default_rng(3)
 
 def past(number, a, b, ratio, noise=0.002):
     log_ratios = [float(x) for x in RNG.normal(math.log(ratio), noise, 8)]
-    outcome = Outcome("torch-eager-cpu-reference", "step", "same", estimate(log_ratios, 0.015), 0.015, "ms", 4.0, 4.0 * ratio)
+    outcome = Judged("torch-eager-cpu-reference", "step", "same", estimate(log_ratios, 0.015), 0.015, "ms", 4.0, 4.0 * ratio)
     return Past(f"2026-01-{number:02}", a, b, "machine", [{"torch": a}, {"torch": b}], [outcome])
 
 

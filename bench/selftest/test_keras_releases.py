@@ -49,9 +49,10 @@ def test_a_layer_that_a_release_lacks_is_named(monkeypatch) -> None:
 
 
 def test_an_attribute_of_our_own_that_is_missing_stays_an_error(monkeypatch) -> None:
+    from models.backends.keras.model import Model
     from models.backends.keras.network import Network
 
-    monkeypatch.delattr(Network, "_part")
+    monkeypatch.delattr(Model, "_part")
     with pytest.raises(AttributeError, match="_part"):
         Network(SHALLOW)
 

@@ -74,21 +74,21 @@ def test_float16_has_a_floor_and_a_ceiling() -> None:
 def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_in_float32_is_not(spec: Spec) -> None:
     """What a framework would be seen to do, done by the reference with sums in an order of their own."""
     forced_steps = prepare_forced_steps(spec, data().x_train, data().y_train, 0)
-    for dialect in CONVENTIONS:
+    for conventions in CONVENTIONS:
         steps = []
         for forced_step in forced_steps:
-            done = Reference(spec, forced_step.weights, np.float32, 99, dialect).run(forced_step.x, forced_step.labels)
+            done = Reference(spec, forced_step.weights, np.float32, 99, conventions).run(forced_step.x, forced_step.labels)
             passed = WatchedPass(
                 forced_step.weights,
                 done.loss,
                 done.logits,
                 done.pre_activations,
                 done.pre_activation_gradients,
-                formats(spec, dialect, "cpu"),
+                formats(spec, conventions, "cpu"),
             )
             steps.append(StepResult(done.loss, done.gradients, {}, forced_step.weights, {}, passed))
-        seen = Observation(dialect, native=steps[0].passed, shared=steps[0].passed, forced_steps=steps)
-        run = Evidence(spec.id, spec, dialect, seen, ReferenceResult(spec, forced_steps))
+        seen = Observation(conventions, native=steps[0].passed, shared=steps[0].passed, forced_steps=steps)
+        run = Evidence(spec.id, spec, conventions, seen, ReferenceResult(spec, forced_steps))
         for name in ("rounding", "underflow", "precision"):
             assert judge(CHECKS[name], run).status == PASSED, (name, judge(CHECKS[name], run).worst)
         assert seen.shared
@@ -178,9 +178,9 @@ def test_keras_casts_the_scale_of_rms_normalization_alone(norm: str, cast: bool)
     weights = prepare_forced_steps(spec, data().x_train, data().y_train, 0, steps=1)[0].weights
     ones = weights | {key: np.ones_like(value) for key, value in weights.items() if key.endswith("scale")}
     finer = weights | {key: value * np.float32(1 + 2.0**-13) for key, value in ones.items() if key.endswith("scale")}
-    for dialect in CONVENTIONS:
-        moved = [Reference(spec, each, np.float32, None, dialect).run(x, labels).logits for each in (ones, finer)]
-        assert np.array_equal(*moved) == (cast and dialect == "keras")
+    for conventions in CONVENTIONS:
+        moved = [Reference(spec, each, np.float32, None, conventions).run(x, labels).logits for each in (ones, finer)]
+        assert np.array_equal(*moved) == (cast and conventions == "keras")
 
 
 def test_cuda_computes_some_norms_in_float32_under_autocast_and_the_cpu_none() -> None:

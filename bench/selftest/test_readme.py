@@ -27,7 +27,7 @@ LONG = {
     "aa", "accuracy", "bisect", "duet", "duet-power", "duet-study", "false-alarms", "history", "images", "kill-grid", "literature",
     "overhead", "power", "releases", "run", "selftest", "versions",
 }  # fmt: skip
-"""Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their help is asked."""
+"""Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""
 CELL = re.compile(r"`([^`]+)`")
 
 
@@ -73,14 +73,28 @@ def test_tox_environments_exist(command: str) -> None:
     assert set(name.split("-")) <= environments(), f"{name} is not in tox.ini"
 
 
+@cache
+def helped(command: str) -> str:
+    words = [sys.executable, "-m", "bench", command, "--help"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def check_options(words: list[str]) -> None:
+    """The front door has the command, and the command the options."""
+    name, options = words[0], {word.partition("=")[0] for word in words if word.startswith("-")}
+    assert name in COMMANDS, words
+    assert options <= set(re.findall(r"(?<![\w-])--?\w[\w-]*", helped(name))), f"{name} lacks an option of {words}"
+
+
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("python -m")])
 def test_python_commands_run(command: str, tmp_path: Path) -> None:
-    words = shlex.split(command)[2:]
-    assert words[0] == "bench", "the front door runs every command"
-    if words[1] in LONG or {"--plot", "--require-gpu"} & set(words):
-        words.append("--help")
+    module, *words = shlex.split(command)[2:]
+    assert module == "bench", "the front door runs every command"
+    check_options(words)
+    if words[0] in LONG or {"--plot", "--require-gpu"} & set(words):
+        return
     words = [str(made_up.path(tmp_path)) if word in ("OLD.json", "NEW.json") else word for word in words]
-    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "bench", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == Status.SAME, done.stderr
     assert done.stdout
 
@@ -99,20 +113,11 @@ def test_only_the_installation_of_tox_is_left_to_ci() -> None:
     assert others == ["python3 -m pip install tox"]
 
 
-@cache
-def helped(command: str) -> str:
-    words = [sys.executable, "-m", "bench", command, "--help"]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
-
 @pytest.mark.parametrize("command", mentioned())
 def test_a_sentence_names_commands_and_options_that_there_are(command: str) -> None:
     words = shlex.split(command)[3:]
-    if words[0] == "COMMAND":
-        return
-    assert words[0] in COMMANDS, command
-    options = {word.partition("=")[0] for word in words if word.startswith("-")}
-    assert options <= set(re.findall(r"(?<![\w-])--?\w[\w-]*", helped(words[0]))), f"{command} has an option that is not there"
+    if words[0] != "COMMAND":
+        check_options(words)
 
 
 def test_the_table_of_commands_is_that_of_the_front_door() -> None:

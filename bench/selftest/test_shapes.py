@@ -28,13 +28,13 @@ x, labels = rng.standard_normal((200, 64)), rng.integers(0, 10, 200)
 for text in {NETWORKS!r}:
     spec = Spec.parse(text)
     (step,) = prepare_forced_steps(spec, x, labels, 0, steps=1)
-    for dialect in ("torch", "keras"):
-        rounded = Reference(spec, step.weights, np.float32, 0, dialect)
+    for conventions in ("torch", "keras"):
+        rounded = Reference(spec, step.weights, np.float32, 0, conventions)
         seen = rounded.run(step.x, step.labels)
         done = Reference(spec, step.weights).run(step.x, step.labels, seen)
         Reference(spec, step.weights).forward(step.x, done.statistics if spec.arch.norm == "batch" else None)
         kinks.distances(done, kinks.reach(done, [seen]))
-        rule = Rule(spec, dialect)
+        rule = Rule(spec, conventions)
         weights = rule.step(rule.step(step.weights, seen.gradients), seen.gradients)
         penalty(spec, weights)
 print("trained")

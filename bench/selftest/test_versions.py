@@ -99,8 +99,8 @@ def runs(monkeypatch, tmp_path: Path) -> list[list[str]]:
         made_up.path(folder, verdicts=verdicts, versions={"keras": {"keras": version}}, exit_status=int(sick > 1))
         return subprocess.CompletedProcess(words, int(sick > 1))
 
-    store = command.runs.kept
-    monkeypatch.setattr(command.runs, "kept", lambda: store(tmp_path))
+    store = command.runs.recorded
+    monkeypatch.setattr(command.runs, "recorded", lambda: store(tmp_path))
     monkeypatch.setattr(command.runs, "build", lambda wanted: Interpreter(sys.executable, wanted.text.partition("==")[2]))
     monkeypatch.setattr(command.runs.subprocess, "run", run)
     return started

@@ -91,7 +91,7 @@ def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> 
     if spec.format.plain:
         return expected(spec, x, labels, seed)
     with np.errstate(all="ignore"):
-        done = Reference(spec, draw_weights(spec.in_float64, seed), np.float32, dialect="torch").run(rounded(spec, x), labels)
+        done = Reference(spec, draw_weights(spec.in_float64, seed), np.float32, conventions="torch").run(rounded(spec, x), labels)
     return Seen(done.pre_activations, done.pre_activation_gradients, labels)
 
 

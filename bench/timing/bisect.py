@@ -6,8 +6,6 @@ first release with the last: 10 where it is slower or fails, 13 where it is fast
 cannot tell, 12 where nothing was measured, 2 for bad input, 14 where a release cannot run.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import importlib.util
@@ -25,7 +23,7 @@ from bench.exit_status import Status, most_serious
 from bench.judging.verdict import FAILED, judge
 from bench.report.texts import number
 from bench.timing.duet import plan, sides
-from bench.timing.duet.margins import margins_of
+from bench.timing.duet.calibration import margins_of
 from bench.timing.duet.plan import BUDGET, Duet
 from bench.timing.duet.statistics import OPEN
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, STATUS
@@ -93,7 +91,7 @@ def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec,
     def compared(name: str) -> Status:
         a, b = (sides.parse(f"{package}=={version} {backend} --{mode}") for version in (names[0], name))
         duet = Duet(sides.cases(a, b, (spec,)), margins_of([], None, 0))
-        plan.run(duet, load(), budget=budget, say=lambda line: None)
+        plan.run(duet, load(), budget=budget, quiet=True)
         judged = [each for each in duet.judged() if each.metric in (metric, "all")]
         for each in judged:
             print(f"{package} {names[0]} → {name}: {each.metric} {each.words}", flush=True)

@@ -4,8 +4,6 @@
 on a shallow network only, as compiling 16 layers takes torch.compile half a minute on a CPU. `full` is the whole grid.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ chain of duets between neighbouring versions, none of them slower by its margin,
 anchor. The exit status is 10 where a case has drifted beyond its margin, 0 where none has, 12 where no duet is recorded.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys
@@ -16,13 +14,15 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from bench.exit_status import Status
+from bench.exit_status import Status, ends_with
 from bench.report.record import RecordError
 from bench.timing.duet.record import FOLDER, Past, read_history
 from bench.timing.duet.statistics import ALPHA, CONFIDENCE
 
 CHANGE, SHORTEST = 0.01, 3
 """Level of a change point, shared by all places where one could be, and the fewest duets on either side of it."""
+Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+"""Half an interval's width in standard deviations."""
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -50,8 +50,8 @@ class Track:
     @property
     def drift(self) -> tuple[float, float, float]:
         """The last side over the anchor with its interval: what single duets each found too small to matter, added up."""
-        last, z = self.points[-1], float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-        half = z * math.sqrt(last.variance)
+        last = self.points[-1]
+        half = Z * math.sqrt(last.variance)
         return math.exp(last.level), math.exp(last.level - half), math.exp(last.level + half)
 
     @property
@@ -69,18 +69,16 @@ def tracks(history: list[Past]) -> list[Track]:
         for outcome in past.outcomes:
             if outcome.estimate is None:
                 continue
-            own = outcome.case, outcome.metric, past.machine
-            here = placed.get((*own, _side(past, 0)))
-            if here is None:
-                here = Track(*own, _side(past, 0), []), 0.0, 0.0
-                found.append(here[0])
-                placed[*own, _side(past, 0)] = here
-            track, level, variance = here
-            own_variance = _variance(outcome.estimate.low, outcome.estimate.high)
-            point = Point(past.when, _side(past, 1), level + outcome.estimate.mean, variance + own_variance, outcome.margin)
+            seen, own = outcome.estimate, (outcome.case, outcome.metric, past.machine)
+            a, b = (_side(past, side) for side in (0, 1))
+            if (*own, a) not in placed:
+                found.append(Track(*own, a, []))
+                placed[*own, a] = found[-1], 0.0, 0.0
+            track, level, variance = placed[*own, a]
+            point = Point(past.when, b, level + seen.mean, variance + _variance(seen.low, seen.high), outcome.margin)
             track.points.append(point)
-            if _side(past, 1) != track.anchor:  # an A/A duet moves nothing
-                placed[*own, _side(past, 1)] = track, point.level, point.variance
+            if b != track.anchor:  # an A/A duet moves nothing
+                placed[*own, b] = track, point.level, point.variance
     return found
 
 
@@ -112,7 +110,7 @@ def _p(one: np.ndarray, other: np.ndarray) -> float:
 
 def _variance(low: float, high: float) -> float:
     """Of an estimate whose interval this is; the interval's t is taken as normal, which errs towards a larger variance."""
-    return ((high - low) / 2 / float(stats.norm.ppf((1 + CONFIDENCE) / 2))) ** 2
+    return ((high - low) / 2 / Z) ** 2
 
 
 def _side(past: Past, side: int) -> str:
@@ -143,6 +141,7 @@ def bars(levels: list[float]) -> str:
     return "".join(BARS[round((level - low) / (high - low) * (len(BARS) - 1)) if high > low else 0] for level in levels)
 
 
+@ends_with(Status.BAD_INPUT, RecordError)
 def main(arguments: list[str] | None = None) -> Status:
     """Read, print, judge."""
     parser = argparse.ArgumentParser(prog="python -m bench history", description=__doc__)
@@ -150,12 +149,7 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--case", default="", help="only cases whose id contains this")
     parser.add_argument("--metric", default="", help="only this metric")
     given = parser.parse_args(arguments)
-    try:
-        history = read_history(given.record_dir)
-    except RecordError as error:
-        print(error, file=sys.stderr)
-        return Status.BAD_INPUT
-    found = [track for track in tracks(history) if given.case in track.case and given.metric in ("", track.metric)]
+    found = [track for track in tracks(read_history(given.record_dir)) if given.case in track.case and given.metric in ("", track.metric)]
     if not found:
         print("No duet is recorded here yet: run tox -e duet.")
         return Status.NOTHING

@@ -5,8 +5,6 @@ a block takes about 50 µs more, which no figure contains. Between blocks the wo
 float32 matrix product of as many operations as a step, so that a slower machine shows as such.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import statistics
@@ -53,9 +51,7 @@ class NotTheSameError(RuntimeError):
 class StepClock:
     """A clock that advances by one step's seconds whenever a block was taken, so that pytest-benchmark's figures are per step."""
 
-    def __init__(self) -> None:
-        """Start at zero."""
-        self._now = 0.0
+    _now = 0.0
 
     def advance(self, seconds: float) -> None:
         """Let a step's time pass."""
@@ -89,12 +85,12 @@ class WarmUp:
 
 
 @functools.lru_cache(maxsize=2)  # the modes of one network follow each other
-def proof(spec: Spec, dialect: str, data: Data) -> Proof:
+def proof(spec: Spec, conventions: str, data: Data) -> Proof:
     """Take `PROVED_STEPS` steps on one batch of `data` in NumPy float64, from the weights that every backend will load."""
     chosen = np.random.default_rng(0).choice(len(data.x_train), spec.batch, replace=False)
     x, labels = data.x_train[chosen].astype(spec.format.held), data.y_train[chosen]
     weights = start = draw_weights(spec, 0)
-    rule = Rule(spec, dialect)
+    rule = Rule(spec, conventions)
     for _ in range(PROVED_STEPS):
         weights = rule.step(weights, Reference(spec, weights).run(x, labels).gradients)
     return Proof(x, labels, weights, distance(weights, start))

@@ -8,13 +8,12 @@ before (or there is one set), 11 if times cannot tell, 12 if nothing was judged,
 left no record, and 0 otherwise.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from bench.exit_status import Status
+from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.versions import runs, table
 from bench.versions.environments import VersionsError, Wanted
@@ -22,6 +21,7 @@ from bench.versions.environments import VersionsError, Wanted
 OWN = ("-n", "--fresh", "-h", "--help")
 
 
+@ends_with(Status.BAD_INPUT, VersionsError, WriteError)
 def main(arguments: list[str] | None = None) -> Status:
     """Build, run, print."""
     words = sys.argv[1:] if arguments is None else arguments
@@ -34,27 +34,18 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
     given = parser.parse_args(words[:cut])
     options = words[cut:]
-    try:
-        wanted = [Wanted(" ".join(text.split())) for text in dict.fromkeys(given.sets)]
-        for each in wanted:
-            each.requirements  # noqa: B018 (raises for what cannot be read, before anything is built)
-        beside = runs.beside(given.n, len(wanted), _say)
-        if beside > 1:
-            options = [*options, "--ignore=bench/test_step_time.py"]
-            _say(f"{beside} runs at a time; nothing is timed.")
-        store = runs.kept()
-        with ThreadPoolExecutor(beside) as pool:
-            results = pool.map(lambda each: runs.run(each, options, store, fresh=given.fresh, say=_say), wanted)
-            records = dict(zip([w.text for w in wanted], results, strict=True))
-    except (VersionsError, WriteError) as error:
-        print(error, file=sys.stderr)
-        return Status.BAD_INPUT
+    wanted = [Wanted(" ".join(text.split())) for text in dict.fromkeys(given.sets)]
+    for each in wanted:
+        each.requirements  # noqa: B018 (raises for what cannot be read, before anything is built)
+    beside = runs.beside(given.n, len(wanted))
+    if beside > 1:
+        options = [*options, "--ignore=bench/test_step_time.py"]
+        print(f"{beside} runs at a time; nothing is timed.", flush=True)
+    with ThreadPoolExecutor(beside) as pool:
+        results = pool.map(partial(runs.run, options=options, store=runs.recorded(), fresh=given.fresh), wanted)
+        records = dict(zip([w.text for w in wanted], results, strict=True))
     print("\n" + "\n".join([*table.table(records), *table.broke(records)]))
     return table.status(list(records.values()))
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

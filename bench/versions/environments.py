@@ -4,8 +4,6 @@ A set replaces what `pyproject.toml` asks for under the same names. Keras alone 
 a folder of its own before everything else on the path (an overlay, seconds); whatever else changes gets a virtual environment.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import os
@@ -18,12 +16,13 @@ import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+
+from fixtures.machine.fingerprint import version
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".gradgauge" / "environments"
@@ -119,13 +118,7 @@ def group(name: str = GROUP, path: Path = ROOT / "pyproject.toml") -> list[Requi
 
 def installed() -> dict[str, str]:
     """What this interpreter has of the project's own group: what an overlay runs on."""
-    found = {}
-    for requirement in group():
-        try:
-            found[requirement.name] = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            found[requirement.name] = ""
-    return found
+    return {requirement.name: version(requirement.name) for requirement in group()}
 
 
 def replaced(own: list[Requirement], by: tuple[Requirement, ...]) -> list[str]:

@@ -1,13 +1,10 @@
 """The suite run in one set of requirements, in a process of its own; a run that has ended is kept and not repeated."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,12 +38,12 @@ class Failure:
 Result = Record | Failure
 
 
-def kept(folder: Path = RESULTS) -> Store[str]:
+def recorded(folder: Path = RESULTS) -> Store[str]:
     """The records of earlier runs by set and options, made by the code and the packages that are here now."""
     return Store(folder / "results.jsonl", str, imported.digest(CODE, (installed(), sys.version), DATA))
 
 
-def run(wanted: Wanted, options: list[str], store: Store[str], *, fresh: bool = False, say: Callable[[str], None] = print) -> Result:
+def run(wanted: Wanted, options: list[str], store: Store[str], *, fresh: bool = False) -> Result:
     """The record of the set's run, from before or from now, or why there is none. Raises WriteError."""
     cell = shlex.join([wanted.text, *options])
     if (path := store.get(cell)) and not fresh:
@@ -55,22 +52,22 @@ def run(wanted: Wanted, options: list[str], store: Store[str], *, fresh: bool = 
         except RecordError:
             pass  # it was deleted: run again
         else:
-            say(f"{wanted.text}: kept from {record.started}, {os.path.relpath(path)}")
+            _say(f"{wanted.text}: kept from {record.started}, {os.path.relpath(path)}")
             return record
     try:
-        say(f"{wanted.text}: environment")
+        _say(f"{wanted.text}: environment")
         interpreter = build(wanted)
     except VersionsError as error:
         return Failure(str(error), Status.BAD_INPUT)
     folder = files.folder(store.path.parent / name(wanted.text, f"{cell} {store.code}"))
     latest, log = folder / "latest.json", folder / "log.txt"
     latest.unlink(missing_ok=True)
-    say(f"{wanted.text}: runs, log in {os.path.relpath(log)}")
+    _say(f"{wanted.text}: runs, log in {os.path.relpath(log)}")
     begun = time.monotonic()
     with log.open("w", encoding="utf-8") as output:
         command = [interpreter.python, "-m", "pytest", "-p", "no:cacheprovider", f"--record-dir={folder}", *options]
         status = subprocess.run(command, cwd=ROOT, env=interpreter.variables(), stdout=output, stderr=subprocess.STDOUT).returncode
-    say(f"{wanted.text}: done in {time.monotonic() - begun:.0f} s, exit status {status}, {os.path.relpath(latest)}")
+    _say(f"{wanted.text}: done in {time.monotonic() - begun:.0f} s, exit status {status}, {os.path.relpath(latest)}")
     try:
         record = read(latest)
     except RecordError:
@@ -80,12 +77,16 @@ def run(wanted: Wanted, options: list[str], store: Store[str], *, fresh: bool = 
     return record
 
 
-def beside(asked: int, sets: int, say: Callable[[str], None] = print) -> int:
+def beside(asked: int, sets: int) -> int:
     """How many runs at a time: as asked, unless memory is short."""
     fit = max(1, int(psutil.virtual_memory().available / 2**30 / GIGABYTES))
     if asked > fit:
-        say(f"-n {asked} would need {asked * GIGABYTES:.0f} GiB of memory, so {fit} at a time.")
+        _say(f"-n {asked} would need {asked * GIGABYTES:.0f} GiB of memory, so {fit} at a time.")
     return max(1, min(asked, fit, sets))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _last_line(log: Path) -> str:

@@ -1,7 +1,5 @@
 """Versions × checks as a table, and what broke between neighbouring versions."""
 
-from __future__ import annotations
-
 import itertools
 
 from bench.checks import CHECKS

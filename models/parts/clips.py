@@ -17,7 +17,7 @@ from models.parts import Namespace, Native
 
 @dataclass(frozen=True)
 class Clip:
-    """`rule(gradients, threshold, dialect)` is what the optimizer must see; `keras` the optimizer argument."""
+    """`rule(gradients, threshold, conventions)` is what the optimizer must see; `keras` the optimizer argument."""
 
     rule: Callable[[Arrays, float, str], Arrays]
     torch: Callable[[Namespace, list[Native], float], None]
@@ -28,23 +28,23 @@ def _norm(*arrays: Array) -> float:
     return float(np.sqrt(sum(np.square(a.astype(np.float64)).sum() for a in arrays)))
 
 
-def _shrink(norm: float, threshold: float, dialect: str) -> float:
+def _shrink(norm: float, threshold: float, conventions: str) -> float:
     """The factor of a norm clip; PyTorch's ends a little below the threshold, Keras's on it."""
-    if dialect == "torch":
+    if conventions == "torch":
         return min(1.0, threshold / (norm + 1e-6))
     return threshold / max(norm, threshold)
 
 
-def _by_variable(gradients: Arrays, threshold: float, dialect: str) -> Arrays:
-    return {key: g * np.asarray(_shrink(_norm(g), threshold, dialect), g.dtype) for key, g in gradients.items()}
+def _by_variable(gradients: Arrays, threshold: float, conventions: str) -> Arrays:
+    return {key: g * np.asarray(_shrink(_norm(g), threshold, conventions), g.dtype) for key, g in gradients.items()}
 
 
-def _by_global(gradients: Arrays, threshold: float, dialect: str) -> Arrays:
-    factor = _shrink(_norm(*gradients.values()), threshold, dialect)
+def _by_global(gradients: Arrays, threshold: float, conventions: str) -> Arrays:
+    factor = _shrink(_norm(*gradients.values()), threshold, conventions)
     return {key: g * np.asarray(factor, g.dtype) for key, g in gradients.items()}
 
 
-def _by_value(gradients: Arrays, threshold: float, dialect: str) -> Arrays:
+def _by_value(gradients: Arrays, threshold: float, conventions: str) -> Arrays:
     return {key: np.clip(g, -threshold, threshold) for key, g in gradients.items()}
 
 
@@ -54,7 +54,7 @@ def _torch_each(utils: Namespace, parameters: list[Native], threshold: float) ->
 
 
 CLIPS: dict[str, Clip] = {
-    "none": Clip(lambda gradients, threshold, dialect: gradients, lambda utils, parameters, c: None, lambda c: {}),
+    "none": Clip(lambda gradients, threshold, conventions: gradients, lambda utils, parameters, c: None, lambda c: {}),
     "value": Clip(_by_value, lambda utils, parameters, c: utils.clip_grad_value_(parameters, c), lambda c: {"clipvalue": c}),
     "variable": Clip(_by_variable, _torch_each, lambda c: {"clipnorm": c}),
     "global": Clip(_by_global, lambda utils, parameters, c: utils.clip_grad_norm_(parameters, c), lambda c: {"global_clipnorm": c}),

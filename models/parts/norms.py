@@ -115,9 +115,9 @@ NORMS: dict[str, Norm] = {
 }  # fmt: skip
 
 
-def running_variance(batch_variance: PerUnit, batch: int, dialect: str) -> PerUnit:
+def running_variance(batch_variance: PerUnit, batch: int, conventions: str) -> PerUnit:
     """The variance that a framework averages over time: PyTorch's is unbiased, Keras's the batch's own.
 
     Source: torch.nn.BatchNorm1d and keras.layers.BatchNormalization documentation.
     """
-    return batch_variance * (batch / (batch - 1)) if dialect == "torch" else batch_variance
+    return batch_variance * (batch / (batch - 1)) if conventions == "torch" else batch_variance

@@ -1,7 +1,7 @@
 """Optimizers: the update each framework documents, written out, and how each is constructed.
 
 `rule(w, g, slots, update)` returns the new weight; `slots` are this tensor's own arrays. Where the frameworks document different rules
-(where ε stands), the update's dialect chooses. Sources: the class documentation of
+(where ε stands), the update's conventions choose. Sources: the class documentation of
 torch.optim and keras.optimizers; Kingma & Ba 2015, Loshchilov & Hutter 2019, Dozat 2016, Duchi et al. 2011, Zeiler 2012.
 """
 
@@ -39,7 +39,7 @@ class Update:
     t: int
     lr: float
     decay: float
-    dialect: str
+    conventions: str
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ def _rmsprop(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     square = _slot(slots, "square", w)
     square *= RHO
     square += (1 - RHO) * g * g
-    root = np.sqrt(square + EPSILON) if update.dialect == "keras" else np.sqrt(square) + EPSILON
+    root = np.sqrt(square + EPSILON) if update.conventions == "keras" else np.sqrt(square) + EPSILON
     return w - w.dtype.type(update.lr) * g / root
 
 
 def _adagrad(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     square = _slot(slots, "square", w, 0.1)
     square += g * g
-    root = np.sqrt(square + EPSILON) if update.dialect == "keras" else np.sqrt(square) + EPSILON
+    root = np.sqrt(square + EPSILON) if update.conventions == "keras" else np.sqrt(square) + EPSILON
     return w - w.dtype.type(update.lr) * g / root
 
 
@@ -118,7 +118,7 @@ def _adam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     if update.decay:
         w = w - number(update.lr) * number(update.decay) * w
     correction_1, correction_2 = 1 - number(BETA_1) ** number(update.t), np.sqrt(1 - number(BETA_2) ** number(update.t))
-    if update.dialect == "keras":  # ε outside the bias correction ("epsilon hat" in the paper)
+    if update.conventions == "keras":  # ε outside the bias correction ("epsilon hat" in the paper)
         return w - number(update.lr) * correction_2 / correction_1 * first / (np.sqrt(second) + number(EPSILON))
     return w - number(update.lr) / correction_1 * first / (np.sqrt(second) / correction_2 + number(EPSILON))
 

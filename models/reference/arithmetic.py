@@ -12,15 +12,15 @@ from models.parts.precisions import Precision
 
 
 class Arithmetic:
-    """Arithmetic in `dtype`; with `dialect`, operands and results are rounded as that framework documents `precision`.
+    """Arithmetic in `dtype`; with `conventions`, operands and results are rounded as these document `precision`.
 
     With `order`, every matrix product sums its terms in an order of its own, drawn from that seed.
     """
 
-    def __init__(self, dtype: DTypeLike, precision: Precision, order: int | None = None, dialect: str = "") -> None:
+    def __init__(self, dtype: DTypeLike, precision: Precision, order: int | None = None, conventions: str = "") -> None:
         """Nothing is rounded where `precision` holds and computes everything in one format."""
-        self.dtype, self.dialect = np.dtype(dtype), dialect
-        self.rounds = bool(dialect) and not precision.plain
+        self.dtype, self.conventions = np.dtype(dtype), conventions
+        self.rounds = bool(conventions) and not precision.plain
         self.operand: Callable[[Array], Array] = precision.operands.rounded if self.rounds else _as_it_is
         self.result: Callable[[Array], Array] = precision.results.rounded if self.rounds else _as_it_is
         self._order = None if order is None else np.random.default_rng(order)
@@ -38,7 +38,7 @@ class Arithmetic:
 
     def cast(self, value: Array, cast_by: str) -> Array:
         """What a normalization learns, or its gradient, as the layer computes with it: rounded where the framework casts it."""
-        return self.result(value) if self.dialect and self.dialect == cast_by else value
+        return self.result(value) if self.conventions and self.conventions == cast_by else value
 
 
 def _as_it_is(x: Array) -> Array:

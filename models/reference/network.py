@@ -25,16 +25,16 @@ class Reference:
     """The network of `spec` with parameters `weights` in `dtype` (float64, float32, or complex for the complex step).
 
     With `order`, every matrix product sums its terms in an order of its own, drawn from that seed: another draw of what
-    rounding does, as another library's kernels would make it. With `dialect` (in float32) operands and results are rounded as
+    rounding does, as another library's kernels would make it. With `conventions` (in float32) operands and results are rounded as
     that framework documents the spec's precision: operands of products, results of every layer, forward and backward; sums,
     normalizations and the loss stay in float32. PyTorch adds the bias before it rounds, Keras after.
     """
 
-    def __init__(self, spec: Spec, weights: Arrays, dtype: DTypeLike = np.float64, order: int | None = None, dialect: str = "") -> None:
+    def __init__(self, spec: Spec, weights: Arrays, dtype: DTypeLike = np.float64, order: int | None = None, conventions: str = "") -> None:
         """Copy the weights in, rounded to `dtype`."""
         self.spec, self.graph = spec, graph(spec)
-        self.arithmetic = Arithmetic(dtype, spec.format, order, dialect)
-        self._scale = self.arithmetic.number(spec.first_scale if dialect else 1.0)
+        self.arithmetic = Arithmetic(dtype, spec.format, order, conventions)
+        self._scale = self.arithmetic.number(spec.first_scale if conventions else 1.0)
         self.weights = {name: np.asarray(value).astype(dtype) for name, value in weights.items()}
         self._given: WatchedPass | Pass | None = None
 

@@ -62,7 +62,7 @@ def _dense(at: Execution, node: Dense, h: Batch) -> tuple[Units, Batch]:
     a = at.arithmetic
     h, bias = a.operand(h), a.result(at.weights[node.bias])
     z = a.product(h, a.operand(at.weights[node.weight]).T)
-    return a.result((a.result(z) if a.dialect == "keras" else z) + bias), h
+    return a.result((a.result(z) if a.conventions == "keras" else z) + bias), h
 
 
 def _dense_back(at: Execution, node: Dense, h: Batch, d: Units) -> tuple[Batch, ...]:

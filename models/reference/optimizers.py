@@ -15,18 +15,18 @@ from models.spec import Spec
 class Rule:
     """The optimizer's written-out rule: clip, penalty, update, with its own slots per tensor.
 
-    `dialect` is `torch` or `keras`, whose documented rules differ in where ε stands and in what clipping does to
+    `conventions` are `torch` or `keras`, whose documented rules differ in where ε stands and in what clipping does to
     gradients under the threshold. Fed with observed gradients it says where the weights must have gone.
     """
 
-    def __init__(self, spec: Spec, dialect: str, dtype: DTypeLike = np.float64) -> None:
+    def __init__(self, spec: Spec, conventions: str, dtype: DTypeLike = np.float64) -> None:
         """Start with empty slots."""
-        self.spec, self.dialect, self.dtype, self.t = spec, dialect, dtype, 0
+        self.spec, self.conventions, self.dtype, self.t = spec, conventions, dtype, 0
         self.slots: dict[str, Arrays] = {}
 
     def clip(self, gradients: Arrays) -> Arrays:
         """The gradients as the optimizer must see them."""
-        return CLIPS[self.spec.clip].rule(gradients, self.spec.clip_at, self.dialect)
+        return CLIPS[self.spec.clip].rule(gradients, self.spec.clip_at, self.conventions)
 
     def step(self, weights: Arrays, gradients: Arrays) -> Arrays:
         """New weights from weights and raw gradients. In Keras an L2 penalty is already in the gradient."""
@@ -37,9 +37,9 @@ class Rule:
         for key, g in clipped.items():
             w = np.asarray(weights[key]).astype(self.dtype)
             is_weight = kind_of(key) == "weight"
-            if self.spec.l2 and self.dialect == "torch" and is_weight:
+            if self.spec.l2 and self.conventions == "torch" and is_weight:
                 g = g + w.dtype.type(self.spec.l2) * w
-            update = Update(self.t, self.spec.learning_rate, self.spec.decay if is_weight else 0.0, self.dialect)
+            update = Update(self.t, self.spec.learning_rate, self.spec.decay if is_weight else 0.0, self.conventions)
             moved[key] = rule(w, g, self.slots.setdefault(key, {}), update)
         return moved
 

@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from bench import files
-from bench.exit_status import Status
+from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.judging.tolerance import BAND_Z
 from bench.report import page
@@ -123,19 +123,16 @@ def _small(png: bytes) -> bytes:
     return reduced.getvalue()
 
 
+@ends_with(Status.BAD_INPUT, RecordError, PictureError, WriteError)
 def main(arguments: list[str] | None = None) -> Status:
     """Draw and write both."""
     parser = argparse.ArgumentParser(prog="python -m bench images", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("record", metavar="RECORD.json", type=Path, help="the record of a core run")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pictures go (default: .github/images)")
     given = parser.parse_args(arguments)
-    try:
-        run = read(given.record)
-        for name, picture in {"report": report(run), "gradients": gradients(run)}.items():
-            print(files.write(given.folder / f"{name}.png", picture))
-    except (RecordError, PictureError, WriteError) as error:
-        print(error, file=sys.stderr)
-        return Status.BAD_INPUT
+    run = read(given.record)
+    for name, picture in {"report": report(run), "gradients": gradients(run)}.items():
+        print(files.write(given.folder / f"{name}.png", picture))
     return Status.SAME
 
 

@@ -5,8 +5,6 @@ these. The exit status is 0 same, 10 slower, 11 inconclusive, 12 nothing measure
 130 interrupted (bench/exit_status.py); verdicts and every raw block go to .gradgauge/duets.
 """
 
-from __future__ import annotations
-
 import argparse
 import datetime
 import math
@@ -16,15 +14,15 @@ from pathlib import Path
 
 from bench import files
 from bench.evidence import admission
-from bench.exit_status import Status
+from bench.exit_status import Status, ends_with
 from bench.files import WriteError
+from bench.progress import say
 from bench.report import texts
 from bench.report.record import RecordError
 from bench.timing.cases import networks
 from bench.timing.duet import calibration, plan, record, render, sides
-from bench.timing.duet.calibration import Calibration
+from bench.timing.duet.calibration import Calibration, margins_of
 from bench.timing.duet.gpu import GpuError, Watch
-from bench.timing.duet.margins import margins_of
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import BUDGET, SLICE, Duet
 from bench.timing.duet.statistics import FRESH, LEAST
@@ -38,8 +36,7 @@ from models.spec import SpecError
 from models.worker.devices import DeviceError, refuse_threads, refuse_unknown
 
 
-def parser() -> argparse.ArgumentParser:
-    """What can be asked."""
+def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench duet", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     made.add_argument("--a", help="one side: what b is compared with")
     made.add_argument("--b", help="the other side")
@@ -58,17 +55,15 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@ends_with(Status.BAD_INPUT, VersionsError, SpecError, WriteError, RecordError, BackendError, GpuError, DeviceError)
 def main(arguments: list[str] | None = None) -> Status:
     """Build both sides, measure, judge, write, print."""
-    options = parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     judge_on_one_thread()
     try:
         return _run(options)
-    except (VersionsError, SpecError, WriteError, RecordError, BackendError, GpuError, DeviceError) as error:
-        print(error, file=sys.stderr)
-        return Status.BAD_INPUT
     except KeyboardInterrupt:
-        print("Interrupted before anything was measured.", file=sys.stderr)
+        say("Interrupted before anything was measured.")
         return Status.INTERRUPTED
 
 
@@ -84,12 +79,13 @@ def _run(options: argparse.Namespace) -> Status:
     environment = fingerprint(options.device, options.threads)
     machine = f"{environment['processor']} × {environment['cores']} {options.device}"
     known = None if options.aa else calibration.read(options.record_dir, machine)
-    margins = margins_of(options.margin, known, int(options.budget / options.slice))
+    restarts = int(options.budget / options.slice)
+    margins = margins_of(options.margin, known, restarts)
     specs = tuple(map(admission.network, options.network or networks(options.cases)))
     for spec in specs:
         admission.refuse_too_large(spec, 2 * admission.weight(spec, seeds=0), "choose a smaller network")
     one, other = sides.parse(a), sides.parse(b)
-    _say("environments: built where they are not there yet, which takes minutes once")
+    say("environments: built where they are not there yet, which takes minutes once")
     cases = sides.cases(one, other, specs, device=options.device, threads=options.threads)
     watch = Watch(options.device) if options.device != "cpu" else None
     duet = Duet(cases, margins)
@@ -108,26 +104,23 @@ def _run(options: argparse.Namespace) -> Status:
     if options.junit:
         files.write(options.junit, render.junit(judged))
     if options.aa and not interrupted:
-        spreads = [
-            calibration.spread(each.case, each.metric, duet.log_ratios(each)) for each in duet.tests if len(each.log_ratios) >= LEAST
-        ]
-        if spreads:
-            calibration.write(options.record_dir, Calibration(machine, when, spreads))
-        duet.notes += [_trust(s.case, s.metric, Calibration(machine, when, [s]), int(options.budget / options.slice)) for s in spreads]
+        measured = [each for each in duet.tests if len(each.log_ratios) >= LEAST]
+        seen = Calibration(machine, when, [calibration.spread(each.case, each.metric, duet.log_ratios(each)) for each in measured])
+        if measured:
+            calibration.write(options.record_dir, seen)
+        for each in measured:
+            margin = seen.margin(each.case, each.metric, restarts)
+            duet.notes.append(f"margin of {each.metric} of {each.case}: {100 * margin:.1f} % with {restarts} restarts")
     print(render.text(judged, _described(a, duet, 0), _described(b, duet, 1), duet.notes))
     print(path)
     return status
 
 
 def _until_interrupted(duet: Duet, options: argparse.Namespace, watch: Watch | None) -> bool:
-    """Measure; whether it was interrupted, by Ctrl-C or by being told to end. Workers are gone either way."""
-
-    def told(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, told)
+    """Measure; whether it was interrupted, by Ctrl-C or by SIGTERM. Workers are gone either way."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        plan.run(duet, load(), budget=options.budget, piece=options.slice, until_decided=not options.aa, watch=watch, say=_say)
+        plan.run(duet, load(), budget=options.budget, piece=options.slice, until_decided=not options.aa, watch=watch)
     except KeyboardInterrupt:
         duet.notes.append("Interrupted: this is what was measured until then.")
         return True
@@ -136,17 +129,9 @@ def _until_interrupted(duet: Duet, options: argparse.Namespace, watch: Watch | N
     return False
 
 
-def _trust(case: str, metric: str, seen: Calibration, restarts: int) -> str:
-    return f"margin of {metric} of {case}: {100 * seen.margin(case, metric, restarts):.1f} % with {restarts} restarts"
-
-
 def _described(text: str, duet: Duet, side: int) -> str:
     versions = duet.versions[side] if len(duet.versions) > side else {}
     return f"{text}  ({texts.library(versions, ', ')})" if versions else text
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""How far this machine can be trusted: the same on both sides, and the margins that follow from what was seen.
+"""How large a difference must be to matter: as asked for, as this machine can resolve it, or as each metric has it.
 
 An A/A duet cannot find a difference, so whatever its restarts differ by is the machine. The margin that such restarts can resolve
 with N of them is what two one-sided tests need to say `same` in 95 of 100 duets: (t₀.₉₅ + z₀.₉₇₅) · s / √N with N − 1 degrees of
 freedom, where s is the standard deviation of restarts' log-ratios. No margin is smaller than its metric's own.
 """
 
-from __future__ import annotations
-
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,8 +17,11 @@ from bench import files
 from bench.report.record import RecordError
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.statistics import BETA, FINEST
+from models.spec import SpecError
 
 FILE = "calibration.json"
+Margins = Callable[[str, str], float]
+"""The margin of a case's metric."""
 
 
 class Spread(msgspec.Struct):
@@ -70,3 +72,23 @@ def read(folder: Path, machine: str) -> Calibration | None:
 def write(folder: Path, calibration: Calibration) -> None:
     """Keep it. Raises WriteError where the folder refuses."""
     files.write(files.folder(folder) / FILE, msgspec.json.format(msgspec.json.encode(calibration), indent=1).decode())
+
+
+def margins_of(given: list[str], known: Calibration | None, restarts: int) -> Margins:
+    """Margins as asked for, else as this machine's calibration has them, else each metric's own. Raises SpecError."""
+    asked: dict[str, float] = {}
+    for text in given:
+        name, equals, share = text.rpartition("=")
+        try:
+            value = float(share)
+        except ValueError:
+            value = 0.0
+        if not equals or not value > 0 or name.rpartition(".")[2] not in METRICS:
+            raise SpecError(f"--margin {text} is not METRIC=SHARE or CASE.METRIC=SHARE: write step=0.03; metrics are {', '.join(METRICS)}.")
+        asked[name] = value
+
+    def margin(case: str, metric: str) -> float:
+        general = known.margin(case, metric, restarts) if known else METRICS[metric].margin
+        return asked.get(f"{case}.{metric}", asked.get(metric, general))
+
+    return margin

@@ -5,8 +5,6 @@ two sides within rounding of one reference are the same. That every timed step t
 in each restart (`bench.timing.steps.check_same`), because modes are built there.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from bench.baselines import known_failures

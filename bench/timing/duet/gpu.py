@@ -1,7 +1,5 @@
 """What disturbs a GPU during a round, as NVIDIA's management library tells it: throttled clocks and processes that are not ours."""
 
-from __future__ import annotations
-
 import importlib
 
 THROTTLED, FOREIGN = "throttled", "foreign process on the device"

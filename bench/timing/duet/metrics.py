@@ -3,8 +3,6 @@
 Restarts are the samples. What is inside one, a hundred rounds, only makes its number less noisy.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

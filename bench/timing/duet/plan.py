@@ -5,19 +5,17 @@ direction, and all restarts together by more than the margin. What they contradi
 slowdown into `same`.
 """
 
-from __future__ import annotations
-
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bench.evidence.collect import reference_of
+from bench.progress import say
 from bench.timing.duet import rounds
+from bench.timing.duet.calibration import Margins
 from bench.timing.duet.equivalence import prove
 from bench.timing.duet.gpu import Watch
-from bench.timing.duet.margins import Margins
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.rounds import NotSynchronisedError, Pair, Series
 from bench.timing.duet.sides import DuetCase
@@ -97,35 +95,38 @@ class Duet:
         self.series.append(series)
         if not series.wall[0]:  # every round was disturbed: not a restart that says anything
             return
-        known = {(each.case, each.metric): each for each in self.tests}
-        for metric in METRICS.values():
+        known = {each.metric: each for each in self._tests_of(series.case)}
+        for name, metric in METRICS.items():
             value = metric.log_ratio(series, 0, 1)
             if value is None or not np.isfinite(value):
                 continue
-            key = series.case, metric.name
-            if key not in known:
-                known[key] = MetricTest(*key, self.margins(*key))
-                self.tests.append(known[key])
-            if not known[key].verdict:
-                known[key].log_ratios.append(value)
+            if name not in known:
+                known[name] = MetricTest(series.case, name, self.margins(series.case, name))
+                self.tests.append(known[name])
+            if not known[name].verdict:
+                known[name].log_ratios.append(value)
+
+    def _tests_of(self, case: str) -> list[MetricTest]:
+        return [each for each in self.tests if each.case == case]
+
+    def _restarts_of(self, case: str) -> list[Series]:
+        return [each for each in self.series if each.case == case and each.wall[0]]
 
     def log_ratios(self, test: MetricTest) -> list[float]:
         """Those of every restart, also of restarts after the verdict: what a calibration wants."""
-        own = [s for s in self.series if s.case == test.case and s.wall[0]]
-        return [value for s in own if (value := METRICS[test.metric].log_ratio(s, 0, 1)) is not None]
+        ratios = (METRICS[test.metric].log_ratio(series, 0, 1) for series in self._restarts_of(test.case))
+        return [ratio for ratio in ratios if ratio is not None]
 
     def open(self, case: DuetCase) -> bool:
         """Whether a case goes on."""
-        if case.id in self.failed:
-            return False
-        own = [each for each in self.tests if each.case == case.id]
-        return not own or any(not each.verdict for each in own)
+        own = self._tests_of(case.id)
+        return case.id not in self.failed and (not own or any(not each.verdict for each in own))
 
     def judged(self) -> list[Judged]:
         """A verdict for every metric of every case, as far as it was measured."""
         found = []
         for case in self.cases:
-            own = [each for each in self.tests if each.case == case.id]
+            own = self._tests_of(case.id)
             if case.id in self.failed:
                 verdict, reason = self.failed[case.id]
                 found.append(Judged(case.id, "all", verdict, reason=reason))
@@ -138,20 +139,17 @@ class Duet:
 
     def _judged(self, test: MetricTest) -> Judged:
         metric = METRICS[test.metric]
-        own = [s for s in self.series if s.case == test.case and s.wall[0]]
+        own = self._restarts_of(test.case)
         a, b = (metric.factor * float(np.median([metric.value(s, variant) for s in own])) for variant in (0, 1))
-        reason = test.reason
+        reason, verdict = test.reason, test.verdict or OPEN
         if not test.verdict:
             reason = f"{test.claim}, but not confirmed before the budget was spent" if test.claim else "the budget was spent"
-        return Judged(
-            test.case, test.metric, test.verdict or OPEN, test.estimate, test.margin, metric.unit, a, b, reason,
-            test.log_ratios,
-        )  # fmt: skip
+        return Judged(test.case, test.metric, verdict, test.estimate, test.margin, metric.unit, a, b, reason, test.log_ratios)
 
 
 def run(
     duet: Duet, data: Data, *, budget: float = BUDGET, piece: float = SLICE, until_decided: bool = True,
-    watch: Watch | None = None, say: Callable[[str], None] = print,
+    watch: Watch | None = None, quiet: bool = False,
 ) -> None:  # fmt: skip
     """Measure until everything is decided (or, with `until_decided` false, until the budget is spent); results are in `duet`.
 
@@ -163,6 +161,9 @@ def run(
     def proved(pair: Pair, case: DuetCase) -> None:
         prove(pair, case, data, references[case.spec])
 
+    def measured(pair: Pair, case: DuetCase) -> None:
+        duet.take(rounds.measure(pair, case, data, restart=restart, seconds=piece, watch=watch))
+
     for restart in range(restarts):
         going = [case for case in duet.cases if (duet.open(case) if until_decided else case.id not in duet.failed)]
         if not going:
@@ -170,11 +171,11 @@ def run(
         for together in _together(going):
             if restart == 0:  # by workers of their own, so that a first step is the first that a worker takes
                 _visit(duet, together, restart, watch, proved)
-            measured = functools.partial(_measured, duet, data=data, restart=restart, piece=piece, watch=watch)
             _visit(duet, [case for case in together if case.id not in duet.failed], restart, watch, measured)
         update(duet.tests)
         verdicts = [each.verdict or each.claim or "open" for each in duet.tests]
-        say(f"restart {restart + 1}: " + ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts)))
+        if not quiet:
+            say(f"restart {restart + 1}: " + ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts)))
 
 
 def _together(cases: list[DuetCase]) -> list[list[DuetCase]]:
@@ -183,10 +184,6 @@ def _together(cases: list[DuetCase]) -> list[list[DuetCase]]:
     for case in cases:
         groups.setdefault((case.a.interpreter, case.a.backend, case.b.interpreter, case.b.backend), []).append(case)
     return list(groups.values())
-
-
-def _measured(duet: Duet, pair: Pair, case: DuetCase, *, data: Data, restart: int, piece: float, watch: Watch | None) -> None:
-    duet.take(rounds.measure(pair, case, data, restart=restart, seconds=piece, watch=watch))
 
 
 def _visit(duet: Duet, cases: list[DuetCase], restart: int, watch: Watch | None, do: Callable[[Pair, DuetCase], None]) -> None:

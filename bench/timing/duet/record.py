@@ -1,10 +1,8 @@
 """What a duet leaves behind: its own JSON with every raw series, and a line in the record of all duets."""
 
-from __future__ import annotations
-
+import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from filelock import FileLock
@@ -13,25 +11,10 @@ from bench import files
 from bench.report.record import RecordError
 from bench.timing.duet.render import headline
 from bench.timing.duet.rounds import Series
-from bench.timing.duet.statistics import Estimate
 from bench.timing.duet.verdict import Judged, overall
 
 FOLDER = Path(".gradgauge") / "duets"
 HISTORY = "history.jsonl"
-
-
-class Outcome(msgspec.Struct):
-    """One metric of one case in the record of all duets."""
-
-    case: str
-    metric: str
-    verdict: str
-    estimate: Estimate | None
-    margin: float
-    unit: str
-    a: float
-    b: float
-    reason: str = ""
 
 
 class Past(msgspec.Struct):
@@ -42,7 +25,7 @@ class Past(msgspec.Struct):
     b: str
     machine: str
     versions: list[dict[str, str]]
-    outcomes: list[Outcome]
+    outcomes: list[Judged]
 
 
 def write(folder: Path, past: Past, judged: list[Judged], series: list[Series], environment: dict[str, str], status: int) -> Path:
@@ -51,7 +34,7 @@ def write(folder: Path, past: Past, judged: list[Judged], series: list[Series], 
     Raises WriteError where the folder refuses.
     """
     files.folder(folder)
-    content: dict[str, Any] = {
+    content = {
         "kind": "gradgauge duet", "schema": 1, "status": overall(judged), "exit_status": status, "headline": headline(judged),
         "environment": environment, **msgspec.to_builtins(past), "judged": judged, "series": series,
     }  # fmt: skip
@@ -64,9 +47,9 @@ def write(folder: Path, past: Past, judged: list[Judged], series: list[Series], 
     return path
 
 
-def outcomes(judged: list[Judged]) -> list[Outcome]:
-    """Verdicts as the history keeps them, without raw numbers."""
-    return [Outcome(j.case, j.metric, j.verdict, j.estimate, j.margin, j.unit, j.a, j.b, j.reason) for j in judged]
+def outcomes(judged: list[Judged]) -> list[Judged]:
+    """Verdicts without their raw numbers, for the record of all duets."""
+    return [dataclasses.replace(each, log_ratios=[]) for each in judged]
 
 
 def read_history(folder: Path = FOLDER) -> list[Past]:

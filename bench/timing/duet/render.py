@@ -1,10 +1,8 @@
 """A duet's verdicts as text, as JUnit for a CI server, and as JSON for a program; all three use the same words."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree
 
-from bench.report import text_table
+from bench.report import text_table, texts
 from bench.timing.duet.statistics import FASTER, OPEN, SLOWER
 from bench.timing.duet.verdict import ENVIRONMENT, MARKS, NOTHING, Judged, overall
 
@@ -15,15 +13,14 @@ JUNIT = {SLOWER: "failure", ENVIRONMENT: "error", OPEN: "skipped", NOTHING: "ski
 def text(judged: list[Judged], a: str, b: str, notes: list[str]) -> str:
     """A line a metric, the most serious first, and the sentence that the exit status stands for."""
     order = list(MARKS)
-    grid = [("verdict", "case", "metric", "a", "b", "b ÷ a", "margin", "restarts")]
+    grid: list[tuple[str, ...]] = [("verdict", "case", "metric", "a", "b", "b ÷ a", "margin", "restarts")]
     reasons = []
     for each in sorted(judged, key=lambda j: order.index(j.verdict)):
-        cells = ("", "", "", "", "")
+        cells: tuple[str, ...] = ("",) * 5
         if each.estimate:
             ratio, low, high = each.estimate.ratio
-            interval = f"{ratio:.3f} ({low:.3f} … {high:.3f})"
-            edge, count = f"{100 * each.margin:.1f} %", str(each.estimate.restarts)
-            cells = (_value(each.a, each.unit), _value(each.b, each.unit), interval, edge, count)
+            sides = (f"{value:.4g} {each.unit}" for value in (each.a, each.b))
+            cells = (*sides, f"{ratio:.3f} ({low:.3f} … {high:.3f})", f"{100 * each.margin:.1f} %", str(each.estimate.restarts))
         grid.append((f"{MARKS[each.verdict]} {each.word}", each.case, each.metric, *cells))
         if each.reason:
             reasons.append(f"  {each.case}, {each.metric}: {each.reason}")
@@ -43,25 +40,16 @@ def headline(judged: list[Judged]) -> str:
 
 def junit(judged: list[Judged]) -> str:
     """One test case a metric; the verdict is also a property, so that no reader has to guess it from the element."""
-    counts = {kind: str(sum(JUNIT.get(each.verdict) == kind for each in judged)) for kind in ("failure", "error", "skipped")}
-    suite = ElementTree.Element(
-        "testsuite", name="duet", tests=str(len(judged)), failures=counts["failure"], errors=counts["error"], skipped=counts["skipped"]
-    )
+    kinds = [JUNIT.get(each.verdict) for each in judged]
+    counts = {name: str(kinds.count(kind)) for name, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))}
+    suite = ElementTree.Element("testsuite", {"name": "duet", "tests": str(len(judged)), **counts})
     for each in judged:
+        message = "\n".join(map(texts.visible, each.words.splitlines()))  # XML holds no control characters
         case = ElementTree.SubElement(suite, "testcase", classname=each.case, name=each.metric)
         properties = ElementTree.SubElement(case, "properties")
         ElementTree.SubElement(properties, "property", name="verdict", value=each.verdict)
         if kind := JUNIT.get(each.verdict):
-            ElementTree.SubElement(case, kind, message=_printable(each.words), type=each.verdict)
-        ElementTree.SubElement(case, "system-out").text = _printable(each.words)
+            ElementTree.SubElement(case, kind, message=message, type=each.verdict)
+        ElementTree.SubElement(case, "system-out").text = message
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _printable(words: str) -> str:
-    """Without the control characters that XML cannot hold and a dying worker may print."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in words)
-
-
-def _value(value: float, unit: str) -> str:
-    return f"{value:.4g} {unit}"

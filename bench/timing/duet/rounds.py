@@ -5,8 +5,6 @@ happens to be laid out in memory is one sample, so a restart, however many round
 processor: they never run at the same time, and whatever else runs there, or beside it, meets both.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os
@@ -173,17 +171,8 @@ def abba_round(count: int, block: Callable[[int], Block]) -> list[tuple[Block, B
 
 def _prepare(pair: Pair, number: int, name: str, case: DuetCase, proved: Proof) -> float:
     variant = pair.variants[number]
-    prepared = pair.ask(
-        number,
-        "prepare",
-        Prepared,
-        name=name,
-        spec=case.spec.id,
-        mode=variant.mode,
-        device=variant.device,
-        x=proved.x,
-        labels=proved.labels,
-    )
+    asked = {"spec": case.spec.id, "mode": variant.mode, "device": variant.device, "x": proved.x, "labels": proved.labels}
+    prepared = pair.ask(number, "prepare", Prepared, name=name, **asked)
     check_same(variant.timed(case.spec), prepared.weights, proved)
     return prepared.first_step
 

@@ -4,8 +4,6 @@
 backend, a mode (`--compile`), a Python, and everything else as requirements that replace the project's own.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

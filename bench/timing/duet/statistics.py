@@ -4,8 +4,6 @@ A margin m separates what matters from what does not: B is slower when its ratio
 to lie within, and until one of these is shown the answer is open. All three are Student's t over restarts.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a duet says of one metric of one case, and of all together."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from bench.exit_status import Status

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.backends.keras.libraries import LIBRARY
+from models.arrays import Array, Arrays, Points
+from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.precision import begin_session, compute_in
 from models.graph import INPUT, Dense
 from models.parts.activations import ACTIVATIONS
@@ -16,25 +17,23 @@ from models.parts.initializers import INITIALIZERS
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
-Arrays = dict[str, Any]
 
-
-def dense(spec: Spec, step: Dense) -> Any:
-    """A Dense layer with the row's initializer; what the row leaves out keeps Keras's default."""
+def dense(spec: Spec, node: Dense, **given: Any) -> keras.layers.Dense:
+    """A Dense layer with the row's initializer and what is `given`; what both leave out keeps Keras's default."""
     initializer = INITIALIZERS[spec.init]
     options: dict[str, Any] = {}
     if initializer.keras:
         options["kernel_initializer"] = initializer.keras(keras.initializers, None)
-    if step.zero:
+    if node.zero:
         options["kernel_initializer"] = "zeros"
     if spec.bias == "normal":
         options["bias_initializer"] = keras.initializers.RandomNormal(stddev=BIAS_SD)
     elif initializer.random_bias:
-        bound = step.fan_in**-0.5
+        bound = node.fan_in**-0.5
         options["bias_initializer"] = keras.initializers.RandomUniform(-bound, bound)
     if spec.l2:
         options["kernel_regularizer"] = keras.regularizers.L2(spec.l2 / 2)
-    return keras.layers.Dense(step.fan_out, **options)
+    return keras.layers.Dense(node.fan_out, **options | given)
 
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
@@ -47,7 +46,7 @@ def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, de
     return [{"weight": array(layer.kernel).T.copy(), "bias": array(layer.bias)} for layer in layers]
 
 
-def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
+def activate(spec: Spec, x: Points) -> tuple[Points, Points]:
     """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
     begin_session()
     compute_in(spec.format.held)
@@ -55,7 +54,7 @@ def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
     layer = ACTIVATIONS[spec.arch.act].keras(keras)
     layer.build(x.shape)
 
-    def total(points: list[Any]) -> tuple[Any, Any]:
+    def total(points: list[Tensor]) -> tuple[Tensor, Tensor]:
         y = layer(points[0], training=False)
         return ops.sum(y), y
 
@@ -63,7 +62,7 @@ def activate(spec: Spec, x: Any) -> tuple[Any, Any]:
     return array(y), array(slope)
 
 
-def array(value: Any) -> Any:
+def array(value: Tensor) -> Array:
     """A tensor as a NumPy array of its own; half precision as float32, which NumPy computes with."""
     own = np.array(ops.convert_to_numpy(value))
     return own.astype(np.float32) if own.dtype.itemsize == 2 else own

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 
 import keras
 
@@ -28,7 +27,7 @@ def absences() -> Iterator[None]:
         raise
 
 
-def train_steps(model: Any, xs: Batches, targets: list[Array]) -> Iterator[float]:
+def train_steps(model: keras.Model, xs: Batches, targets: list[Array]) -> Iterator[float]:
     """The loss of each step of a training, taken by `train_on_batch`, in every release that batch's own.
 
     Where `train_on_batch` would trace the step anew at every call, the same compiled function is given an iterator of tensors.

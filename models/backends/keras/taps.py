@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
+from models.arrays import Array
 from models.backends.keras.libraries import LIBRARY, Tensor
+from models.backends.protocol import Record
 
 NORM_ROWS = 64
 """How many steps of gradient norms stay on the device before they are read: reading after every step made training 15 % slower."""
@@ -22,7 +26,9 @@ class Taps:
     of the last `NORM_ROWS` steps).
     """
 
-    def __init__(self, optimizer: Any, variables: list[Any], weights: list[Any], kinds: tuple[str, ...]) -> None:
+    def __init__(
+        self, optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable], weights: list[keras.Variable], kinds: Record
+    ) -> None:
         """Add the variables and wrap `apply`; the optimizer is built already."""
         self._optimizer, self._variables = optimizer, variables
         self._place = {id(variable): place for place, variable in enumerate(variables)}
@@ -37,7 +43,7 @@ class Taps:
             self._apply = optimizer.apply
             optimizer.apply = self._tapped
 
-    def gradients(self, variables: list[Any]) -> list[Any]:
+    def gradients(self, variables: list[keras.Variable]) -> list[Array]:
         """The last step's raw gradients of `variables`, as arrays of their shapes."""
         flat = np.array(ops.convert_to_numpy(self._gradients))
         ends = [self._ends[self._place[id(variable)]] for variable in variables]
@@ -47,12 +53,12 @@ class Taps:
         """How many steps the optimizer has taken: those that overflowed do not count."""
         return int(ops.convert_to_numpy(self._optimizer.iterations))
 
-    def last_norms(self, steps: int) -> Any:
+    def last_norms(self, steps: int) -> Array:
         """Gradient norms of the weights in the last `steps` steps (steps × weights), at most `NORM_ROWS`."""
         end = self.steps()
         return np.array(ops.convert_to_numpy(self._norms))[np.arange(end - steps, end) % NORM_ROWS]
 
-    def _tapped(self, gradients: Any, *args: Any, **kwargs: Any) -> Any:
+    def _tapped(self, gradients: Iterable[Tensor | None], *args: Any, **kwargs: Any) -> Any:  # as the optimizer's own `apply`
         gradients = list(gradients)
         # A gradient that never arrived is a finding and not a crash: it is seen as zeros.
         seen = [ops.zeros_like(variable) if g is None else g for variable, g in zip(self._variables, gradients, strict=True)]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import keras
 
+from models.arrays import Batches, Targets
+
 Tensor = Any
 """A tensor or variable of whichever library Keras runs on; the three have no type in common."""
 Side = Any
@@ -55,10 +57,10 @@ class Library(Protocol):
     def float32_products(self) -> str:
         """The precision of float32 matrix products that is on: `float32`, `tf32` or `lower`."""
 
-    def once_traced(self, xs: Any, targets: list[Any]) -> Iterator[Any] | None:
+    def once_traced(self, xs: Batches, targets: list[Targets]) -> Iterator[Tensor] | None:
         """Batches as the trainer's compiled function takes them, None where they are arrays (batch × features) like all others."""
 
-    def collect_weights(self, model: Any) -> None:
+    def collect_weights(self, model: keras.Model) -> None:
         """Put weights that `fit` keeps elsewhere while it runs into the model's variables."""
 
     def configure(self, threads: int, deterministic: bool = False) -> None:

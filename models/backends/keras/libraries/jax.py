@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import jax
+import keras
 
+from models.arrays import Batches, Targets
 from models.backends.keras.libraries import Side, Tapped, Tensor
 from models.backends.keras.libraries.added_zeros import by_added_zeros
 
@@ -43,7 +44,7 @@ def forget_traces() -> None:
 
 
 def allow_float64(allowed: bool) -> None:
-    """JAX makes float32 of float64 unless it is told otherwise, which users leave off for float32."""
+    """JAX makes float32 of float64 unless its configuration says otherwise, which users leave off for float32."""
     jax.config.update("jax_enable_x64", allowed)
 
 
@@ -57,12 +58,12 @@ def float32_products() -> str:
     return {"highest": "float32", "tensorfloat32": "tf32"}.get(jax.config.jax_default_matmul_precision, "lower")
 
 
-def once_traced(xs: Any, targets: list[Any]) -> Iterator[Any] | None:
+def once_traced(xs: Batches, targets: list[Targets]) -> Iterator[Tensor] | None:
     """JAX traces a step once."""
     return None
 
 
-def collect_weights(model: Any) -> None:
+def collect_weights(model: keras.Model) -> None:
     """Keras's trainer keeps weights outside the variables until they are asked for."""
     model.jax_state_sync()
 

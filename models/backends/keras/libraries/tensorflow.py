@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import keras
 import tensorflow
 from tensorflow.python.framework import ops as framework
 
+from models.arrays import Batches, Targets
 from models.backends.keras.libraries import Side, Tapped, Tensor
 
 FLOAT64 = True
@@ -87,14 +87,14 @@ def float32_products() -> str:
     return "tf32" if tensorflow.config.experimental.tensor_float_32_execution_enabled() else "float32"
 
 
-def once_traced(xs: Any, targets: list[Any]) -> Iterator[Any] | None:
+def once_traced(xs: Batches, targets: list[Targets]) -> Iterator[Tensor] | None:
     """In old releases of Keras an iterator of tensors, as `fit` makes one: tracing at every call takes 1.5 s for 16 layers."""
     if tuple(int(part) for part in keras.__version__.split(".")[:2]) >= TRACES_ONCE:
         return None
     return iter(tensorflow.data.Dataset.from_tensor_slices((xs, list(targets))))
 
 
-def collect_weights(model: Any) -> None:
+def collect_weights(model: keras.Model) -> None:
     """They are in the variables."""
 
 

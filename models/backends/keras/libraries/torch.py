@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
+import keras
 import torch
 from torch.autograd import forward_ad
 
+from models.arrays import Batches, Targets
 from models.backends.keras.libraries import Side, Tapped, Tensor
 from models.backends.keras.libraries.added_zeros import by_added_zeros
 from models.backends.torch.device import built_for, configure, drain, gpus, peak_device_memory
@@ -57,12 +58,12 @@ def allow_float64(allowed: bool) -> None:
     """PyTorch always has float64."""
 
 
-def once_traced(xs: Any, targets: list[Any]) -> Iterator[Any] | None:
+def once_traced(xs: Batches, targets: list[Targets]) -> Iterator[Tensor] | None:
     """PyTorch traces nothing."""
     return None
 
 
-def collect_weights(model: Any) -> None:
+def collect_weights(model: keras.Model) -> None:
     """They are in the variables."""
 
 

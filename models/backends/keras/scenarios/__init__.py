@@ -11,7 +11,7 @@ from models.backends.keras.scenarios import entry_points, parts, reported, train
 
 
 def in_float32(scenario: Callable[..., Any]) -> Callable[..., Any]:
-    """The road, whatever precision the process computed in before."""
+    """The scenario, whatever precision the process computed in before."""
 
     @functools.wraps(scenario)
     def taken(**given: Any) -> Any:

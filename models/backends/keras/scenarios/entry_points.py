@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import importlib
 import weakref
-from typing import Any
+from collections.abc import Callable
 
 import keras
 from keras import ops
 
+from models.arrays import Array, Arrays, Batch, Labels
 from models.backends.call_cost import clock, growth, resident
-from models.backends.keras.scenarios.network import Arrays, array, build, compiled, optimizer_of
+from models.backends.keras.layers import array
+from models.backends.keras.libraries import Tensor
+from models.backends.keras.model import Model, optimizer_of
 from models.spec import Spec
 
 
@@ -20,17 +23,17 @@ class Counted(keras.layers.Layer):
 
     times = 0
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         """The input."""
         Counted.times += 1
         return x
 
-    def compute_output_shape(self, shape: Any) -> Any:
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """That of the input."""
         return shape
 
 
-def _entries(model: Any, x: Any, labels: Any) -> dict[str, Any]:
+def _entries(model: keras.Model, x: Batch, labels: Labels) -> dict[str, Callable[[], object]]:
     return {
         "train_on_batch": lambda: model.train_on_batch(x, labels),
         "test_on_batch": lambda: model.test_on_batch(x, labels),
@@ -41,15 +44,14 @@ def _entries(model: Any, x: Any, labels: Any) -> dict[str, Any]:
     }
 
 
-def _counted(spec: Spec, weights: Arrays) -> Any:
-    built = build(spec, weights)
-    outputs = Counted()(built.model.outputs[0])
-    built.model = keras.Model(built.model.inputs[0], outputs)
-    return compiled(built, spec, optimizer_of(spec))
+def _counted(spec: Spec, weights: Arrays) -> keras.Model:
+    built = Model(spec, weights)
+    built.model = keras.Model(built.model.inputs[0], Counted()(built.model.outputs[0]))
+    return built.compile(optimizer_of(spec))
 
 
 def entry_points(
-    *, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], batches: list[int], calls: int
+    *, spec: str, weights: Arrays, x: Batch, labels: Labels, entries: list[str], batches: list[int], calls: int
 ) -> dict[str, list[dict[str, float]]]:
     """By entry, batch after batch: seconds of the first and of the fastest later call, traces in the first and in all later calls.
 
@@ -70,7 +72,7 @@ def entry_points(
     return seen
 
 
-def called(*, x: Any, kernel: Any, built_before: bool) -> dict[str, Any]:
+def called(*, x: Batch, kernel: Array, built_before: bool) -> dict[str, Array]:
     """What a model whose `call` is a tf.function answers to x (batch × units): alone, in a tf.function, and in one compiled by XLA.
 
     Its only layer is built before or at the first call, and set to `kernel` (units × outputs) after that.
@@ -85,7 +87,7 @@ def called(*, x: Any, kernel: Any, built_before: bool) -> dict[str, Any]:
                 self.layer.build(x.shape)
 
         @function
-        def call(self, inputs: Any) -> Any:
+        def call(self, inputs: Tensor) -> Tensor:
             return self.layer(inputs)
 
     model = Wrapped()
@@ -96,13 +98,13 @@ def called(*, x: Any, kernel: Any, built_before: bool) -> dict[str, Any]:
     return {way: array(call(inputs)) for way, call in ways.items()}
 
 
-def memory(*, spec: str, weights: Arrays, x: Any, labels: Any, entries: list[str], warm_up: int, calls: int) -> dict[str, float]:
+def memory(*, spec: str, weights: Arrays, x: Batch, labels: Labels, entries: list[str], warm_up: int, calls: int) -> dict[str, float]:
     """Bytes by which the process grew over `calls` calls of each of `entries` that there is, after `warm_up` calls."""
     model = _counted(Spec.parse(spec), weights)
     return growth(_entries(model, x, labels), entries, warm_up, calls)
 
 
-def dropped(*, spec: str, weights: Arrays, x: Any, labels: Any, models: int, steps: int, warm_up: int) -> dict[str, float]:
+def dropped(*, spec: str, weights: Arrays, x: Batch, labels: Labels, models: int, steps: int, warm_up: int) -> dict[str, float]:
     """Build, compile and train `models` networks for `steps` steps, dropping each: how many stay alive, and bytes grown after `warm_up`."""
     described = Spec.parse(spec)
     alive, before = [], 0

@@ -1,4 +1,4 @@
-"""Roads through single parts of Keras: initializers, seeds, a norm in half precision, options that exclude each other."""
+"""Scenarios of single parts of Keras: initializers, seeds, a norm in half precision, options that exclude each other."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.backends.keras.libraries import LIBRARY
+from models.arrays import Array, Arrays, Batch, Labels, Points
+from models.backends.keras.layers import array
+from models.backends.keras.libraries import LIBRARY, Tensor
+from models.backends.keras.model import Model, optimizer_of
 from models.backends.keras.precision import compute_in
 from models.backends.keras.releases import absences
-from models.backends.keras.scenarios.network import Arrays, array, build, compiled, optimizer_of
 from models.spec import Spec
 
+Curve = Callable[[Tensor], Tensor]
 
-def initializer_shared(*, shape: list[int], source: str) -> list[Any]:
+
+def initializer_shared(*, shape: list[int], source: str) -> list[Array]:
     """Weights of two layers built with one and the same initializer object, `unseeded` or drawing from a seed `generator`."""
     shared = keras.initializers.GlorotUniform(seed=keras.random.SeedGenerator(1) if source == "generator" else None)
     layers = [keras.layers.Dense(shape[1], kernel_initializer=shared) for _ in range(2)]
@@ -46,13 +50,13 @@ def seeded(*, seeds: list[int]) -> dict[str, Arrays]:
     return drawn
 
 
-def _kernel(initializer: Any) -> Any:
+def _kernel(initializer: keras.initializers.Initializer) -> Tensor:
     layer = keras.layers.Dense(8, kernel_initializer=initializer)
     layer.build((None, 8))
     return layer.kernel
 
 
-def _order() -> Any:
+def _order() -> Array:
     """In which order `fit` shows 16 samples: with rate 1 and this loss, each batch of one sample writes its number into the weight."""
     inputs = keras.Input((1,))
     layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
@@ -66,13 +70,13 @@ def _order() -> Any:
     return -np.diff([0.0, *seen])
 
 
-def normalized(*, x: Any, precision: str) -> Any:
+def normalized(*, x: Batch, precision: str) -> Array:
     """A fresh layer normalization's output on x (batch × units), computed in `precision`."""
     compute_in("float32")
     return np.asarray(array(keras.layers.LayerNormalization(epsilon=1e-5, dtype=precision)(np.asarray(x, precision))), np.float64)
 
 
-def truncated(*, shape: list[int], spread: float, cut: float, precision: str) -> Any:
+def truncated(*, shape: list[int], spread: float, cut: float, precision: str) -> Array:
     """Draws of Keras's truncated normal of this standard deviation, which cuts at two of them, in `precision`; given back in float64."""
     if cut != 2:
         raise ValueError(f"Keras truncates at 2 standard deviations, not at {cut:g}")
@@ -80,18 +84,18 @@ def truncated(*, shape: list[int], spread: float, cut: float, precision: str) ->
     return np.asarray(array(drawn), np.float64)
 
 
-def in_pieces(*, x: Any) -> dict[str, list[list[Any]]]:
+def in_pieces(*, x: Points) -> dict[str, list[list[Array]]]:
     """By activation of several pieces: values and slopes at x of its one operation, and those of the formula it stands for."""
     with absences():
-        functions: dict[str, list[Callable[[Any], Any]]] = {
+        functions: dict[str, list[Curve]] = {
             "hard_silu": [ops.hard_silu, lambda x: x * ops.relu6(x + 3) / 6],
             "hard_sigmoid": [ops.hard_sigmoid, lambda x: ops.relu6(x + 3) / 6],
         }
     return {name: [_curve(function, x) for function in both] for name, both in functions.items()}
 
 
-def _curve(function: Callable[[Any], Any], x: Any) -> list[Any]:
-    def summed(at: list[Any]) -> tuple[Any, Any]:
+def _curve(function: Curve, x: Points) -> list[Array]:
+    def summed(at: list[Tensor]) -> tuple[Tensor, Tensor]:
         values = function(at[0])
         return ops.sum(values), values
 
@@ -99,12 +103,12 @@ def _curve(function: Callable[[Any], Any], x: Any) -> list[Any]:
     return [array(values), array(slopes)]
 
 
-def confident(*, spec: str, weights: Arrays, x: Any, labels: Any, of: str) -> Arrays:
+def confident(*, spec: str, weights: Arrays, x: Batch, labels: Labels, of: str) -> Arrays:
     """Weights after one step on cross-entropy of logits, or of the `probabilities` of a softmax layer."""
     described = Spec.parse(spec)
-    built = build(described, weights)
+    built = Model(described, weights)
     if of == "logits":
-        compiled(built, described, optimizer_of(described)).train_on_batch(x, labels)
+        built.compile(optimizer_of(described)).train_on_batch(x, labels)
         return built.weights()
     outputs = keras.layers.Activation("softmax")(built.model.outputs[0])
     model = keras.Model(built.model.inputs[0], outputs)
@@ -116,7 +120,7 @@ def confident(*, spec: str, weights: Arrays, x: Any, labels: Any, of: str) -> Ar
 def refusals() -> dict[str, dict[str, str]]:
     """What Keras does with options by what should become of them: `refused`, `warned` or `taken`."""
     sgd = keras.optimizers.SGD
-    attempts: dict[str, dict[str, Callable[[], Any]]] = {
+    attempts: dict[str, dict[str, Callable[[], object]]] = {
         "taken": {
             "clipnorm alone": lambda: sgd(clipnorm=1.0),
             "clipvalue alone": lambda: sgd(clipvalue=1.0),
@@ -133,17 +137,17 @@ def refusals() -> dict[str, dict[str, str]]:
     return {due: {name: _outcome(attempt) for name, attempt in each.items()} for due, each in attempts.items()}
 
 
-def _outcome(attempt: Callable[[], Any]) -> str:
-    with warnings.catch_warnings(record=True) as told:
+def _outcome(attempt: Callable[[], object]) -> str:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             attempt()
         except (ValueError, TypeError):
             return "refused"
-    return "warned" if any("isabling" in str(w.message) or "ignored" in str(w.message) for w in told) else "taken"
+    return "warned" if any("isabling" in str(w.message) or "ignored" in str(w.message) for w in caught) else "taken"
 
 
-def _compiled(**options: Any) -> Any:
+def _compiled(**options: bool) -> keras.Model:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse", **options)
     return model

@@ -1,4 +1,4 @@
-"""Roads through training: one batch or micro-batches, eager or compiled, scaled or not, few variables or many."""
+"""Scenarios of training: one batch or micro-batches, eager or compiled, scaled or not, few variables or many."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.arrays import Array, Arrays, Batches, BatchLabels
+from models.backends.keras.layers import array
+from models.backends.keras.model import Model, optimizer_of
 from models.backends.keras.precision import compute_in
-from models.backends.keras.scenarios.network import Arrays, array, build, compiled, optimizer_of
 from models.graph import layer_of
 from models.spec import Spec
 
@@ -18,8 +20,8 @@ def train(
     *,
     spec: str,
     weights: Arrays,
-    xs: Any,
-    labels: Any,
+    xs: Batches,
+    labels: BatchLabels,
     mode: str = "auto",
     parts: int = 1,
     schedule: float = 0.0,
@@ -34,14 +36,16 @@ def train(
     Returns the last weights, the weights after every call, and with `average` (the weight of the old) the average of weights.
     """
     described = Spec.parse(spec)
-    built = build(described, weights)
+    built = Model(described, weights)
     extra = dict(options or {})
     if parts > 1:
         extra["gradient_accumulation_steps"] = parts
     if average:
         extra |= {"use_ema": True, "ema_momentum": average}
-    optimizer = optimizer_of(described, schedule=0.0 if by_hand else schedule, scale=scale, **extra)
-    model = compiled(built, described, optimizer, mode=mode)
+    optimizer = optimizer_of(described, schedule=0.0 if by_hand else schedule, **extra)
+    if scale:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
+    model = built.compile(optimizer, run_eagerly=mode == "eager", jit="auto" if mode == "auto" else mode == "jit")
     visited = [built.weights()]
     for x, y in zip(xs, labels, strict=True):
         for piece, answers in zip(np.split(x, parts), np.split(y, parts), strict=True):
@@ -56,7 +60,7 @@ def train(
     return done
 
 
-def heads(*, spec: str, count: int, weights: Any, xs: Any) -> Any:
+def heads(*, spec: str, count: int, weights: Array, xs: Batches) -> Array:
     """Train `count` one-layer networks side by side under one optimizer, in its compiled step; weights of the first.
 
     The loss is a sum over them, so that each one's gradient is its own. xs is (steps × batch × features).
@@ -89,15 +93,23 @@ def apply(*, spec: str, weights: Arrays, gradients: Arrays, implementation: str 
     }
 
 
-def freeze(*, spec: str, weights: Arrays, xs: Any, labels: Any, layers: list[int], when: str) -> dict[str, Arrays]:
+def freeze(*, spec: str, weights: Arrays, xs: Batches, labels: BatchLabels, layers: list[int], when: str) -> dict[str, Arrays]:
     """Train with `layers` frozen `before` or `after` they are built; weights and running statistics before and after training."""
     described = Spec.parse(spec)
-    built = build(described, weights, frozen_before=tuple(layers) if when == "before" else ())
+    built = Model(described, weights, frozen=layers if when == "before" else ())
     if when == "after":
         for name, part in built.parts.items():
             part.trainable = layer_of(name) not in layers
-    model = compiled(built, described, optimizer_of(described))
-    start = built.weights() | built.running()
+    model = built.compile(optimizer_of(described))
+    start = _state(built)
     for x, y in zip(xs, labels, strict=True):
         model.train_on_batch(x, y)
-    return {"before": start, "after": built.weights() | built.running()}
+    return {"before": start, "after": _state(built)}
+
+
+def _state(built: Model) -> Arrays:
+    """Parameters and running statistics."""
+    running = {
+        f"{name}.{kind}": value for name, pair in built.running().items() for kind, value in zip(("mean", "variance"), pair, strict=True)
+    }
+    return built.weights() | running

@@ -1,0 +1,119 @@
+"""Keras's own layers for every node of a network, wired by its graph, and its optimizers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Container
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.architectures import graph
+from models.arrays import Array, Arrays, Labels, Statistics, Targets
+from models.backends.keras.layers import array, dense
+from models.backends.keras.libraries import Tensor
+from models.backends.keras.releases import absences
+from models.graph import INPUT, Activate, Dense, Node, Normalize, Sum, kind_of, node_of
+from models.parts.activations import ACTIVATIONS
+from models.parts.clips import CLIPS
+from models.parts.losses import LOSSES
+from models.parts.norms import NORMS
+from models.parts.optimizers import OPTIMIZERS
+from models.spec import Spec
+
+KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
+FRAMES_PER_LAYER = 12
+"""Room for Keras to walk a model, which it does recursively: with Python's usual 1,000 frames it ends at some 300 layers."""
+Apply = Callable[[Node, Tensor], Tensor]
+"""What a node's layer makes of a tensor."""
+
+
+class Model:
+    """The layers of `spec` as a Keras model, with parameters by name and batch normalizations by node."""
+
+    def __init__(self, spec: Spec, weights: Arrays | None = None, *, frozen: Container[int] = (), **options: Any) -> None:
+        """Build and initialize by Keras or set `weights`; layers with a number in `frozen` are frozen before they are built.
+
+        `options` go to every Dense. Raises Absent for a layer that this release does not have.
+        """
+        self.spec, self.graph = spec, graph(spec)
+        with absences():
+            self.parts = {node.name: self._part(node, options) for node in self.graph.nodes if not isinstance(node, Sum)}
+        for node in self.graph.nodes:
+            if node.layer in frozen and node.parameters:
+                self.parts[node.name].trainable = False
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_PER_LAYER * (len(self.graph.dense) + 100)))
+        inputs = keras.Input((spec.features,))
+        self.model = keras.Model(inputs, self.wire(inputs, lambda node, h: self.parts[node.name](h)))
+        self.parameters: dict[str, keras.Variable] = {name: self._parameter(name) for name in self.graph.parameters}
+        self.norms = {node.name: self.parts[node.name] for node in self.graph.of(Normalize) if node.norm == "batch"}
+        self.loss: keras.losses.Loss = LOSSES[spec.loss].keras(keras.losses)
+        if weights is not None:
+            self.set_weights(weights)
+
+    def _part(self, node: Node, options: dict[str, Any]) -> keras.layers.Layer:
+        if isinstance(node, Dense):
+            return dense(self.spec, node, **options)
+        if isinstance(node, Normalize):
+            return NORMS[node.norm].keras(keras.layers, node)
+        assert isinstance(node, Activate)
+        return ACTIVATIONS[node.activation].keras(keras)
+
+    def wire(self, h: Tensor, apply: Apply) -> Tensor:
+        """The last node's result for the input h, where `apply` computes every node but sums."""
+        results = {INPUT: h}
+        for node in self.graph.nodes:
+            if isinstance(node, Sum):
+                stream, branch = (results[name] for name in node.inputs)
+                branch = branch if node.scale == 1 else branch * node.scale
+                h = ops.add(stream if node.keep == 1 else stream * node.keep, branch)  # as the model does it, eagerly too
+            else:
+                h = apply(node, results[node.inputs[0]])
+            results[node.name] = h
+        return h
+
+    def _parameter(self, name: str) -> keras.Variable:
+        layer, node, kind = self.parts[node_of(name)], self.graph[node_of(name)], kind_of(name)
+        return layer.scale if isinstance(node, Normalize) and node.norm == "rms" else getattr(layer, KINDS[kind])
+
+    def target(self, labels: Labels) -> Targets:
+        """What the loss compares logits with."""
+        target = LOSSES[self.spec.loss].target(np.asarray(labels), self.spec.classes, self.spec.target_scale)
+        return target if target.dtype.kind == "i" else target.astype(self.spec.format.held)
+
+    def compile(self, optimizer: keras.optimizers.Optimizer, *, jit: bool | str = "auto", **options: Any) -> keras.Model:
+        """The model, compiled with the spec's loss. Biases and scales are not decayed."""
+        self.model.compile(optimizer, self.loss, jit_compile=jit, **options)
+        if self.spec.decay:
+            others = [variable for name, variable in self.parameters.items() if not name.endswith(".weight")]
+            getattr(optimizer, "inner_optimizer", optimizer).exclude_from_weight_decay(var_list=others)
+        return self.model
+
+    def set_weights(self, weights: Arrays) -> None:
+        """Set parameters."""
+        for name, variable in self.parameters.items():
+            variable.assign(oriented(name, weights[name]))
+
+    def weights(self) -> Arrays:
+        """Parameters as NumPy arrays, weights as (fan-out, fan-in)."""
+        return {name: oriented(name, array(variable)).copy() for name, variable in self.parameters.items()}
+
+    def running(self) -> Statistics:
+        """Running mean and variance of every batch normalization."""
+        return {name: (array(norm.moving_mean), array(norm.moving_variance)) for name, norm in self.norms.items()}
+
+
+def optimizer_of(spec: Spec, *, schedule: float = 0.0, **options: Any) -> keras.optimizers.Optimizer:
+    """The spec's optimizer with more `options`; `schedule` multiplies the learning rate after every step."""
+    row = OPTIMIZERS[spec.optimizer]
+    rate: Any = spec.learning_rate
+    if schedule:
+        rate = keras.optimizers.schedules.ExponentialDecay(rate, decay_steps=1, decay_rate=schedule)
+    return row.keras(keras.optimizers)(learning_rate=rate, **row.arguments(spec), **CLIPS[spec.clip].keras(spec.clip_at), **options)
+
+
+def oriented(name: str, value: Array) -> Array:
+    """A parameter or its gradient turned from (fan-out, fan-in) to Keras's (inputs, outputs), or back."""
+    return np.asarray(value).T if name.endswith(".weight") else np.asarray(value)
