@@ -28,9 +28,11 @@ from bench.selftest import made_up
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 60
 """Seconds after which a line counts as hung."""
-IMPORTED = ("pandas", "sklearn.datasets", "bench.metamorphic", "bench.theory.profile", "bench.timing.duet.plan", "bench.compare")
-"""What is imported once for all lines. A command's own `__main__` and what pytest rewrites are not, as these would warn of it."""
+IMPORTED = ("sklearn.datasets", "fixtures.plugin.hooks", "bench.theory.profile", "bench.timing.duet.plan", "bench.versions.table")
+"""What is imported once for all lines; not a command's own `__main__`, as Python would warn of it."""
 OURS = ("Traceback (most recent call last)", "INTERNALERROR")
+QUIET = ("-p", "no:cacheprovider", "-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
+"""What pytest is told besides: to leave nothing behind, and not to warn of what is imported already."""
 NETWORKS = {
     "depth=1": "depth=1 must be a whole number of at least 2",
     "depth=0": "at least 2",
@@ -60,6 +62,8 @@ NETWORKS = {
     "act=": "use one of",
     "norm=batch,batch=2": "too small for norm=batch",
     "norm=layer,width=1": "over one unit gives zero",
+    "norm=layer,width=2": "gives 1 or −1 whatever comes in",
+    "norm=rms,width=1": "gives 1 or −1 whatever comes in",
     "norm=group,groups=64": "over one unit gives zero",
     "norm=group,groups=5": "must divide every hidden width",
     "norm=group,groups=0": "at least 1",
@@ -72,6 +76,10 @@ NETWORKS = {
     "lr=-1": "zero or a positive number",
     "lr=nan": "zero or a positive number",
     "lr=1e999": "zero or a positive number",
+    "lr=1e300": "the numbers of float32",
+    "eps=1e-300": "the numbers of float32",
+    "clip_at=1e39": "the numbers of float32",
+    "target_scale=1e20,loss=mse": "beyond float32",
     "clip_at=0": "must be a positive number",
     "skip=two,depth=5": "must be a multiple of 2",
     "skip=one,depth=2": "depth 4 or more",
@@ -258,7 +266,7 @@ def run(line: str, folder: Path) -> Said:
     """Run a line in a copy of this process."""
     words = ["python -m bench", *shlex.split(line.replace("{folder}", str(folder)))]
     if words[1] == "run":
-        words[2:2] = ["-p", "no:cacheprovider", f"--record-dir={folder / 'records'}", "--backend=torch"]
+        words[2:2] = [*QUIET, f"--record-dir={folder / 'records'}", "--backend=torch"]
     begun = time.monotonic()
     with tempfile.TemporaryFile() as printed:
         if not (pid := os.fork()):
