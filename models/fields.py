@@ -35,28 +35,14 @@ def check_whole(record: object, least: Mapping[str, int]) -> None:
             raise SpecError(f"{field}={value} is more than {LARGEST:,}, the largest number that every framework counts with.")
 
 
-def check_positive(record: object, *fields: str) -> None:
-    """Raise SpecError for a field that is no positive number, or none of float32, in which frameworks hold it."""
+def check_positive(record: object, *fields: str, or_zero: bool = False) -> None:
+    """Raise SpecError for a field that is no positive number of float32, in which frameworks hold it, nor zero where that is allowed."""
     for field in fields:
         value = getattr(record, field)
-        if not (math.isfinite(value) and value > 0):
-            raise SpecError(f"{field}={value} must be a positive number.")
-        _check_range(field, value)
-
-
-def check_not_negative(record: object, *fields: str) -> None:
-    """Raise SpecError for a field that is neither zero nor a positive number of float32."""
-    for field in fields:
-        value = getattr(record, field)
-        if not (math.isfinite(value) and value >= 0):
-            raise SpecError(f"{field}={value} must be zero or a positive number.")
-        if value:
-            _check_range(field, value)
-
-
-def _check_range(field: str, value: float) -> None:
-    if not SMALLEST_NORMAL <= value <= LARGEST_FLOAT:
-        raise SpecError(f"{field}={value} must lie between {SMALLEST_NORMAL:.2g} and {LARGEST_FLOAT:.2g}, the numbers of float32.")
+        if not (math.isfinite(value) and (value > 0 or (or_zero and value == 0))):
+            raise SpecError(f"{field}={value} must be {'zero or ' if or_zero else ''}a positive number.")
+        if value and not SMALLEST_NORMAL <= value <= LARGEST_FLOAT:
+            raise SpecError(f"{field}={value} must lie between {SMALLEST_NORMAL:.2g} and {LARGEST_FLOAT:.2g}, the numbers of float32.")
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:

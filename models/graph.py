@@ -6,7 +6,7 @@ A node computes one result from the results of other nodes. Parameters are named
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -160,7 +160,16 @@ class Graph:
     @cached_property
     def joints(self) -> tuple[Joint, ...]:
         """Every pair of dense nodes that are joined without a branch in between."""
-        return tuple(joint for node in self.dense for joint in self._joint(node))
+        found = []
+        for left in self.dense:
+            between: list[Node] = []
+            readers = self.readers[left.name]
+            while len(readers) == 1 and isinstance(readers[0], Normalize | Activate):
+                between += readers
+                readers = self.readers[readers[0].name]
+            if len(readers) == 1 and isinstance(right := readers[0], Dense):
+                found.append(Joint(left, right, tuple(between)))
+        return tuple(found)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -170,16 +179,6 @@ class Graph:
     @cached_property
     def _by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
-
-    def _joint(self, left: Dense) -> Iterator[Joint]:
-        between: list[Node] = []
-        here: Node = left
-        while len(readers := self.readers[here.name]) == 1 and not isinstance(readers[0], Sum):
-            here = readers[0]
-            if isinstance(here, Dense):
-                yield Joint(left, here, tuple(between))
-                return
-            between.append(here)
 
     def _between(self, stream: str, branch: str) -> tuple[Node, ...]:
         found: list[Node] = []
@@ -210,14 +209,13 @@ def kind_of(parameter: str) -> str:
     return parameter.rpartition(".")[2]
 
 
-NUMBERED = re.compile(r"(?:dense|norm|act|sum)(\d+)")
 PARTS = {"dense": "dense", "norm": "normalize", "act": "activate", "sum": "sum"}
 
 
 def describe(name: str) -> str:
     """A node or parameter as a person reads it: `layer  5` for `dense5`, `layer  5 weight` for `dense5.weight`."""
     node, _, kind = name.partition(".")
-    if not (numbered := NUMBERED.fullmatch(node)):
+    if not (numbered := re.fullmatch(r"(?:dense|norm|act|sum)(\d+)", node)):
         return name.replace(".", " ")
     return f"layer {numbered[1]:>2} {kind}".rstrip()
 

@@ -17,7 +17,7 @@ import msgspec
 from models.architectures import FAMILIES, Architecture
 from models.architectures.mlp import MLP
 from models.backends.registry import info
-from models.fields import LARGEST_FLOAT, SpecError, check_choices, check_not_negative, check_positive, check_whole, nearest, plain
+from models.fields import LARGEST_FLOAT, SpecError, check_choices, check_positive, check_whole, nearest, plain
 from models.parts.clips import CLIPS
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
@@ -76,7 +76,7 @@ class Spec:
         check_choices(self, CHOICES)
         check_whole(self, {"batch": 1, "classes": 2, "features": 1, "scale_growth": 1})
         check_positive(self, "clip_at", "target_scale", "loss_scale")
-        check_not_negative(self, "lr", "l2", "decay")
+        check_positive(self, "lr", "l2", "decay", or_zero=True)
         if contradiction := self.arch.contradicts(self.batch) or self._contradiction():
             raise SpecError(contradiction)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -43,7 +42,7 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(Place("tensors that moved", step=number), len(moved), 0.0, 0.0, ", ".join(moved[:3]), remark=OVERFLOW)
         else:
             key, used = max(_used(evidence, step, weights, exact, rounded), key=lambda each: each[1])
-            if not used <= 1 and _overflows(evidence, weights, scale):
+            if not used <= 1 and _overflows(evidence, number):
                 raise NotJudged("a step overflows of itself, in the reference as well: choose a smaller lr or loss_scale")
             place = Place("step against the rule, of what rounding allows", step=number)
             yield Finding(place, used, 0.0, 1.0, f"most in {describe(key)}")
@@ -54,12 +53,24 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
         weights = step.weights
 
 
-def _overflows(evidence: Evidence, weights: Arrays, scale: float) -> bool:
-    """Whether the reference's gradient of a step leaves the precision's range, at this loss scale."""
-    step, spec = evidence.reference.forced_steps[0], replace(evidence.spec, loss_scale=scale)
-    with np.errstate(all="ignore"):
-        done = Reference(spec, weights, np.float32, conventions=evidence.conventions).run(step.x, step.labels)
-    return not all(np.isfinite(g).all() for g in done.gradients.values())
+def _overflows(evidence: Evidence, last: int) -> bool:
+    """Whether the reference, trained by the rule from the first weights, leaves the precision's range by itself up to step `last`."""
+    step, scale, good = evidence.reference.forced_steps[0], evidence.spec.loss_scale, 0
+    rule, weights = Rule(evidence.spec, evidence.conventions, np.float32), step.weights
+    for overflows in OVERFLOWS[: last + 1]:
+        good = 0 if overflows else good + 1
+        if overflows:
+            scale /= 2
+            continue
+        spec = evidence.spec.but(loss_scale=scale)
+        with np.errstate(all="ignore"):
+            gradients = Reference(spec, weights, np.float32, conventions=evidence.conventions).run(step.x, step.labels).gradients
+        if not all(np.isfinite(g).all() for g in gradients.values()):
+            return True
+        weights = rule.step(weights, gradients)
+        if good == SCALE_GROWTH:
+            scale, good = scale * 2, 0
+    return False
 
 
 def _used(evidence: Evidence, step: StepResult, weights: Arrays, exact: Rule, rounded: Rule) -> Iterator[tuple[str, float]]:

@@ -18,16 +18,11 @@ from bench.files import WriteError
 from bench.report.record import Record, RecordError
 from bench.report.record_file import read
 
-
-class NoBackendError(ValueError):
-    """A backend that a run does not have; the message is one sentence."""
-
-
 FORMATS = ("text", "markdown", "json", "html")
 
 
 @ends_with(Status.NOTHING, NothingShared)
-@ends_with(Status.BAD_INPUT, RecordError, NoBackendError, WriteError)
+@ends_with(Status.BAD_INPUT, RecordError, WriteError)
 def main(arguments: list[str] | None = None) -> Status:
     """Read both records, compare, print or write."""
     parser = argparse.ArgumentParser(prog="python -m bench compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -54,7 +49,7 @@ def _pairs(text: str | None, old: Record, new: Record) -> list[tuple[str, str]] 
     before, _, after = text.partition(":")
     for name, run, side in ((before, old, "old"), (after or before, new, "new")):
         if name not in run.backends:
-            raise NoBackendError(f"--backend={text}: the {side} run has no backend {name!r}, but {', '.join(run.backends) or 'none'}.")
+            raise RecordError(f"--backend={text}: the {side} run has no backend {name!r}, but {', '.join(run.backends) or 'none'}.")
     return [(before, after or before)]
 
 

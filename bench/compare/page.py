@@ -6,13 +6,15 @@ from bench.report.galleries import MAPPED, Gallery, caption
 from bench.report.page import fill
 from bench.report.record import Record
 
+TONES = {WORSE: "bad", BETTER: "good", APPEARED: "mute"}
+
 
 def of_comparison(comparison: Comparison, old: Record, new: Record) -> str:
     """The page of two runs."""
     healthy = comparison.count(SAME) + comparison.count(BETTER)
     return fill(
         "comparison",
-        {"tone": _tone, "mark": MARKS.__getitem__},
+        {"tone": lambda verdict: TONES.get(verdict, "warn"), "mark": MARKS.__getitem__},
         title="gradgauge: two runs",
         headline=comparison.headline,
         tone="bad" if comparison.count(WORSE) else "warn" if comparison.count(VANISHED) else "good" if healthy else "mute",
@@ -21,10 +23,6 @@ def of_comparison(comparison: Comparison, old: Record, new: Record) -> str:
         galleries=profiles(comparison, old, new),
         source=f"{old.name} and {new.name}",
     )
-
-
-def _tone(verdict: str) -> str:
-    return {WORSE: "bad", BETTER: "good", APPEARED: "mute"}.get(verdict, "warn")
 
 
 def profiles(comparison: Comparison, old: Record, new: Record) -> list[Gallery]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("models", "fixtures", "bench", "baselines")
+CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
 PAGES = [
     ROOT / "README.md",
-    ROOT / ".github" / "CONTRIBUTING.md",
+    CONTRIBUTING,
     *sorted(path for name in FOLDERS for path in (ROOT / name).rglob("README.md")),
 ]
 

@@ -5,16 +5,13 @@ import math
 import numpy as np
 import pytest
 
+from bench.selftest.studies.literature.pairs import batch_norm_pair, batch_norm_residual_pair, critical, residual_pair
 from bench.theory.correlation import (
-    batch_norm_pair,
-    batch_norm_residual_pair,
-    critical,
     depth_scales,
     gradient_scale_coefficient,
     joint_moments,
     nonlinearity_coefficient,
     plain_pair,
-    residual_pair,
 )
 from bench.theory.diagnosis import class_correlation
 from models.reference.draws import draw_weights

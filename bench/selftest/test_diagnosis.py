@@ -8,7 +8,7 @@ import pytest
 
 from bench.judging.tolerance import BAND_Z
 from bench.theory import predict
-from bench.theory.diagnosis import HEALTHY, NOTABLE, Seen, class_correlation, diagnose, expected, headline, loss_after
+from bench.theory.diagnosis import HEALTHY, NOTABLE, Seen, class_correlation, diagnose, expected, loss_after
 from bench.theory.remedies import DECADES, remedies
 from fixtures.data.datasets import load
 from models.graph import layer_of
@@ -21,6 +21,11 @@ from models.worker.process import Worker
 SICK = ("depth=14,init=glorot_uniform", "depth=8,act=sigmoid,init=glorot_uniform", "depth=12,skip=one,skip_order=pre")
 TRIED = 2
 """Of each sick network's remedies, the first so many are applied."""
+
+
+def headline(found):
+    """The words alone: `saturated, vanishing`."""
+    return ", ".join(dict.fromkeys(each.word for each in found))
 
 
 @pytest.fixture(scope="module", params=["torch", "keras"])

@@ -39,7 +39,7 @@ def duet_of(case, **options):
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, SAME), (1.05, SLOWER), (1.03, SLOWER), (1 / 1.05, FASTER)])
 def test_what_was_planted_is_said(factor, verdict, monkeypatch):
     judged, found = duet_of(case(monkeypatch, Stub, lambda: Stub(0.004 * factor)))
-    assert judged["step"].verdict == verdict, judged["step"].words
+    assert judged["step"].verdict == verdict, judged["step"].description
     assert judged["step"].estimate.low - 0.01 < math.log(factor) < judged["step"].estimate.high + 0.01
     assert "device_memory" not in judged, "a device that is not there was judged"
     if verdict in (SLOWER, FASTER):

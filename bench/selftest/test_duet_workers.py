@@ -46,7 +46,7 @@ def test_a_step_that_takes_half_as_long_again_shows_in_one_restart_of_real_worke
     with rounds.fresh(variants) as pair:
         prove(pair, torch_case, load(), reference_of(SPEC, load()))
         series = rounds.measure(pair, torch_case, load(), restart=1, seconds=3.0)
-        pids = {pair.worker(number).pid for number in range(len(variants))}
+        pids = {pair.workers[number].pid for number in range(len(variants))}
     assert not any(psutil.pid_exists(pid) for pid in pids)
     ratio = math.exp(METRICS["step"].log_ratio(series, 0, 1))
     assert 1.1 < ratio < 2.0, ratio  # three seconds on a machine that may be busy: all that is wanted is that it shows
@@ -61,7 +61,7 @@ def test_both_sides_share_one_processor_and_the_next_restart_has_another(torch_c
     processors = sorted(os.sched_getaffinity(0))
     for restart in range(2):
         with rounds.fresh((torch_case.a, torch_case.b), restart) as pair:
-            pids = [pair.worker(number).pid for number in (0, 1)]
+            pids = [pair.workers[number].pid for number in (0, 1)]
             assert pids[0] != pids[1]
             assert [os.sched_getaffinity(pid) for pid in pids] == [{processors[restart % len(processors)]}] * 2
 

@@ -17,7 +17,8 @@ from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, judge
 from bench.report.summary import gains
 from bench.selftest.kills import data
-from bench.theory.diagnosis import LOST, Seen, as_rounded, diagnose, expected, headline
+from bench.selftest.test_diagnosis import headline
+from bench.theory.diagnosis import LOST, Seen, as_rounded, diagnose, expected
 from fixtures.plugin.options import check as check_options
 from models.backends.registry import CONVENTIONS
 from models.matrix import left_out, networks

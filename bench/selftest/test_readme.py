@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from bench.checks import CHECKS
 from bench.exit_status import Status
 from bench.report.failure import describe_network
 from bench.selftest import false_alarms, kill_grid, made_up, power
-from bench.selftest.pages import PAGES, ROOT, read
+from bench.selftest.pages import CONTRIBUTING, PAGES, ROOT, read
 from models.matrix import networks
 from models.spec import Spec
 
@@ -164,6 +165,18 @@ def test_every_folder_of_code_is_described() -> None:
         while not (above / "README.md").exists():
             above = above.parent
         assert f"{folder.relative_to(above).parts[0]}/" in read(above / "README.md"), f"{folder.relative_to(ROOT)} is described nowhere"
+
+
+def test_layers_are_shown_as_lint_holds_them() -> None:
+    contracts = tomllib.loads(read(ROOT / "pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    held = [re.split(r" \| ", layer) for layer in next(each for each in contracts if each["type"] == "layers")["layers"]]
+    block = next(
+        text for text in re.findall(r"```text\n(.*?)```", read(CONTRIBUTING), flags=re.DOTALL) if text.startswith("bench.selftest")
+    )
+    shown = [line.split(", ") for line in block.splitlines()]
+    tests = [name for name in held[1] if ".test_" in name]
+    held[1] = [name for name in held[1] if name not in tests] + ["bench/test_*.py"]
+    assert shown == held
 
 
 def test_the_numbers_of_networks_are_right() -> None:

@@ -7,34 +7,34 @@ exactly zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from bench.symmetry import derivatives, samples, twins, weights
-from bench.symmetry.row import Symmetry, by_reference
+from bench.symmetry.row import Symmetry, by_reference, twin
 from models.observation import Backward, ForcedStep
-from models.spec import Spec
+from models.spec import Spec, Value
 
 __all__ = ["ROWS", "Symmetry", "by_reference", "relation_steps", "split", "symmetries"]
 
+REBALANCED = "with layers rebalanced"
 SMOOTH = ("linear", "sigmoid", "tanh", "silu")
 """Activations without a kink, whose float64 layers are float64 in every framework."""
 
 
-def _plain(spec: Spec) -> bool:
-    return spec.arch.norm == "none" and spec.arch.skip == "none" and spec.arch.bottleneck == 1
+def _plain(**fields: Value) -> Callable[[Spec], bool]:
+    """Holds for networks of dense layers and activations alone that have these fields."""
+
+    def holds(spec: Spec) -> bool:
+        bare = spec.arch.norm == "none" and spec.arch.skip == "none" and spec.arch.bottleneck == 1
+        return bare and all(spec.fields[name] == value for name, value in fields.items())
+
+    return holds
 
 
 def _reference(spec: Spec) -> bool:
     """The reference network, in either precision and on any data: what holds for every network is looked at there."""
     return spec.format.plain and spec.but(precision="float32", features=Spec().features) == Spec()
-
-
-def _hinge(spec: Spec) -> bool:
-    return _plain(spec) and spec.arch.act == "relu" and spec.loss == "hinge" and spec.arch.depth == 8
-
-
-def _odd(spec: Spec) -> bool:
-    return _plain(spec) and spec.arch.act == "tanh" and spec.loss == "hinge" and spec.classes == 2
 
 
 def _normalized(spec: Spec) -> bool:
@@ -49,10 +49,6 @@ def _repeatable(spec: Spec) -> bool:
     return _reference(spec) or (_normalized(spec) and spec.arch.norm == "batch")
 
 
-def _deep(spec: Spec) -> bool:
-    return _plain(spec) and spec.arch.act == "relu" and spec.arch.depth == 100
-
-
 def _eight(spec: Spec) -> bool:
     """Networks that are looked at for their exact laws, whatever their parts."""
     return spec.arch.depth == 8
@@ -63,44 +59,45 @@ def _smooth(spec: Spec) -> bool:
 
 
 def _analytic(spec: Spec) -> bool:
-    return _eight(spec) and _plain(spec) and spec.arch.act in derivatives.ANALYTIC and spec.loss == "cross_entropy"
-
-
-def _logistic(spec: Spec) -> bool:
-    return _eight(spec) and _plain(spec) and spec.arch.act == "sigmoid"
+    return _eight(spec) and _plain()(spec) and spec.arch.act in derivatives.ANALYTIC and spec.loss == "cross_entropy"
 
 
 def _in_pairs(spec: Spec) -> bool:
-    return _plain(spec) and spec.arch.act in twins.NEGATIVE_SLOPE and spec.arch.depth <= Spec().arch.depth
+    return _plain()(spec) and spec.arch.act in twins.NEGATIVE_SLOPE and spec.arch.depth <= Spec().arch.depth
 
 
-def _chain(spec: Spec) -> bool:
-    return _plain(spec) and spec.arch.width == 1 and spec.arch.act == "tanh" and spec.loss == "cross_entropy"
-
-
+HINGE = _plain(act="relu", loss="hinge", depth=8)
+CHAIN = _plain(width=1, act="tanh", loss="cross_entropy")
 ROWS = (
-    Symmetry("rebalanced by 4", _reference, weights.rebalance_transform(4.0), weights.rebalance_expect(4.0), bits=True),
-    Symmetry("rebalanced by 3", _reference, weights.rebalance_transform(3.0), weights.rebalance_expect(3.0)),
-    Symmetry("doubled", _hinge, weights.double_transform, weights.double_expect, bits=True),
-    Symmetry("doubled inputs", _hinge, weights.double_inputs_transform, weights.double_inputs_expect, bits=True),
-    Symmetry("loss times 1024", _reference, samples.weigh_transform, samples.weigh_expect, bits=True),
-    Symmetry("permuted units", _units_alike, samples.permute_transform, samples.permute_expect),
-    Symmetry("rotated inputs", _reference, samples.rotate_transform, samples.rotate_expect),
-    Symmetry("shuffled samples", lambda spec: _reference(spec) or _normalized(spec), samples.shuffle_transform, samples.shuffle_expect),
+    twin("rebalanced by 4", _reference, "with layers rebalanced by 4", partial(weights.rebalance, 4.0), loss=REBALANCED, bits=True),
+    twin("rebalanced by 3", _reference, "with layers rebalanced by 3", partial(weights.rebalance, 3.0), loss=REBALANCED),
+    twin("doubled", HINGE, "with all weights doubled", weights.double, of=weights.linear_loss, bits=True),
+    twin("doubled inputs", HINGE, "with inputs doubled", weights.double_inputs, of=weights.linear_loss, bits=True),
+    twin("loss times 1024", _reference, "with the loss times 1024", samples.weigh, bits=True),
+    twin("permuted units", _units_alike, "with units and classes in another order", samples.permute),
+    twin("rotated inputs", _reference, "with inputs turned", samples.rotate),
+    twin("shuffled samples", lambda spec: _reference(spec) or _normalized(spec), "with samples in another order", samples.shuffle),
     Symmetry("half batches", _reference, samples.halve_transform, samples.halve_expect),
-    Symmetry("doubled batch", _repeatable, samples.repeat_transform, samples.repeat_expect),
+    twin("doubled batch", _repeatable, "with every sample twice", samples.repeat),
     Symmetry("one sample", _reference, samples.single_transform, samples.single_expect),
-    Symmetry("turned signs", _odd, samples.negate_transform, samples.negate_expect, bits=True),
-    Symmetry("scaled by 8", _normalized, weights.scale_transform(8.0), weights.scale_expect(8.0), bits=True),
-    Symmetry("scaled by 3", _normalized, weights.scale_transform(3.0), weights.scale_expect(3.0)),
+    twin(
+        "turned signs",
+        _plain(act="tanh", loss="hinge", classes=2),
+        "with all signs turned",
+        samples.negate,
+        loss="with all signs turned",
+        bits=True,
+    ),
+    twin("scaled by 8", _normalized, "with weights times 8", partial(weights.scale, 8.0), loss="with weights times 8", bits=True),
+    twin("scaled by 3", _normalized, "with weights times 3", partial(weights.scale, 3.0), loss="with weights times 3"),
     Symmetry("constant weights", _reference, weights.constant_transform, weights.constant_expect),
-    Symmetry("looks linear", _deep, weights.mirrored_transform, weights.mirrored_expect),
-    Symmetry("one unit a layer", _chain, weights.chain_transform, weights.chain_expect),
-    Symmetry("logistic units as tanh units", _logistic, twins.tanh_transform, twins.tanh_expect),
-    Symmetry("leaky units as pairs of ReLUs", _in_pairs, twins.relu_transform, twins.relu_expect),
+    Symmetry("looks linear", _plain(act="relu", depth=100), weights.mirrored_transform, weights.mirrored_expect),
+    Symmetry("one unit a layer", CHAIN, lambda spec, first, jittered: [first], weights.chain_expect),
+    twin("logistic units as tanh units", _plain(act="sigmoid", depth=8), "as a tanh network", twins.as_tanh, back=True),
+    twin("leaky units as pairs of ReLUs", _in_pairs, "as a relu network of twice the width", twins.as_relu, back=True),
     Symmetry("forward mode", _eight, derivatives.forward_mode_transform, derivatives.forward_mode_expect, differentiates=True),
     Symmetry("difference quotients", _smooth, derivatives.quotient_transform, derivatives.quotient_expect, differentiates=True),
-    Symmetry("complex step", _analytic, derivatives.complex_step_transform, derivatives.complex_step_expect, differentiates=True),
+    Symmetry("complex step", _analytic, lambda spec, first, jittered: [jittered], derivatives.complex_step_expect, differentiates=True),
 )
 
 

@@ -77,11 +77,6 @@ def quotient_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Bac
         yield Place("Taylor's remainder at twice the step against fourfold", where), two - 4 * one, 8 * here.loss
 
 
-def complex_step_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """The jittered network."""
-    return [jittered]
-
-
 def complex_step_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
     """Im L(w + ihv)/h, from a forward pass written out in complex numbers, is ⟨∂L, v⟩."""
     forced_step, seen = forced_steps[0], passes[0].gradients

@@ -19,22 +19,58 @@ from models.spec import Spec
 Size = Array | np.floating | float
 Residuals = Iterator[tuple[Place, Size, Size]]
 """Places, what is zero there in exact arithmetic, and the natural size of its terms."""
+Transform = Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]
+"""The steps to take, made from a network's initial and its jittered step."""
+Expect = Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]
+"""What must vanish, from the steps and what was seen of them."""
+
+Changed = tuple[ForcedStep, Callable[[Arrays], Arrays]]
+"""Another step of the same kind, and what it does to gradients."""
 
 
 @dataclass(frozen=True)
 class Symmetry:
-    """`transform(spec, first, jittered)` gives the steps to take, `expect(spec, steps, passes)` residuals that must vanish.
+    """A relation between gradients of several steps, and the networks for which it `holds`.
 
-    With `bits` no bit may change. With `differentiates` the relation is between a loss and its gradient, which the check
-    `derivative` judges.
+    With `bits` no bit may change. With `differentiates` it relates a loss to its gradient, which the check `derivative` judges.
     """
 
     name: str
     holds: Callable[[Spec], bool]
-    transform: Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]
-    expect: Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]
+    transform: Transform
+    expect: Expect
     bits: bool = False
     differentiates: bool = False
+
+
+def twin(
+    name: str,
+    holds: Callable[[Spec], bool],
+    kind: str,
+    change: Callable[[Spec, ForcedStep], Changed],
+    *,
+    of: Callable[[Spec, ForcedStep], ForcedStep] | None = None,
+    loss: str = "",
+    back: bool = False,
+    bits: bool = False,
+) -> Symmetry:
+    """A step against what `change` makes of it. The step is the jittered one, or what `of` makes of the initial one.
+
+    With `back` the step's gradients are expected from the other's. With `loss`, the kind of place to name, both losses are the same too.
+    """
+
+    def transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
+        one = of(spec, first) if of else jittered
+        return [one, change(spec, one)[0]]
+
+    def expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+        expected = change(spec, forced_steps[0])[1]
+        given, seen = reversed(passes) if back else passes
+        if loss:
+            yield Place(loss, array="loss"), seen.loss - given.loss, given.loss
+        yield from equal(spec, kind, seen.gradients, expected(in_float64(given.gradients)))
+
+    return Symmetry(name, holds, transform, expect, bits)
 
 
 def by_reference(spec: Spec, forced_step: ForcedStep, dtype: DTypeLike, order: int) -> Backward:
@@ -63,8 +99,7 @@ def equal(spec: Spec, kind: str, seen: Arrays, expected: Arrays) -> Residuals:
 
     Biases before batch normalization are left out: their gradients are zero but for rounding, which `norm_orthogonality` judges.
     """
-    normalized = graph(spec).dense[:-1] if spec.arch.norm == "batch" else ()
-    left_out = {node.bias for node in normalized}
+    left_out = {node.bias for node in graph(spec).dense[:-1]} if spec.arch.norm == "batch" else set()
     for name in graph(spec).parameters:
         if name in expected and name not in left_out:
             yield Place.of(name, kind), np.asarray(seen[name], np.float64) - expected[name], expected[name]

@@ -7,78 +7,72 @@ from dataclasses import replace
 import numpy as np
 
 from bench.judging.place import Place
-from bench.symmetry.row import Residuals, altered, equal, in_float64, stream
+from bench.symmetry.row import Changed, Residuals, altered, equal, in_float64, stream
 from models.architectures import graph
-from models.arrays import Arrays, Weight
+from models.arrays import Arrays, Indices
 from models.graph import kind_of, layer_of, node_of
 from models.observation import Backward, ForcedStep
 from models.reference.draws import rounded
 from models.spec import Spec
 
+LOSS_SCALE = 1024.0
 
-def permutations(spec: Spec) -> list[np.ndarray]:
-    """A random order of every dense node's units, the last one's being the classes."""
+
+def permute(spec: Spec, forced_step: ForcedStep) -> Changed:
+    """Units and classes in another order: gradients are permuted as their units are."""
     rng = stream(spec)
-    return [rng.permutation(node.width) for node in graph(spec).dense]
+    orders = [rng.permutation(node.width) for node in graph(spec).dense]
+
+    def permuted(arrays: Arrays) -> Arrays:
+        moved = {}
+        for at, node in enumerate(graph(spec).dense):
+            for name in (each for each in arrays if layer_of(node_of(each)) == node.layer):
+                value = arrays[name][orders[at]]
+                moved[name] = value[:, orders[at - 1]] if name == node.weight and at else value
+        return moved
+
+    labels = np.argsort(orders[-1])[forced_step.labels]
+    return replace(forced_step, weights=permuted(forced_step.weights), labels=labels), permuted
 
 
-def permute(spec: Spec, arrays: Arrays) -> Arrays:
-    """Weights or gradients of the network whose units and classes stand in another order."""
-    orders, moved = permutations(spec), {}
-    for at, node in enumerate(graph(spec).dense):
-        for name in (each for each in arrays if layer_of(node_of(each)) == node.layer):
-            value = arrays[name][orders[at]]
-            moved[name] = value[:, orders[at - 1]] if name == node.weight and at else value
-    return moved
+def rotate(spec: Spec, forced_step: ForcedStep) -> Changed:
+    """Inputs x → Qx with W₁ → W₁Qᵀ: the same function. ∂W₁ turns with the inputs, all else stays."""
+    q, first = np.linalg.qr(stream(spec).standard_normal((spec.features, spec.features)))[0], graph(spec).dense[0].weight
+    turned = altered(forced_step, spec, {first: forced_step.weights[first] @ q.T})
+    return replace(turned, x=rounded(spec, forced_step.x @ q.T)), lambda gradients: gradients | {first: gradients[first] @ q.T}
 
 
-def permute_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """The jittered network, and the same one with its units and classes in another order."""
-    labels = np.argsort(permutations(spec)[-1])[jittered.labels]
-    return [jittered, replace(jittered, weights=permute(spec, jittered.weights), labels=labels)]
-
-
-def permute_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
-    """Gradients of permuted units are permuted."""
-    yield from equal(spec, "with units and classes in another order", passes[1].gradients, permute(spec, in_float64(passes[0].gradients)))
-
-
-def rotation(spec: Spec) -> Weight:
-    """A random rotation of the inputs (features × features)."""
-    return np.linalg.qr(stream(spec).standard_normal((spec.features, spec.features)))[0]
-
-
-def rotate_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """Inputs x → Qx with W₁ → W₁Qᵀ: the same function."""
-    q = rotation(spec)
-    first_weight = graph(spec).dense[0].weight
-    turned = altered(jittered, spec, {first_weight: jittered.weights[first_weight] @ q.T})
-    return [jittered, replace(turned, x=rounded(spec, jittered.x @ q.T))]
-
-
-def rotate_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
-    """∂W₁ turns with the inputs, all else stays."""
-    expected, first = in_float64(passes[0].gradients), graph(spec).dense[0]
-    expected[first.weight] = expected[first.weight] @ rotation(spec).T
-    yield from equal(spec, "with inputs turned", passes[1].gradients, expected)
-
-
-def shuffle_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """The same samples in another order."""
-    order = stream(spec).permutation(spec.batch)
-    return [jittered, replace(jittered, x=jittered.x[order], labels=jittered.labels[order])]
-
-
-def shuffle_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def shuffle(spec: Spec, forced_step: ForcedStep) -> Changed:
     """The order of samples means nothing, to batch normalization neither."""
-    yield from equal(spec, "with samples in another order", passes[1].gradients, in_float64(passes[0].gradients))
+    return picked(forced_step, stream(spec).permutation(spec.batch)), dict
+
+
+def repeat(spec: Spec, forced_step: ForcedStep) -> Changed:
+    """Every sample twice: with the same mean and the same batch statistics, the gradient of the mean loss stays."""
+    return picked(forced_step, np.tile(np.arange(spec.batch), 2)), dict
+
+
+def weigh(spec: Spec, forced_step: ForcedStep) -> Changed:
+    """Gradients are linear in the loss: the same step on 1,024 times the loss."""
+    return replace(forced_step, loss_scale=LOSS_SCALE), lambda gradients: {key: LOSS_SCALE * g for key, g in gradients.items()}
+
+
+def negate(spec: Spec, forced_step: ForcedStep) -> Changed:
+    """Inputs, biases and (with two classes of hinge targets ±1) labels negated; φ is odd, so ∂W stays and ∂b is negated."""
+    biases, signs = {node.bias: -forced_step.weights[node.bias] for node in graph(spec).dense}, {"weight": 1.0, "bias": -1.0}
+    negated = replace(altered(forced_step, spec, biases), x=-forced_step.x, labels=1 - forced_step.labels)
+    return negated, lambda gradients: {key: signs[kind_of(key)] * g for key, g in gradients.items()}
+
+
+def picked(forced_step: ForcedStep, samples: Indices) -> ForcedStep:
+    """The step on these samples of its batch."""
+    return replace(forced_step, x=forced_step.x[samples], labels=forced_step.labels[samples])
 
 
 def halve_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """The batch, and either half of it filled up with a copy of itself, so that every batch has the same shape."""
     half = spec.batch // 2
-    picks = [np.tile(np.arange(half), 2), np.tile(np.arange(half, 2 * half), 2)]
-    return [jittered, *(replace(jittered, x=jittered.x[pick], labels=jittered.labels[pick]) for pick in picks)]
+    return [jittered, *(picked(jittered, np.tile(np.arange(start, start + half), 2)) for start in (0, half))]
 
 
 def halve_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
@@ -89,21 +83,9 @@ def halve_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backwa
         yield place, residual, np.hypot(one[place.name], other[place.name])
 
 
-def repeat_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """Every sample twice: the same mean and the same batch statistics."""
-    twice = np.tile(np.arange(spec.batch), 2)
-    return [jittered, replace(jittered, x=jittered.x[twice], labels=jittered.labels[twice])]
-
-
-def repeat_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
-    """The gradient of the mean loss stays."""
-    yield from equal(spec, "with every sample twice", passes[1].gradients, in_float64(passes[0].gradients))
-
-
 def single_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
     """One sample `batch` times."""
-    one = np.zeros(spec.batch, int)
-    return [replace(jittered, x=jittered.x[one], labels=jittered.labels[one])]
+    return [picked(jittered, np.zeros(spec.batch, int))]
 
 
 def single_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
@@ -112,31 +94,3 @@ def single_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backw
     for node in graph(spec).dense:
         w, b = seen[node.weight], seen[node.bias]
         yield Place.of(node.weight, "rank one of one sample's gradient"), w - np.outer(b, w.T @ b) / (b @ b), w
-
-
-LOSS_SCALE = 1024.0
-
-
-def weigh_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """The jittered network, and the same step on 1,024 times the loss."""
-    return [jittered, replace(jittered, loss_scale=LOSS_SCALE)]
-
-
-def weigh_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
-    """Gradients are linear in the loss."""
-    expected = {key: LOSS_SCALE * g for key, g in in_float64(passes[0].gradients).items()}
-    yield from equal(spec, f"with the loss times {LOSS_SCALE:g}", passes[1].gradients, expected)
-
-
-def negate_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """Inputs, biases and (with two classes of hinge targets ±1) labels negated."""
-    biases = {node.bias: -jittered.weights[node.bias] for node in graph(spec).dense}
-    return [jittered, replace(altered(jittered, spec, biases), x=-jittered.x, labels=1 - jittered.labels)]
-
-
-def negate_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
-    """φ odd: outputs are negated, ∂W stays and ∂b is negated."""
-    signs = {"weight": 1.0, "bias": -1.0}
-    expected = {key: signs[kind_of(key)] * g for key, g in in_float64(passes[0].gradients).items()}
-    yield Place("with all signs turned", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
-    yield from equal(spec, "with all signs turned", passes[1].gradients, expected)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from bench.judging.place import Place
-from bench.symmetry.row import Residuals, altered, equal, in_float64, stream
+from bench.symmetry.row import Changed, Residuals, altered, in_float64, stream
 from models.architectures import graph
-from models.graph import Dense, kind_of
+from models.graph import kind_of
 from models.observation import Backward, ForcedStep
 from models.spec import Spec
 
@@ -18,84 +17,46 @@ FAR = 2.0**-24
 """Factor on the last weights after which every hinge is active: the loss is then linear in the logits."""
 
 
-def _middle(spec: Spec) -> tuple[Dense, Dense]:
-    """The dense node in the middle and the one after it."""
-    at = spec.arch.depth // 2
-    return graph(spec).dense[at - 1], graph(spec).dense[at]
+def rebalance(factor: float, spec: Spec, forced_step: ForcedStep) -> Changed:
+    """W_a·c, b_a·c and W_{a+1}/c in the middle of a homogeneous network: the same function.
+
+    ∂W_a and ∂b_a are divided by c, ∂W_{a+1} multiplied.
+    """
+    at, w = spec.arch.depth // 2, in_float64(forced_step.weights)
+    a, b = graph(spec).dense[at - 1 : at + 1]
+    moved = {a.weight: w[a.weight] * factor, a.bias: w[a.bias] * factor, b.weight: w[b.weight] / factor}
+    factors = {a.weight: 1 / factor, a.bias: 1 / factor, b.weight: factor}
+    return altered(forced_step, spec, moved), lambda gradients: gradients | {name: gradients[name] * by for name, by in factors.items()}
 
 
-def rebalance_transform(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]:
-    """W_a·c, b_a·c and W_{a+1}/c in the middle of a homogeneous network: the same function."""
-
-    def forced_steps(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-        (a, b), w = _middle(spec), in_float64(jittered.weights)
-        moved = {a.weight: w[a.weight] * factor, a.bias: w[a.bias] * factor, b.weight: w[b.weight] / factor}
-        return [jittered, altered(jittered, spec, moved)]
-
-    return forced_steps
+def linear_loss(spec: Spec, forced_step: ForcedStep) -> ForcedStep:
+    """A bias-free homogeneous network with every hinge active."""
+    last = graph(spec).dense[-1].weight
+    return altered(forced_step, spec, {last: forced_step.weights[last] * FAR})
 
 
-def rebalance_expect(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]:
-    """The loss stays; ∂W_a and ∂b_a are divided by c, ∂W_{a+1} multiplied."""
-
-    def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
-        (a, b), expected = _middle(spec), in_float64(passes[0].gradients)
-        for name, by in ((a.weight, 1 / factor), (a.bias, 1 / factor), (b.weight, factor)):
-            expected[name] = expected[name] * by
-        yield Place("with layers rebalanced", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
-        yield from equal(spec, f"with layers rebalanced by {factor:g}", passes[1].gradients, expected)
-
-    return residuals
+def double(spec: Spec, forced_step: ForcedStep) -> Changed:
+    """All weights of such a network doubled: every weight gradient doubles depth − 1 times."""
+    names, factor = [node.weight for node in graph(spec).dense], 2.0 ** (spec.arch.depth - 1)
+    doubled = altered(forced_step, spec, {name: 2 * forced_step.weights[name] for name in names})
+    return doubled, lambda gradients: {name: gradients[name] * factor for name in names}
 
 
-def double_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """A bias-free homogeneous network under a linear loss (every hinge active), and the same with all weights doubled."""
-    dense = graph(spec).dense
-    small = altered(first, spec, {dense[-1].weight: first.weights[dense[-1].weight] * FAR})
-    return [small, altered(small, spec, {node.weight: 2 * small.weights[node.weight] for node in dense})]
-
-
-def double_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
-    """Every weight gradient doubles depth − 1 times."""
-    weights = {key: g * 2.0 ** (spec.arch.depth - 1) for key, g in in_float64(passes[0].gradients).items() if key.endswith("weight")}
-    yield from equal(spec, "with all weights doubled", passes[1].gradients, weights)
-
-
-def double_inputs_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """A bias-free homogeneous network under a linear loss, and the same on inputs twice as large."""
-    small = double_transform(spec, first, jittered)[0]
-    return [small, replace(small, x=2 * small.x)]
-
-
-def double_inputs_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
+def double_inputs(spec: Spec, forced_step: ForcedStep) -> Changed:
     """f(2x) = 2f(x): every δ stays and every layer's input doubles, so that ∂W doubles and ∂b stays."""
     factors = {"weight": 2.0, "bias": 1.0}
-    expected = {key: factors[kind_of(key)] * g for key, g in in_float64(passes[0].gradients).items()}
-    yield from equal(spec, "with inputs doubled", passes[1].gradients, expected)
+    doubled = replace(forced_step, x=2 * forced_step.x)
+    return doubled, lambda gradients: {key: factors[kind_of(key)] * g for key, g in gradients.items()}
 
 
-def scale_transform(factor: float) -> Callable[[Spec, ForcedStep, ForcedStep], list[ForcedStep]]:
-    """All weights and biases before a normalization with ε = 0 (to rounding) times c: the same function."""
+def scale(factor: float, spec: Spec, forced_step: ForcedStep) -> Changed:
+    """All weights and biases before a normalization with ε = 0 (to rounding) times c: the same function.
 
-    def forced_steps(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-        names = [name for node in graph(spec).dense[:-1] for name in (node.weight, node.bias)]
-        return [jittered, altered(jittered, spec, {name: factor * jittered.weights[name].astype(np.float64) for name in names})]
-
-    return forced_steps
-
-
-def scale_expect(factor: float) -> Callable[[Spec, list[ForcedStep], list[Backward]], Residuals]:
-    """Gradients of what is normalized away are divided by c, all else stays."""
-
-    def residuals(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:
-        expected = in_float64(passes[0].gradients)
-        for node in graph(spec).dense[:-1]:
-            for name in (node.weight, node.bias):
-                expected[name] = expected[name] / factor
-        yield Place(f"with weights times {factor:g}", array="loss"), passes[1].loss - passes[0].loss, passes[0].loss
-        yield from equal(spec, f"with weights times {factor:g}", passes[1].gradients, expected)
-
-    return residuals
+    Gradients of what is normalized away are divided by c, all else stays.
+    """
+    names, w = [name for node in graph(spec).dense[:-1] for name in (node.weight, node.bias)], in_float64(forced_step.weights)
+    scaled = altered(forced_step, spec, {name: factor * w[name] for name in names})
+    return scaled, lambda gradients: gradients | {name: gradients[name] / factor for name in names}
 
 
 def constant_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
@@ -135,11 +96,6 @@ def mirrored_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Bac
     for node in hidden:
         here = np.linalg.norm(np.asarray(passes[0].gradients[node.bias], np.float64))
         yield Place("length of the gradient of a mirrored orthogonal network", node.name), here - end, end
-
-
-def chain_transform(spec: Spec, first: ForcedStep, jittered: ForcedStep) -> list[ForcedStep]:
-    """The network at initialization."""
-    return [first]
 
 
 def chain_expect(spec: Spec, forced_steps: list[ForcedStep], passes: list[Backward]) -> Residuals:

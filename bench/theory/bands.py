@@ -140,6 +140,7 @@ def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
     square = {node.name: norms.signal[node.name] - np.log(node.width * len(x)) for node in graph(spec).dense}
     signal = {above: gain for _, above, gain in _gains(square)}
     backward = {below: -gain for below, _, gain in _gains(norms.delta)}
+    above = {name: gain for name, delta in norms.delta.items() if _seen(gain := delta - norms.delta[last])}
     forth, back = _bands(signal), _bands(backward)
     return Prediction(
         signal=forth,
@@ -147,7 +148,7 @@ def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
         backward=back,
         backward_total=_total(norms.delta[first] - norms.delta[last], back),
         first=_bands({first: square[first]}).get(first, UNKNOWN),
-        profile={name: Band(*_scaled(gain)) for name, delta in norms.delta.items() if _seen(gain := delta - norms.delta[last])},
+        profile={name: Band(mean, SPREAD * sd) for name, (mean, sd) in ((name, _moments(gain)) for name, gain in above.items())},
         limit=backward_limit(spec, x),
     )
 
@@ -160,11 +161,6 @@ def _seen(logs: np.ndarray) -> bool:
 def _zero(logs: np.ndarray) -> float:
     """Share of networks in which a norm is zero."""
     return float(np.mean(~np.isfinite(logs)))
-
-
-def _scaled(values: np.ndarray) -> tuple[float, float]:
-    mean, sd = _moments(values)
-    return mean, SPREAD * sd
 
 
 def _gains(logs: dict[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:

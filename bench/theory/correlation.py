@@ -17,10 +17,8 @@ from functools import cache
 import numpy as np
 from scipy.optimize import brentq
 
-from bench.theory.meanfield import gains
 from bench.theory.moments import fixed_point, moments, panels
 from models.parts.activations import ACTIVATIONS
-from models.spec import Spec
 
 RADII = (0, 1, 2, 3, 4.5, 6, 8, 10)
 """Edges, in standard deviations, between which the radial integral uses Gauss-Legendre."""
@@ -98,14 +96,9 @@ def correlation_fixed_point(act: str, s2: float, sb2: float, q: float) -> float:
     def change(c: float) -> float:
         return (s2 * joint_moments.__wrapped__(act, q, c).product + sb2) / q - c
 
-    return (
-        float(brentq(change, 0.0, NEARLY_ONE)) if change(0.0) > 1e-12 and change(NEARLY_ONE) < 0 else 0.0 if change(0.0) <= 1e-12 else 1.0
-    )
-
-
-def critical(act: str, sb2: float) -> float:
-    """The s2 at which χ = 1 with the given bias variance: the edge between vanishing and exploding gradients."""
-    return float(brentq(lambda s2: s2 * moments.__wrapped__(act, fixed_point(act, s2, sb2)).slope - 1, 0.9, 4.0, xtol=1e-6))
+    if change(0.0) <= 1e-12:
+        return 0.0
+    return float(brentq(change, 0.0, NEARLY_ONE)) if change(NEARLY_ONE) < 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -120,49 +113,16 @@ class Pair:
 
 def plain_pair(act: str, gains: list[tuple[float, float]], q0: float, c0: float) -> Pair:
     """A plain network with (s2, sb2) per layer on inputs with mean square q0 and correlation c0."""
-    q, c, at, now = [], [], q0, c0
-    for layer, (s2, sb2) in enumerate(gains):
-        if layer == 0:
-            nxt, cov = s2 * at + sb2, s2 * at * now + sb2
-        else:
-            nxt, cov = s2 * moments(act, at).square + sb2, s2 * joint_moments(act, at, now).product + sb2
-        at, now = nxt, cov / nxt
-        q.append(at)
-        c.append(now)
+    (s2, sb2), *inner = gains
+    q = [s2 * q0 + sb2]
+    c = [(s2 * q0 * c0 + sb2) / q[0]]
+    for s2, sb2 in inner:
+        covariance = s2 * joint_moments(act, q[-1], c[-1]).product + sb2
+        q.append(s2 * moments(act, q[-1]).square + sb2)
+        c.append(covariance / q[-1])
     shares = [joint_moments(act, a, b).slopes / moments(act, a).slope for a, b in zip(q[:-1], c[:-1], strict=True)]
-    chi = [gains[layer + 1][0] * moments(act, a).slope for layer, a in enumerate(q[:-1])]
+    chi = [s2 * moments(act, a).slope for (s2, _), a in zip(inner, q, strict=False)]
     return Pair(q, c, [float(np.prod(shares[layer:])) for layer in range(len(q))], chi)
-
-
-def residual_pair(act: str, s2: float, blocks: int, q0: float, c0: float, keep: float = 1.0, scale: float = 1.0) -> list[float]:
-    """R after 1 … `blocks` blocks x ↦ keep·x + scale·W φ(x), from the last one down."""
-    v, p, shares = q0, q0 * c0, []
-    for _ in range(blocks):
-        joint, single = joint_moments(act, v, p / v), moments(act, v)
-        k, s = keep**2, scale**2 * s2
-        shares.append((k + s * joint.slopes) / (k + s * single.slope))
-        v, p = k * v + s * single.square, k * p + s * joint.product
-    return [float(np.prod(shares[blocks - n :])) for n in range(1, blocks + 1)]
-
-
-def batch_norm_pair(act: str, layers: int, frozen: bool, batch: int) -> list[float]:
-    """R after 1 … `layers` batch-normalized layers: with statistics held constant, or −1/(B − 1) through the statistics.
-
-    Standardized inputs of different samples are nearly independent, so a layer leaves (Eφ′)²/Eφ′², ½ for ReLU. The
-    backward pass through the batch mean makes gradients of all samples add up to zero at once.
-    """
-    if not frozen:
-        return [-1 / (batch - 1)] * layers
-    share = joint_moments(act, 1.0, 0.0).slopes / moments(act, 1.0).slope
-    return [share**n for n in range(1, layers + 1)]
-
-
-def batch_norm_residual_pair(act: str, s2: float, blocks: int, v0: float) -> list[float]:
-    """R from the last of `blocks` blocks x ↦ x + Wφ(BN x) down, statistics held constant: Π(1 + s2(Eφ′)²/v)/(1 + s2Eφ′²/v)."""
-    m, apart = moments(act, 1.0), joint_moments(act, 1.0, 0.0).slopes
-    v = [v0 + n * s2 * m.variance for n in range(blocks)]
-    shares = [(1 + s2 * apart / each) / (1 + s2 * m.slope / each) for each in v]
-    return [float(np.prod(shares[blocks - n :])) for n in range(1, blocks + 1)]
 
 
 def gradient_scale_coefficient(pair: Pair, s2_first: float, q0: float) -> float:
@@ -176,10 +136,3 @@ def gradient_scale_coefficient(pair: Pair, s2_first: float, q0: float) -> float:
 def nonlinearity_coefficient(pair: Pair, s2_first: float, q0: float) -> float:
     """NLC = √(E tr(J Cov_x Jᵀ)/tr Cov_f) = √(GSC/(1 − c_L)) for independent inputs (c₀ = 0): 1 for a linear network."""
     return math.sqrt(gradient_scale_coefficient(pair, s2_first, q0) / (1 - pair.c[-1]))
-
-
-def network_pair(spec: Spec, q0: float, c0: float) -> Pair:
-    """`plain_pair` of a Spec without normalization and skips. Raises ValueError for others."""
-    if spec.arch.norm != "none" or spec.arch.span:
-        raise ValueError(f"{spec.id} has a normalization or skips: its pairs have formulas of their own.")
-    return plain_pair(spec.arch.act, gains(spec), q0, c0)

@@ -16,7 +16,8 @@ import numpy as np
 from bench.judging.finding import Cause
 from bench.judging.tolerance import BAND_Z
 from bench.theory.bands import Prediction, predict
-from bench.theory.correlation import network_pair
+from bench.theory.correlation import plain_pair
+from bench.theory.meanfield import gains
 from bench.theory.remedies import DECADES, Remedy, power_of_ten, remedies
 from models.architectures import graph
 from models.arrays import Arrays, Labels, Signals, Units
@@ -41,7 +42,6 @@ SHATTERED = 0.1
 """Correlation of ∂L/∂z₁ between samples of one class under which gradients count as shattered."""
 TOO_LARGE = 3.0
 """Times the gradient at zero logits and unit targets from which a loss is called too large."""
-TOO_LARGE_WORD = "loss or target scale too large"
 STEPS, HALVINGS = 5, 30
 """So many steps on one batch try a learning rate, and so often it is halved at most."""
 BOUNDED = ("sigmoid", "tanh")
@@ -79,19 +79,21 @@ class Diagnosis:
         return Cause(self.word, self.sentence, tuple(map(str, self.remedies)))
 
 
-def expected(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
+def expected(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Seen:
     """The pass of a network drawn from the named initializer, in float64: what a framework's own should look like."""
-    with np.errstate(all="ignore"):
-        done = Reference(spec, draw_weights(spec.in_float64, seed)).run(rounded(spec, x), labels)
-    return Seen(done.pre_activations, done.pre_activation_gradients, labels)
+    return _pass(Reference(spec, draw_weights(spec.in_float64, 0)), x, labels)
 
 
-def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> Seen:
+def as_rounded(spec: Spec, x: np.ndarray, labels: np.ndarray) -> Seen:
     """The same pass as `expected`, rounded as the spec's precision rounds it: what half precision makes of the network."""
     if spec.format.plain:
-        return expected(spec, x, labels, seed)
+        return expected(spec, x, labels)
+    return _pass(Reference(spec, draw_weights(spec.in_float64, 0), np.float32, conventions="torch"), x, labels)
+
+
+def _pass(reference: Reference, x: np.ndarray, labels: np.ndarray) -> Seen:
     with np.errstate(all="ignore"):
-        done = Reference(spec, draw_weights(spec.in_float64, seed), np.float32, conventions="torch").run(rounded(spec, x), labels)
+        done = reference.run(rounded(reference.spec, x), labels)
     return Seen(done.pre_activations, done.pre_activation_gradients, labels)
 
 
@@ -105,20 +107,11 @@ def diagnose(spec: Spec, x: np.ndarray, seen: Seen, typical: Seen | None = None)
         lost = list(_underflow(spec, seen, typical))
         found = [*lost, *_loss_scale(spec, seen), *_learning_rate(spec, x, seen.labels), *_units(spec, seen, typical)]
         # What half precision lost says nothing of the depth: there the network is judged by what it would be in float64.
-        whole = (
-            replace(seen, pre_activation_gradients=typical.pre_activation_gradients, pre_activations=typical.pre_activations)
-            if lost
-            else seen
-        )
+        whole = replace(typical, weights=seen.weights) if lost else seen
         gain = _gain(spec, x, whole, prediction)
         if gain.word != HEALTHY:
             return [*found, gain]
         return [*found, *_shattered(spec, x, whole)] or [gain]
-
-
-def headline(found: list[Diagnosis]) -> str:
-    """The words alone: `saturated, vanishing`."""
-    return ", ".join(dict.fromkeys(each.word for each in found))
 
 
 def _non_finite(seen: Seen) -> Diagnosis | None:
@@ -138,18 +131,17 @@ def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     if not spec.format.half:
         return
     floor, scale = spec.format.results.least, spec.first_scale
-    zeros = {
-        name: [float((np.asarray(each.pre_activation_gradients[name]) == 0).mean()) for each in (seen, typical)]
-        for name in seen.pre_activation_gradients
+    usual = {name: np.asarray(d, np.float64) for name, d in typical.pre_activation_gradients.items()}
+    lost = {
+        name: float((np.asarray(d) == 0).mean()) - float((usual[name] == 0).mean()) for name, d in seen.pre_activation_gradients.items()
     }
-    lost = {name: now - usual for name, (now, usual) in zeros.items()}
-    sizes = {name: np.abs(np.asarray(typical.pre_activation_gradients[name], np.float64)) for name, share in lost.items() if share > LOST}
+    sizes = {name: np.abs(usual[name]) for name, share in lost.items() if share > LOST}
     sizes = {name: size for name, size in sizes.items() if ((size > 0) & (size < floor / scale)).mean() > LOST / 2}
     if not sizes:
         return
     worst = min(sizes, key=lambda name: float(np.mean(sizes[name] ** 2)))
     smallest = float(np.quantile(sizes[worst][sizes[worst] > 0], 1 - KEPT))
-    largest = max(float(np.abs(d).max()) for d in typical.pre_activation_gradients.values())
+    largest = max(float(np.abs(d).max()) for d in usual.values())
     rms = float(np.sqrt(np.mean(sizes[worst] ** 2)))
     says = (
         f"{lost[worst]:.0%} of ∂L/∂z in layer {layer_of(worst)} ({len(sizes)} layers in all) is zero in {spec.format.half} alone: "
@@ -182,16 +174,9 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
     worst = (min if decades < 0 else max)(steps, key=lambda name: steps[name]) if steps else names[0]
     says += f"; most of all at layer {layer_of(worst)} ({steps.get(worst, -math.inf):+.2f} decades)"
     if spec.arch.span and spec.arch.branch == "unscaled" and spec.arch.norm == "none" and decades > 0:
-        return Diagnosis(
-            "unscaled residual",
-            worst,
-            decades,
-            forecast,
-            f"exploding, every sum adds a branch as large as its stream: {says}",
-            tuple(options),
-        )
-    if any(each.initialization and abs(each.decades[1]) <= NOTABLE for each in options):
-        return Diagnosis("poor init", worst, decades, forecast, f"{word} by initialization alone: {says}", tuple(options))
+        word, says = "unscaled residual", f"exploding, every sum adds a branch as large as its stream: {says}"
+    elif any(each.initialization and abs(each.decades[1]) <= NOTABLE for each in options):
+        word, says = "poor init", f"{word} by initialization alone: {says}"
     return Diagnosis(word, worst, decades, forecast, says, tuple(options))
 
 
@@ -230,9 +215,8 @@ def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
                 f"{flat[worst]:.0%} of the values in layer {layer_of(worst)} have |φ′| under {FLAT:.0%} of its maximum, "
                 f"predicted {others[worst]:.0%}"
             )
-            yield Diagnosis(
-                "saturated", worst, flat[worst], others[worst], says, ("batch normalization before the activation (norm=batch)",)
-            )
+            help_ = "batch normalization before the activation (norm=batch)"
+            yield Diagnosis("saturated", worst, flat[worst], others[worst], says, (help_,))
 
 
 def _slopes(spec: Spec, seen: Seen, name: str) -> Units:
@@ -255,21 +239,21 @@ def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
     usual = zero_logit_gradient(spec)
     if size <= TOO_LARGE * usual:
         return
-    logits = float(np.sqrt(np.mean(np.square(f))))
     if spec.target_scale > 1:
         loss = LOSSES[spec.loss]
-        unit = float(np.linalg.norm(loss.df(f, loss.target(np.asarray(seen.labels), spec.classes, 1.0)))) * math.sqrt(len(f))
-        says = f"√B·‖∂L/∂logits‖ is {size:.3g} where unit targets give {unit:.3g}: targets are {spec.target_scale:g} times too large"
-        yield Diagnosis(TOO_LARGE_WORD, last, size, unit, says, (f"target_scale=1 divides it by {size / unit:.2g}",))
-        return
-    says = f"√B·‖∂L/∂logits‖ is {size:.3g} where small logits give {usual:.3g}: logits have rms {logits:.3g}"
-    help_ = f"last weights divided by {logits:.2g} divide it by about {size / usual:.2g}"
-    yield Diagnosis(TOO_LARGE_WORD, last, size, usual, says, (help_,))
+        usual = float(np.linalg.norm(loss.df(f, loss.target(np.asarray(seen.labels), spec.classes, 1.0)))) * math.sqrt(len(f))
+        says = f"unit targets give {usual:.3g}: targets are {spec.target_scale:g} times too large"
+        help_ = f"target_scale=1 divides it by {size / usual:.2g}"
+    else:
+        logits = float(np.sqrt(np.mean(np.square(f))))
+        says = f"small logits give {usual:.3g}: logits have rms {logits:.3g}"
+        help_ = f"last weights divided by {logits:.2g} divide it by about {size / usual:.2g}"
+    yield Diagnosis("loss or target scale too large", last, size, usual, f"√B·‖∂L/∂logits‖ is {size:.3g} where {says}", (help_,))
 
 
-def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[float, float]:
+def loss_after(spec: Spec, x: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """The reference's loss on one batch before and after `STEPS` steps of the documented optimizer on that batch."""
-    weights, rule = draw_weights(spec.in_float64, seed), Rule(spec, "torch")
+    weights, rule = draw_weights(spec.in_float64, 0), Rule(spec, "torch")
     losses = []
     with np.errstate(all="ignore"):  # a rate that is too large may leave the range of numbers
         for _ in range(STEPS + 1):
@@ -310,8 +294,8 @@ def _shattered(spec: Spec, x: np.ndarray, seen: Seen) -> Iterator[Diagnosis]:
         return
     forecast = math.nan
     if spec.arch.norm == "none" and not spec.arch.span:
-        inputs = np.asarray(x, np.float64)
-        forecast = last * network_pair(spec, float(np.mean(inputs**2)), class_correlation(inputs, seen.labels)).gradients[0]
+        q0, c0 = float(np.mean(np.asarray(x, np.float64) ** 2)), class_correlation(x, seen.labels)
+        forecast = last * plain_pair(spec.arch.act, gains(spec), q0, c0).gradients[0]
     elif spec.arch.norm == "batch":
         forecast = -1 / (spec.batch - 1)
     says = f"∂L/∂z₁ of samples of one class has correlation {first:.3f}, ∂L/∂logits {last:.2f}; infinite width predicts {forecast:.3f}"

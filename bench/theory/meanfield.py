@@ -43,8 +43,7 @@ def growths(spec: Spec, x: np.ndarray) -> list[float]:
         return _walk(spec, v, hidden)[0]
     found, at = [], 0
     for block in graph(spec).blocks:
-        branch_gains = [(0.0, 0.0) if node.zero else gain for node, gain in zip(block.dense, hidden[at:], strict=False)]
-        chi, branch = _walk(spec, v, branch_gains)
+        chi, branch = _walk(spec, v, hidden[at : at + len(block.dense)])
         found.append(block.sum.keep**2 + block.sum.scale**2 * float(np.prod(chi)))
         v, at = block.sum.keep**2 * v + block.sum.scale**2 * branch, at + len(block.dense)
     return found + _walk(spec, v, hidden[at:])[0]
@@ -83,12 +82,9 @@ def _finite_batch(spec: Spec) -> float:
 
 
 def gains(spec: Spec) -> list[tuple[float, float]]:
-    """(fan-in · Var W, Var b) of every weight layer."""
-    init = INITIALIZERS[spec.init]
-    return [
-        (
-            node.fan_in * init.variance(node.fan_in, node.fan_out),
-            BIAS_SD**2 if spec.bias == "normal" else init.random_bias / (3 * node.fan_in),
-        )
-        for node in graph(spec).dense
-    ]
+    """(fan-in · Var W, Var b) of every weight layer; nothing comes from a branch that starts at zero."""
+    init, found = INITIALIZERS[spec.init], []
+    for node in graph(spec).dense:
+        bias = BIAS_SD**2 if spec.bias == "normal" else init.random_bias / (3 * node.fan_in)
+        found.append((0.0, 0.0) if node.zero else (node.fan_in * init.variance(node.fan_in, node.fan_out), bias))
+    return found

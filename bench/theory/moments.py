@@ -27,26 +27,20 @@ SPHERE_DRAWS = 20_000
 
 @dataclass(frozen=True)
 class Moments:
-    """Eφ, Eφ², Eφ′² and Eφ′⁴ of an activation whose input is Gaussian with mean 0 and a given variance."""
+    """Eφ, Eφ² and Eφ′² of an activation whose input is Gaussian with mean 0 and a given variance."""
 
     mean: float
     square: float
     slope: float
-    slope_fourth: float
 
     @property
     def variance(self) -> float:
         """Var φ = Eφ² − (Eφ)²."""
         return self.square - self.mean**2
 
-    @property
-    def kurtosis(self) -> float:
-        """k = Eφ′⁴/(Eφ′²)²: how unevenly units pass the gradient on; 1 for linear units, 2 for ReLU."""
-        return self.slope_fourth / self.slope**2
-
 
 @cache
-def _grid() -> tuple[np.ndarray, np.ndarray]:
+def grid() -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights (both 1-d) with Σ w f(z) = E f(Z) for a standard normal Z."""
     z, w = panels((*(-edge for edge in PANELS[:0:-1]), *PANELS), NODES)
     return z, w * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
@@ -76,19 +70,19 @@ def _leaky(slope: float) -> Law:
 @cache
 def moments(act: str, q: float) -> Moments:
     """Moments of φ(√q Z), Z standard normal; random slopes are averaged over."""
-    z, w = _grid()
+    z, w = grid()
     at = np.sqrt(q) * z
-    total = np.zeros(4)
+    total = np.zeros(3)
     for share, (f, df) in branches(act):
         value, slope = f(at), df(at)
-        total += share * np.array([w @ value, w @ value**2, w @ slope**2, w @ slope**4])
+        total += share * np.array([w @ value, w @ value**2, w @ slope**2])
     return Moments(*map(float, total))
 
 
-def fixed_point(act: str, s2: float, sb2: float = 0.0, start: float = 1.0, steps: int = 2000) -> float:
-    """q* of q ↦ s2·Eφ(√q Z)² + sb2, reached by iterating from `start`."""
-    q = start
-    for _ in range(steps):
+def fixed_point(act: str, s2: float, sb2: float = 0.0) -> float:
+    """q* of q ↦ s2·Eφ(√q Z)² + sb2, reached by iterating from 1."""
+    q = 1.0
+    for _ in range(2000):
         q = s2 * moments.__wrapped__(act, q).square + sb2
     return q
 

@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from bench.progress import track
 from bench.theory.bands import Prediction, predict, why_not
-from bench.theory.correlation import depth_scales, gradient_scale_coefficient, network_pair, nonlinearity_coefficient
+from bench.theory.correlation import depth_scales, gradient_scale_coefficient, nonlinearity_coefficient, plain_pair
 from bench.theory.diagnosis import as_rounded, diagnose, expected
 from bench.theory.meanfield import backward_limit, gains
 from bench.theory.moments import batch_norm_growth, moments
@@ -70,14 +70,14 @@ def _limits(spec: Spec, x: np.ndarray) -> Iterator[str]:
     if spec.arch.norm != "none" or spec.arch.span or spec.arch.depth < 3:
         return
     q0 = float(np.mean(np.asarray(x, np.float64) ** 2))
-    s2, sb2 = gains(spec)[1]
+    (first, _), hidden, *_ = gains(spec)
     try:
-        found = depth_scales(spec.arch.act, s2, sb2)
+        found = depth_scales(spec.arch.act, *hidden)
         yield f"fixed point      q* = {found.q:.4g}, c* = {found.c:.4g}, χ = {found.chi:.4g}"
         yield f"depth scales     ξ_q = {found.xi_q:.3g}, ξ_c = {found.xi_c:.3g} layers; gradients ξ_∇ = {found.xi_gradient:.3g}"
     except ValueError as error:
         yield f"fixed point      {error}"
-    pair, first = network_pair(spec, q0, 0.0), gains(spec)[0][0]
+    pair = plain_pair(spec.arch.act, gains(spec), q0, 0.0)
     end, kept = pair.c[-1], pair.gradients[0]
     yield f"unrelated inputs end with correlation {end:.3f}; their gradients with {kept:.2g} of the correlation they start with"
     nlc = f"{nonlinearity_coefficient(pair, first, q0):.3g}" if 1 - end > RESOLVED else "not resolved (all inputs look alike)"

@@ -57,11 +57,9 @@ def power_of_ten(decades: float) -> str:
 
 def quick_log_gain(spec: Spec, x: np.ndarray) -> float:
     """log ‖δ_1‖²/‖δ_depth‖² at infinite width; where no formula exists, the mean over a few random networks of the spec's width."""
-    limit = backward_limit(spec, x)
-    if limit is not None:
+    if (limit := backward_limit(spec, x)) is not None:
         return limit
-    delta = sample(spec, x, FEW).delta
-    first, *_, last = delta.values()
+    first, *_, last = sample(spec, x, FEW).delta.values()
     return float(np.nanmean(first - last))
 
 
@@ -69,26 +67,17 @@ def remedies(spec: Spec, x: np.ndarray, most: int = 5) -> list[Remedy]:
     """Changes that bring the gain nearer to 1, the most effective first; each a single decision that a user can take."""
     before = quick_log_gain(spec, x)
     found = []
-    for text, candidate in _candidates(spec):
+    for text, change in _changes(spec):
+        try:
+            candidate = spec.but(**change)
+        except SpecError:
+            continue
         after = quick_log_gain(candidate, x)
-        only = candidate.but(init=spec.init) == spec
-        remedy = Remedy(text, candidate, _chi(spec, before, candidate, after), (before * DECADES, after * DECADES), only)
+        chi = math.exp(before / (spec.arch.depth - 1)), math.exp(after / (spec.arch.depth - 1))
+        remedy = Remedy(text, candidate, chi, (before * DECADES, after * DECADES), candidate.but(init=spec.init) == spec)
         if remedy.benefit >= WORTHWHILE:
             found.append(remedy)
     return sorted(found, key=lambda remedy: -remedy.benefit)[:most]
-
-
-def _chi(spec: Spec, before: float, candidate: Spec, after: float) -> tuple[float, float]:
-    """Geometric means of the squared gain per layer."""
-    return math.exp(before / (spec.arch.depth - 1)), math.exp(after / (candidate.arch.depth - 1))
-
-
-def _candidates(spec: Spec) -> Iterator[tuple[str, Spec]]:
-    for text, change in _changes(spec):
-        try:
-            yield text, spec.but(**change)
-        except SpecError:
-            continue
 
 
 def _changes(spec: Spec) -> Iterator[tuple[str, dict[str, Value]]]:
@@ -99,10 +88,10 @@ def _changes(spec: Spec) -> Iterator[tuple[str, dict[str, Value]]]:
     for act, init in (("tanh", "glorot_normal"), ("relu", "he_normal"), ("selu", "lecun_normal")):
         if act != spec.arch.act and spec.arch.norm == "none":
             yield f"{act} with {NAMES[init]} instead of {spec.arch.act} with {now}", {"act": act, "init": init}
-    for norm in ("batch", "layer"):
-        if spec.arch.norm == "none":
+    if spec.arch.norm == "none":
+        for norm in ("batch", "layer"):
             yield f"{norm} normalization before the activation", {"norm": norm}
-    if spec.arch.norm != "none":
+    else:
         yield f"no {spec.arch.norm} normalization, with He initialization", {"norm": "none", "norm_at": "before", "init": "he_normal"}
     if not spec.arch.span:
         span = "one" if spec.arch.depth % 2 else "two"

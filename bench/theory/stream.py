@@ -111,9 +111,8 @@ def post_activation_gain(spec: Spec, first: float, gains: Gains, nodes: int = NO
     entry = 1 / (first + spec.arch.eps) if _inside(spec) else 1.0
     laws, blocks = [_law(spec, np.zeros(1), np.ones(1), math.sqrt(first * entry), nodes)], []
     for number, block in enumerate(graph(spec).blocks):
-        inner = [(0.0, 0.0) if node.zero else gain for node, gain in zip(block.dense, gains[number * spec.arch.span :], strict=False)]
-        here = laws[-1]
-        square, chi = _body(spec, float(np.sum(here.mass * here.x**2)), inner)
+        here, start = laws[-1], number * spec.arch.span
+        square, chi = _body(spec, float(np.sum(here.mass * here.x**2)), gains[start : start + spec.arch.span])
         laws.append(_law(spec, block.sum.keep * here.x.ravel(), here.mass.ravel(), block.sum.scale * math.sqrt(square), nodes))
         blocks.append((block.sum.keep**2, block.sum.scale**2 * chi))
     s = np.full(laws[-1].x.shape, gains[-1][0])

@@ -19,7 +19,7 @@ from packaging.version import InvalidVersion, Version
 from bench.checks import CHECKS
 from bench.evidence import admission
 from bench.evidence.collect import Request, collect
-from bench.exit_status import Status, most_serious
+from bench.exit_status import Status, ends_with, most_serious
 from bench.judging.verdict import FAILED, judge
 from bench.report.texts import number
 from bench.timing.duet import plan, sides
@@ -94,7 +94,7 @@ def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec,
         plan.run(duet, load(), budget=budget, quiet=True)
         judged = [each for each in duet.judged() if each.metric in (metric, "all")]
         for each in judged:
-            print(f"{package} {names[0]} → {name}: {each.metric} {each.words}", flush=True)
+            print(f"{package} {names[0]} → {name}: {each.metric} {each.description}", flush=True)
         verdicts = {each.verdict for each in judged}
         if undecided := verdicts & {OPEN, NOTHING, ENVIRONMENT} or (not verdicts and {NOTHING}):
             status = most_serious({STATUS[verdict] for verdict in undecided})
@@ -132,6 +132,7 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
     return compared
 
 
+@ends_with(Status.BAD_INPUT, VersionsError, SpecError)
 def main(arguments: list[str] | None = None) -> Status:
     """Halve until neighbours differ."""
     parser = argparse.ArgumentParser(prog="python -m bench bisect", description=__doc__)
@@ -155,9 +156,6 @@ def main(arguments: list[str] | None = None) -> Status:
             compared = by_time(given.package, names, backend, mode, spec, given.metric, given.budget)
         of_last = compared(names[-1])
         found = first_changed(names, lambda name: (of_last if name == names[-1] else compared(name)) == Status.SAME)
-    except (VersionsError, SpecError) as error:
-        print(error, file=sys.stderr)
-        return Status.BAD_INPUT
     except CannotTellError as error:
         print(error)
         return error.status

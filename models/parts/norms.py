@@ -8,32 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from models.arrays import Array, Arrays, PerUnit, Units
 from models.parts import Namespace, Native
 
-
-class Settings(Protocol):
-    """What a framework's layer is made with, as `models.graph.Normalize` has it."""
-
-    @property
-    def width(self) -> int:
-        """Units."""
-
-    @property
-    def eps(self) -> float:
-        """What is added to the variance."""
-
-    @property
-    def momentum(self) -> float:
-        """The weight of the old running statistic."""
-
-    @property
-    def groups(self) -> int:
-        """Groups of units."""
+if TYPE_CHECKING:
+    from models.graph import Normalize
 
 
 class Normalized(NamedTuple):
@@ -53,8 +36,8 @@ class Norm:
 
     over: str
     centred: bool
-    torch: Callable[[Namespace, Settings], Native]
-    keras: Callable[[Namespace, Settings], Native]
+    torch: Callable[[Namespace, Normalize], Native]
+    keras: Callable[[Namespace, Normalize], Native]
     cast_by: str = ""
     """The framework that in mixed precision casts what is learned to the format of results; others keep it as it is held."""
 

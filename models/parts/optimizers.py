@@ -9,27 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.arrays import Array, Arrays
 from models.parts import Namespace, Native
 
+if TYPE_CHECKING:
+    from models.spec import Spec
+
 MOMENTUM, RHO, ADADELTA_RHO, BETA_1, BETA_2, EPSILON = 0.9, 0.9, 0.95, 0.9, 0.999, 1e-7
 NADAM_DECAY = 0.96
-
-
-class Settings(Protocol):
-    """What a framework's optimizer is made with, as `models.spec.Spec` has it."""
-
-    @property
-    def learning_rate(self) -> float:
-        """The step size."""
-
-    @property
-    def decay(self) -> float:
-        """Decoupled weight decay."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +43,9 @@ class Optimizer:
 
     rule: Callable[[Array, Array, Arrays, Update], Array]
     lr: float
-    torch: Callable[[Namespace, list[dict[str, Native]], Settings], Native]
+    torch: Callable[[Namespace, list[dict[str, Native]], Spec], Native]
     keras: Callable[[Namespace], Native]
-    arguments: Callable[[Settings], dict[str, float | bool]] = lambda spec: {}
+    arguments: Callable[[Spec], dict[str, float | bool]] = lambda spec: {}
 
 
 def _slot(slots: Arrays, name: str, like: Array, value: float = 0.0) -> Array:
@@ -84,15 +75,17 @@ def _rmsprop(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     square = _slot(slots, "square", w)
     square *= RHO
     square += (1 - RHO) * g * g
-    root = np.sqrt(square + EPSILON) if update.conventions == "keras" else np.sqrt(square) + EPSILON
-    return w - w.dtype.type(update.lr) * g / root
+    return w - w.dtype.type(update.lr) * g / _root(square, update)
 
 
 def _adagrad(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     square = _slot(slots, "square", w, 0.1)
     square += g * g
-    root = np.sqrt(square + EPSILON) if update.conventions == "keras" else np.sqrt(square) + EPSILON
-    return w - w.dtype.type(update.lr) * g / root
+    return w - w.dtype.type(update.lr) * g / _root(square, update)
+
+
+def _root(square: Array, update: Update) -> Array:
+    return np.sqrt(square + EPSILON) if update.conventions == "keras" else np.sqrt(square) + EPSILON
 
 
 def _adadelta(w: Array, g: Array, slots: Arrays, update: Update) -> Array:

@@ -12,10 +12,7 @@ from models.parts.precisions import Precision
 
 
 class Arithmetic:
-    """Arithmetic in `dtype`; with `conventions`, operands and results are rounded as these document `precision`.
-
-    With `order`, every matrix product sums its terms in an order of its own, drawn from that seed.
-    """
+    """Arithmetic in `dtype`; `order` and `conventions` are those of `models.reference.network.Reference`."""
 
     def __init__(self, dtype: DTypeLike, precision: Precision, order: int | None = None, conventions: str = "") -> None:
         """Nothing is rounded where `precision` holds and computes everything in one format."""

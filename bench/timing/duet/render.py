@@ -44,7 +44,7 @@ def junit(judged: list[Judged]) -> str:
     counts = {name: str(kinds.count(kind)) for name, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))}
     suite = ElementTree.Element("testsuite", {"name": "duet", "tests": str(len(judged)), **counts})
     for each in judged:
-        message = "\n".join(map(texts.visible, each.words.splitlines()))  # XML holds no control characters
+        message = "\n".join(map(texts.visible, each.description.splitlines()))  # XML holds no control characters
         case = ElementTree.SubElement(suite, "testcase", classname=each.case, name=each.metric)
         properties = ElementTree.SubElement(case, "properties")
         ElementTree.SubElement(properties, "property", name="verdict", value=each.verdict)

@@ -67,22 +67,18 @@ class Pair:
 
     def __init__(self, variants: Sequence[Variant]) -> None:
         """Start them all at once; they import while the caller goes on."""
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
         self.variants = variants
         try:
             for variant in variants:
-                self._workers.append(variant.worker())
+                self.workers.append(variant.worker())
         except BaseException:
             self.close()
             raise
 
-    def worker(self, number: int) -> Worker:
-        """The worker of a variant."""
-        return self._workers[number]
-
     def ask(self, number: int, do: str, kind: type[T] = object, /, **arguments: object) -> T:  # type: ignore[assignment]
         """Ask a variant's worker. Raises WorkerError with its message, WorkerDied also when it does not answer in time."""
-        worker = self.worker(number)
+        worker = self.workers[number]
         try:
             return worker.submit(do, kind, **arguments).result(timeout=PATIENCE)
         except TooLate:
@@ -98,14 +94,14 @@ class Pair:
         if not hasattr(os, "sched_setaffinity") or any(variant.threads > 1 for variant in self.variants):
             return
         processors = sorted(os.sched_getaffinity(0))
-        for worker in self._workers:
+        for worker in self.workers:
             for thread in Path(f"/proc/{worker.pid}/task").glob("*"):
                 with contextlib.suppress(OSError):  # one that has ended meanwhile
                     os.sched_setaffinity(int(thread.name), {processors[restart % len(processors)]})
 
     def close(self) -> None:
         """End every worker."""
-        for worker in self._workers:
+        for worker in self.workers:
             worker.close()
 
 
@@ -152,7 +148,9 @@ def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: fl
         rows, dropped = _rounds(pair, names, [steps[n] for n in count], seconds, watch)
         peaks = [pair.ask(number, "peaks", Peaks) for number in count]
     finally:
-        _forget(pair, prepared)
+        for number, name in prepared:
+            if pair.workers[number].alive:
+                pair.workers[number].submit("forget", names=[name])
     return Series(
         case=case.id, restart=restart, steps=[steps[n] for n in count], first_step=[first[n] for n in count],
         host=[peaks[n].host for n in count], device=[peaks[n].device for n in count],
@@ -217,9 +215,3 @@ def _own_seconds(pair: Pair, number: int, name: str, steps: int) -> float:
 
 def _net(block: Block) -> float:
     return max(block.seconds - block.waited, 1e-3 * block.seconds)
-
-
-def _forget(pair: Pair, prepared: list[tuple[int, str]]) -> None:
-    for number, name in prepared:
-        if pair.worker(number).alive:
-            pair.worker(number).submit("forget", names=[name])

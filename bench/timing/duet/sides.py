@@ -33,9 +33,7 @@ class Side:
 
     def interpreter(self) -> Interpreter:
         """The Python to run, built from the requirements where there are any. Raises VersionsError."""
-        if self.wanted is None:
-            return Interpreter(self.python)
-        return build(self.wanted)
+        return build(self.wanted) if self.wanted else Interpreter(self.python)
 
 
 @dataclass(frozen=True)

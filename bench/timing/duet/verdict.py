@@ -35,17 +35,17 @@ class Judged:
 
     @property
     def word(self) -> str:
-        """The verdict as it is said of this metric: memory is not slower but larger."""
+        """The verdict in the word that fits this metric: memory is not slower but larger."""
         return {SLOWER: "larger", FASTER: "smaller"}.get(self.verdict, self.verdict) if self.unit == "MB" else self.verdict
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """`slower: × 1.052 (1.041 … 1.063), margin 1.5 %, 8 restarts`."""
         if self.estimate is None:
             return f"{self.word}: {self.reason}"
         ratio, low, high = self.estimate.ratio
-        said = f"{self.word}: × {ratio:.3f} ({low:.3f} … {high:.3f}), margin {100 * self.margin:.1f} %, {self.estimate.restarts} restarts"
-        return f"{said}; {self.reason}" if self.reason else said
+        text = f"{self.word}: × {ratio:.3f} ({low:.3f} … {high:.3f}), margin {100 * self.margin:.1f} %, {self.estimate.restarts} restarts"
+        return f"{text}; {self.reason}" if self.reason else text
 
 
 def overall(judged: list[Judged]) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from bench.judging.tolerance import BAND_Z
-from bench.theory.correlation import joint_moments, plain_pair, residual_pair
+from bench.selftest.studies.literature.pairs import residual_pair
+from bench.theory.correlation import joint_moments, plain_pair
 from bench.theory.diagnosis import class_correlation
 from bench.theory.plot import COLOURS, figure, save
 from models.arrays import Signals

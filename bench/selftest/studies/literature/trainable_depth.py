@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.theory.correlation import critical, depth_scales
+from bench.selftest.studies.literature.pairs import critical
+from bench.theory.correlation import depth_scales
 from bench.theory.plot import figure, save
 from fixtures.data.datasets import load
 from models.architectures import graph
