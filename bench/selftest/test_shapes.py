@@ -1,10 +1,12 @@
-"""Types that name dimensions are checked at run time: the reference trains a few networks under jaxtyping's import hook."""
+"""Types that name dimensions are checked at run time: the reference and backends train a few networks under jaxtyping's import hook."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKED = ("models.reference", "models.graph", "models.parts")
@@ -48,9 +50,41 @@ for call in (
     except TypeCheckError as error:
         print("refused")
 """
+OBSERVE = """
+import sys
+from jaxtyping import TypeCheckError, install_import_hook
+backend = sys.argv[1]
+hook = install_import_hook((f"models.backends.{backend}", "models.worker.tasks.observe"), "beartype.beartype")
+from bench.evidence.collect import Request, at_once, collect
+from fixtures.data.datasets import load
+from models.backends.registry import backend_module
+from models.spec import Spec
+from models.worker.tasks.observe import draw_own, observe_seeds
+offered, data = backend_module(backend), load()
+def ask(do, kind=None, **given):
+    if do == "observe_seeds":
+        return observe_seeds(given["jobs"])
+    return draw_own(offered, **given) if do == "draw" else offered.activate(Spec.parse(given["spec"]), given["x"])
+for text in ("depth=4,norm=batch,batch=8,clip=global", "act=gelu", "init=he_uniform"):
+    collect(Request(Spec.parse(text), backend, data), at_once(ask))
+print("observed")
+network, x, labels = offered.Network(Spec.parse("depth=4,batch=8")), data.x_train[:8], data.y_train[:8]
+for call in (lambda: network.step(x[0], labels), lambda: network.watch(x, labels.astype(float)), lambda: network.step(x, labels[:-1])):
+    try:
+        call()
+    except TypeCheckError as error:
+        print("refused")
+"""
 
 
 def test_the_reference_keeps_the_shapes_that_its_types_name() -> None:
     done = subprocess.run([sys.executable, "-c", RUN], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["trained", "refused", "refused", "refused"]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "keras"])
+def test_a_backend_keeps_the_shapes_of_the_protocol(backend: str) -> None:
+    done = subprocess.run([sys.executable, "-c", OBSERVE, backend], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["observed", "refused", "refused", "refused"]

@@ -74,6 +74,7 @@ Loop = Callable[[Batches, BatchLabels], Callable[[], PerStep]]
 """A training loop: from batches to a function that trains on them and returns the losses."""
 
 
+@runtime_checkable
 class Network(Protocol):
     """One network in its framework. Parameters and gradients are named as in `models.graph`, weights (fan-out, fan-in)."""
 
@@ -138,6 +139,7 @@ class Restartable(Network, Protocol):
         """Become the network of `spec`, whose `graph` is this one's, initialized from `seed`, bit for bit as if just built."""
 
 
+@runtime_checkable
 class Build(Protocol):
     """How a network is built."""
 
@@ -148,6 +150,7 @@ class Build(Protocol):
         """
 
 
+@runtime_checkable
 class Backend(Protocol):
     """What a backend's package offers; one process uses one backend."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from models.architectures import graph
-from models.arrays import Array, Arrays, Labels, Statistics
+from models.arrays import Array, Arrays, BatchLabels, Labels, Statistics
 from models.backends.torch.layers import array, linear
 from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Sum, kind_of, node_of
 from models.parts.activations import ACTIVATIONS
@@ -85,8 +85,8 @@ class Model:
         """Inputs on the device in the spec's precision."""
         return torch.as_tensor(np.asarray(x), dtype=self.dtype, device=self.device)
 
-    def target(self, labels: Labels) -> torch.Tensor:
-        """What the loss compares logits with."""
+    def target(self, labels: Labels | BatchLabels) -> torch.Tensor:
+        """What the loss compares logits with, of one batch or several."""
         target = LOSSES[self.spec.loss].target(np.asarray(labels), self.spec.classes, self.spec.target_scale)
         return torch.as_tensor(target, dtype=torch.int64 if target.dtype.kind == "i" else self.dtype, device=self.device)
 
