@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 LARGEST = 2**31 - 1
 """The largest count: frameworks keep numbers of steps, units and samples in 32-bit integers here and there."""
 
+SMALLEST_NORMAL, LARGEST_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+"""Positive numbers that float32 holds with all its digits."""
+
 
 class SpecError(ValueError):
     """A network that cannot be built; the message is one sentence that names the value and what is allowed."""
@@ -33,11 +36,13 @@ def check_whole(record: object, least: Mapping[str, int]) -> None:
 
 
 def check_positive(record: object, *fields: str, or_zero: bool = False) -> None:
-    """Raise SpecError for a field that is no positive number, nor zero where that is allowed."""
+    """Raise SpecError for a field that is no positive number of float32, in which frameworks hold it, nor zero where that is allowed."""
     for field in fields:
         value = getattr(record, field)
         if not (math.isfinite(value) and (value > 0 or (or_zero and value == 0))):
             raise SpecError(f"{field}={value} must be {'zero or ' if or_zero else ''}a positive number.")
+        if value and not SMALLEST_NORMAL <= value <= LARGEST_FLOAT:
+            raise SpecError(f"{field}={value} must lie between {SMALLEST_NORMAL:.2g} and {LARGEST_FLOAT:.2g}, the numbers of float32.")
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ import msgspec
 from models.architectures import FAMILIES, Architecture
 from models.architectures.mlp import MLP
 from models.backends.registry import info
-from models.fields import SpecError, check_choices, check_positive, check_whole, nearest, plain
+from models.fields import LARGEST_FLOAT, SpecError, check_choices, check_positive, check_whole, nearest, plain
 from models.parts.clips import CLIPS
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
@@ -88,6 +88,8 @@ class Spec:
             return "adamw decouples its weight decay: use decay instead of l2, or optimizer=adam."
         if self.target_scale != 1 and self.loss not in ("mse", "huber"):
             return f"target_scale scales regression targets, and loss={self.loss} has none: use loss=mse or loss=huber."
+        if self.target_scale > LARGEST_FLOAT**0.5:
+            return f"target_scale={plain(self.target_scale)} has a square beyond float32: use at most {LARGEST_FLOAT**0.5:.2g}."
         if (self.loss_scale, self.scale_growth) != (Spec.loss_scale, Spec.scale_growth) and not self.format.scaled:
             return f"loss_scale and scale_growth belong to precision=mixed_float16, and precision={self.precision} scales no loss."
         if self.input == "huge" and self.precision == "mixed_float16":

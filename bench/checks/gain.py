@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from bench.evidence.evidence import Evidence
 from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
-from bench.judging.verdict import NotJudged
+from bench.judging.verdict import NotJudged, RestNotJudged
 from bench.theory import Band, Prediction, predict, why_not
 from bench.theory.diagnosis import Seen, diagnose, expected
 from models.architectures import graph
@@ -28,14 +29,16 @@ def signal_gain(evidence: Evidence) -> Iterator[Finding]:
     """
     prediction = _prediction(evidence)
     power = {name: _mean_square(z) for name, z in evidence.native.pre_activations.items()}
-    dense = graph(evidence.spec).dense
-    first, last = dense[0].name, dense[-1].name
-    yield _finding(Place("rms", first), np.log(power[first]), prediction.first)
-    for below, node in pairwise(each.name for each in dense):
-        if band := prediction.signal.get(node):
-            yield _finding(Place(node=node, over=below), np.log(power[node]) - np.log(power[below]), band)
-    total = np.log(power[last]) - np.log(power[first])
-    yield _finding(Place(node=last, over=first), total, prediction.signal_total, causes(evidence))
+    names = [node.name for node in graph(evidence.spec).dense]
+    yield from _decided(
+        Ratio(Place("rms", names[0]), power[names[0]], 1.0, prediction.first),
+        *(
+            Ratio(Place(node=node, over=below), power[node], power[below], prediction.signal[node])
+            for below, node in pairwise(names)
+            if node in prediction.signal
+        ),
+        Ratio(Place(node=names[-1], over=names[0]), power[names[-1]], power[names[0]], prediction.signal_total, causes(evidence)),
+    )
 
 
 def backward_gain(evidence: Evidence) -> Iterator[Finding]:
@@ -48,15 +51,15 @@ def backward_gain(evidence: Evidence) -> Iterator[Finding]:
     power = {name: float((d.astype(np.float64) ** 2).sum()) for name, d in evidence.native.pre_activation_gradients.items()}
     under, names = _under_the_floor(evidence, prediction), [node.name for node in graph(evidence.spec).dense]
     first, last = names[0], names[-1]
-    with np.errstate(divide="ignore"):  # a gradient that is exactly zero is −inf decades, which no band admits
-        for node, above in pairwise(names):
-            band = prediction.backward.get(node)
-            if band and node not in under:
-                yield _finding(Place(node=node, over=above), np.log(power[node]) - np.log(power[above]), band)
-        if first in under:
-            return
-        total = np.log(power[first]) - np.log(power[last])
-        yield _finding(Place(node=first, over=last), total, prediction.backward_total, causes(evidence))
+    steps = [
+        Ratio(Place(node=node, over=above), power[node], power[above], prediction.backward[node])
+        for node, above in pairwise(names)
+        if node in prediction.backward and node not in under
+    ]
+    if first in under and not steps:
+        raise NotJudged("every gradient lies under the floor of half precision, which is the check underflow's")
+    total = Ratio(Place(node=first, over=last), power[first], power[last], prediction.backward_total, causes(evidence))
+    yield from _decided(*steps, *([] if first in under else [total]))
 
 
 def causes(evidence: Evidence) -> tuple[Cause, ...]:
@@ -89,9 +92,36 @@ def _prediction(evidence: Evidence) -> Prediction:
     return prediction
 
 
-def _finding(place: Place, value: float, band: Band, causes: tuple[Cause, ...] = ()) -> Finding:
-    low, high = band.interval(BAND_Z)
-    return Finding(place, float(value) * TO_DECADES, low * TO_DECADES, high * TO_DECADES, causes=causes)
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two squared norms that a band is to hold."""
+
+    place: Place
+    square: float
+    over: float
+    band: Band
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def decided(self) -> bool:
+        """Whether the band can hold or refuse it."""
+        return self.band.decides(zero=self.square == 0 or self.over == 0)
+
+    @property
+    def finding(self) -> Finding:
+        """In decades of the norm; a norm that is exactly zero is −inf decades, which no band admits."""
+        low, high = self.band.interval(BAND_Z)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = float(np.log(self.square) - np.log(self.over))
+        return Finding(self.place, value * TO_DECADES, low * TO_DECADES, high * TO_DECADES, causes=self.causes)
+
+
+def _decided(*ratios: Ratio) -> Iterator[Finding]:
+    """What bands can decide. Raises RestNotJudged for the rest, and NotJudged where that is all."""
+    yield from (ratio.finding for ratio in ratios if ratio.decided)
+    if left := sum(not ratio.decided for ratio in ratios):
+        reason = "layers whose signal or gradient is zero here are zero in other random networks of this kind, too: use more width"
+        raise (NotJudged if left == len(ratios) else RestNotJudged)(reason)
 
 
 def _mean_square(z: Units) -> float:

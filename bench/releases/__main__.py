@@ -21,6 +21,7 @@ from bench.progress import say
 from bench.releases.examine import FOLDER, Examined, examine
 from bench.releases.table import changes, numbers, page, status, table
 from bench.versions.environments import VersionsError
+from models.backends.registry import BACKENDS
 from models.spec import SpecError
 from models.worker.process import WorkerError
 
@@ -41,7 +42,8 @@ def main(arguments: list[str] | None = None) -> Status:
     parser = argparse.ArgumentParser(prog="python -m bench releases", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--releases", default=",".join(RELEASES), help="comma-separated Keras releases, the oldest first")
     parser.add_argument("--only", action="append", metavar="CASE", help="only this equality or network; may be repeated")
-    parser.add_argument("--backend", default="keras", help="keras (TensorFlow), keras-torch or keras-jax")
+    on = [name for name, row in BACKENDS.items() if row.conventions == "keras"]
+    parser.add_argument("--backend", default="keras", choices=on, help="keras (TensorFlow), keras-torch or keras-jax")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where releases and results are kept (default: {FOLDER})")
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
     parser.add_argument("--write", action="store_true", help=f"write the page to {TABLE.relative_to(BASELINES.parent)}, too")

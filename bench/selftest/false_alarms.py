@@ -15,7 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from bench import files
+from bench.arguments import at_least
 from bench.selftest import sweep
+from models.backends.registry import BackendError, info
 
 PATH = Path(__file__).with_suffix(".csv")
 SEEDS = 50
@@ -51,11 +53,15 @@ def read() -> pd.DataFrame:
 def main() -> int:
     """Run what is missing and print the table; exit 1 when anything fell outside."""
     parser = argparse.ArgumentParser(prog="python -m bench false-alarms", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many fresh seeds (default: {SEEDS})")
+    parser.add_argument("--seeds", type=at_least(1), default=SEEDS, help=f"how many fresh seeds (default: {SEEDS})")
     parser.add_argument("--backend", default="torch,keras", help="which frameworks (default: torch,keras)")
     parser.add_argument("--threads", default="1,2", help="how many threads a framework runs on (default: 1,2)")
     options = parser.parse_args()
-    sides = [(backend, int(count)) for count in options.threads.split(",") for backend in options.backend.split(",")]
+    try:
+        backends = [name for name in options.backend.split(",") if info(name)]
+        sides = [(backend, at_least(1)(count)) for count in options.threads.split(",") for backend in backends]
+    except (BackendError, argparse.ArgumentTypeError) as error:
+        parser.error(str(error))
     rows = sweep.run(options.seeds, sides)
     wanted = len(sides) * sum(len(seeds) for _, seeds in sweep.wanted(options.seeds))
     print(table(rows).to_string(index=False))

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from bench import files
+from bench.arguments import at_least
 from bench.baselines import samples as baselines
 from bench.baselines.interval import interval, scale_of
 from bench.checks import CHECKS, applies
@@ -208,7 +209,7 @@ def main() -> int:
     """Run what is missing of the sweep, write the table and print its summary."""
     parser = argparse.ArgumentParser(prog="python -m bench power", description=__doc__)
     parser.add_argument("--summary", action="store_true", help="only print the committed table's summary")
-    parser.add_argument("--seeds", type=int, default=sweep.POWER_SEEDS, help=f"how many fresh seeds (default: {sweep.POWER_SEEDS})")
+    parser.add_argument("--seeds", type=at_least(1), default=sweep.POWER_SEEDS, help=f"how many fresh seeds (default: {sweep.POWER_SEEDS})")
     options = parser.parse_args()
     if not options.summary:
         rows = table(sweep.run(options.seeds, [("torch", 1), ("keras", 1)]))

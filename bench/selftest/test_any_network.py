@@ -10,6 +10,7 @@ import pytest
 from bench.checks import CHECKS
 from bench.evidence import divergence
 from bench.judging.verdict import FAILED, NOT_JUDGED, judge
+from bench.report.profile import profile
 from bench.selftest.kills import seen, verdicts
 from models.observation import Training
 from models.reference.draws import draw_weights
@@ -24,9 +25,16 @@ TYPED = (
     "depth=4,width=8,batch=8,norm=batch,skip=one,branch=zero",
     "depth=2,width=16,batch=4,act=selu,norm=batch,norm_at=after,bias=normal,loss=hinge,input=tiny",
 )
+NARROW = (
+    "width=1", "depth=2,width=1", "depth=4,width=2,norm=rms", "depth=4,width=1,skip=one", "depth=4,width=4,norm=group,groups=1",
+    "depth=4,width=16,batch=1", "depth=4,width=16,batch=4,norm=batch", "depth=2,width=8,batch=1197", "depth=2,width=8,classes=600",
+    "bottleneck=64,skip=two,skip_order=pre", "depth=4,width=16,loss=mse,target_scale=1e15",
+    "depth=4,width=16,precision=mixed_float16,loss_scale=9.5367431640625e-07",
+)  # fmt: skip
+"""Fields at their edges, where units are so few that all of them are off in many random networks, or numbers so small that none is left."""
 DIVERGING = (
     "depth=3,width=16,batch=4,act=selu,norm=layer,norm_at=after,skip=one,skip_order=pre,lr=1,l2=0.01,precision=mixed_float16",
-    "depth=6,width=8,batch=16,act=gelu,norm=group,lr=300,precision=mixed_float16",
+    "depth=6,width=16,batch=16,act=gelu,norm=group,lr=300,precision=mixed_float16",
     "depth=6,width=8,batch=4,act=rrelu,norm=layer,skip=one,branch=zero,bias=normal,lr=300",
     "depth=4,width=16,lr=1000",
 )
@@ -38,6 +46,15 @@ def test_a_healthy_framework_is_judged_and_not_blamed(network: str) -> None:
     found = verdicts(seen("torch", network, trains=True))
     assert {"finite", "gradient_parity", "update"} <= set(found)
     assert [(name, verdict.worst) for name, verdict in found.items() if verdict.status == FAILED] == []
+
+
+@pytest.mark.parametrize("network", NARROW)
+def test_a_healthy_framework_is_not_blamed_at_the_edges_of_fields(network: str) -> None:
+    evidence = seen("torch", network, trains=True)
+    found = verdicts(evidence)
+    assert [(name, verdict.worst) for name, verdict in found.items() if verdict.status == FAILED] == []
+    assert found["update"].status == "passed"
+    assert profile(evidence).gradient
 
 
 @pytest.mark.parametrize("network", DIVERGING)
@@ -61,7 +78,29 @@ def test_weights_that_leave_the_range_in_the_last_step_are_the_frameworks_doing_
     assert divergence.overflow(Spec.parse("depth=2,width=16,features=4"), "torch", steps, 1) is None
 
 
-@pytest.mark.parametrize("text", ["width=1,norm=layer", "width=8,norm=group,groups=8"])
-def test_a_normalization_over_one_unit_is_refused(text: str) -> None:
-    with pytest.raises(SpecError, match="over one unit gives zero"):
+def test_a_layer_that_is_zero_in_random_networks_as_well_is_not_judged_and_one_that_is_not_finite_fails() -> None:
+    healthy = seen("torch", "depth=4,width=1", trains=False)
+    for check in ("signal_gain", "backward_gain"):
+        assert judge(CHECKS[check], healthy).reason.startswith("layers whose signal or gradient is zero here")
+    sick = copy.copy(healthy)
+    sick.seen = copy.deepcopy(healthy.seen)
+    for arrays in (sick.native.pre_activations, sick.native.pre_activation_gradients):
+        arrays |= {name: np.full_like(values, np.nan) for name, values in arrays.items()}
+    assert judge(CHECKS["signal_gain"], sick).status == FAILED
+    whole = copy.copy(seen("torch", "depth=4,width=16", trains=False))
+    whole.seen = copy.deepcopy(whole.seen)
+    whole.native.pre_activation_gradients["dense1"] *= 0
+    assert judge(CHECKS["backward_gain"], whole).status == FAILED, "no random network of this width loses its gradient"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("width=1,norm=layer", "over one unit gives zero"), ("width=8,norm=group,groups=8", "over one unit gives zero"),
+        ("width=2,norm=layer", "gives 1 or −1"), ("width=8,norm=group,groups=4", "gives 1 or −1"), ("width=1,norm=rms", "gives 1 or −1"),
+        ("loss=mse,target_scale=1e20", "beyond float32"),
+    ],
+)  # fmt: skip
+def test_a_network_without_gradient_or_numbers_is_refused(text: str, says: str) -> None:
+    with pytest.raises(SpecError, match=says):
         Spec.parse(f"depth=4,{text}")

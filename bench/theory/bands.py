@@ -55,7 +55,9 @@ class Band:
 
     `down` and `up` say how many times further than a normal law's either tail extends: the log of a mean of few squares
     reaches further down, the gradient through a normalization of few units further up. `tail` = (edge, rate) says of a heavy upper
-    tail that a share `TAIL` lies above mean + edge, and falls from there as exp(−y/rate).
+    tail that a share `TAIL` lies above mean + edge, and falls from there as exp(−y/rate). `zero` is the share of random networks in which a
+    norm is zero and there is no ratio, as where all units of a narrow layer are off; mean and deviation are of the others, and NaN where
+    these are too few.
     """
 
     mean: float
@@ -63,6 +65,11 @@ class Band:
     down: float = 1.0
     up: float = 1.0
     tail: tuple[float, float] | None = None
+    zero: float = 0.0
+
+    def decides(self, zero: bool) -> bool:
+        """Whether a network can be judged by this band; one in which a norm is `zero` where it is in others, too, cannot."""
+        return not math.isnan(self.mean) and not (zero and self.zero)
 
     def interval(self, z: float = Z) -> tuple[float, float]:
         """(mean − z·down·sd, mean + z·up·sd), or further up where the tail has as much beyond as a normal law beyond z."""
@@ -80,6 +87,10 @@ class Band:
             edge, rate = self.tail
             score = min(score, float(norm.isf(TAIL * math.exp(-(value - self.mean - edge) / rate))))
         return score
+
+
+UNKNOWN = Band(math.nan, math.nan, zero=1.0)
+"""Of what is zero in most networks."""
 
 
 @dataclass(frozen=True)
@@ -129,17 +140,15 @@ def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
     square = {node.name: norms.signal[node.name] - np.log(node.width * len(x)) for node in graph(spec).dense}
     signal = {above: gain for _, above, gain in _gains(square)}
     backward = {below: -gain for below, _, gain in _gains(norms.delta)}
+    above = {name: gain for name, delta in norms.delta.items() if _seen(gain := delta - norms.delta[last])}
     forth, back = _bands(signal), _bands(backward)
     return Prediction(
         signal=forth,
         signal_total=_total(square[last] - square[first], forth),
         backward=back,
         backward_total=_total(norms.delta[first] - norms.delta[last], back),
-        first=_bands({first: square[first]})[first],
-        profile={
-            name: Band(mean, SPREAD * sd)
-            for name, (mean, sd) in ((name, _moments(d - norms.delta[last])) for name, d in norms.delta.items() if _seen(d))
-        },
+        first=_bands({first: square[first]}).get(first, UNKNOWN),
+        profile={name: Band(mean, SPREAD * sd) for name, (mean, sd) in ((name, _moments(gain)) for name, gain in above.items())},
         limit=backward_limit(spec, x),
     )
 
@@ -147,6 +156,11 @@ def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
 def _seen(logs: np.ndarray) -> bool:
     """Whether a norm is non-zero in most networks."""
     return bool(np.mean(np.isfinite(logs)) > ENOUGH)
+
+
+def _zero(logs: np.ndarray) -> float:
+    """Share of networks in which a norm is zero."""
+    return float(np.mean(~np.isfinite(logs)))
 
 
 def _gains(logs: dict[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:
@@ -163,6 +177,7 @@ def _bands(ratios: dict[str, np.ndarray]) -> dict[str, Band]:
 
     Where a law leans to one side, its tail there is taken for exponential: the largest of so few scores says too little of rarer ones.
     """
+    ratios = {layer: values for layer, values in ratios.items() if _seen(values)}
     if not ratios:
         return {}
     found = {layer: _moments(values) for layer, values in ratios.items()}
@@ -175,18 +190,23 @@ def _bands(ratios: dict[str, np.ndarray]) -> dict[str, Band]:
         down = max(down, _exponential_reach(-scores))
     if max(lean) > HEAVY:
         up = max(up, _exponential_reach(scores))
-    return {layer: Band(mean, SPREAD * sd, max(float(down), _chi_square_reach(sd)), float(up)) for layer, (mean, sd) in found.items()}
+    return {
+        layer: Band(mean, SPREAD * sd, max(float(down), _chi_square_reach(sd)), float(up), zero=_zero(ratios[layer]))
+        for layer, (mean, sd) in found.items()
+    }
 
 
 def _total(values: np.ndarray, layers: dict[str, Band]) -> Band:
     """The band over many layers: nearly normal, but for the part of the layer that reaches furthest, or with a heavy tail."""
+    if not _seen(values):
+        return UNKNOWN
     mean, sd = _moments(values)
     down, up = (
         max(((reach**2 - 1) * (b.sd / SPREAD / sd) ** 2 for b, reach in tails), default=0.0)
         for tails in ([(b, b.down) for b in layers.values()], [(b, b.up) for b in layers.values()])
     )
     tail = _exponential_tail(values - mean) if _skewness(values) > HEAVY else None
-    return Band(mean, SPREAD * sd, math.sqrt(1 + down), math.sqrt(1 + up), tail)
+    return Band(mean, SPREAD * sd, math.sqrt(1 + down), math.sqrt(1 + up), tail, _zero(values))
 
 
 def _moments(values: np.ndarray) -> tuple[float, float]:

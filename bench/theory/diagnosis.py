@@ -149,7 +149,7 @@ def _underflow(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     )
     wanted = 2.0 ** math.ceil(math.log2(floor / smallest))
     if spec.format.scaled and wanted * largest < spec.format.results.largest:
-        help_ = f"loss_scale={wanted:.0f} keeps {KEPT:.0%} of them and takes the largest to {wanted * largest:.2g}"
+        help_ = f"loss_scale={wanted:g} keeps {KEPT:.0%} of them and takes the largest to {wanted * largest:.2g}"
     else:
         help_ = f"precision=mixed_bfloat16: a loss scale of 2^{math.log2(wanted):.0f} would take the largest to {wanted * largest:.1e}"
     yield Diagnosis(UNDERFLOW, worst, lost[worst], 0.0, says, (help_,))

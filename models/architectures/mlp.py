@@ -76,8 +76,11 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
         hidden = sorted({self.width, self.width // self.bottleneck})
         if self.norm == "group" and any(width % self.groups for width in hidden):
             return f"groups={self.groups} must divide every hidden width {hidden}."
-        if self.norm in ("layer", "group") and hidden[0] == (self.groups if self.norm == "group" else 1):
+        together = hidden[0] // (self.groups if self.norm == "group" else 1)
+        if self.norm in ("layer", "group") and together == 1:
             return f"norm={self.norm} over one unit gives zero whatever comes in: use more units, or fewer groups."
+        if (self.norm, together) == ("rms", 1) or (self.norm in ("layer", "group") and together == 2):
+            return f"norm={self.norm} over so few units gives 1 or −1 whatever comes in, without a gradient: use more units."
         return ""
 
     def contradicts(self, batch: int) -> str:

@@ -21,6 +21,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from bench import files
+from bench.arguments import at_least
 from bench.theory.bands import TRAINING, Band, predict
 from bench.theory.ensemble import log_square
 from bench.theory.remedies import DECADES
@@ -110,11 +111,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table; keep it if asked to."""
     parser = argparse.ArgumentParser(prog="python -m bench accuracy", description=__doc__)
     parser.add_argument("--cases", default="core", choices=CASES, help="which networks (default: core)")
-    parser.add_argument("--seeds", type=int, default=50, help="networks drawn of each (default: 50)")
+    parser.add_argument("--seeds", type=at_least(2), default=50, help="networks drawn of each (default: 50)")
     parser.add_argument("--record", action="store_true", help=f"replace {RECORD.name}")
     options = parser.parse_args(arguments)
-    if options.seeds < 2:
-        parser.error("--seeds must be at least 2, for there is no spread of one.")
     lines = list(report(options.cases, options.seeds))
     print("\n".join(lines))
     if options.record:
