@@ -148,14 +148,20 @@ class Graph:
     @cached_property
     def readers(self) -> Mapping[str, tuple[Node, ...]]:
         """The nodes that read a result, by the result's name."""
-        names = (INPUT, *(node.name for node in self.nodes))
-        return {name: tuple(node for node in self.nodes if name in node.inputs) for name in names}
+        found: dict[str, list[Node]] = {name: [] for name in (INPUT, *(node.name for node in self.nodes))}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found[name].append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
 
     @cached_property
     def forgotten(self) -> Mapping[str, tuple[str, ...]]:
         """By node, the results that no later node reads."""
-        last = {name: readers[-1].name for name, readers in self.readers.items() if readers}
-        return {node.name: tuple(name for name, reader in last.items() if reader == node.name) for node in self.nodes}
+        found: dict[str, list[str]] = {node.name: [] for node in self.nodes}
+        for name, readers in self.readers.items():
+            if readers:
+                found[readers[-1].name].append(name)
+        return {name: tuple(results) for name, results in found.items()}
 
     @cached_property
     def joints(self) -> tuple[Joint, ...]:
