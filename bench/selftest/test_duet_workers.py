@@ -27,7 +27,7 @@ from bench.timing.duet.sides import Variant
 from bench.timing.steps import NotTheSameError
 from bench.versions.environments import ROOT, Interpreter
 from fixtures.data.datasets import load
-from models.backends.protocol import Repeated
+from models.backends.protocol import TimedWork
 from models.spec import Spec
 from models.worker.process import WorkerDied
 from models.worker.tasks.step_timer import Block, StepTimer, processor_wait
@@ -93,7 +93,7 @@ class Device:
 def framework_on(device: Device):
     """What `models.worker.tasks.step_timer` asks of a backend, for the fake device."""
     synchronise = device.wait if device.waits else lambda: None
-    network = types.SimpleNamespace(load=lambda *_, **__: None, weights=dict, timed_step=lambda *_: Repeated(device.launch, synchronise))
+    network = types.SimpleNamespace(load=lambda *_, **__: None, weights=dict, timed_step=lambda *_: TimedWork(device.launch, synchronise))
     return types.SimpleNamespace(
         Network=lambda *_, **__: network,
         drain=device.wait,

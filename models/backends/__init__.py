@@ -1,1 +1,1 @@
-"""In which framework: one folder a backend. Frameworks are imported here and in `models/worker/tasks`."""
+"""In which framework: one folder a backend. Frameworks are imported here alone."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
-from typing import Any
 
 import psutil
 
 
-def clock(call: Callable[[], Any]) -> float:
+def clock(call: Callable[[], object]) -> float:
     """Seconds of one call."""
     start = time.perf_counter()
     call()
@@ -23,7 +22,7 @@ def resident() -> int:
     return psutil.Process().memory_info().rss
 
 
-def growth(entries: dict[str, Callable[[], Any]], wanted: list[str], warm_up: int, calls: int) -> dict[str, float]:
+def growth(entries: dict[str, Callable[[], object]], wanted: list[str], warm_up: int, calls: int) -> dict[str, float]:
     """Bytes by which the process grew over `calls` calls of each of `wanted` that there is, after `warm_up` calls."""
     grown = {}
     for entry in (name for name in entries if name in wanted):

@@ -63,7 +63,7 @@ class BackendInfo:
         return spec.but(init=self.default_initializer) if spec.init == "default" else spec
 
 
-class Repeated(NamedTuple):
+class TimedWork(NamedTuple):
     """Work that is timed: `run` does it once and may return before the device has, `wait` until the device has."""
 
     run: Callable[[], object]
@@ -115,7 +115,7 @@ class Network(Protocol):
     def step(self, x: Batch, labels: Labels, scale: float = 1.0) -> float:
         """One training step on `scale` times the loss; returns the loss that the framework reports."""
 
-    def timed_step(self, x: Batch, labels: Labels) -> Repeated:
+    def timed_step(self, x: Batch, labels: Labels) -> TimedWork:
         """One training step for the clock, in the mode that it was built for."""
 
     def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
@@ -189,7 +189,7 @@ class Backend(Protocol):
     def activate(self, spec: Spec, x: Points) -> tuple[Points, Points]:
         """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
 
-    def product(self, size: int, device: str) -> Repeated:
+    def product(self, size: int, device: str) -> TimedWork:
         """A float32 product of two size × size matrices, for the clock."""
 
     def hand_written(self, spec: Spec, weights: Arrays, device: str) -> Loop:

@@ -18,8 +18,8 @@ from models.backends.keras.model import Model, optimizer_of, oriented
 from models.backends.keras.precision import begin_session, compute_as, format_of
 from models.backends.keras.releases import train_steps
 from models.backends.keras.taps import NORM_ROWS, Taps
-from models.backends.keras.timing import repeated_step
-from models.backends.protocol import ALL, Record, Repeated
+from models.backends.keras.timing import timed_step
+from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
 from models.graph import Activate, Dense, Node, Normalize
 from models.observation import WatchedPass
@@ -161,9 +161,9 @@ class Network(Model):
         weights = None if scale == 1 else np.full(len(x), scale, self.spec.format.held)
         return float(self.model.train_on_batch(np.asarray(x), self.target(labels), sample_weight=weights))
 
-    def timed_step(self, x: Batch, labels: Labels) -> Repeated:
+    def timed_step(self, x: Batch, labels: Labels) -> TimedWork:
         """One training step for the clock, in the way it was built for."""
-        return repeated_step(self, x, labels)
+        return timed_step(self, x, labels)
 
     def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
         """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth)."""

@@ -12,7 +12,7 @@ from keras import ops
 from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, PerStep
 from models.backends.keras.libraries import LIBRARY, Tensor
-from models.backends.protocol import Loop, Repeated
+from models.backends.protocol import Loop, TimedWork
 from models.parts.optimizers import MOMENTUM
 from models.spec import Spec
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models.backends.keras.network import Network
 
 
-def repeated_step(network: Network, x: Batch, labels: Labels) -> Repeated:
+def timed_step(network: Network, x: Batch, labels: Labels) -> TimedWork:
     """A training step in the mode that the network was built for.
 
     `train_on_batch` and `eager` are what users call, data conversion and reading the loss included. `compiled` and `jit` call the
@@ -36,11 +36,11 @@ def repeated_step(network: Network, x: Batch, labels: Labels) -> Repeated:
             last[:] = [model.train_function(iter(batch))]
             return last[0]["loss"]
 
-        return Repeated(compiled, lambda: float(last[0]["loss"]) if last else None)
-    return Repeated(lambda: model.train_on_batch(np.asarray(x), target), lambda: None)
+        return TimedWork(compiled, lambda: float(last[0]["loss"]) if last else None)
+    return TimedWork(lambda: model.train_on_batch(np.asarray(x), target), lambda: None)
 
 
-def product(size: int, device: str) -> Repeated:
+def product(size: int, device: str) -> TimedWork:
     """A float32 product of two size × size matrices."""
     matrix = ops.ones((size, size), dtype="float32")
     last: list[Tensor] = []
@@ -48,7 +48,7 @@ def product(size: int, device: str) -> Repeated:
     def multiply() -> None:
         last[:] = [ops.matmul(matrix, matrix)]
 
-    return Repeated(multiply, lambda: float(last[0][0, 0]) if last else None)
+    return TimedWork(multiply, lambda: float(last[0][0, 0]) if last else None)
 
 
 def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:

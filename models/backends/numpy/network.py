@@ -6,8 +6,8 @@ import numpy as np
 
 from models.architectures import graph
 from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Statistics
-from models.backends.numpy.timing import repeated_step
-from models.backends.protocol import ALL, Record, Repeated
+from models.backends.numpy.timing import timed_step
+from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import Absent, BackendError
 from models.graph import Normalize, Sum
 from models.observation import WatchedPass
@@ -98,9 +98,9 @@ class Network:
         self._weights = self._rule.step(self._weights, self._last.gradients)
         return float(self._last.loss)
 
-    def timed_step(self, x: Batch, labels: Labels) -> Repeated:
+    def timed_step(self, x: Batch, labels: Labels) -> TimedWork:
         """One training step for the clock."""
-        return repeated_step(self, x, labels)
+        return timed_step(self, x, labels)
 
     def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
         """Train on every batch; losses, and with `record` gradient norms of weights before clipping (steps × weights) in float64."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, PerStep
-from models.backends.protocol import Loop, Repeated
+from models.backends.protocol import Loop, TimedWork
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
 from models.spec import Spec
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from models.backends.numpy.network import Network
 
 
-def repeated_step(network: Network, x: Batch, labels: Labels) -> Repeated:
+def timed_step(network: Network, x: Batch, labels: Labels) -> TimedWork:
     """A training step."""
-    return Repeated(lambda: network.step(x, labels), lambda: None)
+    return TimedWork(lambda: network.step(x, labels), lambda: None)
 
 
-def product(size: int, device: str) -> Repeated:
+def product(size: int, device: str) -> TimedWork:
     """A float32 product of two size × size matrices."""
     matrix = np.ones((size, size), np.float32)
-    return Repeated(lambda: matrix @ matrix, lambda: None)
+    return TimedWork(lambda: matrix @ matrix, lambda: None)
 
 
 def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:

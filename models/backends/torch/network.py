@@ -8,12 +8,12 @@ from torch import nn
 from torch.autograd import forward_ad
 
 from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
-from models.backends.protocol import ALL, Record, Repeated
+from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
 from models.backends.torch.layers import array
 from models.backends.torch.model import Model, optimizer_of
 from models.backends.torch.precision import allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
-from models.backends.torch.timing import repeated_step
+from models.backends.torch.timing import timed_step
 from models.graph import Activate, Sum
 from models.observation import WatchedPass
 from models.parts.activations import ACTIVATIONS
@@ -161,9 +161,9 @@ class Network(Model):
         self.update()
         return float(loss.detach())
 
-    def timed_step(self, x: Batch, labels: Labels) -> Repeated:
+    def timed_step(self, x: Batch, labels: Labels) -> TimedWork:
         """One training step for the clock."""
-        return repeated_step(self, x, labels)
+        return timed_step(self, x, labels)
 
     def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
         """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth).

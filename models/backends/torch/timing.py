@@ -10,7 +10,7 @@ from torch import nn
 
 from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, PerStep
-from models.backends.protocol import Loop, Repeated
+from models.backends.protocol import Loop, TimedWork
 from models.parts.optimizers import MOMENTUM
 from models.spec import Spec
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from models.backends.torch.network import Network
 
 
-def repeated_step(network: Network, x: Batch, labels: Labels) -> Repeated:
+def timed_step(network: Network, x: Batch, labels: Labels) -> TimedWork:
     """A training step on data already on the device."""
     inputs, target = network.tensor(x), network.target(labels)
 
@@ -28,13 +28,13 @@ def repeated_step(network: Network, x: Batch, labels: Labels) -> Repeated:
         network.update()
         return loss.detach()
 
-    return Repeated(step, _waiter(network.device))
+    return TimedWork(step, _waiter(network.device))
 
 
-def product(size: int, device: str) -> Repeated:
+def product(size: int, device: str) -> TimedWork:
     """A float32 product of two size × size matrices."""
     matrix = torch.ones((size, size), device=device)
-    return Repeated(lambda: matrix @ matrix, _waiter(device))
+    return TimedWork(lambda: matrix @ matrix, _waiter(device))
 
 
 def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:

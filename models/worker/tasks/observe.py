@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from models.arrays import Array, Arrays
 from models.backends.protocol import Backend, Network
 from models.backends.registry import backend_module
-from models.observation import SCALE_GROWTH, Arrays, Backward, ForcedStep, History, Job, Observation, Repeated, StepResult, WatchedPass
+from models.observation import SCALE_GROWTH, Backward, ForcedStep, History, Job, Observation, Repeated, StepResult, WatchedPass
 from models.spec import Spec
 
 
@@ -114,7 +114,7 @@ def differing(ones: list[StepResult], others: list[StepResult]) -> list[Repeated
     return found
 
 
-def _unlike(one: Any, other: Any) -> int:
+def _unlike(one: Array | float, other: Array | float) -> int:
     """Entries whose bytes differ, so that NaN is like NaN and 0 unlike −0."""
     bits, others = (np.atleast_1d(each).view(f"u{np.asarray(each).dtype.itemsize}") for each in (one, other))
     return int((bits != others).sum())

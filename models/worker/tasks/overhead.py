@@ -11,12 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import psutil
 
-from models.arrays import Arrays
+from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels
 from models.backends.protocol import Backend, Loop
 from models.reference.draws import draw_weights
 from models.spec import Spec
@@ -53,7 +52,7 @@ class ProbeCost:
     memory: int
 
 
-def interleave(backend: Backend, *, spec: str, rounds: int, x: Any, labels: Any, device: str = "cpu") -> Interleaved:
+def interleave(backend: Backend, *, spec: str, rounds: int, x: Batch, labels: Labels, device: str = "cpu") -> Interleaved:
     """Time the hand-written loop (twice), ours, and ours with gradient norms, from the same weights on the same batches.
 
     Raises DifferentLoopsError when their losses say that they are not training the same network.
@@ -86,7 +85,7 @@ def interleave(backend: Backend, *, spec: str, rounds: int, x: Any, labels: Any,
     return Interleaved(steps, taken)
 
 
-def probe(backend: Backend, *, spec: str, x: Any, labels: Any, device: str = "cpu") -> ProbeCost:
+def probe(backend: Backend, *, spec: str, x: Batch, labels: Labels, device: str = "cpu") -> ProbeCost:
     """Build `spec` without compiling it and probe its signals, forward and backward, untrained.
 
     A shallow network goes first, so that what a framework allocates once is not counted; a larger one must not have been here,
@@ -139,13 +138,13 @@ def _loops(backend: Backend, spec: Spec, weights: Arrays, device: str) -> dict[s
     }
 
 
-def _batches(spec: Spec, x: Any, labels: Any, steps: int) -> tuple[Any, Any]:
+def _batches(spec: Spec, x: Batch, labels: Labels, steps: int) -> tuple[Batches, BatchLabels]:
     """`steps` batches, x (steps × batch × features) and labels (steps × batch); the same every time."""
     chosen = np.random.default_rng(0).integers(0, len(x), (steps, spec.batch))
     return np.asarray(x)[chosen].astype(spec.format.held), np.asarray(labels)[chosen]
 
 
-def _clock(run: Callable[[], Any]) -> float:
+def _clock(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.arrays import Arrays, Batch, Labels
-from models.backends.protocol import Backend, Repeated
+from models.backends.protocol import Backend, TimedWork
 from models.reference.draws import draw_weights
 from models.spec import Spec
 from models.worker.process import peak_memory
@@ -83,7 +83,7 @@ class StepTimer:
     def __init__(self, backend: Backend) -> None:
         """Nothing is built until `prepare`."""
         self._backend = backend
-        self._repeated: dict[str, Repeated] = {}
+        self._work: dict[str, TimedWork] = {}
         self._rates: dict[str, float] = {}
 
     def prepare(self, *, name: str, spec: str, mode: str, device: str, x: Batch, labels: Labels) -> Prepared:
@@ -95,19 +95,19 @@ class StepTimer:
         self._backend.peak_device_memory(reset=True)
         network = self._backend.Network(network_spec, device=device, mode=mode, record=())
         network.load(draw_weights(network_spec, 0), fresh=True)
-        step, synchronise = repeated = network.timed_step(x, labels)
+        step, synchronise = work = network.timed_step(x, labels)
         start = time.perf_counter()
         step()
         synchronise()
         first = time.perf_counter() - start
         for _ in range(PROVED_STEPS - 1):
             step()
-        self._repeated[name] = repeated
+        self._work[name] = work
         return Prepared(first, network.weights())
 
     def control(self, *, name: str, size: int, device: str) -> None:
         """Make ready a float32 product of two size × size matrices: work of known cost, done by the same framework."""
-        self._repeated[name] = self._backend.product(size, device)
+        self._work[name] = self._backend.product(size, device)
 
     def rate(self, *, device: str) -> float:
         """Floating-point operations a second of the fastest float32 product of two square matrices, of any size that there is time for.
@@ -147,7 +147,7 @@ class StepTimer:
 
     def block(self, *, name: str, steps: int) -> float:
         """Seconds that `steps` steps take, the synchronisation at the end included."""
-        step, synchronise = self._repeated[name]
+        step, synchronise = self._work[name]
         start = time.perf_counter()
         for _ in range(steps):
             step()
@@ -159,7 +159,7 @@ class StepTimer:
 
         The same work again is exact on every machine; a loop that burns time also slows the step that comes after it.
         """
-        step, synchronise = self._repeated[of]
+        step, synchronise = self._work[of]
         owed = 0.0
 
         def slowed() -> None:
@@ -170,11 +170,11 @@ class StepTimer:
                 owed -= 1.0
                 step()
 
-        self._repeated[name] = Repeated(slowed, synchronise)
+        self._work[name] = TimedWork(slowed, synchronise)
 
     def timed_block(self, *, name: str, steps: int) -> Block:
         """Time a block of steps, after one that is not timed where steps are short: the caches were the other process's."""
-        step, synchronise = self._repeated[name]
+        step, synchronise = self._work[name]
         if steps > 1:
             step()
             synchronise()
@@ -202,5 +202,5 @@ class StepTimer:
     def forget(self, *, names: list[str]) -> None:
         """Free what was made ready, so that the next case does not run beside it."""
         for name in names:
-            self._repeated.pop(name, None)
+            self._work.pop(name, None)
         gc.collect()
