@@ -154,6 +154,7 @@ class Worker:
         except (EOFError, OSError):
             if self._closing.is_set():
                 raise WorkerDied(f"the {self.backend} worker was stopped") from None
+            self._process.wait()  # its pipes close before it has ended
             if watchdog.reason:
                 hung = f"the {self.backend} worker {watchdog.reason} in {do}{_of(arguments)} and was killed"
                 raise WorkerHung(f"{hung}; its last output: {self.last_output() or '(none)'}") from None
@@ -172,6 +173,7 @@ class Worker:
             os.set_blocking(self._process.stdout.fileno(), False)
             printed = garbage.printed + (self._process.stdout.read(KEPT_OUTPUT) or b"")
             self._kill()
+            self._process.wait()
             text = f"{printed.decode(errors='replace')} {self.last_output()}".strip()
             raise WorkerDied(f"the {self.backend} worker printed what is no message; its last output: {text[:KEPT_OUTPUT]}") from None
 
