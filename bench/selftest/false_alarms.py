@@ -65,7 +65,7 @@ def main() -> int:
     rows = sweep.run(options.seeds, sides)
     wanted = len(sides) * sum(len(seeds) for _, seeds in sweep.wanted(options.seeds))
     print(table(rows).to_string(index=False))
-    if len(rows) >= wanted:
+    if len(rows) >= wanted > 0:
         files.write(PATH, table(rows).to_csv(index=False))
         print(summary(read()), end="")
     return int(any(counts[1] for row in rows for counts in row["checks"].values()))
