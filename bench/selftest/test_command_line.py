@@ -25,6 +25,8 @@ def pytest_command(*arguments: str, record: Path) -> list[str]:
 
 
 def run(*arguments: str, record: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A run of its own, which does not take itself for a part of the spread run that tests it."""
+    options.setdefault("env", {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")})
     return subprocess.run(pytest_command(*arguments, record=record), cwd=ROOT, capture_output=True, text=True, **options)
 
 
