@@ -35,6 +35,7 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `most` is how far beyond its bound a number may lie to be explained, ten times what was seen where that is small. NaN is explained
     only where `nan` says that it is what is known. A pattern that fits every network needs a place, and the other way round.
+    `machines` names those that show it, where not all do: elsewhere its absence says nothing.
     """
 
     backend: Text
@@ -47,6 +48,7 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: Annotated[str, Meta(pattern=r"^https?://\S+$")]
     most: Annotated[float, Meta(gt=0)] | None = None
     nan: bool = False
+    machines: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError where the size, the breadth or the versions are no limit."""
@@ -133,6 +135,6 @@ def _too_far(entries: list[KnownFailure], unexplained: list[Finding]) -> str:
 
 
 def stale(concerned: Mapping[KnownFailure, list[str]]) -> list[KnownFailure]:
-    """Entries whose cause no longer shows: every verdict that an entry of the same reason concerned has passed."""
+    """Entries whose cause no longer shows anywhere: every verdict that an entry of the same reason concerned has passed."""
     shows = {entry.reason for entry, statuses in concerned.items() if any(status != PASSED for status in statuses)}
-    return [entry for entry, statuses in concerned.items() if statuses and entry.reason not in shows]
+    return [entry for entry, statuses in concerned.items() if statuses and entry.reason not in shows and not entry.machines]

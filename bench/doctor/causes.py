@@ -32,7 +32,8 @@ def built_without(case: Case) -> Explanation | None:
     if case.seen.built_for:
         return None
     row = info(case.backend)
-    return f"this {row.library} was built for the CPU alone", f"install {row.gpu_build or f'a GPU build of {row.library}'}"
+    remedy = f"install {row.gpu_build}" if row.gpu_build else "it has no GPU build: use --device=cpu, or choose another --backend"
+    return f"this {row.library} was built for the CPU alone", remedy
 
 
 def hidden(case: Case) -> Explanation | None:

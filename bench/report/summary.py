@@ -141,7 +141,10 @@ def counted(verdicts: list[Verdict]) -> list[str]:
             excuses.setdefault((verdict.backend, excuse.reason), []).append(excuse)
     return [
         *(f"{len(each)} × {backend} {KNOWN}: {reason}: {_excused(each)}" for (backend, reason), each in excuses.items()),
-        *(f"{count} × {backend} {status}: {reason}" for (status, backend, reason), count in reasons.items()),
+        *(
+            f"{count} × {backend} {'judged in part' if status == PASSED else status}: {reason}"
+            for (status, backend, reason), count in reasons.items()
+        ),
     ]
 
 

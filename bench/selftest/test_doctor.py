@@ -32,6 +32,7 @@ OLD = Driver("535.1", (12, 2), (GPU,))
 FALLBACKS: list[tuple[str, DeviceProbe, Driver, dict[str, str], str, str]] = [
     ("torch", CPU_ONLY, HEALTHY, {}, "", "this torch was built for the CPU alone"),
     ("keras", CPU_ONLY, HEALTHY, {}, "", "this tensorflow was built for the CPU alone"),
+    ("numpy", CPU_ONLY, HEALTHY, {}, "", "it has no GPU build: use --device=cpu, or choose another --backend"),
     ("torch", SEES_NONE, HEALTHY, {"CUDA_VISIBLE_DEVICES": ""}, "", "CUDA_VISIBLE_DEVICES='' hides every GPU"),
     ("keras", SEES_NONE, HEALTHY, {"CUDA_VISIBLE_DEVICES": "-1"}, "", "hides every GPU"),
     ("keras-jax", SEES_NONE, HEALTHY, {"JAX_PLATFORMS": "cpu"}, "", "JAX_PLATFORMS='cpu' leaves JAX no GPU"),

@@ -6,11 +6,12 @@ import pytest
 
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.verdict import KNOWN, NOT_JUDGED, Verdict
+from bench.judging.verdict import FAILED, KNOWN, NOT_APPLICABLE, NOT_JUDGED, Verdict
 from bench.report import text_table
-from bench.report.summary import CELL, memory, table, verdict_line
+from bench.report.summary import CELL, counted, memory, table, verdict_line
 from bench.report.texts import shortened
 from bench.selftest.made_up import verdict
+from fixtures.plugin.terminal import mark
 
 LONG = "precision=mixed_bfloat16,batch=256,loss_scale=1"
 
@@ -54,6 +55,20 @@ def test_the_last_line_does_not_pass_over_known_failures() -> None:
     ]
     assert verdict_line(verdicts, 0) == "keras: every judged number is within its bound, but for 1 known failure (2 numbers)."
     assert verdict_line(verdicts[1:], 0) == "keras: every judged number is within its bound (1 number)."
+
+
+def test_a_verdict_that_passed_over_some_numbers_says_that_it_is_one_in_part() -> None:
+    partly = verdict("training", "torch", "depth=64", [Finding(Place("loss"), 1.0, 0.5, 2.0)])
+    partly.reason = "gradient not judged"
+    assert counted([partly, partly]) == ["2 × torch judged in part: gradient not judged"]
+
+
+def test_progress_names_every_check_that_failed_and_counts_others_where_they_are_many() -> None:
+    checks = ["finite", "update", "symmetry", "clipping", "training"]
+    assert mark(FAILED, checks) == "✗ finite, update, symmetry, clipping, training"
+    assert mark(NOT_APPLICABLE, checks) == "not applicable 5 checks"
+    assert mark(NOT_APPLICABLE, checks[:4]) == "not applicable finite, update, symmetry, clipping"
+    assert mark(KNOWN, []) == ""
 
 
 def test_what_processes_hold_together_is_named_whichever_process_told_it_first() -> None:
