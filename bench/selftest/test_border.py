@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from bench.evidence.pool import ObservationPool
@@ -133,3 +134,38 @@ def test_closing_leaves_no_process_behind() -> None:
     assert worker._process.poll() is not None
     with pytest.raises((WorkerDied, CancelledError)):
         pending.result(timeout=5)
+
+
+def test_an_interrupt_while_a_worker_starts_leaves_no_process_behind(monkeypatch: Any) -> None:
+    """Popen waits for the new program to begin, which takes long on a busy machine, and is then interrupted inside."""
+    begun, popen = [], subprocess.Popen
+
+    def interrupted(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        begun.append(popen(*words, **options))
+        os.kill(os.getpid(), signal.SIGINT)
+        return begun[0]
+
+    monkeypatch.setattr("models.worker.process.subprocess.Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Worker("numpy")
+    assert begun[0].poll() is not None
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_worker_that_works_for_ever_ends_with_a_judge_that_is_killed() -> None:
+    code = """
+from fixtures.data.datasets import load
+from models.worker.process import Worker
+worker, data = Worker("numpy"), load()
+given = {"mode": "", "device": "cpu", "x": data.x_train[:64], "labels": data.y_train[:64]}
+worker.call("prepare", name="a case", spec="depth=2", **given)
+worker.submit("block", name="a case", steps=10**9)
+print(worker.pid, flush=True)
+input()
+"""
+    judge = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert judge.stdout is not None
+    worker = psutil.Process(int(judge.stdout.readline()))
+    judge.kill()
+    judge.communicate()
+    worker.wait(timeout=10)

@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar, overload
 
 from models.backends.registry import info
@@ -56,6 +58,30 @@ def environment(backend: str, device: str, deterministic: bool = False) -> dict[
     """Environment variables of a worker: which Keras backend, quiet logs, and no device in sight but its own. Raises DeviceError."""
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), "PYTHONHASHSEED": "0"}
     return variables | dict(info(backend).variables) | devices.variables(device, deterministic)
+
+
+@contextlib.contextmanager
+def interrupted_later() -> Iterator[None]:
+    """Ctrl-C waits for the end of what is inside, and is raised there.
+
+    A process that has begun and is not yet known to anybody would go on after its parent was interrupted. Threads other than the
+    main one are never interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupts: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupts:
+        signal.raise_signal(signal.SIGINT)
 
 
 def peak_memory(pid: int) -> float:
@@ -105,12 +131,17 @@ class Worker:
         variables = environment(backend, device, deterministic) | {name: str(threads) for name in THREADS}
         if path:
             variables["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(
-            [python, "-m", "models.worker.server", backend, str(threads), *(["deterministic"] if deterministic else [])],
-            cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True,
-        )  # fmt: skip
         self._requests = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")
         self._closing = threading.Event()
+        words = [python, "-m", "models.worker.server", backend, str(threads), *(["deterministic"] if deterministic else [])]
+        try:
+            with interrupted_later():
+                self._process = subprocess.Popen(
+                    words, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True
+                )
+        except KeyboardInterrupt:
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:

@@ -10,6 +10,8 @@ import gc
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from typing import Any, BinaryIO
 
@@ -22,6 +24,9 @@ from models.worker.tasks import overhead, scenarios
 from models.worker.tasks.device_probe import probe_device
 from models.worker.tasks.observe import draw_own, observe, observe_seeds
 from models.worker.tasks.step_timer import StepTimer
+
+PARENT_LOOKED_FOR = 1.0
+"""Seconds between two looks for the parent."""
 
 
 def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, outputs: BinaryIO) -> None:
@@ -67,8 +72,16 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         messages.send(outputs, answer)
 
 
+def end_with(parent: int) -> None:
+    """End this process, whatever it is doing, once its parent is gone: a judge that was killed cannot end its workers."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_LOOKED_FOR)
+    os._exit(1)
+
+
 def main() -> None:
     """Keep the message channel for ourselves and serve."""
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
