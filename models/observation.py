@@ -34,12 +34,16 @@ class ForcedStep:
 
 @dataclass
 class Training:
-    """A free run: start from `weights`, train on the batches of `xs` (steps × batch × features) and `labels`."""
+    """A free run: start from `weights`, train on the batches of `xs` (steps × batch × features) and `labels`.
+
+    `schedule` holds what the learning rate is multiplied with in every step.
+    """
 
     seed: int
     weights: Arrays
     xs: Batches
     labels: BatchLabels
+    schedule: PerStep
 
 
 @dataclass
@@ -111,10 +115,33 @@ class Backward:
 
 
 @dataclass
+class Trained:
+    """What a network kept of its training: loss per step, gradient norm of every layer's weight before clipping (steps taken × depth).
+
+    `clipped` is the share of steps in which clipping changed a gradient, NaN where nothing is clipped.
+    """
+
+    losses: PerStep
+    gradient_norms: Norms
+    clipped: float = math.nan
+
+
+@dataclass
+class Evaluated:
+    """Weights, the logits they give in evaluation mode (samples × classes), and the accuracy of these in [0, 1]."""
+
+    weights: Arrays
+    logits: Logits
+    accuracy: float
+
+
+@dataclass
 class History:
     """One free run: loss per step, gradient norm of every layer's weight (steps taken × depth, float64), test accuracy in [0, 1].
 
     Beside them the weights and running statistics it ended with, and the logits they gave in evaluation mode (samples × classes).
+    `averaged` is the framework's own moving average of weights, evaluated with the same running statistics. `execution` names how it ran
+    where that was not as usual.
     """
 
     seed: int
@@ -124,6 +151,9 @@ class History:
     weights: Arrays = field(default_factory=dict)
     running: Statistics = field(default_factory=dict)
     logits: Logits | None = None
+    averaged: Evaluated | None = None
+    clipped: float = math.nan
+    execution: str = ""
 
 
 @dataclass

@@ -1,12 +1,13 @@
-"""What recorded seeds predict for a run: the interval in which a metric's mean over new seeds falls."""
+"""What recorded seeds predict for fresh ones: the interval in which a metric's mean over new seeds falls."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import stats
 
+from bench.baselines.metrics import is_share, kind_of
 from bench.judging.finding import SCALES
-from bench.judging.tolerance import FLOORS, METRICS_PER_RUN, RUN_FALSE_ALARMS, WIDEST
+from bench.judging.tolerance import METRICS_PER_RUN, RUN_FALSE_ALARMS, WIDEST
 
 
 def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0) -> tuple[float, float]:
@@ -30,18 +31,19 @@ def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0
 def judges(metric: str, low: float, high: float, classes: int) -> bool:
     """Whether an interval is narrow enough to judge by.
 
-    An accuracy's is narrower than the way from chance to perfect. A loss's or gradient norm's has ends less than `WIDEST` apart.
+    An accuracy's is narrower than the way from chance to perfect, a share's than from 0 to 1. A loss's or gradient norm's has ends less
+    than `WIDEST` apart.
     """
-    if metric == "accuracy":
-        return high - low < 1 - 1 / classes
+    if is_share(metric):
+        return high - low < (1 - 1 / classes if metric.endswith("accuracy") else 1)
     return bool(low > 0 and high < WIDEST * low)
 
 
 def floor_of(metric: str, middle: float) -> float:
-    """The least half-width of a metric's interval, in its own units: absolute for accuracy, a share of the others."""
-    return FLOORS["accuracy"] if metric == "accuracy" else FLOORS[metric.partition(" ")[0]] * middle
+    """The least half-width of a metric's interval between seeds, in its own units: absolute for shares, a share of the others."""
+    return kind_of(metric).floor * (1 if is_share(metric) else middle)
 
 
 def scale_of(metric: str) -> str:
     """The name of the scale (`bench.judging.finding.SCALES`) on which a metric's spread over seeds is even."""
-    return "logit" if metric == "accuracy" else "log"
+    return kind_of(metric).over_seeds

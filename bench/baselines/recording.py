@@ -8,30 +8,39 @@ from datetime import UTC, datetime
 import numpy as np
 
 from bench.baselines import samples as baselines
-from bench.baselines.metrics import metrics
+from bench.baselines.executions import EXECUTIONS
+from bench.baselines.metrics import is_share, metrics
 from bench.baselines.samples import Baseline, BaselineError
+from models.arrays import Labels
 from models.observation import History
 
 LEFT_OUT = ("suite", "device")
 """Of the environment: the commit is that of the file itself, and the device its name."""
 
 
-def keep(baseline: Baseline, data: str, network: str, histories: list[History], depth: int) -> None:
-    """Note the metrics of a network's trainings for the recording. Raises BaselineError for a number that has no logarithm."""
-    seen = metrics(histories, depth)
-    bad = [name for name, values in seen.items() if not np.isfinite(values).all() or (name != "accuracy" and min(values) <= 0)]
+def keep(baseline: Baseline, data: str, network: str, histories: Sequence[History], labels: Labels, depth: int) -> None:
+    """Note the metrics of a network's trainings for the recording. Raises BaselineError for a number that has no logarithm.
+
+    `histories` are of every seed in every execution, and `labels` those of the held-out samples.
+    """
+    executions: dict[str, list[History]] = {}
+    for history in histories:
+        executions.setdefault(history.execution, []).append(history)
+    columns = [metrics(sorted(each, key=lambda history: history.seed), labels, depth) for each in executions.values()]
+    seen = {name: np.array([column[name] for column in columns]).T for name in columns[0]}
+    bad = [name for name, values in seen.items() if not np.isfinite(values).all() or (not is_share(name) and values.min() <= 0)]
     if bad:
         raise BaselineError(
             f"{network} cannot be recorded in {baseline.path.name}: {', '.join(bad)} is not a positive finite number for some seed."
         )
-    baseline.new |= {f"{data}/{network}/{name}": values for name, values in seen.items()}
+    baseline.new |= {f"{data}/{network}/{name}": values.tolist() for name, values in seen.items()}
 
 
 def write(
     recorded: Mapping[str, Baseline],
     *,
     why: str,
-    steps: int,
+    steps: dict[str, int],
     seeds: Sequence[int],
     environment: Mapping[str, str],
     versions: Mapping[str, Mapping[str, str]],
@@ -47,6 +56,7 @@ def write(
             device=baseline.device,
             steps=steps,
             seeds=list(seeds),
+            executions=list(EXECUTIONS),
             why=why,
             date=datetime.now(UTC).strftime("%Y-%m-%d"),
             environment={name: value for name, value in environment.items() if name not in LEFT_OUT} | dict(versions.get(backend, {})),

@@ -1,13 +1,14 @@
-"""What was seen before: raw per-seed samples with provenance.
+"""What was seen before: raw samples of every seed and execution, with provenance.
 
 One JSON file per backend and device class, one metric a line, so that a recording can be reviewed as a diff. Nothing
-derived is stored: what the samples predict (`bench.baselines.interval`) is computed when judging.
+derived is stored: what samples predict (`bench.baselines.pairs`, `bench.baselines.interval`) is computed when judging.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -20,12 +21,14 @@ from msgspec import Meta
 from bench import files
 from bench.baselines import validation
 from bench.judging.tolerance import FALLBACK_WIDENING
+from models.arrays import Array
 from models.backends.registry import BACKENDS, info
 
-SCHEMA = 1
+SCHEMA = 2
 FOLDER = Path(__file__).resolve().parents[2] / "baselines"
 LEAST_SEEDS = 2
 SIGNIFICANT_DIGITS = 6
+Text = Annotated[str, Meta(min_length=1)]
 
 
 class BaselineError(ValueError):
@@ -35,28 +38,36 @@ class BaselineError(ValueError):
 class Recording(msgspec.Struct, forbid_unknown_fields=True):
     """Why, when and on what samples were taken; `networks` says how many were recorded then."""
 
-    why: Annotated[str, Meta(min_length=1)]
+    why: Text
     date: str
     networks: int
     environment: dict[str, str]
 
 
 class File(msgspec.Struct, forbid_unknown_fields=True):
-    """A baseline file; `samples` maps `data/network/metric` to one number per seed of `seeds`."""
+    """A baseline file; `samples` maps `data/network/metric` to seeds × executions numbers, the first execution the usual one.
+
+    A network may have been recorded with the first of `seeds` alone. `steps` holds how many steps a training on each data set took.
+    """
 
     schema: int
     backend: str
     device: str
-    steps: Annotated[int, Meta(ge=1)]
+    steps: dict[str, Annotated[int, Meta(ge=1)]]
     seeds: Annotated[list[int], Meta(min_length=LEAST_SEEDS)]
+    executions: Annotated[list[Text], Meta(min_length=1)]
     recordings: Annotated[list[Recording], Meta(min_length=1)]
-    samples: dict[str, Annotated[list[float], Meta(min_length=LEAST_SEEDS)]]
+    samples: dict[str, Annotated[list[Annotated[list[float], Meta(min_length=1)]], Meta(min_length=LEAST_SEEDS)]]
 
 
 class _Schema(msgspec.Struct):
     """What every baseline file has, of whatever schema."""
 
     schema: int
+
+
+Samples = dict[str, list[list[float]]]
+"""By `data/network/metric`: one row a seed, one number an execution."""
 
 
 @dataclass
@@ -67,7 +78,7 @@ class Baseline:
     device: str = "cpu"
     content: File | None = None
     fallback: str = ""
-    new: dict[str, list[float]] = field(default_factory=dict)
+    new: Samples = field(default_factory=dict)
 
     def networks(self) -> set[str]:
         """`data/network` of everything recorded."""
@@ -79,12 +90,12 @@ def file_name(backend: str, device_class: str) -> str:
     return f"{info(backend).recorded_as or backend}-{device_class}.json"
 
 
-def of_network(content: File, network: str) -> dict[str, list[float]]:
-    """Every recorded metric of `data/network`."""
-    return {key.rpartition("/")[2]: values for key, values in content.samples.items() if key.rpartition("/")[0] == network}
+def of_network(content: File, network: str) -> dict[str, Array]:
+    """Every recorded metric of `data/network` (seeds × executions)."""
+    return {key.rpartition("/")[2]: np.array(rows) for key, rows in content.samples.items() if key.rpartition("/")[0] == network}
 
 
-def load(backend: str, device_class: str, steps: int, folder: Path = FOLDER, processor: str = "") -> Baseline:
+def load(backend: str, device_class: str, steps: Mapping[str, int], folder: Path = FOLDER, processor: str = "") -> Baseline:
     """The baseline of this backend and device class, or the nearest recording of the same backend, or an empty one.
 
     Where a class's file was recorded on other processors than `processor`, it stays as it is: what is recorded here goes into a file of
@@ -122,6 +133,11 @@ def read(path: Path) -> File:
         schema = msgspec.json.decode(raw, type=_Schema).schema
         if schema < 1:
             raise BaselineError(f"{path} has schema {schema}, and there is none under 1: restore it from version control.")
+        if schema < SCHEMA:
+            raise BaselineError(
+                f"{path} has schema {schema}, whose trainings were shorter and of one execution: move it away, and record anew with "
+                'pytest --update-baselines="why".'
+            )
         if schema > SCHEMA:
             raise BaselineError(
                 f"{path} has schema {schema} and this suite reads up to {SCHEMA}: update the suite, or check out an older file."
@@ -134,7 +150,7 @@ def read(path: Path) -> File:
         raise BaselineError(f"{path} has the key {twice!r} twice: restore it from version control or record it again.")
     if path.name != (named := _name(content.backend, content.device)):
         raise BaselineError(f"{path} is of {content.backend} on {content.device}, which belongs into {named}: restore both.")
-    if fault := validation.fault_of_samples(content.samples, content.seeds):
+    if fault := validation.fault_of_samples(content.samples, content.seeds, content.executions):
         raise BaselineError(f"{path} {fault}: restore it from version control or record it again.")
     return content
 
@@ -144,9 +160,9 @@ def _name(backend: str, device: str) -> str:
     return file_name(backend, device) if backend in BACKENDS else "no file"
 
 
-def _fitting(content: File, steps: int) -> File | None:
+def _fitting(content: File, steps: Mapping[str, int]) -> File | None:
     """A recording of another number of training steps cannot judge these."""
-    return content if content.steps == steps else None
+    return content if all(content.steps.get(data, number) == number for data, number in steps.items()) else None
 
 
 def widened(baseline: Baseline) -> float:
@@ -163,29 +179,44 @@ def check_recording(why: str, seeds: int) -> None:
 
 
 def save(
-    baseline: Baseline, *, backend: str, device: str, steps: int, seeds: list[int], why: str, date: str, environment: dict[str, str]
+    baseline: Baseline,
+    *,
+    backend: str,
+    device: str,
+    steps: dict[str, int],
+    seeds: list[int],
+    executions: list[str],
+    why: str,
+    date: str,
+    environment: dict[str, str],
 ) -> str:
     """Merge the new samples into the file and return what changed, old → new. Raises BaselineError, WriteError."""
     check_recording(why, len(seeds))
     files.folder(baseline.path.parent)
     with FileLock(f"{baseline.path}.lock"):
         old = read(baseline.path) if baseline.path.exists() else None
-        keep = old is not None and old.seeds == seeds and old.steps == steps
+        keep = old is not None and old.executions == executions and _begins(old.seeds, seeds) and _fitting(old, steps) is not None
         samples = dict(old.samples) if old and keep else {}
         renewed = {key.rpartition("/")[0] for key in baseline.new}
         samples = {key: values for key, values in samples.items() if key.rpartition("/")[0] not in renewed}
         dropped = len(old.samples) - len(samples) if old and not keep else 0
         changes = [_change(key, (old.samples if old else {}).get(key), values) for key, values in sorted(baseline.new.items())]
         if dropped and old:
-            changes.append(f"  {dropped} old metrics were recorded with other seeds or steps and are replaced")
-        samples |= {key: [_significant(v) for v in values] for key, values in baseline.new.items()}
+            changes.append(f"  {dropped} old metrics were recorded with other seeds, executions or steps and are replaced")
+        samples |= {key: [[_significant(v) for v in row] for row in rows] for key, rows in baseline.new.items()}
+        steps, seeds = ((old.steps if old and keep else {}) | steps), (max(old.seeds, seeds, key=len) if old and keep else seeds)
         recording = Recording(why.strip(), date, len(renewed), environment)
-        if fault := validation.fault_of_samples(samples, seeds):
+        if fault := validation.fault_of_samples(samples, seeds, executions):
             raise BaselineError(f"What is to be recorded in {baseline.path.name} {fault}: judge that network first; nothing is written.")
         partial = bool(samples.keys() - baseline.new.keys())
         history = _joined(old.recordings, recording) if old and partial else [recording]
-        _write(baseline.path, File(SCHEMA, backend, device, steps, seeds, history, dict(sorted(samples.items()))))
+        _write(baseline.path, File(SCHEMA, backend, device, steps, seeds, executions, history, dict(sorted(samples.items()))))
     return "\n".join(changes)
+
+
+def _begins(ones: list[int], others: list[int]) -> bool:
+    """Whether the shorter list of seeds is how the longer one begins, so that samples of both can stand in one file."""
+    return all(one == other for one, other in zip(ones, others, strict=False))
 
 
 def _joined(recordings: list[Recording], new: Recording) -> list[Recording]:
@@ -196,9 +227,14 @@ def _joined(recordings: list[Recording], new: Recording) -> list[Recording]:
     return [*recordings[:-1], Recording(new.why, new.date, last.networks + new.networks, new.environment)]
 
 
-def _change(key: str, old: list[float] | None, new: list[float]) -> str:
-    before = f"{np.mean(old):.4g} ± {np.std(old, ddof=1):.2g}" if old else "(none)"
-    return f"  {key}: {before} → {np.mean(new):.4g} ± {np.std(new, ddof=1):.2g}"
+def _change(key: str, old: list[list[float]] | None, new: list[list[float]]) -> str:
+    return f"  {key}: {_described(old) if old else '(none)'} → {_described(new)}"
+
+
+def _described(rows: list[list[float]]) -> str:
+    """Mean, and spread over seeds."""
+    seeds = np.mean(rows, axis=1)
+    return f"{seeds.mean():.4g} ± {seeds.std(ddof=1):.2g}"
 
 
 def _significant(value: float) -> float:

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
+from scipy import stats
 
 from bench.baselines.interval import interval
+from bench.baselines.metrics import NAME, is_share, kind_of
+from bench.judging.finding import SCALES
+from models.arrays import Array
 
-METRIC = re.compile(r"accuracy|loss|gradient layer [1-9][0-9]*")
 LEAST_NEIGHBOURS = 2
 """A spread is known from two samples."""
+OUTLIER = 1e-9
+"""Chance that a healthy execution lies further from the other executions of its network than a recording may hold."""
 
 
-def fault_of_samples(samples: dict[str, list[float]], seeds: list[int]) -> str:
+def fault_of_samples(samples: dict[str, list[list[float]]], seeds: list[int], executions: list[str]) -> str:
     """What is wrong with samples by `data/network/metric`, in words that follow a file's name; empty for a good recording.
 
     Each loss and gradient norm lies in the interval that the other seeds predict for a single one, at the level at which runs are judged:
-    one of a healthy recording is outside as rarely as a healthy run is red. Accuracies may be equal but for one, where networks do not
-    learn; their range bounds what one of them can do.
+    one of a healthy recording is outside as rarely as a healthy run is red. Each execution lies by the others of its seed as those of other
+    seeds lie by theirs. Accuracies may be equal but for one, where networks do not learn; their range bounds what one of them can do.
     """
-    if twice := _twice(seeds):
-        return f"names seed {twice} twice"
-    for key, values in samples.items():
+    if twice := _twice(seeds) or _twice(executions):
+        return f"names {'seed ' if twice.isdigit() else ''}{twice} twice"
+    for key, rows in samples.items():
         metric = key.rpartition("/")[2]
-        if key.count("/") != 2 or not METRIC.fullmatch(metric):
-            return f"has {key!r}, which is no data/network/metric with a metric out of accuracy, loss and gradient layer N"
-        if len(values) != len(seeds):
-            return f"has {len(values)} samples for {key!r}, and not one for each of {len(seeds)} seeds"
-        largest = 1.0 if metric == "accuracy" else np.inf
-        for value in values:
-            if not (np.isfinite(value) and (value > 0 or (value == 0 and metric == "accuracy")) and value <= largest):
-                return f"has {value:g} for {key!r}, which no {metric.partition(' ')[0]} can be"
-        if metric != "accuracy" and (place := next(_outliers(metric, values), None)) is not None:
-            return f"has {values[place]:g} for {key!r} with seed {seeds[place]}, which the other seeds rule out"
+        if key.count("/") != 2 or not NAME.fullmatch(metric):
+            return f"has {key!r}, which is no data/network/metric with a metric out of accuracy, loss, gradient layer N and the like"
+        if len(rows) > len(seeds):
+            return f"has {len(rows)} rows for {key!r}, and {len(seeds)} seeds"
+        if any(len(row) != len(executions) for row in rows):
+            return f"has rows for {key!r} that do not have one sample for each of {len(executions)} executions"
+        values = np.array(rows)
+        share = is_share(metric)
+        wrong = values[~(np.isfinite(values) & (values >= 0 if share else values > 0) & (values <= (1.0 if share else np.inf)))]
+        if len(wrong):
+            return f"has {wrong[0]:g} for {key!r}, which no {metric.partition(' layer ')[0]} can be"
+        if not share and (place := _outlying_seed(metric, values[:, 0])) is not None:
+            return f"has {values[place, 0]:g} for {key!r} with seed {seeds[place]}, which the other seeds rule out"
+        if (cell := _outlying_execution(metric, values)) is not None:
+            return f"has {values[cell]:g} for {key!r} with seed {seeds[cell[0]]}, which the other executions rule out"
     return ""
 
 
@@ -52,14 +60,30 @@ def key_given_twice(raw: bytes) -> str:
     return next(filter(None, found), "")
 
 
-def _outliers(metric: str, values: list[float]) -> Iterator[int]:
-    """Places of samples that their neighbours rule out."""
-    for place, value in enumerate(values):
-        others = [*values[:place], *values[place + 1 :]]
-        if len(others) >= LEAST_NEIGHBOURS:
-            low, high = interval(metric, others, 1)
-            if not low <= value <= high:
-                yield place
+def _outlying_seed(metric: str, values: Array) -> int | None:
+    """The place of a sample that its neighbours rule out."""
+    for place in range(len(values) if len(values) > LEAST_NEIGHBOURS else 0):
+        low, high = interval(metric, list(np.delete(values, place)), 1)
+        if not low <= values[place] <= high:
+            return place
+    return None
+
+
+def _outlying_execution(metric: str, values: Array) -> tuple[int, int] | None:
+    """The seed and execution of a sample that is too far from its seed's other executions, as those of other seeds lie."""
+    kind, (seeds, executions) = kind_of(metric), values.shape
+    degrees = (seeds - 1) * (executions - 1)
+    if executions < LEAST_NEIGHBOURS or degrees < LEAST_NEIGHBOURS:
+        return None
+    x = np.asarray(SCALES[kind.over_executions].forward(values))
+    variances = x.var(axis=1, ddof=1)
+    far = float(stats.t.isf(OUTLIER / values.size / 2, degrees)) * (1 + 1 / (executions - 1)) ** 0.5
+    for seed, row in enumerate(x):
+        others = float(np.delete(variances, seed).mean()) ** 0.5
+        for place, value in enumerate(row):
+            if abs(value - np.delete(row, place).mean()) > max(far * others, 2 * kind.execution_floor):
+                return seed, place
+    return None
 
 
 def _twice(values: list[int] | list[str]) -> str:

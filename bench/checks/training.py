@@ -2,50 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
 
 from bench.baselines import samples as baselines
 from bench.baselines.interval import interval, judges, scale_of
 from bench.baselines.metrics import metrics
+from bench.baselines.pairs import Recorded, mean
 from bench.evidence import divergence
 from bench.evidence.evidence import Evidence
-from bench.judging.finding import SCALES, Finding
+from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import NoBaseline, NotJudged, RestNotJudged
+from models.observation import History
+
+LOOKS = (6, 12, 24, 48)
+"""Where a look leaves open whether a metric has changed, so many recorded seeds are trained before the next one, or all there are."""
+SHOWN = 9
+"""How many pairs a note lists."""
 
 
 def training(evidence: Evidence) -> Iterator[Finding]:
-    """Accuracy, loss and gradient norms over training lie in the interval that recorded seeds predict.
+    """Accuracy, losses and gradient norms over training are, seed by seed, those that were recorded.
 
-    The mean over this run's seeds of each metric, on the metric's own scale (`bench.baselines.interval`); a metric that one side
-    lacks fails. A metric whose recorded seeds spread too far to judge by (`bench.baselines.interval.judges`) is counted as not judged.
+    A recorded seed is judged by its own samples, by itself and in the mean over all such seeds (`bench.baselines.pairs`). Where the first
+    seeds leave it open, more of them are trained. A fresh seed is judged, in the mean, by what recorded seeds predict
+    (`bench.baselines.interval`). A metric that one side lacks fails. One whose samples spread too far to judge by is not judged.
     """
     divergence.refuse(divergence.of_themselves(evidence))
-    seen = metrics(evidence.seen.trainings, evidence.spec.arch.depth)
-    network = f"{evidence.data}/{evidence.network}"
-    if evidence.baseline is None or evidence.baseline.content is None:
-        raise NoBaseline("no recording for this backend and device")
-    recorded = baselines.of_network(evidence.baseline.content, network)
-    if not recorded:
-        raise NoBaseline(f"{network} was never recorded")
-    if set(recorded) != set(seen):
-        raise AssertionError(f"metrics {sorted(set(recorded) ^ set(seen))} are recorded or seen, but not both")
+    recorded, seeds = _recorded(evidence)
+    _look_again(evidence, recorded, seeds)
+    usual = [history for history in evidence.seen.trainings if not history.execution]
+    paired = [history for history in usual if history.seed in seeds and all(each.paired for each in recorded.values())]
+    fresh = [history for history in usual if history not in paired]
     wide, judged = set[str](), False
-    for metric, values in seen.items():
-        low, high = interval(metric, recorded[metric], len(values), baselines.widened(evidence.baseline))
-        scale = SCALES[scale_of(metric)]
-        with np.errstate(divide="ignore", invalid="ignore"):  # a loss of zero or NaN falls outside any interval by itself
-            value = float(scale.backward(scale.forward(np.asarray(values)).mean()))
-        then = recorded[metric]
-        note = f"seeds gave {', '.join(f'{v:.4g}' for v in values)}; recorded {np.mean(then):.4g} ± {np.std(then, ddof=1):.2g}"
-        finding = Finding(Place(metric), value, low, high, note, scale_of(metric))
-        if finding.within and not judges(metric, low, high, evidence.spec.classes):
-            wide.add(metric.partition(" ")[0])
+    for finding in (*_of_pairs(evidence, recorded, seeds, paired), *_of_fresh(evidence, recorded, fresh)):
+        if finding.within and not judges(finding.place.quantity, finding.low, finding.high, evidence.spec.classes):
+            wide.add(finding.place.quantity.partition(" layer ")[0])
             continue
         judged = True
         yield finding
     if wide:
-        reason = f"{', '.join(sorted(wide))} not judged, because recorded seeds spread too far; more --seeds narrow the interval"
+        reason = f"{', '.join(sorted(wide))} not judged, because recorded samples spread too far; more --seeds narrow the interval"
         raise (RestNotJudged if judged else NotJudged)(reason)
+
+
+def _recorded(evidence: Evidence) -> tuple[dict[str, Recorded], list[int]]:
+    """What was recorded of the network, by metric, and with which seeds. Raises NoBaseline."""
+    network = f"{evidence.data}/{evidence.network}"
+    if evidence.baseline is None or evidence.baseline.content is None:
+        raise NoBaseline("no recording for this backend and device")
+    found = baselines.of_network(evidence.baseline.content, network)
+    if not found:
+        raise NoBaseline(f"{network} was never recorded")
+    widening = baselines.widened(evidence.baseline)
+    seeds = evidence.baseline.content.seeds[: min(map(len, found.values()))]
+    return {metric: Recorded(metric, values, widening) for metric, values in found.items()}, seeds
+
+
+def _look_again(evidence: Evidence, recorded: Mapping[str, Recorded], seeds: Sequence[int]) -> None:
+    """Train more recorded seeds as long as those that were trained leave something open."""
+    for number in LOOKS:
+        trained = [history for history in evidence.seen.trainings if history.seed in seeds and not history.execution]
+        missing = [seed for seed in seeds[:number] if seed not in [history.seed for history in trained]]
+        if not trained or not missing or evidence.more is None:
+            continue
+        seen, places = _metrics(evidence, trained), [seeds.index(history.seed) for history in trained]
+        if any(metric in seen and each.open(places, seen[metric]) for metric, each in recorded.items() if each.paired):
+            evidence.seen.trainings += evidence.more(missing)
+
+
+def _metrics(evidence: Evidence, histories: Sequence[History]) -> dict[str, list[float]]:
+    return metrics(histories, evidence.held_out[1], evidence.spec.arch.depth)
+
+
+def _of_pairs(
+    evidence: Evidence, recorded: Mapping[str, Recorded], seeds: Sequence[int], histories: Sequence[History]
+) -> Iterator[Finding]:
+    """Each recorded seed beside its own samples, and their mean."""
+    places = [seeds.index(history.seed) for history in histories]
+    for metric, values in _same(recorded, _metrics(evidence, histories)) if histories else ():
+        each = recorded[metric]
+        for place, value in zip(places, values, strict=True):
+            note = f"executions recorded {', '.join(f'{v:.4g}' for v in each.values[place])}"
+            yield Finding(Place(metric, scope=f"seed {seeds[place]}"), value, *each.of_seed(place), note, each.scale)
+        pairs = [f"{seeds[p]}: {each.centre([p]):.4g} → {value:.4g}" for p, value in zip(places, values, strict=True)]
+        more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+        note = f"recorded → seen by seed {'; '.join(pairs[:SHOWN])}{more}; together {each.centre(places):.4g} → {each.mean(values):.4g}"
+        yield Finding(Place(metric), each.mean(values), *each.of_mean(places), note, each.scale)
+
+
+def _of_fresh(evidence: Evidence, recorded: Mapping[str, Recorded], histories: Sequence[History]) -> Iterator[Finding]:
+    """The mean over fresh seeds beside what recorded ones predict."""
+    for metric, values in _same(recorded, _metrics(evidence, histories)) if histories else ():
+        then = recorded[metric]
+        low, high = interval(metric, list(then.values[:, 0]), len(values), then.widening)
+        given = ", ".join(f"{v:.4g}" for v in values)
+        note = f"fresh seeds gave {given}; recorded {then.centre(range(len(then.values))):.4g} ± {then.values[:, 0].std(ddof=1):.2g}"
+        yield Finding(Place(metric, scope="fresh seeds"), mean(scale_of(metric), values), low, high, note, scale_of(metric))
+
+
+def _same(recorded: Mapping[str, Recorded], seen: dict[str, list[float]]) -> list[tuple[str, list[float]]]:
+    """Metrics that were seen. Raises AssertionError for one that was recorded or seen, but not both."""
+    if set(recorded) != set(seen):
+        raise AssertionError(f"metrics {sorted(set(recorded) ^ set(seen))} are recorded or seen, but not both")
+    return list(seen.items())

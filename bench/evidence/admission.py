@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.evidence.collect import STEPS, TEST_SAMPLES
+from bench.evidence.collect import TEST_SAMPLES
+from bench.evidence.schedule import STEPS
 from fixtures.data.datasets import features_of, training_samples_of
 from fixtures.machine.memory import free
 from models.spec import Spec, SpecError
@@ -32,11 +33,12 @@ def network(text: str, data: str = "digits") -> Spec:
     return spec
 
 
-def weight(spec: Spec, seeds: int, backends: int = 1) -> float:
+def weight(spec: Spec, seeds: int, backends: int = 1, data: str = "digits") -> float:
     """Bytes that judging a network takes. All trainings are drawn before the first one runs, and sent in one message."""
     numbers, signals = _size(spec)
     held = np.dtype(spec.format.held).itemsize
-    training = numbers + STEPS * spec.batch * (spec.features + 1) + TEST_SAMPLES * spec.classes + STEPS * spec.arch.depth
+    steps = STEPS[data]
+    training = 2 * numbers + steps * spec.batch * (spec.features + 1) + 2 * TEST_SAMPLES * spec.classes + steps * spec.arch.depth
     once = A_PARAMETER * numbers + A_SIGNAL * signals + A_LAYER * spec.arch.depth + 3 * held * seeds * training
     return once * (1 + MORE * (backends - 1))
 

@@ -15,18 +15,17 @@ from bench.baselines.samples import Baseline
 from bench.evidence.evidence import Evidence
 from bench.evidence.probes import DRAWS, FAN_IN, FAN_OUT, SEEDS, is_activation_case, is_initializer_case, points, scaled_steps
 from bench.evidence.reference import ReferenceResult
+from bench.evidence.schedule import STEPS, schedule
 from bench.judging.check import Need
 from bench.symmetry import relation_steps, symmetries
 from fixtures.data.datasets import Data
 from models.arrays import Array, Arrays, Batch, Labels, Points
 from models.observation import Job, Observation, Training
 from models.parts.precisions import PLAIN
-from models.reference.draws import draw_weights, prepare_forced_steps, rounded
+from models.reference.draws import draw_weights, moved_by_rounding, prepare_forced_steps, rounded
 from models.spec import Spec
 
-STEPS = 100
-"""Training steps of a free run: five epochs of digits at the reference batch, where the reference network reaches 0.8."""
-TEST_SAMPLES = 2000
+TEST_SAMPLES = 10_000
 """At most this many test samples decide an accuracy; digits have 600."""
 WATCHED = frozenset({Need.STEPS, Need.NATIVE})
 """Needs for which the teacher-forced steps are taken."""
@@ -62,7 +61,8 @@ class Request:
     """What is wanted of one network on one backend.
 
     Shared weights and batches are drawn from the first of `seeds`, and each of them is one of the trainings. `repeats` takes the
-    teacher-forced steps twice. `reference` is given where several backends share its result, or begin with other steps.
+    teacher-forced steps twice. `reference` is given where several backends share its result, or begin with other steps. `moved` trains
+    from weights that are moved by one unit in the last place.
     """
 
     spec: Spec
@@ -74,6 +74,7 @@ class Request:
     repeats: bool = False
     baseline: Baseline | None = None
     reference: ReferenceResult | None = None
+    moved: bool = False
 
     @cached_property
     def wanted(self) -> frozenset[Need]:
@@ -103,7 +104,7 @@ class Request:
             forced_steps=steps if needs & WATCHED else [],
             relations=relation_steps(self.own, steps) if Need.RELATIONS in needs else [],
             scaled=scaled_steps(self.own, steps) if Need.SCALED in needs else [],
-            trainings=trainings(self.own, self.data, self.seeds) if Need.TRAININGS in needs else [],
+            trainings=trainings(self.own, self.data, self.seeds, self.moved) if Need.TRAININGS in needs else [],
             x_test=x_test, labels_test=labels_test, repeat=self.repeats,
         )  # fmt: skip
 
@@ -166,13 +167,18 @@ def reference_of(spec: Spec, data: Data, seed: int = 0, steps: int = 3) -> Refer
     return ReferenceResult(spec, prepare_forced_steps(spec, data.x_train, labels_of(spec, data.y_train), seed, steps))
 
 
-def trainings(spec: Spec, data: Data, seeds: Sequence[int]) -> list[Training]:
-    """The free runs of `spec` on `data`: weights and batches of each seed, the same for every backend; none where it is not trained."""
-    runs = []
+def trainings(spec: Spec, data: Data, seeds: Sequence[int], moved: bool = False) -> list[Training]:
+    """The free runs of `spec` on `data`: weights and batches of each seed, the same for every backend; none where it is not trained.
+
+    With `moved`, weights are moved by one unit in the last place.
+    """
+    steps = STEPS[data.name]
+    factors, runs = schedule(spec, steps), list[Training]()
     for seed in seeds if spec.trained else ():
         batches = data.batches(spec.batch, seed)
-        xs, labels = zip(*(next(batches) for _ in range(STEPS)), strict=True)
-        runs.append(Training(seed, draw_weights(spec, seed), rounded(spec, np.stack(xs)), labels_of(spec, np.stack(labels))))
+        xs, labels = zip(*(next(batches) for _ in range(steps)), strict=True)
+        weights = moved_by_rounding(draw_weights(spec, seed)) if moved else draw_weights(spec, seed)
+        runs.append(Training(seed, weights, rounded(spec, np.stack(xs)), labels_of(spec, np.stack(labels)), factors))
     return runs
 
 

@@ -38,7 +38,7 @@ def overflow(spec: Spec, conventions: str, training: Training, last: int) -> int
     dtype = np.dtype(spec.format.held).type
     rule, weights = Rule(spec, conventions, dtype), {key: np.asarray(value, dtype) for key, value in training.weights.items()}
     with np.errstate(all="ignore"):
-        for step, (x, labels) in enumerate(zip(training.xs[: last + 1], training.labels, strict=False)):
+        for step, (x, labels, factor) in enumerate(zip(training.xs[: last + 1], training.labels, training.schedule, strict=False)):
             done = Reference(spec, weights, dtype, conventions=conventions).run(x, labels)
             if not np.isfinite(done.loss):
                 return step
@@ -46,7 +46,7 @@ def overflow(spec: Spec, conventions: str, training: Training, last: int) -> int
                 spec = dataclasses.replace(spec, loss_scale=spec.loss_scale / 2)  # such a step is skipped
                 continue
             extra = penalty(spec, weights)[1] if conventions == "keras" and spec.l2 else {}
-            weights = rule.step(weights, {key: g + extra.get(key, dtype(0)) for key, g in done.gradients.items()})
+            weights = rule.step(weights, {key: g + extra.get(key, dtype(0)) for key, g in done.gradients.items()}, float(factor))
         count = len(training.xs)
         loss = Reference(spec, weights, dtype, conventions=conventions).run(training.xs[-1], training.labels[-1]).loss
         left = (*weights.values(), np.asarray(loss))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from bench.judging.verdict import NotJudged
 from models.arrays import Arrays, Batch, Labels, Points
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
-from models.observation import Observation, Training, WatchedPass
+from models.observation import History, Observation, Training, WatchedPass
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import penalty
 from models.spec import Spec
@@ -29,7 +29,8 @@ class Evidence:
 
     `network` is the id it was asked for by; `spec` has the backend's own default initializer filled in. `held_out` are the samples
     and labels that decide an accuracy. `draws` are layers filled by the framework's initializer, by seed; `curves` its activation's
-    values and slopes by precision. `start` tells where the free run of a seed began. What was not `collected` is empty.
+    values and slopes by precision. `start` tells where the free run of a seed began, `more` trains further seeds. What was not `collected`
+    is empty.
     """
 
     network: str
@@ -44,6 +45,7 @@ class Evidence:
     curves: dict[str, tuple[Points, Points]] = field(default_factory=dict)
     start: Callable[[int], Training] | None = None
     collected: Set[Need] = frozenset(Need)
+    more: Callable[[Sequence[int]], list[History]] | None = None
 
     @property
     def native(self) -> WatchedPass:

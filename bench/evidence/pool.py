@@ -7,23 +7,27 @@ judging process never imports either.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections import OrderedDict
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from bench.baselines import samples as baselines
-from bench.evidence.collect import ALL, FORCED, Collection, Request, available, reference_of
+from bench.baselines.executions import ELSEWHERE
+from bench.evidence.collect import ALL, FORCED, Collection, Request, available, collect, reference_of
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ReferenceResult
 from bench.judging.check import Need
 from fixtures.data.datasets import Data
+from models.backends.registry import info
+from models.observation import History
 from models.spec import Spec
 from models.worker.devices import kind
 from models.worker.process import Worker, WorkerDied, WorkerHung, peak_memory, resident
 
 UNTRAINED = frozenset({Need.TRAININGS, Need.HELD_OUT})
 RECORDED_SEED = 1000
-"""Seeds of a recording start here, apart from those of a run, so that no run is judged by itself."""
+"""Seeds of a recording start here, and so do those of a run, so that each is judged by what the same seed gave before."""
 AHEAD = 2
 """How many networks each worker is asked for before the judge needs them."""
 KEPT = 3
@@ -52,6 +56,7 @@ class ObservationPool:
         self.untrained = frozenset(untrained)
         self.baselines: dict[str, baselines.Baseline] = {}
         self._isolate, self._deterministic = isolate, deterministic
+        self._elsewhere: dict[str, Worker] = {}
         self._cells: dict[tuple[str, Spec], Worker] = {}
         self._workers: dict[str, Worker] = {}
         self._beside: list[Worker] = []
@@ -84,9 +89,9 @@ class ObservationPool:
         elif self._workers.get(worker.backend) is worker:
             self.bury(worker.backend)
 
-    def start(self, backend: str) -> Worker:
-        """A new worker on this pool's device, which the caller closes."""
-        return Worker(backend, device=self.device, threads=self.threads, deterministic=self._deterministic)
+    def start(self, backend: str, variables: Mapping[str, str] | None = None) -> Worker:
+        """A new worker on this pool's device, with these environment variables, which the caller closes."""
+        return Worker(backend, device=self.device, threads=self.threads, deterministic=self._deterministic, variables=variables)
 
     @property
     def repeats(self) -> bool:
@@ -122,7 +127,8 @@ class ObservationPool:
             self._fill(backend)
             self._weigh()
             try:
-                (self._runs[key],) = asked.result()
+                (evidence,) = asked.result()
+                self._runs[key] = dataclasses.replace(evidence, more=functools.partial(self.train, backend, spec))
             except WorkerDied as death:
                 if isinstance(death, WorkerHung):
                     self._hung[key] = death
@@ -135,6 +141,25 @@ class ObservationPool:
         while len(self._runs) > KEPT:
             self._runs.popitem(last=False)
         return self._runs[key]
+
+    def train(self, backend: str, spec: Spec, seeds: Sequence[int]) -> list[History]:
+        """Trainings of more seeds of a network. Raises models.worker.process.WorkerError."""
+        request = Request(spec, backend, self.data, UNTRAINED, seeds, kind(self.device), baseline=self.baselines.get(backend))
+        if not self._isolate:
+            return collect(request, self.get(backend).submit).seen.trainings
+        worker = self.start(backend)
+        try:
+            return collect(request, worker.submit).seen.trainings
+        finally:
+            worker.close()
+
+    def elsewhere(self, backend: str, spec: Spec) -> list[History]:
+        """Trainings of the run's seeds as `bench.baselines.executions.ELSEWHERE` names them. Raises models.worker.process.WorkerError."""
+        if backend not in self._elsewhere:
+            self._elsewhere[backend] = self.start(backend, info(backend).fewer_instructions)
+        request = Request(spec, backend, self.data, UNTRAINED, self.seeds, kind(self.device), moved=True)
+        trained = collect(request, self._elsewhere[backend].submit).seen.trainings
+        return [dataclasses.replace(each, execution=ELSEWHERE) for each in trained]
 
     def _available(self, backend: str, spec: Spec) -> Set[Need]:
         """What can be had of a network in this run."""
@@ -153,7 +178,7 @@ class ObservationPool:
 
     def close(self) -> None:
         """End every worker."""
-        for worker in (*self._workers.values(), *self._cells.values(), *self._beside):
+        for worker in (*self._workers.values(), *self._cells.values(), *self._beside, *self._elsewhere.values()):
             worker.close()
 
     def bury(self, backend: str) -> None:

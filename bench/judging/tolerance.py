@@ -16,13 +16,12 @@ BAND_Z = 5.0
 RUN_FALSE_ALARMS = 1e-3
 """Chance that a healthy core run raises any alarm against its baselines; divided over all its metrics (Bonferroni)."""
 
-METRICS_PER_RUN = 1000
-"""How many baseline metrics a core run of two backends judges, rounded up."""
+METRICS_PER_RUN = 2000
+"""How many metrics a core run of two backends judges, rounded up: 134 trainings of twelve metrics."""
 
-FLOORS = {"accuracy": 0.005, "loss": 0.10, "gradient": 0.05}
-"""Baseline intervals are never narrower than this on either side: half a percentage point of accuracy (three of digits' 600
-test samples), 10 % of a loss, 5 % of a gradient norm. Recordings of the same versions on another CPU differ by chaotic
-rounding, which sixteen seeds do not always show."""
+ACCURACIES_PER_RUN, MEANS_PER_RUN, SEEDS_PER_RUN = 270, 2000, 12_000
+"""How many accuracies, other means over recorded seeds, and single seeds a core run judges, rounded up: of 134 trainings two and twelve,
+on three seeds, and on up to 24 where those left it open. Accuracies share half of `RUN_FALSE_ALARMS`, the others a quarter each."""
 
 WIDEST = 100.0
 """Ratio between the ends of a loss's or gradient norm's interval from which it judges nothing: it admits a decade either way, from

@@ -31,9 +31,11 @@ def profile(evidence: Evidence) -> Profile:
         steps, layers = (_spread(size, kept) for size, kept in zip(norms.shape, (STEPS, LAYERS), strict=True))
         seen.steps, seen.layers = steps, [layer + 1 for layer in layers]
         seen.norms = [[_few(value) for value in row] for row in norms[np.ix_(steps, layers)]]
-        seen.seeds = [history.seed for history in evidence.seen.trainings]
+        usual = [history for history in evidence.seen.trainings if not history.execution]
+        seen.seeds = [history.seed for history in usual]
         seen.samples = {
-            name: [_few(value) for value in values] for name, values in metrics(evidence.seen.trainings, evidence.spec.arch.depth).items()
+            name: [_few(value) for value in values]
+            for name, values in metrics(usual, evidence.held_out[1], evidence.spec.arch.depth).items()
         }
     return seen
 

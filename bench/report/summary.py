@@ -148,6 +148,19 @@ def counted(verdicts: list[Verdict]) -> list[str]:
     ]
 
 
+def before(verdicts: list[Verdict]) -> list[str]:
+    """What the recording that was there before says of the trainings that take its place, a line a network that is not as it was."""
+    lines = []
+    for verdict in verdicts:
+        if (worst := verdict.worst) is not None:
+            said = f"{worst.where} {texts.number(worst.value)}, allowed {texts.allowed(worst)}"
+            lines.append(f"by the old recording {verdict.backend} {verdict.subject} fails: {said}")
+        elif verdict.status != PASSED:
+            lines.append(f"by the old recording {verdict.backend} {verdict.subject} is {verdict.status}: {verdict.reason}")
+    passed = sum(verdict.status == PASSED for verdict in verdicts)
+    return [f"{passed} of {texts.counted(len(verdicts), 'network')} as the old recording has them", *lines] if verdicts else []
+
+
 def _excused(excuses: list[Excuse]) -> str:
     """`64 numbers excused, the furthest 3.8e-08 beyond its bound, of 4e-07 that are known`."""
     numbers = texts.counted(sum(each.numbers for each in excuses), "number")

@@ -119,12 +119,12 @@ def test_a_recording_on_another_processor_has_a_file_of_its_own(tmp_path: Path) 
     """A user who records on a laptop must not overwrite what others are judged by."""
 
     def load(processor: str) -> Baseline:
-        return baselines.load("torch", "cpu", 150, tmp_path, processor)
+        return baselines.load("torch", "cpu", {"digits": 150}, tmp_path, processor)
 
     def new(processor: str, accuracy: float) -> list[str]:
-        baseline = replace(load(processor), new={"digits/reference/accuracy": [accuracy] * 4})
+        baseline = replace(load(processor), new={"digits/reference/accuracy": [[accuracy]] * 4})
         return recording.write(
-            {"torch": baseline}, why="why", steps=150, seeds=SEEDS, environment={"processor": processor}, versions={"torch": {}}
+            {"torch": baseline}, why="why", steps={"digits": 150}, seeds=SEEDS, environment={"processor": processor}, versions={"torch": {}}
         )
 
     assert load("AMD EPYC").path.name == "torch-cpu.json", "the first recording is for every processor"

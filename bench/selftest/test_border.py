@@ -122,7 +122,7 @@ def test_a_worker_that_works_for_ever_is_killed_at_its_deadline() -> None:
 
 def test_a_task_may_last_as_long_as_its_training() -> None:
     steps = np.zeros((2000, 1, 1))
-    long = Job("torch", Spec.of(depth=2), trainings=[Training(0, {}, steps, steps)])
+    long = Job("torch", Spec.of(depth=2), trainings=[Training(0, {}, steps, steps, np.ones(len(steps)))])
     assert longest({"jobs": [long, long]}) == 2 * longest(long) == 4000
     assert longest({}) == longest(Job("torch", Spec.of(depth=2))) == 600
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_ch
 from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Points, Statistics
 
 if TYPE_CHECKING:  # `Spec` reads the rows
-    from models.observation import WatchedPass
+    from models.observation import Trained, WatchedPass
     from models.spec import Spec
 
 StepKind = Literal["eager", "compiled", "fused"]
@@ -21,8 +21,8 @@ StepKind = Literal["eager", "compiled", "fused"]
 A fused step and the watched pass round as two frameworks would, in every precision.
 """
 Record = tuple[str, ...]
-"""What a network keeps of its own step, out of `gradients` (of the last step) and `norms` (of every step)."""
-ALL: Record = ("gradients", "norms")
+"""What a network keeps, out of `gradients` (of the last step), `norms` (of every step) and `average` (of weights over the training)."""
+ALL: Record = ("gradients", "norms", "average")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class BackendInfo:
     `default_initializer` stands for `init=default`. `rewritten` lists activations that a compiled step computes by another operation.
     `known_kinks` says that the slope taken at a kink is the table's; where it is not known, either side's is allowed.
     `distributions` are names on the package index, `variables` the environment its worker starts with, `recorded_as` its name in
-    baseline files, and `gpu_build` what to install for a GPU.
+    baseline files, and `gpu_build` what to install for a GPU. `fewer_instructions` are variables that take some of the processor's away.
     """
 
     module: str
@@ -52,6 +52,7 @@ class BackendInfo:
     distributions: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     recorded_as: str = ""
+    fewer_instructions: Mapping[str, str] = field(default_factory=dict)
     gpu_build: str = ""
 
     def modes_on(self, device: str) -> tuple[str, ...]:
@@ -118,11 +119,14 @@ class Network(Protocol):
     def timed_step(self, x: Batch, labels: Labels) -> TimedWork:
         """One training step for the clock, in the mode that it was built for."""
 
-    def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
-        """Train on every batch; losses, and with `record` gradient norms of weights before clipping (steps taken × weights).
+    def train(self, xs: Batches, labels: BatchLabels, schedule: PerStep, record: bool = True) -> Trained:
+        """Train on every batch, each at its factor of the learning rate; without `record` only losses are kept.
 
         Norms are without overflow and underflow: a float32 sum of squares reads zero for gradients under 1e-22.
         """
+
+    def average(self) -> None:
+        """Put the framework's own exponential moving average of the weights, taken since training began, in their place."""
 
     def logits(self, x: Batch) -> Logits:
         """Outputs in evaluation mode."""

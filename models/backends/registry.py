@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 TORCH_BUILD = "a CUDA build of torch (its local version reads +cu…; not +cpu)"
 
+LESS_MKL = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
+"""PyTorch on the instructions that every x86 processor has."""
+
 BACKENDS: dict[str, BackendInfo] = {
     "torch": BackendInfo(
         module="models.backends.torch",
@@ -24,6 +27,7 @@ BACKENDS: dict[str, BackendInfo] = {
         default_initializer="torch_default",
         known_kinks=True,
         distributions=("torch", "torchvision"),
+        fewer_instructions=LESS_MKL,
         gpu_build=TORCH_BUILD,
     ),
     "keras": BackendInfo(
@@ -40,6 +44,7 @@ BACKENDS: dict[str, BackendInfo] = {
         distributions=("keras", "tensorflow", "tensorflow-cpu"),
         variables={"KERAS_BACKEND": "tensorflow"},
         recorded_as="keras-tensorflow",
+        fewer_instructions={"TF_ENABLE_ONEDNN_OPTS": "0"},
         gpu_build="tensorflow[and-cuda] in the place of tensorflow-cpu",
     ),
     "keras-jax": BackendInfo(
@@ -53,6 +58,7 @@ BACKENDS: dict[str, BackendInfo] = {
         default_initializer="keras_default",
         distributions=("jax",),
         variables={"KERAS_BACKEND": "jax"},
+        fewer_instructions={"XLA_FLAGS": "--xla_cpu_max_isa=AVX"},
         gpu_build="jax[cuda12] or jax[cuda13], whichever the driver can run",
     ),
     "keras-torch": BackendInfo(
@@ -63,6 +69,7 @@ BACKENDS: dict[str, BackendInfo] = {
         modes=("train_on_batch", "jit"),
         default_initializer="keras_default",
         variables={"KERAS_BACKEND": "torch"},
+        fewer_instructions=LESS_MKL,
         gpu_build=TORCH_BUILD,
     ),
     "numpy": BackendInfo(
@@ -71,6 +78,7 @@ BACKENDS: dict[str, BackendInfo] = {
         framework="numpy",
         library="numpy",
         modes=("eager",),
+        fewer_instructions={"OPENBLAS_CORETYPE": "Nehalem"},
         known_kinks=True,
     ),
 }

@@ -14,6 +14,9 @@ import numpy as np
 from models.arrays import Array, Arrays
 from models.parts import Namespace, Native
 
+SHRUNK = 1e-3
+"""Share of an entry that clipping takes away where it acts; Keras's multiplies and divides, and rounds, where it does not."""
+
 
 @dataclass(frozen=True)
 class Clip:

@@ -1,7 +1,7 @@
 """Optimizers: the update each framework documents, written out, and how each is constructed.
 
 `rule(w, g, slots, update)` returns the new weight; `slots` are this tensor's own arrays. Where the frameworks document different rules
-(where ε stands), the update's conventions choose. Sources: the class documentation of
+(where ε stands, whether momentum remembers the learning rate), the update's conventions choose. Sources: the class documentation of
 torch.optim and keras.optimizers; Kingma & Ba 2015, Loshchilov & Hutter 2019, Dozat 2016, Duchi et al. 2011, Zeiler 2012.
 """
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOMENTUM, RHO, ADADELTA_RHO, BETA_1, BETA_2, EPSILON = 0.9, 0.9, 0.95, 0.9, 0.999, 1e-7
 NADAM_DECAY = 0.96
+AVERAGE = 0.98
+"""Weight of the old in the moving average of weights that a training keeps: it spans about fifty steps."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,22 @@ def _sgd(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
 
 
 def _momentum(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
-    return w - w.dtype.type(update.lr) * _velocity(g, slots)
+    lr = w.dtype.type(update.lr)
+    return w - (_velocity(lr * g, slots) if update.conventions == "keras" else lr * _velocity(g, slots))
 
 
 def _nesterov(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
-    return w - w.dtype.type(update.lr) * (g + MOMENTUM * _velocity(g, slots))
+    lr = w.dtype.type(update.lr)
+    if update.conventions == "keras":
+        return w - (lr * g + MOMENTUM * _velocity(lr * g, slots))
+    return w - lr * (g + MOMENTUM * _velocity(g, slots))
 
 
-def _velocity(g: Array, slots: Arrays) -> Array:
-    velocity = _slot(slots, "velocity", g)
+def _velocity(moved: Array, slots: Arrays) -> Array:
+    """The decaying sum of gradients, or in Keras of gradients times the learning rate of their step."""
+    velocity = _slot(slots, "velocity", moved)
     velocity *= MOMENTUM
-    velocity += g
+    velocity += moved
     return velocity
 
 

@@ -52,6 +52,12 @@ def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
     return {name: rounded(spec, weights[name]) for name in graph(spec).parameters}
 
 
+def moved_by_rounding(weights: Arrays, signs: int = 0) -> Arrays:
+    """The same weights, each but zeros larger or smaller by one unit in the last place; another seed of `signs` chooses otherwise."""
+    rng = np.random.default_rng([signs, ONE_SEED_APART])
+    return {name: w + np.where(rng.random(w.shape) < 0.5, -1, 1).astype(w.dtype) * np.spacing(w) * (w != 0) for name, w in weights.items()}
+
+
 def rounded(spec: Spec, values: Array) -> Array:
     """Values as every backend holds them: in the spec's precision, so that the reference starts from the same numbers."""
     return np.asarray(values).astype(spec.format.held)

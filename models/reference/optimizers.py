@@ -28,8 +28,8 @@ class Rule:
         """The gradients as the optimizer must see them."""
         return CLIPS[self.spec.clip].rule(gradients, self.spec.clip_at, self.conventions)
 
-    def step(self, weights: Arrays, gradients: Arrays) -> Arrays:
-        """New weights from weights and raw gradients. In Keras an L2 penalty is already in the gradient."""
+    def step(self, weights: Arrays, gradients: Arrays, factor: float = 1.0) -> Arrays:
+        """New weights from weights and raw gradients, at `factor` of the learning rate. In Keras gradients have the L2 penalty already."""
         self.t += 1
         rule = OPTIMIZERS[self.spec.optimizer].rule
         clipped = self.clip({key: np.asarray(g).astype(self.dtype) for key, g in gradients.items()})
@@ -39,7 +39,7 @@ class Rule:
             is_weight = kind_of(key) == "weight"
             if self.spec.l2 and self.conventions == "torch" and is_weight:
                 g = g + w.dtype.type(self.spec.l2) * w
-            update = Update(self.t, self.spec.learning_rate, self.spec.decay if is_weight else 0.0, self.conventions)
+            update = Update(self.t, factor * self.spec.learning_rate, self.spec.decay if is_weight else 0.0, self.conventions)
             moved[key] = rule(w, g, self.slots.setdefault(key, {}), update)
         return moved
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -117,10 +117,13 @@ class Worker:
         deterministic: bool = False,
         python: str = sys.executable,
         path: str = "",
+        variables: Mapping[str, str] | None = None,
         silent: float = SILENT,
         deadline: float = 0.0,
     ) -> None:
-        """Start the process, with `path` first where it looks for packages; it imports its framework while the caller goes on.
+        """Start the process, with `path` first where it looks for packages, and with these environment `variables`.
+
+        It imports its framework while the caller goes on.
 
         `deterministic` asks the framework for kernels that give the same bits every time. A process is killed that uses no processor
         for `silent` seconds while it is asked for something, or that takes longer than `deadline` (0: what fits the task).
@@ -128,16 +131,22 @@ class Worker:
         """
         self.backend, self._silent, self._deadline = backend, silent, deadline
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
-        variables = environment(backend, device, deterministic) | {name: str(threads) for name in THREADS}
+        surroundings = environment(backend, device, deterministic) | {name: str(threads) for name in THREADS} | dict(variables or {})
         if path:
-            variables["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
+            surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
         self._requests = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")
         self._closing = threading.Event()
         words = [python, "-m", "models.worker.server", backend, str(threads), *(["deterministic"] if deterministic else [])]
         try:
             with interrupted_later():
                 self._process = subprocess.Popen(
-                    words, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True
+                    words,
+                    cwd=ROOT,
+                    env=surroundings,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._log,
+                    start_new_session=True,
                 )
         except KeyboardInterrupt:
             self.close()

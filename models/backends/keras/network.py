@@ -6,11 +6,13 @@ the raw gradients inside its compiled step: the step itself stays the one that u
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
 
-from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
+from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
 from models.backends.keras.device import devices
 from models.backends.keras.layers import array, dense
 from models.backends.keras.libraries import LIBRARY, Side, Tap, Tensor
@@ -22,8 +24,9 @@ from models.backends.keras.timing import timed_step
 from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
 from models.graph import Activate, Dense, Node, Normalize
-from models.observation import WatchedPass
+from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
+from models.parts.optimizers import AVERAGE
 from models.spec import Spec
 
 
@@ -39,7 +42,7 @@ class Network(Model):
         keras.utils.set_random_seed(seed)
         super().__init__(spec)
         self.mode = mode
-        self.inner = self.optimizer = optimizer_of(spec)
+        self.inner = self.optimizer = optimizer_of(spec, **({"use_ema": True, "ema_momentum": AVERAGE} if "average" in record else {}))
         if spec.format.scaled:
             self.optimizer = keras.optimizers.LossScaleOptimizer(
                 self.inner, initial_scale=spec.loss_scale, dynamic_growth_steps=spec.scale_growth
@@ -48,7 +51,7 @@ class Network(Model):
         self.optimizer.build(self.model.trainable_variables)
         # Round the inner optimizer, which is given gradients without the loss scale: the outer one's `apply` is not called on JAX.
         weights = [self.parameters[node.weight] for node in self.graph.dense]
-        self._taps = Taps(self.inner, self.model.trainable_variables, weights, record)
+        self._taps = Taps(self.inner, self.model.trainable_variables, weights, record, spec.clip != Spec.clip)
         statistics = [v for part in self.norms.values() for v in (part.moving_mean, part.moving_variance)]
         fresh = [*self.optimizer.variables, *statistics]
         self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
@@ -165,17 +168,22 @@ class Network(Model):
         """One training step for the clock, in the way it was built for."""
         return timed_step(self, x, labels)
 
-    def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
-        """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth)."""
+    def train(self, xs: Batches, labels: BatchLabels, schedule: PerStep, record: bool = True) -> Trained:
+        """Train on every batch, each at its factor of the learning rate; without `record` only losses are kept."""
         targets, losses, norms = [self.target(batch) for batch in labels], [], []
         read = self._taps.steps()
-        for number, loss in enumerate(train_steps(self.model, xs, targets), start=1):
+        for number, loss in enumerate(train_steps(self.model, xs, targets, schedule * self.spec.learning_rate), start=1):
             losses.append(loss)
             if record and (number % NORM_ROWS == 0 or number == len(targets)):
                 norms.append(self._taps.last_norms(self._taps.steps() - read))
                 read = self._taps.steps()
         table = np.concatenate(norms) if record else np.zeros((len(losses), 0))
-        return np.asarray(losses, np.float64), table
+        self.optimizer.learning_rate = self.spec.learning_rate
+        return Trained(np.asarray(losses, np.float64), table, self._taps.clipped() if record else math.nan)
+
+    def average(self) -> None:
+        """Put the average of weights that Keras's optimizer took in their place."""
+        self.optimizer.finalize_variable_values(self.model.trainable_variables)
 
     def logits(self, x: Batch) -> Logits:
         """Outputs in evaluation mode."""

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import keras
 
-from models.arrays import Array, Batches
+from models.arrays import Array, Batches, PerStep
 from models.backends.keras.libraries import LIBRARY
 from models.backends.registry import Absent
 
@@ -27,8 +27,8 @@ def absences() -> Iterator[None]:
         raise
 
 
-def train_steps(model: keras.Model, xs: Batches, targets: list[Array]) -> Iterator[float]:
-    """The loss of each step of a training, taken by `train_on_batch`, in every release that batch's own.
+def train_steps(model: keras.Model, xs: Batches, targets: list[Array], rates: PerStep) -> Iterator[float]:
+    """The loss of each step of a training at its learning rate, taken by `train_on_batch`, in every release that batch's own.
 
     Where `train_on_batch` would trace the step anew at every call, the same compiled function is given an iterator of tensors.
     """
@@ -36,7 +36,8 @@ def train_steps(model: keras.Model, xs: Batches, targets: list[Array]) -> Iterat
     batches = LIBRARY.once_traced(xs, targets)
     if batches is not None:
         model.make_train_function()
-    for x, target in zip(xs, targets, strict=True):
+    for x, target, rate in zip(xs, targets, rates, strict=True):
+        model.optimizer.learning_rate = float(rate)
         if release < LOSS_OF_ONE_BATCH:
             model.reset_metrics()
         yield float(model.train_function(batches)["loss"]) if batches is not None else model.train_on_batch(x, target)

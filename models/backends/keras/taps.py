@@ -13,6 +13,7 @@ from keras import ops
 from models.arrays import Array
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.protocol import Record
+from models.parts.clips import SHRUNK
 
 NORM_ROWS = 64
 """How many steps of gradient norms stay on the device before they are read: reading after every step made training 15 % slower."""
@@ -27,9 +28,14 @@ class Taps:
     """
 
     def __init__(
-        self, optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable], weights: list[keras.Variable], kinds: Record
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        variables: list[keras.Variable],
+        weights: list[keras.Variable],
+        kinds: Record,
+        clips: bool,
     ) -> None:
-        """Add the variables and wrap `apply`; the optimizer is built already."""
+        """Add the variables and wrap `apply`, and the clipping inside of it where the optimizer `clips`; it is built already."""
         self._optimizer, self._variables = optimizer, variables
         self._place = {id(variable): place for place, variable in enumerate(variables)}
         self._weights = [self._place[id(weight)] for weight in weights]
@@ -39,7 +45,11 @@ class Taps:
         self._gradients = optimizer.add_variable(flat, dtype=variables[0].dtype, name="tap_gradients") if "gradients" in kinds else None
         wide = "float64" if LIBRARY.FLOAT64 else variables[0].dtype
         self._norms = optimizer.add_variable((NORM_ROWS, len(weights)), dtype=wide, name="tap_norms") if "norms" in kinds else None
-        if kinds:
+        self._clipped = optimizer.add_variable((), dtype="int32", name="tap_clipped") if clips and "norms" in kinds else None
+        if self._clipped is not None:
+            self._clip = optimizer._clip_gradients
+            optimizer._clip_gradients = self._clip_and_see
+        if {"gradients", "norms"} & set(kinds):
             self._apply = optimizer.apply
             optimizer.apply = self._tapped
 
@@ -53,10 +63,22 @@ class Taps:
         """How many steps the optimizer has taken: those that overflowed do not count."""
         return int(ops.convert_to_numpy(self._optimizer.iterations))
 
+    def clipped(self) -> float:
+        """The share of steps in which clipping shrank a gradient; NaN where nothing is clipped."""
+        return math.nan if self._clipped is None else int(ops.convert_to_numpy(self._clipped)) / max(self.steps(), 1)
+
     def last_norms(self, steps: int) -> Array:
         """Gradient norms of the weights in the last `steps` steps (steps × weights), at most `NORM_ROWS`."""
         end = self.steps()
         return np.array(ops.convert_to_numpy(self._norms))[np.arange(end - steps, end) % NORM_ROWS]
+
+    def _clip_and_see(self, gradients: list[Tensor | None]) -> list[Tensor | None]:
+        clipped: list[Tensor | None] = self._clip(gradients)
+        pairs = [(before, after) for before, after in zip(gradients, clipped, strict=True) if before is not None]
+        shrank = [ops.any(ops.abs(after) < ops.abs(before) * (1 - SHRUNK)) for before, after in pairs]
+        assert self._clipped is not None
+        self._clipped.assign_add(ops.cast(ops.any(ops.stack(shrank)), "int32"))
+        return clipped
 
     def _tapped(self, gradients: Iterable[Tensor | None], *args: Any, **kwargs: Any) -> Any:  # as the optimizer's own `apply`
         gradients = list(gradients)

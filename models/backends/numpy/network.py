@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from models.architectures import graph
-from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Statistics
+from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Statistics
 from models.backends.numpy.timing import timed_step
 from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import Absent, BackendError
 from models.graph import Normalize, Sum
-from models.observation import WatchedPass
+from models.observation import Trained, WatchedPass
+from models.parts.clips import SHRUNK
 from models.parts.norms import running_variance
+from models.parts.optimizers import AVERAGE
 from models.reference.draws import draw_weights
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import Rule
@@ -32,7 +36,8 @@ class Network:
         if spec.arch.random:
             raise Absent("NumPy's network has no randomized slopes")
         self.spec, self.graph, self._dtype = spec, graph(spec), np.dtype(spec.format.held)
-        self._last = Pass()
+        self._last, self._factor = Pass(), 1.0
+        self._average: Arrays = {}
         self.redraw(seed)
 
     def load(self, weights: Arrays, fresh: bool) -> None:
@@ -95,20 +100,32 @@ class Network:
                 mean, variance = self._last.statistics[node.name]
                 new, kept = (mean, running_variance(variance, len(x), CONVENTIONS)), self._dtype.type(node.momentum)
                 self._running[node.name] = tuple(kept * a + (1 - kept) * b for a, b in zip(self._running[node.name], new, strict=True))
-        self._weights = self._rule.step(self._weights, self._last.gradients)
+        self._weights = self._rule.step(self._weights, self._last.gradients, self._factor)
         return float(self._last.loss)
 
     def timed_step(self, x: Batch, labels: Labels) -> TimedWork:
         """One training step for the clock."""
         return timed_step(self, x, labels)
 
-    def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
-        """Train on every batch; losses, and with `record` gradient norms of weights before clipping (steps × weights) in float64."""
-        losses, norms = [], []
-        for x, y in zip(xs, labels, strict=True):
+    def train(self, xs: Batches, labels: BatchLabels, schedule: PerStep, record: bool = True) -> Trained:
+        """Train on every batch, each at its factor of the learning rate; without `record` only losses are kept."""
+        losses, norms, clipped = [], [], []
+        for number, (x, y, self._factor) in enumerate(zip(xs, labels, schedule, strict=True)):
             losses.append(self.step(x, y))
-            norms.append([np.linalg.norm(self._last.gradients[node.weight].astype(np.float64)) for node in self.graph.dense])
-        return np.array(losses), np.array(norms) if record else np.zeros((len(losses), 0))
+            self._average = {
+                name: w if number == 0 else self._dtype.type(AVERAGE) * self._average[name] + self._dtype.type(1 - AVERAGE) * w
+                for name, w in self._weights.items()
+            }
+            raw = self._last.gradients
+            norms.append([np.linalg.norm(raw[node.weight].astype(np.float64)) for node in self.graph.dense])
+            clipped.append(any((abs(after) < abs(raw[name]) * (1 - SHRUNK)).any() for name, after in self.applied().items()))
+        self._factor = 1.0
+        share = float(np.mean(clipped)) if record and self.spec.clip != Spec.clip else math.nan
+        return Trained(np.array(losses), np.array(norms) if record else np.zeros((len(losses), 0)), share)
+
+    def average(self) -> None:
+        """Put the moving average of weights in their place."""
+        self._weights = dict(self._average)
 
     def logits(self, x: Batch) -> Logits:
         """Outputs in evaluation mode."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import nn
 from torch.autograd import forward_ad
+from torch.optim import swa_utils
 
-from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
+from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
 from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
 from models.backends.torch.layers import array
@@ -15,8 +18,10 @@ from models.backends.torch.model import Model, optimizer_of
 from models.backends.torch.precision import allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
 from models.backends.torch.timing import timed_step
 from models.graph import Activate, Sum
-from models.observation import WatchedPass
+from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
+from models.parts.clips import SHRUNK
+from models.parts.optimizers import AVERAGE
 from models.spec import Spec
 
 COMPILED = {"compile": "default", "graphs": "reduce-overhead"}
@@ -29,7 +34,7 @@ class Network(Model):
     def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> None:
         """Build, initialize and move; `mode` is one of COMPILED or eager. Raises BackendError without the device.
 
-        A step keeps nothing for `record`: PyTorch leaves gradients in `.grad`.
+        A step keeps nothing for `record`, since PyTorch leaves gradients in `.grad`; only an average of weights is kept beside it.
         """
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise BackendError(
@@ -44,6 +49,8 @@ class Network(Model):
         # Graphs may overwrite what the last step returned; saying so loads the compiler, which other modes do without.
         self._begin_step = torch.compiler.cudagraph_mark_step_begin if mode == "graphs" else lambda: None
         self._fresh = self._statistics()
+        self._averages = "average" in record
+        self._averaged: swa_utils.AveragedModel | None = None
         self._raw: Arrays = {}
         self._applied: Arrays = {}
         self._new_optimizer()
@@ -139,9 +146,20 @@ class Network(Model):
 
     def unscale_and_clip(self) -> None:
         """Divide gradients by the loss scale, if there is one, and clip them with PyTorch's own function."""
+        self._unscale()
+        self.clip()
+
+    def _unscale(self) -> None:
         if self._scaler:
             self._scaler.unscale_(self.optimizer)
+
+    def _clip_and_see(self) -> list[torch.Tensor]:
+        """Clip gradients that are without a loss scale; whether that shrank one, where the network clips."""
+        present = [p.grad for p in self.parameters.values() if p.grad is not None] if self.spec.clip != Spec.clip else []
+        before = [gradient.abs() * (1 - SHRUNK) for gradient in present]
         self.clip()
+        shrank = [(gradient.abs() < least).any() for gradient, least in zip(present, before, strict=True)]
+        return [torch.stack(shrank).any()] if shrank else []
 
     def update(self) -> None:
         """Step the optimizer, through the scaler if there is one."""
@@ -165,25 +183,45 @@ class Network(Model):
         """One training step for the clock."""
         return timed_step(self, x, labels)
 
-    def train(self, xs: Batches, labels: BatchLabels, record: bool = True) -> tuple[PerStep, Array]:
-        """Train on every batch; losses (steps,) and, with `record`, gradient norms of weights before clipping (steps taken × depth).
+    def train(self, xs: Batches, labels: BatchLabels, schedule: PerStep, record: bool = True) -> Trained:
+        """Train on every batch, each at its factor of the learning rate; without `record` only losses are kept.
 
         Norms are taken in float64, because a float32 sum of squares reads zero for gradients under 1e-22.
         """
+        averaged = swa_utils.AveragedModel(self.module, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(AVERAGE)) if self._averages else None
         inputs, targets = self.tensor(xs), self.target(labels)
         weights = [self.parameters[node.weight] for node in self.graph.dense]
         losses: list[torch.Tensor] = []
         norms: list[torch.Tensor] = []
-        for x, target in zip(inputs, targets, strict=True):
+        clipped: list[torch.Tensor] = []
+        for x, target, factor in zip(inputs, targets, schedule, strict=True):
+            self._set_rate(float(factor) * self.spec.learning_rate)
             losses.append(self.forward_backward(x, target).detach())
             scale = self.loss_scale()
             row = torch._foreach_norm([w.grad for w in weights], 2, torch.float64) if record else []
-            self.unscale_and_clip()
+            self._unscale()
+            shrank = self._clip_and_see()
             self.update()
+            if averaged:
+                averaged.update_parameters(self.module)
             if record and self.loss_scale() >= scale:  # a step that overflowed was not taken, and halved the scale
                 norms += row if scale == 1 else [norm / scale for norm in row]
+                clipped += shrank
+        self._averaged = averaged
+        self._set_rate(self.spec.learning_rate)
         table = array(torch.stack(norms)).reshape(-1, len(weights)) if norms else np.zeros((0, len(weights)))
-        return array(torch.stack(losses)), table
+        return Trained(array(torch.stack(losses)), table, float(torch.stack(clipped).double().mean()) if clipped else math.nan)
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def average(self) -> None:
+        """Put the average of weights that `torch.optim.swa_utils` took in their place."""
+        assert self._averaged, "a training comes before its average"
+        with torch.no_grad():
+            for parameter, average in zip(self.module.parameters(), self._averaged.module.parameters(), strict=True):
+                parameter.copy_(average)
 
     def logits(self, x: Batch) -> Logits:
         """Outputs in evaluation mode."""

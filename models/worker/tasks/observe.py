@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.arrays import Array, Arrays
+from models.arrays import Array, Arrays, Batch, Labels
 from models.backends.protocol import Backend, Network
 from models.backends.registry import backend_module
-from models.observation import SCALE_GROWTH, Backward, ForcedStep, History, Job, Observation, Repeated, StepResult, WatchedPass
+from models.observation import SCALE_GROWTH, Backward, Evaluated, ForcedStep, History, Job, Observation, Repeated, StepResult, WatchedPass
 from models.spec import Spec
 
 
@@ -66,12 +66,23 @@ def _observe(network: Network, job: Job, seen: Observation) -> Observation:
         assert job.x_test is not None, "a training is tested"
         assert job.labels_test is not None, "a training is tested"
         network.load(training.weights, fresh=True)
-        losses, norms = network.train(training.xs, training.labels)
-        logits = network.logits(job.x_test)
-        accuracy = network.accuracy(logits, job.labels_test)
-        seen.trainings.append(History(training.seed, losses, norms, accuracy, network.weights(), network.running(), logits))
+        trained = network.train(training.xs, training.labels, training.schedule)
+        last, running = _evaluated(network, job.x_test, job.labels_test), network.running()
+        network.average()
+        averaged = _evaluated(network, job.x_test, job.labels_test)
+        seen.trainings.append(
+            History(
+                training.seed, trained.losses, trained.gradient_norms, last.accuracy, last.weights, running, last.logits, averaged,
+                trained.clipped,
+            )
+        )  # fmt: skip
     seen.relations = _relations(network, job)
     return seen
+
+
+def _evaluated(network: Network, x: Batch, labels: Labels) -> Evaluated:
+    logits = network.logits(x)
+    return Evaluated(network.weights(), logits, network.accuracy(logits, labels))
 
 
 def _relations(network: Network, job: Job) -> list[Backward]:

@@ -133,8 +133,8 @@ def _loops(backend: Backend, spec: Spec, weights: Arrays, device: str) -> dict[s
     return {
         HAND_WRITTEN: backend.hand_written(spec, weights, device),
         AGAIN: backend.hand_written(spec, weights, device),
-        OURS: lambda xs, labels: lambda: ours.train(xs, labels, record=False)[0],
-        RECORDED: lambda xs, labels: lambda: recorded.train(xs, labels, record=True)[0],
+        OURS: lambda xs, labels: lambda: ours.train(xs, labels, np.ones(len(xs)), record=False).losses,
+        RECORDED: lambda xs, labels: lambda: recorded.train(xs, labels, np.ones(len(xs))).losses,
     }
 
 

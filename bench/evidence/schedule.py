@@ -1,0 +1,46 @@
+"""How long a free run trains, and at which learning rates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.arrays import PerStep
+from models.fields import plain
+from models.spec import Spec
+
+STEPS = {"digits": 300, "mnist": 3000, "fashion_mnist": 3000, "kmnist": 3000, "clusters": 300, "teacher": 300}
+"""Training steps on each data set. On digits these are 16 epochs at the reference batch, on the MNIST family three."""
+WARM_UP = 0.3
+"""Share of the steps over which the learning rate rises."""
+PEAK = 2.0
+"""Where it rises to, in learning rates of the network: what a warm-up lets most networks bear (Goyal et al. 2017)."""
+PEAKS = {
+    "loss=mse,target_scale=1": 32.0, "loss=huber": 32.0, "skip=one": 16.0, "loss=hinge": 8.0, "act=silu": 8.0, "clip=global,clip_at=1": 8.0,
+    "clip=value": 8.0, "act=selu": 4.0, "act=linear": 4.0, "clip=variable": 4.0, "width=16": 4.0, "init=lecun_normal": 4.0, "init=lecun_uniform": 4.0,
+    "init=glorot_normal": 4.0, "init=glorot_uniform": 4.0, "init=orthogonal": 4.0, "batch=16": 1.0, "optimizer=sgd": 1.0, "depth=32": 0.5,
+    "depth=64": 0.25, "depth=100": 0.25, "lr=0.001": 8.0,
+}  # fmt: skip
+"""Where networks of these fields have theirs; the first row that fits holds. Found on PyTorch as the power of two that trained best."""
+
+
+def peak(spec: Spec) -> float:
+    """The highest learning rate of a training, in learning rates of the network."""
+    fields = {name: plain(value) for name, value in spec.fields.items()}
+    fitting = (rate for text, rate in PEAKS.items() if all(fields.get(name) == value for name, _, value in _items(text)))
+    return next(fitting, PEAK)
+
+
+def schedule(spec: Spec, steps: int) -> PerStep:
+    """What the learning rate is multiplied with in every step: a linear rise to `peak`, then half a cosine to 0.
+
+    Without the rise, deep networks diverge or part in their first steps. Without the fall (Loshchilov & Hutter 2017), accuracies have the
+    noise of their last batches.
+    """
+    rise = max(1, round(WARM_UP * steps))
+    step = np.arange(steps)
+    fall = 0.5 * (1 + np.cos(np.pi * (step - rise) / (steps - rise)))
+    return peak(spec) * np.where(step < rise, (step + 1) / rise, fall)
+
+
+def _items(text: str) -> list[tuple[str, str, str]]:
+    return [item.partition("=") for item in text.split(",")]
