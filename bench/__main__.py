@@ -40,6 +40,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "kill-grid": Command("bench.selftest.kill_grid", "plant every fault: which check catches it"),
         "power": Command("bench.selftest.power", "the smallest error that is caught, network by network"),
         "false-alarms": Command("bench.selftest.false_alarms", "how often a healthy framework is called broken"),
+        "executions": Command("bench.selftest.studies.executions", "whether trainings hold on other threads, instructions and load"),
         "duet-study": Command("bench.selftest.studies.duet.study", "measure series with planted slowdowns"),
         "duet-power": Command("bench.selftest.studies.duet.power", "error rates of duets on these series"),
         "accuracy": Command("bench.selftest.studies.theory_accuracy", "predicted against measured gains of random networks"),

@@ -16,7 +16,8 @@ from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
-from models.arrays import Labels, Logits, PerSample
+from models.arrays import Labels, Logits, PerSample, Statistics
+from models.observation import Evaluated
 from models.reference.network import Reference
 
 
@@ -24,31 +25,38 @@ def evaluation(evidence: Evidence) -> Iterator[Finding]:
     """Held-out logits and accuracy are those of the trained weights in float64, to rounding.
 
     For every seed ‖z − z*‖ / ‖z*‖ over all held-out logits z (samples × classes), z* being the reference's with the weights and running
-    statistics that training ended with; and the share of samples by which the accuracies differ. Two logits of a sample come
-    at most √2·‖z − z*‖ closer to each other, so that only samples whose label leads or trails by less may count otherwise. The accuracy
-    is the framework's own, a multiple of one sample: half of one is the rounding of its mean.
+    statistics that training ended with, and for the first seed with the average of weights as well. Then the share of samples by which
+    accuracies differ. Two logits of a sample come at most √2·‖z − z*‖ closer to each other, so that only samples whose label leads or
+    trails by less may count otherwise. The accuracy is the framework's own, a multiple of one sample: half of one is the rounding of its
+    mean.
     """
-    x, labels = evidence.held_out
     diverged = divergence.of_themselves(evidence)
-    for history in evidence.seen.trainings:
+    for number, history in enumerate(evidence.seen.trainings):
         if history.seed in diverged:
             continue
-        running = history.running or None
         assert history.logits is not None, "the training was asked for no held-out samples"
-        exact = Reference(evidence.spec, history.weights).forward(x, running).logits
-        rounded = Reference(evidence.spec, history.weights, np.float32).forward(x, running).logits
-        size = float(np.linalg.norm(exact)) or 1.0
-        rounding = float(np.linalg.norm(rounded - exact)) / size
-        if np.isfinite(size):  # weights that are not finite, where the reference's are, are the framework's doing
-            refuse_noise(evidence, rounding)
-        allowed, error = ROUNDING_MULTIPLE * rounding * evidence.resolution, float(np.linalg.norm(history.logits - exact)) / size
-        seed, looks_like = f"seed {history.seed}", signature(history.logits, exact, "value")
-        yield Finding(Place("logits", scope=seed), error, 0.0, allowed, looks_like)
-        lead = _lead(exact, labels)
-        close, wrong = np.abs(lead) <= 2**0.5 * allowed * size, abs(history.accuracy - float((lead > 0).mean()))
-        note = f"{history.accuracy:.4f} for {(lead > 0).mean():.4f} of {len(labels)} samples"
-        yield Finding(Place("accuracy", scope=seed), wrong, 0.0, float(close.mean() + 0.5 / len(labels)), note)
+        last = Evaluated(history.weights, history.logits, history.accuracy)
+        yield from _judged(evidence, f"seed {history.seed}", last, history.running)
+        if number == 0 and history.averaged is not None:  # the same code evaluates every seed's
+            yield from _judged(evidence, f"seed {history.seed}, averaged weights", history.averaged, history.running)
     divergence.refuse(diverged)
+
+
+def _judged(evidence: Evidence, scope: str, seen: Evaluated, running: Statistics) -> Iterator[Finding]:
+    """Logits and accuracy of these weights."""
+    x, labels = evidence.held_out
+    exact = Reference(evidence.spec, seen.weights).forward(x, running or None).logits
+    rounded = Reference(evidence.spec, seen.weights, np.float32).forward(x, running or None).logits
+    size = float(np.linalg.norm(exact)) or 1.0
+    rounding = float(np.linalg.norm(rounded - exact)) / size
+    if np.isfinite(size):  # weights that are not finite, where the reference's are, are the framework's doing
+        refuse_noise(evidence, rounding)
+    allowed, error = ROUNDING_MULTIPLE * rounding * evidence.resolution, float(np.linalg.norm(seen.logits - exact)) / size
+    yield Finding(Place("logits", scope=scope), error, 0.0, allowed, signature(seen.logits, exact, "value"))
+    lead = _lead(exact, labels)
+    close, wrong = np.abs(lead) <= 2**0.5 * allowed * size, abs(seen.accuracy - float((lead > 0).mean()))
+    note = f"{seen.accuracy:.4f} for {(lead > 0).mean():.4f} of {len(labels)} samples"
+    yield Finding(Place("accuracy", scope=scope), wrong, 0.0, float(close.mean() + 0.5 / len(labels)), note)
 
 
 def _lead(logits: Logits, labels: Labels) -> PerSample:

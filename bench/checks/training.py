@@ -30,8 +30,7 @@ def training(evidence: Evidence) -> Iterator[Finding]:
     """
     divergence.refuse(divergence.of_themselves(evidence))
     recorded, seeds = _recorded(evidence)
-    _look_again(evidence, recorded, seeds)
-    usual = [history for history in evidence.seen.trainings if not history.execution]
+    usual = _trained(evidence, recorded, seeds)
     paired = [history for history in usual if history.seed in seeds and all(each.paired for each in recorded.values())]
     fresh = [history for history in usual if history not in paired]
     wide, judged = set[str](), False
@@ -59,16 +58,18 @@ def _recorded(evidence: Evidence) -> tuple[dict[str, Recorded], list[int]]:
     return {metric: Recorded(metric, values, widening) for metric, values in found.items()}, seeds
 
 
-def _look_again(evidence: Evidence, recorded: Mapping[str, Recorded], seeds: Sequence[int]) -> None:
-    """Train more recorded seeds as long as those that were trained leave something open."""
+def _trained(evidence: Evidence, recorded: Mapping[str, Recorded], seeds: Sequence[int]) -> list[History]:
+    """The run's trainings, and more of recorded seeds as long as those before leave something open."""
+    histories = list(evidence.seen.trainings)
     for number in LOOKS:
-        trained = [history for history in evidence.seen.trainings if history.seed in seeds and not history.execution]
-        missing = [seed for seed in seeds[:number] if seed not in [history.seed for history in trained]]
-        if not trained or not missing or evidence.more is None:
+        known = [history for history in histories if history.seed in seeds]
+        missing = [seed for seed in seeds[:number] if seed not in [history.seed for history in known]]
+        if not known or not missing or evidence.more is None:
             continue
-        seen, places = _metrics(evidence, trained), [seeds.index(history.seed) for history in trained]
+        seen, places = _metrics(evidence, known), [seeds.index(history.seed) for history in known]
         if any(metric in seen and each.open(places, seen[metric]) for metric, each in recorded.items() if each.paired):
-            evidence.seen.trainings += evidence.more(missing)
+            histories += evidence.more(missing)
+    return histories
 
 
 def _metrics(evidence: Evidence, histories: Sequence[History]) -> dict[str, list[float]]:
@@ -78,11 +79,13 @@ def _metrics(evidence: Evidence, histories: Sequence[History]) -> dict[str, list
 def _of_pairs(
     evidence: Evidence, recorded: Mapping[str, Recorded], seeds: Sequence[int], histories: Sequence[History]
 ) -> Iterator[Finding]:
-    """Each recorded seed beside its own samples, and their mean."""
+    """Each recorded seed of the run beside its own samples, and the mean of all that were trained."""
     places = [seeds.index(history.seed) for history in histories]
     for metric, values in _same(recorded, _metrics(evidence, histories)) if histories else ():
         each = recorded[metric]
-        for place, value in zip(places, values, strict=True):
+        for place, value, history in zip(places, values, histories, strict=True):
+            if history not in evidence.seen.trainings:
+                continue  # trained to decide the mean: whether it was depends on chance, and what is judged does not
             note = f"executions recorded {', '.join(f'{v:.4g}' for v in each.values[place])}"
             yield Finding(Place(metric, scope=f"seed {seeds[place]}"), value, *each.of_seed(place), note, each.scale)
         pairs = [f"{seeds[p]}: {each.centre([p]):.4g} → {value:.4g}" for p, value in zip(places, values, strict=True)]

@@ -31,7 +31,7 @@ def profile(evidence: Evidence) -> Profile:
         steps, layers = (_spread(size, kept) for size, kept in zip(norms.shape, (STEPS, LAYERS), strict=True))
         seen.steps, seen.layers = steps, [layer + 1 for layer in layers]
         seen.norms = [[_few(value) for value in row] for row in norms[np.ix_(steps, layers)]]
-        usual = [history for history in evidence.seen.trainings if not history.execution]
+        usual = evidence.seen.trainings
         seen.seeds = [history.seed for history in usual]
         seen.samples = {
             name: [_few(value) for value in values]

@@ -10,9 +10,11 @@ from bench.baselines import known_failures
 from bench.baselines.samples import Baseline
 from bench.baselines.samples import load as load_baseline
 from bench.checks import CHECKS, ITSELF
-from bench.evidence.collect import ALL, STEPS, Request, Submit, at_once, collect, reference_of
+from bench.evidence.collect import ALL, Request, Submit, at_once, collect, reference_of
 from bench.evidence.evidence import Evidence
+from bench.evidence.pool import RECORDED_SEED
 from bench.evidence.reference import ReferenceResult
+from bench.evidence.schedule import STEPS
 from bench.judging.check import Need
 from bench.judging.verdict import FAILED, Verdict, judge
 from bench.selftest.faults import Fault
@@ -23,7 +25,7 @@ from models.matrix import symmetric
 from models.spec import Spec
 from models.worker.tasks.observe import draw_own, observe_seeds
 
-TRAINING_SEEDS = range(3)
+TRAINING_SEEDS = range(RECORDED_SEED, RECORDED_SEED + 3)
 
 
 @cache
@@ -35,7 +37,7 @@ def data() -> Data:
 @cache
 def recorded(backend: str) -> Baseline:
     """The backend's own baseline."""
-    return load_baseline(backend, "cpu", STEPS)
+    return load_baseline(backend, "cpu", {"digits": STEPS["digits"]})
 
 
 @cache
