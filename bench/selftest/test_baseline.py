@@ -19,14 +19,17 @@ from bench.judging.place import Place
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Excuse, Verdict
 from bench.report import summary
 
-SEEDS = [1, 2, 3, 4]
+SEEDS, STEPS = [1, 2, 3, 4], {"digits": 150}
 PROVENANCE: dict[str, Any] = {
-    "backend": "torch", "device": "cpu", "steps": 150, "seeds": SEEDS, "date": "2026-01-01", "environment": {"torch": "2"},
+    "backend": "torch", "device": "cpu", "steps": {"digits": 150}, "seeds": SEEDS, "executions": ["as usual"], "date": "2026-01-01",
+    "environment": {"torch": "2"},
 }  # fmt: skip
 
 
 def record(path: Path, new: dict[str, list[float]], why: str = "first", **changes: Any) -> str:
-    return baselines.save(Baseline(path, new=new), why=why, **(PROVENANCE | changes))
+    """Record one execution of every seed."""
+    rows = {key: [[value] for value in values] for key, values in new.items()}
+    return baselines.save(Baseline(path, new=rows), why=why, **(PROVENANCE | changes))
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_is_written_reads_back_one_metric_a_line(path: Path) -> None:
     content = baselines.read(path)
-    assert content.samples["digits/reference/accuracy"] == [0.9, 0.91, 0.92, 0.9]
+    assert content.samples["digits/reference/accuracy"] == [[0.9], [0.91], [0.92], [0.9]]
     assert content.recordings[0].why == "first"
     assert sum("digits/" in line for line in path.read_text().splitlines()) == 2
 
@@ -72,15 +75,17 @@ def test_a_recording_without_reason_or_spread_is_refused(path: Path, change: dic
     [
         (lambda text: text[:-20], "not a valid baseline"),
         (lambda text: "[]", "not a valid baseline"),
-        (lambda text: text.replace('"schema": 1', '"schema": 99'), "update the suite"),
-        (lambda text: text.replace("0.91, ", ""), "3 samples"),
-        (lambda text: text.replace("0.91", '"0.91"'), "not a valid baseline"),
+        (lambda text: text.replace('"schema": 2', '"schema": 99'), "update the suite"),
+        (lambda text: text.replace("[0.91], ", "[0.91, 0.92], "), "one sample for each of 1 executions"),
+        (lambda text: text.replace("[0.91], ", "[0.91], [0.9], "), "has 5 rows for 'digits/reference/accuracy', and 4 seeds"),
+        (lambda text: text.replace("[0.91]", '["0.91"]'), "not a valid baseline"),
         (lambda text: text.replace('"steps"', '"stepz"'), "not a valid baseline"),
-        (lambda text: text.replace("[0.9, 0.91, 0.92, 0.9]", "[]"), "not a valid baseline"),
+        (lambda text: text.replace("[[0.9], [0.91], [0.92], [0.9]]", "[]"), "not a valid baseline"),
         (lambda text: '{"schema": ' + "[" * 100_000 + "]" * 100_000 + "}", "not a valid baseline"),
         (lambda text: text.replace('"why": "first"', '"why": "\udcff"'), "not a valid baseline"),
-        (lambda text: text.replace('"schema": 1', '"schema": 0'), "there is none under 1"),
-        (lambda text: text.replace('"steps": 150', '"steps": 0'), "not a valid baseline"),
+        (lambda text: text.replace('"schema": 2', '"schema": 0'), "there is none under 1"),
+        (lambda text: text.replace('"schema": 2', '"schema": 1'), "has schema 1, whose trainings were shorter.* record anew with pytest"),
+        (lambda text: text.replace('"digits": 150', '"digits": 0'), "not a valid baseline"),
         (
             lambda text: text.replace('"backend": "torch"', '"backend": "keras"'),
             "which belongs into keras-tensorflow-cpu.json",
@@ -88,7 +93,8 @@ def test_a_recording_without_reason_or_spread_is_refused(path: Path, change: dic
         (lambda text: text.replace('"backend": "torch"', '"backend": "mxnet"'), "mxnet on cpu, which belongs into no file"),
         (lambda text: text.replace('"device": "cpu"', '"device": "nvidia-h200"'), "belongs into torch-nvidia-h200.json"),
         (lambda text: text.replace("[1, 2, 3, 4]", "[1, 2, 3, 3]"), "names seed 3 twice"),
-        (lambda text: text.replace('"steps": 150', '"steps": 150, "steps": 100'), "the key 'steps' twice"),
+        (lambda text: text.replace('"digits": 150', '"digits": 150, "digits": 100'), "the key 'digits' twice"),
+        (lambda text: text.replace('["as usual"]', '["as usual", "as usual"]'), "names as usual twice"),
         (lambda text: text.replace("reference/loss", "reference/accuracy"), "the key 'digits/reference/accuracy' twice"),
         (lambda text: text.replace("reference/loss", "reference/lossy"), "no data/network/metric"),
         (lambda text: text.replace("reference/loss", "reference"), "no data/network/metric"),
@@ -102,29 +108,29 @@ def test_a_damaged_file_is_one_sentence_and_is_left_alone(path: Path, damage: An
     path.write_bytes(damage(path.read_text()).encode(errors="surrogateescape"))
     before = path.read_bytes()
     with pytest.raises(BaselineError, match=words) as refused:
-        baselines.load("torch", "cpu", 150, path.parent)
+        baselines.load("torch", "cpu", STEPS, path.parent)
     assert "\n" not in str(refused.value)
     assert path.read_bytes() == before
 
 
 def test_the_nearest_recording_serves_another_device_with_wider_intervals(path: Path) -> None:
-    found = baselines.load("torch", "nvidia-h200", 150, path.parent)
+    found = baselines.load("torch", "nvidia-h200", STEPS, path.parent)
     assert found.fallback == "torch-cpu.json"
     assert baselines.widened(found) > 1
-    assert baselines.load("keras", "cpu", 150, path.parent).content is None
-    assert baselines.load("torch", "cpu", 149, path.parent).content is None, "other training steps are another experiment"
+    assert baselines.load("keras", "cpu", STEPS, path.parent).content is None
+    assert baselines.load("torch", "cpu", {"digits": 149}, path.parent).content is None, "other training steps are another experiment"
 
 
 def test_a_recording_on_another_processor_has_a_file_of_its_own(tmp_path: Path) -> None:
     """A user who records on a laptop must not overwrite what others are judged by."""
 
     def load(processor: str) -> Baseline:
-        return baselines.load("torch", "cpu", {"digits": 150}, tmp_path, processor)
+        return baselines.load("torch", "cpu", STEPS, tmp_path, processor)
 
     def new(processor: str, accuracy: float) -> list[str]:
-        baseline = replace(load(processor), new={"digits/reference/accuracy": [[accuracy]] * 4})
+        baseline = replace(load(processor), new={"digits/reference/accuracy": [[accuracy, accuracy]] * 4})
         return recording.write(
-            {"torch": baseline}, why="why", steps={"digits": 150}, seeds=SEEDS, environment={"processor": processor}, versions={"torch": {}}
+            {"torch": baseline}, why="why", steps=STEPS, seeds=SEEDS, environment={"processor": processor}, versions={"torch": {}}
         )
 
     assert load("AMD EPYC").path.name == "torch-cpu.json", "the first recording is for every processor"
@@ -135,13 +141,13 @@ def test_a_recording_on_another_processor_has_a_file_of_its_own(tmp_path: Path) 
     assert laptop.content == load("AMD EPYC").content and baselines.widened(laptop) == 1
     assert "torch-cpu.json was recorded on another processor and stays as it is" in new("Intel(R) Core(TM) i7", 0.8)[-1]
     assert (tmp_path / "torch-cpu.json").read_bytes() == before
-    assert load("Intel(R) Core(TM) i7").content.samples["digits/reference/accuracy"] == [0.8] * 4
-    assert load("AMD EPYC").content.samples["digits/reference/accuracy"] == [0.9] * 4
-    assert load("Apple M4").content.samples["digits/reference/accuracy"] == [0.9] * 4
-    assert baselines.load("torch", "nvidia-h200", 150, tmp_path).fallback == "torch-cpu.json"
+    assert load("Intel(R) Core(TM) i7").content.samples["digits/reference/accuracy"] == [[0.8, 0.8]] * 4
+    assert load("AMD EPYC").content.samples["digits/reference/accuracy"] == [[0.9, 0.9]] * 4
+    assert load("Apple M4").content.samples["digits/reference/accuracy"] == [[0.9, 0.9]] * 4
+    assert baselines.load("torch", "nvidia-h200", STEPS, tmp_path).fallback == "torch-cpu.json"
     (tmp_path / "torch-cpu.json").unlink()
     new("Intel(R) Core(TM) i7", 0.7)
-    assert load("Intel(R) Core(TM) i7").content.samples["digits/reference/accuracy"] == [0.7] * 4
+    assert load("Intel(R) Core(TM) i7").content.samples["digits/reference/accuracy"] == [[0.7, 0.7]] * 4
     assert load("Intel(R) Core(TM) i7").path.name == "torch-cpu.json"
 
 
@@ -266,9 +272,30 @@ def test_a_sample_that_the_others_rule_out_is_not_recorded(path: Path) -> None:
     with pytest.raises(BaselineError, match="with seed 15, which the other seeds rule out"):
         record(path, {"digits/depth=4/loss": [*good[:15], 1e6]}, seeds=seeds)
     assert path.read_bytes() == before
-    path.write_text(path.read_text().replace("0.32]", "1e6]"))
+    path.write_text(path.read_text().replace("0.32]]", "1e6]]"))
     with pytest.raises(BaselineError, match=r"has 1e\+06 for 'digits/reference/loss' with seed 15, which the other seeds rule out"):
         baselines.read(path)
+
+
+def test_an_execution_that_the_others_rule_out_is_not_recorded(tmp_path: Path) -> None:
+    """One made-up execution would widen what a healthy one may stray, in which anything passes."""
+    path, rows = tmp_path / "torch-cpu.json", [[0.3, 0.301], [0.31, 0.31], [0.29, 0.2905], [0.32, 0.319], [0.305, 0.3055], [0.3, 0.3]]
+    given = PROVENANCE | {"seeds": list(range(6)), "executions": ["as usual", "elsewhere"], "why": "first"}
+    baselines.save(Baseline(path, new={"digits/reference/loss": rows}), **given)
+    before = path.read_bytes()
+    with pytest.raises(BaselineError, match="with seed 5, which the other executions rule out"):
+        baselines.save(Baseline(path, new={"digits/depth=4/loss": [*rows[:5], [0.3, 0.6]]}), **given)
+    assert path.read_bytes() == before
+
+
+def test_more_seeds_of_a_network_are_added_and_fewer_leave_the_others_alone(tmp_path: Path) -> None:
+    path = tmp_path / "torch-cpu.json"
+    record(path, {"digits/reference/loss": [0.3, 0.31]}, seeds=[1, 2])
+    record(path, {"digits/depth=4/loss": [0.3, 0.31, 0.29, 0.3]})
+    record(path, {"digits/depth=2/loss": [0.3, 0.31, 0.29]}, seeds=[1, 2, 3])
+    content = baselines.read(path)
+    assert content.seeds == SEEDS
+    assert [len(rows) for rows in content.samples.values()] == [3, 4, 2]
 
 
 def test_committed_recordings_are_whole_and_in_their_own_files() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bench.evidence.collect import STEPS
 from bench.evidence.pool import ObservationPool
+from bench.evidence.schedule import STEPS
 from fixtures.data.datasets import load
 from models.spec import Spec
 from models.worker.process import WorkerDied
@@ -28,7 +28,7 @@ def test_a_network_is_trained_once_and_seen_whole(pool: ObservationPool) -> None
     run = pool.run("torch", ONE)
     assert pool.run("torch", ONE) is run
     assert [history.seed for history in run.seen.trainings] == [0, 1]
-    assert run.seen.trainings[0].gradient_norms.shape == (STEPS, ONE.arch.depth)
+    assert run.seen.trainings[0].gradient_norms.shape == (STEPS["digits"], ONE.arch.depth)
     assert len(run.seen.forced_steps) == len(run.reference.exact) == 3
     assert run.seen.shared and run.seen.native
     np.testing.assert_array_equal(run.seen.shared.weights["dense1.weight"], run.reference.forced_steps[0].weights["dense1.weight"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.selftest.faults import late_in_keras, late_in_torch
 from bench.selftest.faults.keras_changes import (
     clip_by_square,
     clip_each,
@@ -165,6 +166,11 @@ KERAS: dict[str, tuple[Fault, ...]] = {
     "training": (
         Fault("dropout left on", "reference", "forward_parity", "layer  2", one("keras.src.backend.nn.relu", dropout)),
         Fault("learning rate shrinks from the tenth step on", "reference", "training", "accuracy", one(SGD, rate_by_step), trains=True),
+        Fault("late: momentum lost from step 150 on", "depth=4", "training", "loss", one(SGD, late_in_keras.momentum_lost(150)), trains=True),
+        Fault("late: weights decay from the second epoch on", "depth=4", "training", "loss", one(SGD, late_in_keras.decay_from(late_in_torch.EPOCH, 0.03)), trains=True),
+        Fault("late: weights pass through float16 from step 100 on", "depth=4", "training", "loss", one(SGD, late_in_keras.half_from(100)), trains=True),
+        Fault("late: the last batch of an epoch is dropped", "depth=4", "training", "loss", one(SGD, late_in_keras.without_last_batch), trains=True),
+        Fault("late: the average takes every other step", "depth=4", "training", "averaged", one("keras.optimizers.Optimizer._update_model_variables_moving_average", late_in_keras.every_other_time), trains=True),
         Fault("one reported loss is NaN", "reference", "finite", "loss", one("keras.losses.SparseCategoricalCrossentropy.call", nan_once), trains=True),
     ),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.selftest.faults import late_in_torch
 from bench.selftest.faults.plant import Fault, after, one, reported, scaled, with_arguments, with_first_entry
 from bench.selftest.faults.torch_changes import (
     clip_by_square,
@@ -163,6 +164,13 @@ TORCH: dict[str, tuple[Fault, ...]] = {
     "training": (
         Fault("dropout left on", "reference", "forward_parity", "layer  2", one(RELU, dropout)),
         Fault("learning rate shrinks from the tenth step on", "reference", "training", "accuracy", one(f"{SGD}.step", after(10, tiring)), trains=True),
+        Fault("late: momentum lost from step 150 on", "depth=4", "training", "loss", one(f"{SGD}.step", late_in_torch.from_step(150, late_in_torch.lose_slots)), trains=True),
+        Fault("late: weights decay from the second epoch on", "depth=4", "training", "loss", one(f"{SGD}.step", late_in_torch.from_step(late_in_torch.EPOCH, late_in_torch.decay(0.03))), trains=True),
+        Fault("late: weights pass through float16 from step 100 on", "depth=4", "training", "loss", one(f"{SGD}.step", late_in_torch.from_step(100, late_in_torch.round_to_half)), trains=True),
+        Fault("late: the last batch of an epoch is dropped", "depth=4", "training", "loss", one(f"{SGD}.step", late_in_torch.without_last_batch), trains=True),
+        Fault("late: the average takes every other step", "depth=4", "training", "averaged", one("torch.optim.swa_utils.AveragedModel.update_parameters", late_in_torch.every_other_time), trains=True),
+        Fault("late: every epoch has the first one's order", "depth=4", "training", "accuracy", one("models.backends.torch.network.Network.forward_backward", late_in_torch.first_epoch_again), trains=True),
+        Fault("late: running statistics stop after 150 batches", "norm=batch", "training", "test loss", one(NORM, late_in_torch.statistics_stop(150)), trains=True),
         Fault("one reported loss is NaN", "reference", "finite", "loss", one(LOSS, nan_once), trains=True),
     ),
 }  # fmt: skip
