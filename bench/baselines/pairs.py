@@ -21,8 +21,9 @@ from models.arrays import Array
 
 LEAST_EXECUTIONS = 2
 """A spread is known from two executions."""
-CAUGHT = 0.95
-CAUGHT_Z = float(stats.norm.ppf(CAUGHT))
+CAUGHT, LOOKED_AT = 0.95, 0.99
+"""Shares of runs in which a material change is seen, and in which each look at fewer seeds leaves it open."""
+CAUGHT_Z, LOOKED_AT_Z = float(stats.norm.ppf(CAUGHT)), float(stats.norm.ppf(LOOKED_AT))
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +96,42 @@ class Recorded:
     def open(self, places: Sequence[int], values: Sequence[float]) -> bool:
         """Whether these seeds leave a material change open that all recorded seeds would show.
 
-        Their mean is then inside its interval, and yet as far from the recorded one as a material change puts it in `CAUGHT` of all runs.
-        Nothing is open where these seeds show such a change already, or where even all of them would not.
+        Their mean is then inside its interval, and yet as far from the recorded one as a material change puts it in `LOOKED_AT` of all
+        runs. Nothing is open where these seeds show such a change already, or where even all of them would not.
         """
-        material = self._on_scale(self.kind.material)
-        if self.caught(len(places)) <= material or self.caught(len(self.values)) > material:
-            return False
-        low, high = self.of_mean(places)
-        forward, seen = SCALES[self.scale].forward, self.mean(values)
+        forward = SCALES[self.scale].forward
         with np.errstate(all="ignore"):
-            moved = abs(float(forward(seen)) - float(forward(self.centre(places))))
-        return low <= seen <= high and moved > material - CAUGHT_Z * self.error(len(places))
+            moved = abs(float(forward(self.mean(values))) - float(forward(self.centre(places))))
+        least, most = self.undecided(len(places))
+        return least < moved <= most
+
+    def undecided(self, seeds: int) -> tuple[float, float]:
+        """Between which distances from what was recorded, on the scale, the mean of so many seeds leaves a material change open."""
+        material, half = self._on_scale(self.kind.material), self._half(self._level_of_mean, seeds)
+        if self.caught(seeds) <= material or self.caught(len(self.values)) > material:
+            return half, half
+        return material - LOOKED_AT_Z * self.error(seeds), half
+
+    def least_seen(self, looks: Sequence[int], draws: int = 2000) -> float:
+        """The least change, on the scale, that is seen in `CAUGHT` of runs that look at these numbers of seeds one after the other.
+
+        By simulation: means of `draws` runs, whose errors are normal with the recorded spread.
+        """
+        rng = np.random.default_rng(0)
+        count = len(self.values)
+        errors = self.error(1) * rng.standard_normal((draws, count))
+        looks = [*(number for number in looks if number < count), count]
+        means = np.stack([errors[:, :number].mean(axis=1) for number in looks])
+        edges = np.array([self.undecided(number) for number in looks])
+        changes = self._half(self._level_of_mean, count) * np.linspace(0, 8, 801)
+        for change in changes:
+            seen, going = np.zeros(draws, bool), np.ones(draws, bool)
+            for mean_, (least, most) in zip(np.abs(means + change), edges, strict=True):
+                seen |= going & (mean_ > most)
+                going &= (mean_ > least) & (mean_ <= most)
+            if seen.mean() >= CAUGHT:
+                return float(change)
+        return float("inf")
 
     @property
     def _level_of_mean(self) -> float:
