@@ -23,6 +23,10 @@ LEAST_EXECUTIONS = 2
 """A spread is known from two executions."""
 CAUGHT, LOOKED_AT = 0.95, 0.99
 """Shares of runs in which a material change is seen, and in which each look at fewer seeds leaves it open."""
+WORTH_IT = 2.0
+FURTHEST = 3.0
+"""A single training may stray so many times as far as the furthest that was recorded. Of networks with few kinks most trainings do not
+stray at all and a few do, because one unit rounded to the other side; their spread tells little of the few."""
 CAUGHT_Z, LOOKED_AT_Z = float(stats.norm.ppf(CAUGHT)), float(stats.norm.ppf(LOOKED_AT))
 
 
@@ -62,6 +66,11 @@ class Recorded:
     def spread(self) -> float:
         """Standard deviation of one execution of a seed, on the metric's scale, pooled over seeds."""
         return float(np.sqrt(self._x.var(axis=1, ddof=1).mean()))
+
+    @cached_property
+    def furthest(self) -> float:
+        """The largest distance of two executions of one seed, on the metric's scale."""
+        return float(np.ptp(self._x, axis=1).max())
 
     def error(self, seeds: int) -> float:
         """Standard deviation, on the scale, of the mean of one new execution of each of so many seeds around what they gave before.
@@ -106,11 +115,15 @@ class Recorded:
         return least < moved <= most
 
     def undecided(self, seeds: int) -> tuple[float, float]:
-        """Between which distances from what was recorded, on the scale, the mean of so many seeds leaves a material change open."""
+        """Between which distances from what was recorded, on the scale, the mean of so many seeds leaves a material change open.
+
+        Where all recorded seeds would not show a material change, it is the least one that they show, up to `WORTH_IT` times as much.
+        """
         material, half = self._on_scale(self.kind.material), self._half(self._level_of_mean, seeds)
-        if self.caught(seeds) <= material or self.caught(len(self.values)) > material:
+        wanted = max(material, self.caught(len(self.values)))
+        if self.caught(seeds) <= wanted or wanted > WORTH_IT * material:
             return half, half
-        return material - LOOKED_AT_Z * self.error(seeds), half
+        return wanted - LOOKED_AT_Z * self.error(seeds), half
 
     def least_seen(self, looks: Sequence[int], draws: int = 2000) -> float:
         """The least change, on the scale, that is seen in `CAUGHT` of runs that look at these numbers of seeds one after the other.
@@ -151,7 +164,7 @@ class Recorded:
     def _half(self, level: float, seeds: int) -> float:
         """The half-width, on the scale, of the interval of a mean over so many seeds, outside of which lie `level` of healthy ones."""
         half = float(stats.t.isf(level / 2, self.degrees)) * self.error(seeds)
-        return max(half, self._on_scale(self.kind.execution_floor)) * self.widening
+        return max(half, FURTHEST * self.furthest / seeds, self._on_scale(self.kind.execution_floor)) * self.widening
 
     def _on_scale(self, change: float) -> float:
         return change if self.scale == "linear" else float(np.log1p(change))

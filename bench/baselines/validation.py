@@ -6,25 +6,22 @@ import json
 from collections import Counter
 
 import numpy as np
-from scipy import stats
 
 from bench.baselines.interval import interval
-from bench.baselines.metrics import NAME, is_share, kind_of
-from bench.judging.finding import SCALES
+from bench.baselines.metrics import NAME, is_share
 from models.arrays import Array
 
 LEAST_NEIGHBOURS = 2
 """A spread is known from two samples."""
-OUTLIER = 1e-9
-"""Chance that a healthy execution lies further from the other executions of its network than a recording may hold."""
 
 
 def fault_of_samples(samples: dict[str, list[list[float]]], seeds: list[int], executions: list[str]) -> str:
     """What is wrong with samples by `data/network/metric`, in words that follow a file's name; empty for a good recording.
 
     Each loss and gradient norm lies in the interval that the other seeds predict for a single one, at the level at which runs are judged:
-    one of a healthy recording is outside as rarely as a healthy run is red. Each execution lies by the others of its seed as those of other
-    seeds lie by theirs. Accuracies may be equal but for one, where networks do not learn; their range bounds what one of them can do.
+    one of a healthy recording is outside as rarely as a healthy run is red. This holds in every execution, since rounding moves a training
+    no further than another seed does. Accuracies may be equal but for one, where networks do not learn; their range bounds what one of
+    them can do.
     """
     if twice := _twice(seeds) or _twice(executions):
         return f"names {'seed ' if twice.isdigit() else ''}{twice} twice"
@@ -41,10 +38,9 @@ def fault_of_samples(samples: dict[str, list[list[float]]], seeds: list[int], ex
         wrong = values[~(np.isfinite(values) & (values >= 0 if share else values > 0) & (values <= (1.0 if share else np.inf)))]
         if len(wrong):
             return f"has {wrong[0]:g} for {key!r}, which no {metric.partition(' layer ')[0]} can be"
-        if not share and (place := _outlying_seed(metric, values[:, 0])) is not None:
-            return f"has {values[place, 0]:g} for {key!r} with seed {seeds[place]}, which the other seeds rule out"
-        if (cell := _outlying_execution(metric, values)) is not None:
-            return f"has {values[cell]:g} for {key!r} with seed {seeds[cell[0]]}, which the other executions rule out"
+        for column in values.T if not share else ():
+            if (place := _outlying_seed(metric, column)) is not None:
+                return f"has {column[place]:g} for {key!r} with seed {seeds[place]}, which the other seeds rule out"
     return ""
 
 
@@ -66,23 +62,6 @@ def _outlying_seed(metric: str, values: Array) -> int | None:
         low, high = interval(metric, list(np.delete(values, place)), 1)
         if not low <= values[place] <= high:
             return place
-    return None
-
-
-def _outlying_execution(metric: str, values: Array) -> tuple[int, int] | None:
-    """The seed and execution of a sample that is too far from its seed's other executions, as those of other seeds lie."""
-    kind, (seeds, executions) = kind_of(metric), values.shape
-    degrees = (seeds - 1) * (executions - 1)
-    if executions < LEAST_NEIGHBOURS or degrees < LEAST_NEIGHBOURS:
-        return None
-    x = np.asarray(SCALES[kind.over_executions].forward(values))
-    variances = x.var(axis=1, ddof=1)
-    far = float(stats.t.isf(OUTLIER / values.size / 2, degrees)) * (1 + 1 / (executions - 1)) ** 0.5
-    for seed, row in enumerate(x):
-        others = float(np.delete(variances, seed).mean()) ** 0.5
-        for place, value in enumerate(row):
-            if abs(value - np.delete(row, place).mean()) > max(far * others, 2 * kind.execution_floor):
-                return seed, place
     return None
 
 

@@ -277,13 +277,13 @@ def test_a_sample_that_the_others_rule_out_is_not_recorded(path: Path) -> None:
         baselines.read(path)
 
 
-def test_an_execution_that_the_others_rule_out_is_not_recorded(tmp_path: Path) -> None:
+def test_an_execution_that_the_other_seeds_rule_out_is_not_recorded(tmp_path: Path) -> None:
     """One made-up execution would widen what a healthy one may stray, in which anything passes."""
     path, rows = tmp_path / "torch-cpu.json", [[0.3, 0.301], [0.31, 0.31], [0.29, 0.2905], [0.32, 0.319], [0.305, 0.3055], [0.3, 0.3]]
     given = PROVENANCE | {"seeds": list(range(6)), "executions": ["as usual", "elsewhere"], "why": "first"}
     baselines.save(Baseline(path, new={"digits/reference/loss": rows}), **given)
     before = path.read_bytes()
-    with pytest.raises(BaselineError, match="with seed 5, which the other executions rule out"):
+    with pytest.raises(BaselineError, match="with seed 5, which the other seeds rule out"):
         baselines.save(Baseline(path, new={"digits/depth=4/loss": [*rows[:5], [0.3, 0.6]]}), **given)
     assert path.read_bytes() == before
 

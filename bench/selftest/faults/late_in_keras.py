@@ -18,7 +18,7 @@ def momentum_lost(first: int) -> Any:
 
             slot = self.momentums[self._get_variable_index(variable)]
             late = tf.cast(self.iterations.value >= first, rate.dtype)
-            slot.assign(slot.value * (1 - late))
+            slot.assign(slot * (1 - late))
             return step(self, gradient, variable, rate)
 
         return stepped
@@ -35,7 +35,7 @@ def decay_from(first: int, share: float) -> Any:
             import tensorflow as tf
 
             done = step(self, gradient, variable, rate)
-            variable.assign(variable.value * (1 - share * rate * tf.cast(self.iterations.value >= first, rate.dtype)))
+            variable.assign(variable * (1 - share * rate * tf.cast(self.iterations.value >= first, rate.dtype)))
             return done
 
         return stepped
@@ -52,8 +52,8 @@ def half_from(first: int) -> Any:
             import tensorflow as tf
 
             done = step(self, gradient, variable, rate)
-            half = tf.cast(tf.cast(variable.value, "float16"), "float32")
-            variable.assign(tf.where(self.iterations.value >= first, half, variable.value))
+            half = tf.cast(tf.cast(variable, "float16"), "float32")
+            variable.assign(tf.where(self.iterations.value >= first, half, variable))
             return done
 
         return stepped
