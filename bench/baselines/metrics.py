@@ -16,6 +16,9 @@ LAST_STEPS = 20
 EARLY = 0.25
 """Share of the steps that `early` metrics are of: later on, rounding has grown and moves gradients by more than a fault may."""
 
+FRESH = "fresh seeds"
+"""The scope of a mean over seeds that were not recorded."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -55,6 +58,11 @@ NAME = re.compile(rf"({'|'.join(name for name in KINDS if not name.endswith('gra
 def kind_of(metric: str) -> Kind:
     """The row of a metric, such as `gradient layer 8`."""
     return KINDS[metric.partition(" layer ")[0]]
+
+
+def scale_at(metric: str, scope: str) -> str:
+    """The name of the scale on which a finding of a training is judged, by the metric and the scope of its place."""
+    return kind_of(metric).over_seeds if scope == FRESH else kind_of(metric).over_executions
 
 
 def is_share(metric: str) -> bool:

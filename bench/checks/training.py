@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bench.baselines import samples as baselines
 from bench.baselines.interval import interval, judges, scale_of
-from bench.baselines.metrics import metrics
+from bench.baselines.metrics import FRESH, metrics
 from bench.baselines.pairs import Recorded, mean
 from bench.evidence import divergence
 from bench.evidence.evidence import Evidence
@@ -101,7 +101,7 @@ def _of_fresh(evidence: Evidence, recorded: Mapping[str, Recorded], histories: S
         low, high = interval(metric, list(then.values[:, 0]), len(values), then.widening)
         given = ", ".join(f"{v:.4g}" for v in values)
         note = f"fresh seeds gave {given}; recorded {then.centre(range(len(then.values))):.4g} ± {then.values[:, 0].std(ddof=1):.2g}"
-        yield Finding(Place(metric, scope="fresh seeds"), mean(scale_of(metric), values), low, high, note, scale_of(metric))
+        yield Finding(Place(metric, scope=FRESH), mean(scale_of(metric), values), low, high, note, scale_of(metric))
 
 
 def _same(recorded: Mapping[str, Recorded], seen: dict[str, list[float]]) -> list[tuple[str, list[float]]]:

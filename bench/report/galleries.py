@@ -12,8 +12,8 @@ from bench.report import pictures
 from bench.report.record import Profile, Record
 from models.spec import Spec, SpecError
 
-PROFILED, MAPPED = 9, 6
-"""How many gradient profiles and heat maps a page shows."""
+PROFILED, MAPPED, NAMED = 9, 6, 5
+"""How many gradient profiles and heat maps a page shows, and how many pairs it names."""
 DEPTHS = ("depth=4", "reference", "depth=64")
 """Networks whose pictures come first: the same network at several depths."""
 NORM, SKIP = {"norm": "batch"}, {"skip": "two", "skip_order": "pre"}
@@ -48,7 +48,7 @@ class Gallery:
 
 def of_run(run: Record) -> list[Gallery]:
     """Every gallery of one run; empty ones are left out."""
-    found = [gradients(run), training(run), accuracy(run), distances(run), times(run)]
+    found = [gradients(run), training(run), accuracy(run), recordings(run), distances(run), times(run)]
     return [gallery for gallery in found if gallery.pictures]
 
 
@@ -93,6 +93,23 @@ def accuracy(run: Record) -> Gallery:
         means = {kind: ", ".join(f"{sum(v) / len(v):.0%} at {depth}" for depth, v in points) for kind, points in ordered.items()}
         shown = "; ".join(f"{kind} {points}" for kind, points in means.items())
         gallery.add(f"accuracy{place}", backend, f"{shown}.", pictures.accuracy_by_depth(ordered, f"accuracy{place}"))
+    return gallery
+
+
+def recordings(run: Record) -> Gallery:
+    """Accuracy of every seed of every network beside what was recorded of it, and the seeds that are furthest from it, in words."""
+    intro = "Each point is one seed of one network: the same weights and batches, then and now."
+    gallery = Gallery("recordings", "Recorded and seen", intro, [])
+    series: dict[str, list[tuple[float, float]]] = {}
+    apart: list[tuple[float, str]] = []
+    for seen in run.profiles:
+        for seed, now, then in zip(seen.seeds, seen.samples.get("accuracy", []), seen.recorded.get("accuracy", []), strict=False):
+            series.setdefault(seen.backend, []).append((float(then), float(now)))
+            apart.append((abs(float(now) - float(then)), f"{seen.network} on {seen.backend}, seed {seed}: {then} → {now}"))
+    furthest = "; ".join(words for _, words in sorted(apart, reverse=True)[:NAMED])
+    gallery.add(
+        "recordings", "Accuracy, seed by seed", f"Furthest apart: {furthest}.", pictures.accuracy_by_recording(series, "recordings")
+    )
     return gallery
 
 

@@ -123,6 +123,20 @@ def accuracy_by_depth(series: dict[str, list[tuple[int, list[float]]]], name: st
     return _inline(figure, name)
 
 
+def accuracy_by_recording(series: dict[str, list[tuple[float, float]]], name: str) -> str:
+    """Accuracy of each seed against what was recorded of it, one colour a backend; on the diagonal nothing changed."""
+    if not series:
+        return ""
+    figure, axes = _axes()
+    for number, (label, pairs) in enumerate(series.items()):
+        recorded, seen = zip(*pairs, strict=True)
+        axes.plot(recorded, seen, label=label, color=SERIES[number], marker=MARKERS[number], linestyle="none", markersize=2.5)
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.6)
+    axes.set(xlabel="recorded accuracy", ylabel="accuracy seen", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.legend(loc="upper left")
+    return _inline(figure, name)
+
+
 def distances(verdicts: Sequence[Verdict], backends: Sequence[str], name: str) -> str:
     """How much of each bound the tightest network leaves, check by check; a cross where a number is outside."""
     checks = list(dict.fromkeys(v.check for v in verdicts if v.judged))

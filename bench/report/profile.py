@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.baselines import samples
 from bench.baselines.metrics import metrics
 from bench.evidence.evidence import Evidence
 from bench.judging.tolerance import BAND_Z
@@ -37,7 +38,18 @@ def profile(evidence: Evidence) -> Profile:
             name: [_few(value) for value in values]
             for name, values in metrics(usual, evidence.held_out[1], evidence.spec.arch.depth).items()
         }
+        seen.recorded = _recorded(evidence, seen.seeds)
     return seen
+
+
+def _recorded(evidence: Evidence, seeds: list[int]) -> dict[str, list[Number]]:
+    """The mean over recorded executions of each of these seeds, by metric; nothing where one of them was not recorded."""
+    content = evidence.baseline.content if evidence.baseline else None
+    if content is None or not set(seeds) <= set(content.seeds):
+        return {}
+    found = samples.of_network(content, f"{evidence.data}/{evidence.network}")
+    places = [content.seeds.index(seed) for seed in seeds]
+    return {name: [_few(rows[place].mean()) for place in places] for name, rows in found.items() if max(places, default=0) < len(rows)}
 
 
 def _band(evidence: Evidence) -> list[tuple[Number, Number] | None]:

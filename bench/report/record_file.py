@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from bench import files
-from bench.baselines.interval import scale_of
+from bench.baselines.metrics import scale_at
 from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
 from bench.judging.verdict import Excuse, Verdict
@@ -153,7 +153,7 @@ def _verdict(row: VerdictRow, places: list[Place]) -> Verdict:
     findings = []
     for each in row.findings:
         place = place_of(each.place)
-        scale = scale_of(place.quantity) if row.check == ON_A_SCALE else "linear"
+        scale = scale_at(place.quantity, place.scope) if row.check == ON_A_SCALE else "linear"
         findings.append(Finding(place, float(each.value), float(each.low), float(each.high), each.note, scale, each.remark, causes))
     return Verdict(
         row.check, row.against, row.law, row.backend, row.subject, row.status, row.reason, row.judged, row.outside,
