@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from bench.baselines import samples as baselines
-from bench.baselines.executions import EXECUTIONS
+from bench.baselines import validation
+from bench.baselines.executions import EXECUTIONS, USUAL
 from bench.baselines.metrics import is_share, metrics
 from bench.baselines.samples import Baseline, BaselineError
 from models.arrays import Labels
@@ -19,7 +20,7 @@ LEFT_OUT = ("suite", "device")
 
 
 def keep(baseline: Baseline, data: str, network: str, histories: Sequence[History], labels: Labels, depth: int) -> None:
-    """Note the metrics of a network's trainings for the recording. Raises BaselineError for a number that has no logarithm.
+    """Note the metrics of a network's trainings for the recording. Raises BaselineError for what nothing may be judged by.
 
     `histories` are of every seed in every execution, and `labels` those of the held-out samples.
     """
@@ -33,7 +34,11 @@ def keep(baseline: Baseline, data: str, network: str, histories: Sequence[Histor
         raise BaselineError(
             f"{network} cannot be recorded in {baseline.path.name}: {', '.join(bad)} is not a positive finite number for some seed."
         )
-    baseline.new |= {f"{data}/{network}/{name}": values.tolist() for name, values in seen.items()}
+    new = {f"{data}/{network}/{name}": values.tolist() for name, values in seen.items()}
+    seeds = sorted({history.seed for history in histories})
+    if fault := validation.fault_of_samples(new, seeds, [execution or USUAL for execution in executions]):
+        raise BaselineError(f"What is to be recorded in {baseline.path.name} {fault}: judge that network first; it is left out.")
+    baseline.new |= new
 
 
 def write(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bench.checks import CHECKS
 from bench.evidence.times import CallTime, StepTime
-from bench.judging.verdict import FAILED, KNOWN, PASSED, UNDECIDED, Excuse, Verdict
+from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, UNDECIDED, Excuse, Verdict
 from bench.metamorphic import ITSELF
 from bench.metamorphic import NAME as EQUALITY
 from bench.report import text_table, texts
@@ -155,10 +155,11 @@ def before(verdicts: list[Verdict]) -> list[str]:
         if (worst := verdict.worst) is not None:
             said = f"{worst.where} {texts.number(worst.value)}, allowed {texts.allowed(worst)}"
             lines.append(f"by the old recording {verdict.backend} {verdict.subject} fails: {said}")
-        elif verdict.status != PASSED:
+        elif verdict.status == NOT_JUDGED:
             lines.append(f"by the old recording {verdict.backend} {verdict.subject} is {verdict.status}: {verdict.reason}")
-    passed = sum(verdict.status == PASSED for verdict in verdicts)
-    return [f"{passed} of {texts.counted(len(verdicts), 'network')} as the old recording has them", *lines] if verdicts else []
+    judged = [verdict for verdict in verdicts if verdict.status != NO_BASELINE]
+    passed = sum(verdict.status == PASSED for verdict in judged)
+    return [f"{passed} of {texts.counted(len(judged), 'network')} as the old recording has them", *lines] if judged else []
 
 
 def _excused(excuses: list[Excuse]) -> str:

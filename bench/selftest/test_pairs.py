@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.baselines import recording
 from bench.baselines.metrics import KINDS, NAME, kind_of
 from bench.baselines.pairs import CAUGHT, Recorded
-from bench.baselines.samples import Baseline, File
+from bench.baselines.samples import Baseline, BaselineError, File
 from bench.checks import CHECKS
 from bench.checks.training import LOOKS
 from bench.evidence.evidence import Evidence
@@ -160,3 +161,19 @@ def test_fresh_seeds_are_judged_by_what_seeds_predict() -> None:
     assert {f.place.scope for f in found.findings} == {"fresh seeds"}
     run.seen.trainings = [dataclasses.replace(each, accuracy=0.5) for each in run.seen.trainings]
     assert judge(CHECKS["training"], run).status == FAILED
+
+
+def test_a_network_whose_samples_cannot_be_right_is_left_out_of_a_recording() -> None:
+    labels, baseline = np.arange(SAMPLES) % CLASSES, Baseline(Path("torch-cpu.json"))
+    rng = np.random.default_rng(0)
+    healthy = [
+        dataclasses.replace(history(seed, 0.95), losses=np.full(100, 0.3 + 0.01 * rng.standard_normal()), execution=execution)
+        for execution in ("", "elsewhere")
+        for seed in range(16)
+    ]
+    recording.keep(baseline, "digits", "depth=4", healthy, labels, 4)
+    assert np.shape(baseline.new["digits/depth=4/loss"]) == (16, 2)
+    strange = [*healthy[:-1], dataclasses.replace(healthy[-1], losses=np.full(100, 1e6))]
+    with pytest.raises(BaselineError, match="with seed 15, which the other seeds rule out: judge that network first; it is left out"):
+        recording.keep(baseline, "digits", "depth=8", strange, labels, 4)
+    assert not any("depth=8" in key for key in baseline.new)
