@@ -15,7 +15,7 @@ from bench.judging.place import Place
 from bench.judging.verdict import NoBaseline, NotJudged, RestNotJudged
 from models.observation import History
 
-LOOKS = (6, 12, 24, 48)
+LOOKS = (9, 24, 48)
 """Where a look leaves open whether a metric has changed, so many recorded seeds are trained before the next one, or all there are."""
 SHOWN = 9
 """How many pairs a note lists."""
