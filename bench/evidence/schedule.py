@@ -15,7 +15,7 @@ WARM_UP = 0.3
 PEAK = 2.0
 """Where it rises to, in learning rates of the network: what a warm-up lets most networks bear (Goyal et al. 2017)."""
 PEAKS = {
-    "loss=mse,target_scale=1": 32.0, "loss=huber": 32.0, "skip=one": 16.0, "loss=hinge": 8.0, "act=silu": 8.0, "clip=global,clip_at=1": 8.0,
+    "loss=mse,target_scale=1": 32.0, "loss=huber": 32.0, "skip=one": 16.0, "loss=hinge": 8.0, "act=silu": 4.0, "clip=global,clip_at=1": 8.0,
     "clip=value": 8.0, "act=selu": 4.0, "act=linear": 4.0,
     "clip=variable": 4.0, "width=16": 4.0, "init=lecun_normal": 4.0, "init=lecun_uniform": 4.0,
     "init=glorot_normal": 4.0, "init=glorot_uniform": 4.0, "init=orthogonal": 4.0, "batch=16": 1.0, "optimizer=sgd": 1.0, "depth=32": 0.5,
