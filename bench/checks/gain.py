@@ -117,11 +117,12 @@ class Ratio:
 
 
 def _decided(*ratios: Ratio) -> Iterator[Finding]:
-    """What bands can decide. Raises RestNotJudged for the rest, and NotJudged where that is all."""
+    """What bands can decide. Raises RestNotJudged for the rest."""
     yield from (ratio.finding for ratio in ratios if ratio.decided)
-    if left := sum(not ratio.decided for ratio in ratios):
-        reason = "layers whose signal or gradient is zero here are zero in other random networks of this kind, too: use more width"
-        raise (NotJudged if left == len(ratios) else RestNotJudged)(reason)
+    if not all(ratio.decided for ratio in ratios):
+        raise RestNotJudged(
+            "layers whose signal or gradient is zero here are zero in other random networks of this kind, too: use more width"
+        )
 
 
 def _mean_square(z: Units) -> float:

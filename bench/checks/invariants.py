@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.checks.relations import Residuals, View, findings
+from bench.checks.relations import Residuals, View, findings, refuse_rest
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
+from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.architectures import graph
 from models.arrays import Array
 from models.graph import INPUT, Activate, Dense, Normalize, Sum
@@ -39,13 +40,14 @@ def homogeneity(evidence: Evidence) -> Iterator[Finding]:
     δ_lᵀz_l = δ_lᵀh_l = W_{l+1}ᵀ∂W_{l+1}. Without biases ⟨x, ∂L/∂x⟩ of every sample is the same all along the stream,
     through residual sums as well. Orthogonal linear layers keep every sample's ‖δ‖.
     """
-    yield from findings(evidence, _units)
+    lost = yield from findings(evidence, _units)
     if not any(np.any(w) for key, w in evidence.reference.forced_steps[0].weights.items() if key.endswith("bias")):
-        yield from findings(evidence, _stream, (0,))
+        lost += yield from findings(evidence, _stream, (0,))
     if evidence.spec.arch.act == "linear":
-        yield from findings(evidence, _matrices)
+        lost += yield from findings(evidence, _matrices)
         if evidence.spec.init == "orthogonal" and not evidence.spec.arch.span:
-            yield from findings(evidence, _isometry, (0,))
+            lost += yield from findings(evidence, _isometry, (0,))
+    refuse_rest(lost)
 
 
 def _units(spec: Spec, view: View) -> Residuals:
@@ -106,12 +108,14 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     own, where that rounds as the step does. Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
     ∂W sum to 0 in the last layer.
     """
+    lost = 0
     if evidence.watches_the_step:
-        yield from findings(evidence, _sums, (0,))
+        lost += yield from findings(evidence, _sums, (0,))
     elif evidence.spec.loss != "cross_entropy":
         evidence.refuse_unwatched()
     if evidence.spec.loss == "cross_entropy":
-        yield from findings(evidence, _classes)
+        lost += yield from findings(evidence, _classes)
+    refuse_rest(lost)
 
 
 def _sums(spec: Spec, view: View) -> Residuals:
@@ -146,9 +150,10 @@ def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
     normalization gets no gradient, and ⟨w, ∂w⟩ = ε/s²·γ∂γ per unit (van Laarhoven 2017). What follows γy + β up to the next weights, if
     it is homogeneous, hands on γ∂γ + β∂β = ⟨w_out, ∂w_out⟩.
     """
-    yield from findings(evidence, _learned)
+    lost = yield from findings(evidence, _learned)
     if evidence.spec.arch.norm_at == "before" and not evidence.spec.arch.span:
-        yield from findings(evidence, _sets, (0,))
+        lost += yield from findings(evidence, _sets, (0,))
+    refuse_rest(lost)
 
 
 def _learned(spec: Spec, view: View) -> Residuals:
@@ -234,12 +239,14 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
-    """What a branch computes before weights of zero gets no gradient at all, and those weights get one."""
-    gradients = evidence.seen.forced_steps[0].gradients
+    """What a branch computes before weights of zero gets no gradient but a penalty's, and those weights get one."""
+    gradients, (_, extra) = evidence.seen.forced_steps[0].gradients, evidence.penalties[0]
     for block in graph(evidence.spec).blocks:
         *inner, last = block.dense
         for node in inner:
-            moved = sum(np.count_nonzero(gradients[name]) for name in (node.weight, node.bias))
+            penalty = np.asarray(extra.get(node.weight, 0.0))
+            off = np.abs(gradients[node.weight] - penalty) > ROUNDING_MULTIPLE * evidence.unit * np.abs(penalty)
+            moved = off.sum() + np.count_nonzero(gradients[node.bias])
             yield Finding(Place("entries of the gradient behind zero weights", node.name, step=0), float(moved), 0.0, 0.0)
         there = np.count_nonzero(gradients[last.weight]) / gradients[last.weight].size
         yield Finding(Place("share of zero weights that get a gradient", last.name, step=0), there, np.finfo(float).tiny, 1.0)

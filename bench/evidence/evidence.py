@@ -78,6 +78,11 @@ class Evidence:
         return float(np.finfo(self.spec.format.held).eps) / 2
 
     @property
+    def floor(self) -> float:
+        """The smallest normal number of what is held; processors may take a smaller one for zero, as TensorFlow's threads do."""
+        return float(np.finfo(self.spec.format.held).tiny)
+
+    @property
     def result_unit(self) -> float:
         """Unit roundoff of what layers compute."""
         return max(self.spec.format.operands.unit, self.spec.format.results.unit)
@@ -102,8 +107,13 @@ class Evidence:
 
     @property
     def apart(self) -> bool:
-        """Whether gradients and the signals beside them are of two executions that round on their own."""
-        return self.info.step == "fused" or self.spec.arch.act in self.info.rewritten
+        """Whether gradients and the signals beside them are of two executions that round on their own.
+
+        A compiled step computes normalizations otherwise than the operations do one by one: behind one whose gradient cancels, what is
+        left of it was another number in every execution of Keras on TensorFlow.
+        """
+        reordered = self.info.step == "compiled" and self.spec.arch.norm != "none"
+        return reordered or self.info.step == "fused" or self.spec.arch.act in self.info.rewritten
 
     @property
     def watches_the_step(self) -> bool:

@@ -21,6 +21,8 @@ class Arithmetic:
         self.operand: Callable[[Array], Array] = precision.operands.rounded if self.rounds else _as_it_is
         self.result: Callable[[Array], Array] = precision.results.rounded if self.rounds else _as_it_is
         self._order = None if order is None else np.random.default_rng(order)
+        self.folds = order is not None and order % 2 == 1
+        """Whether normalizations are computed folded (`models.parts.norms.Norm.forward`), as in every other order."""
 
     def number(self, value: float) -> np.number:
         """A number in the arithmetic's own type."""

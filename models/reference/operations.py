@@ -80,7 +80,7 @@ def _normalize(at: Execution, node: Normalize, h: Units) -> tuple[Units, Normali
     if at.running is not None and node.norm == "batch":
         mean, var = (np.asarray(s).astype(a.dtype) for s in at.running[node.name])
         return a.result((h - mean) / np.sqrt(var + a.number(node.eps)) * scale + shift), None
-    y, cache = row.forward(h, scale, shift, node.eps, node.groups)
+    y, cache = row.forward(h, scale, shift, node.eps, node.groups, a.folds)
     at.out.statistics[node.name] = (cache.mean[0], cache.var[0])
     return a.result(y), cache
 
