@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.checks.relations import by_passes, compared, refuse_rest, relative
+from bench.checks.relations import bare, by_passes, compared, nearest, refuse_rest, relative
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.symmetry import split, symmetries
@@ -20,7 +20,7 @@ def derivative(evidence: Evidence) -> Iterator[Finding]:
     lost = 0
     for row, forced_steps, passes in split(evidence.spec, evidence.reference.forced_steps, evidence.seen.relations):
         if row.differentiates:
-            seen = relative(row.expect(evidence.spec, forced_steps, passes))
+            seen = nearest(relative(row.expect(evidence.spec, forced_steps, each)) for each in bare(evidence, forced_steps, passes))
             rounded = by_passes(evidence, row, forced_steps, evidence.spec.precision)
             lost += yield from compared(evidence, seen, rounded, 1.0, evidence.unit)
     refuse_rest(lost)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.checks.relations import Residuals, View, findings, refuse_rest
+from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -32,6 +33,7 @@ def is_homogeneous(spec: Spec) -> bool:
     return spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none" and (unbiased or bool(graph(spec).joints))
 
 
+@within_range
 def homogeneity(evidence: Evidence) -> Iterator[Finding]:
     """Positively homogeneous layers hand on ⟨W, ∂L/∂W⟩ unchanged: layer by layer, unit by unit, sample by sample.
 
@@ -101,6 +103,7 @@ def _isometry(spec: Spec, view: View) -> Residuals:
         yield Place("samples' ‖δ‖ against the logits'", node.name), here - end, end
 
 
+@within_range
 def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     """Parameter gradients are the sums they are made of, and those of softmax cross-entropy add up to zero over the classes.
 
@@ -142,6 +145,7 @@ def _classes(spec: Spec, view: View) -> Residuals:
         yield Place("Σ δ over classes", where), d.sum(1), np.abs(d).sum(1)
 
 
+@within_range
 def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
     """A normalization's gradient is orthogonal to what it divides out: to the constant it centres and to the scale of its input.
 
@@ -203,12 +207,14 @@ def _sets(spec: Spec, view: View) -> Residuals:
             yield Place("Σ δ over normalized sets", where), d.sum(axis), np.abs(d).sum(axis)
 
 
+@within_range
 def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
     """No layer enlarges a gradient by more than max|φ′| times its largest singular value, and branches of zero pass it on untouched.
 
     ‖δ_l‖ ≤ max|φ′|·σ_max(W_{l+1})·‖δ_{l+1}‖ for Frobenius norms, trained or not; softmax cross-entropy starts it with
-    ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F. Where a branch is
-    exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros get one.
+    ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F, and numbers next to zero. Where
+    a branch is exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros
+    get one.
     """
     sup, nodes = ACTIVATIONS[evidence.spec.arch.act].sup, graph(evidence.spec)
     for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
@@ -223,9 +229,11 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
         for joint in nodes.joints if evidence.spec.arch.norm == "none" else ():
             w = seen.weights[joint.right.weight].astype(np.float64)
             largest = float(np.linalg.norm(w, 2))
+            bound = sup * largest * size[joint.right.name]
             slack = w.shape[0] * evidence.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
+            grain = evidence.grain * seen.pre_activation_gradients[joint.left.name].size ** 0.5
             place = Place("‖δ‖ over its bound", joint.left.name, scope=title)
-            yield _over(place, size[joint.left.name], sup * largest * size[joint.right.name], slack)
+            yield _over(place, max(size[joint.left.name] - grain, 0.0), bound, slack)
         if evidence.spec.arch.branch == "zero" and evidence.spec.arch.skip_order == "pre":
             ends = [block.dense[-1] for block in nodes.blocks]
             deltas, last = seen.pre_activation_gradients, ends[-1]

@@ -104,7 +104,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
         for key in step.gradients:
             g = true.gradients[key] + extra.get(key, 0.0)
             error = np.linalg.norm(step.gradients[key] - g)
-            scale = scales[key] or 1.0
+            scale = max(float(scales[key]), float(np.linalg.norm(extra.get(key, 0.0)))) or 1.0
             limit = (
                 ROUNDING_MULTIPLE
                 * (allowed[key] + evidence.unit * np.linalg.norm(extra.get(key, 0.0)) / evidence.resolution)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -75,6 +76,7 @@ def _held(name: str) -> bool:
     return "." in name or name == "loss"
 
 
+@within_range
 def rounding(evidence: Evidence) -> Iterator[Finding]:
     """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
 

@@ -10,8 +10,9 @@ counted, and not judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from functools import partial
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from bench.judging.verdict import RestNotJudged
 from bench.symmetry import Symmetry, by_reference
 from bench.symmetry.row import Residuals
 from models.arrays import Array, Arrays, Batch, Signals, Statistics
-from models.observation import ForcedStep, WatchedPass
+from models.observation import Backward, ForcedStep, WatchedPass
 from models.reference.network import Pass
 from models.spec import Spec
 
@@ -78,13 +79,25 @@ def findings(evidence: Evidence, relation: Relation, forced_steps: tuple[int, ..
     """
     lost = 0
     for number in forced_steps:
-        apart, extra = evidence.apart, evidence.penalties[number][1]
-        rounded = evidence.reference.once((relation, number, apart, bool(extra)), partial(_rounded, evidence, relation, number, apart))
-        step = evidence.seen.forced_steps[number]
-        gradients = {key: np.asarray(g, np.float64) - extra.get(key, 0.0) for key, g in step.gradients.items()}
-        seen = relative(relation(evidence.spec, _view(evidence, number, gradients, evidence.shared)))
+        apart, forced_step = evidence.apart, evidence.reference.forced_steps[number]
+        key = relation, number, apart, bool(evidence.penalties[number][1])
+        rounded = evidence.reference.once(key, partial(_rounded, evidence, relation, number, apart))
+        step = Backward(0.0, evidence.seen.forced_steps[number].gradients)
+        bare = evidence.without_penalty(forced_step.weights, step)
+        seen = nearest(relative(relation(evidence.spec, _view(evidence, number, each.gradients, evidence.shared))) for each in bare)
         lost += yield from compared(evidence, seen, rounded, evidence.resolution, evidence.result_unit, number)
     return lost
+
+
+def nearest(residuals: Iterable[dict[Place, Residual]]) -> dict[Place, Residual]:
+    """The residuals that are smallest in all: of passes without the penalty, where it is not known which was added."""
+    return min(residuals, key=lambda each: sum(residual.off for residual in each.values()))
+
+
+def bare(evidence: Evidence, forced_steps: list[ForcedStep], passes: list[Backward]) -> list[list[Backward]]:
+    """Passes without the penalty, as often as there are ways to take it off."""
+    taken_off = [evidence.without_penalty(step.weights, passed) for step, passed in zip(forced_steps, passes, strict=True)]
+    return [list(each) for each in zip(*taken_off, strict=True)]
 
 
 def refuse_rest(lost: int) -> None:
@@ -113,11 +126,18 @@ def by_passes(evidence: Evidence, row: Symmetry, forced_steps: list[ForcedStep],
     def residuals() -> list[dict[Place, Residual]]:
         with np.errstate(all="ignore"):
             passes = [
-                [by_reference(evidence.spec, forced_step, precision, order) for forced_step in forced_steps] for order in range(ROUNDINGS)
+                [_with_penalty(evidence, step, by_reference(evidence.spec, step, precision, order)) for step in forced_steps]
+                for order in range(ROUNDINGS)
             ]
         return [relative(row.expect(evidence.spec, forced_steps, each)) for each in passes]
 
-    return evidence.reference.once((row, precision), residuals)
+    return evidence.reference.once((row, precision, bool(evidence.penalties[0][1])), residuals)
+
+
+def _with_penalty(evidence: Evidence, forced_step: ForcedStep, passed: Backward) -> Backward:
+    """A pass as it is left when a penalty was added to its gradients and taken off again."""
+    extra = evidence.penalty(forced_step.weights)[1]
+    return replace_fields(passed, gradients={key: _beside(g, extra.get(key)) for key, g in passed.gradients.items()})
 
 
 def compared(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.checks.relations import by_passes, compared, refuse_rest, relative
+from bench.checks.relations import bare, by_passes, compared, nearest, refuse_rest, relative
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.symmetry import split, symmetries
@@ -23,8 +23,8 @@ def symmetry(evidence: Evidence) -> Iterator[Finding]:
     for row, forced_steps, passes in split(evidence.spec, evidence.reference.forced_steps, evidence.seen.relations):
         if row.differentiates:
             continue
-        seen = relative(row.expect(evidence.spec, forced_steps, passes))
-        if row.bits:
+        seen = nearest(relative(row.expect(evidence.spec, forced_steps, each)) for each in bare(evidence, forced_steps, passes))
+        if row.bits and not evidence.penalties[0][1]:
             for place, residual in seen.items():
                 yield Finding(place, residual.off, 0.0, 0.0, f"off by {residual.off:.3g} where no bit may change")
             continue

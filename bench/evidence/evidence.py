@@ -15,7 +15,7 @@ from bench.judging.verdict import NotJudged
 from models.arrays import Arrays, Batch, Labels, Points
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
-from models.observation import Observation, Training, WatchedPass
+from models.observation import Backward, Observation, Training, WatchedPass
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import penalty
 from models.spec import Spec
@@ -83,6 +83,11 @@ class Evidence:
         return float(np.finfo(self.spec.format.held).tiny)
 
     @property
+    def grain(self) -> float:
+        """How far apart the numbers next to zero are that layers compute, loss scale included."""
+        return self.spec.format.results.least / self.spec.first_scale if self.spec.format.half else self.floor
+
+    @property
     def result_unit(self) -> float:
         """Unit roundoff of what layers compute."""
         return max(self.spec.format.operands.unit, self.spec.format.results.unit)
@@ -146,6 +151,26 @@ class Evidence:
     @cached_property
     def penalties(self) -> list[tuple[float, Arrays]]:
         """What an L2 penalty adds to loss and raw gradient in each step: in Keras, nowhere else."""
-        if self.conventions != "keras" or not self.spec.l2:
-            return [(0.0, {})] * len(self.reference.forced_steps)
-        return [penalty(self.spec, forced_step.weights) for forced_step in self.reference.forced_steps]
+        return [self.penalty(forced_step.weights) for forced_step in self.reference.forced_steps]
+
+    def penalty(self, weights: Arrays) -> tuple[float, Arrays]:
+        """What an L2 penalty adds to loss and raw gradient of a network with these weights."""
+        return penalty(self.spec, weights) if self.conventions == "keras" and self.spec.l2 else (0.0, {})
+
+    def without_penalty(self, weights: Arrays, passed: Backward) -> list[Backward]:
+        """A pass, float64, with the penalty taken off that was added to it.
+
+        In float64 these are two: Keras has cast the factor through float32 since 3.15, which parity judges.
+        """
+        if not (added := self.penalty(weights)[1]):
+            return [passed]
+        factors = dict.fromkeys((1.0, float(np.float32(self.spec.l2)) / self.spec.l2) if self.spec.precision == "float64" else (1.0,))
+        loss = self.penalty(weights)[0]
+        return [
+            Backward(
+                passed.loss - factor * loss,
+                {key: np.asarray(g, np.float64) - factor * added.get(key, 0.0) for key, g in passed.gradients.items()},
+                passed.slope,
+            )
+            for factor in factors
+        ]
