@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from bench.baselines.samples import Baseline
-from bench.evidence.reference import ReferenceResult, roundings
+from bench.evidence.reference import ONE_ROUNDING, ReferenceResult, roundings
 from bench.judging.check import Need
 from bench.judging.verdict import NotJudged
 from models.arrays import Arrays, Batch, Labels, Points
@@ -71,6 +71,11 @@ class Evidence:
     def resolution(self) -> float:
         """What the rounding errors of the reference's passes are multiplied with for this network's own precision."""
         return FLOAT64_EPS_RATIO if self.spec.precision == "float64" else 1.0
+
+    @property
+    def once(self) -> float:
+        """Relative rms error of rounding a layer's result once, in units of `resolution`."""
+        return ONE_ROUNDING * self.result_unit / self.resolution
 
     @property
     def unit(self) -> float:
