@@ -64,7 +64,8 @@ time.time_ns = lambda: int(_jumped() * 1e9)
 class Trial:
     """One run: what is done to it, options, variables (None: unset), and the statuses it may end with.
 
-    `before` is what its process does first, `through` a command that starts it. `disturb` is called with the process, its seconds of an undisturbed run and a generator of random moments.
+    `before` is what its process does first, `through` a command that starts it. `disturb` is called with the process, the seconds of an
+    undisturbed run and a generator of random moments.
     """
 
     name: str

@@ -45,8 +45,10 @@ RECORD = Path(".gradgauge/random_networks.jsonl")
 BACKENDS = "torch", "keras"
 SEEDS = range(3)
 """Trainings of each network, as in a run."""
-LONGEST, LARGEST = 600.0, 6e3
-"""Seconds and MB that one network may take in all processes together. On two idle cores one takes ten seconds and 1.5 GB."""
+LONGEST, LARGEST = 300.0, 6e3
+"""Processor seconds and MB that one network may take in all processes together: ten times what one takes on average."""
+HANGS = 3600.0
+"""Seconds after which a network counts as hung, on however busy a machine."""
 HEAVIEST = 1e9
 """Bytes up to which networks are drawn (`admission.weight`): whether larger ones are taken has tests of its own."""
 LOOKED = 0.5
@@ -184,7 +186,7 @@ def run(seed: int, networks: int, record: Path = RECORD) -> list[Row]:
         for red in row.red:
             say(f"red  {row.network}  {red}")
         left = (time.monotonic() - begun) / done * (len(todo) - done)
-        say(f"{done} of {len(todo)}  {row.network}  {row.seconds:.0f} s, {row.megabytes:.0f} MB; {clock(left)} left")
+        say(f"{done} of {len(todo)}  {row.network}  {row.seconds:.0f} s of a processor, {row.megabytes:.0f} MB; {clock(left)} left")
     return [store[cell] for cell in cells]
 
 
@@ -210,26 +212,36 @@ def _judged(rows: Sequence[Row]) -> Iterator[Row]:
 
 def _watched(asked: Row, process: BaseProcess, answers: Connection) -> Row:
     """The row of a network, once it is there; a red one where its process took too much or died, which then has ended."""
-    begun, most = time.monotonic(), 0.0
+    begun, before, most, seconds = time.monotonic(), _seconds(process), 0.0, 0.0
     while True:
-        ended = None
+        ended = ""
         try:
             if answers.poll(LOOKED):
                 row: Row = answers.recv()
-                row.seconds, row.megabytes = round(time.monotonic() - begun, 1), round(max(most, _memory(process)))
+                row.seconds, row.megabytes = round(max(seconds, _seconds(process) - before), 1), round(max(most, _memory(process)))
                 return row
         except EOFError:
             process.join()
             ended = f"the judge ended with status {process.exitcode}"
-        most = max(most, _memory(process))
-        if (seconds := time.monotonic() - begun) > LONGEST:
-            ended = f"more than {LONGEST:.0f} s"
+        most, seconds = max(most, _memory(process)), max(seconds, _seconds(process) - before)
+        if seconds > LONGEST or time.monotonic() - begun > HANGS:
+            ended = f"more than {LONGEST:.0f} s of a processor" if seconds > LONGEST else f"hung for {HANGS:.0f} s"
         if most > LARGEST:
             ended = f"more than {LARGEST:.0f} MB"
         if ended:
             process.kill()
             process.join()
             return msgspec.structs.replace(asked, seconds=round(seconds, 1), megabytes=round(most), red=[ended])
+
+
+def _seconds(process: BaseProcess) -> float:
+    """Processor time that a process and all it has started have taken, in seconds."""
+    try:
+        own = psutil.Process(process.pid)
+        times = [each.cpu_times() for each in (own, *own.children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return 0.0
+    return sum(each.user + each.system for each in times)
 
 
 def _memory(process: BaseProcess) -> float:
@@ -252,7 +264,7 @@ def summary(frame: pd.DataFrame) -> str:
     return (
         f"{len(frame):,} random networks on both frameworks, {frame['judged'].sum():,} numbers judged, {red} networks red; "
         f"{frame['declined'].sum():,} of {(frame['declined'] + frame['passed']).sum():,} checks could not decide; "
-        f"at most {frame['seconds'].max():.0f} s and {frame['megabytes'].max() / 1e3:.1f} GB a network.\n"
+        f"at most {frame['seconds'].max():.0f} processor seconds and {frame['megabytes'].max() / 1e3:.1f} GB a network.\n"
     )
 
 
