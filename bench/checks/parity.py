@@ -185,7 +185,7 @@ def refuse_noise(evidence: Evidence, rounding: float) -> None:
 
 
 def refuse_kinks(evidence: Evidence, exact: Pass, rounded: list[Pass]) -> None:
-    """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink."""
+    """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink, or a logit lies on the loss's."""
     if evidence.spec.format.plain:
         errors = {place: error * evidence.resolution for place, error in kinks.reach(exact, rounded).items()}
         if float(kinks.distances(exact, errors).min()) < BAND_Z:
@@ -193,3 +193,5 @@ def refuse_kinks(evidence: Evidence, exact: Pass, rounded: list[Pass]) -> None:
                 f"in {evidence.spec.precision} some unit of this batch is within rounding of its kink and may have either slope: "
                 "judge it with precision=float64"
             )
+    elif not np.all(exact.bends.get("loss", 1)):
+        raise NotJudged("some logit lies on the loss's kink, as numbers of half precision may, and has either slope: judge it in float32")
