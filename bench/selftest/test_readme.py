@@ -25,8 +25,8 @@ from models.matrix import networks
 from models.spec import Spec
 
 LONG = {
-    "aa", "accuracy", "bisect", "duet", "duet-power", "duet-study", "false-alarms", "history", "images", "kill-grid", "literature",
-    "overhead", "power", "releases", "run", "selftest", "versions",
+    "aa", "accuracy", "bisect", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile", "images",
+    "kill-grid", "literature", "mutants", "overhead", "power", "random-networks", "releases", "run", "selftest", "versions",
 }  # fmt: skip
 """Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""
 CELL = re.compile(r"`([^`]+)`")
