@@ -29,6 +29,7 @@ from bench import files
 from bench.arguments import at_least
 from bench.exit_status import Status
 from bench.progress import clock, say
+from bench.selftest.hostile import QUIET
 from bench.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,11 +42,11 @@ IMPORTED = ("numpy", "pandas", "pytest", "scipy.stats", "scipy.special", "sklear
 """What is imported once for all mutants: nothing of the suite, which each imports anew."""
 LAWS = ("judge", "exact", "judges_that_cannot_fail", "any_network")
 MODULES: dict[str, tuple[str, ...]] = {
-    "bench.judging.check": ("judge", "collect"),
+    "bench.judging.check": ("judge",),
     "bench.judging.finding": ("judge", "interval", "baseline"),
-    "bench.judging.place": ("judge", "record", "compare"),
-    "bench.judging.verdict": ("judge", "baseline", "summary"),
-    "bench.checks": ("judge", "collect", "exact"),
+    "bench.judging.place": ("judge", "compare"),
+    "bench.judging.verdict": ("judge", "baseline"),
+    "bench.checks": ("judge", "exact"),
     "bench.checks.activation": ("constants", "judges_that_cannot_fail", "judge"),
     "bench.checks.clipping": LAWS,
     "bench.checks.derivative": ("exact",),
@@ -170,7 +171,7 @@ class _Replaced(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
 def run(module: str, source: str, longest: float) -> Outcome:
     """The module's self-tests with another source of it, in a copy of this process; the first failure ends them."""
-    words = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *(TESTS.format(name) for name in MODULES[module])]
+    words = ["-x", "-q", *QUIET, "-m", "not slow", *(TESTS.format(name) for name in MODULES[module])]
     begun = time.monotonic()
     if not (pid := os.fork()):
         _be(module, source, words)
