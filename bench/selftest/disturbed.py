@@ -45,6 +45,8 @@ NOBODY = (
     "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search",
 )  # fmt: skip
 """What makes a command another user's, who may read everything, because Python may be installed in a home, and write nothing."""
+UNDISTURBED, NOT_TAKEN = "undisturbed", "not taken"
+"""The run that the others are compared with, and what a row says of a trial that this machine does not allow."""
 GREEN = (0,)
 RED = tuple(range(1, 256))
 SIGNALLED = (*RED, *(-number for number in range(1, 65)))
@@ -124,8 +126,7 @@ def trials() -> list[Trial]:
     found += [signalled(signal.SIGSTOP, whom, goes_on=True) for whom in ("judge", "worker", "worker")]
     found += [signalled(signal.SIGSTOP, "worker"), signalled(signal.SIGINT, "judge"), signalled(signal.SIGTERM, "judge")]
     return [
-        Trial("undisturbed", GREEN),
-        *found,
+        Trial(UNDISTURBED, GREEN),
         Trial("two at once in one folder", GREEN, together=2),
         Trial("files of 1,000 bytes at the most", RED, CACHELESS, before=_limited),
         Trial("a full disk", RED, CACHELESS, folder=_full),
@@ -143,6 +144,7 @@ def trials() -> list[Trial]:
         Trial("-k nothing", RED, ("-k", "no_such_check")),
         Trial("pytest bench --collect-only", GREEN, ("--collect-only", "-q", "bench"), judges=False),
         Trial("--timeout=1", RED, ("--timeout=1",)),
+        *found,
     ]  # fmt: skip
 
 
@@ -275,28 +277,44 @@ def main() -> Status:
     parser.add_argument("--only", default="", metavar="TEXT", help="only trials whose name has this in it, beside the undisturbed run")
     parser.add_argument("-o", "--output", type=Path, help="also write the table as CSV to this file")
     options = parser.parse_args()
-    chosen = [trial for trial in trials() if options.only in trial.name or trial.name == "undisturbed"]
+    chosen = [trial for trial in trials() if options.only in trial.name or trial.name == UNDISTURBED]
     moments, rows, usual, judged, begun = random.Random(options.seed), [], 10.0, 0, time.monotonic()
-    for number, trial in enumerate(chosen):
-        try:
-            ended = take(trial, usual, judged, moments)
-        except PermissionError as error:
-            rows.append((trial.name, "", 0.0, f"not taken: {error}"))
-            continue
-        if trial.name == "undisturbed":
-            usual, judged = ended.seconds, _judged(ended.output)
-        rows.append((trial.name, ended.status, round(ended.seconds, 1), "; ".join(dict.fromkeys(ended.wrong))))
-        left = (time.monotonic() - begun) / (number + 1) * (len(chosen) - number - 1)
-        say(f"{number + 1} of {len(chosen)}  {trial.name}: {ended.status}  {'; '.join(ended.wrong)}  {clock(left)} left")
-        if ended.wrong:
-            say(ended.output[-3000:])
+    try:
+        for number, trial in enumerate(chosen):
+            try:
+                ended = take(trial, usual, judged, moments)
+            except PermissionError as error:
+                rows.append((trial.name, "", 0.0, f"{NOT_TAKEN}: {error}"))
+                continue
+            if trial.name == UNDISTURBED:
+                usual, judged = ended.seconds, _judged(ended.output)
+            wrong = "; ".join(dict.fromkeys(ended.wrong))
+            rows.append((trial.name, str(ended.status), round(ended.seconds, 1), wrong))
+            left = (time.monotonic() - begun) / (number + 1) * (len(chosen) - number - 1)
+            say(f"{number + 1} of {len(chosen)}  {trial.name}: {ended.status}  {wrong}  {clock(left)} left")
+            if ended.wrong:
+                say(ended.output[-3000:])
+    except KeyboardInterrupt:
+        say("stopped; what was taken is in the table")
     frame = pd.DataFrame(rows, columns=["trial", "status", "seconds", "wrong"])
     print(frame.to_string(index=False))
-    wrong = sum(1 for row in rows if row[3] and not row[3].startswith("not taken"))
-    print(f"{len(rows)} disturbed runs, {wrong} of them ended wrongly")
+    print(summary(frame), end="")
     if options.output:
         files.write(options.output, frame.to_csv(index=False))
-    return Status.FAILING if wrong else Status.SAME
+    wrong = frame["wrong"].ne("") & ~frame["wrong"].str.startswith(NOT_TAKEN)
+    return Status.FAILING if wrong.any() else Status.SAME
+
+
+def summary(frame: pd.DataFrame) -> str:
+    """The table in a sentence."""
+    wrong = frame["wrong"].fillna("")
+    absent = wrong.str.startswith(NOT_TAKEN)
+    return f"{(~absent).sum()} small runs of both frameworks disturbed, {(wrong.ne('') & ~absent).sum()} of them ended wrongly.\n"
+
+
+def read() -> pd.DataFrame:
+    """The committed table."""
+    return pd.read_csv(PATH)
 
 
 def _judged(output: str) -> int:

@@ -265,6 +265,11 @@ def summary(frame: pd.DataFrame) -> str:
     )
 
 
+def read() -> pd.DataFrame:
+    """The committed table."""
+    return pd.read_csv(PATH)
+
+
 def main() -> Status:
     """Run what is missing and print the table; FAILING where a mutant survived."""
     parser = argparse.ArgumentParser(prog="python -m bench mutants", description=__doc__)

@@ -12,7 +12,7 @@ import pytest
 
 from bench.checks import CHECKS
 from bench.checks.parity import rounding_of_gradients, signature
-from bench.judging.check import Check
+from bench.judging.check import Check, Condition, Need
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NotJudged, RestNotJudged, Verdict, judge
@@ -20,6 +20,7 @@ from bench.report.failure import blame
 from bench.report.summary import counted
 from models.observation import History
 from models.reference.network import Pass
+from models.spec import Spec
 
 RUN = SimpleNamespace(backend="torch", network="reference", spec=None)
 
@@ -30,6 +31,27 @@ def yielding(*findings: Finding) -> Check:
         yield from findings
 
     return Check(law, "itself")
+
+
+def test_a_check_names_the_first_thing_that_a_network_lacks() -> None:
+    def law(run: Any) -> Iterator[Finding]:
+        """The law.
+
+        What else there is to say.
+        """
+        yield Finding(Place("here"), 0.0, 0.0, 0.0)
+
+    deep = Condition("more than two layers", lambda spec: spec.arch.depth > 2)
+    check = Check(law, "itself", {Need.STEPS, Need.DRAWS, Need.SCALED}, deep)
+    assert (check.name, check.law) == ("law", "The law")
+    reference, shallow = Spec(), Spec.of(depth=2)
+    assert check.missing(reference, frozenset()) == Need.STEPS.value
+    assert check.missing(reference, {Need.STEPS, Need.CURVES}) == Need.DRAWS.value
+    assert check.missing(reference, {Need.STEPS, Need.DRAWS}) == Need.SCALED.value
+    assert check.missing(reference, set(Need)) == ""
+    assert check.missing(shallow, set(Need)) == "more than two layers"
+    assert check.missing(shallow, {Need.DRAWS}) == Need.STEPS.value
+    assert Check(law, "itself").missing(shallow, frozenset()) == ""
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.0000001, -1e-9])
