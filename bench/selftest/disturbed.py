@@ -39,6 +39,8 @@ LONGEST = 1800.0
 """Seconds after which a run counts as hung, on however busy a machine."""
 PAUSE = 2.0
 """Seconds for which a process is stopped where it goes on afterwards."""
+MISSED = 60.0
+"""Seconds in which a worker has noticed on any machine that its judge is gone."""
 MARK = "GRADGAUGE_TRIAL"
 """Environment variable by which processes of a run are found after its end."""
 NOBODY = (
@@ -222,7 +224,7 @@ def _files(folder: Path, trial: Trial, statuses: Sequence[int], judged: int) -> 
 
 def _orphans(mark: str) -> list[str]:
     """Processes of the run that are left after a worker has had the time to miss its parent."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + MISSED
     while (left := [each for each in psutil.process_iter() if _marked(each, mark)]) and time.monotonic() < end:
         time.sleep(0.2)
     for each in left:

@@ -275,12 +275,12 @@ def main() -> Status:
     parser = argparse.ArgumentParser(prog="python -m bench mutants", description=__doc__)
     parser.add_argument("--sample", type=at_least(1), default=20, help="mutants drawn of each module (default: 20)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="what they are drawn from (default: 0)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only modules whose name has this in it")
+    parser.add_argument("--only", default="", metavar="TEXT,…", help="only modules whose name has one of these in it")
     parser.add_argument("-o", "--output", type=Path, help="also write the table as CSV to this file")
     options = parser.parse_args()
-    judged = []
+    judged, chosen = [], [module for module in MODULES if any(text in module for text in options.only.split(","))]
     try:
-        for each in judge([module for module in MODULES if options.only in module], options.sample, options.seed):
+        for each in judge(chosen, options.sample, options.seed):
             judged.append(each)
     except ModuleNotFoundError as error:
         say(f"{error.name} is not installed here: tox -e mutation has it.")
