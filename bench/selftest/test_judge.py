@@ -61,6 +61,48 @@ def test_nothing_but_a_number_inside_passes(value: float) -> None:
     assert judge(yielding(finding), RUN).status == FAILED
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "scale", "within", "exceedance", "headroom"),
+    [
+        (1.0, 1.0, 5.0, "linear", True, 0.0, 0.0),
+        (5.0, 1.0, 5.0, "linear", True, 0.0, 0.0),
+        (3.0, 1.0, 5.0, "linear", True, 0.0, 1.0),
+        (9.0, 1.0, 5.0, "linear", False, 2.0, 0.0),
+        (-3.0, 1.0, 5.0, "linear", False, 2.0, 0.0),
+        (10.0, 0.0, 5.0, "linear", False, 2.0, 0.0),
+        (10.0, -math.inf, 5.0, "linear", False, 2.0, 0.0),
+        (4.0, 0.0, 5.0, "linear", True, 0.0, 0.2),
+        (1.0, 0.0, 0.0, "linear", False, math.inf, 0.0),
+        (0.0, 0.0, 0.0, "linear", True, 0.0, 1.0),
+        (1000.0, 1.0, 100.0, "log", False, 1.0, 0.0),
+        (0.1, 1.0, 100.0, "log", False, 1.0, 0.0),
+        (10.0, 1.0, 100.0, "log", True, 0.0, 1.0),
+        (0.0, 0.2, 0.8, "logit", False, math.log(0.801 / 0.201) ** -1 * math.log(1.001 / 0.001) - 1, 0.0),
+    ],
+)
+def test_distances_are_in_half_widths_or_in_multiples_of_a_limit(
+    value: float, low: float, high: float, scale: str, within: bool, exceedance: float, headroom: float
+) -> None:
+    finding = Finding(Place("here"), value, low, high, scale=scale)
+    assert finding.within is within
+    assert finding.exceedance == pytest.approx(exceedance)
+    assert finding.headroom == pytest.approx(headroom)
+    assert finding.one_sided is (scale == "linear" and (low == 0 or math.isinf(low)))
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (Place(node="dense2", over="dense1"), "layer  2 over 1"),
+        (Place("rms", "dense1"), "layer  1 rms"),
+        (Place(over="logits", node="dense3"), "layer  3 over logits"),
+        (Place.of("dense5.weight", "drift", step=0, scope="own weights", array="∂L/∂z"), "own weights step 0 ∂L/∂z layer  5 weight drift"),
+    ],
+)
+def test_a_place_reads_as_words(place: Place, words: str) -> None:
+    assert str(place) == words
+
+
 def test_one_nan_among_good_numbers_is_the_worst() -> None:
     verdict = judge(yielding(Finding(Place("a"), 0.5, 0, 1), Finding(Place("b"), math.nan, 0, 1), Finding(Place("c"), 9.0, 0, 1)), RUN)
     assert verdict.worst is not None
