@@ -145,7 +145,7 @@ def trials() -> list[Trial]:
         Trial("-W error", GREEN, ("-W", "error")),
         Trial("-k nothing", RED, ("-k", "no_such_check")),
         Trial("pytest bench --collect-only", GREEN, ("--collect-only", "-q", "bench"), judges=False),
-        Trial("--timeout=1", RED, ("--timeout=1",)),
+        Trial("--timeout=1", (*GREEN, *RED), ("--timeout=1",)),
         *found,
     ]  # fmt: skip
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
+import itertools
 import os
 import random
 import signal
@@ -100,7 +102,6 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def mutants(module: str) -> list[Mutant]:
     """Every mutant of a module that is another program."""
-    from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
 
     source = path_of(module).read_text(encoding="utf-8")
@@ -108,9 +109,7 @@ def mutants(module: str) -> list[Mutant]:
     for name in sorted(operator_names()):
         if "Variable" in name:  # these ask for names
             continue
-        occurrence = 0
-        while (changed := mutate_code(source, get_operator(name)(), occurrence)) is not None:
-            occurrence += 1
+        for changed in _changed(source, get_operator(name)()):
             try:
                 program = _program(changed)
             except SyntaxError:
@@ -124,8 +123,19 @@ def mutants(module: str) -> list[Mutant]:
     return found
 
 
+def _changed(source: str, operator: object) -> Iterator[str]:
+    """A source with the operator applied once, place by place, up to one whose syntax the operator does not know."""
+    from cosmic_ray.mutating import mutate_code
+
+    with contextlib.suppress(AttributeError):
+        for occurrence in itertools.count():
+            if (changed := mutate_code(source, operator, occurrence)) is None:
+                return
+            yield changed
+
+
 def _program(source: str) -> str:
-    """What a source does: without docstrings, annotations, and notes that findings carry for people."""
+    """What a source does: its syntax tree without annotations."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -13,9 +13,9 @@ import pytest
 from bench.checks import CHECKS
 from bench.checks.parity import rounding_of_gradients, signature
 from bench.judging.check import Check, Condition, Need
-from bench.judging.finding import Finding
+from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NotJudged, RestNotJudged, Verdict, judge
+from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NoBaseline, NotJudged, RestNotJudged, Verdict, judge
 from bench.report.failure import blame
 from bench.report.summary import counted
 from models.observation import History
@@ -113,6 +113,18 @@ def test_one_nan_among_good_numbers_is_the_worst() -> None:
 def test_a_check_that_yields_nothing_is_a_defect() -> None:
     with pytest.raises(AssertionError, match="judged nothing"):
         judge(yielding(), RUN)
+
+
+def test_what_nothing_was_recorded_for_is_neither_green_nor_red_and_causes_are_the_first_that_are_named() -> None:
+    def law(run: Any) -> Iterator[Finding]:
+        """A law."""
+        raise NoBaseline("record it")
+        yield
+
+    verdict = judge(Check(law, "baseline"), RUN)
+    assert (verdict.status, verdict.reason, verdict.causes) == (NO_BASELINE, "record it", ())
+    cause = Cause("vanishing", "by depth")
+    assert judge(yielding(Finding(Place("a"), 0, 0, 1), Finding(Place("b"), 0, 0, 1, causes=(cause,))), RUN).causes == (cause,)
 
 
 def test_what_is_left_is_measured_to_the_nearest_edge() -> None:
