@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.checks.relations import by_passes, compared, relative
+from bench.checks.relations import bare, by_passes, compared, nearest, refuse_rest, relative
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.symmetry import split, symmetries
@@ -17,10 +17,13 @@ def derivative(evidence: Evidence) -> Iterator[Finding]:
     By the framework's forward mode, and in float64 by difference quotients and Taylor remainders of its losses, and by a complex step.
     Off is as much as the reference's own passes in this precision are, by rounding and by the quotient's truncation alike.
     """
+    lost = 0
     for row, forced_steps, passes in split(evidence.spec, evidence.reference.forced_steps, evidence.seen.relations):
         if row.differentiates:
-            seen = relative(row.expect(evidence.spec, forced_steps, passes))
-            yield from compared(seen, by_passes(evidence, row, forced_steps, evidence.spec.precision), 1.0, evidence.unit)
+            seen = nearest(relative(row.expect(evidence.spec, forced_steps, each)) for each in bare(evidence, forced_steps, passes))
+            rounded = by_passes(evidence, row, forced_steps, evidence.spec.precision)
+            lost += yield from compared(evidence, seen, rounded, 1.0, evidence.unit)
+    refuse_rest(lost)
 
 
 def has_derivative(spec: Spec) -> bool:

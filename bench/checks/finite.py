@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.evidence import divergence
+from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -14,6 +15,7 @@ from models.architectures import graph
 from models.arrays import Array
 
 
+@within_range
 def finite(evidence: Evidence) -> Iterator[Finding]:
     """Loss, signals, gradients and weights are finite in every layer and step.
 

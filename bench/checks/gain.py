@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
@@ -22,6 +23,7 @@ TO_DECADES = 0.5 / np.log(10)
 """From the natural log of a squared norm to decades of the norm."""
 
 
+@within_range
 def signal_gain(evidence: Evidence) -> Iterator[Finding]:
     """The framework's own initialization carries the signal as mean-field theory predicts, layer by layer.
 
@@ -41,6 +43,7 @@ def signal_gain(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
+@within_range
 def backward_gain(evidence: Evidence) -> Iterator[Finding]:
     """The framework's own initialization carries the gradient back as mean-field theory predicts, layer by layer.
 
@@ -117,11 +120,12 @@ class Ratio:
 
 
 def _decided(*ratios: Ratio) -> Iterator[Finding]:
-    """What bands can decide. Raises RestNotJudged for the rest, and NotJudged where that is all."""
+    """What bands can decide. Raises RestNotJudged for the rest."""
     yield from (ratio.finding for ratio in ratios if ratio.decided)
-    if left := sum(not ratio.decided for ratio in ratios):
-        reason = "layers whose signal or gradient is zero here are zero in other random networks of this kind, too: use more width"
-        raise (NotJudged if left == len(ratios) else RestNotJudged)(reason)
+    if not all(ratio.decided for ratio in ratios):
+        raise RestNotJudged(
+            "layers whose signal or gradient is zero here are zero in other random networks of this kind, too: use more width"
+        )
 
 
 def _mean_square(z: Units) -> float:

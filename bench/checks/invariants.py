@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.checks.relations import Residuals, View, findings
+from bench.checks.relations import Residuals, View, findings, refuse_rest
+from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
+from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.architectures import graph
 from models.arrays import Array
 from models.graph import INPUT, Activate, Dense, Normalize, Sum
@@ -31,6 +33,7 @@ def is_homogeneous(spec: Spec) -> bool:
     return spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none" and (unbiased or bool(graph(spec).joints))
 
 
+@within_range
 def homogeneity(evidence: Evidence) -> Iterator[Finding]:
     """Positively homogeneous layers hand on ⟨W, ∂L/∂W⟩ unchanged: layer by layer, unit by unit, sample by sample.
 
@@ -39,13 +42,14 @@ def homogeneity(evidence: Evidence) -> Iterator[Finding]:
     δ_lᵀz_l = δ_lᵀh_l = W_{l+1}ᵀ∂W_{l+1}. Without biases ⟨x, ∂L/∂x⟩ of every sample is the same all along the stream,
     through residual sums as well. Orthogonal linear layers keep every sample's ‖δ‖.
     """
-    yield from findings(evidence, _units)
+    lost = yield from findings(evidence, _units)
     if not any(np.any(w) for key, w in evidence.reference.forced_steps[0].weights.items() if key.endswith("bias")):
-        yield from findings(evidence, _stream, (0,))
+        lost += yield from findings(evidence, _stream, (0,))
     if evidence.spec.arch.act == "linear":
-        yield from findings(evidence, _matrices)
+        lost += yield from findings(evidence, _matrices)
         if evidence.spec.init == "orthogonal" and not evidence.spec.arch.span:
-            yield from findings(evidence, _isometry, (0,))
+            lost += yield from findings(evidence, _isometry, (0,))
+    refuse_rest(lost)
 
 
 def _units(spec: Spec, view: View) -> Residuals:
@@ -99,6 +103,7 @@ def _isometry(spec: Spec, view: View) -> Residuals:
         yield Place("samples' ‖δ‖ against the logits'", node.name), here - end, end
 
 
+@within_range
 def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     """Parameter gradients are the sums they are made of, and those of softmax cross-entropy add up to zero over the classes.
 
@@ -106,12 +111,14 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     own, where that rounds as the step does. Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
     ∂W sum to 0 in the last layer.
     """
+    lost = 0
     if evidence.watches_the_step:
-        yield from findings(evidence, _sums, (0,))
+        lost += yield from findings(evidence, _sums, (0,))
     elif evidence.spec.loss != "cross_entropy":
         evidence.refuse_unwatched()
     if evidence.spec.loss == "cross_entropy":
-        yield from findings(evidence, _classes)
+        lost += yield from findings(evidence, _classes)
+    refuse_rest(lost)
 
 
 def _sums(spec: Spec, view: View) -> Residuals:
@@ -138,6 +145,7 @@ def _classes(spec: Spec, view: View) -> Residuals:
         yield Place("Σ δ over classes", where), d.sum(1), np.abs(d).sum(1)
 
 
+@within_range
 def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
     """A normalization's gradient is orthogonal to what it divides out: to the constant it centres and to the scale of its input.
 
@@ -146,9 +154,10 @@ def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
     normalization gets no gradient, and ⟨w, ∂w⟩ = ε/s²·γ∂γ per unit (van Laarhoven 2017). What follows γy + β up to the next weights, if
     it is homogeneous, hands on γ∂γ + β∂β = ⟨w_out, ∂w_out⟩.
     """
-    yield from findings(evidence, _learned)
+    lost = yield from findings(evidence, _learned)
     if evidence.spec.arch.norm_at == "before" and not evidence.spec.arch.span:
-        yield from findings(evidence, _sets, (0,))
+        lost += yield from findings(evidence, _sets, (0,))
+    refuse_rest(lost)
 
 
 def _learned(spec: Spec, view: View) -> Residuals:
@@ -198,12 +207,14 @@ def _sets(spec: Spec, view: View) -> Residuals:
             yield Place("Σ δ over normalized sets", where), d.sum(axis), np.abs(d).sum(axis)
 
 
+@within_range
 def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
     """No layer enlarges a gradient by more than max|φ′| times its largest singular value, and branches of zero pass it on untouched.
 
     ‖δ_l‖ ≤ max|φ′|·σ_max(W_{l+1})·‖δ_{l+1}‖ for Frobenius norms, trained or not; softmax cross-entropy starts it with
-    ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F. Where a branch is
-    exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros get one.
+    ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F, and numbers next to zero. Where
+    a branch is exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros
+    get one.
     """
     sup, nodes = ACTIVATIONS[evidence.spec.arch.act].sup, graph(evidence.spec)
     for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
@@ -218,9 +229,11 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
         for joint in nodes.joints if evidence.spec.arch.norm == "none" else ():
             w = seen.weights[joint.right.weight].astype(np.float64)
             largest = float(np.linalg.norm(w, 2))
+            bound = sup * largest * size[joint.right.name]
             slack = w.shape[0] * evidence.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
+            grain = evidence.grain * seen.pre_activation_gradients[joint.left.name].size ** 0.5
             place = Place("‖δ‖ over its bound", joint.left.name, scope=title)
-            yield _over(place, size[joint.left.name], sup * largest * size[joint.right.name], slack)
+            yield _over(place, max(size[joint.left.name] - grain, 0.0), bound, slack)
         if evidence.spec.arch.branch == "zero" and evidence.spec.arch.skip_order == "pre":
             ends = [block.dense[-1] for block in nodes.blocks]
             deltas, last = seen.pre_activation_gradients, ends[-1]
@@ -234,12 +247,14 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
-    """What a branch computes before weights of zero gets no gradient at all, and those weights get one."""
-    gradients = evidence.seen.forced_steps[0].gradients
+    """What a branch computes before weights of zero gets no gradient but a penalty's, and those weights get one."""
+    gradients, (_, extra) = evidence.seen.forced_steps[0].gradients, evidence.penalties[0]
     for block in graph(evidence.spec).blocks:
         *inner, last = block.dense
         for node in inner:
-            moved = sum(np.count_nonzero(gradients[name]) for name in (node.weight, node.bias))
+            penalty = np.asarray(extra.get(node.weight, 0.0))
+            off = np.abs(gradients[node.weight] - penalty) > ROUNDING_MULTIPLE * evidence.unit * np.abs(penalty)
+            moved = off.sum() + np.count_nonzero(gradients[node.bias])
             yield Finding(Place("entries of the gradient behind zero weights", node.name, step=0), float(moved), 0.0, 0.0)
         there = np.count_nonzero(gradients[last.weight]) / gradients[last.weight].size
         yield Finding(Place("share of zero weights that get a gradient", last.name, step=0), there, np.finfo(float).tiny, 1.0)

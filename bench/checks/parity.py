@@ -1,8 +1,9 @@
 """Forward and backward pass against the float64 reference, to what rounding this very network costs.
 
 Tolerance. Let e be the rms error of the reference's own float32 passes, each summing in another order. A framework sums
-in yet another, so its error is a draw from the same distribution; it may be `ROUNDING_MULTIPLE` times e. A tensor's e
-counts at least the median over the network's layers of e relative to the norms of the factors (`rounding_of_gradients`). In mixed
+in yet another, so its error is a draw from the same distribution; it may be `ROUNDING_MULTIPLE` times e. A tensor's e counts at least
+one rounding of its own, and the median over the network's layers of e relative to the norms of the factors
+(`rounding_of_gradients`). In mixed
 precision and with TF32 the passes round what the precision rounds, and each layer is judged on what it was fed
 (`bench.evidence.evidence.Evidence.passes`).
 """
@@ -49,7 +50,9 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
             * evidence.resolution
         )
         allowed = ROUNDING_MULTIPLE * (moved + evidence.unit * abs(loss))
-        yield Finding(Place("loss", step=number), abs(step.loss - loss), 0.0, float(allowed), f"{step.loss:.7g} for {loss:.7g}")
+        size = float(abs(loss)) or 1.0
+        off = abs(step.loss - loss) / size
+        yield Finding(Place("loss", step=number), off, 0.0, float(allowed) / size, f"{step.loss:.7g} for {loss:.7g}")
     last, forced_step = evidence.seen.forced_steps[-1], evidence.reference.forced_steps[-1]
     running, output = last.running or None, graph(evidence.spec).dense[-1].name
     logits = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
@@ -94,7 +97,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
         )
     for number, (step, (true, near)) in enumerate(zip(evidence.seen.forced_steps, evidence.steps, strict=True)):
         extra = evidence.penalties[number][1]
-        allowed = rounding_of_gradients(true, near)
+        allowed = rounding_of_gradients(true, near, evidence.once)
         if set(step.gradients) != set(true.gradients):
             raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
         scales = {
@@ -104,7 +107,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
         for key in step.gradients:
             g = true.gradients[key] + extra.get(key, 0.0)
             error = np.linalg.norm(step.gradients[key] - g)
-            scale = scales[key] or 1.0
+            scale = max(float(scales[key]), float(np.linalg.norm(extra.get(key, 0.0)))) or 1.0
             limit = (
                 ROUNDING_MULTIPLE
                 * (allowed[key] + evidence.unit * np.linalg.norm(extra.get(key, 0.0)) / evidence.resolution)
@@ -114,8 +117,8 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(Place.of(key, step=number), float(error / scale), 0.0, float(limit / scale), note)
 
 
-def rounding_of_gradients(exact: Pass, rounded: list[Pass]) -> dict[str, float]:
-    """The float32 error to expect of each gradient: its own, or what is typical of the network's layers if that is more.
+def rounding_of_gradients(exact: Pass, rounded: list[Pass], once: float = 0.0) -> dict[str, float]:
+    """The float32 error to expect of each gradient: its own, one rounding, or what is typical of the network's layers if that is more.
 
     Typical is the median error relative to ‖∂L/∂z_l‖, whose own error every gradient inherits, or relative to the product of the
     norms of the gradient's factors, by whose rounding it moves (Higham 2002, equation 3.13), whichever expects less here. A bias's
@@ -128,7 +131,8 @@ def rounding_of_gradients(exact: Pass, rounded: list[Pass]) -> dict[str, float]:
         errors[key] = max(errors[key], float(np.linalg.norm(one_by_one - exact.gradients[key])))
     inherited = {key: float(np.linalg.norm(exact.pre_activation_gradients[dense_of(key)])) for key in errors}
     typical = [_typical(errors, sizes) for sizes in (inherited, exact.sizes)]
-    return {key: max(error, min(each[key] for each in typical)) for key, error in errors.items()}
+    least = {key: max(once * float(np.linalg.norm(g)), min(each[key] for each in typical)) for key, g in exact.gradients.items()}
+    return {key: max(error, least[key]) for key, error in errors.items()}
 
 
 def _typical(errors: dict[str, float], sizes: dict[str, float]) -> dict[str, float]:
@@ -166,7 +170,7 @@ def _signals(evidence: Evidence, title: Place, seen: Signals, exact: Signals, ro
     refuse_noise(evidence, float(np.max([errors[node] for node, size in sizes.items() if np.isfinite(size)], initial=0.0)))
     for node in sorted(exact, key=layer_of):
         error = float(np.linalg.norm(seen[node] - exact[node])) / (sizes[node] or 1.0)
-        allowed = ROUNDING_MULTIPLE * max(errors[node], typical) * evidence.resolution
+        allowed = ROUNDING_MULTIPLE * max(errors[node], typical, evidence.once) * evidence.resolution
         note = "" if error <= allowed else signature(seen[node], exact[node], "gradient" if title.array else "value")
         yield Finding(replace(title, node=node), error, 0.0, allowed, note)
 
@@ -181,7 +185,7 @@ def refuse_noise(evidence: Evidence, rounding: float) -> None:
 
 
 def refuse_kinks(evidence: Evidence, exact: Pass, rounded: list[Pass]) -> None:
-    """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink."""
+    """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink, or a logit lies on the loss's."""
     if evidence.spec.format.plain:
         errors = {place: error * evidence.resolution for place, error in kinks.reach(exact, rounded).items()}
         if float(kinks.distances(exact, errors).min()) < BAND_Z:
@@ -189,3 +193,5 @@ def refuse_kinks(evidence: Evidence, exact: Pass, rounded: list[Pass]) -> None:
                 f"in {evidence.spec.precision} some unit of this batch is within rounding of its kink and may have either slope: "
                 "judge it with precision=float64"
             )
+    elif not np.all(exact.bends.get("loss", 1)):
+        raise NotJudged("some logit lies on the loss's kink, as numbers of half precision may, and has either slope: judge it in float32")

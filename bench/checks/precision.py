@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.stats import norm, t
 
+from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
+from bench.judging.verdict import RestNotJudged
 from models.architectures import graph
 from models.arrays import Array
 from models.backends.registry import CONVENTIONS
@@ -75,6 +78,7 @@ def _held(name: str) -> bool:
     return "." in name or name == "loss"
 
 
+@within_range
 def rounding(evidence: Evidence) -> Iterator[Finding]:
     """What is rounded to half precision is rounded to nearest: its errors do not drift towards zero or away from it.
 
@@ -83,27 +87,37 @@ def rounding(evidence: Evidence) -> Iterator[Finding]:
     differ by two errors of variance 1/12, and by one unit at the most; where terms cancel the difference is larger and counts as
     one unit. So the mean of n has variance V = max(1/6, mean square)/n where all are independent. A value that is off in one layer is so
     for a whole row or column of the next: by the spread of rows' and columns' means it is V_r + V_c − V (Cameron, Gelbach and Miller
-    2011, two-way clusters), and never taken for less than either. Where all samples share one error e of the layer before, columns
-    share it, too: z = Wh and its error We have W in common, so that the mean over units of sign(z)·We is √(2/π)·⟨e, h⟩/‖h‖ for normal W,
+    2011, two-way clusters), and never taken for less than either; known from few means, it is that of Student's t. Where all samples
+    share one error e of the layer before, columns share it, too: z = Wh and its error We have W in common, so that the mean over
+    units of sign(z)·We is √(2/π)·⟨e, h⟩/‖h‖ for normal W,
     which adds 2/π of V_c. Rounding towards zero shifts all by −½.
     Weight gradients are those of the training step, which rounds other values the other way where it is compiled: judged where not.
     """
-    format_ = evidence.spec.format.results
+    few = False
+    for place, seen, near, scale in _rounded(evidence):
+        found = list(_drift(place, seen, near, evidence.spec.format.results, scale))
+        few |= not found
+        yield from found
+    if few:
+        raise RestNotJudged("layers have too few results above half precision's smallest normal number to tell where they are rounded to")
+
+
+def _rounded(evidence: Evidence) -> Iterator[tuple[Place, Array, Array, float]]:
+    """Place, what was seen, what the reference rounds there, and the loss scale that it had."""
+    scale = evidence.spec.first_scale
     for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
         near = rounded[CONVENTIONS.index(evidence.conventions)]
         for node, z in near.pre_activations.items():
-            yield from _drift(Place("drift", node, scope=title), seen.pre_activations[node], z, format_)
+            yield Place("drift", node, scope=title), seen.pre_activations[node], z, 1.0
         for node, d in near.pre_activation_gradients.items():
-            place = Place("∂L/∂z drift", node, scope=title)
-            yield from _drift(place, seen.pre_activation_gradients[node], d, format_, evidence.spec.first_scale)
+            yield Place("∂L/∂z drift", node, scope=title), seen.pre_activation_gradients[node], d, scale
         for node in near.pre_activation_gradients if evidence.info.step == "eager" else ():
             weight = f"{node}.weight"
-            place = Place.of(weight, "gradient drift", scope=title)
-            yield from _drift(place, step.gradients[weight], near.gradients[weight], format_, evidence.spec.first_scale)
+            yield Place.of(weight, "gradient drift", scope=title), step.gradients[weight], near.gradients[weight], scale
 
 
 def _drift(place: Place, seen: Array, near: Array, format_: Format, scale: float = 1.0) -> Iterator[Finding]:
-    """Nothing where no value is a normal number: under that digits are lost by design."""
+    """Nothing where no value is a normal number, under which digits are lost by design, nor where too few tell their spread."""
     seen, near = (np.asarray(each, np.float64) * scale for each in (seen, near))
     chosen = np.abs(near) >= format_.normal
     if not chosen.any():
@@ -111,7 +125,25 @@ def _drift(place: Place, seen: Array, near: Array, format_: Format, scale: float
     last_place = 2.0 ** (np.floor(np.log2(np.where(chosen, np.abs(near), 1.0))) - format_.digits + 1)
     off = np.ma.array(np.clip((seen - near) * np.sign(near) / last_place, -1, 1), mask=~chosen)
     alone = max(1 / 6, float(np.mean(off**2))) / int(off.count())
-    rows, columns = (float(means.var()) / max(len(means) - 1, 1) for means in (off.mean(1).compressed(), off.mean(0).compressed()))
+    (rows, many), (columns, units) = (_of_means(off.mean(axis).compressed()) for axis in (1, 0))
     columns *= 1 + 2 / np.pi
-    drift, reach = float(off.mean()), BAND_Z * max(alone, rows, columns, rows + columns - alone) ** 0.5
+    reaches = (
+        BAND_Z * alone**0.5,
+        _z(many) * rows**0.5,
+        _z(units) * columns**0.5,
+        _z(min(many, units)) * max(rows + columns - alone, 0.0) ** 0.5,
+    )
+    drift, reach = float(off.mean()), max(reaches)
+    if not reach < 1:
+        return
     yield Finding(place, drift, -reach, reach, "towards zero" if drift < 0 else "away from zero")
+
+
+def _of_means(means: Array) -> tuple[float, int]:
+    """The variance of the mean of these means, and how many they are."""
+    return float(means.var()) / max(len(means) - 1, 1), len(means)
+
+
+def _z(means: int) -> float:
+    """As many standard deviations, known from so many means, as a normal law exceeds as rarely as `BAND_Z` (Student's t)."""
+    return float(t.isf(norm.sf(BAND_Z), means - 1)) if means > 1 else np.inf

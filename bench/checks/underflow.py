@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from bench.checks.gain import causes
+from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import roundings
 from bench.judging.finding import Cause, Finding
@@ -27,13 +28,15 @@ once decides at one half. PyTorch's float16 derivative of a sigmoid rounds g·(1
 rounded; over all y, the smallest g·(1 − y)·y that ends above zero is 0.28 (y = 0.749), the largest that ends at zero 0.66 (y = 0.25)."""
 
 
+@within_range
 def underflow(evidence: Evidence) -> Iterator[Finding]:
     """Gradients are lost to zero only where they are smaller than half precision's smallest number.
 
     The share of each layer's ∂L/∂z and weight gradient that is zero, less what is zero in float64 as well, in the framework's own
     network, beside the share that the reference loses when it rounds what that layer was fed; and as many more or fewer as several
     roundings on the way may turn (`FEWEST`, `MOST`). Entries of a unit or a sample go together, so that a share p is known to
-    √(p(1 − p)/n) with n the smaller of batch and width, and to one sample in the least.
+    √(p(1 − p)/n) with n the smaller of batch and width, and to one sample in the least. Where a penalty is added to weight gradients
+    none of them is zero, and only ∂L/∂z is judged.
     """
     forced_step, own = evidence.reference.forced_steps[0], evidence.native
     with np.errstate(all="ignore"):
@@ -46,7 +49,7 @@ def underflow(evidence: Evidence) -> Iterator[Finding]:
         true = exact.pre_activation_gradients[node.name]
         yield _beside(Place(LOST, node.name, scope="own weights"), seen, true, near, least, found)
     (answer, passes), step = evidence.steps[0], evidence.seen.forced_steps[0]
-    for node in backward:
+    for node in backward if not evidence.penalties[0][1] else ():
         near = [each.gradients[node.weight] for each in _own(evidence, passes)]
         yield _beside(Place.of(node.weight, LOST, step=0), step.gradients[node.weight], answer.gradients[node.weight], near, least)
 

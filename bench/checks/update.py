@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -17,12 +18,13 @@ STAYS = "moved although it should not"
 """What an outlier looks like where the rule leaves the weight alone."""
 
 
+@within_range
 def update(evidence: Evidence) -> Iterator[Finding]:
     """Each optimizer step equals the written-out rule applied to the observed gradient.
 
     ‖w − w*‖ / ‖w* − w₀‖ for every parameter and step, slots carried from step to step; clipping, L2 penalty and decoupled
-    decay included. Allowed: the rule's own error in the network's precision, and the rounding of storing w once. Where
-    that rounding is larger than the step, as with vanished gradients, the place says so: the weight may only stay where it is.
+    decay included. Allowed: the rule's own error in the network's precision, the rounding of storing w once, and the smallest normal
+    number. Where that is larger than the step, as with vanished gradients, the place says so: the weight may only stay where it is.
     """
     exact = Rule(evidence.spec, evidence.conventions, np.float64)
     rounded = Rule(evidence.spec, evidence.conventions, np.float32)
@@ -33,7 +35,8 @@ def update(evidence: Evidence) -> Iterator[Finding]:
         for key, w in true.items():
             moved = float(np.linalg.norm(w - forced_step.weights[key]))
             stored = evidence.unit * float(np.linalg.norm(w))
-            allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm(near[key] - w)) * evidence.resolution, stored)
+            smallest = evidence.floor * w.size**0.5
+            allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm(near[key] - w)) * evidence.resolution, stored, smallest)
             error = float(np.linalg.norm(step.weights[key] - w))
             scale = moved or 1.0
             yield Finding(

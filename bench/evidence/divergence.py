@@ -1,29 +1,76 @@
-"""Trainings that leave their precision's range by themselves, whatever framework runs them."""
+"""Networks and trainings that leave their precision's range by themselves, whatever framework runs them."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from bench.evidence.evidence import Evidence
+from bench.judging.finding import Finding
 from bench.judging.verdict import NotJudged
+from models.arrays import Array
 from models.observation import History, Training
-from models.reference.network import Reference
+from models.reference.network import Pass, Reference
 from models.reference.optimizers import Rule, penalty
 from models.spec import Spec
+
+NEAR = 1 / 8
+"""Share of the largest number from which a framework may be beyond it: it sums otherwise, and draws weights of its own of the same law."""
+Law = Callable[[Evidence], Iterator[Finding]]
+
+
+def within_range(law: Law) -> Law:
+    """Decorates a check, which then declines networks whose single steps overflow in the reference as well."""
+
+    @functools.wraps(law)
+    def judged(evidence: Evidence) -> Iterator[Finding]:
+        if where := evidence.reference.once(("overflow", evidence.backend), lambda: _overflowing(evidence)):
+            raise NotJudged(
+                f"numbers leave {evidence.spec.format.half or evidence.spec.precision}'s range of themselves, in the reference as well "
+                f"({where}): choose a smaller loss_scale, target_scale or lr, or a wider precision"
+            )
+        yield from law(evidence)
+
+    return judged
+
+
+def _overflowing(evidence: Evidence) -> str:
+    """The first of the passes that the reference cannot take in this precision; nothing where it takes them all."""
+    for number, step in enumerate(evidence.reference.forced_steps):
+        with np.errstate(all="ignore"):
+            reference = Reference(evidence.spec, step.weights, evidence.spec.format.held, conventions=evidence.conventions)
+            done = reference.run(step.x, step.labels)
+        if not all(_in_range(evidence.spec, values) for values in _numbers(done, evidence.spec.first_scale)):
+            return f"step {number}"
+    return ""
+
+
+def _numbers(done: Pass, scale: float) -> Iterator[Array]:
+    """What a framework holds of a pass, gradients times the loss scale."""
+    yield from (np.asarray(done.loss), done.logits, *done.pre_activations.values())
+    yield from (values * scale for values in (*done.pre_activation_gradients.values(), *done.gradients.values()))
+
+
+def _in_range(spec: Spec, values: Array) -> bool:
+    largest = spec.format.results.largest if spec.format.half else float(np.finfo(spec.format.held).max)
+    return bool(np.isfinite(values).all()) and float(np.abs(values).max(initial=0.0)) < NEAR * largest
 
 
 def of_themselves(evidence: Evidence) -> dict[int, int]:
     """By seed the step at which the reference leaves the range of numbers as well, of those trainings that do so in the framework.
 
-    A loss that explodes grows by powers from step to step, so that no rounding puts it off by more than one; what an activation draws may.
+    A loss that explodes grows by powers from step to step, so that no rounding puts it off by more than one. What an activation draws
+    may, and rounding to half precision.
     """
     found = {}
     for history in evidence.seen.trainings:
         step = _lost(history)
         if step is not None and evidence.start is not None:
-            last = len(history.losses) if evidence.spec.arch.random else step + 1
+            chaotic = evidence.spec.arch.random or not evidence.spec.format.plain
+            last = len(history.losses) if chaotic else step + 1
             here = overflow(evidence.spec, evidence.conventions, evidence.start(history.seed), last)
             if here is not None:
                 found[history.seed] = here

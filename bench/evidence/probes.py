@@ -15,7 +15,7 @@ FAN_IN, FAN_OUT, DRAWS, SEEDS = 1200, 800, 2, (0, 1)
 OVERFLOWS = (False, False, False, True, False, False, True, True, False)
 """Which scaled steps overflow: the first pair grows, a good step before an overflow must not count after it, the scale falls twice."""
 TOO_LARGE = 1e8
-"""Factor on the inputs of a step that overflows: beyond float16's 65,504 for any input."""
+"""The largest input of a step that overflows: beyond float16's 65,504."""
 
 
 def regions() -> dict[str, Points]:
@@ -48,5 +48,5 @@ def scaled_steps(spec: Spec, forced_steps: list[ForcedStep]) -> list[ForcedStep]
     if not spec.format.scaled:
         return []
     first = forced_steps[0]
-    large = ForcedStep(first.weights, first.x * first.x.dtype.type(TOO_LARGE), first.labels)
+    large = ForcedStep(first.weights, first.x * first.x.dtype.type(TOO_LARGE / np.abs(first.x).max()), first.labels)
     return [large if overflows else first for overflows in OVERFLOWS]

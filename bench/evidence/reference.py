@@ -56,6 +56,10 @@ def roundings(spec: Spec, weights: Arrays) -> list[Reference]:
     return [Reference(spec, weights, np.float32, order, CONVENTIONS[order % len(CONVENTIONS)]) for order in range(ROUNDINGS)]
 
 
+ONE_ROUNDING = 12**-0.5
+"""Rms error of rounding a number to nearest once, in unit roundoffs, for the numbers of a binade that it changes least."""
+
+
 def rms_error(exact: Array, rounded: Sequence[Array]) -> float:
     """Root mean square over passes of ‖rounded − exact‖."""
     return float(np.sqrt(np.mean([np.linalg.norm(each - exact) ** 2 for each in rounded])))

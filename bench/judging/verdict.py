@@ -26,7 +26,7 @@ class NotJudged(Exception):
 
 
 class RestNotJudged(NotJudged):
-    """A check has decided a part of what it looks at and cannot decide the rest; the message is the counted reason."""
+    """A check cannot decide a part of what it looks at, or all of it where it has yielded nothing; the message is the counted reason."""
 
 
 class NoBaseline(Exception):
@@ -95,7 +95,7 @@ def judge(check: Check[Subject], subject: Subject) -> Verdict:
             for finding in check.function(subject):
                 findings.append(finding)  # one by one, so that what came before an exception is kept
     except RestNotJudged as reason:
-        verdict.reason = str(reason)
+        verdict.status, verdict.reason = PASSED if findings else NOT_JUDGED, str(reason)
     except NotJudged as reason:
         verdict.status, verdict.reason = NOT_JUDGED, str(reason)
     except NoBaseline as reason:

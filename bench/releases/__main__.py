@@ -17,7 +17,7 @@ from bench.evidence import admission
 from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.metamorphic import EQUALITIES
-from bench.progress import say
+from bench.progress import say, shown, track
 from bench.releases.examine import FOLDER, Examined, examine
 from bench.releases.table import changes, numbers, page, status, table
 from bench.versions.environments import VersionsError
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> Status:
             admission.network(network)
     except SpecError as error:
         return _refused(f"--only: {error} Or name an equality: {', '.join(EQUALITIES)}.")
-    for release in chosen.releases.split(","):
+    for release in track(chosen.releases.split(","), "releases"):
         began = time.monotonic()
         try:
             results[release] = examine(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh)
@@ -76,4 +76,5 @@ def _refused(sentence: str, status: Status = Status.BAD_INPUT) -> Status:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with shown():
+        sys.exit(main())

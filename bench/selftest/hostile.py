@@ -1,11 +1,12 @@
 """Bad input through the real command lines: each must end with one clear sentence, a status that is not 0 and no traceback of ours.
 
-`python -m bench.selftest.hostile` tries every line and prints what each said. A line runs in a copy of this process (`os.fork`), which
+`python -m bench hostile` tries every line and prints what each said. A line runs in a copy of this process (`os.fork`), which
 has the suite's libraries imported already, so that a hundred lines take seconds.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import os
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.exit_status import Status
+from bench.progress import shown, track
 from bench.report import text_table
 from bench.selftest import made_up
 
@@ -319,11 +321,15 @@ def prepare() -> None:
 
 def main() -> Status:
     """Try every line; FAILING where one is taken or ends in a traceback."""
+    parser = argparse.ArgumentParser(prog="python -m bench hostile", description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="only lines that have this in them")
+    only = parser.parse_args().only
     prepare()
     rows, failed = [], 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for line, says in lines(folder).items():
+        chosen = [(line, says) for line, says in lines(folder).items() if only in line]
+        for line, says in track(chosen, "lines"):
             said = run(line, folder)
             wrong = faults(said, says)
             failed += bool(wrong)
@@ -334,4 +340,5 @@ def main() -> Status:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with shown():
+        sys.exit(main())

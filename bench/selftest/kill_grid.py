@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from bench import files
 from bench.checks import CHECKS
+from bench.progress import shown, track
 from bench.selftest.faults import Fault, catalogue
 
 PATH = Path(__file__).with_suffix(".csv")
@@ -78,7 +79,7 @@ def main() -> int:
     warnings.simplefilter("ignore", UserWarning)  # Keras's words on planted faults
     kept = {(line.backend, line.fault): line for line in read()} if options.only else {}
     lines, begun = [], time.monotonic()
-    for backend, part, fault in catalogue():
+    for backend, part, fault in track(list(catalogue()), "faults"):
         if (backend, fault.name) in kept and options.only not in fault.name:
             lines.append(kept[backend, fault.name])
             continue
@@ -91,4 +92,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with shown():
+        sys.exit(main())

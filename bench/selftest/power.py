@@ -78,7 +78,7 @@ def gradient(run: Evidence) -> list[float]:
     """
     least: dict[str, float] = {}
     for number, (step, (true, near)) in enumerate(zip(run.seen.forced_steps, run.steps, strict=True)):
-        allowed, extra = rounding_of_gradients(true, near), run.penalties[number][1]
+        allowed, extra = rounding_of_gradients(true, near, run.once), run.penalties[number][1]
         for node in graph(run.spec).dense:
             key = node.weight
             added, s = extra.get(key, 0.0), np.asarray(step.gradients[key], np.float64)
@@ -104,7 +104,7 @@ def normalization_epsilon(run: Evidence) -> float:
     """The least relative error of the epsilon that moves some layer's gradient out of its bound, by the reference with that epsilon."""
     forced_step, (true, near) = run.reference.forced_steps[-1], run.steps[-1]
     given = None if run.spec.format.plain else run.passes[-1][1]
-    allowed = {key: ROUNDING_MULTIPLE * e * run.resolution for key, e in rounding_of_gradients(true, near).items()}
+    allowed = {key: ROUNDING_MULTIPLE * e * run.resolution for key, e in rounding_of_gradients(true, near, run.once).items()}
     for factor in FACTORS:
         spec = run.spec.but(eps=run.spec.arch.eps * (1 + factor))
         moved = Reference(spec, forced_step.weights).run(forced_step.x, forced_step.labels, given).gradients

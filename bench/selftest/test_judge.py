@@ -12,14 +12,15 @@ import pytest
 
 from bench.checks import CHECKS
 from bench.checks.parity import rounding_of_gradients, signature
-from bench.judging.check import Check
-from bench.judging.finding import Finding
+from bench.judging.check import Check, Condition, Need
+from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
-from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NotJudged, RestNotJudged, Verdict, judge
+from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NoBaseline, NotJudged, RestNotJudged, Verdict, judge
 from bench.report.failure import blame
 from bench.report.summary import counted
 from models.observation import History
 from models.reference.network import Pass
+from models.spec import Spec
 
 RUN = SimpleNamespace(backend="torch", network="reference", spec=None)
 
@@ -32,11 +33,74 @@ def yielding(*findings: Finding) -> Check:
     return Check(law, "itself")
 
 
+def test_a_check_names_the_first_thing_that_a_network_lacks() -> None:
+    def law(run: Any) -> Iterator[Finding]:
+        """The law.
+
+        What else there is to say.
+        """
+        yield Finding(Place("here"), 0.0, 0.0, 0.0)
+
+    deep = Condition("more than two layers", lambda spec: spec.arch.depth > 2)
+    check = Check(law, "itself", {Need.STEPS, Need.DRAWS, Need.SCALED}, deep)
+    assert (check.name, check.law) == ("law", "The law")
+    reference, shallow = Spec(), Spec.of(depth=2)
+    assert check.missing(reference, frozenset()) == Need.STEPS.value
+    assert check.missing(reference, {Need.STEPS, Need.CURVES}) == Need.DRAWS.value
+    assert check.missing(reference, {Need.STEPS, Need.DRAWS}) == Need.SCALED.value
+    assert check.missing(reference, set(Need)) == ""
+    assert check.missing(shallow, set(Need)) == "more than two layers"
+    assert check.missing(shallow, {Need.DRAWS}) == Need.STEPS.value
+    assert Check(law, "itself").missing(shallow, frozenset()) == ""
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.0000001, -1e-9])
 def test_nothing_but_a_number_inside_passes(value: float) -> None:
     finding = Finding(Place("here"), value, 0.0, 1.0)
     assert not finding.within
     assert judge(yielding(finding), RUN).status == FAILED
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "scale", "within", "exceedance", "headroom"),
+    [
+        (1.0, 1.0, 5.0, "linear", True, 0.0, 0.0),
+        (5.0, 1.0, 5.0, "linear", True, 0.0, 0.0),
+        (3.0, 1.0, 5.0, "linear", True, 0.0, 1.0),
+        (9.0, 1.0, 5.0, "linear", False, 2.0, 0.0),
+        (-3.0, 1.0, 5.0, "linear", False, 2.0, 0.0),
+        (10.0, 0.0, 5.0, "linear", False, 2.0, 0.0),
+        (10.0, -math.inf, 5.0, "linear", False, 2.0, 0.0),
+        (4.0, 0.0, 5.0, "linear", True, 0.0, 0.2),
+        (1.0, 0.0, 0.0, "linear", False, math.inf, 0.0),
+        (0.0, 0.0, 0.0, "linear", True, 0.0, 1.0),
+        (1000.0, 1.0, 100.0, "log", False, 1.0, 0.0),
+        (0.1, 1.0, 100.0, "log", False, 1.0, 0.0),
+        (10.0, 1.0, 100.0, "log", True, 0.0, 1.0),
+        (0.0, 0.2, 0.8, "logit", False, math.log(0.801 / 0.201) ** -1 * math.log(1.001 / 0.001) - 1, 0.0),
+    ],
+)
+def test_distances_are_in_half_widths_or_in_multiples_of_a_limit(
+    value: float, low: float, high: float, scale: str, within: bool, exceedance: float, headroom: float
+) -> None:
+    finding = Finding(Place("here"), value, low, high, scale=scale)
+    assert finding.within is within
+    assert finding.exceedance == pytest.approx(exceedance)
+    assert finding.headroom == pytest.approx(headroom)
+    assert finding.one_sided is (scale == "linear" and (low == 0 or math.isinf(low)))
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (Place(node="dense2", over="dense1"), "layer  2 over 1"),
+        (Place("rms", "dense1"), "layer  1 rms"),
+        (Place(over="logits", node="dense3"), "layer  3 over logits"),
+        (Place.of("dense5.weight", "drift", step=0, scope="own weights", array="∂L/∂z"), "own weights step 0 ∂L/∂z layer  5 weight drift"),
+    ],
+)
+def test_a_place_reads_as_words(place: Place, words: str) -> None:
+    assert str(place) == words
 
 
 def test_one_nan_among_good_numbers_is_the_worst() -> None:
@@ -49,6 +113,18 @@ def test_one_nan_among_good_numbers_is_the_worst() -> None:
 def test_a_check_that_yields_nothing_is_a_defect() -> None:
     with pytest.raises(AssertionError, match="judged nothing"):
         judge(yielding(), RUN)
+
+
+def test_what_nothing_was_recorded_for_is_neither_green_nor_red_and_causes_are_the_first_that_are_named() -> None:
+    def law(run: Any) -> Iterator[Finding]:
+        """A law."""
+        raise NoBaseline("record it")
+        yield
+
+    verdict = judge(Check(law, "baseline"), RUN)
+    assert (verdict.status, verdict.reason, verdict.causes) == (NO_BASELINE, "record it", ())
+    cause = Cause("vanishing", "by depth")
+    assert judge(yielding(Finding(Place("a"), 0, 0, 1), Finding(Place("b"), 0, 0, 1, causes=(cause,))), RUN).causes == (cause,)
 
 
 def test_what_is_left_is_measured_to_the_nearest_edge() -> None:
@@ -166,8 +242,8 @@ def test_what_a_check_cannot_decide_of_the_rest_is_counted_and_what_it_decided_s
         verdict = judge(partly(Finding(Place("a"), value, 0, 1)), RUN)
         assert (verdict.status, verdict.reason, verdict.judged) == (status, "too wide", 1)
         assert [line for line in counted([verdict]) if "too wide" in line]
-    with pytest.raises(AssertionError, match="judged nothing"):
-        judge(partly(), RUN)
+    nothing = judge(partly(), RUN)
+    assert (nothing.status, nothing.reason, nothing.judged) == (NOT_JUDGED, "too wide", 0)
 
 
 @pytest.mark.parametrize(

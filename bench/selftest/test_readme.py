@@ -19,16 +19,17 @@ from bench.__main__ import COMMANDS
 from bench.checks import CHECKS
 from bench.exit_status import Status
 from bench.report.failure import describe_network
-from bench.selftest import false_alarms, kill_grid, made_up, power
+from bench.selftest import disturbed, false_alarms, kill_grid, made_up, mutants, power, random_networks
 from bench.selftest.pages import CONTRIBUTING, PAGES, ROOT, read
 from models.matrix import networks
 from models.spec import Spec
 
 LONG = {
-    "aa", "accuracy", "bisect", "duet", "duet-power", "duet-study", "false-alarms", "history", "images", "kill-grid", "literature",
-    "overhead", "power", "releases", "run", "selftest", "versions",
+    "aa", "accuracy", "bisect", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile", "images",
+    "kill-grid", "literature", "mutants", "overhead", "power", "random-networks", "releases", "run", "selftest", "versions",
 }  # fmt: skip
 """Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""
+TABLES = [kill_grid, power, false_alarms, random_networks, disturbed, mutants]
 CELL = re.compile(r"`([^`]+)`")
 
 
@@ -204,6 +205,8 @@ def test_the_reference_network_is_described_as_it_is() -> None:
     assert describe_network(Spec()).startswith("depth 16 · width 64 · relu · no norm · no skip · he_normal · no clip · momentum")
 
 
-@pytest.mark.parametrize("table", [kill_grid, power, false_alarms], ids=lambda module: module.PATH.name)
+@pytest.mark.parametrize(
+    "table", [kill_grid, power, false_alarms, random_networks, disturbed, mutants], ids=lambda module: module.PATH.name
+)
 def test_committed_tables_are_shown_as_they_are(table: Any) -> None:
     assert table.summary(table.read()) in read(ROOT / "bench" / "selftest" / "README.md"), f"README shows an older {table.PATH.name}"

@@ -159,7 +159,7 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
     names = [node.name for node in graph(spec).dense]
     norms = {name: float(np.linalg.norm(np.asarray(seen.pre_activation_gradients[name], np.float64))) for name in names}
     first, last = norms[names[0]], norms[names[-1]]
-    decades = math.log10(first / last) if first > 0 and last > 0 else -math.inf
+    decades = math.log10(first) - math.log10(last) if first > 0 and last > 0 else -math.inf
     forecast = prediction.backward_total.mean * DECADES if prediction else math.nan
     says = f"‖∂L/∂z₁‖/‖∂L/∂z_L‖ is {power_of_ten(decades) if math.isfinite(decades) else '0'}, predicted {power_of_ten(forecast)}"
     if abs(decades) <= NOTABLE:
@@ -170,7 +170,7 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
         says += f"; the weights of layer {layer_of(node)} have {ratio:.2f} times the variance that {spec.init} promises"
         return Diagnosis("poor init", node, decades, forecast, f"{word} by weights that are not what they are called: {says}")
     options = remedies(spec, x)
-    steps = {name: math.log10(norms[name] / norms[above]) for name, above in pairwise(names) if norms[name] and norms[above]}
+    steps = {name: math.log10(norms[name]) - math.log10(norms[above]) for name, above in pairwise(names) if norms[name] and norms[above]}
     worst = (min if decades < 0 else max)(steps, key=lambda name: steps[name]) if steps else names[0]
     says += f"; most of all at layer {layer_of(worst)} ({steps.get(worst, -math.inf):+.2f} decades)"
     if spec.arch.span and spec.arch.branch == "unscaled" and spec.arch.norm == "none" and decades > 0:

@@ -32,7 +32,8 @@ def backward_limit(spec: Spec, x: np.ndarray) -> float | None:
     if spec.arch.span and spec.arch.skip_order == "post":
         first, *rest = gains(spec)
         return post_activation_gain(spec, first[0] * float(np.mean(x * x)) + first[1], rest)
-    return float(np.sum(np.log(growths(spec, x))))
+    with np.errstate(divide="ignore"):  # saturated units pass nothing on: −∞
+        return float(np.sum(np.log(growths(spec, x))))
 
 
 def growths(spec: Spec, x: np.ndarray) -> list[float]:

@@ -50,6 +50,8 @@ class Remedy:
 
 def power_of_ten(decades: float) -> str:
     """10 to the given power as a person reads it."""
+    if math.isinf(decades):
+        return "0" if decades < 0 else "∞"
     if abs(decades) < 3:
         return f"{10**decades:.2g}"
     return f"{10**decades:.1e}" if abs(decades) < 300 else f"1e{decades:+.0f}"

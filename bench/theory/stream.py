@@ -105,7 +105,10 @@ class Law:
 
 
 def post_activation_gain(spec: Spec, first: float, gains: Gains, nodes: int = NODES) -> float | None:
-    """log ‖δ_1‖²/‖δ_depth‖² from the mean square `first` of z_1 and (s2, sb2) of layers 2 … depth; None with batch normalization."""
+    """log ‖δ_1‖²/‖δ_depth‖² from the mean square `first` of z_1 and (s2, sb2) of layers 2 … depth; None with batch normalization.
+
+    −∞ where every unit is saturated.
+    """
     if spec.arch.norm == "batch":
         return None
     entry = 1 / (first + spec.arch.eps) if _inside(spec) else 1.0
@@ -119,7 +122,8 @@ def post_activation_gain(spec: Spec, first: float, gains: Gains, nodes: int = NO
     for here, there, (keep, share) in zip(laws[-2::-1], laws[:0:-1], reversed(blocks), strict=True):
         back = there.slope * s
         s = keep * there.given(back).reshape(here.x.shape) + share * float(np.sum(there.mass * back))
-    return math.log(entry * float(np.sum(laws[0].mass * laws[0].slope * s)))
+    gain = entry * float(np.sum(laws[0].mass * laws[0].slope * s))
+    return math.log(gain) if gain > 0 else -math.inf
 
 
 def _inside(spec: Spec) -> bool:

@@ -12,6 +12,7 @@ import importlib.util
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 from packaging.version import InvalidVersion, Version
@@ -21,6 +22,7 @@ from bench.evidence import admission
 from bench.evidence.collect import Request, collect
 from bench.exit_status import Status, ends_with, most_serious
 from bench.judging.verdict import FAILED, judge
+from bench.progress import clock, say
 from bench.report.texts import number
 from bench.timing.duet import plan, sides
 from bench.timing.duet.calibration import margins_of
@@ -132,6 +134,19 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
     return compared
 
 
+def _told(compared: Callable[[str], Status], most: int) -> Callable[[str], Status]:
+    """The same comparison, which says after each how many are done, of at most how many, and how long the rest will take."""
+    begun, done = time.monotonic(), 0
+
+    def told(name: str) -> Status:
+        nonlocal done
+        status, done = compared(name), done + 1
+        say(f"{done} of at most {most} comparisons, {clock((time.monotonic() - begun) / done * (most - done))} left")
+        return status
+
+    return told
+
+
 @ends_with(Status.BAD_INPUT, VersionsError, SpecError)
 def main(arguments: list[str] | None = None) -> Status:
     """Halve until neighbours differ."""
@@ -154,6 +169,7 @@ def main(arguments: list[str] | None = None) -> Status:
             compared = by_finding(given.package, names, backend, spec, given.finding)
         else:
             compared = by_time(given.package, names, backend, mode, spec, given.metric, given.budget)
+        compared = _told(compared, 1 + math.ceil(math.log2(max(len(names) - 1, 1))))
         of_last = compared(names[-1])
         found = first_changed(names, lambda name: (of_last if name == names[-1] else compared(name)) == Status.SAME)
     except CannotTellError as error:

@@ -34,7 +34,8 @@ def _bounded(most: float) -> Callable[[Array], Array]:
 class Activation:
     """φ and φ′ on arrays of any shape; `kink` says that φ′ jumps at 0; `sup` is max |φ′|.
 
-    `df_of_value` is φ′ as a function of φ, where frameworks take it so: what φ was rounded to matters then.
+    `df_of_value` is φ′ as a function of φ, where frameworks take it so: what φ was rounded to matters then, and where every operation
+    is one of the framework's own, so does how its result is rounded (the second argument).
     `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds, and `value_terms` those of φ. `at_zero` holds the
     slope a backend takes at a kink, where it is not φ′(0) as written here.
     """
@@ -49,7 +50,7 @@ class Activation:
     terms: Callable[[Array], Array] = lambda size: 1 + size
     value_terms: Callable[[Array], Array] = lambda size: size
     at_zero: dict[str, float] = field(default_factory=dict)
-    df_of_value: Callable[[Array], Array] | None = None
+    df_of_value: Callable[[Array, Callable[[Array], Array]], Array] | None = None
 
     def slope_at_zero(self, backend: str, known: bool) -> tuple[float, float]:
         """Least and largest slope allowed at 0: one number where the backend's is known, else both sides'."""
@@ -128,7 +129,7 @@ ACTIVATIONS: dict[str, Activation] = {
         torch=lambda nn: nn.Sigmoid(),
         keras=lambda keras: keras.layers.Activation("sigmoid"),
         sup=0.25,
-        df_of_value=lambda y: y * (1 - y),
+        df_of_value=lambda y, rounded: rounded(y * rounded(1 - y)),
         value_terms=_bounded(1.0),
     ),
     "tanh": Activation(
@@ -136,7 +137,7 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda x: 1 - np.tanh(x) ** 2,
         torch=lambda nn: nn.Tanh(),
         keras=lambda keras: keras.layers.Activation("tanh"),
-        df_of_value=lambda y: 1 - y * y,
+        df_of_value=lambda y, rounded: rounded(1 - rounded(y * y)),
         value_terms=_bounded(1.0),
     ),
     "relu": Activation(

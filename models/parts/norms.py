@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 
 class Normalized(NamedTuple):
-    """What the backward pass needs: y before scale and shift, 1/√(var + ε), mean and variance of this batch, scale and groups."""
+    """What the backward pass needs: z, y before scale and shift, 1/√(var + ε), mean and variance of this batch, scale, groups, `folded`."""
 
+    z: Units
     unit: Units
     inverse: Array
     mean: Array
     var: Array
     scale: PerUnit | float
     groups: int
+    folded: bool
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,22 @@ class Norm:
         """Names of what is learned: γ is `scale`, β is `shift`."""
         return ("scale", "shift") if self.centred else ("scale",)
 
-    def forward(self, z: Units, scale: PerUnit | float, shift: PerUnit | float, eps: float, groups: int) -> tuple[Units, Normalized]:
-        """γ·(z − mean)/√(var + ε) + β and what the backward pass needs."""
+    def forward(
+        self, z: Units, scale: PerUnit | float, shift: PerUnit | float, eps: float, groups: int, folded: bool = False
+    ) -> tuple[Units, Normalized]:
+        """γ·(z − mean)/√(var + ε) + β and what the backward pass needs.
+
+        With `folded` it is z·α + (β − mean·α) with α = γ/√(var + ε), and the backward pass likewise multiplies z and not z − mean: the
+        same in exact arithmetic, and what many kernels compute. Terms as large as mean·α then cancel, and their rounding stays.
+        """
         shaped = self._shaped(z, groups)
         axis = 0 if self.over == "batch" else -1
         mean = shaped.mean(axis, keepdims=True) if self.centred else np.zeros((1,), z.dtype)
         var = np.square(shaped - mean).mean(axis, keepdims=True)
         inverse = 1 / np.sqrt(var + np.asarray(eps, z.dtype))
-        unit = ((shaped - mean) * inverse).reshape(z.shape)
-        return unit * scale + (shift if self.centred else 0), Normalized(unit, inverse, mean, var, scale, groups)
+        spread = _multiplied_and_added(shaped, inverse, -mean * inverse) if folded else (shaped - mean) * inverse
+        unit = spread.reshape(z.shape)
+        return unit * scale + (shift if self.centred else 0), Normalized(z, unit, inverse, mean, var, scale, groups, folded)
 
     def backward(self, dy: Units, cache: Normalized) -> tuple[Units, Arrays]:
         """Gradients with respect to z and to what is learned."""
@@ -64,13 +73,27 @@ class Norm:
         axis = 0 if self.over == "batch" else -1
         unit = self._shaped(cache.unit, cache.groups)
         d_unit = self._shaped(dy * cache.scale, cache.groups)
+        if cache.folded:
+            return self._folded_backward(d_unit, cache, axis).reshape(dy.shape), learned
         dz = d_unit - unit * (d_unit * unit).mean(axis, keepdims=True)
         if self.centred:
             dz = dz - d_unit.mean(axis, keepdims=True)
         return (dz * cache.inverse).reshape(dy.shape), learned
 
+    def _folded_backward(self, d_unit: Array, cache: Normalized, axis: int) -> Array:
+        """s⁻¹·g + a·z + c with a = −s⁻³(⟨gz⟩ − mean·⟨g⟩) and c = −a·mean − s⁻¹⟨g⟩."""
+        z = self._shaped(cache.z, cache.groups)
+        own = d_unit.mean(axis, keepdims=True) if self.centred else np.zeros((1,), z.dtype)
+        a = (cache.mean * own - (d_unit * z).mean(axis, keepdims=True)) * (cache.inverse * cache.inverse * cache.inverse)
+        return _multiplied_and_added(a, z, cache.inverse * d_unit - (a * cache.mean + cache.inverse * own))
+
     def _shaped(self, z: Units, groups: int) -> Array:
         return z.reshape(len(z), groups, -1) if self.over == "groups" else z
+
+
+def _multiplied_and_added(a: Array, b: Array, c: Array) -> Array:
+    """a·b + c in the type of `c`, rounded once, as processors multiply and add in one instruction."""
+    return (a.astype(np.float64) * b + c).astype(c.dtype)
 
 
 NORMS: dict[str, Norm] = {

@@ -18,9 +18,11 @@ class Arithmetic:
         """Nothing is rounded where `precision` holds and computes everything in one format."""
         self.dtype, self.conventions = np.dtype(dtype), conventions
         self.rounds = bool(conventions) and not precision.plain
-        self.operand: Callable[[Array], Array] = precision.operands.rounded if self.rounds else _as_it_is
-        self.result: Callable[[Array], Array] = precision.results.rounded if self.rounds else _as_it_is
+        self.operand: Callable[[Array], Array] = precision.operands.rounded if self.rounds else as_it_is
+        self.result: Callable[[Array], Array] = precision.results.rounded if self.rounds else as_it_is
         self._order = None if order is None else np.random.default_rng(order)
+        self.otherwise = order is not None and order % 2 == 1
+        """Whether normalizations are computed folded (`models.parts.norms.Norm.forward`) and functions in double: in every other order."""
 
     def number(self, value: float) -> np.number:
         """A number in the arithmetic's own type."""
@@ -33,10 +35,15 @@ class Arithmetic:
         terms = self._order.permutation(len(b))
         return a[:, terms] @ b[terms]
 
+    def function(self, f: Callable[[Array], Array], x: Array) -> Array:
+        """f(x), in which every operation is rounded or, in every other order, only the result."""
+        return f(x.astype(np.float64)).astype(x.dtype) if self.otherwise else f(x)
+
     def cast(self, value: Array, cast_by: str) -> Array:
         """What a normalization learns, or its gradient, as the layer computes with it: rounded where the framework casts it."""
         return self.result(value) if self.conventions and self.conventions == cast_by else value
 
 
-def _as_it_is(x: Array) -> Array:
+def as_it_is(x: Array) -> Array:
+    """Nothing is rounded."""
     return x

@@ -14,7 +14,7 @@ from models.arrays import Arrays, Batch, Logits, PerUnit, Signals, Statistics, U
 from models.graph import Activate, Dense, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS, Normalized
-from models.reference.arithmetic import Arithmetic
+from models.reference.arithmetic import Arithmetic, as_it_is
 
 Saved = Units | Normalized | None
 """What a node's way back needs of its way there."""
@@ -80,7 +80,7 @@ def _normalize(at: Execution, node: Normalize, h: Units) -> tuple[Units, Normali
     if at.running is not None and node.norm == "batch":
         mean, var = (np.asarray(s).astype(a.dtype) for s in at.running[node.name])
         return a.result((h - mean) / np.sqrt(var + a.number(node.eps)) * scale + shift), None
-    y, cache = row.forward(h, scale, shift, node.eps, node.groups)
+    y, cache = row.forward(h, scale, shift, node.eps, node.groups, a.otherwise)
     at.out.statistics[node.name] = (cache.mean[0], cache.var[0])
     return a.result(y), cache
 
@@ -103,12 +103,15 @@ def _activate(at: Execution, node: Activate, h: Units) -> tuple[Units, Units]:
     row = ACTIVATIONS[node.activation]
     if row.kink:
         at.out.bends[node.name] = h
-    return at.arithmetic.result(row.f(h)), h
+    return at.arithmetic.result(at.arithmetic.function(row.f, h)), h
 
 
 def _activate_back(at: Execution, node: Activate, h: Units, d: Units) -> tuple[Units, ...]:
     a, row = at.arithmetic, ACTIVATIONS[node.activation]
-    slope = row.df_of_value(a.result(row.f(h))) if row.df_of_value and a.rounds else row.df(h)
+    if row.df_of_value and a.rounds:  # Keras composes a derivative of operations that each round
+        slope = row.df_of_value(a.result(row.f(h)), a.result if a.conventions == "keras" else as_it_is)
+    else:
+        slope = a.function(row.df, h)
     return (a.result(d * slope),)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import bootstrap
 
+from bench.progress import shown, track
 from fixtures.data.datasets import Data, load
 from models.backends.registry import BACKENDS
 from models.reference.draws import draw_weights
@@ -59,7 +60,7 @@ def loops(backend: str, depths: Iterable[int], rounds: int, data: Data, threads:
     """Print every loop's ratio, one network after the other, all in one process."""
     worker = Worker(backend, threads=threads)
     try:
-        for depth in depths:
+        for depth in track(list(depths), f"depths of {backend}"):
             spec = Spec.of(depth=depth)
             seen = worker.call("overhead", Interleaved, spec=spec.id, rounds=rounds, x=data.x_train, labels=data.y_train)
             step = float(np.median(seen.seconds[HAND_WRITTEN])) / seen.steps
@@ -109,7 +110,7 @@ def probes(name: str, cost: Callable[[Spec], tuple[float, float]], depths: Itera
     """Print what probing costs at every depth and the exponents of a fit."""
     depths = list(depths)
     costs = []
-    for depth in depths:
+    for depth in track(depths, f"depths of {name}"):
         costs.append(cost(Spec.of(depth=depth)))
         print(f"{name:<8} depth {depth:>5}  {1e3 * costs[-1][0]:9.1f} ms  {costs[-1][1] / 2**20:8.1f} MB", flush=True)
     seconds, memory = (exponent(depths, column) for column in zip(*costs, strict=True))
@@ -141,4 +142,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    with shown():
+        raise SystemExit(main())

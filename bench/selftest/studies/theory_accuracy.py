@@ -22,6 +22,7 @@ from scipy.stats import norm
 
 from bench import files
 from bench.arguments import at_least
+from bench.progress import shown, track
 from bench.theory.bands import TRAINING, Band, predict
 from bench.theory.ensemble import log_square
 from bench.theory.remedies import DECADES
@@ -87,10 +88,8 @@ def _holds(band: Band, value: float) -> bool:
 def report(cases: str, seeds: int) -> Iterator[str]:
     """The table, and what it says in one line."""
     rows = []
-    for place, spec in enumerate(chosen := distinct(cases), 1):
+    for spec in track(distinct(cases), "networks"):
         rows.append(row(spec, seeds))
-        print(f"\r{place}/{len(chosen)} {spec.id}".ljust(100), end="", file=sys.stderr)
-    print(file=sys.stderr)
     table = pd.DataFrame(rows)
     yield f"python -m bench.selftest.studies.theory_accuracy --cases={cases} --seeds={seeds}"
     yield "decades of ‖∂L/∂z₁‖/‖∂L/∂z_L‖: at infinite width, the band's mean, measured mean and spread over seeds; share inside the"
@@ -122,4 +121,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with shown():
+        sys.exit(main())

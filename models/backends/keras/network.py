@@ -53,7 +53,9 @@ class Network(Model):
         weights = [self.parameters[node.weight] for node in self.graph.dense]
         self._taps = Taps(self.inner, self.model.trainable_variables, weights, record, spec.clip != Spec.clip)
         statistics = [v for part in self.norms.values() for v in (part.moving_mean, part.moving_variance)]
-        fresh = [*self.optimizer.variables, *statistics]
+        # Keras's LossScaleOptimizer leaves out of `variables` what Nadam makes while it is built.
+        others = [own for own in vars(self.inner).values() if isinstance(own, keras.Variable)]
+        fresh = list({id(variable): variable for variable in (*self.optimizer.variables, *others, *statistics)}.values())
         self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
 
     def loss_scale(self) -> float:

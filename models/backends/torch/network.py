@@ -15,7 +15,7 @@ from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
 from models.backends.torch.layers import array
 from models.backends.torch.model import Model, optimizer_of
-from models.backends.torch.precision import allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
+from models.backends.torch.precision import absences, allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
 from models.backends.torch.timing import timed_step
 from models.graph import Activate, Sum
 from models.observation import Trained, WatchedPass
@@ -107,12 +107,13 @@ class Network(Model):
             for node in self.graph.nodes
             if not isinstance(node, Sum)
         ]
-        with autocast(self.spec, self.device):
+        with absences(self.device), autocast(self.spec, self.device):
             logits = self.module(self.tensor(x))
             loss = self.loss(logits, self.target(labels))
         outputs = {node.name: results[node.name] for node in self.graph.dense}
         scale = self.loss_scale()
-        pre_activation_gradients = torch.autograd.grad(loss * scale if scale != 1 else loss, list(outputs.values()))
+        with absences(self.device):
+            pre_activation_gradients = torch.autograd.grad(loss * scale if scale != 1 else loss, list(outputs.values()))
         for hook in hooks:
             hook.remove()
         self._restore(before)

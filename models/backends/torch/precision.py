@@ -28,6 +28,15 @@ def scaler(spec: Spec, device: str) -> torch.amp.GradScaler | None:
     return torch.amp.GradScaler(device.partition(":")[0], init_scale=spec.loss_scale, growth_interval=spec.scale_growth)
 
 
+@contextlib.contextmanager
+def absences(device: str) -> Iterator[None]:
+    """A kernel that this release does not have for a format raises models.backends.registry.Absent with PyTorch's own words."""
+    try:
+        yield
+    except NotImplementedError as error:
+        raise Absent(f"PyTorch {torch.__version__} on {device}: {error}") from None
+
+
 def allow_tf32(allowed: bool) -> None:
     """Allow or forbid TF32 in float32 matrix products."""
     torch.set_float32_matmul_precision("high" if allowed else "highest")

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import files
 from bench.exit_status import Status
+from bench.progress import shown
 from bench.selftest.studies.literature import explosion, shattering, trainable_depth
 from fixtures.data.datasets import DataError
 from models.worker.process import WorkerError
@@ -55,4 +56,5 @@ def main(arguments: list[str] | None = None) -> Status:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with shown():
+        sys.exit(main())

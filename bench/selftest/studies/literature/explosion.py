@@ -8,6 +8,7 @@ networks of width 1,024 or more; finite width moves the rate by up to 3 %.
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.judging.tolerance import BAND_Z
+from bench.progress import track
 from bench.theory.ensemble import sample
 from bench.theory.moments import batch_norm_growth, moments
 from bench.theory.plot import COLOURS, figure, save
@@ -36,14 +38,13 @@ def measure(backends: tuple[str, ...] = ("torch", "keras"), batches: tuple[int, 
     for backend in backends:
         worker = Worker(backend)
         try:
-            for act in ACTIVATIONS:
-                for batch in batches:
-                    rates = [_rate(worker, act, batch, seed) for seed in range(SEEDS)]
-                    mean, sd = finite_width(act, batch)
-                    growth = round(math.exp(float(np.mean(rates))), 4)
-                    law = {"law": round(math.exp(mean), 4), "sd": round(sd, 5)}
-                    rows.append({"backend": backend, "act": act, "batch": batch, "growth": growth, **law})
-                    print(f"{backend} {act} batch {batch}: {rows[-1]['growth']}, predicted {batch_norm_growth(act, batch):.4f}", flush=True)
+            for act, batch in track(list(itertools.product(ACTIVATIONS, batches)), f"networks of {backend}"):
+                rates = [_rate(worker, act, batch, seed) for seed in range(SEEDS)]
+                mean, sd = finite_width(act, batch)
+                growth = round(math.exp(float(np.mean(rates))), 4)
+                law = {"law": round(math.exp(mean), 4), "sd": round(sd, 5)}
+                rows.append({"backend": backend, "act": act, "batch": batch, "growth": growth, **law})
+                print(f"{backend} {act} batch {batch}: {rows[-1]['growth']}, predicted {batch_norm_growth(act, batch):.4f}", flush=True)
         finally:
             worker.close()
     return rows

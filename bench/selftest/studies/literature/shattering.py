@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.judging.tolerance import BAND_Z
+from bench.progress import track
 from bench.selftest.studies.literature.pairs import residual_pair
 from bench.theory.correlation import joint_moments, plain_pair
 from bench.theory.diagnosis import class_correlation
@@ -40,7 +41,7 @@ def measure(backends: tuple[str, ...] = ("torch", "keras")) -> list[Curve]:
     for backend in backends:
         worker = Worker(backend)
         try:
-            for name in NETWORKS:
+            for name in track(list(NETWORKS), f"networks of {backend}"):
                 means = np.mean([_correlations(worker, name, seed) for seed in range(SEEDS)], axis=0)
                 curves.append({"backend": backend, "network": name, "R": [round(float(r), 4) for r in means]})
                 print(

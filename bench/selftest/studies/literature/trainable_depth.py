@@ -11,12 +11,14 @@ last layer (128 → 10) is 13 times larger than theory's s2/fan-in, which lets 2
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.progress import track
 from bench.selftest.studies.literature.pairs import critical
 from bench.theory.correlation import depth_scales
 from bench.theory.plot import figure, save
@@ -56,19 +58,16 @@ def measure(
     orders = {seed: np.random.default_rng(seed).permutation(len(x))[: STEPS * BATCH].reshape(STEPS, BATCH) for seed in seeds}
     worker, cells = Worker("torch", threads=threads), []
     try:
-        for s2 in variances:
-            for depth in depths:
-                spec = Spec.of(
-                    depth=depth, width=WIDTH, batch=BATCH, features=x.shape[1], act="tanh", bias="normal", optimizer="sgd", lr=RATE,
-                    init="lecun_normal",
-                )  # fmt: skip
-                free = [
-                    Training(seed, draw(spec, s2, seed), x[order], data.y_train[order], np.ones(STEPS)) for seed, order in orders.items()
-                ]
-                job = Job("torch", spec, trainings=free, x_test=test, labels_test=data.y_test[:TESTED])
-                done = worker.call("observe", Observation, job=job).trainings
-                cells.append({"s2": s2, "depth": depth, "accuracies": [round(each.accuracy, 4) for each in done]})
-                print(f"s2={s2:g} depth={depth} accuracy {accuracy(cells[-1]):.3f}", flush=True)
+        for s2, depth in track(list(itertools.product(variances, depths)), "networks"):
+            spec = Spec.of(
+                depth=depth, width=WIDTH, batch=BATCH, features=x.shape[1], act="tanh", bias="normal", optimizer="sgd", lr=RATE,
+                init="lecun_normal",
+            )  # fmt: skip
+            free = [Training(seed, draw(spec, s2, seed), x[order], data.y_train[order], np.ones(STEPS)) for seed, order in orders.items()]
+            job = Job("torch", spec, trainings=free, x_test=test, labels_test=data.y_test[:TESTED])
+            done = worker.call("observe", Observation, job=job).trainings
+            cells.append({"s2": s2, "depth": depth, "accuracies": [round(each.accuracy, 4) for each in done]})
+            print(f"s2={s2:g} depth={depth} accuracy {accuracy(cells[-1]):.3f}", flush=True)
     finally:
         worker.close()
     return cells

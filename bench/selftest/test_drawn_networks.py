@@ -1,0 +1,113 @@
+"""Networks that random drawing has shown: healthy frameworks were blamed for what a network, a penalty or its precision does by itself."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from bench.checks import CHECKS
+from bench.checks.precision import _z
+from bench.evidence.collect import reference_of
+from bench.judging.tolerance import BAND_Z
+from bench.judging.verdict import FAILED, KNOWN, NOT_JUDGED, PASSED, judge
+from bench.selftest.kills import data, seen, verdicts
+from models.backends.registry import Absent
+from models.parts.norms import NORMS
+from models.reference.network import Reference
+from models.spec import Spec
+
+DRAWN = [
+    ("torch", "depth=16,width=3,norm=layer"),
+    ("torch", "depth=16,width=8,batch=4,norm=batch,skip=two,branch=zero,init=torch_default"),
+    ("torch", "depth=4,width=8,batch=4,act=selu,loss=mse,target_scale=1e4,precision=mixed_float16"),
+    ("torch", "depth=17,width=3,batch=1,classes=2,act=elu,skip=one,optimizer=sgd,input=huge,precision=mixed_bfloat16"),
+    ("torch", "depth=20,width=16,batch=1,classes=20,act=sigmoid,bottleneck=4,init=glorot_uniform,loss=huber,input=shifted,"
+              "precision=mixed_float16,loss_scale=32768"),
+    ("torch", "depth=6,width=1,batch=4,classes=3,act=gelu,skip=two,loss=hinge,input=tiny,precision=mixed_float16"),
+    ("keras", "depth=16,width=3,norm=layer"),
+    ("keras", "depth=8,width=16,batch=16,act=leaky_relu,norm=batch,bottleneck=4,init=small_normal,l2=0.01,loss=huber"),
+    ("keras", "depth=6,width=4,batch=8,act=tanh,skip=two,branch=zero,l2=0.01,precision=mixed_bfloat16"),
+    ("keras", "depth=6,width=8,batch=16,act=gelu,init=small_normal,l2=0.01,loss=hinge,precision=float64"),
+    ("keras", "depth=4,width=8,batch=8,optimizer=nadam,precision=mixed_float16"),
+    ("keras", "depth=18,batch=32,classes=2,act=tanh,bottleneck=2,init=he_uniform,precision=mixed_bfloat16"),
+    ("keras", "depth=6,width=16,act=gelu,norm=batch,optimizer=nesterov,clip=value,clip_at=0.1,precision=float64"),
+    ("keras", "depth=8,width=4,batch=128,act=relu,bottleneck=4,init=glorot_normal,bias=normal,l2=0.01,input=saturated"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("backend", "network"), DRAWN)
+def test_a_healthy_framework_is_judged_and_not_blamed(backend: str, network: str) -> None:
+    found = verdicts(seen(backend, network, trains=False))
+    assert {name: (verdict.worst, verdict.reason) for name, verdict in found.items() if verdict.status == FAILED} == {}
+    assert any(verdict.judged for verdict in found.values())
+
+
+def test_a_network_that_overflows_of_itself_is_declined_and_a_framework_that_does_is_not() -> None:
+    large = seen("torch", "depth=4,width=8,batch=4,loss=mse,target_scale=1e4,precision=mixed_float16", trains=False)
+    verdict = judge(CHECKS["finite"], large)
+    assert verdict.status == NOT_JUDGED and "leave float16's range of themselves" in verdict.reason
+    sick = copy.copy(seen("torch", "depth=4,width=8,batch=4,precision=mixed_float16", trains=False))
+    sick.seen = copy.deepcopy(sick.seen)
+    sick.seen.forced_steps[0].gradients["dense1.weight"][0, 0] = np.inf
+    assert judge(CHECKS["finite"], sick).status == FAILED
+
+
+def test_a_part_without_a_half_precision_kernel_is_absent_and_no_crash() -> None:
+    with pytest.raises(Absent, match="not implemented for 'Half'"):
+        seen("torch", "depth=4,width=8,batch=8,act=rrelu,precision=mixed_float16", trains=False)
+
+
+def test_pytorch_sums_a_layer_normalizations_gradients_in_half_precision_and_that_is_known() -> None:
+    found = verdicts(seen("torch", "depth=4,width=16,batch=1024,norm=layer,precision=mixed_bfloat16", trains=False))
+    assert found["gradient_parity"].status == KNOWN
+    assert "in half precision" in found["gradient_parity"].reason
+
+
+def test_a_relation_that_rounding_decides_is_counted_and_a_wrong_gradient_beside_it_caught() -> None:
+    evidence = copy.copy(seen("torch", "depth=16,width=3,norm=layer", trains=False))
+    verdict = judge(CHECKS["sum_rules"], evidence)
+    assert verdict.status == PASSED and "rounding is as large as the terms" in verdict.reason
+    evidence.seen = copy.deepcopy(evidence.seen)
+    evidence.seen.forced_steps[0].gradients["dense16.bias"] *= np.float32(1.0001)
+    assert judge(CHECKS["sum_rules"], evidence).status == FAILED
+
+
+def test_a_penalty_is_taken_off_and_a_missing_one_is_not_forgiven() -> None:
+    network = "depth=6,width=8,batch=16,act=silu,skip=two,branch=zero,l2=0.01"
+    evidence = copy.copy(seen("keras", network, trains=False))
+    assert {judge(CHECKS[name], evidence).status for name in ("gradient_bound", "sum_rules", "gradient_parity")} == {PASSED}
+    evidence.seen = copy.deepcopy(evidence.seen)
+    evidence.seen.forced_steps[0].gradients["dense2.weight"] *= 0
+    assert judge(CHECKS["gradient_bound"], evidence).status == FAILED
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_normalization_is_the_same_folded(name: str) -> None:
+    row, rng = NORMS[name], np.random.default_rng(0)
+    z, dy, scale, shift = rng.normal(2, 1, (16, 12)), rng.normal(size=(16, 12)), rng.normal(1, 0.1, 12), rng.normal(size=12)
+    sides = []
+    for folded in (False, True):
+        y, cache = row.forward(z, scale, shift, 1e-5, 4, folded)
+        dz, learned = row.backward(dy, cache)
+        sides.append([y, dz, *learned.values()])
+    for one, other in zip(*sides, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+
+
+def test_folded_passes_show_what_cancelling_costs() -> None:
+    """Behind weights of zero a batch normalization divides rounding by √ε."""
+    spec = Spec.parse("depth=4,width=8,batch=4,norm=batch,skip=two,branch=zero,init=torch_default")
+    result = reference_of(spec, data())
+    step = result.forced_steps[0]
+    off = [
+        np.abs(Reference(spec, step.weights, np.float32, order).run(step.x, step.labels).logits - result.exact[0].logits).max()
+        for order in (0, 1)
+    ]
+    assert off[1] > 2 * off[0]
+
+
+def test_a_spread_known_from_few_means_reaches_further() -> None:
+    assert _z(2) > 1000 > _z(6) > _z(65) > BAND_Z and _z(1) == np.inf
+    assert _z(100_000) == pytest.approx(BAND_Z, rel=1e-3)
