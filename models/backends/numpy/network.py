@@ -15,6 +15,8 @@ from models.parts.norms import running_variance
 from models.reference.draws import draw_weights
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import Rule
+from models.own.address import OwnModel
+from models.own.protocol import OwnNetwork
 from models.spec import Spec
 
 CONVENTIONS = "torch"
@@ -120,3 +122,8 @@ class Network:
 
     def _run(self, x: Batch, labels: Labels) -> Pass:
         return Reference(self.spec, self._weights, self._dtype).run(x, labels)
+
+
+def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
+    """None: raises Absent."""
+    raise Absent("a model of a framework")
