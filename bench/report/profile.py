@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.baselines.metrics import metrics
 from bench.evidence.evidence import Evidence
+from bench.evidence.own import OwnEvidence
 from bench.judging.tolerance import BAND_Z
 from bench.report.record import Profile
 from bench.report.texts import Number, rounded
@@ -35,6 +36,15 @@ def profile(evidence: Evidence) -> Profile:
         seen.samples = {
             name: [_few(value) for value in values] for name, values in metrics(evidence.seen.trainings, evidence.spec.arch.depth).items()
         }
+    return seen
+
+
+def own_profile(evidence: OwnEvidence) -> Profile:
+    """What one pass of a user's own model shows: gradients at the outputs of its weighted layers, dead and saturated units."""
+    seen, layers = Profile(evidence.backend, evidence.network), [each for each in evidence.seen.layers if each.weight]
+    seen.names, seen.gradient = [each.name for each in layers], [_few(each.gradient) for each in layers]
+    seen.dead = {each.name: _few(each.dead) for each in evidence.seen.layers if each.dead > 0}
+    seen.saturated = {each.name: _few(each.saturated) for each in evidence.seen.layers if each.saturated > 0}
     return seen
 
 

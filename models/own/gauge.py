@@ -76,7 +76,9 @@ def gauge_of(returned: Any, is_model: Callable[[Any], bool]) -> Gauge:
         if not isinstance(batch, (tuple, list)):
             given["batch"] = (batch, None)
         elif len(batch) != 2:
-            raise OwnError(f"the batch has {len(batch)} parts: make it (inputs, targets), with inputs a tuple where the model takes several.")
+            raise OwnError(
+                f"the batch has {len(batch)} parts: make it (inputs, targets), with inputs a tuple where the model takes several."
+            )
     return Gauge(**given)
 
 

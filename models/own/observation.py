@@ -52,11 +52,15 @@ class Counted:
 
 @dataclass
 class Road:
-    """One way to run the same training step, such as `compile`, and how far it leads from the twin; `absent` says why it was not run."""
+    """One way to run the same training step, such as `compile`, and how far it leads from the twin.
+
+    `absent` says why it was not run, `undecided` why it was run and cannot be judged.
+    """
 
     name: str
     deviations: list[Deviation] = field(default_factory=list)
     absent: str = ""
+    undecided: str = ""
 
 
 @dataclass

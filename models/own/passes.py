@@ -11,6 +11,8 @@ from models.arrays import Array, Arrays
 from models.own.observation import Counted, Deviation
 
 UNIT = float(np.finfo(np.float32).eps) / 2
+NEAR = 1e-5
+"""A unit within this share of its layer's rms of a kink may be rounded to the other side, as in `models.reference.kinks`."""
 TINY = float(np.finfo(np.float32).tiny)
 """The smallest float32 with all its digits, to which smaller ones are as good as zero."""
 LOSS = "loss"
@@ -21,6 +23,7 @@ class OwnPass:
     """One pass forward and backward: loss, outputs and gradients by name, floating-point buffers after it.
 
     A watched pass has what each module gave out (`signals`, its first call) and the loss's gradient there (`signal_gradients`).
+    `near` counts the decisions of a twin's pass, such as the side of a kink, that rounding could turn.
     """
 
     loss: float
@@ -29,6 +32,7 @@ class OwnPass:
     statistics: Arrays = field(default_factory=dict)
     signals: Arrays = field(default_factory=dict)
     signal_gradients: Arrays = field(default_factory=dict)
+    near: int = 0
 
     def arrays(self) -> Iterator[tuple[str, str, Array]]:
         """Everything with its kind and name, in the order of computation."""

@@ -14,6 +14,10 @@ class NoRoadError(RuntimeError):
     """A road of execution that this model or machine does not have; the message completes "not run: …"."""
 
 
+class UndecidedError(RuntimeError):
+    """A road that cannot be judged on this model; the message says why."""
+
+
 @runtime_checkable
 class OwnTwin(Protocol):
     """The model in float64, clean or (`rounded` seeds the errors) off by what float32 costs."""
@@ -29,10 +33,14 @@ class OwnTwin(Protocol):
 
 
 class RoadOfPass(NamedTuple):
-    """Another way to compute the pass; `run` gives it beside the twin's clean one, or raises NoRoadError."""
+    """Another way to compute the pass; `run` gives it beside the twin's clean one, or raises NoRoadError.
+
+    A road that is not `decided` does not show its own decisions, so that the twin has those of the usual road.
+    """
 
     name: str
     run: Callable[[OwnTwin], tuple[OwnPass, OwnPass]]
+    decided: bool = True
 
 
 class RoadOfSteps(NamedTuple):
@@ -60,8 +68,8 @@ class OwnNetwork(Protocol):
     def watch(self) -> OwnPass:
         """The same pass, its layers looked at, and its decisions and draws kept for the twin."""
 
-    def evaluated(self) -> Arrays:
-        """Outputs in evaluation mode."""
+    def evaluated(self, reset: bool = True) -> Arrays:
+        """Outputs in evaluation mode, from the state that every pass begins with or, without `reset`, as the model is."""
 
     def state(self) -> Arrays:
         """All that training may change, to see whether something has left a trace."""

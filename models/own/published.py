@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.own.address import OwnModel
+
 CLASSES = 1000
 """Classes of ImageNet, for which the networks were published."""
 
@@ -61,6 +63,11 @@ PUBLISHED: tuple[Published, ...] = (
     Published("keras", "ConvNeXtTiny", 64, source="arXiv:2201.03545"),
 )
 """`--cases=published` takes these. Network in Network is in neither collection."""
+
+
+def address(row: Published) -> OwnModel:
+    """The network as a user names it."""
+    return OwnModel(row.id, row.package, row.name, ".")
 
 
 def settings(package: str, name: str) -> Published:

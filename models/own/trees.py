@@ -30,7 +30,7 @@ def mapped(change: Callable[[Any], Any], tree: Tree) -> Tree:
         return type(tree)(*changed.values()) if hasattr(tree, "_fields") else tuple(changed.values())
     if isinstance(tree, list):
         return list(changed.values())
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, Mapping):
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, (Mapping, type)):
         return dataclasses.replace(tree, **changed)
     return changed
 

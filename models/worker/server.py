@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from models.backends.registry import Absent, backend_module
 from models.observation import Job
+from models.own.gauge import OwnError
 from models.own.observation import OwnJob
 from models.spec import Spec, SpecError
 from models.worker import messages
@@ -70,7 +71,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         except Exception as error:  # the other side decides what a failure means, and needs its words
             known = isinstance(error, (SpecError, ValueError, RuntimeError)) and type(error).__module__.startswith("models")
             answer = {"error": str(error) if known else f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
-            answer["absent"] = isinstance(error, Absent)
+            answer["absent"], answer["told"] = isinstance(error, Absent), isinstance(error, OwnError)
         messages.send(outputs, answer)
 
 

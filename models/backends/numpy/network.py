@@ -11,12 +11,12 @@ from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import Absent, BackendError
 from models.graph import Normalize, Sum
 from models.observation import WatchedPass
+from models.own.address import OwnModel
+from models.own.protocol import OwnNetwork
 from models.parts.norms import running_variance
 from models.reference.draws import draw_weights
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import Rule
-from models.own.address import OwnModel
-from models.own.protocol import OwnNetwork
 from models.spec import Spec
 
 CONVENTIONS = "torch"

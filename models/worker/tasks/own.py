@@ -11,8 +11,9 @@ from models.backends.protocol import Backend
 from models.own.gauge import NoTwinError, OwnError
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Road
 from models.own.passes import OwnPass, Trajectory, Yardstick, deviation, norm, not_finite, unlike
-from models.own.protocol import NoRoadError, OwnNetwork, OwnTwin, RoadOfPass
+from models.own.protocol import NoRoadError, OwnNetwork, RoadOfPass, UndecidedError
 
+UNSEEN = "{units:,} units lie within rounding of a kink, and a compiled step does not show on which side it took them"
 ROUNDINGS = 6
 """Rounded passes of the twin, as many as the reference's in `bench.evidence.reference`."""
 UNIT = float(np.finfo(np.float32).eps) / 2
@@ -33,7 +34,9 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     if trajectory is not None:
         seen.kept = trajectory.kept
         seen.finite += [
-            Counted("new", name, int(w.size - np.isfinite(w).sum()), step) for step, ws in enumerate(trajectory.ends) for name, w in ws.items()
+            Counted("new", name, int(w.size - np.isfinite(w).sum()), step)
+            for step, ws in enumerate(trajectory.ends)
+            for name, w in ws.items()
         ]
     try:
         _against_twin(network, job, seen, plain, watched, trajectory)
@@ -65,12 +68,16 @@ def _against_twin(
     for road in network.roads(job.compiled):
         try:
             if isinstance(road, RoadOfPass):
+                if yardstick.exact.near and not road.decided:
+                    raise UndecidedError(UNSEEN.format(units=yardstick.exact.near))
                 here, answer = road.run(twin)
                 seen.roads.append(Road(road.name, yardstick.against(answer).deviations(here, ("loss", "output", "gradient"))))
             else:
                 assert trajectory is not None, "steps are taken by an optimizer"
                 assert steps is not None, "steps are taken by an optimizer"
                 seen.roads.append(Road(road.name, _updates(trajectory, road.run(trajectory), *steps)))
+        except UndecidedError as reason:
+            seen.roads.append(Road(road.name, undecided=str(reason)))
         except NoRoadError as reason:
             seen.roads.append(Road(road.name, absent=str(reason)))
 
@@ -79,12 +86,12 @@ def _evaluate(network: OwnNetwork, seen: OwnObservation) -> None:
     """Whether evaluation leaves a trace."""
     network.backward()
     before = network.state()
-    network.evaluated()
+    network.evaluated(reset=False)
     seen.traces = [each for each in unlike("state", before, network.state()) if each.entries] or [Counted("state", "", 0)]
 
 
 def _other_bits(one: OwnPass, other: OwnPass) -> list[Counted]:
-    found = unlike("loss", {"": np.float64(one.loss)}, {"": np.float64(other.loss)})
+    found = unlike("loss", {"": np.asarray(one.loss)}, {"": np.asarray(other.loss)})
     return found + unlike("output", one.outputs, other.outputs) + unlike("gradient", one.gradients, other.gradients)
 
 

@@ -25,7 +25,9 @@ def factory(package: str, name: str) -> Callable[[], Any]:
     names = models.list_models(module=models) if package == "torchvision" else models.list_models()
     if name not in names:
         near = [each for each in names if each[:4] == name[:4].lower()][:6]
-        raise OwnError(f"--model={package}:{name}: {package} has no network {name!r}{f'; near it are {chr(44).join(near)}' if near else ''}.")
+        raise OwnError(
+            f"--model={package}:{name}: {package} has no network {name!r}{f'; near it are {chr(44).join(near)}' if near else ''}."
+        )
     row = settings(package, name)
 
     def made() -> dict[str, Any]:

@@ -61,9 +61,10 @@ class OwnModule:
         gradients = {name: _array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
         return OwnPass(_number(loss), outputs(output), gradients, self._statistics(), modules.signals, modules.gradients)
 
-    def evaluated(self) -> Arrays:
-        """Outputs in evaluation mode."""
-        self._reset()
+    def evaluated(self, reset: bool = True) -> Arrays:
+        """Outputs in evaluation mode, from the state at the start or as the model is."""
+        if reset:
+            self._reset()
         modes = {module: module.training for module in self.model.modules()}
         self.model.eval()
         try:
@@ -301,7 +302,9 @@ def _pair(batch: Tree) -> Tree:
 
 
 def _array(tensor: Tensor) -> Array:
-    return np.array(tensor.detach().cpu().resolve_conj().numpy() if tensor.dtype != torch.bfloat16 else tensor.detach().cpu().float().numpy())
+    return np.array(
+        tensor.detach().cpu().resolve_conj().numpy() if tensor.dtype != torch.bfloat16 else tensor.detach().cpu().float().numpy()
+    )
 
 
 def _number(loss: Tensor) -> float:

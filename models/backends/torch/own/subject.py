@@ -54,9 +54,9 @@ class Subject:
         seen, self._tape = self._own.recorded(watch=True)
         return seen
 
-    def evaluated(self) -> Arrays:
+    def evaluated(self, reset: bool = True) -> Arrays:
         """Outputs in evaluation mode."""
-        return self._own.evaluated()
+        return self._own.evaluated(reset)
 
     def state(self) -> Arrays:
         """Parameters, buffers, gradients and modes."""
@@ -99,7 +99,7 @@ class Subject:
             yield RoadOfSteps("foreach", self._stepping("foreach"))
             yield RoadOfSteps("fused", self._stepping("fused"))
         if compiled:
-            yield RoadOfPass("compile", self._compiled)
+            yield RoadOfPass("compile", self._compiled, decided=False)
 
     @cached_property
     def _clean(self) -> Twin:
@@ -155,8 +155,10 @@ class Twin:
 
     def backward(self, rounded: int | None, *, watch: bool = True, batch: int | None = None) -> OwnPass:
         """The watched pass, or that of one half of the batch."""
-        with wide(self._tape, rounded):
-            return self._twin.backward(watch=watch, batch=None if batch is None else self._twin.halves()[batch])
+        with wide(self._tape, rounded) as mode:
+            seen = self._twin.backward(watch=watch, batch=None if batch is None else self._twin.halves()[batch])
+        seen.near = mode.near
+        return seen
 
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode."""
@@ -173,5 +175,5 @@ class Twin:
 def _mean(passes: list[OwnPass]) -> OwnPass:
     """Loss and gradients of a batch from those of its parts."""
     names = dict.fromkeys(name for each in passes for name in each.gradients)
-    gradients = {name: sum(each.gradients[name] for each in passes) / len(passes) for name in names}
+    gradients = {name: np.mean([each.gradients[name] for each in passes], axis=0, dtype=np.float64) for name in names}
     return OwnPass(float(np.mean([each.loss for each in passes])), {}, gradients)

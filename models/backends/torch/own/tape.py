@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.own.gauge import NoTwinError
+from models.own.passes import NEAR
 
 
 class TapeEndsError(NoTwinError):
@@ -151,10 +152,13 @@ def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tens
     if not chosen(out, args):
         return out
     kept = read(name)
+    places = kept[-1]
+    if places is None:
+        raise TapeEndsError(f"{name} gave no places in float32")
     if isinstance(out, Tensor):
-        _fits(out, kept[0], name)
-        return out.copy_(kept[0])
-    values, places = out[0], kept[-1]
+        _fits(out, places, name)
+        return out.copy_(places)
+    values = out[0]
     _fits(out[-1], places, name)
     if name.startswith(("max_pool", "adaptive_max_pool", "fractional_max_pool")):
         spatial = places.dim() - 2 if places.dim() > 3 or name.endswith("1d") else places.dim() - 1
@@ -164,6 +168,28 @@ def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tens
     elif name in ("max", "min", "topk", "sort", "kthvalue", "median", "cummax", "cummin", "mode"):
         values = _gathered(name, args, kwargs, places)
     return type(out)((values, places.clone())) if not hasattr(out, "_fields") else out.__class__((values, places.clone()))
+
+
+def near(func: Any, args: Any, kwargs: Any) -> int:
+    """How many of an operation's decisions change where its numbers move by NEAR of their rms: what rounding could turn."""
+    name = operation(func)
+    place = 1 if name in KINKS else 0
+    if name == "elu_backward":
+        place = 5
+    if len(args) <= place or not isinstance(args[place], Tensor) or not args[place].is_floating_point():
+        return 0
+    x = args[place]
+    decides = (
+        name in KINKS or name.startswith("max_pool") or name in ("gt", "lt", "ge", "le", "max", "min", "argmax", "argmin", "sgn", "sign")
+    )
+    if not decides or not x.numel():
+        return 0
+    reach, found = NEAR * x.square().mean().sqrt(), []
+    noise = torch.rand(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0)) - 0.5
+    for moved in (x, x + reach * noise.sign(), x - reach * noise.sign()):
+        changed = (*args[:place], moved, *args[place + 1 :])
+        found.append(KINKS[name].zone(*changed, **kwargs) if name in KINKS else tensors(func(*changed, **kwargs))[-1])
+    return int(((found[0] != found[1]) | (found[0] != found[2])).sum())
 
 
 def _gathered(name: str, args: Any, kwargs: Any, places: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.backends.torch.own.tape import Tape, drawn, operation, replayed, tensors
+from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
 
 AMPLITUDE = 2.0**-24 * math.sqrt(3)
 """Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
@@ -40,12 +40,15 @@ class TwinMode(TorchDispatchMode):
         """`rounded` seeds the errors; None for a clean pass."""
         super().__init__()
         self._read = tape.reader() if tape else None
+        self.near = 0
         self._generator = None if rounded is None else torch.Generator().manual_seed(rounded)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation in float64."""
         args = _widened(args)
         kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
+        if self._generator is None and self._read is not None:
+            self.near += near(func, args, kwargs)
         out = NotImplemented if self._read is None else replayed(func, args, kwargs, self._read)
         if out is NotImplemented:
             out = func(*args, **kwargs)
@@ -86,13 +89,12 @@ def _widened(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def wide(tape: Tape | None, rounded: int | None) -> Iterator[None]:
+def wide(tape: Tape | None, rounded: int | None) -> Iterator[TwinMode]:
     """Passes and steps in here are the twin's."""
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with WideTypes(), TwinMode(tape, rounded):
-            yield
+        with WideTypes(), TwinMode(tape, rounded) as mode:
+            yield mode
     finally:
         torch.set_default_dtype(default)
-
