@@ -70,6 +70,14 @@ class OwnPool:
         """Whether the model is known to have failed on this backend."""
         return isinstance(self._seen.get((backend, model)), WorkerError)
 
+    def problem(self, backend: str, model: OwnModel) -> WorkerError | None:
+        """Why the model cannot be judged on this backend; nothing where it can."""
+        try:
+            self.run(backend, model)
+        except WorkerError as error:
+            return error
+        return None
+
     def _bury(self, backend: str) -> None:
         """Ask the dead worker's successor again for what was under way."""
         lost = [model for name, model in self._asked if name == backend]

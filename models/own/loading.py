@@ -8,6 +8,7 @@ import importlib.util
 import linecache
 import os
 import random
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -100,8 +101,7 @@ class Home:
 
 def told(error: BaseException, folder: str) -> str:
     """`RuntimeError: shapes cannot be multiplied (gauge.py, line 12: return self.head(x))`: the last line of the user's files."""
-    words = str(error).strip().splitlines() or [""]
-    said = f"{type(error).__name__}: {words[0]}".rstrip(": ")
+    said = f"{type(error).__name__}: {_first(str(error))}".rstrip(": ")
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if _is_theirs(frame.filename, folder)]
     if isinstance(error, SyntaxError) and error.filename and _is_theirs(error.filename, folder):
@@ -111,6 +111,12 @@ def told(error: BaseException, folder: str) -> str:
     last = theirs[-1]
     line = (last.line or linecache.getline(last.filename, last.lineno or 0)).strip()
     return f"{said} ({Path(last.filename).name}, line {last.lineno}: {line})"
+
+
+def _first(message: str) -> str:
+    """The first line that says something: Keras begins with which layer was called, and prints in bold what is wrong."""
+    lines = [plain for line in message.splitlines() if (plain := re.sub(r"\x1b\[[0-9;]*m", "", line).strip())]
+    return next((line for line in lines if not line.startswith("Exception encountered when calling")), lines[0] if lines else "")
 
 
 def _is_theirs(file: str, folder: str) -> bool:

@@ -23,6 +23,8 @@ from models.own.trees import Tree, leaves, mapped
 
 STEPS = 2
 """Optimizer steps that are looked at: the second has slots that the first has filled."""
+LossOf = Callable[..., tuple[Tensor, Any]]
+"""Loss and side results of variables' values and of a tap that each layer's output passes through."""
 Differentiate = Callable[..., tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]]
 """Value, side results, gradients of variables and of tapped layers."""
 
@@ -218,7 +220,7 @@ class Layers:
             outer, self.inside = self.inside, self._names.get(id(layer), self.inside)
             output = call(layer, *args, **kwargs)
             self.inside = outer
-            name = self._names.get(id(layer))
+            name = self._names.get(id(layer), "")
             if id(layer) in self._whole and name not in self.seen and ops.is_tensor(output) and "float" in str(output.dtype):
                 output = tap(name, output) if tap is not None else output
                 self.seen[name] = output
@@ -266,9 +268,7 @@ def _pair(batch: Tree) -> Tree:
 def by_library(watch: bool) -> Differentiate:
     """Differentiation by whichever library Keras runs on; of a watched pass, the gradients at layers by a pass of their own."""
 
-    def differentiate(
-        loss_of: Callable[..., tuple[Tensor, Any]], values: list[Tensor]
-    ) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
+    def differentiate(loss_of: LossOf, values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
         loss, side, slopes = LIBRARY.gradient(lambda at: loss_of(at, None), values)
         return loss, side, slopes, {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,9 @@ class Subject:
 
     def __init__(self, model: OwnModel, seed: int, device: str) -> None:
         """Build it by the user's factory. Raises OwnError."""
-        self._home, self._tape = Home(model, factory), None
+        keras.config.disable_traceback_filtering()  # else an exception does not tell the line of the user's file
+        self._home = Home(model, factory)
+        self._tape: list[tuple[str, list[Any]]] | None = None
         self._own = OwnModelOfKeras(self._home, seed)
         self._on_tensorflow = keras.backend.backend() == TWINS
 

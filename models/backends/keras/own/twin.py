@@ -123,11 +123,11 @@ def _near(operation: str, inputs: tuple[Any, ...]) -> int:
         given = dict(zip(inputs[3::2], inputs[4::2], strict=False))
         reach = tf.cast(NEAR * tf.sqrt(tf.reduce_mean(tf.square(output))), tf.float32)
         noise = tf.sign(tf.random.stateless_uniform(x.shape, (0, 1), -1.0, 1.0)) * reach
-        places = [
-            tf.nn.max_pool_with_argmax(each, given["ksize"], given["strides"], given["padding"]).argmax
-            for each in (x, x + noise, x - noise)
-        ]
-        return int(tf.reduce_sum(tf.cast((places[0] != places[1]) | (places[0] != places[2]), tf.int32)))
+        settings = given["ksize"], given["strides"], given["padding"]
+        places = [tf.nn.max_pool_with_argmax(each, *settings, include_batch_in_index=True).argmax for each in (x, x + noise, x - noise)]
+        # Among equal numbers either may be chosen: those are dead units or copies, and no decision.
+        values = [tf.gather(tf.reshape(x, [-1]), place) for place in places]
+        return int(tf.reduce_sum(tf.cast((values[0] != values[1]) | (values[0] != values[2]), tf.int32)))
     return 0
 
 
@@ -135,11 +135,8 @@ def _decides(operation: str, inputs: tuple[Any, ...], tensors: list[Tensor]) -> 
     if operation in KINKS or operation in JUMPS or "Random" in operation or operation == "Multinomial":
         return operation != "StatelessRandomGetKeyCounter"
     floats = any(isinstance(each, tf.Tensor) and each.dtype.is_floating for each in inputs)
-    return (
-        floats
-        and any(each.dtype.is_bool or each.dtype.is_integer for each in tensors)
-        and operation not in ("Shape", "ShapeN", "Size", "Rank")
-    )
+    places = any(each.dtype.is_bool or each.dtype.is_integer for each in tensors)
+    return floats and places and operation not in ("Shape", "ShapeN", "Size", "Rank")
 
 
 @contextlib.contextmanager

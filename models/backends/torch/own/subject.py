@@ -175,5 +175,5 @@ class Twin:
 def _mean(passes: list[OwnPass]) -> OwnPass:
     """Loss and gradients of a batch from those of its parts."""
     names = dict.fromkeys(name for each in passes for name in each.gradients)
-    gradients = {name: np.mean([each.gradients[name] for each in passes], axis=0, dtype=np.float64) for name in names}
+    gradients: Arrays = {name: np.asarray(np.mean([each.gradients[name] for each in passes], axis=0, dtype=np.float64)) for name in names}
     return OwnPass(float(np.mean([each.loss for each in passes])), {}, gradients)

@@ -103,6 +103,8 @@ KINKS = {
 """Backward operations whose slope jumps. The written-out slopes also serve as reference for the framework's own."""
 STEPS = {"sign", "sgn", "floor", "ceil", "round", "trunc", "heaviside"}
 """Operations whose results jump."""
+COMPARISONS = {"gt", "lt", "ge", "le", "max", "min", "argmax", "argmin", "sgn", "sign"}
+"""Operations that compare numbers."""
 MIXED = {"native_dropout"}
 """Operations that draw a mask and use it themselves."""
 
@@ -143,7 +145,8 @@ def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tens
             each.copy_(kept)
         return out
     if name == "native_dropout":
-        _, mask = read(name)
+        mask = read(name)[-1]
+        assert mask is not None, "a mask is true or false"
         x, p = args[:2]
         return x * mask / (1 - p), mask.clone()
     if not any(isinstance(each, Tensor) and each.is_floating_point() for each in args):
@@ -167,7 +170,7 @@ def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tens
         values = flat.gather(-1, places.flatten(-kind)).view_as(places)
     elif name in ("max", "min", "topk", "sort", "kthvalue", "median", "cummax", "cummin", "mode"):
         values = _gathered(name, args, kwargs, places)
-    return type(out)((values, places.clone())) if not hasattr(out, "_fields") else out.__class__((values, places.clone()))
+    return type(out)((values, places.clone()))
 
 
 def near(func: Any, args: Any, kwargs: Any) -> int:
@@ -179,16 +182,16 @@ def near(func: Any, args: Any, kwargs: Any) -> int:
     if len(args) <= place or not isinstance(args[place], Tensor) or not args[place].is_floating_point():
         return 0
     x = args[place]
-    decides = (
-        name in KINKS or name.startswith("max_pool") or name in ("gt", "lt", "ge", "le", "max", "min", "argmax", "argmin", "sgn", "sign")
-    )
-    if not decides or not x.numel():
+    if not (name in KINKS or name in COMPARISONS or name.startswith("max_pool")) or not x.numel():
         return 0
     reach, found = NEAR * x.square().mean().sqrt(), []
     noise = torch.rand(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0)) - 0.5
     for moved in (x, x + reach * noise.sign(), x - reach * noise.sign()):
         changed = (*args[:place], moved, *args[place + 1 :])
         found.append(KINKS[name].zone(*changed, **kwargs) if name in KINKS else tensors(func(*changed, **kwargs))[-1])
+    if name.startswith("max_pool"):  # among equal numbers either may be chosen: those are dead units or copies, and no decision
+        flat = x.flatten(-2)
+        found = [flat.gather(-1, places.flatten(-2)) for places in found]
     return int(((found[0] != found[1]) | (found[0] != found[2])).sum())
 
 
