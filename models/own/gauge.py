@@ -50,8 +50,8 @@ class Gauge:
 NAMES = tuple(field.name for field in fields(Gauge))
 
 
-def gauge_of(returned: Any, is_model: Callable[[Any], bool]) -> Gauge:
-    """What a factory has returned, in whichever form. Raises OwnError with the forms that there are."""
+def gauge_of(returned: Any, is_model: Callable[[Any], bool], kind: str) -> Gauge:
+    """What a factory has returned, in whichever form; `kind` says what a model is here. Raises OwnError with the forms that there are."""
     if is_model(returned):
         given: dict[str, Any] = {"model": returned}
     elif isinstance(returned, Mapping):
@@ -65,8 +65,7 @@ def gauge_of(returned: Any, is_model: Callable[[Any], bool]) -> Gauge:
     if unknown := [name for name in given if name not in NAMES]:
         raise OwnError(f"the factory returned {unknown[0]!r}, which is none of {', '.join(NAMES)}.")
     if not is_model(given.get("model")):
-        kind = type(given.get("model", returned)).__name__
-        raise OwnError(f"the factory returned no model of this framework but a {kind}: {FORMS}.")
+        raise OwnError(f"the factory returned no {kind} but {type(given.get('model', returned)).__name__}: {FORMS}.")
     if given.get("batch") is None and given.get("data") is not None:
         given["batch"] = next(iter(given["data"]))
     if given.get("batch") is None:

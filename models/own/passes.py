@@ -74,10 +74,10 @@ class Yardstick:
 
     def of(self, kind: str, name: str) -> float:
         """The rms distance of one array, at least one rounding of it and what summing a bias's gradient costs."""
-        if self._beside is not None:
-            return self._beside.of(kind, name)
         exact = self._arrays[kind, name]
         measured = float(np.sqrt(self._squares[kind, name] / max(self._count, 1)))
+        if self._beside is not None:
+            return max(measured, self._beside.of(kind, name))
         least = UNIT * norm(exact) + TINY * exact.size**0.5
         if kind == "gradient" and exact.ndim == 1:
             least = max(least, _summed(exact, self.reach(name)))
@@ -103,9 +103,11 @@ class Yardstick:
                 found.append(each)
         return found
 
-    def against(self, exact: OwnPass) -> Yardstick:
-        """The same yardstick beside another clean pass, such as that of a road with decisions of its own."""
+    def against(self, exact: OwnPass, rounded: Iterable[OwnPass] = ()) -> Yardstick:
+        """The same yardstick, or what `rounded` passes measure if that is more, beside another clean pass: a road's with its decisions."""
         other = Yardstick(exact)
+        for each in rounded:
+            other.add(each)
         other._beside = self
         return other
 

@@ -35,11 +35,12 @@ class OwnTwin(Protocol):
 class RoadOfPass(NamedTuple):
     """Another way to compute the pass; `run` gives it beside the twin's clean one, or raises NoRoadError.
 
-    A road that is not `decided` does not show its own decisions, so that the twin has those of the usual road.
+    A third result are passes of the twin, rounded as this road rounds, where it rounds more than the usual one. A road that is not
+    `decided` does not show its own decisions, so that the twin has those of the usual road.
     """
 
     name: str
-    run: Callable[[OwnTwin], tuple[OwnPass, OwnPass]]
+    run: Callable[[OwnTwin], tuple[OwnPass, OwnPass, list[OwnPass]]]
     decided: bool = True
 
 

@@ -59,8 +59,8 @@ def _against_twin(
     seen.forward = yardstick.deviations(looked_at, ("loss", "signal", "output"))
     seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
     seen.statistics = yardstick.deviations(looked_at, ("statistic",))
-    exact, near = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
-    seen.evaluation = _each("output", network.evaluated(), exact, near)
+    exact, evaluated = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
+    seen.evaluation = _each("output", network.evaluated(), exact, evaluated)
     steps: tuple[list[Arrays], list[list[Arrays]]] | None = None
     if trajectory is not None:
         steps = twin.steps(trajectory, None), [twin.steps(trajectory, rounded) for rounded in range(ROUNDINGS)]
@@ -70,8 +70,8 @@ def _against_twin(
             if isinstance(road, RoadOfPass):
                 if yardstick.exact.near and not road.decided:
                     raise UndecidedError(UNSEEN.format(units=yardstick.exact.near))
-                here, answer = road.run(twin)
-                seen.roads.append(Road(road.name, yardstick.against(answer).deviations(here, ("loss", "output", "gradient"))))
+                here, answer, near = road.run(twin)
+                seen.roads.append(Road(road.name, yardstick.against(answer, near).deviations(here, ("loss", "output", "gradient"))))
             else:
                 assert trajectory is not None, "steps are taken by an optimizer"
                 assert steps is not None, "steps are taken by an optimizer"

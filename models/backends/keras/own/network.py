@@ -131,7 +131,8 @@ class OwnModelOfKeras:
                 for number in range(STEPS):
                     seen.begins.append(self.weights())
                     inputs, targets = self._inputs(number), self._targets(number)
-                    losses.append(float(self.model.train_on_batch(inputs, targets)))
+                    reported = self.model.train_on_batch(inputs, targets)  # with several outputs their losses follow
+                    losses.append(float(reported[0] if isinstance(reported, list) else reported))
                     seen.gradients.append(dict(zip(self.names, taps.gradients(self.variables), strict=True)))
                     seen.ends.append(self.weights())
             finally:
@@ -178,9 +179,8 @@ class OwnModelOfKeras:
                 yield
         except OwnError as error:
             if self.is_twin:
-                raise NoTwinError(
-                    f"{layers.inside if layers and layers.inside else 'the model'} does not run in float64 ({error})"
-                ) from error
+                place = layers.inside if layers and layers.inside else "the model"
+                raise NoTwinError(f"{place} does not run in float64: {str(error).partition(': ')[2]}") from error
             raise
 
     def _inputs(self, number: int) -> Tree:
@@ -232,7 +232,7 @@ class Layers:
 
 def build(home: Home, seed: int) -> Gauge:
     """What the user's factory returns. Raises OwnError."""
-    return gauge_of(home.call(seed), is_model)
+    return gauge_of(home.call(seed), is_model, "Keras model")
 
 
 def is_model(value: Any) -> bool:

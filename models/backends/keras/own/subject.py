@@ -18,6 +18,7 @@ from models.own.observation import LayerSeen
 from models.own.passes import OwnPass, Trajectory, norm
 from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
 
+Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
 FLAT = 0.05
 """A value is saturated where |φ′| is under 5 % of its largest, as in `bench.theory.diagnosis`."""
 TWINS = "tensorflow"
@@ -121,17 +122,17 @@ class Subject:
             self._kept = self._own.trained()
         return self._kept
 
-    def _first_step(self, twin: OwnTwin) -> tuple[OwnPass, OwnPass]:
+    def _first_step(self, twin: OwnTwin) -> Taken:
         return self._of_steps(*self._steps(), twin)
 
-    def _jit(self, twin: OwnTwin) -> tuple[OwnPass, OwnPass]:
+    def _jit(self, twin: OwnTwin) -> Taken:
         try:
             return self._of_steps(*self._own.trained(jit=True), twin)
         except Exception as error:
             raise NoRoadError(f"XLA does not take it ({str(error).splitlines()[0][:120]})") from error
 
-    def _of_steps(self, trajectory: Trajectory, losses: list[float], twin: OwnTwin) -> tuple[OwnPass, OwnPass]:
-        return OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None)
+    def _of_steps(self, trajectory: Trajectory, losses: list[float], twin: OwnTwin) -> Taken:
+        return OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None), []
 
 
 class Twin:

@@ -34,6 +34,8 @@ class OwnModule:
         self._home, self.gauge, self._seed, self.device, self.is_twin = home, gauge, seed, device, twin
         self.model: nn.Module = gauge.model
         self.call: Callable[..., Tree] = gauge.model
+        bound = isinstance(gauge.optimizer, torch.optim.Optimizer)
+        self._fresh = copy.deepcopy(gauge.optimizer.state_dict()) if bound else None
         self._start = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         batches = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
         self._batches = [mapped(self._placed, each) for each in batches] * (1 if len(batches) == STEPS else STEPS)
@@ -99,7 +101,9 @@ class OwnModule:
             model.to("cpu", torch.float64)
         change(model)
         gauge = Gauge(model, self.gauge.loss, self.gauge.batch, optimizer, self.gauge.schedule, self._batches)
-        return OwnModule(self._home, gauge, self._seed, "cpu" if twin else self.device, twin)
+        other = OwnModule(self._home, gauge, self._seed, "cpu" if twin else self.device, twin)
+        other._fresh = self._fresh  # the copied optimizer may have taken steps
+        return other
 
     def halves(self) -> list[Tree]:
         """The first batch in two halves of its samples; nothing where it cannot be halved."""
@@ -122,7 +126,9 @@ class OwnModule:
     def optimizer(self, **flags: bool) -> torch.optim.Optimizer:
         """The user's optimizer over this model's parameters, with its `foreach` and `fused` set where it has them."""
         made = self.gauge.optimizer
-        if not isinstance(made, torch.optim.Optimizer):
+        if isinstance(made, torch.optim.Optimizer):
+            made.load_state_dict(copy.deepcopy(self._fresh))
+        else:
             with self._told("has an optimizer that could not be built"):
                 made = made(self.model.parameters())
         for group in made.param_groups:
@@ -138,7 +144,8 @@ class OwnModule:
             with torch.no_grad():
                 for name, p in self.parameters().items():
                     p.copy_(torch.from_numpy(begin[name]).to(p))
-                    p.grad = torch.from_numpy(given[name]).to(p) if name in given else None
+                    # A copy, since some steps write into the gradient.
+                    p.grad = torch.from_numpy(given[name]).to(p, copy=True) if name in given else None
             with self._told("could not take a step"):
                 optimizer.step()
                 if schedule is not None:
@@ -173,7 +180,7 @@ class OwnModule:
         except OwnError as error:
             if self.is_twin:
                 place = modules.stack[-1] if modules and modules.stack else "its loss"
-                raise NoTwinError(f"{place} does not run in float64 ({error})") from error
+                raise NoTwinError(f"{place} does not run in float64: {str(error).partition(': ')[2]}") from error
             raise
 
     def _reset(self) -> None:
@@ -274,13 +281,13 @@ def build(home: Home, seed: int) -> Gauge:
     """What the user's factory returns with every seed set. Raises OwnError."""
     torch.manual_seed(seed)
     try:
-        return gauge_of(home.call(seed), is_model)
+        return gauge_of(home.call(seed), is_model, "PyTorch module")
     except OwnError as error:
         if "operator torchvision::" not in str(error):
             raise
         declare_operators()  # the user's file imports a torchvision of another build than torch's
         torch.manual_seed(seed)
-        return gauge_of(home.call(seed), is_model)
+        return gauge_of(home.call(seed), is_model, "PyTorch module")
 
 
 def is_model(value: Any) -> bool:

@@ -22,6 +22,9 @@ from models.own.passes import OwnPass, Trajectory, norm
 from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
 
 REST_AT_ZERO = nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Threshold
+Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
+ROUNDED = 3
+"""Rounded passes of a road that rounds more than the usual one: each has an error of its own in every channel."""
 FLAT = 0.05
 """A value is saturated where |φ′| is under 5 % of its largest, as in `bench.theory.diagnosis`."""
 
@@ -105,15 +108,17 @@ class Subject:
     def _clean(self) -> Twin:
         return Twin(self._own, None)
 
-    def _channels_last(self, twin: OwnTwin) -> tuple[OwnPass, OwnPass]:
+    def _channels_last(self, twin: OwnTwin) -> Taken:
         if not any(p.dim() == 4 for p in self._own.parameters().values()):
             raise NoRoadError("it has no convolution over images")
         copied = self._own.copied(change=lambda model: model.to(memory_format=torch.channels_last))
         copied.inputs_as(torch.channels_last)
         seen, tape = copied.recorded()
-        return seen, Twin(self._own, tape).backward(None, watch=False)
+        beside = Twin(self._own, tape)
+        rounded = range(ROUNDED) if any(isinstance(module, nn.BatchNorm2d) for module in self._own.model.modules()) else ()
+        return seen, beside.backward(None, watch=False), [beside.backward(n, watch=False, one_by_one=True) for n in rounded]
 
-    def _accumulated(self, twin: OwnTwin) -> tuple[OwnPass, OwnPass]:
+    def _accumulated(self, twin: OwnTwin) -> Taken:
         if not (halves := self._own.halves()):
             raise NoRoadError("its batch has no two halves")
         recorded = [self._own.recorded(batch=half) for half in halves]
@@ -122,9 +127,9 @@ class Subject:
         apart = max((norm(exact.gradients[name] - g) / (norm(g) or 1.0) for name, g in whole.gradients.items()), default=0.0)
         if set(exact.gradients) != set(whole.gradients) or apart > 1e-3:
             raise NoRoadError("the mean over halves of its batch is not the whole's (batch statistics, dropout, or a loss that is no mean)")
-        return _mean([seen for seen, _ in recorded]), exact
+        return _mean([seen for seen, _ in recorded]), exact, []
 
-    def _compiled(self, twin: OwnTwin) -> tuple[OwnPass, OwnPass]:
+    def _compiled(self, twin: OwnTwin) -> Taken:
         import torch._inductor.config as inductor
 
         copied = self._own.copied()
@@ -134,7 +139,7 @@ class Subject:
                 seen = copied.backward()
         except Exception as error:
             raise NoRoadError(f"torch.compile does not take it ({str(error).splitlines()[0][:120]})") from error
-        return seen, twin.backward(None)
+        return seen, twin.backward(None), []
 
     def _stepping(self, flag: str) -> Callable[[Trajectory], list[Arrays]]:
         def run(trajectory: Trajectory) -> list[Arrays]:
@@ -153,9 +158,9 @@ class Twin:
         """A copy of the module."""
         self._twin, self._tape = own.copied(twin=True), tape
 
-    def backward(self, rounded: int | None, *, watch: bool = True, batch: int | None = None) -> OwnPass:
+    def backward(self, rounded: int | None, *, watch: bool = True, batch: int | None = None, one_by_one: bool = False) -> OwnPass:
         """The watched pass, or that of one half of the batch."""
-        with wide(self._tape, rounded) as mode:
+        with wide(self._tape, rounded, one_by_one) as mode:
             seen = self._twin.backward(watch=watch, batch=None if batch is None else self._twin.halves()[batch])
         seen.near = mode.near
         return seen

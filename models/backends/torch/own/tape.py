@@ -182,14 +182,15 @@ def near(func: Any, args: Any, kwargs: Any) -> int:
     if len(args) <= place or not isinstance(args[place], Tensor) or not args[place].is_floating_point():
         return 0
     x = args[place]
-    if not (name in KINKS or name in COMPARISONS or name.startswith("max_pool")) or not x.numel():
+    pools = name.startswith("max_pool") and not name.endswith("backward")
+    if not (name in KINKS or name in COMPARISONS or pools) or not x.numel():
         return 0
     reach, found = NEAR * x.square().mean().sqrt(), []
     noise = torch.rand(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0)) - 0.5
     for moved in (x, x + reach * noise.sign(), x - reach * noise.sign()):
         changed = (*args[:place], moved, *args[place + 1 :])
         found.append(KINKS[name].zone(*changed, **kwargs) if name in KINKS else tensors(func(*changed, **kwargs))[-1])
-    if name.startswith("max_pool"):  # among equal numbers either may be chosen: those are dead units or copies, and no decision
+    if pools:  # among equal numbers either may be chosen: those are dead units or copies, and no decision
         flat = x.flatten(-2)
         found = [flat.gather(-1, places.flatten(-2)) for places in found]
     return int(((found[0] != found[1]) | (found[0] != found[2])).sum())
