@@ -80,7 +80,10 @@ class LayerSeen:
 
 @dataclass
 class OwnObservation:
-    """Everything one backend did with one model. Without a twin, `no_twin` says why, and what needs one is empty."""
+    """Everything one backend did with one model. Without a twin, `no_twin` says why, and what needs one is empty.
+
+    `undecided` says why gradients cannot be judged although there is one.
+    """
 
     backend: str
     versions: dict[str, str]
@@ -88,6 +91,7 @@ class OwnObservation:
     parameters: int = 0
     precision: str = "float32"
     no_twin: str = ""
+    undecided: str = ""
     finite: list[Counted] = field(default_factory=list)
     repeated: list[Counted] = field(default_factory=list)
     forward: list[Deviation] = field(default_factory=list)

@@ -23,7 +23,8 @@ class OwnPass:
     """One pass forward and backward: loss, outputs and gradients by name, floating-point buffers after it.
 
     A watched pass has what each module gave out (`signals`, its first call) and the loss's gradient there (`signal_gradients`).
-    `near` counts the decisions of a twin's pass, such as the side of a kink, that rounding could turn.
+    `near` counts the decisions of a twin's pass, such as the side of a kink, that rounding could turn; where the pass is `undecided` it
+    took them by itself.
     """
 
     loss: float
@@ -33,6 +34,7 @@ class OwnPass:
     signals: Arrays = field(default_factory=dict)
     signal_gradients: Arrays = field(default_factory=dict)
     near: int = 0
+    undecided: bool = False
 
     def arrays(self) -> Iterator[tuple[str, str, Array]]:
         """Everything with its kind and name, in the order of computation."""

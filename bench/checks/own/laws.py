@@ -50,6 +50,8 @@ def gradient_parity(evidence: OwnEvidence) -> Iterator[Finding]:
     ‖g − g*‖ in multiples of what rounding moves g, for every named parameter and for the output of every layer.
     """
     refuse_without_twin(evidence.seen)
+    if evidence.seen.undecided:
+        raise NotJudged(evidence.seen.undecided)
     yield from by_rounding(_all(evidence.seen.gradients))
 
 
@@ -95,6 +97,8 @@ def execution(evidence: OwnEvidence) -> Iterator[Finding]:
     """
     refuse_without_twin(evidence.seen)
     taken = [road for road in evidence.seen.roads if road.deviations]
+    if evidence.seen.undecided:
+        raise NotJudged(evidence.seen.undecided)
     undecided = "; ".join(f"{road.name}: {road.undecided}" for road in evidence.seen.roads if road.undecided)
     if not taken and undecided:
         raise NotJudged(undecided)

@@ -13,6 +13,7 @@ from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, R
 from models.own.passes import OwnPass, Trajectory, Yardstick, deviation, norm, not_finite, unlike
 from models.own.protocol import NoRoadError, OwnNetwork, RoadOfPass, UndecidedError
 
+BY_ITSELF = "{units:,} units lie within rounding of a kink, and float64 takes other operations, so that it cannot be given float32's side"
 UNSEEN = "{units:,} units lie within rounding of a kink, and a compiled step does not show on which side it took them"
 ROUNDINGS = 6
 """Rounded passes of the twin, as many as the reference's in `bench.evidence.reference`."""
@@ -53,6 +54,8 @@ def _against_twin(
     yardstick = Yardstick(twin.backward(None))
     for rounded in range(ROUNDINGS):
         yardstick.add(twin.backward(rounded))
+    if yardstick.exact.undecided and yardstick.exact.near:
+        seen.undecided = BY_ITSELF.format(units=yardstick.exact.near)
     if missing := yardstick.missing(plain):
         raise OwnError(f"{job.model.id} has a gradient of {missing[0]} in one of two passes only")
     looked_at = OwnPass(plain.loss, plain.outputs, plain.gradients, plain.statistics, watched.signals, watched.signal_gradients)

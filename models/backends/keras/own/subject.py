@@ -138,7 +138,7 @@ class Subject:
 class Twin:
     """The float64 twin of a Keras model; each pass has the decisions of the tape."""
 
-    def __init__(self, home: Home, own: OwnModelOfKeras, tape: list) -> None:
+    def __init__(self, home: Home, own: OwnModelOfKeras, tape: list[tuple[str, list[Any]]] | None) -> None:
         """Build it by the factory once more."""
         from models.backends.keras.own import twin
 
@@ -148,9 +148,15 @@ class Twin:
 
     def backward(self, rounded: int | None) -> OwnPass:
         """The watched pass."""
-        with self._by.float64_by_default(), self._by.Operations(self._tape, rounded).inside() as operations:
-            seen = self._twin.backward(self._by.differentiate, watch=True)
-        seen.near = operations.near
+        operations = self._by.Operations(self._tape, rounded)
+        operations.counts_near = rounded is None
+        try:
+            with self._by.float64_by_default(), operations.inside():
+                seen = self._twin.backward(self._by.differentiate, watch=True)
+        except self._by.TapeEndsError:
+            self._tape = None  # it decides by itself
+            return self.backward(rounded)
+        seen.near, seen.undecided = operations.near, self._tape is None
         return seen
 
     def evaluated(self, rounded: int | None) -> Arrays:

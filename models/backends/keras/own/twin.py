@@ -35,12 +35,34 @@ EXACT = {
 """Operations that move, choose or make numbers and round none."""
 JUMPS = {"Sign", "Floor", "Round", "Ceil", "Rint"}
 """Operations whose results jump."""
+
+
+def _largest(x: Tensor, output: Tensor, g: Tensor, *settings: Any) -> Tensor:
+    """Where in x the largest number of each window is."""
+    given = dict(zip(settings[::2], settings[1::2], strict=False))
+    window = given["ksize"], given["strides"], given["padding"]
+    return tf.nn.max_pool_with_argmax(tf.cast(x, tf.float32), *window, include_batch_in_index=True).argmax
+
+
+def _to_the_largest(places: Tensor, x: Tensor, output: Tensor, g: Tensor, *settings: Any) -> Tensor:
+    """The gradient of each window's largest number, put where it was."""
+    size = tf.constant([x.shape.num_elements()], places.dtype)
+    return tf.reshape(tf.scatter_nd(tf.reshape(places, [-1, 1]), tf.reshape(g, [-1]), size), x.shape)
+
+
 KINKS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
     "ReluGrad": (lambda g, x: x > 0, lambda zone, g, x: tf.where(zone, g, tf.zeros_like(g))),
     "Relu6Grad": (lambda g, x: (x > 0) & (x < 6), lambda zone, g, x: tf.where(zone, g, tf.zeros_like(g))),
+    "MaxPoolGrad": (_largest, _to_the_largest),
     "LeakyReluGrad": (lambda g, x, *_: x > 0, lambda zone, g, x, _, alpha: tf.where(zone, g, alpha * g)),
 }
 """Gradients that jump: on which side of its kink each input lies, and the slope given the sides."""
+
+
+class TapeEndsError(NoTwinError):
+    """The float64 pass computes by other operations than the float32 one, so that it cannot be given its decisions."""
+
+
 Entry = tuple[str, list[Tensor]]
 
 
@@ -50,8 +72,8 @@ class Operations:
     def __init__(self, tape: list[Entry] | None = None, rounded: int | None = None) -> None:
         """Without a `tape` decisions are recorded on a new one; with it they are replayed. `rounded` seeds the errors."""
         self.tape: list[Entry] = [] if tape is None else tape
-        self.half, self.near = "", 0
-        self._place, self._replays = 0, tape is not None
+        self.half, self.near, self.counts_near = "", 0, False
+        self._place, self._replays = 0, bool(tape)
         self._errors = None if rounded is None else np.random.default_rng(rounded)
         self._execute: Callable[..., Any] = getattr(pywrap_tfe, EXECUTE)
         self._execute_slowly: Callable[..., Any] = execute.execute
@@ -91,7 +113,7 @@ class Operations:
             return result
         if not self.half and any(each.dtype in (tf.float16, tf.bfloat16) for each in tensors):
             self.half = operation
-        if self._replays and self._errors is None:
+        if self.counts_near:
             self.near += _near(operation, inputs)
         if _decides(operation, inputs, tensors):
             tensors = self._decided(operation, inputs, tensors)
@@ -110,7 +132,7 @@ class Operations:
         entry = self.tape[self._place] if self._place < len(self.tape) else ("the end", [])
         self._place += 1
         if entry[0] != operation or (operation not in KINKS and [e.shape for e in entry[1]] != [t.shape for t in tensors]):
-            raise NoTwinError(f"the same operations in float64: {operation} follows where float32 had {entry[0]}")
+            raise TapeEndsError(f"{operation} follows where float32 had {entry[0]}")
         if operation in KINKS:
             return [KINKS[operation][1](entry[1][0], *inputs)]
         if operation == "TopKV2":
@@ -164,18 +186,16 @@ def _terms(operation: str, inputs: tuple[Any, ...]) -> dict[int, Tensor]:
 
 def _near(operation: str, inputs: tuple[Any, ...]) -> int:
     """How many of an operation's decisions change where its numbers move by NEAR of their rms: what rounding could turn."""
-    if operation in KINKS:
+    if operation in KINKS and operation != "MaxPoolGrad":
         x, at = inputs[1], 6.0 if operation == "Relu6Grad" else 0.0
         reach = NEAR * tf.sqrt(tf.reduce_mean(tf.square(x)))
         found = tf.abs(x - at) < reach
         return int(tf.reduce_sum(tf.cast((found | (tf.abs(x) < reach)) & (x != 0), tf.int32)))
     if operation == "MaxPoolGrad":
-        x, output = tf.cast(inputs[0], tf.float32), inputs[1]
-        given = dict(zip(inputs[3::2], inputs[4::2], strict=False))
+        x, output, *rest = tf.cast(inputs[0], tf.float32), *inputs[1:]
         reach = tf.cast(NEAR * tf.sqrt(tf.reduce_mean(tf.square(output))), tf.float32)
         noise = tf.sign(tf.random.stateless_uniform(x.shape, (0, 1), -1.0, 1.0)) * reach
-        settings = given["ksize"], given["strides"], given["padding"]
-        places = [tf.nn.max_pool_with_argmax(each, *settings, include_batch_in_index=True).argmax for each in (x, x + noise, x - noise)]
+        places = [_largest(each, output, *rest) for each in (x, x + noise, x - noise)]
         # Among equal numbers either may be chosen: those are dead units or copies, and no decision.
         values = [tf.gather(tf.reshape(x, [-1]), place) for place in places]
         return int(tf.reduce_sum(tf.cast((values[0] != values[1]) | (values[0] != values[2]), tf.int32)))

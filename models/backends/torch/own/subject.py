@@ -12,7 +12,7 @@ from torch import nn
 from models.arrays import Arrays
 from models.backends.torch.own.collections import factory
 from models.backends.torch.own.network import OwnModule, build
-from models.backends.torch.own.tape import Tape
+from models.backends.torch.own.tape import Tape, TapeEndsError
 from models.backends.torch.own.twin import wide
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError
@@ -159,10 +159,18 @@ class Twin:
         self._twin, self._tape = own.copied(twin=True), tape
 
     def backward(self, rounded: int | None, *, watch: bool = True, batch: int | None = None, one_by_one: bool = False) -> OwnPass:
-        """The watched pass, or that of one half of the batch."""
-        with wide(self._tape, rounded, one_by_one) as mode:
-            seen = self._twin.backward(watch=watch, batch=None if batch is None else self._twin.halves()[batch])
-        seen.near = mode.near
+        """The watched pass, or that of one half of the batch.
+
+        Where float64 computes by other operations than float32 did, it decides by itself.
+        """
+        place = None if batch is None else self._twin.halves()[batch]
+        try:
+            with wide(self._tape, rounded, one_by_one) as mode:
+                seen = self._twin.backward(watch=watch, batch=place)
+        except TapeEndsError:
+            self._tape = None
+            return self.backward(rounded, watch=watch, batch=batch, one_by_one=one_by_one)
+        seen.near, seen.undecided = mode.near, self._tape is None
         return seen
 
     def evaluated(self, rounded: int | None) -> Arrays:
