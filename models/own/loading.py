@@ -63,7 +63,7 @@ class Home:
         before, path = os.getcwd(), list(sys.path)
         ours = _taken(OURS)
         sys.modules.update(self._theirs)
-        sys.path.insert(0, self.model.folder)
+        sys.path[:] = [self.model.folder, *(each for each in path if Path(each).resolve() != ROOT)]
         with contextlib.suppress(OSError):
             os.chdir(self.model.folder)
         try:

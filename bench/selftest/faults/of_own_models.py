@@ -126,7 +126,7 @@ def faster_foreach(original: Any, *args: Any, lr: float, **named: Any) -> Any:
 
 def keras_rate(original: Any) -> Any:
     def update(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> Any:
-        return original(self, gradient, variable, learning_rate * (1.01 if str(variable.dtype) == "float32" else 1.0))
+        return original(self, gradient, variable, learning_rate * (1.01 if _is_float32(variable) else 1.0))
 
     return update
 

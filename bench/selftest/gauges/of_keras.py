@@ -30,7 +30,7 @@ class Recurrent(keras.Model):
 
 
 def recurrent():
-    return Recurrent(), classes(), (np.random.randint(0, 50, (8, 10)), np.random.randint(0, 3, 8)), "sgd"
+    return Recurrent(), classes(), (np.random.randint(0, 50, (8, 4)), np.random.randint(0, 3, 8)), "sgd"
 
 
 def regression():
