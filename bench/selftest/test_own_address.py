@@ -40,6 +40,13 @@ def test_the_table_of_a_project_names_models(home: Path) -> None:
     assert [model.id for model in own_models(None, home)] == ["net", "other"]
     assert own_models(["net"], home) == [OwnModel("net", str(home / "gauge.py"), "net", str(home))]
     assert own_models(None, home / "package") == []
+    assert [model.id for model in own_models([f"{home}/pyproject.toml"], Path("/"))] == [
+        f"{home}/pyproject.toml:net",
+        f"{home}/pyproject.toml:other",
+    ]
+    assert own_models([f"{home}/pyproject.toml:net"], Path("/"))[0].target == str(home / "gauge.py")
+    with pytest.raises(OwnError, match="has net, other"):
+        own_models([f"{home}/pyproject.toml:absent"], Path("/"))
 
 
 @pytest.mark.parametrize(
@@ -98,6 +105,7 @@ class Model:
     """Stands for a framework's model."""
 
     def example_inputs(self) -> tuple[int, int]:
+        """Two arguments."""
         return (1, 2)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from models.own.gauge import OwnError
 
+TOML = "pyproject.toml"
 TABLE = "tool.gradgauge.models"
 SHORT = {"torchvision": "torch", "timm": "torch", "keras": "keras"}
 """Packages whose networks have a short form, and the framework that they are written for."""
@@ -53,21 +54,33 @@ class OwnModel:
 
 def own_models(texts: list[str] | None, folder: Path) -> list[OwnModel]:
     """The models that a user names, or those of the folder's pyproject.toml where nothing is named. Raises OwnError."""
-    named = _table(folder / "pyproject.toml") if texts is None or any(":" not in text for text in texts) else {}
+    named = _table(folder / TOML) if texts is None or any(":" not in text for text in texts) else {}
     if texts is None:
         return [_parse(address, folder, name) for name, address in named.items()]
     found = []
     for text in texts:
-        if ":" in text:
+        if text.partition(":")[0].endswith(TOML):
+            found += _of_project(text, folder)
+        elif ":" in text:
             found.append(_parse(text, folder, text))
         elif text in named:
             found.append(_parse(named[text], folder, text))
         else:
             raise OwnError(
-                f"--model={text} has no colon and is not in [{TABLE}] of {folder / 'pyproject.toml'}: use path/to/file.py:function, "
+                f"--model={text} has no colon and is not in [{TABLE}] of {folder / TOML}: use path/to/file.py:function, "
                 f"package.module:function or one of {', '.join(f'{name}:…' for name in SHORT)}."
             )
     return list(dict.fromkeys(found))
+
+
+def _of_project(text: str, folder: Path) -> list[OwnModel]:
+    """`project/pyproject.toml:net` is one model of another folder's table, without a name all of them."""
+    file, _, name = text.partition(":")
+    path = (folder / Path(file).expanduser()).resolve()
+    table = _table(path)
+    if not table or (name and name not in table):
+        raise OwnError(f"--model={text}: [{TABLE}] of {path} has {', '.join(table) or 'no models'}.")
+    return [_parse(address, path.parent, f"{file}:{each}") for each, address in table.items() if name in ("", each)]
 
 
 def framework_of(model: OwnModel) -> str:
