@@ -26,7 +26,7 @@ from models.spec import Spec
 
 LONG = {
     "aa", "accuracy", "bisect", "duet", "duet-power", "duet-study", "false-alarms", "history", "images", "kill-grid", "literature",
-    "overhead", "power", "releases", "run", "selftest", "versions",
+    "overhead", "own-models", "power", "releases", "run", "selftest", "versions",
 }  # fmt: skip
 """Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""
 CELL = re.compile(r"`([^`]+)`")
