@@ -160,7 +160,7 @@ OWN_FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault("dropout scales by a little too much", ENCODER, "forward_parity", "encoder.layers.0.dropout", one("torch.nn.functional.dropout", scaled_by(SLIGHTLY))),
         Fault("Adam's rate", ENCODER, "update", "new head.weight", one("torch.optim.Adam.step", with_rate(OFF))),
         Fault("Adam's foreach rate", ENCODER, "execution", "foreach step 0 new", one("torch.optim.adam._multi_tensor_adam", lambda f: lambda *args, **named: faster_foreach(f, *args, **named))),
-        Fault("other bits every time", ENCODER, "reproducible", "loss", one(LINEAR, of_float32(jittering))),
+        Fault("other bits every time", ENCODER, "reproducible", "of the model", one(LINEAR, of_float32(jittering))),
         Fault("NaN", ENCODER, "finite", "encoder.layers.0", one("torch.nn.functional.layer_norm", scaled_by(float("nan")))),
         Fault("an LSTM's recurrent weight's gradient", RECURRENT, "gradient_parity", "lstm.weight_hh_l1", _weight(0, 1, "torch._VF.lstm", 2, within=5)),
         Fault("a reported loss", RECURRENT, "forward_parity", "loss", one("torch.nn.functional.cross_entropy", scaled_by(SLIGHTLY))),

@@ -109,6 +109,16 @@ def read() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def _write(row: Row) -> None:
+    """Put a row into the table, in the place of an older one of the same model."""
+    names = [field.name for field in fields(Row)]
+    kept = {(each["backend"], each["model"]): [each[name] for name in names] for each in (read() if PATH.exists() else [])}
+    kept[row.backend, row.model] = [str(value) for value in astuple(row)]
+    order = [(backend, model) for backend, models in MODELS.items() for model in models]
+    with PATH.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([names, *(kept[key] for key in order if key in kept)])
+
+
 def lines(arguments: argparse.Namespace) -> Iterator[Row]:
     """Every row that is asked for."""
     for backend in arguments.backend.split(","):
@@ -128,9 +138,7 @@ def main() -> int:
     for row in lines(arguments):
         rows.append(row)
         print(*astuple(row), flush=True)
-    if arguments.backend == "torch,keras" and not arguments.only:
-        with PATH.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([[field.name for field in fields(Row)], *map(astuple, rows)])
+        _write(row)
     return Status.SAME if all(row.alarms == 0 and row.found == row.planted for row in rows) else Status.FAILING
 
 
