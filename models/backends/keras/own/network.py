@@ -51,7 +51,6 @@ class OwnModelOfKeras:
                     raise OwnError(f"{home.model.id} has no loss: return one, or a compiled model.")
                 optimizer = gauge.optimizer if gauge.optimizer is not None else self.model.optimizer if self.model.compiled else "sgd"
                 self.model.compile(optimizer=optimizer, loss=gauge.loss, jit_compile=False)
-        self.trained_by = gauge.optimizer is not None or (self.model.compiled and gauge.loss is None) or gauge.loss is not None
         self.variables: list[keras.Variable] = list(self.model.trainable_variables)
         self._begin = [array(v).copy() for v in self.model.variables] if twin_of is None else []
         if twin_of is not None:
@@ -265,11 +264,7 @@ def _pair(batch: Tree) -> Tree:
     return batch if isinstance(batch, (Mapping, tuple, list)) else (batch, None)
 
 
-def by_library(watch: bool) -> Differentiate:
-    """Differentiation by whichever library Keras runs on; of a watched pass, the gradients at layers by a pass of their own."""
-
-    def differentiate(loss_of: LossOf, values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
-        loss, side, slopes = LIBRARY.gradient(lambda at: loss_of(at, None), values)
-        return loss, side, slopes, {}
-
-    return differentiate
+def by_library(loss_of: LossOf, values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
+    """Differentiation by whichever library Keras runs on, without gradients at layers."""
+    loss, side, slopes = LIBRARY.gradient(lambda at: loss_of(at, None), values)
+    return loss, side, slopes, {}

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.arrays import Arrays
 from models.backends.keras.own.collections import factory
-from models.backends.keras.own.network import OwnModelOfKeras, by_library
+from models.backends.keras.own.network import OwnModelOfKeras, by_library, named
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError
 from models.own.loading import Home
@@ -33,6 +33,8 @@ class Subject:
         keras.config.disable_traceback_filtering()  # else an exception does not tell the line of the user's file
         self._home = Home(model, factory)
         self._tape: list[tuple[str, list[Any]]] | None = None
+        self._half = ""
+        self._taken: tuple[Trajectory, list[float]] | None = None
         self._own = OwnModelOfKeras(self._home, seed)
         self._on_tensorflow = keras.backend.backend() == TWINS
 
@@ -49,7 +51,7 @@ class Subject:
     def backward(self) -> OwnPass:
         """One pass, operation by operation."""
         if not self._on_tensorflow:
-            return self._own.backward(by_library(False))
+            return self._own.backward(by_library)
         from models.backends.keras.own import twin
 
         return self._own.backward(twin.differentiate)
@@ -57,7 +59,7 @@ class Subject:
     def watch(self) -> OwnPass:
         """The same pass with its decisions."""
         if not self._on_tensorflow:
-            return self._own.backward(by_library(True), watch=True)
+            return self._own.backward(by_library, watch=True)
         from models.backends.keras.own import twin
 
         operations = twin.Operations()
@@ -92,8 +94,6 @@ class Subject:
         return found
 
     def _name(self, layer: keras.layers.Layer) -> str:
-        from models.backends.keras.own.network import named
-
         return named(layer.path or layer.name, self._own.model.name)
 
     def trained(self) -> Trajectory | None:
@@ -118,9 +118,9 @@ class Subject:
             yield RoadOfPass("jit_compile", self._jit, decided=False)
 
     def _steps(self) -> tuple[Trajectory, list[float]]:
-        if not hasattr(self, "_kept"):
-            self._kept = self._own.trained()
-        return self._kept
+        if self._taken is None:
+            self._taken = self._own.trained()
+        return self._taken
 
     def _first_step(self, twin: OwnTwin) -> Taken:
         return self._of_steps(*self._steps(), twin)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -103,10 +102,6 @@ class Subject:
             yield RoadOfSteps("fused", self._stepping("fused"))
         if compiled:
             yield RoadOfPass("compile", self._compiled, decided=False)
-
-    @cached_property
-    def _clean(self) -> Twin:
-        return Twin(self._own, None)
 
     def _channels_last(self, twin: OwnTwin) -> Taken:
         if not any(p.dim() == 4 for p in self._own.parameters().values()):
