@@ -21,6 +21,7 @@ from bench.exit_status import Status
 from bench.report.failure import describe_network
 from bench.selftest import false_alarms, kill_grid, made_up, power
 from bench.selftest.pages import CONTRIBUTING, PAGES, ROOT, read
+from bench.selftest.studies import own_models
 from models.matrix import networks
 from models.spec import Spec
 
@@ -204,6 +205,6 @@ def test_the_reference_network_is_described_as_it_is() -> None:
     assert describe_network(Spec()).startswith("depth 16 · width 64 · relu · no norm · no skip · he_normal · no clip · momentum")
 
 
-@pytest.mark.parametrize("table", [kill_grid, power, false_alarms], ids=lambda module: module.PATH.name)
+@pytest.mark.parametrize("table", [kill_grid, power, false_alarms, own_models], ids=lambda module: module.PATH.name)
 def test_committed_tables_are_shown_as_they_are(table: Any) -> None:
     assert table.summary(table.read()) in read(ROOT / "bench" / "selftest" / "README.md"), f"README shows an older {table.PATH.name}"

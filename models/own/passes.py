@@ -103,7 +103,7 @@ class Yardstick:
                 delta = self.reach(name) if kind == "gradient" else None
                 each.reach = 0.0 if delta is None else norm(delta)
                 found.append(each)
-        return found
+        return found + (self._lost(seen) if "gradient" in wanted else [])
 
     def against(self, exact: OwnPass, rounded: Iterable[OwnPass] = ()) -> Yardstick:
         """The same yardstick, or what `rounded` passes measure if that is more, beside another clean pass: a road's with its decisions."""
@@ -113,9 +113,13 @@ class Yardstick:
         other._beside = self
         return other
 
-    def missing(self, seen: OwnPass) -> list[str]:
-        """Gradients that one of the two passes has and the other has not."""
-        return sorted(set(seen.gradients) ^ set(self.exact.gradients))
+    def _lost(self, seen: OwnPass) -> list[Deviation]:
+        """Gradients that one of the two passes has and the other has not, which is as good as zero there."""
+        ours, theirs = self.exact.gradients, seen.gradients
+        lost = [
+            deviation("gradient", name, np.zeros_like(g), g, self.of("gradient", name)) for name, g in ours.items() if name not in theirs
+        ]
+        return lost + [deviation("gradient", name, g, np.zeros_like(g), TINY) for name, g in theirs.items() if name not in ours]
 
 
 def _summed(bias: Array, delta: Array | None) -> float:

@@ -119,6 +119,19 @@ def _write(row: Row) -> None:
         csv.writer(file, lineterminator="\n").writerows([names, *(kept[key] for key in order if key in kept)])
 
 
+def summary(rows: list[dict[str, str]]) -> str:
+    """The table as Markdown."""
+    head = (
+        "| model | seeds | numbers judged | false alarms | largest, of 10 | caught in the median | in all | faults found |"
+    )
+    shown = [
+        f"| {row['backend']} `{row['model'].rpartition('.py:')[2]}` | {row['seeds']} | {int(row['numbers']):,} | {row['alarms']} | "
+        f"{row['largest']} | {row['caught_median']} | {row['caught_worst']} | {row['found']} of {row['planted']} |"
+        for row in rows
+    ]
+    return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", *shown])
+
+
 def lines(arguments: argparse.Namespace) -> Iterator[Row]:
     """Every row that is asked for."""
     for backend in arguments.backend.split(","):

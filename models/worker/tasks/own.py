@@ -8,7 +8,7 @@ import numpy as np
 
 from models.arrays import Arrays
 from models.backends.protocol import Backend
-from models.own.gauge import NoTwinError, OwnError
+from models.own.gauge import NoTwinError
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Road
 from models.own.passes import OwnPass, Trajectory, Yardstick, deviation, norm, not_finite, unlike
 from models.own.protocol import NoRoadError, OwnNetwork, RoadOfPass, UndecidedError
@@ -58,8 +58,6 @@ def _against_twin(
         yardstick.add(twin.backward(rounded))
     if yardstick.exact.undecided and yardstick.exact.near:
         seen.undecided = BY_ITSELF.format(units=yardstick.exact.near)
-    if missing := yardstick.missing(plain):
-        raise OwnError(f"{job.model.id} has a gradient of {missing[0]} in one of two passes only")
     looked_at = OwnPass(plain.loss, plain.outputs, plain.gradients, plain.statistics, watched.signals, watched.signal_gradients)
     seen.forward = yardstick.deviations(looked_at, ("loss", "signal", "output"))
     seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
