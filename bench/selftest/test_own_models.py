@@ -52,7 +52,7 @@ def test_a_healthy_model_passes(backend: str, model: str, workers: dict[str, Wor
     seen, verdicts = judged(workers[backend], f"of_{backend}.py:{model}")
     assert seen.no_twin == "" and seen.undecided == ""
     assert [name for name, verdict in verdicts.items() if verdict.status == FAILED] == []
-    for name in ("finite", "reproducible", "forward_parity", "gradient_parity", "evaluation"):
+    for name in ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation"):
         assert verdicts[name].status == PASSED and verdicts[name].judged, name
     assert verdicts["forward_parity"].headroom > 0.4 and verdicts["gradient_parity"].headroom > 0.3
     has_optimizer = model not in ("sensors", "bare") or backend == "keras"
@@ -99,6 +99,13 @@ def test_an_exception_names_the_last_line_of_the_users_files(tmp_path: Path, wor
         examined(workers["torch"], f"{tmp_path}/gauge.py:net")
     SEEN.pop("of_torch.py:bare", None)
     assert examined(workers["torch"], "of_torch.py:bare").no_twin == "", "the suite's own package is back"
+
+
+def test_a_wrong_formula_is_wrong_in_the_twin_as_well_and_seen_by_differences(workers: dict[str, Worker]) -> None:
+    _, verdicts = judged(workers["torch"], "of_torch.py:formula")
+    assert [name for name, verdict in verdicts.items() if verdict.status == FAILED] == ["derivative"]
+    outside = {finding.place.parameter for finding in verdicts["derivative"].findings if not finding.within}
+    assert outside == {"first.weight", "first.bias"}
 
 
 def test_what_no_own_model_has_is_said() -> None:

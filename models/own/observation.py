@@ -41,6 +41,16 @@ class Deviation:
 
 
 @dataclass
+class Slope:
+    """The loss's derivative as `names` move along their gradients: by the gradient, by differences of the loss, and their own error."""
+
+    names: list[str]
+    by_gradient: float
+    by_difference: float
+    error: float
+
+
+@dataclass
 class Counted:
     """How many entries of one array are not as they must be: not finite, or other bits than before."""
 
@@ -96,6 +106,7 @@ class OwnObservation:
     repeated: list[Counted] = field(default_factory=list)
     forward: list[Deviation] = field(default_factory=list)
     gradients: list[Deviation] = field(default_factory=list)
+    slopes: list[Slope] = field(default_factory=list)
     statistics: list[Deviation] = field(default_factory=list)
     updates: list[Deviation] = field(default_factory=list)
     kept: list[Counted] = field(default_factory=list)

@@ -25,6 +25,9 @@ class OwnTwin(Protocol):
     def backward(self, rounded: int | None) -> OwnPass:
         """The watched pass."""
 
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss of the same batch and draws with some parameters moved."""
+
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode."""
 
@@ -68,6 +71,9 @@ class OwnNetwork(Protocol):
 
     def watch(self) -> OwnPass:
         """The same pass, its layers looked at, and its decisions and draws kept for the twin."""
+
+    def weights(self) -> Arrays:
+        """Parameters by name, as every pass begins with."""
 
     def evaluated(self, reset: bool = True) -> Arrays:
         """Outputs in evaluation mode, from the state that every pass begins with or, without `reset`, as the model is."""

@@ -18,6 +18,7 @@ OWN_CHECKS: dict[str, Check[OwnEvidence]] = {
         Check(laws.reproducible, ITSELF, STEPS),
         Check(laws.forward_parity, REFERENCE, TWIN),
         Check(laws.gradient_parity, REFERENCE, TWIN),
+        Check(laws.derivative, ITSELF, TWIN),
         Check(laws.update, REFERENCE, STEPS, also={Need.REFERENCE}),
         Check(laws.normalization_state, REFERENCE, TWIN),
         Check(laws.evaluation, REFERENCE, STEPS, also={Need.REFERENCE}),

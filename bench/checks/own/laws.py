@@ -8,7 +8,7 @@ from bench.checks.own.findings import by_rounding, counted, place, refuse_withou
 from bench.evidence.own import OwnEvidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.tolerance import ROUNDING_MULTIPLE
+from bench.judging.tolerance import ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotApplicable, NotJudged, RestNotJudged
 from models.own.observation import Deviation
 
@@ -53,6 +53,32 @@ def gradient_parity(evidence: OwnEvidence) -> Iterator[Finding]:
     if evidence.seen.undecided:
         raise NotJudged(evidence.seen.undecided)
     yield from by_rounding(_all(evidence.seen.gradients))
+
+
+def derivative(evidence: OwnEvidence) -> Iterator[Finding]:
+    """The float64 twin's gradient is the derivative of its loss, as differences of the loss give it.
+
+    |D − ⟨g, v⟩| / |⟨g, v⟩| as each parameter moves along its own gradient, by central differences at two steps, extrapolated. Allowed is
+    ten times what the extrapolation changed. Framework and twin share the formulas of a backward pass, and this law does not.
+    """
+    refuse_without_twin(evidence.seen)
+    rough = 0
+    for slope in evidence.seen.slopes:
+        scale = abs(slope.by_gradient)
+        allowed = ROUNDING_MULTIPLE * slope.error / scale
+        if allowed > ROUNDING_LIMIT:
+            rough += 1
+            continue
+        place, others = Place("along its gradient", parameter=slope.names[0]), len(slope.names) - 1
+        note = f"the loss changes by {slope.by_difference:.6g} where the gradient says {slope.by_gradient:.6g}"
+        yield Finding(
+            place, abs(slope.by_difference - slope.by_gradient) / scale, 0.0, allowed, note, remark=f"and {others} more" * (others > 0)
+        )
+    if rough:
+        why = f"{rough} differences of the loss are off by more than a percent themselves, as at kinks"
+        raise (RestNotJudged if rough < len(evidence.seen.slopes) else NotJudged)(why)
+    if not evidence.seen.slopes:
+        raise NotJudged("no parameter has a gradient")
 
 
 def normalization_state(evidence: OwnEvidence) -> Iterator[Finding]:

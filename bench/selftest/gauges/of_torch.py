@@ -129,3 +129,32 @@ def kernel():
 
 def nothing():
     return 42
+
+
+class Square(torch.autograd.Function):
+    """A function of the user's own, whose backward pass has a wrong formula in every precision."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 2.002 * x * g
+
+
+class Formula(nn.Module):
+    """Its first layer's gradient is 0.1 % too large."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(5, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.second(Square.apply(self.first(x)))
+
+
+def formula():
+    return {"model": Formula(), "loss": functional.mse_loss, "batch": (torch.randn(8, 5), torch.randn(8, 2))}

@@ -121,9 +121,7 @@ def _write(row: Row) -> None:
 
 def summary(rows: list[dict[str, str]]) -> str:
     """The table as Markdown."""
-    head = (
-        "| model | seeds | numbers judged | false alarms | largest, of 10 | caught in the median | in all | faults found |"
-    )
+    head = "| model | seeds | numbers judged | false alarms | largest, of 10 | caught in the median | in all | faults found |"
     shown = [
         f"| {row['backend']} `{row['model'].rpartition('.py:')[2]}` | {row['seeds']} | {int(row['numbers']):,} | {row['alarms']} | "
         f"{row['largest']} | {row['caught_median']} | {row['caught_worst']} | {row['found']} of {row['planted']} |"

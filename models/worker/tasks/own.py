@@ -12,6 +12,7 @@ from models.own.gauge import NoTwinError
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Road
 from models.own.passes import OwnPass, Trajectory, Yardstick, deviation, norm, not_finite, unlike
 from models.own.protocol import NoRoadError, OwnNetwork, RoadOfPass, UndecidedError
+from models.own.slopes import slopes
 
 BY_ITSELF = "{units:,} units lie within rounding of a kink, and float64 takes other operations, so that it cannot be given float32's side"
 UNSEEN = "{units:,} units lie within rounding of a kink, and a compiled step does not show on which side it took them"
@@ -62,6 +63,8 @@ def _against_twin(
     seen.forward = yardstick.deviations(looked_at, ("loss", "signal", "output"))
     seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
     seen.statistics = yardstick.deviations(looked_at, ("statistic",))
+    weights = {name: np.asarray(w, np.float64) for name, w in network.weights().items()}
+    seen.slopes = slopes(twin.loss_at, yardstick.exact.gradients, weights)
     exact, evaluated = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
     seen.evaluation = _each("output", network.evaluated(), exact, evaluated)
     steps: tuple[list[Arrays], list[list[Arrays]]] | None = None

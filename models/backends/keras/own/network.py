@@ -103,6 +103,16 @@ class OwnModelOfKeras:
             {name: array(z) for name, z in signals.items()}, {name: dense(d) for name, d in deltas.items() if d is not None},
         )  # fmt: skip
 
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss in training mode with some parameters moved, from the state at the start."""
+        self.restore()
+        inputs, targets = self._inputs(0), self._targets(0)
+        pairs = zip(self.names, self.variables, strict=True)
+        state = [(v, v.value + ops.convert_to_tensor(moved[name], v.dtype) if name in moved else v.value) for name, v in pairs]
+        with self._told("could not be trained"), keras.StatelessScope(state_mapping=state, collect_losses=True):
+            output = self.model(inputs, training=True)
+            return float(ops.convert_to_numpy(self.model.compute_loss(x=inputs, y=targets, y_pred=output)))
+
     def evaluated(self, reset: bool = True) -> Arrays:
         """Outputs in evaluation mode."""
         if reset:

@@ -68,6 +68,11 @@ class Subject:
         self._tape, self._half = operations.tape, operations.half
         return seen
 
+    def weights(self) -> Arrays:
+        """Parameters by name, as every pass begins with."""
+        self._own.restore()
+        return self._own.weights()
+
     def evaluated(self, reset: bool = True) -> Arrays:
         """Outputs in evaluation mode."""
         return self._own.evaluated(reset)
@@ -158,6 +163,15 @@ class Twin:
             return self.backward(rounded)
         seen.near, seen.undecided = operations.near, self._tape is None
         return seen
+
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss with some parameters moved, with the draws of the tape."""
+        try:
+            with self._by.float64_by_default(), self._by.Operations(self._tape).inside():
+                return self._twin.loss_at(moved)
+        except self._by.TapeEndsError:
+            self._tape = None
+            return self.loss_at(moved)
 
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode."""

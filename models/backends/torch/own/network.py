@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.arrays import Array, Arrays
+from models.arrays import Arrays
 from models.backends.torch.own.collections import declare_operators
+from models.backends.torch.own.modules import Modules, array
 from models.backends.torch.own.tape import Recorder, Tape
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
 from models.own.loading import Home
@@ -46,12 +47,12 @@ class OwnModule:
 
     def weights(self) -> Arrays:
         """Parameters by name."""
-        return {name: _array(p) for name, p in self.parameters().items()}
+        return {name: array(p) for name, p in self.parameters().items()}
 
     def backward(self, *, watch: bool = False, number: int = 0, batch: Tree = None, reset: bool = True) -> OwnPass:
         """One pass in training mode from the state at the start. Raises OwnError with the user's own exception."""
         if reset:
-            self._reset()
+            self.restore()
         for p in self.model.parameters():
             p.grad = None
         batch = self._batches[number] if batch is None else batch
@@ -60,13 +61,22 @@ class OwnModule:
             output = self._forward(batch)
             loss = self._loss(output, batch)
             loss.backward()
-        gradients = {name: _array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
+        gradients = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
         return OwnPass(_number(loss), outputs(output), gradients, self._statistics(), modules.signals, modules.gradients)
+
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss in training mode with some parameters moved, from the state at the start."""
+        self.restore()
+        with torch.no_grad(), self._told("could not be trained"):
+            for name, p in self.parameters().items():
+                if name in moved:
+                    p.add_(torch.from_numpy(moved[name]).to(p))
+            return _number(self._loss(self._forward(self._batches[0]), self._batches[0]))
 
     def evaluated(self, reset: bool = True) -> Arrays:
         """Outputs in evaluation mode, from the state at the start or as the model is."""
         if reset:
-            self._reset()
+            self.restore()
         modes = {module: module.training for module in self.model.modules()}
         self.model.eval()
         try:
@@ -79,8 +89,8 @@ class OwnModule:
 
     def state(self) -> Arrays:
         """All parameters and buffers, gradients, and the mode of every module, to see whether something has left a trace."""
-        found = {name: _array(value) for name, value in self.model.state_dict().items()}
-        found |= {f"{name} (gradient)": _array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
+        found = {name: array(value) for name, value in self.model.state_dict().items()}
+        found |= {f"{name} (gradient)": array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
         return found | {f"{name or 'model'} (mode)": np.array(module.training) for name, module in self.model.named_modules()}
 
     def recorded(self, **options: Any) -> tuple[OwnPass, Tape]:
@@ -137,7 +147,7 @@ class OwnModule:
 
     def steps(self, begins: list[Arrays], gradients: list[Arrays], **flags: bool) -> Iterator[Arrays]:
         """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
-        self._reset()
+        self.restore()
         optimizer = self.optimizer(**flags)
         schedule = self.gauge.schedule(optimizer) if callable(self.gauge.schedule) else None
         for begin, given in zip(begins, gradients, strict=True):
@@ -155,7 +165,7 @@ class OwnModule:
     def trained(self) -> Trajectory:
         """Steps of the user's optimizer on the gradients that this model computes."""
         seen = Trajectory()
-        self._reset()
+        self.restore()
         optimizer = self.optimizer()
         schedule = self.gauge.schedule(optimizer) if callable(self.gauge.schedule) else None
         for number in range(STEPS):
@@ -167,7 +177,7 @@ class OwnModule:
                     schedule.step()
             seen.gradients.append(gradients)
             seen.ends.append(self.weights())
-            left = {name: _array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
+            left = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
             seen.kept += unlike("gradient", gradients, left, number)
         return seen
 
@@ -183,7 +193,7 @@ class OwnModule:
                 raise NoTwinError(f"{place} does not run in float64: {str(error).partition(': ')[2]}") from error
             raise
 
-    def _reset(self) -> None:
+    def restore(self) -> None:
         """The state of the start, and the seeds of every pass."""
         self.model.load_state_dict(self._start)
         torch.manual_seed(self._seed)
@@ -209,7 +219,7 @@ class OwnModule:
         return loss
 
     def _statistics(self) -> Arrays:
-        return {name: _array(value) for name, value in self.model.named_buffers() if value.is_floating_point()}
+        return {name: array(value) for name, value in self.model.named_buffers() if value.is_floating_point()}
 
     def _placed(self, leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
@@ -218,50 +228,9 @@ class OwnModule:
         return leaf.double() if self.is_twin and leaf.is_floating_point() else leaf
 
 
-class Modules:
-    """What every module with parameters or without children gives out on its first call, and the loss's gradient there."""
-
-    def __init__(self, model: nn.Module, signals: bool, stack: bool) -> None:
-        """`signals` are watched where asked for; with `stack` its end is the innermost module that runs."""
-        self.signals: Arrays = {}
-        self.gradients: Arrays = {}
-        self.stack: list[str] = []
-        self._handles: list[Any] = []
-        self._named = [(name, module) for name, module in model.named_modules() if signals and name and _is_layer(module)]
-        self._stacked = list(model.named_modules()) if stack else []
-
-    def __enter__(self) -> Modules:
-        """Begin to watch."""
-        self._handles = [module.register_forward_hook(self._hook(name)) for name, module in self._named]
-        for name, module in self._stacked:
-            self._handles.append(module.register_forward_pre_hook(lambda *_, name=name: self.stack.append(name or "the model")))
-            self._handles.append(module.register_forward_hook(lambda *_: self.stack.pop() and None))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Watch no more."""
-        for handle in self._handles:
-            handle.remove()
-
-    def _hook(self, name: str) -> Callable[..., None]:
-        def seen(module: nn.Module, args: Any, output: Tree) -> None:
-            first = next((leaf for _, leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()), None)
-            if first is None or name in self.signals:
-                return
-            self.signals[name] = _array(first)
-            if first.requires_grad:
-                first.register_hook(lambda g: self.gradients.__setitem__(name, self.gradients.get(name, 0) + _array(g)))
-
-        return seen
-
-
-def _is_layer(module: nn.Module) -> bool:
-    return not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
-
-
 def outputs(tree: Tree) -> Arrays:
     """Floating-point leaves of an output by their path; `output` where it is one tensor."""
-    return {path or "output": _array(leaf) for path, leaf in leaves(tree) if isinstance(leaf, Tensor) and leaf.is_floating_point()}
+    return {path or "output": array(leaf) for path, leaf in leaves(tree) if isinstance(leaf, Tensor) and leaf.is_floating_point()}
 
 
 def own_loss(output: Tree, targets: Tree) -> Tensor:
@@ -306,12 +275,6 @@ def _takes_several(model: nn.Module) -> bool:
 
 def _pair(batch: Tree) -> Tree:
     return batch if isinstance(batch, (Mapping, tuple, list)) else (batch, None)
-
-
-def _array(tensor: Tensor) -> Array:
-    return np.array(
-        tensor.detach().cpu().resolve_conj().numpy() if tensor.dtype != torch.bfloat16 else tensor.detach().cpu().float().numpy()
-    )
 
 
 def _number(loss: Tensor) -> float:

@@ -56,6 +56,11 @@ class Subject:
         seen, self._tape = self._own.recorded(watch=True)
         return seen
 
+    def weights(self) -> Arrays:
+        """Parameters by name, as every pass begins with."""
+        self._own.restore()
+        return self._own.weights()
+
     def evaluated(self, reset: bool = True) -> Arrays:
         """Outputs in evaluation mode."""
         return self._own.evaluated(reset)
@@ -167,6 +172,15 @@ class Twin:
             return self.backward(rounded, watch=watch, batch=batch, one_by_one=one_by_one)
         seen.near, seen.undecided = mode.near, self._tape is None
         return seen
+
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss with some parameters moved, with the draws of the tape."""
+        try:
+            with wide(self._tape, None):
+                return self._twin.loss_at(moved)
+        except TapeEndsError:
+            self._tape = None
+            return self.loss_at(moved)
 
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode."""
