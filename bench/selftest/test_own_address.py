@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench.versions import runs
 from fixtures.plugin import options
 from models.own.address import OwnModel, framework_of, own_models
 from models.own.gauge import OwnError, gauge_of
@@ -91,6 +92,11 @@ def test_a_model_runs_on_its_own_framework(home: Path, monkeypatch: Any) -> None
     assert [backend for backend, _ in options._own(asked(model=["both.py:net"], backend="keras", backends=["keras"]))] == ["keras"]
     with pytest.raises(OwnError, match="is a model of torch, which is not among --backend=keras"):
         options._own(asked(model=["net"], backend="keras", backends=["keras"]))
+
+
+def test_a_run_of_an_own_model_is_not_kept_for_the_next_time() -> None:
+    """Its digest knows nothing of the user's files."""
+    assert runs.can_be_kept(["--cases=smoke"]) and not runs.can_be_kept(["--cases=smoke", "--model=gauge.py:net"])
 
 
 def test_published_networks_are_own_models(monkeypatch: Any, tmp_path: Path) -> None:
