@@ -108,6 +108,13 @@ def test_a_wrong_formula_is_wrong_in_the_twin_as_well_and_seen_by_differences(wo
     assert outside == {"first.weight", "first.bias"}
 
 
+def test_other_operations_in_float64_decide_by_themselves_unless_they_draw(workers: dict[str, Worker]) -> None:
+    seen, verdicts = judged(workers["torch"], "of_torch.py:branching")
+    assert not seen.no_twin and verdicts["forward_parity"].status == verdicts["gradient_parity"].status == PASSED
+    seen, verdicts = judged(workers["torch"], "of_torch.py:branching_draws")
+    assert "random draws cannot be given to float64" in seen.no_twin and verdicts["gradient_parity"].status == NOT_APPLICABLE
+
+
 def test_what_no_own_model_has_is_said() -> None:
     lacking = absent()
     assert lacking["signal_gain"] == "the framework's own initialization" and lacking["clipping"] == "gradient clipping"

@@ -158,3 +158,24 @@ class Formula(nn.Module):
 
 def formula():
     return {"model": Formula(), "loss": functional.mse_loss, "batch": (torch.randn(8, 5), torch.randn(8, 2))}
+
+
+class Branching(nn.Module):
+    """Takes other operations in float64, so that a float64 pass cannot be given what this one decides and draws."""
+
+    def __init__(self, drops):
+        super().__init__()
+        self.first, self.second, self.drops = nn.Linear(5, 6), nn.Linear(6, 2), drops
+
+    def forward(self, x):
+        x = self.first(x)
+        x = torch.relu(x) if x.dtype == torch.float32 else x.clamp(min=0)
+        return self.second(functional.dropout(x, 0.5) if self.drops else x)
+
+
+def branching():
+    return {"model": Branching(False), "loss": functional.mse_loss, "batch": (torch.randn(8, 5), torch.randn(8, 2))}
+
+
+def branching_draws():
+    return {"model": Branching(True), "loss": functional.mse_loss, "batch": (torch.randn(8, 5), torch.randn(8, 2))}

@@ -158,8 +158,8 @@ class Twin:
         try:
             with self._by.float64_by_default(), operations.inside():
                 seen = self._twin.backward(self._by.differentiate, watch=True)
-        except self._by.TapeEndsError:
-            self._tape = None  # it decides by itself
+        except self._by.TapeEndsError as reason:
+            self._decide_alone(reason)
             return self.backward(rounded)
         seen.near, seen.undecided = operations.near, self._tape is None
         return seen
@@ -169,9 +169,15 @@ class Twin:
         try:
             with self._by.float64_by_default(), self._by.Operations(self._tape).inside():
                 return self._twin.loss_at(moved)
-        except self._by.TapeEndsError:
-            self._tape = None
+        except self._by.TapeEndsError as reason:
+            self._decide_alone(reason)
             return self.loss_at(moved)
+
+    def _decide_alone(self, reason: NoTwinError) -> None:
+        """Without the tape from here on. Raises NoTwinError where that would be with other random draws."""
+        if self._tape is None or any("Random" in operation for operation, _ in self._tape):
+            raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason
+        self._tape = None
 
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode."""

@@ -33,7 +33,7 @@ class OwnModule:
     def __init__(self, home: Home, gauge: Gauge, seed: int, device: str, twin: bool = False) -> None:
         """Keep the state that every pass begins with."""
         self._home, self.gauge, self._seed, self.device, self.is_twin = home, gauge, seed, device, twin
-        self.model: nn.Module = gauge.model
+        self.model: nn.Module = gauge.model.to(device)
         self.call: Callable[..., Tree] = gauge.model
         bound = isinstance(gauge.optimizer, torch.optim.Optimizer)
         self._fresh = copy.deepcopy(gauge.optimizer.state_dict()) if bound else None

@@ -167,8 +167,8 @@ class Twin:
         try:
             with wide(self._tape, rounded, one_by_one) as mode:
                 seen = self._twin.backward(watch=watch, batch=place)
-        except TapeEndsError:
-            self._tape = None
+        except TapeEndsError as reason:
+            self._decide_alone(reason)
             return self.backward(rounded, watch=watch, batch=batch, one_by_one=one_by_one)
         seen.near, seen.undecided = mode.near, self._tape is None
         return seen
@@ -178,9 +178,15 @@ class Twin:
         try:
             with wide(self._tape, None):
                 return self._twin.loss_at(moved)
-        except TapeEndsError:
-            self._tape = None
+        except TapeEndsError as reason:
+            self._decide_alone(reason)
             return self.loss_at(moved)
+
+    def _decide_alone(self, reason: TapeEndsError) -> None:
+        """Without the tape from here on. Raises NoTwinError where that would be with other random draws."""
+        if self._tape is None or self._tape.draws:
+            raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason
+        self._tape = None
 
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode."""

@@ -30,9 +30,13 @@ class Entry(NamedTuple):
 
 @dataclass
 class Tape:
-    """Decisions in the order of computation; `half` names the first operation that computed in less than float32."""
+    """Decisions in the order of computation, on the CPU; `half` names the first operation that computed in less than float32.
+
+    `draws` says whether any of them is random.
+    """
 
     entries: list[Entry] = field(default_factory=list)
+    draws: bool = False
     half: str = ""
 
     def reader(self) -> Callable[[str], tuple[Tensor | None, ...]]:
@@ -62,11 +66,14 @@ class Recorder(TorchDispatchMode):
         kept = KINKS[name].zone(*args, **kwargs) if name in KINKS else None
         out = func(*args, **kwargs)
         if kept is not None:
-            self.tape.entries.append(Entry(name, (kept,)))
+            self.tape.entries.append(Entry(name, (kept.to("cpu", copy=True),)))
         elif drawn(func) or name in STEPS:
-            self.tape.entries.append(Entry(name, tuple(each.clone() for each in tensors(out))))
+            self.tape.entries.append(Entry(name, tuple(each.to("cpu", copy=True) for each in tensors(out))))
+            self.tape.draws = self.tape.draws or drawn(func)
         elif chosen(out, args):
-            self.tape.entries.append(Entry(name, tuple(None if each.is_floating_point() else each.clone() for each in tensors(out))))
+            places = (None if each.is_floating_point() else each.to("cpu", copy=True) for each in tensors(out))
+            self.tape.entries.append(Entry(name, tuple(places)))
+            self.tape.draws = self.tape.draws or name in MIXED
         if not self.tape.half and any(each.dtype in (torch.float16, torch.bfloat16) for each in tensors(out)):
             self.tape.half = name
         return out
