@@ -104,6 +104,11 @@ def test_published_networks_are_own_models(monkeypatch: Any, tmp_path: Path) -> 
     found = options._own(asked(cases="published"))
     assert {model.id for _, model in found} == {row.id for row in PUBLISHED}
     assert {backend for backend, model in found if model.target == "torchvision"} == {"torch"}
+    for given in ({"model": ["net"]}, {"backends": ["numpy"]}):
+        with pytest.raises(OwnError, match="takes networks of torch and keras, and no --model"):
+            options._own(asked(cases="published", **given))
+    with pytest.raises(OwnError, match="--cases=nonsense is not known: use one of smoke, core, full, published"):
+        options._own(asked(cases="nonsense", model=["net"]))
     assert all(row.source.startswith(("arXiv:", "Krizhevsky")) for row in PUBLISHED)
 
 

@@ -10,7 +10,7 @@ import pytest
 from bench.judging.verdict import FAILED
 from bench.selftest.faults.of_own_models import OWN_FAULTS
 from bench.selftest.faults.plant import Fault
-from bench.selftest.studies.own_models import SLOW, evidence, found, read, verdicts
+from bench.selftest.studies.own_models import MODELS, SLOW, evidence, found, read, verdicts
 
 ONE_PARAMETER = re.compile(r"^[\w.]+\.(weight|in_proj_weight|weight_hh_l\d|kernel)$")
 """Places of faults in one layer's gradient: no other parameter is red then."""
@@ -39,7 +39,9 @@ def test_a_fault_is_found_where_it_is(backend: str, fault: Fault) -> None:
 
 def test_the_table_has_found_every_fault_and_raised_no_alarm() -> None:
     rows = read()
-    assert rows and sum(int(row["planted"]) for row in rows) == sum(map(len, OWN_FAULTS.values()))
+    assert [(row["backend"], row["model"]) for row in rows] == [(backend, model) for backend, models in MODELS.items() for model in models]
+    for row in rows:
+        assert int(row["planted"]) == sum(fault.network == row["model"] for fault in OWN_FAULTS[row["backend"]]), row
     for row in rows:
         assert int(row["alarms"]) == 0 and row["found"] == row["planted"], row
         assert float(row["caught_worst"]) < 1e-2 and float(row["largest"]) < 10, row
