@@ -48,6 +48,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "duet-study": Command("bench.selftest.studies.duet.study", "measure series with planted slowdowns"),
         "duet-power": Command("bench.selftest.studies.duet.power", "error rates of duets on these series"),
         "accuracy": Command("bench.selftest.studies.theory_accuracy", "predicted against measured gains of random networks"),
+        "own-models": Command("bench.selftest.studies.own_models", "users' own models: false alarms, smallest errors, planted faults"),
         "images": Command("bench.selftest.studies.images", "draw the pictures of README again from the record of a core run"),
         "literature": Command("bench.selftest.studies.literature", "measure published results on deep networks again"),
     },

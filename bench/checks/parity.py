@@ -147,14 +147,19 @@ def _typical(errors: dict[str, float], sizes: dict[str, float]) -> dict[str, flo
 def signature(seen: Array, true: Array, what: str = "gradient") -> str:
     """What a wrong gradient looks like: lost, not finite, scaled, flipped, or turned."""
     seen, true = np.asarray(seen, np.float64).ravel(), np.asarray(true, np.float64).ravel()
-    if not np.isfinite(seen).all():
-        return f"{(~np.isfinite(seen)).sum()} entries are NaN or infinite"
-    lengths = np.linalg.norm(seen), np.linalg.norm(true)
+    lengths = float(np.linalg.norm(seen)), float(np.linalg.norm(true))
+    cosine = float(seen @ true) / (lengths[0] * lengths[1] or 1.0)
+    return looks_like(int((~np.isfinite(seen)).sum()), lengths, cosine, what)
+
+
+def looks_like(bad: int, lengths: tuple[float, float], cosine: float, what: str) -> str:
+    """The same of numbers: entries that are not finite, lengths of what was seen and of the truth, and the cosine between them."""
+    if bad:
+        return f"{bad} entries are NaN or infinite"
     if lengths[0] == 0:
         return f"all zero: a {what} lost"
     if lengths[1] == 0:
         return f"a {what} where there is none"
-    cosine = seen @ true / (lengths[0] * lengths[1])
     factor = lengths[0] / lengths[1]
     if abs(cosine) > 1 - 1e-6:
         return f"a {what} scaled by {np.sign(cosine) * factor:.6g} (parallel to the true {what})"

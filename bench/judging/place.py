@@ -10,9 +10,10 @@ from models.graph import describe, kind_of, layer_of, node_of
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a finding's number was seen; two runs are joined on it.
 
-    `quantity` is what was measured ("drift", "∂b against Σδ"). `node` and `parameter` name a part of the network. `step` is a training
-    step. `scope` says which pass, seed, region or setting ("own weights", "micro-batches:"). `array` is what of the node, read before
-    it ("gradient of", "∂L/∂z"). `over` is the node that a ratio is taken to.
+    `quantity` is what was measured ("drift", "∂b against Σδ"). `node` and `parameter` name a part of the network; a parameter without a
+    node is a name of the user's own, which is written as it is. `step` is a training step. `scope` says which pass, seed, region or
+    setting ("own weights", "micro-batches:"). `array` is what of the node, read before it ("gradient of", "∂L/∂z"). `over` is the node
+    that a ratio is taken to.
     """
 
     quantity: str = ""
@@ -31,7 +32,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def name(self) -> str:
         """The name of the node or parameter: `dense5`, `dense5.weight`."""
-        return f"{self.node}.{self.parameter}" if self.parameter else self.node
+        return ".".join(filter(None, (self.node, self.parameter)))
 
     def __str__(self) -> str:
         """`step 0 layer  5 weight drift`."""
@@ -39,7 +40,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
             self.scope,
             "" if self.step is None else f"step {self.step}",
             self.array,
-            describe(self.name) if self.node else "",
+            describe(self.name) if self.node else self.parameter,
             f"over {layer_of(self.over) or self.over}" if self.over else "",
             self.quantity,
         )

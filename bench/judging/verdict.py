@@ -29,6 +29,10 @@ class RestNotJudged(NotJudged):
     """A check cannot decide a part of what it looks at, or all of it where it has yielded nothing; the message is the counted reason."""
 
 
+class NotApplicable(Exception):
+    """A check needs what this model turns out not to have; the message completes "needs …"."""
+
+
 class NoBaseline(Exception):
     """Nothing was recorded for this network here; the message says how to record."""
 
@@ -98,6 +102,8 @@ def judge(check: Check[Subject], subject: Subject) -> Verdict:
         verdict.status, verdict.reason = PASSED if findings else NOT_JUDGED, str(reason)
     except NotJudged as reason:
         verdict.status, verdict.reason = NOT_JUDGED, str(reason)
+    except NotApplicable as reason:
+        verdict.status, verdict.reason = NOT_APPLICABLE, f"needs {reason}"
     except NoBaseline as reason:
         verdict.status, verdict.reason = NO_BASELINE, str(reason)
     outside = sum(not f.within for f in findings)

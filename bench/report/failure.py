@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bench.evidence.evidence import Evidence
+from bench.evidence.own import OwnEvidence
 from bench.judging.finding import Finding
 from bench.judging.verdict import FAILED, PASSED, Verdict
 from bench.report import texts
@@ -12,6 +13,8 @@ from models.spec import Spec
 
 SHOWN = 6
 """How many findings a failure shows."""
+OWN_REFERENCE = "the model's own float64 twin; numbers are multiples of what float32 rounding costs here"
+"""What a user's own model is judged by, in the words of a failure."""
 LABEL = 11
 """Width of the words before each line."""
 
@@ -28,6 +31,19 @@ def of_network(verdict: Verdict, evidence: Evidence, others: list[Verdict], envi
         "against": _against(verdict.against, evidence),
     }
     return _failure(verdict, facts, _with_neighbours(verdict), others)
+
+
+def of_own(verdict: Verdict, evidence: OwnEvidence, environment: Mapping[str, str]) -> str:
+    """A failed verdict on a user's own model."""
+    seen = evidence.seen
+    backend = (texts.library(seen.versions), seen.device, seen.precision, f"{environment.get('threads', '?')} thread(s)")
+    against = "the law itself" if verdict.against == "itself" else OWN_REFERENCE
+    facts = {
+        "model": f"{verdict.subject}   {texts.counted(seen.parameters, 'parameter')}",
+        "backend": " · ".join(backend),
+        "against": against,
+    }
+    return _failure(verdict, facts, _with_neighbours(verdict), [])
 
 
 def of_relation(verdict: Verdict, versions: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from bench.baselines import samples
 from bench.baselines.metrics import metrics
 from bench.evidence.evidence import Evidence
+from bench.evidence.own import OwnEvidence
 from bench.judging.tolerance import BAND_Z
 from bench.report.record import Profile
 from bench.report.texts import Number, rounded
@@ -50,6 +51,15 @@ def _recorded(evidence: Evidence, seeds: list[int]) -> dict[str, list[Number]]:
     found = samples.of_network(content, f"{evidence.data}/{evidence.network}")
     places = [content.seeds.index(seed) for seed in seeds]
     return {name: [_few(rows[place].mean()) for place in places] for name, rows in found.items() if max(places, default=0) < len(rows)}
+
+
+def own_profile(evidence: OwnEvidence) -> Profile:
+    """What one pass of a user's own model shows: gradients at the outputs of its weighted layers, dead and saturated units."""
+    seen, layers = Profile(evidence.backend, evidence.network), [each for each in evidence.seen.layers if each.weight]
+    seen.names, seen.gradient = [each.name for each in layers], [_few(each.gradient) for each in layers]
+    seen.dead = {each.name: _few(each.dead) for each in evidence.seen.layers if each.dead > 0}
+    seen.saturated = {each.name: _few(each.saturated) for each in evidence.seen.layers if each.saturated > 0}
+    return seen
 
 
 def _band(evidence: Evidence) -> list[tuple[Number, Number] | None]:

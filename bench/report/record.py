@@ -27,6 +27,8 @@ class Profile(msgspec.Struct):
     `gradient` are ‖∂L/∂z‖ layer by layer at the framework's own initialization. `band` is theory's interval of each layer's ratio to the
     last one's, null where theory has none. `norms` (steps × layers) are weight-gradient norms of the first seed's training at the kept
     `steps` and `layers`. `samples` holds one number a seed of each metric, `recorded` what the baseline has for the same seeds.
+    Of a user's own model, `names` are the layers of `gradient`, `dead` the share of each activation's units that pass nothing on for any
+    sample, `saturated` of its values that are saturated.
     """
 
     backend: str
@@ -39,6 +41,9 @@ class Profile(msgspec.Struct):
     seeds: list[int] = []
     samples: dict[str, list[Number]] = {}
     recorded: dict[str, list[Number]] = {}
+    names: list[str] = []
+    dead: dict[str, Number] = {}
+    saturated: dict[str, Number] = {}
 
     def __post_init__(self) -> None:
         """Raises ValueError where an accuracy is no share."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from bench.checks import CHECKS
+from bench.checks.own import OWN_CHECKS
 from bench.evidence.times import CallTime, StepTime
 from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, UNDECIDED, Excuse, Verdict
 from bench.metamorphic import ITSELF
@@ -28,7 +29,8 @@ def table(verdicts: list[Verdict]) -> list[str]:
     """One row a check, one column a backend: passed of judged, and the tightest bound or the worst failure."""
     backends = list(dict.fromkeys(v.backend for v in verdicts))
     rows = [("check", "against", *backends)]
-    for name, against in {**{name: check.against for name, check in CHECKS.items()}, EQUALITY: ITSELF}.items():
+    checks: dict[str, str] = {name: check.against for name, check in CHECKS.items()}
+    for name, against in {**checks, **{name: check.against for name, check in OWN_CHECKS.items()}, EQUALITY: ITSELF}.items():
         own = [[v for v in verdicts if v.check == name and v.backend == backend] for backend in backends]
         if any(own):
             rows.append((name, against, *map(_cell, own)))

@@ -33,7 +33,7 @@ def run(*arguments: str, record: Path, **options: Any) -> subprocess.CompletedPr
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--cases=hge"], "cases=hge is not known: use one of smoke, core, full."),
+        (["--cases=hge"], "cases=hge is not known: use one of smoke, core, full, published."),
         (["--backend=torhc"], "--backend=torhc is not known"),
         (["--backend="], "--backend is empty"),
         (["--device=tpu"], "--device=tpu is not known"),

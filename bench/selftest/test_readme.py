@@ -21,15 +21,16 @@ from bench.exit_status import Status
 from bench.report.failure import describe_network
 from bench.selftest import disturbed, false_alarms, kill_grid, made_up, mutants, power, random_networks
 from bench.selftest.pages import CONTRIBUTING, PAGES, ROOT, read
+from bench.selftest.studies import own_models
 from models.matrix import networks
 from models.spec import Spec
 
 LONG = {
     "aa", "accuracy", "bisect", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile", "images",
-    "kill-grid", "literature", "mutants", "overhead", "power", "random-networks", "releases", "run", "selftest", "versions",
+    "kill-grid", "literature", "mutants", "overhead", "own-models", "power", "random-networks", "releases", "run", "selftest", "versions",
 }  # fmt: skip
 """Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""
-TABLES = [kill_grid, power, false_alarms, random_networks, disturbed, mutants]
+TABLES = [kill_grid, power, false_alarms, random_networks, disturbed, mutants, own_models]
 CELL = re.compile(r"`([^`]+)`")
 
 
@@ -206,7 +207,7 @@ def test_the_reference_network_is_described_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [kill_grid, power, false_alarms, random_networks, disturbed, mutants], ids=lambda module: module.PATH.name
+    "table", [kill_grid, power, false_alarms, random_networks, disturbed, mutants, own_models], ids=lambda module: module.PATH.name
 )
 def test_committed_tables_are_shown_as_they_are(table: Any) -> None:
     assert table.summary(table.read()) in read(ROOT / "bench" / "selftest" / "README.md"), f"README shows an older {table.PATH.name}"

@@ -46,7 +46,7 @@ def recorded(folder: Path = RESULTS) -> Store[str]:
 def run(wanted: Wanted, options: list[str], store: Store[str], *, fresh: bool = False) -> Result:
     """The record of the set's run, from before or from now, or why there is none. Raises WriteError."""
     cell = shlex.join([wanted.text, *options])
-    if (path := store.get(cell)) and not fresh:
+    if (path := store.get(cell)) and not fresh and can_be_kept(options):
         try:
             record = read(Path(path))
         except RecordError:
@@ -75,6 +75,11 @@ def run(wanted: Wanted, options: list[str], store: Store[str], *, fresh: bool = 
     if status in RAN:
         store.keep(cell, str(latest))
     return record
+
+
+def can_be_kept(options: list[str]) -> bool:
+    """Whether a run depends on nothing but what its digest knows; a user's own model depends on files of the user's."""
+    return not any(option.startswith("--model") for option in options)
 
 
 def beside(asked: int, sets: int) -> int:

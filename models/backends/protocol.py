@@ -13,6 +13,8 @@ from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Lo
 
 if TYPE_CHECKING:  # `Spec` reads the rows
     from models.observation import Trained, WatchedPass
+    from models.own.address import OwnModel
+    from models.own.protocol import OwnNetwork
     from models.spec import Spec
 
 StepKind = Literal["eager", "compiled", "fused"]
@@ -195,6 +197,9 @@ class Backend(Protocol):
 
     def product(self, size: int, device: str) -> TimedWork:
         """A float32 product of two size × size matrices, for the clock."""
+
+    def own_network(self, model: OwnModel, seed: int, device: str) -> OwnNetwork:
+        """A user's own model. Raises OwnError with one sentence on what is wrong with it, Absent where the backend takes none."""
 
     def hand_written(self, spec: Spec, weights: Arrays, device: str) -> Loop:
         """The shortest training loop that a user of the framework would write."""

@@ -34,12 +34,12 @@ Answer = TypeVar("Answer")
 
 
 class WorkerError(RuntimeError):
-    """What was asked failed inside the worker; `trace` is its traceback there."""
+    """What was asked failed inside the worker; `trace` is its traceback there. One that is `told` says all in its message."""
 
-    def __init__(self, message: str, trace: str = "") -> None:
+    def __init__(self, message: str, trace: str = "", told: bool = False) -> None:
         """Keep the worker's own message and traceback."""
         super().__init__(message)
-        self.trace = trace
+        self.trace, self.told = trace, told
 
 
 class WorkerLacks(WorkerError):
@@ -200,7 +200,7 @@ class Worker:
                 raise WorkerHung(f"{hung}; its last output: {self.last_output() or '(none)'}") from None
             raise WorkerDied(self._how_it_ended()) from None
         if "error" in answer:
-            raise (WorkerLacks if answer["absent"] else WorkerError)(answer["error"], answer["trace"])
+            raise (WorkerLacks if answer["absent"] else WorkerError)(answer["error"], answer["trace"], answer["told"])
         return messages.as_kind(answer["ok"], kind)
 
     def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:

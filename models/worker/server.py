@@ -17,10 +17,12 @@ from typing import Any, BinaryIO
 
 from models.backends.registry import Absent, backend_module
 from models.observation import Job
+from models.own.gauge import OwnError
+from models.own.observation import OwnJob
 from models.spec import Spec, SpecError
 from models.worker import messages
 from models.worker.network_cache import NetworkCache
-from models.worker.tasks import overhead, scenarios
+from models.worker.tasks import overhead, own, scenarios
 from models.worker.tasks.device_probe import probe_device
 from models.worker.tasks.observe import draw_own, observe, observe_seeds
 from models.worker.tasks.step_timer import StepTimer
@@ -39,6 +41,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
     tasks = {
         "observe": lambda given: observe(messages.as_kind(given, Job), cache.network),
         "observe_seeds": lambda given: observe_seeds(messages.as_kind(given["jobs"], list[Job]), cache.network),
+        "examine": lambda given: own.examine(framework, messages.as_kind(given["own"], OwnJob)),
         "draw": lambda given: draw_own(framework, **given),
         "activate": lambda given: framework.activate(Spec.parse(given["spec"]), given["x"]),
         "versions": lambda given: framework.versions(),
@@ -68,7 +71,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         except Exception as error:  # the other side decides what a failure means, and needs its words
             known = isinstance(error, (SpecError, ValueError, RuntimeError)) and type(error).__module__.startswith("models")
             answer = {"error": str(error) if known else f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
-            answer["absent"] = isinstance(error, Absent)
+            answer["absent"], answer["told"] = isinstance(error, Absent), isinstance(error, OwnError)
         messages.send(outputs, answer)
 
 

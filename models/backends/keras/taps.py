@@ -33,7 +33,7 @@ class Taps:
         variables: list[keras.Variable],
         weights: list[keras.Variable],
         kinds: Record,
-        clips: bool,
+        clips: bool = False,
     ) -> None:
         """Add the variables and wrap `apply`, and the clipping inside of it where the optimizer `clips`; it is built already."""
         self._optimizer, self._variables = optimizer, variables

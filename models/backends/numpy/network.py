@@ -13,6 +13,8 @@ from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import Absent, BackendError
 from models.graph import Normalize, Sum
 from models.observation import Trained, WatchedPass
+from models.own.address import OwnModel
+from models.own.protocol import OwnNetwork
 from models.parts.clips import SHRUNK
 from models.parts.norms import running_variance
 from models.parts.optimizers import AVERAGE
@@ -137,3 +139,8 @@ class Network:
 
     def _run(self, x: Batch, labels: Labels) -> Pass:
         return Reference(self.spec, self._weights, self._dtype).run(x, labels)
+
+
+def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
+    """None: raises Absent."""
+    raise Absent("a model of a framework")

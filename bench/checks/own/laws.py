@@ -1,0 +1,152 @@
+"""The laws that hold for any model, each named as the check of the same law for networks of the matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.checks.own.findings import by_rounding, counted, place, refuse_without_twin, roundings
+from bench.evidence.own import OwnEvidence
+from bench.judging.finding import Finding
+from bench.judging.place import Place
+from bench.judging.tolerance import ROUNDING_LIMIT, ROUNDING_MULTIPLE
+from bench.judging.verdict import NotApplicable, NotJudged, RestNotJudged
+from models.own.observation import Deviation
+
+
+def finite(evidence: OwnEvidence) -> Iterator[Finding]:
+    """Loss, outputs, gradients and new weights are finite.
+
+    Counts the entries that are not, array by array.
+    """
+    for each in evidence.seen.finite:
+        yield counted(each, "entries are NaN or infinite")
+
+
+def reproducible(evidence: OwnEvidence) -> Iterator[Finding]:
+    """The same pass with the same seeds gives the same bits, where the framework promises it.
+
+    Counts entries of loss, outputs and gradients that differ the second time. Promised are one thread of a CPU, and deterministic
+    kernels anywhere.
+    """
+    if not evidence.repeats:
+        raise NotJudged("the same bits every time are promised on one CPU thread, or with --deterministic")
+    for each in evidence.seen.repeated:
+        yield counted(each, "entries are other bits the second time")
+
+
+def forward_parity(evidence: OwnEvidence) -> Iterator[Finding]:
+    """Loss and the outputs of every layer equal those of the model's float64 twin, to rounding.
+
+    ‖z − z*‖ in multiples of what rounding moves z: the rms distance of six passes of the twin in which each operation's result is off
+    by as much as a float32 is. The twin takes the float32 pass's draws, and its side of every kink.
+    """
+    refuse_without_twin(evidence.seen)
+    yield from by_rounding(_all(evidence.seen.forward))
+
+
+def gradient_parity(evidence: OwnEvidence) -> Iterator[Finding]:
+    """Each gradient equals that of the model's float64 twin, to rounding.
+
+    ‖g − g*‖ in multiples of what rounding moves g, for every named parameter and for the output of every layer.
+    """
+    refuse_without_twin(evidence.seen)
+    if evidence.seen.undecided:
+        raise NotJudged(evidence.seen.undecided)
+    yield from by_rounding(_all(evidence.seen.gradients))
+
+
+def derivative(evidence: OwnEvidence) -> Iterator[Finding]:
+    """The float64 twin's gradient is the derivative of its loss, as differences of the loss give it.
+
+    |D − ⟨g, v⟩| / |⟨g, v⟩| as each parameter moves along its own gradient, by central differences at two steps, extrapolated. Allowed is
+    ten times what the extrapolation changed. Framework and twin share the formulas of a backward pass, and this law does not.
+    """
+    refuse_without_twin(evidence.seen)
+    rough = 0
+    for slope in evidence.seen.slopes:
+        scale = abs(slope.by_gradient)
+        allowed = ROUNDING_MULTIPLE * slope.error / scale
+        if allowed > ROUNDING_LIMIT:
+            rough += 1
+            continue
+        place, others = Place("along its gradient", parameter=slope.names[0]), len(slope.names) - 1
+        note = f"the loss changes by {slope.by_difference:.6g} where the gradient says {slope.by_gradient:.6g}"
+        yield Finding(
+            place, abs(slope.by_difference - slope.by_gradient) / scale, 0.0, allowed, note, remark=f"and {others} more" * (others > 0)
+        )
+    if rough:
+        why = f"{rough} differences of the loss are off by more than a percent themselves, as at kinks"
+        raise (RestNotJudged if rough < len(evidence.seen.slopes) else NotJudged)(why)
+    if not evidence.seen.slopes:
+        raise NotJudged("no parameter has a gradient")
+
+
+def normalization_state(evidence: OwnEvidence) -> Iterator[Finding]:
+    """Running statistics after a step equal those of the model's float64 twin, to rounding."""
+    refuse_without_twin(evidence.seen)
+    if not evidence.seen.statistics:
+        raise NotApplicable("running statistics")
+    yield from by_rounding(_all(evidence.seen.statistics))
+
+
+def update(evidence: OwnEvidence) -> Iterator[Finding]:
+    """Each optimizer step equals the optimizer's own rule in float64 on the gradients that were seen, and leaves these as they are.
+
+    ‖w − w*‖ in multiples of what rounding moves w, slots carried from step to step. What is frozen stays, bit for bit.
+    """
+    if not evidence.seen.updates and not evidence.seen.kept:
+        raise NotApplicable("an optimizer")
+    for each in evidence.seen.kept:
+        yield Finding(place(each), each.entries, 0.0, 0.0, "entries of the gradient were changed by the step", remark="after the step")
+    if evidence.seen.no_twin:
+        raise RestNotJudged(f"the rule needs a float64 twin, and {evidence.seen.no_twin}")
+    yield from _steps(_all(evidence.seen.updates))
+
+
+def evaluation(evidence: OwnEvidence) -> Iterator[Finding]:
+    """Evaluation changes nothing in the model, and its outputs equal those of the float64 twin, to rounding.
+
+    Counts entries of parameters, buffers, gradients and modes that are other bits afterwards.
+    """
+    for each in evidence.seen.traces:
+        yield Finding(Place("after evaluation", parameter=each.name), each.entries, 0.0, 0.0, "entries are other bits after evaluation")
+    if evidence.seen.no_twin:
+        raise RestNotJudged(f"the outputs need a float64 twin, and {evidence.seen.no_twin}")
+    yield from by_rounding(_all(evidence.seen.evaluation))
+
+
+def execution(evidence: OwnEvidence) -> Iterator[Finding]:
+    """Every road of execution leads to the float64 twin's loss, gradients and new weights, to rounding.
+
+    Roads are other memory formats, micro-batches whose gradients are averaged, the optimizer's foreach and fused kernels, and compiled
+    steps. Each is measured as the usual road is.
+    """
+    refuse_without_twin(evidence.seen)
+    taken = [road for road in evidence.seen.roads if road.deviations]
+    if evidence.seen.undecided:
+        raise NotJudged(evidence.seen.undecided)
+    undecided = "; ".join(f"{road.name}: {road.undecided}" for road in evidence.seen.roads if road.undecided)
+    if not taken and undecided:
+        raise NotJudged(undecided)
+    if not taken:
+        absent = "; ".join(f"{road.name}: {road.absent}" for road in evidence.seen.roads)
+        raise NotApplicable(f"a road besides the usual one ({absent})" if absent else "a road besides the usual one")
+    deviations = [pair for road in taken for pair in _all(road.deviations, road.name)]
+    yield from _steps([(road, each) for road, each in deviations if each.kind == "new"])
+    if passes := [(road, each) for road, each in deviations if each.kind != "new"]:
+        yield from by_rounding(passes)
+    if undecided:
+        raise RestNotJudged(undecided)
+
+
+def _all(deviations: list[Deviation], scope: str = "") -> list[tuple[str, Deviation]]:
+    """Deviations, each with its scope."""
+    return [(scope, each) for each in deviations]
+
+
+def _steps(deviations: list[tuple[str, Deviation]]) -> Iterator[Finding]:
+    """New weights in roundings, with the share of the step that they are off."""
+    for scope, each in deviations:
+        note = f"off by {each.error / each.moved:.2g} of its way" if each.moved else "moved although it should not"
+        below = "(step below rounding)" if 0 < each.moved <= ROUNDING_MULTIPLE * each.rounding else ""
+        yield Finding(place(each, scope), roundings(each), 0.0, ROUNDING_MULTIPLE, note, remark=below)

@@ -1,0 +1,13 @@
+"""A user's Keras model, or one of keras.applications, beside its float64 twin."""
+
+from __future__ import annotations
+
+from models.own.address import OwnModel
+from models.own.protocol import OwnNetwork
+
+
+def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
+    """The model that the factory returns. Raises OwnError."""
+    from models.backends.keras.own.subject import Subject  # late, for runs of the matrix need none of it
+
+    return Subject(model, seed, device)

@@ -1,0 +1,280 @@
+"""A user's Keras model as its user trains it: passes and steps, in float32 or, built again, in float64."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+from unittest import mock
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.arrays import Array, Arrays
+from models.backends.keras.layers import array
+from models.backends.keras.libraries import LIBRARY, Tensor
+from models.backends.keras.taps import Taps
+from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
+from models.own.loading import Home
+from models.own.passes import OwnPass, Trajectory
+from models.own.trees import Tree, leaves, mapped
+
+STEPS = 2
+"""Optimizer steps that are looked at: the second has slots that the first has filled."""
+LossOf = Callable[..., tuple[Tensor, Any]]
+"""Loss and side results of variables' values and of a tap that each layer's output passes through."""
+Differentiate = Callable[..., tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]]
+"""Value, side results, gradients of variables and of tapped layers."""
+
+
+class OwnModelOfKeras:
+    """A Keras model with its loss, batches and optimizer. A `twin` was built where float64 is Keras's default."""
+
+    def __init__(self, home: Home, seed: int, twin_of: OwnModelOfKeras | None = None) -> None:
+        """Build by the user's factory. Raises OwnError, NoTwinError for a twin that does not come out in float64."""
+        self._home, self.seed, self.is_twin = home, seed, twin_of is not None
+        keras.utils.clear_session()  # so that names count from the start
+        keras.utils.set_random_seed(seed)
+        self.gauge = build(home, seed)
+        self.model: keras.Model = self.gauge.model
+        gauge = self.gauge
+        given = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
+        batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == STEPS else STEPS)
+        self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
+        with self._told("could not be called"):
+            if not self.model.built:
+                self.model(self._inputs(0))
+            if not self.model.compiled or gauge.loss is not None:
+                if gauge.loss is None:
+                    raise OwnError(f"{home.model.id} has no loss: return one, or a compiled model.")
+                optimizer = gauge.optimizer if gauge.optimizer is not None else self.model.optimizer if self.model.compiled else "sgd"
+                self.model.compile(optimizer=optimizer, loss=gauge.loss, jit_compile=False)
+        self.variables: list[keras.Variable] = list(self.model.trainable_variables)
+        self._begin = [array(v).copy() for v in self.model.variables] if twin_of is None else []
+        if twin_of is not None:
+            self._become(twin_of)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of what is learned, layer and kind joined by dots."""
+        return [named(variable.path, self.model.name) for variable in self.variables]
+
+    def weights(self) -> Arrays:
+        """What is learned and what is frozen, by name."""
+        frozen = [
+            v for layer in self.model._flatten_layers() for v in layer._trainable_variables if not any(v is w for w in self.variables)
+        ]
+        found = dict(zip(self.names, map(copied, self.variables), strict=True))
+        return found | {named(v.path, self.model.name): copied(v) for v in frozen}
+
+    def restore(self) -> None:
+        """The state that every pass begins with, seeds included."""
+        for variable, value in zip(self.model.variables, self._begin, strict=True):
+            variable.assign(value)
+        keras.utils.set_random_seed(self.seed)
+
+    def backward(self, differentiate: Differentiate, *, watch: bool = False, number: int = 0) -> OwnPass:
+        """One pass in training mode from the state at the start, whose variables stay as they are."""
+        self.restore()
+        inputs, targets = self._inputs(number), self._targets(number)
+        held = [v for v in self.model.non_trainable_variables if str(v.dtype).startswith("float")]
+        watched = Layers(self.model, watch)
+
+        def loss_of(values: list[Tensor], tap: Callable[[str, Tensor], Tensor] | None) -> tuple[Tensor, Any]:
+            pairs = list(zip(self.variables, values, strict=True))
+            with keras.StatelessScope(state_mapping=pairs, collect_losses=True) as scope, watched.tapped(tap):
+                output = self.model(inputs, training=True)
+                loss = self.model.compute_loss(x=inputs, y=targets, y_pred=output)
+            statistics = [scope.get_current_value(v) for v in held]
+            return loss, (output, [s if s is not None else v.value for s, v in zip(statistics, held, strict=True)], dict(watched.seen))
+
+        with self._told("could not be trained", watched):
+            loss, (output, statistics, signals), slopes, deltas = differentiate(loss_of, [v.value for v in self.variables])
+        if ops.ndim(loss):
+            raise OwnError(
+                f"the loss of {self._home.model.id} is no single number but has shape {tuple(ops.shape(loss))}: return its mean."
+            )
+        gradients = {name: dense(g) for name, g in zip(self.names, slopes, strict=True) if g is not None}
+        return OwnPass(
+            float(ops.convert_to_numpy(loss)), outputs(output), gradients,
+            {named(v.path, self.model.name): array(s) for v, s in zip(held, statistics, strict=True)},
+            {name: array(z) for name, z in signals.items()}, {name: dense(d) for name, d in deltas.items() if d is not None},
+        )  # fmt: skip
+
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss in training mode with some parameters moved, from the state at the start."""
+        self.restore()
+        inputs, targets = self._inputs(0), self._targets(0)
+        pairs = zip(self.names, self.variables, strict=True)
+        state = [(v, v.value + ops.convert_to_tensor(moved[name], v.dtype) if name in moved else v.value) for name, v in pairs]
+        with self._told("could not be trained"), keras.StatelessScope(state_mapping=state, collect_losses=True):
+            output = self.model(inputs, training=True)
+            return float(ops.convert_to_numpy(self.model.compute_loss(x=inputs, y=targets, y_pred=output)))
+
+    def evaluated(self, reset: bool = True) -> Arrays:
+        """Outputs in evaluation mode."""
+        if reset:
+            self.restore()
+        with self._told("could not be evaluated"):
+            return outputs(self.model(self._inputs(0), training=False))
+
+    def state(self) -> Arrays:
+        """All variables of model and optimizer."""
+        variables = [*self.model.variables, *(self.model.optimizer.variables if self.model.optimizer is not None else [])]
+        return {f"{place} {named(v.path, self.model.name)}": copied(v) for place, v in enumerate(variables)}
+
+    def trained(self, jit: bool = False) -> tuple[Trajectory, list[float]]:
+        """Steps by `train_on_batch`, and the losses that it reports. Each leaves its raw gradients in a variable of the optimizer."""
+        self.restore()
+        optimizer, seen, losses = self.model.optimizer, Trajectory(), []
+        with self._told("could not take a step"):
+            self.model.jit_compile = jit
+            self.model.make_train_function(force=True)
+            optimizer.build(self.variables)
+            begin = [copied(v) for v in optimizer.variables]
+            applied = optimizer.apply
+            taps = Taps(optimizer, self.variables, [], ("gradients",))
+            try:
+                for number in range(STEPS):
+                    seen.begins.append(self.weights())
+                    inputs, targets = self._inputs(number), self._targets(number)
+                    reported = self.model.train_on_batch(inputs, targets)  # with several outputs their losses follow
+                    losses.append(float(reported[0] if isinstance(reported, list) else reported))
+                    seen.gradients.append(dict(zip(self.names, taps.gradients(self.variables), strict=True)))
+                    seen.ends.append(self.weights())
+            finally:
+                optimizer.apply = applied
+                for variable, value in zip(optimizer.variables, begin, strict=False):
+                    variable.assign(value)
+        return seen, losses
+
+    def steps(self, begins: list[Arrays], gradients: list[Arrays]) -> Iterator[Arrays]:
+        """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
+        optimizer = self.model.optimizer
+        optimizer.build(self.variables)
+        fresh = [copied(v) for v in optimizer.variables]
+        try:
+            for begin, given in zip(begins, gradients, strict=True):
+                for name, variable in zip(self.names, self.variables, strict=True):
+                    variable.assign(begin[name])
+                with self._told("could not take a step"):
+                    optimizer.apply(
+                        [ops.convert_to_tensor(given[name], v.dtype) for name, v in zip(self.names, self.variables, strict=True)]
+                    )
+                yield self.weights()
+        finally:
+            for variable, value in zip(optimizer.variables, fresh, strict=True):
+                variable.assign(value)
+
+    def _become(self, other: OwnModelOfKeras) -> None:
+        """Take the other's state. Raises NoTwinError for a model that is not the same one in float64."""
+        for layer in self.model._flatten_layers(include_self=False):
+            kind = type(layer).__name__
+            if kind != "InputLayer" and getattr(layer, "compute_dtype", "float64") != "float64":
+                raise NoTwinError(
+                    f"{named(layer.path or layer.name, self.model.name)} computes in {layer.compute_dtype} wherever it is built"
+                )
+        if [v.shape for v in self.model.variables] != [v.shape for v in other.model.variables]:
+            raise NoTwinError("the factory builds another model the second time")
+        self._begin = [np.asarray(value, np.float64) if np.issubdtype(value.dtype, np.floating) else value for value in other._begin]
+        self.restore()
+
+    @contextlib.contextmanager
+    def _told(self, what: str, layers: Layers | None = None) -> Iterator[None]:
+        try:
+            with self._home.told(f"{self._home.model.id} {what}"):
+                yield
+        except OwnError as error:
+            if self.is_twin:
+                place = layers.inside if layers and layers.inside else "the model"
+                raise NoTwinError(f"{place} does not run in float64: {str(error).partition(': ')[2]}") from error
+            raise
+
+    def _inputs(self, number: int) -> Tree:
+        batch = self.batches[number]
+        return batch if isinstance(batch, Mapping) else batch[0]
+
+    def _targets(self, number: int) -> Tree:
+        batch = self.batches[number]
+        return None if isinstance(batch, Mapping) else batch[1]
+
+    def _placed(self, leaf: Any) -> Any:
+        if leaf is None or isinstance(leaf, (str, bytes)):
+            return leaf
+        value = ops.convert_to_numpy(leaf)
+        wide = self.is_twin and np.issubdtype(value.dtype, np.floating)
+        return ops.convert_to_tensor(value.astype(np.float64) if wide else value)
+
+
+class Layers:
+    """What layers without parts give out on their first call, and which layer runs."""
+
+    def __init__(self, model: keras.Model, watch: bool) -> None:
+        """`seen` fills as the model runs."""
+        layers = [layer for layer in model._flatten_layers(include_self=False) if type(layer).__name__ != "InputLayer"]
+        self._names = {id(layer): named(layer.path or layer.name, model.name) for layer in layers}
+        self._whole = {id(layer) for layer in layers if watch and not list(layer._flatten_layers(include_self=False))}
+        self.seen: dict[str, Tensor] = {}
+        self.inside = ""
+
+    @contextlib.contextmanager
+    def tapped(self, tap: Callable[[str, Tensor], Tensor] | None) -> Iterator[None]:
+        """While the model runs in here, each layer's output passes through `tap`."""
+        self.seen.clear()
+        call = keras.layers.Layer.__call__
+
+        def watched(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
+            outer, self.inside = self.inside, self._names.get(id(layer), self.inside)
+            output = call(layer, *args, **kwargs)
+            self.inside = outer
+            name = self._names.get(id(layer), "")
+            if id(layer) in self._whole and name not in self.seen and ops.is_tensor(output) and "float" in str(output.dtype):
+                output = tap(name, output) if tap is not None else output
+                self.seen[name] = output
+            return output
+
+        with mock.patch.object(keras.layers.Layer, "__call__", watched):
+            yield
+
+
+def build(home: Home, seed: int) -> Gauge:
+    """What the user's factory returns. Raises OwnError."""
+    return gauge_of(home.call(seed), is_model, "Keras model")
+
+
+def is_model(value: Any) -> bool:
+    """Whether this is a Keras model."""
+    return isinstance(value, keras.Model)
+
+
+def outputs(tree: Tree) -> Arrays:
+    """Floating-point leaves of an output by their path; `output` where it is one tensor."""
+    found = {path or "output": array(leaf) for path, leaf in leaves(tree) if ops.is_tensor(leaf)}
+    return {path: leaf for path, leaf in found.items() if np.issubdtype(leaf.dtype, np.floating)}
+
+
+def named(path: str, root: str) -> str:
+    """`block.conv.kernel` for `model/block/conv/kernel`."""
+    return path.removeprefix(f"{root}/").replace("/", ".")
+
+
+def copied(variable: keras.Variable) -> Array:
+    """A variable's value, which later steps do not change."""
+    return np.array(array(variable))
+
+
+def dense(gradient: Tensor) -> Array:
+    """A gradient as an array, the sparse one of an embedding included."""
+    return array(ops.convert_to_tensor(gradient))
+
+
+def _pair(batch: Tree) -> Tree:
+    return batch if isinstance(batch, (Mapping, tuple, list)) else (batch, None)
+
+
+def by_library(loss_of: LossOf, values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
+    """Differentiation by whichever library Keras runs on, without gradients at layers."""
+    loss, side, slopes = LIBRARY.gradient(lambda at: loss_of(at, None), values)
+    return loss, side, slopes, {}

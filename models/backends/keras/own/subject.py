@@ -1,0 +1,190 @@
+"""A user's Keras model as the judge asks for it: passes, twin and roads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from models.arrays import Arrays
+from models.backends.keras.own.collections import factory
+from models.backends.keras.own.network import OwnModelOfKeras, by_library, named
+from models.own.address import OwnModel
+from models.own.gauge import NoTwinError
+from models.own.loading import Home
+from models.own.observation import LayerSeen
+from models.own.passes import OwnPass, Trajectory, norm
+from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
+
+Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
+FLAT = 0.05
+"""A value is saturated where |φ′| is under 5 % of its largest, as in `bench.theory.diagnosis`."""
+TWINS = "tensorflow"
+"""The library on which Keras computes in float64 wherever it is told to."""
+
+
+class Subject:
+    """A Keras model under test."""
+
+    def __init__(self, model: OwnModel, seed: int, device: str) -> None:
+        """Build it by the user's factory. Raises OwnError."""
+        keras.config.disable_traceback_filtering()  # else an exception does not tell the line of the user's file
+        self._home = Home(model, factory)
+        self._tape: list[tuple[str, list[Any]]] | None = None
+        self._half = ""
+        self._taken: tuple[Trajectory, list[float]] | None = None
+        self._own = OwnModelOfKeras(self._home, seed)
+        self._on_tensorflow = keras.backend.backend() == TWINS
+
+    @property
+    def size(self) -> int:
+        """How many numbers it learns."""
+        return int(sum(np.prod(v.shape) for v in self._own.variables))
+
+    @property
+    def precision(self) -> str:
+        """The format of its parameters."""
+        return ", ".join(dict.fromkeys(str(v.dtype) for v in self._own.variables))
+
+    def backward(self) -> OwnPass:
+        """One pass, operation by operation."""
+        if not self._on_tensorflow:
+            return self._own.backward(by_library)
+        from models.backends.keras.own import twin
+
+        return self._own.backward(twin.differentiate)
+
+    def watch(self) -> OwnPass:
+        """The same pass with its decisions."""
+        if not self._on_tensorflow:
+            return self._own.backward(by_library, watch=True)
+        from models.backends.keras.own import twin
+
+        operations = twin.Operations()
+        with operations.inside():
+            seen = self._own.backward(twin.differentiate, watch=True)
+        self._tape, self._half = operations.tape, operations.half
+        return seen
+
+    def weights(self) -> Arrays:
+        """Parameters by name, as every pass begins with."""
+        self._own.restore()
+        return self._own.weights()
+
+    def evaluated(self, reset: bool = True) -> Arrays:
+        """Outputs in evaluation mode."""
+        return self._own.evaluated(reset)
+
+    def state(self) -> Arrays:
+        """All variables of model and optimizer."""
+        return self._own.state()
+
+    def layers(self, watched: OwnPass) -> list[LayerSeen]:
+        """Layers in the order in which they ran first."""
+        found = []
+        layers = {name: layer for layer in self._own.model._flatten_layers(include_self=False) for name in [self._name(layer)]}
+        for name, signal in watched.signals.items():
+            layer = layers[name]
+            seen = LayerSeen(name, type(layer).__name__, norm(watched.signal_gradients.get(name, np.zeros(0))))
+            seen.weight = any(len(v.shape) > 1 for v in layer.trainable_variables)
+            activation = getattr(getattr(layer, "activation", None), "__name__", type(layer).__name__).lower()
+            if activation in ("relu", "relu6") and signal.ndim > 1:
+                seen.dead = float((signal.reshape(-1, signal.shape[-1]) <= 0).all(axis=0).mean())
+            if activation in ("sigmoid", "tanh"):
+                slope = 4 * signal * (1 - signal) if activation == "sigmoid" else 1 - signal**2
+                seen.saturated = float((np.abs(slope) < FLAT).mean())
+            found.append(seen)
+        return found
+
+    def _name(self, layer: keras.layers.Layer) -> str:
+        return named(layer.path or layer.name, self._own.model.name)
+
+    def trained(self) -> Trajectory | None:
+        """Steps of the user's optimizer by the compiled `train_on_batch`."""
+        return self._steps()[0]
+
+    def twin(self) -> OwnTwin:
+        """The model in float64, on TensorFlow."""
+        if not self._on_tensorflow:
+            raise NoTwinError("Keras has one on TensorFlow alone: add --backend=keras")
+        if self.precision != "float32":
+            raise NoTwinError(f"its parameters are {self.precision}")
+        assert self._tape is not None, "a twin is given the decisions of a watched pass"
+        if self._half:
+            raise NoTwinError(f"{self._half} computes in half precision")
+        return Twin(self._home, self._own, self._tape)
+
+    def roads(self, compiled: bool) -> Iterator[RoadOfPass | RoadOfSteps]:
+        """The compiled `train_on_batch`, as a graph and by XLA."""
+        yield RoadOfPass("train_on_batch", self._first_step, decided=False)
+        if compiled:
+            yield RoadOfPass("jit_compile", self._jit, decided=False)
+
+    def _steps(self) -> tuple[Trajectory, list[float]]:
+        if self._taken is None:
+            self._taken = self._own.trained()
+        return self._taken
+
+    def _first_step(self, twin: OwnTwin) -> Taken:
+        return self._of_steps(*self._steps(), twin)
+
+    def _jit(self, twin: OwnTwin) -> Taken:
+        try:
+            return self._of_steps(*self._own.trained(jit=True), twin)
+        except Exception as error:
+            raise NoRoadError(f"XLA does not take it ({str(error).splitlines()[0][:120]})") from error
+
+    def _of_steps(self, trajectory: Trajectory, losses: list[float], twin: OwnTwin) -> Taken:
+        return OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None), []
+
+
+class Twin:
+    """The float64 twin of a Keras model; each pass has the decisions of the tape."""
+
+    def __init__(self, home: Home, own: OwnModelOfKeras, tape: list[tuple[str, list[Any]]] | None) -> None:
+        """Build it by the factory once more."""
+        from models.backends.keras.own import twin
+
+        self._by, self._tape = twin, tape
+        with twin.float64_by_default():
+            self._twin = OwnModelOfKeras(home, own.seed, twin_of=own)
+
+    def backward(self, rounded: int | None) -> OwnPass:
+        """The watched pass."""
+        operations = self._by.Operations(self._tape, rounded)
+        operations.counts_near = rounded is None
+        try:
+            with self._by.float64_by_default(), operations.inside():
+                seen = self._twin.backward(self._by.differentiate, watch=True)
+        except self._by.TapeEndsError as reason:
+            self._decide_alone(reason)
+            return self.backward(rounded)
+        seen.near, seen.undecided = operations.near, self._tape is None
+        return seen
+
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss with some parameters moved, with the draws of the tape."""
+        try:
+            with self._by.float64_by_default(), self._by.Operations(self._tape).inside():
+                return self._twin.loss_at(moved)
+        except self._by.TapeEndsError as reason:
+            self._decide_alone(reason)
+            return self.loss_at(moved)
+
+    def _decide_alone(self, reason: NoTwinError) -> None:
+        """Without the tape from here on. Raises NoTwinError where that would be with other random draws."""
+        if self._tape is None or any("Random" in operation for operation, _ in self._tape):
+            raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason
+        self._tape = None
+
+    def evaluated(self, rounded: int | None) -> Arrays:
+        """Outputs in evaluation mode."""
+        with self._by.float64_by_default(), self._by.Operations(None, rounded).inside():
+            return self._twin.evaluated()
+
+    def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
+        """New weights by the optimizer's own rule."""
+        with self._by.float64_by_default(), self._by.Operations(None, rounded).inside():
+            return list(self._twin.steps(trajectory.begins, trajectory.gradients))

@@ -1,0 +1,238 @@
+"""A float64 twin of a Keras model on TensorFlow: built again where float64 is the default, each operation rounded as float32 rounds.
+
+TensorFlow's eager operations pass through one of two functions. While these are replaced here, their results can be rounded, and what
+they decide and draw can be kept in float32 and given to float64.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python import pywrap_tfe
+from tensorflow.python.eager import execute
+
+from models.backends.keras.libraries import Tensor
+from models.own.gauge import NoTwinError
+from models.own.passes import NEAR
+
+AMPLITUDE = 2.0**-24 * 3**0.5
+"""Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
+EXECUTE = "TFE_Py_FastPathExecute"
+EXACT = {
+    "Identity", "Reshape", "Cast", "ReadVariableOp", "Relu", "Relu6", "ReluGrad", "Relu6Grad", "MaxPool", "MaxPoolGrad", "ConcatV2",
+    "StridedSlice", "StridedSliceGrad", "Slice", "Transpose", "Fill", "Tile", "Pad", "PadV2", "MirrorPad", "GatherV2", "SelectV2",
+    "Select", "Neg", "ExpandDims", "Squeeze", "Pack", "Unpack", "Split", "SplitV", "BroadcastTo", "StopGradient", "ResourceGather",
+    "OneHot", "Range", "ZerosLike", "OnesLike", "Maximum", "Minimum", "AssignVariableOp", "ReverseV2", "Sign", "Floor", "Round", "Ceil",
+    "Max", "Min", "Abs", "PreventGradient", "EnsureShape", "TopKV2", "DynamicStitch", "SpaceToBatchND", "BatchToSpaceND", "LinSpace",
+    "ConjugateTranspose", "LeakyRelu", "Const", "TensorListStack", "Where", "MatrixDiagV3", "MatrixBandPart",
+}  # fmt: skip
+"""Operations that move, choose or make numbers and round none."""
+JUMPS = {"Sign", "Floor", "Round", "Ceil", "Rint"}
+"""Operations whose results jump."""
+
+
+def _largest(x: Tensor, output: Tensor, g: Tensor, *settings: Any) -> Tensor:
+    """Where in x the largest number of each window is."""
+    given = dict(zip(settings[::2], settings[1::2], strict=False))
+    window = given["ksize"], given["strides"], given["padding"]
+    return tf.nn.max_pool_with_argmax(tf.cast(x, tf.float32), *window, include_batch_in_index=True).argmax
+
+
+def _to_the_largest(places: Tensor, x: Tensor, output: Tensor, g: Tensor, *settings: Any) -> Tensor:
+    """The gradient of each window's largest number, put where it was."""
+    size = tf.constant([x.shape.num_elements()], places.dtype)
+    return tf.reshape(tf.scatter_nd(tf.reshape(places, [-1, 1]), tf.reshape(g, [-1]), size), x.shape)
+
+
+KINKS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "ReluGrad": (lambda g, x: x > 0, lambda zone, g, x: tf.where(zone, g, tf.zeros_like(g))),
+    "Relu6Grad": (lambda g, x: (x > 0) & (x < 6), lambda zone, g, x: tf.where(zone, g, tf.zeros_like(g))),
+    "MaxPoolGrad": (_largest, _to_the_largest),
+    "LeakyReluGrad": (lambda g, x, *_: x > 0, lambda zone, g, x, _, alpha: tf.where(zone, g, alpha * g)),
+}
+"""Gradients that jump: on which side of its kink each input lies, and the slope given the sides."""
+
+
+class TapeEndsError(NoTwinError):
+    """The float64 pass computes by other operations than the float32 one, so that it cannot be given its decisions."""
+
+
+Entry = tuple[str, list[Tensor]]
+
+
+class Operations:
+    """Stands in the place of TensorFlow's eager execution: records decisions and draws, or replays them, and rounds results."""
+
+    def __init__(self, tape: list[Entry] | None = None, rounded: int | None = None) -> None:
+        """Without a `tape` decisions are recorded on a new one; with it they are replayed. `rounded` seeds the errors."""
+        self.tape: list[Entry] = [] if tape is None else tape
+        self.half, self.near, self.counts_near = "", 0, False
+        self._place, self._replays = 0, bool(tape)
+        self._errors = None if rounded is None else np.random.default_rng(rounded)
+        self._execute: Callable[..., Any] = getattr(pywrap_tfe, EXECUTE)
+        self._execute_slowly: Callable[..., Any] = execute.execute
+        self._busy = False
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[Operations]:
+        """Operations in here pass through this object. Raises NoTwinError where this TensorFlow executes otherwise."""
+        with mock.patch.object(pywrap_tfe, EXECUTE, self._run), mock.patch.object(execute, "execute", self._run_slowly):
+            yield self
+
+    def _run(self, context: Any, operation: str, name: Any, *inputs: Any) -> Any:
+        if self._busy:
+            return self._execute(context, operation, name, *inputs)
+        result = self._execute(context, operation, name, *inputs)
+        self._busy = True
+        try:
+            return self._changed(operation, inputs, result)
+        finally:
+            self._busy = False
+
+    def _run_slowly(self, operation: bytes, outputs: int, inputs: Any, attrs: Any, ctx: Any, name: Any = None) -> Any:
+        """What the fast function does not take: lists in the place of tensors, for example."""
+        result = self._execute_slowly(operation, outputs, inputs=inputs, attrs=attrs, ctx=ctx, name=name)
+        if self._busy:
+            return result
+        self._busy = True
+        try:
+            return self._changed(operation.decode(), (*inputs, *(attrs or ())), result)
+        finally:
+            self._busy = False
+
+    def _changed(self, operation: str, inputs: tuple[Any, ...], result: Any) -> Any:
+        several = isinstance(result, list)
+        tensors = [each for each in (result if several else [result]) if isinstance(each, tf.Tensor)]
+        if not tensors:
+            return result
+        if not self.half and any(each.dtype in (tf.float16, tf.bfloat16) for each in tensors):
+            self.half = operation
+        if self.counts_near:
+            self.near += _near(operation, inputs)
+        if _decides(operation, inputs, tensors):
+            tensors = self._decided(operation, inputs, tensors)
+        if self._errors is not None and operation not in EXACT and "Random" not in operation:
+            terms = _terms(operation, inputs)
+            tensors = [self._rounded(each, terms.get(place)) for place, each in enumerate(tensors)]
+            if operation in ("Sum", "Mean", "BiasAddGrad"):
+                tensors = [self._summed(operation, inputs, tensors[0])]
+        return tensors if several else tensors[0]
+
+    def _decided(self, operation: str, inputs: tuple[Any, ...], tensors: list[Tensor]) -> list[Tensor]:
+        if not self._replays:
+            kept = [KINKS[operation][0](*inputs)] if operation in KINKS else tensors
+            self.tape.append((operation, kept))
+            return tensors
+        entry = self.tape[self._place] if self._place < len(self.tape) else ("the end", [])
+        self._place += 1
+        if entry[0] != operation or (operation not in KINKS and [e.shape for e in entry[1]] != [t.shape for t in tensors]):
+            raise TapeEndsError(f"{operation} follows where float32 had {entry[0]}")
+        if operation in KINKS:
+            return [KINKS[operation][1](entry[1][0], *inputs)]
+        if operation == "TopKV2":
+            return [tf.gather(inputs[0], entry[1][1], batch_dims=entry[1][1].ndim - 1), entry[1][1]]
+        return [tf.cast(kept, here.dtype) for kept, here in zip(entry[1], tensors, strict=True)]
+
+    def _rounded(self, x: Tensor, terms: Tensor | None) -> Tensor:
+        if x.dtype != tf.float64 or not x.shape.num_elements():
+            return x
+        assert self._errors is not None, "rounding takes errors"
+        noise = self._errors.random(tuple(x.shape), np.float32) * np.float32(2 * AMPLITUDE) - np.float32(AMPLITUDE)
+        if terms is not None:
+            return x + tf.stop_gradient(terms) * tf.constant(noise.astype(np.float64))
+        return x * tf.constant(1.0 + noise.astype(np.float64))
+
+    def _summed(self, operation: str, inputs: tuple[Any, ...], out: Tensor) -> Tensor:
+        """A sum as TensorFlow's CPU kernels make it along outer axes: one term after the other in float32, here in an order of its own.
+
+        Measured on 2.21: over 1,600 and 102,400 terms `reduce_sum` is 5 and 41 roundings off, and a bias's gradient 10 and 260.
+        """
+        x = inputs[0]
+        if x.dtype != tf.float64 or x.shape.num_elements() in (0, None):
+            return out
+        kept = (x.ndim - 1,) if operation == "BiasAddGrad" else tuple(sorted(set(range(x.ndim)) - _axes(inputs[1], x.ndim)))
+        summed = tuple(axis for axis in range(x.ndim) if axis not in kept)
+        terms = np.transpose(x.numpy(), (*summed, *kept)).reshape(-1, int(np.prod([x.shape[axis] for axis in kept], dtype=int)))
+        if len(terms) < 2:
+            return out
+        assert self._errors is not None, "rounding takes errors"
+        terms = self._errors.permutation(terms, axis=0)
+        off = (np.cumsum(terms, axis=0, dtype=np.float32)[-1] - terms.sum(axis=0)) / (len(terms) if operation == "Mean" else 1)
+        return out + tf.constant(off.reshape(out.shape))
+
+
+def _axes(axes: Any, rank: int) -> set[int]:
+    """The axes that a reduction sums over."""
+    return {int(axis) % rank for axis in np.ravel(axes.numpy() if isinstance(axes, tf.Tensor) else axes)}
+
+
+def _terms(operation: str, inputs: tuple[Any, ...]) -> dict[int, Tensor]:
+    """How large the terms are that a fused operation's results are differences of, by the result's number.
+
+    One rounding of a result says too little of 1 − p for a probability p near 1: the float32 kernel rounds p.
+    """
+    if operation not in ("SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits"):
+        return {}
+    logits = inputs[0]
+    label = tf.one_hot(inputs[1], logits.shape[-1], dtype=logits.dtype) if operation.startswith("Sparse") else inputs[1]
+    return {0: tf.reduce_max(tf.abs(logits), -1) + tf.abs(tf.reduce_logsumexp(logits, -1)), 1: tf.nn.softmax(logits) + label}
+
+
+def _near(operation: str, inputs: tuple[Any, ...]) -> int:
+    """How many of an operation's decisions change where its numbers move by NEAR of their rms: what rounding could turn."""
+    if operation in KINKS and operation != "MaxPoolGrad":
+        x, at = inputs[1], 6.0 if operation == "Relu6Grad" else 0.0
+        reach = NEAR * tf.sqrt(tf.reduce_mean(tf.square(x)))
+        found = tf.abs(x - at) < reach
+        return int(tf.reduce_sum(tf.cast((found | (tf.abs(x) < reach)) & (x != 0), tf.int32)))
+    if operation == "MaxPoolGrad":
+        x, output, *rest = tf.cast(inputs[0], tf.float32), *inputs[1:]
+        reach = tf.cast(NEAR * tf.sqrt(tf.reduce_mean(tf.square(output))), tf.float32)
+        noise = tf.sign(tf.random.stateless_uniform(x.shape, (0, 1), -1.0, 1.0)) * reach
+        places = [_largest(each, output, *rest) for each in (x, x + noise, x - noise)]
+        # Among equal numbers either may be chosen: those are dead units or copies, and no decision.
+        values = [tf.gather(tf.reshape(x, [-1]), place) for place in places]
+        return int(tf.reduce_sum(tf.cast((values[0] != values[1]) | (values[0] != values[2]), tf.int32)))
+    return 0
+
+
+def _decides(operation: str, inputs: tuple[Any, ...], tensors: list[Tensor]) -> bool:
+    if operation in KINKS or operation in JUMPS or "Random" in operation or operation == "Multinomial":
+        return operation != "StatelessRandomGetKeyCounter"
+    floats = any(isinstance(each, tf.Tensor) and each.dtype.is_floating for each in inputs)
+    places = any(each.dtype.is_bool or each.dtype.is_integer for each in tensors)
+    return floats and places and operation not in ("Shape", "ShapeN", "Size", "Rank")
+
+
+@contextlib.contextmanager
+def float64_by_default() -> Iterator[None]:
+    """What is built in here is built in float64."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+
+
+def differentiate(loss_of: Callable[..., tuple[Tensor, Any]], values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
+    """Value, side results and gradients of variables and of every tapped layer, by one tape."""
+    tapped: dict[str, Tensor] = {}
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+
+        def tap(name: str, tensor: Tensor) -> Tensor:
+            tapped[name] = tf.identity(tensor)
+            return tapped[name]
+
+        loss, side = loss_of(values, tap)
+    slopes, deltas = tape.gradient(loss, (values, tapped))
+    return loss, side, slopes, deltas

@@ -1,0 +1,64 @@
+"""Published networks by name, untrained, with a small batch of noise: `torchvision:resnet18`, `timm:convnext_atto`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from models.own.gauge import OwnError
+from models.own.published import CLASSES, settings
+
+OPERATORS = "nms", "qnms"
+"""Operators whose schemas a torchvision of another build than torch's lacks; networks call neither."""
+
+
+def factory(package: str, name: str) -> Callable[[], Any]:
+    """A function that builds a network of a package's collection. Raises OwnError for a package or name that is not there."""
+    if importlib.util.find_spec(package) is None:
+        raise OwnError(f"--model={package}:{name} needs the package {package}, which is not installed here: install it.")
+    models: Any = imported(f"{package}.models") if package == "torchvision" else importlib.import_module(package)
+    names = models.list_models(module=models) if package == "torchvision" else models.list_models()
+    if name not in names:
+        near = [each for each in names if each[:4] == name[:4].lower()][:6]
+        raise OwnError(
+            f"--model={package}:{name}: {package} has no network {name!r}{f'; near it are {chr(44).join(near)}' if near else ''}."
+        )
+    row = settings(package, name)
+
+    def made() -> dict[str, Any]:
+        if package == "torchvision":
+            model = models.get_model(name, weights=None, **row.options)
+        else:
+            model = models.create_model(name, pretrained=False, **row.options)
+        images = torch.randn(row.batch, 3, row.pixels, row.pixels)
+        labels = torch.randint(0, CLASSES, (row.batch,))
+        return {"model": model, "loss": functional.cross_entropy, "batch": (images, labels), "optimizer": _optimizer}
+
+    return made
+
+
+def _optimizer(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
+
+
+def imported(module: str) -> Any:
+    """A module of torchvision, even beside a torch of another build."""
+    try:
+        return importlib.import_module(module)
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+        declare_operators()
+        return importlib.import_module(module)
+
+
+def declare_operators() -> None:
+    """Declare what a torchvision of another build registers fakes for, so that it can be imported."""
+    for operator in OPERATORS:
+        if not hasattr(torch.ops.torchvision, operator):
+            torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,0 +1,61 @@
+"""What the modules of a user's model give out while it runs, and which one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.arrays import Array, Arrays
+from models.own.trees import Tree, leaves
+
+
+class Modules:
+    """What every module with parameters or without children gives out on its first call, and the loss's gradient there."""
+
+    def __init__(self, model: nn.Module, signals: bool, stack: bool) -> None:
+        """`signals` are watched where asked for; with `stack` its end is the innermost module that runs."""
+        self.signals: Arrays = {}
+        self.gradients: Arrays = {}
+        self.stack: list[str] = []
+        self._handles: list[Any] = []
+        self._named = [(name, module) for name, module in model.named_modules() if signals and name and _is_layer(module)]
+        self._stacked = list(model.named_modules()) if stack else []
+
+    def __enter__(self) -> Modules:
+        """Begin to watch."""
+        self._handles = [module.register_forward_hook(self._hook(name)) for name, module in self._named]
+        for name, module in self._stacked:
+            self._handles.append(module.register_forward_pre_hook(lambda *_, name=name: self.stack.append(name or "the model")))
+            self._handles.append(module.register_forward_hook(lambda *_: self.stack.pop() and None))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Watch no more."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, name: str) -> Callable[..., None]:
+        def seen(module: nn.Module, args: Any, output: Tree) -> None:
+            first = next((leaf for _, leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()), None)
+            if first is None or name in self.signals:
+                return
+            self.signals[name] = array(first)
+            if first.requires_grad:
+                first.register_hook(lambda g: self.gradients.__setitem__(name, self.gradients.get(name, 0) + array(g)))
+
+        return seen
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
+
+
+def array(tensor: Tensor) -> Array:
+    """A copy of a tensor's numbers; those of bfloat16, which NumPy lacks, in float32."""
+    return np.array(
+        tensor.detach().cpu().resolve_conj().numpy() if tensor.dtype != torch.bfloat16 else tensor.detach().cpu().float().numpy()
+    )

@@ -1,0 +1,281 @@
+"""A user's module as its user trains it: passes, steps and roads of execution, in float32 and as float64 twin."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import random
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.arrays import Arrays
+from models.backends.torch.own.collections import declare_operators
+from models.backends.torch.own.modules import Modules, array
+from models.backends.torch.own.tape import Recorder, Tape
+from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
+from models.own.loading import Home
+from models.own.passes import OwnPass, Trajectory, unlike
+from models.own.trees import Tree, leaves, mapped
+
+STEPS = 2
+"""Optimizer steps that are looked at: the second has slots that the first has filled."""
+
+
+class OwnModule:
+    """A module with its loss, batches and optimizer, in float32 or, `twin`, in float64 on the CPU."""
+
+    def __init__(self, home: Home, gauge: Gauge, seed: int, device: str, twin: bool = False) -> None:
+        """Keep the state that every pass begins with."""
+        self._home, self.gauge, self._seed, self.device, self.is_twin = home, gauge, seed, device, twin
+        self.model: nn.Module = gauge.model.to(device)
+        self.call: Callable[..., Tree] = gauge.model
+        bound = isinstance(gauge.optimizer, torch.optim.Optimizer)
+        self._fresh = copy.deepcopy(gauge.optimizer.state_dict()) if bound else None
+        self._start = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        batches = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
+        self._batches = [mapped(self._placed, each) for each in batches] * (1 if len(batches) == STEPS else STEPS)
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """What can be learned, by name; what is frozen as well."""
+        return dict(self.model.named_parameters())
+
+    def weights(self) -> Arrays:
+        """Parameters by name."""
+        return {name: array(p) for name, p in self.parameters().items()}
+
+    def backward(self, *, watch: bool = False, number: int = 0, batch: Tree = None, reset: bool = True) -> OwnPass:
+        """One pass in training mode from the state at the start. Raises OwnError with the user's own exception."""
+        if reset:
+            self.restore()
+        for p in self.model.parameters():
+            p.grad = None
+        batch = self._batches[number] if batch is None else batch
+        modules = Modules(self.model, signals=watch, stack=self.is_twin)
+        with self._told("could not be trained", modules), modules:
+            output = self._forward(batch)
+            loss = self._loss(output, batch)
+            loss.backward()
+        gradients = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
+        return OwnPass(_number(loss), outputs(output), gradients, self._statistics(), modules.signals, modules.gradients)
+
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss in training mode with some parameters moved, from the state at the start."""
+        self.restore()
+        with torch.no_grad(), self._told("could not be trained"):
+            for name, p in self.parameters().items():
+                if name in moved:
+                    p.add_(torch.from_numpy(moved[name]).to(p))
+            return _number(self._loss(self._forward(self._batches[0]), self._batches[0]))
+
+    def evaluated(self, reset: bool = True) -> Arrays:
+        """Outputs in evaluation mode, from the state at the start or as the model is."""
+        if reset:
+            self.restore()
+        modes = {module: module.training for module in self.model.modules()}
+        self.model.eval()
+        try:
+            modules = Modules(self.model, signals=False, stack=self.is_twin)
+            with self._told("could not be evaluated", modules), modules, torch.no_grad():
+                return outputs(self._forward(self._batches[0]))
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+
+    def state(self) -> Arrays:
+        """All parameters and buffers, gradients, and the mode of every module, to see whether something has left a trace."""
+        found = {name: array(value) for name, value in self.model.state_dict().items()}
+        found |= {f"{name} (gradient)": array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
+        return found | {f"{name or 'model'} (mode)": np.array(module.training) for name, module in self.model.named_modules()}
+
+    def recorded(self, **options: Any) -> tuple[OwnPass, Tape]:
+        """A pass with its decisions."""
+        with Recorder() as recorder:
+            seen = self.backward(**options)
+        return seen, recorder.tape
+
+    def copied(self, twin: bool = False, change: Callable[[nn.Module], object] = lambda model: None) -> OwnModule:
+        """The same model once more, changed in place by `change`; as a twin in float64 on the CPU."""
+        try:
+            model, optimizer = copy.deepcopy((self.model, self.gauge.optimizer))
+        except Exception:  # a module may hold what cannot be copied: the factory makes another one
+            again = build(self._home, self._seed)
+            model, optimizer = again.model, again.optimizer
+        model.load_state_dict(self._start)
+        if twin:
+            model.to("cpu", torch.float64)
+        change(model)
+        gauge = Gauge(model, self.gauge.loss, self.gauge.batch, optimizer, self.gauge.schedule, self._batches)
+        other = OwnModule(self._home, gauge, self._seed, "cpu" if twin else self.device, twin)
+        other._fresh = self._fresh  # the copied optimizer may have taken steps
+        return other
+
+    def halves(self) -> list[Tree]:
+        """The first batch in two halves of its samples; nothing where it cannot be halved."""
+        sizes = {len(leaf) if leaf.dim() else 0 for _, leaf in leaves(self._batches[0]) if isinstance(leaf, Tensor)}
+        if len(sizes) != 1 or (size := sizes.pop()) % 2 or not size:
+            return []
+        cut = lambda part: lambda leaf: leaf[part] if isinstance(leaf, Tensor) else leaf  # noqa: E731
+        return [mapped(cut(part), self._batches[0]) for part in (slice(None, size // 2), slice(size // 2, None))]
+
+    def inputs_as(self, memory_format: torch.memory_format) -> None:
+        """Lay images of all batches out in memory in another order."""
+        changed = lambda leaf: leaf.to(memory_format=memory_format) if isinstance(leaf, Tensor) and leaf.dim() == 4 else leaf  # noqa: E731
+        self._batches = [mapped(changed, each) for each in self._batches]
+
+    def takes(self, flag: str) -> bool:
+        """Whether the user's optimizer has a setting of this name, and kernels for it on this device."""
+        optimizer = self.optimizer()
+        return all(flag in group for group in optimizer.param_groups)
+
+    def optimizer(self, **flags: bool) -> torch.optim.Optimizer:
+        """The user's optimizer over this model's parameters, with its `foreach` and `fused` set where it has them."""
+        made = self.gauge.optimizer
+        if isinstance(made, torch.optim.Optimizer):
+            made.load_state_dict(copy.deepcopy(self._fresh))
+        else:
+            with self._told("has an optimizer that could not be built"):
+                made = made(self.model.parameters())
+        for group in made.param_groups:
+            group |= {name: value for name, value in flags.items() if name in group}
+        return made
+
+    def steps(self, begins: list[Arrays], gradients: list[Arrays], **flags: bool) -> Iterator[Arrays]:
+        """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
+        self.restore()
+        optimizer = self.optimizer(**flags)
+        schedule = self.gauge.schedule(optimizer) if callable(self.gauge.schedule) else None
+        for begin, given in zip(begins, gradients, strict=True):
+            with torch.no_grad():
+                for name, p in self.parameters().items():
+                    p.copy_(torch.from_numpy(begin[name]).to(p))
+                    # A copy, since some steps write into the gradient.
+                    p.grad = torch.from_numpy(given[name]).to(p, copy=True) if name in given else None
+            with self._told("could not take a step"):
+                optimizer.step()
+                if schedule is not None:
+                    schedule.step()
+            yield self.weights()
+
+    def trained(self) -> Trajectory:
+        """Steps of the user's optimizer on the gradients that this model computes."""
+        seen = Trajectory()
+        self.restore()
+        optimizer = self.optimizer()
+        schedule = self.gauge.schedule(optimizer) if callable(self.gauge.schedule) else None
+        for number in range(STEPS):
+            gradients = self.backward(number=number, reset=False).gradients
+            seen.begins.append(self.weights())
+            with self._told("could not take a step"):
+                optimizer.step()
+                if schedule is not None:
+                    schedule.step()
+            seen.gradients.append(gradients)
+            seen.ends.append(self.weights())
+            left = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
+            seen.kept += unlike("gradient", gradients, left, number)
+        return seen
+
+    @contextlib.contextmanager
+    def _told(self, what: str, modules: Modules | None = None) -> Iterator[None]:
+        """Run the user's code; what it raises is theirs, and of a twin the reason why there is none."""
+        try:
+            with self._home.told(f"{self._home.model.id} {what}"):
+                yield
+        except OwnError as error:
+            if self.is_twin:
+                place = modules.stack[-1] if modules and modules.stack else "its loss"
+                raise NoTwinError(f"{place} does not run in float64: {str(error).partition(': ')[2]}") from error
+            raise
+
+    def restore(self) -> None:
+        """The state of the start, and the seeds of every pass."""
+        self.model.load_state_dict(self._start)
+        torch.manual_seed(self._seed)
+        random.seed(self._seed)
+        np.random.seed(self._seed % 2**32)
+
+    def _forward(self, batch: Tree) -> Tree:
+        batch = mapped(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, batch)
+        inputs = batch if isinstance(batch, Mapping) else batch[0]
+        if isinstance(inputs, Mapping):
+            return self.call(**inputs)
+        return self.call(*inputs) if isinstance(inputs, (tuple, list)) and _takes_several(self.model) else self.call(inputs)
+
+    def _loss(self, output: Tree, batch: Tree) -> Tensor:
+        targets = batch if isinstance(batch, Mapping) else batch[1]
+        if self.gauge.loss is not None:
+            loss = self.gauge.loss(output, targets) if targets is not None else self.gauge.loss(output)
+        else:
+            loss = own_loss(output, targets)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise OwnError(f"the loss of {self._home.model.id} is no single number but {shape}: return its mean.")
+        return loss
+
+    def _statistics(self) -> Arrays:
+        return {name: array(value) for name, value in self.model.named_buffers() if value.is_floating_point()}
+
+    def _placed(self, leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        leaf = leaf.detach().to(self.device)
+        return leaf.double() if self.is_twin and leaf.is_floating_point() else leaf
+
+
+def outputs(tree: Tree) -> Arrays:
+    """Floating-point leaves of an output by their path; `output` where it is one tensor."""
+    return {path or "output": array(leaf) for path, leaf in leaves(tree) if isinstance(leaf, Tensor) and leaf.is_floating_point()}
+
+
+def own_loss(output: Tree, targets: Tree) -> Tensor:
+    """The loss that a model computes itself; the mean square of its outputs where nobody gives a loss or targets."""
+    if isinstance(output, Tensor) and output.numel() == 1:
+        return output
+    within = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+    if isinstance(within, Tensor):
+        return within
+    if targets is None:
+        floats = [leaf for _, leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+        return torch.stack([leaf.square().mean() for leaf in floats]).mean()
+    raise OwnError("the factory returned targets and no loss, and the model's output has none: return a loss(outputs, targets).")
+
+
+def build(home: Home, seed: int) -> Gauge:
+    """What the user's factory returns with every seed set. Raises OwnError."""
+    torch.manual_seed(seed)
+    try:
+        return gauge_of(home.call(seed), is_model, "PyTorch module")
+    except OwnError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+        declare_operators()  # the user's file imports a torchvision of another build than torch's
+        torch.manual_seed(seed)
+        return gauge_of(home.call(seed), is_model, "PyTorch module")
+
+
+def is_model(value: Any) -> bool:
+    """Whether this is a module."""
+    return isinstance(value, nn.Module)
+
+
+def _takes_several(model: nn.Module) -> bool:
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    kinds = [p.kind for p in parameters]
+    return len(kinds) > 1 or inspect.Parameter.VAR_POSITIONAL in kinds
+
+
+def _pair(batch: Tree) -> Tree:
+    return batch if isinstance(batch, (Mapping, tuple, list)) else (batch, None)
+
+
+def _number(loss: Tensor) -> float:
+    return float(loss.detach())

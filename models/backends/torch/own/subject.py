@@ -1,0 +1,207 @@
+"""A user's PyTorch module as the judge asks for it: passes, twin and roads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.arrays import Arrays
+from models.backends.torch.own.collections import factory
+from models.backends.torch.own.network import OwnModule, build
+from models.backends.torch.own.tape import Tape, TapeEndsError
+from models.backends.torch.own.twin import wide
+from models.own.address import OwnModel
+from models.own.gauge import NoTwinError
+from models.own.loading import Home
+from models.own.observation import LayerSeen
+from models.own.passes import OwnPass, Trajectory, norm
+from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
+
+REST_AT_ZERO = nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Threshold
+Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
+ROUNDED = 3
+"""Rounded passes of a road that rounds more than the usual one: each has an error of its own in every channel."""
+FLAT = 0.05
+"""A value is saturated where |φ′| is under 5 % of its largest, as in `bench.theory.diagnosis`."""
+
+
+class Subject:
+    """A module under test."""
+
+    def __init__(self, model: OwnModel, seed: int, device: str) -> None:
+        """Build it by the user's factory. Raises OwnError."""
+        home = Home(model, factory)
+        self._own = OwnModule(home, build(home, seed), seed, device)
+        self._tape: Tape | None = None
+
+    @property
+    def size(self) -> int:
+        """How many numbers it learns."""
+        return sum(p.numel() for p in self._own.parameters().values())
+
+    @property
+    def precision(self) -> str:
+        """The format of its parameters."""
+        return ", ".join(dict.fromkeys(str(p.dtype).removeprefix("torch.") for p in self._own.parameters().values()))
+
+    def backward(self) -> OwnPass:
+        """One pass as a user runs it."""
+        return self._own.backward()
+
+    def watch(self) -> OwnPass:
+        """The same pass with its decisions."""
+        seen, self._tape = self._own.recorded(watch=True)
+        return seen
+
+    def weights(self) -> Arrays:
+        """Parameters by name, as every pass begins with."""
+        self._own.restore()
+        return self._own.weights()
+
+    def evaluated(self, reset: bool = True) -> Arrays:
+        """Outputs in evaluation mode."""
+        return self._own.evaluated(reset)
+
+    def state(self) -> Arrays:
+        """Parameters, buffers, gradients and modes."""
+        return self._own.state()
+
+    def layers(self, watched: OwnPass) -> list[LayerSeen]:
+        """Layers in the order in which they ran first."""
+        modules, found = dict(self._own.model.named_modules()), []
+        for name, signal in watched.signals.items():
+            module = modules[name]
+            seen = LayerSeen(name, type(module).__name__, norm(watched.signal_gradients.get(name, np.zeros(0))))
+            seen.weight = any(p.dim() > 1 for p in module.parameters(recurse=False))
+            if isinstance(module, REST_AT_ZERO) and signal.ndim > 1:
+                units = np.moveaxis(signal, 1 if signal.ndim > 3 else -1, 0).reshape(signal.shape[1 if signal.ndim > 3 else -1], -1)
+                seen.dead = float((units <= 0).all(axis=1).mean())
+            if isinstance(module, (nn.Sigmoid, nn.Tanh)):
+                slope = 4 * signal * (1 - signal) if isinstance(module, nn.Sigmoid) else 1 - signal**2
+                seen.saturated = float((np.abs(slope) < FLAT).mean())
+            found.append(seen)
+        return found
+
+    def trained(self) -> Trajectory | None:
+        """Steps of the user's optimizer."""
+        return self._own.trained() if self._own.gauge.optimizer is not None else None
+
+    def twin(self) -> OwnTwin:
+        """The module in float64."""
+        if self.precision != "float32":
+            raise NoTwinError(f"a float64 reference of float32: its parameters are {self.precision}")
+        assert self._tape is not None, "a twin is given the decisions of a watched pass"
+        if self._tape.half:
+            raise NoTwinError(f"a float64 reference of float32: {self._tape.half} computes in half precision")
+        return Twin(self._own, self._tape)
+
+    def roads(self, compiled: bool) -> Iterator[RoadOfPass | RoadOfSteps]:
+        """Memory formats, micro-batches, the optimizer's kernels, and torch.compile."""
+        yield RoadOfPass("channels_last", self._channels_last)
+        yield RoadOfPass("accumulated", self._accumulated)
+        if self._own.gauge.optimizer is not None:
+            yield RoadOfSteps("foreach", self._stepping("foreach"))
+            yield RoadOfSteps("fused", self._stepping("fused"))
+        if compiled:
+            yield RoadOfPass("compile", self._compiled, decided=False)
+
+    def _channels_last(self, twin: OwnTwin) -> Taken:
+        if not any(p.dim() == 4 for p in self._own.parameters().values()):
+            raise NoRoadError("it has no convolution over images")
+        copied = self._own.copied(change=lambda model: model.to(memory_format=torch.channels_last))
+        copied.inputs_as(torch.channels_last)
+        seen, tape = copied.recorded()
+        beside = Twin(self._own, tape)
+        rounded = range(ROUNDED) if any(isinstance(module, nn.BatchNorm2d) for module in self._own.model.modules()) else ()
+        return seen, beside.backward(None, watch=False), [beside.backward(n, watch=False, one_by_one=True) for n in rounded]
+
+    def _accumulated(self, twin: OwnTwin) -> Taken:
+        if not (halves := self._own.halves()):
+            raise NoRoadError("its batch has no two halves")
+        recorded = [self._own.recorded(batch=half) for half in halves]
+        answers = [Twin(self._own, tape).backward(None, watch=False, batch=place) for place, (_, tape) in enumerate(recorded)]
+        exact, whole = _mean(answers), twin.backward(None)
+        apart = max((norm(exact.gradients[name] - g) / (norm(g) or 1.0) for name, g in whole.gradients.items()), default=0.0)
+        if set(exact.gradients) != set(whole.gradients) or apart > 1e-3:
+            raise NoRoadError("the mean over halves of its batch is not the whole's (batch statistics, dropout, or a loss that is no mean)")
+        return _mean([seen for seen, _ in recorded]), exact, []
+
+    def _compiled(self, twin: OwnTwin) -> Taken:
+        import torch._inductor.config as inductor
+
+        copied = self._own.copied()
+        try:
+            with inductor.patch(fallback_random=True):  # the same draws as eager
+                copied.call = torch.compile(copied.model)
+                seen = copied.backward()
+        except Exception as error:
+            raise NoRoadError(f"torch.compile does not take it ({str(error).splitlines()[0][:120]})") from error
+        return seen, twin.backward(None), []
+
+    def _stepping(self, flag: str) -> Callable[[Trajectory], list[Arrays]]:
+        def run(trajectory: Trajectory) -> list[Arrays]:
+            copied = self._own.copied()
+            if not copied.takes(flag):
+                raise NoRoadError(f"its optimizer has no {flag} kernels")
+            return list(copied.steps(trajectory.begins, trajectory.gradients, **{name: name == flag for name in ("foreach", "fused")}))
+
+        return run
+
+
+class Twin:
+    """The float64 twin of a module; each pass has the decisions of the tape."""
+
+    def __init__(self, own: OwnModule, tape: Tape | None) -> None:
+        """A copy of the module."""
+        self._twin, self._tape = own.copied(twin=True), tape
+
+    def backward(self, rounded: int | None, *, watch: bool = True, batch: int | None = None, one_by_one: bool = False) -> OwnPass:
+        """The watched pass, or that of one half of the batch.
+
+        Where float64 computes by other operations than float32 did, it decides by itself.
+        """
+        place = None if batch is None else self._twin.halves()[batch]
+        try:
+            with wide(self._tape, rounded, one_by_one) as mode:
+                seen = self._twin.backward(watch=watch, batch=place)
+        except TapeEndsError as reason:
+            self._decide_alone(reason)
+            return self.backward(rounded, watch=watch, batch=batch, one_by_one=one_by_one)
+        seen.near, seen.undecided = mode.near, self._tape is None
+        return seen
+
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss with some parameters moved, with the draws of the tape."""
+        try:
+            with wide(self._tape, None):
+                return self._twin.loss_at(moved)
+        except TapeEndsError as reason:
+            self._decide_alone(reason)
+            return self.loss_at(moved)
+
+    def _decide_alone(self, reason: TapeEndsError) -> None:
+        """Without the tape from here on. Raises NoTwinError where that would be with other random draws."""
+        if self._tape is None or self._tape.draws:
+            raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason
+        self._tape = None
+
+    def evaluated(self, rounded: int | None) -> Arrays:
+        """Outputs in evaluation mode."""
+        with wide(None, rounded):
+            return self._twin.evaluated()
+
+    def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
+        """New weights by the optimizer's own rule, one number after the other."""
+        copied = self._twin.copied(twin=True)
+        with wide(None, rounded):
+            return list(copied.steps(trajectory.begins, trajectory.gradients, foreach=False, fused=False))
+
+
+def _mean(passes: list[OwnPass]) -> OwnPass:
+    """Loss and gradients of a batch from those of its parts."""
+    names = dict.fromkeys(name for each in passes for name in each.gradients)
+    gradients: Arrays = {name: np.asarray(np.mean([each.gradients[name] for each in passes], axis=0, dtype=np.float64)) for name in names}
+    return OwnPass(float(np.mean([each.loss for each in passes])), {}, gradients)

@@ -1,0 +1,218 @@
+"""What a float32 pass decides and draws, operation by operation, so that a float64 pass can be given the same.
+
+A unit within rounding of its kink may have either slope, and a draw is one of many. Both are data of the pass, and no error of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from models.own.gauge import NoTwinError
+from models.own.passes import NEAR
+
+
+class TapeEndsError(NoTwinError):
+    """The float64 pass computes by other operations than the float32 one, so that it cannot be given its decisions."""
+
+
+class Entry(NamedTuple):
+    """One operation's decisions: the operation's name, and tensors of zones, indices or draws."""
+
+    operation: str
+    kept: tuple[Tensor | None, ...]
+
+
+@dataclass
+class Tape:
+    """Decisions in the order of computation, on the CPU; `half` names the first operation that computed in less than float32.
+
+    `draws` says whether any of them is random.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    draws: bool = False
+    half: str = ""
+
+    def reader(self) -> Callable[[str], tuple[Tensor | None, ...]]:
+        """A function that gives the next operation's decisions. Raises TapeEndsError where the operation is another one."""
+        place = iter(self.entries)
+
+        def read(operation: str) -> tuple[Tensor | None, ...]:
+            entry = next(place, None)
+            if entry is None or entry.operation != operation:
+                raise TapeEndsError(f"{operation} follows where float32 had {entry.operation if entry else 'ended'}")
+            return entry.kept
+
+        return read
+
+
+class Recorder(TorchDispatchMode):
+    """Keeps what every operation in here decides and draws."""
+
+    def __init__(self) -> None:
+        """Begin with an empty tape."""
+        super().__init__()
+        self.tape = Tape()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation and keep its decisions."""
+        name, kwargs = operation(func), kwargs or {}
+        kept = KINKS[name].zone(*args, **kwargs) if name in KINKS else None
+        out = func(*args, **kwargs)
+        if kept is not None:
+            self.tape.entries.append(Entry(name, (kept.to("cpu", copy=True),)))
+        elif drawn(func) or name in STEPS:
+            self.tape.entries.append(Entry(name, tuple(each.to("cpu", copy=True) for each in tensors(out))))
+            self.tape.draws = self.tape.draws or drawn(func)
+        elif chosen(out, args):
+            places = (None if each.is_floating_point() else each.to("cpu", copy=True) for each in tensors(out))
+            self.tape.entries.append(Entry(name, tuple(places)))
+            self.tape.draws = self.tape.draws or name in MIXED
+        if not self.tape.half and any(each.dtype in (torch.float16, torch.bfloat16) for each in tensors(out)):
+            self.tape.half = name
+        return out
+
+
+class Kink(NamedTuple):
+    """The slope of a function with kinks: `zone` says on which side of them each input lies, `slope` the gradient given the zones."""
+
+    zone: Callable[..., Tensor]
+    slope: Callable[..., Any]
+
+
+def _elu_slope(zone: Tensor, g: Tensor, alpha: float, scale: float, by: float, is_result: bool, x: Tensor) -> Tensor:
+    below = x + alpha * scale if is_result else alpha * scale * torch.exp(x * by)
+    return torch.where(zone, g * scale, g * by * below)
+
+
+KINKS = {
+    "threshold_backward": Kink(lambda g, x, at: x > at, lambda zone, g, x, at: torch.where(zone, g, 0.0)),
+    "leaky_relu_backward": Kink(lambda g, x, s, r: x > 0, lambda zone, g, x, s, r: torch.where(zone, g, g * s)),
+    "hardtanh_backward": Kink(lambda g, x, a, b: (x > a) & (x < b), lambda zone, g, x, a, b: torch.where(zone, g, 0.0)),
+    "hardsigmoid_backward": Kink(lambda g, x: (x > -3) & (x < 3), lambda zone, g, x: torch.where(zone, g / 6, 0.0)),
+    "hardswish_backward": Kink(
+        lambda g, x: (x >= 3).to(torch.int8) - (x <= -3).to(torch.int8),
+        lambda zone, g, x: torch.where(zone > 0, g, torch.where(zone < 0, 0.0, g * (x / 3 + 0.5))),
+    ),
+    "elu_backward": Kink(lambda g, alpha, scale, by, is_result, x: x > 0, _elu_slope),
+    "softshrink_backward": Kink(lambda g, x, at: x.abs() > at, lambda zone, g, x, at: torch.where(zone, g, 0.0)),
+    "hardshrink_backward": Kink(lambda g, x, at: x.abs() > at, lambda zone, g, x, at: torch.where(zone, g, 0.0)),
+    "_prelu_kernel_backward": Kink(
+        lambda g, x, w: x > 0, lambda zone, g, x, w: (torch.where(zone, g, w * g), torch.where(zone, 0.0, g * x))
+    ),
+}
+"""Backward operations whose slope jumps. The written-out slopes also serve as reference for the framework's own."""
+STEPS = {"sign", "sgn", "floor", "ceil", "round", "trunc", "heaviside"}
+"""Operations whose results jump."""
+COMPARISONS = {"gt", "lt", "ge", "le", "max", "min", "argmax", "argmin", "sgn", "sign"}
+"""Operations that compare numbers."""
+MIXED = {"native_dropout"}
+"""Operations that draw a mask and use it themselves."""
+
+
+def operation(func: Any) -> str:
+    """`add` for `aten.add.Tensor`."""
+    return func._schema.name.partition("::")[2]
+
+
+def drawn(func: Any) -> bool:
+    """Whether an operation's result is random."""
+    return torch.Tag.nondeterministic_seeded in func.tags and operation(func) not in MIXED
+
+
+def tensors(out: Any) -> tuple[Tensor, ...]:
+    """The tensors that an operation has returned."""
+    if isinstance(out, Tensor):
+        return (out,)
+    return tuple(each for each in out if isinstance(each, Tensor)) if isinstance(out, (tuple, list)) else ()
+
+
+def chosen(out: Any, args: Any) -> bool:
+    """Whether numbers have decided something: what comes out is true or false or a place, and what went in are floats."""
+    floats = any(isinstance(each, Tensor) and each.is_floating_point() for each in args)
+    return floats and any(each.dtype in (torch.bool, torch.int64, torch.int32) and each.numel() for each in tensors(out))
+
+
+def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tensor | None, ...]]) -> Any:
+    """The operation's result with the decisions of the tape in place of its own; NotImplemented for one that decides nothing."""
+    name = operation(func)
+    if name in KINKS:
+        (zone,) = read(name)
+        return KINKS[name].slope(zone, *args, **kwargs)
+    if drawn(func) or name in STEPS:
+        out = func(*args, **kwargs)
+        for each, kept in zip(tensors(out), read(name), strict=True):
+            _fits(each, kept, name)
+            each.copy_(kept)
+        return out
+    if name == "native_dropout":
+        mask = read(name)[-1]
+        assert mask is not None, "a mask is true or false"
+        x, p = args[:2]
+        return x * mask / (1 - p), mask.clone()
+    if not any(isinstance(each, Tensor) and each.is_floating_point() for each in args):
+        return NotImplemented
+    out = func(*args, **kwargs)
+    if not chosen(out, args):
+        return out
+    kept = read(name)
+    places = kept[-1]
+    if places is None:
+        raise TapeEndsError(f"{name} gave no places in float32")
+    if isinstance(out, Tensor):
+        _fits(out, places, name)
+        return out.copy_(places)
+    values = out[0]
+    _fits(out[-1], places, name)
+    if name.startswith(("max_pool", "adaptive_max_pool", "fractional_max_pool")):
+        spatial = places.dim() - 2 if places.dim() > 3 or name.endswith("1d") else places.dim() - 1
+        kind = {"2d": 2, "3d": 3}.get(name.partition("_with")[0][-2:], spatial)
+        flat = args[0].flatten(-kind)
+        values = flat.gather(-1, places.flatten(-kind)).view_as(places)
+    elif name in ("max", "min", "topk", "sort", "kthvalue", "median", "cummax", "cummin", "mode"):
+        values = _gathered(name, args, kwargs, places)
+    return type(out)((values, places.clone()))
+
+
+def near(func: Any, args: Any, kwargs: Any) -> int:
+    """How many of an operation's decisions change where its numbers move by NEAR of their rms: what rounding could turn."""
+    name = operation(func)
+    place = 1 if name in KINKS else 0
+    if name == "elu_backward":
+        place = 5
+    if len(args) <= place or not isinstance(args[place], Tensor) or not args[place].is_floating_point():
+        return 0
+    x = args[place]
+    pools = name.startswith("max_pool") and not name.endswith("backward")
+    if not (name in KINKS or name in COMPARISONS or pools) or not x.numel():
+        return 0
+    reach, found = NEAR * x.square().mean().sqrt(), []
+    noise = torch.rand(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0)) - 0.5
+    for moved in (x, x + reach * noise.sign(), x - reach * noise.sign()):
+        changed = (*args[:place], moved, *args[place + 1 :])
+        found.append(KINKS[name].zone(*changed, **kwargs) if name in KINKS else tensors(func(*changed, **kwargs))[-1])
+    if pools:  # among equal numbers either may be chosen: those are dead units or copies, and no decision
+        flat = x.flatten(-2)
+        found = [flat.gather(-1, places.flatten(-2)) for places in found]
+    return int(((found[0] != found[1]) | (found[0] != found[2])).sum())
+
+
+def _gathered(name: str, args: Any, kwargs: Any, places: Tensor) -> Tensor:
+    """The values of x at the places that were chosen along one dimension."""
+    x = args[0]
+    at = {"topk": 2, "kthvalue": 2}.get(name, 1)
+    dim = kwargs.get("dim", args[at] if len(args) > at and not isinstance(args[at], bool) else -1)
+    if x.dim() == places.dim():
+        return x.gather(dim, places)
+    return x.gather(dim, places.unsqueeze(dim)).squeeze(dim)
+
+
+def _fits(here: Tensor, kept: Tensor | None, name: str) -> None:
+    if kept is None or here.shape != kept.shape:
+        raise TapeEndsError(f"{name} has another shape than in float32")

@@ -1,0 +1,120 @@
+"""A float64 twin of a model: what it computes is mapped to float64, and may be rounded as float32 rounds, operation by operation.
+
+The distance between clean and rounded passes is what float32 costs this very model on this very batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
+from models.backends.torch.own.terms import TERMS
+
+AMPLITUDE = 2.0**-24 * math.sqrt(3)
+"""Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
+ONE_BY_ONE = 0.35
+"""Roundings a √term that PyTorch's batch normalization of channels-last images is off: 14 over 1,600 terms and 29 over 25,600 (2.13.0);
+contiguous images are added up pairwise and stay under one rounding."""
+WIDER = {torch.float32: torch.float64, torch.float16: torch.float64, torch.bfloat16: torch.float64, torch.complex64: torch.complex128}
+EXACT = {
+    "relu", "relu_", "threshold_backward", "neg", "abs", "clone", "copy_", "_to_copy", "cat", "stack", "slice_backward",
+    "select_backward", "slice_scatter", "select_scatter", "index", "index_select", "gather", "embedding", "repeat", "zeros", "ones",
+    "full", "empty", "empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_empty", "new_empty_strided", "new_full",
+    "empty_strided", "zero_", "fill_", "where", "constant_pad_nd", "flip", "roll", "masked_fill", "masked_fill_", "hardtanh",
+    "hardtanh_", "hardtanh_backward", "clamp", "clamp_min", "clamp_max", "max", "min", "maximum", "minimum", "amax", "amin", "topk",
+    "sort", "max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d", "tril", "triu", "arange", "scalar_tensor",
+    "lift_fresh", "_reshape_alias", "_unsafe_view", "unbind", "split", "unsafe_split", "sign", "sgn", "floor", "ceil", "round",
+    "eye", "set_", "resize_", "nan_to_num",
+}  # fmt: skip
+"""Operations that move, choose or make numbers and round none."""
+
+
+class TwinMode(TorchDispatchMode):
+    """Every operation in float64, with the tape's decisions, and with `rounded` its results off by what a float32 may be."""
+
+    def __init__(self, tape: Tape | None, rounded: int | None, one_by_one: bool = False) -> None:
+        """`rounded` seeds the errors; None for a clean pass. `one_by_one` rounds batch statistics as kernels that add up image by image."""
+        super().__init__()
+        self._read = tape.reader() if tape else None
+        self.near, self._one_by_one = 0, one_by_one
+        self._generator = None if rounded is None else torch.Generator().manual_seed(rounded)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation in float64."""
+        args = _widened(args)
+        kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
+        if self._generator is None:
+            self.near += near(func, args, kwargs)
+        out = NotImplemented if self._read is None else replayed(func, args, kwargs, self._read)
+        if out is NotImplemented:
+            out = func(*args, **kwargs)
+        if self._generator is not None and not func.is_view and operation(func) not in EXACT and not drawn(func):
+            terms = TERMS[operation(func)](*args, **kwargs) if operation(func) in TERMS else None
+            for place, each in enumerate(tensors(out)):
+                self._round(each, terms if place == 0 else None)
+            if self._one_by_one and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):
+                self._round_statistics(operation(func), args[0], out, terms)
+        return out
+
+    def _round_statistics(self, name: str, x: Tensor, out: tuple[Tensor, ...], terms: Tensor | None) -> None:
+        """Errors that a whole channel has in common, √n times as large where n numbers are added one after the other."""
+        count = x.numel() / x.shape[1]
+        errors = torch.empty(x.shape[1], dtype=torch.float64).uniform_(-1, 1, generator=self._generator)
+        errors *= AMPLITUDE * ONE_BY_ONE * math.sqrt(count)
+        if name == "native_batch_norm" and terms is not None:
+            out[0].addcmul_(terms, errors.reshape(1, -1, *[1] * (x.dim() - 2)))
+        elif name == "native_batch_norm_backward":
+            sizes = x.square().sum([axis for axis in range(x.dim()) if axis != 1]).sqrt()
+            for each in out[1:]:
+                if isinstance(each, Tensor) and each.numel() == len(sizes):
+                    each.addcmul_(sizes, errors)
+
+    def _round(self, x: Tensor, terms: Tensor | None) -> None:
+        if x.is_complex():
+            x = torch.view_as_real(x)
+        if x.dtype != torch.float64 or not x.numel():
+            return
+        noise = torch.empty(x.shape, dtype=torch.float32).uniform_(-AMPLITUDE, AMPLITUDE, generator=self._generator)
+        x.addcmul_(x if terms is None else terms, noise.to(x.device, torch.float64))
+
+
+class WideTypes(TorchFunctionMode):
+    """Calls that name float32 mean float64 in here: `x.float()`, `dtype=torch.float32`, and constants that the model holds itself."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function with wider types."""
+        if func in (Tensor.float, Tensor.half, Tensor.bfloat16):
+            func = Tensor.double
+        kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
+        return func(*(_widened(arg) for arg in args), **kwargs)
+
+
+def _widened(value: Any) -> Any:
+    """Types and constants as float64; what is to be learned or changed in place is float64 already."""
+    if isinstance(value, Tensor):
+        return value.to(WIDER[value.dtype]) if value.dtype in WIDER and not value.requires_grad else value
+    if isinstance(value, torch.dtype):
+        return WIDER.get(value, value)
+    if type(value) in (tuple, list):
+        return type(value)(_widened(each) for each in value)
+    return value
+
+
+@contextlib.contextmanager
+def wide(tape: Tape | None, rounded: int | None, one_by_one: bool = False) -> Iterator[TwinMode]:
+    """Passes and steps in here are the twin's."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with WideTypes(), TwinMode(tape, rounded, one_by_one) as mode:
+            yield mode
+    finally:
+        torch.set_default_dtype(default)

@@ -1,0 +1,118 @@
+"""What is asked of an own model and what comes back: plain numbers for every array, since a model may have millions of parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from models.own.address import OwnModel
+
+
+@dataclass
+class OwnJob:
+    """One model on one backend, seeded by `seed` before its factory is called; `compiled` also runs what takes a compiler."""
+
+    model: OwnModel
+    device: str = "cpu"
+    seed: int = 0
+    compiled: bool = False
+
+
+@dataclass
+class Deviation:
+    """How far one array is from the float64 twin's.
+
+    `kind` says what it is (`gradient`, `output`, …) and `name` whose. `size` is the length of the twin's, `seen` of the framework's,
+    `cosine` that between them, `error` the length of their difference, `rounding` the root mean square length of what rounding moves it.
+    `moved` is the length of the way that an optimizer step went, `reach` that of the loss's gradient at the output of the parameter's
+    module. `bad` entries are NaN or infinite.
+    """
+
+    kind: str
+    name: str
+    size: float
+    seen: float
+    cosine: float
+    error: float
+    rounding: float
+    moved: float = 0.0
+    reach: float = 0.0
+    bad: int = 0
+    step: int | None = None
+
+
+@dataclass
+class Slope:
+    """The loss's derivative as `names` move along their gradients: by the gradient, by differences of the loss, and their own error."""
+
+    names: list[str]
+    by_gradient: float
+    by_difference: float
+    error: float
+
+
+@dataclass
+class Counted:
+    """How many entries of one array are not as they must be: not finite, or other bits than before."""
+
+    kind: str
+    name: str
+    entries: int
+    step: int | None = None
+
+
+@dataclass
+class Road:
+    """One way to run the same training step, such as `compile`, and how far it leads from the twin.
+
+    `absent` says why it was not run, `undecided` why it was run and cannot be judged.
+    """
+
+    name: str
+    deviations: list[Deviation] = field(default_factory=list)
+    absent: str = ""
+    undecided: str = ""
+
+
+@dataclass
+class LayerSeen:
+    """One layer in depth: its class, ‖∂L/∂z‖ at its output z, share of dead units and of saturated values.
+
+    `weight` says that it has weights. `dead` and `saturated` are −1 where the layer is no activation of that kind.
+    """
+
+    name: str
+    kind: str
+    gradient: float
+    weight: bool = False
+    dead: float = -1.0
+    saturated: float = -1.0
+
+
+@dataclass
+class OwnObservation:
+    """Everything one backend did with one model. Without a twin, `no_twin` says why, and what needs one is empty.
+
+    `undecided` says why gradients cannot be judged although there is one.
+    """
+
+    backend: str
+    versions: dict[str, str]
+    device: str = "cpu"
+    parameters: int = 0
+    precision: str = "float32"
+    no_twin: str = ""
+    undecided: str = ""
+    finite: list[Counted] = field(default_factory=list)
+    repeated: list[Counted] = field(default_factory=list)
+    forward: list[Deviation] = field(default_factory=list)
+    gradients: list[Deviation] = field(default_factory=list)
+    slopes: list[Slope] = field(default_factory=list)
+    statistics: list[Deviation] = field(default_factory=list)
+    updates: list[Deviation] = field(default_factory=list)
+    kept: list[Counted] = field(default_factory=list)
+    evaluation: list[Deviation] = field(default_factory=list)
+    traces: list[Counted] = field(default_factory=list)
+    roads: list[Road] = field(default_factory=list)
+    layers: list[LayerSeen] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0

@@ -1,0 +1,175 @@
+"""Passes of a model in NumPy arrays, in a worker, and how far one is from another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.arrays import Array, Arrays
+from models.own.observation import Counted, Deviation
+
+UNIT = float(np.finfo(np.float32).eps) / 2
+NEAR = 1e-5
+"""A unit within this share of its layer's rms of a kink may be rounded to the other side, as in `models.reference.kinks`."""
+TINY = float(np.finfo(np.float32).tiny)
+"""The smallest float32 with all its digits, to which smaller ones are as good as zero."""
+LOSS = "loss"
+
+
+@dataclass
+class OwnPass:
+    """One pass forward and backward: loss, outputs and gradients by name, floating-point buffers after it.
+
+    A watched pass has what each module gave out (`signals`, its first call) and the loss's gradient there (`signal_gradients`).
+    `near` counts the decisions of a twin's pass, such as the side of a kink, that rounding could turn; where the pass is `undecided` it
+    took them by itself.
+    """
+
+    loss: float
+    outputs: Arrays
+    gradients: Arrays = field(default_factory=dict)
+    statistics: Arrays = field(default_factory=dict)
+    signals: Arrays = field(default_factory=dict)
+    signal_gradients: Arrays = field(default_factory=dict)
+    near: int = 0
+    undecided: bool = False
+
+    def arrays(self) -> Iterator[tuple[str, str, Array]]:
+        """Everything with its kind and name, in the order of computation."""
+        yield LOSS, "", np.asarray(self.loss)
+        for kind, arrays in (
+            ("signal", self.signals), ("output", self.outputs), ("gradient of the signal", self.signal_gradients),
+            ("gradient", self.gradients), ("statistic", self.statistics),
+        ):  # fmt: skip
+            yield from ((kind, name, array) for name, array in arrays.items())
+
+
+@dataclass
+class Trajectory:
+    """Steps of an optimizer: weights before, gradients, weights after, and entries of gradients that the step has changed."""
+
+    begins: list[Arrays] = field(default_factory=list)
+    gradients: list[Arrays] = field(default_factory=list)
+    ends: list[Arrays] = field(default_factory=list)
+    kept: list[Counted] = field(default_factory=list)
+
+
+class Yardstick:
+    """What rounding moves each array of a pass: the root mean square distance of rounded passes from the clean one."""
+
+    def __init__(self, exact: OwnPass) -> None:
+        """Begin with the clean pass."""
+        self.exact = exact
+        self._arrays = {(kind, name): array for kind, name, array in exact.arrays()}
+        self._squares = dict.fromkeys(self._arrays, 0.0)
+        self._count = 0
+        self._beside: Yardstick | None = None
+
+    def add(self, rounded: OwnPass) -> None:
+        """One more rounded pass."""
+        for kind, name, array in rounded.arrays():
+            if (kind, name) in self._arrays:
+                self._squares[kind, name] += norm(array - self._arrays[kind, name]) ** 2
+        self._count += 1
+
+    def of(self, kind: str, name: str) -> float:
+        """The rms distance of one array, at least one rounding of it and what summing a bias's gradient costs."""
+        exact = self._arrays[kind, name]
+        measured = float(np.sqrt(self._squares[kind, name] / max(self._count, 1)))
+        if self._beside is not None:
+            return max(measured, self._beside.of(kind, name))
+        least = UNIT * norm(exact) + TINY * exact.size**0.5
+        if kind == "gradient" and exact.ndim == 1:
+            least = max(least, _summed(exact, self.reach(name)))
+        return max(measured, least)
+
+    def reach(self, parameter: str) -> Array | None:
+        """The loss's gradient at the output of the module that a parameter belongs to, or of the nearest one around it."""
+        if self._beside is not None:
+            return self._beside.reach(parameter)
+        module = parameter.rpartition(".")[0]
+        while module and module not in self.exact.signal_gradients:
+            module = module.rpartition(".")[0]
+        return self.exact.signal_gradients.get(module)
+
+    def deviations(self, seen: OwnPass, kinds: Iterable[str]) -> list[Deviation]:
+        """How far a framework's pass is from the clean one, array by array."""
+        wanted, found = set(kinds), []
+        for kind, name, array in seen.arrays():
+            if kind in wanted and (kind, name) in self._arrays:
+                each = deviation(kind, name, array, self._arrays[kind, name], self.of(kind, name))
+                delta = self.reach(name) if kind == "gradient" else None
+                each.reach = 0.0 if delta is None else norm(delta)
+                found.append(each)
+        return found + (self._lost(seen) if "gradient" in wanted else [])
+
+    def against(self, exact: OwnPass, rounded: Iterable[OwnPass] = ()) -> Yardstick:
+        """The same yardstick, or what `rounded` passes measure if that is more, beside another clean pass: a road's with its decisions."""
+        other = Yardstick(exact)
+        for each in rounded:
+            other.add(each)
+        other._beside = self
+        return other
+
+    def _lost(self, seen: OwnPass) -> list[Deviation]:
+        """Gradients that one of the two passes has and the other has not, which is as good as zero there."""
+        ours, theirs = self.exact.gradients, seen.gradients
+        lost = [
+            deviation("gradient", name, np.zeros_like(g), g, self.of("gradient", name)) for name, g in ours.items() if name not in theirs
+        ]
+        return lost + [deviation("gradient", name, g, np.zeros_like(g), TINY) for name, g in theirs.items() if name not in ours]
+
+
+def _summed(bias: Array, delta: Array | None) -> float:
+    """The float32 error of summing δ to a bias's gradient one after the other, as some kernels do; 0 where δ does not fit."""
+    if delta is None or not bias.size:
+        return 0.0
+    axes = [axis for axis in (1, delta.ndim - 1) if 0 < axis < delta.ndim and delta.shape[axis] == bias.size]
+    if not axes:
+        return 0.0
+    terms = np.moveaxis(delta, axes[0], -1).reshape(-1, bias.size)
+    return norm(np.cumsum(terms, axis=0, dtype=np.float32)[-1] - terms.sum(axis=0))
+
+
+def deviation(kind: str, name: str, seen: Array, exact: Array, rounding: float) -> Deviation:
+    """How far `seen` is from `exact`."""
+    if seen.shape != exact.shape:
+        raise AssertionError(f"{kind} {name} has shape {seen.shape} and its twin {exact.shape}")
+    here, true = np.asarray(seen, np.float64).ravel(), np.asarray(exact, np.float64).ravel()
+    bad = int(np.size(here) - np.isfinite(here).sum())
+    sizes = norm(here), norm(true)
+    with np.errstate(all="ignore"):
+        cosine = float(here @ true / (sizes[0] * sizes[1])) if all(0 < size < np.inf for size in sizes) else 0.0
+        return Deviation(kind, name, sizes[1], sizes[0], cosine, norm(here - true), rounding, bad=bad)
+
+
+def norm(array: Array) -> float:
+    """Euclidean length in float64."""
+    return float(np.linalg.norm(np.asarray(array, np.float64).ravel()))
+
+
+def unlike(kind: str, ones: Mapping[str, Array], others: Mapping[str, Array], step: int | None = None) -> list[Counted]:
+    """How many entries are not the same bits, array by array; an array that only one side has counts whole."""
+    found = []
+    for name in dict.fromkeys([*ones, *others]):
+        if name in ones and name in others:
+            found.append(Counted(kind, name, _other_bits(ones[name], others[name]), step))
+        else:
+            found.append(Counted(kind, name, int(np.size((ones if name in ones else others)[name])) or 1, step))
+    return found
+
+
+def _other_bits(one: Array, other: Array) -> int:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return max(one.size, other.size, 1)
+    if one.dtype.kind not in "fc":
+        return int((one != other).sum())
+    bits, others = (np.atleast_1d(np.ascontiguousarray(each)).view(f"u{each.dtype.itemsize}") for each in (one, other))
+    return int((bits != others).sum())
+
+
+def not_finite(seen: OwnPass) -> list[Counted]:
+    """Entries of every array that are NaN or infinite."""
+    return [Counted(kind, name, int(array.size - np.isfinite(array).sum())) for kind, name, array in seen.arrays()]

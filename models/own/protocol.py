@@ -1,0 +1,94 @@
+"""What a backend offers of a user's own model; a type checker holds each one against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from models.arrays import Arrays
+from models.own.observation import LayerSeen
+from models.own.passes import OwnPass, Trajectory
+
+
+class NoRoadError(RuntimeError):
+    """A road of execution that this model or machine does not have; the message completes "not run: …"."""
+
+
+class UndecidedError(RuntimeError):
+    """A road that cannot be judged on this model; the message says why."""
+
+
+@runtime_checkable
+class OwnTwin(Protocol):
+    """The model in float64, clean or (`rounded` seeds the errors) off by what float32 costs."""
+
+    def backward(self, rounded: int | None) -> OwnPass:
+        """The watched pass."""
+
+    def loss_at(self, moved: Arrays) -> float:
+        """The loss of the same batch and draws with some parameters moved."""
+
+    def evaluated(self, rounded: int | None) -> Arrays:
+        """Outputs in evaluation mode."""
+
+    def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
+        """New weights after each of its steps, by the optimizer's rule on the gradients that were seen."""
+
+
+class RoadOfPass(NamedTuple):
+    """Another way to compute the pass; `run` gives it beside the twin's clean one, or raises NoRoadError.
+
+    A third result are passes of the twin, rounded as this road rounds, where it rounds more than the usual one. A road that is not
+    `decided` does not show its own decisions, so that the twin has those of the usual road.
+    """
+
+    name: str
+    run: Callable[[OwnTwin], tuple[OwnPass, OwnPass, list[OwnPass]]]
+    decided: bool = True
+
+
+class RoadOfSteps(NamedTuple):
+    """Another way to take the optimizer's steps; `run` gives new weights after each, or raises NoRoadError."""
+
+    name: str
+    run: Callable[[Trajectory], list[Arrays]]
+
+
+@runtime_checkable
+class OwnNetwork(Protocol):
+    """A user's model as its user trains it."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers it learns."""
+
+    @property
+    def precision(self) -> str:
+        """The format of what it learns, such as `float32`; several are joined by commas."""
+
+    def backward(self) -> OwnPass:
+        """One pass in training mode, by the usual way to run it."""
+
+    def watch(self) -> OwnPass:
+        """The same pass, its layers looked at, and its decisions and draws kept for the twin."""
+
+    def weights(self) -> Arrays:
+        """Parameters by name, as every pass begins with."""
+
+    def evaluated(self, reset: bool = True) -> Arrays:
+        """Outputs in evaluation mode, from the state that every pass begins with or, without `reset`, as the model is."""
+
+    def state(self) -> Arrays:
+        """All that training may change, to see whether something has left a trace."""
+
+    def layers(self, watched: OwnPass) -> list[LayerSeen]:
+        """Layers in the order of computation."""
+
+    def trained(self) -> Trajectory | None:
+        """Steps of the user's optimizer; None without one."""
+
+    def twin(self) -> OwnTwin:
+        """The float64 twin. Raises NoTwinError where it cannot be had."""
+
+    def roads(self, compiled: bool) -> Iterator[RoadOfPass | RoadOfSteps]:
+        """Other ways to run the same step; with `compiled` also those that take a compiler."""

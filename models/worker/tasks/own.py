@@ -1,0 +1,121 @@
+"""Examines a user's own model: its passes and steps, each beside the float64 twin's."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from models.arrays import Arrays
+from models.backends.protocol import Backend
+from models.own.gauge import NoTwinError
+from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Road
+from models.own.passes import OwnPass, Trajectory, Yardstick, deviation, norm, not_finite, unlike
+from models.own.protocol import NoRoadError, OwnNetwork, RoadOfPass, UndecidedError
+from models.own.slopes import slopes
+
+BY_ITSELF = "{units:,} units lie within rounding of a kink, and float64 takes other operations, so that it cannot be given float32's side"
+UNSEEN = "{units:,} units lie within rounding of a kink, and a compiled step does not show on which side it took them"
+ROUNDINGS = 6
+"""Rounded passes of the twin, as many as the reference's in `bench.evidence.reference`."""
+ROUNDED_STEPS = 3
+"""Rounded steps of the optimizer: each number is rounded by itself, so that fewer passes than of a model measure as much."""
+UNIT = float(np.finfo(np.float32).eps) / 2
+
+
+def examine(backend: Backend, job: OwnJob) -> OwnObservation:
+    """All that a job asks of one model. Raises OwnError for what is the model's own fault."""
+    begun = time.monotonic()
+    network = backend.own_network(job.model, job.seed, job.device)
+    seen = OwnObservation(job.model.id, backend.versions(), job.device, network.size, network.precision)
+    plain = network.backward()
+    seen.finite = not_finite(plain)
+    seen.repeated = _other_bits(plain, network.backward())
+    watched = network.watch()
+    seen.layers = network.layers(watched)
+    _evaluate(network, seen)
+    trajectory = network.trained()
+    if trajectory is not None:
+        seen.kept = trajectory.kept
+        seen.finite += [
+            Counted("new", name, int(w.size - np.isfinite(w).sum()), step)
+            for step, ws in enumerate(trajectory.ends)
+            for name, w in ws.items()
+        ]
+    try:
+        _against_twin(network, job, seen, plain, watched, trajectory)
+    except NoTwinError as reason:
+        seen.no_twin = str(reason)
+    seen.seconds = round(time.monotonic() - begun, 1)
+    return seen
+
+
+def _against_twin(
+    network: OwnNetwork, job: OwnJob, seen: OwnObservation, plain: OwnPass, watched: OwnPass, trajectory: Trajectory | None
+) -> None:
+    twin = network.twin()
+    yardstick = Yardstick(twin.backward(None))
+    for rounded in range(ROUNDINGS):
+        yardstick.add(twin.backward(rounded))
+    if yardstick.exact.undecided and yardstick.exact.near:
+        seen.undecided = BY_ITSELF.format(units=yardstick.exact.near)
+    looked_at = OwnPass(plain.loss, plain.outputs, plain.gradients, plain.statistics, watched.signals, watched.signal_gradients)
+    seen.forward = yardstick.deviations(looked_at, ("loss", "signal", "output"))
+    seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
+    seen.statistics = yardstick.deviations(looked_at, ("statistic",))
+    weights = {name: np.asarray(w, np.float64) for name, w in network.weights().items()}
+    seen.slopes = slopes(twin.loss_at, yardstick.exact.gradients, weights)
+    exact, evaluated = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
+    seen.evaluation = _each("output", network.evaluated(), exact, evaluated)
+    steps: tuple[list[Arrays], list[list[Arrays]]] | None = None
+    if trajectory is not None:
+        steps = twin.steps(trajectory, None), [twin.steps(trajectory, rounded) for rounded in range(ROUNDED_STEPS)]
+        seen.updates = _updates(trajectory, trajectory.ends, *steps)
+    for road in network.roads(job.compiled):
+        try:
+            if isinstance(road, RoadOfPass):
+                if yardstick.exact.near and not road.decided:
+                    raise UndecidedError(UNSEEN.format(units=yardstick.exact.near))
+                here, answer, near = road.run(twin)
+                seen.roads.append(Road(road.name, yardstick.against(answer, near).deviations(here, ("loss", "output", "gradient"))))
+            else:
+                assert trajectory is not None, "steps are taken by an optimizer"
+                assert steps is not None, "steps are taken by an optimizer"
+                seen.roads.append(Road(road.name, _updates(trajectory, road.run(trajectory), *steps)))
+        except UndecidedError as reason:
+            seen.roads.append(Road(road.name, undecided=str(reason)))
+        except NoRoadError as reason:
+            seen.roads.append(Road(road.name, absent=str(reason)))
+
+
+def _evaluate(network: OwnNetwork, seen: OwnObservation) -> None:
+    """Whether evaluation leaves a trace."""
+    network.backward()
+    before = network.state()
+    network.evaluated(reset=False)
+    seen.traces = [each for each in unlike("state", before, network.state()) if each.entries] or [Counted("state", "", 0)]
+
+
+def _other_bits(one: OwnPass, other: OwnPass) -> list[Counted]:
+    found = unlike("loss", {"": np.asarray(one.loss)}, {"": np.asarray(other.loss)})
+    return found + unlike("output", one.outputs, other.outputs) + unlike("gradient", one.gradients, other.gradients)
+
+
+def _each(kind: str, seen: Arrays, exact: Arrays, near: list[Arrays], step: int | None = None) -> list[Deviation]:
+    """How far arrays are from the twin's, with the rms distance of its rounded ones."""
+    found = []
+    for name, true in exact.items():
+        rounding = float(np.sqrt(np.mean([norm(each[name] - true) ** 2 for each in near])))
+        found.append(deviation(kind, name, seen[name], true, max(rounding, UNIT * norm(true))))
+        found[-1].step = step
+    return found
+
+
+def _updates(trajectory: Trajectory, seen: list[Arrays], exact: list[Arrays], near: list[list[Arrays]]) -> list[Deviation]:
+    """New weights of every step against those by the rule in float64."""
+    found = []
+    for step, (begin, here, true) in enumerate(zip(trajectory.begins, seen, exact, strict=True)):
+        for each in _each("new", here, true, [ends[step] for ends in near], step):
+            each.moved = norm(true[each.name] - begin[each.name])
+            found.append(each)
+    return found
