@@ -17,7 +17,7 @@ OFF = 1 + 1e-4
 SLIGHTLY = 1 + 1e-5
 LINEAR, CONVOLUTION, NORM = "torch.nn.functional.linear", "torch.nn.functional.conv2d", "torch.nn.functional.batch_norm"
 ENCODER, IMAGES, RECURRENT = "of_torch.py:encoder", "of_torch.py:images", "of_torch.py:recurrent"
-RESNET, MOBILENET = "torchvision:resnet18", "keras:MobileNetV2"
+RESNET = "torchvision:resnet18"
 Change = Callable[[Any], Any]
 
 
@@ -179,7 +179,6 @@ OWN_FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault("Adam's rate", "of_keras.py:images", "update", "new dense.kernel", one("keras.src.optimizers.adam.Adam.update_step", keras_rate)),
         Fault("an LSTM's gradient", "of_keras.py:recurrent", "gradient_parity", "lstm.lstm_cell", one("tensorflow.python.ops.gen_math_ops.tanh_grad", scaled_by(OFF))),
         Fault("tanh's slope", "of_keras.py:regression", "gradient_parity", "dense.kernel", one("tensorflow.python.ops.gen_math_ops.tanh_grad", scaled_by(OFF))),
-        Fault("depthwise convolutions' gradients", MOBILENET, "gradient_parity", "expanded_conv_depthwise.kernel", one("tensorflow.python.ops.gen_nn_ops.depthwise_conv2d_native_backprop_filter", scaled_by(OFF))),
     ),
 }  # fmt: skip
 """By backend: a story, the model that shows it, the check that must catch it, and where. `python -m bench own-models` plants all."""

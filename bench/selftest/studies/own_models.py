@@ -21,7 +21,7 @@ from bench.evidence.own import OwnEvidence
 from bench.exit_status import Status
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import FAILED, Verdict, judge
-from bench.selftest.faults.of_own_models import MOBILENET, OWN_FAULTS, RESNET
+from bench.selftest.faults.of_own_models import OWN_FAULTS, RESNET
 from bench.selftest.faults.plant import Fault, planted
 from models.backends.registry import backend_module
 from models.own.address import own_models
@@ -32,9 +32,9 @@ GAUGES = Path(__file__).resolve().parents[1] / "gauges"
 PATH = Path(__file__).with_suffix(".csv")
 MODELS = {
     "torch": ("of_torch.py:encoder", "of_torch.py:recurrent", "of_torch.py:images", "of_torch.py:sensors", RESNET),
-    "keras": ("of_keras.py:images", "of_keras.py:recurrent", "of_keras.py:regression", "of_keras.py:sensors", MOBILENET),
+    "keras": ("of_keras.py:images", "of_keras.py:recurrent", "of_keras.py:regression", "of_keras.py:sensors"),
 }
-SLOW = RESNET, MOBILENET
+SLOW = (RESNET,)
 """Models that take half a minute: one seed in ten of the others."""
 
 
@@ -141,7 +141,7 @@ def lines(arguments: argparse.Namespace) -> Iterator[Row]:
 def main() -> int:
     """Measure, print, and write the table where all of it was measured."""
     parser = argparse.ArgumentParser(prog="python -m bench own-models", description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=20, help="seeds a model (default: 20; a tenth for the two that take long)")
+    parser.add_argument("--seeds", type=int, default=20, help="seeds a model (default: 20; a tenth for the one that takes long)")
     parser.add_argument("--backend", default="torch,keras", help="torch, keras or both (default: both)")
     parser.add_argument("--only", default="", metavar="TEXT", help="only models whose name has TEXT")
     arguments = parser.parse_args()
