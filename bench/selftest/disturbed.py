@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -170,7 +171,7 @@ def take(trial: Trial, usual: float, judged: int, moments: random.Random) -> End
         ended = Ended(max(statuses, key=abs), text, seconds)
         ended.wrong += [f"ended with {status}" for status in statuses if status not in trial.allowed]
         if "test session starts" in text or not text.rstrip().endswith("KeyboardInterrupt"):  # what Python says while pytest is imported
-            ended.wrong += [f"printed {word}" for word in OURS if word in text]
+            ended.wrong += [f"printed {word}" for word in OURS if re.search(rf"^\s*{re.escape(word)}", text, re.MULTILINE)]
         ended.wrong += [f"left {orphan}" for orphan in _orphans(mark)]
         ended.wrong += list(_files(folder, trial, statuses, judged))
         if trial.folder is _full:

@@ -53,7 +53,7 @@ HEAVIEST = 1e9
 """Bytes up to which networks are drawn (`admission.weight`): whether larger ones are taken has tests of its own."""
 LOOKED = 0.5
 """Seconds between two looks at the memory that a network takes."""
-ENTRIES = ("bench.checks", "bench.evidence.pool", "bench.baselines.known_failures", "models.worker.server", __name__)
+ENTRIES = ("bench.checks", "bench.evidence.pool", "bench.baselines.known_failures", "models.worker.server")
 """Where the code begins by which a row is made."""
 
 NUMBERS: dict[str, tuple[float, ...]] = {
