@@ -310,14 +310,14 @@ def main() -> Status:
 
 def summary(frame: pd.DataFrame) -> str:
     """The table in a sentence."""
-    wrong = frame["wrong"].fillna("")
+    wrong = frame["wrong"]
     absent = wrong.str.startswith(NOT_TAKEN)
     return f"{(~absent).sum()} small runs of both frameworks disturbed, {(wrong.ne('') & ~absent).sum()} of them ended wrongly.\n"
 
 
 def read() -> pd.DataFrame:
     """The committed table."""
-    return pd.read_csv(PATH)
+    return pd.read_csv(PATH, keep_default_na=False)
 
 
 def _judged(output: str) -> int:
