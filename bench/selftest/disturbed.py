@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -170,7 +171,7 @@ def take(trial: Trial, usual: float, judged: int, moments: random.Random) -> End
         ended = Ended(max(statuses, key=abs), text, seconds)
         ended.wrong += [f"ended with {status}" for status in statuses if status not in trial.allowed]
         if "test session starts" in text or not text.rstrip().endswith("KeyboardInterrupt"):  # what Python says while pytest is imported
-            ended.wrong += [f"printed {word}" for word in OURS if word in text]
+            ended.wrong += [f"printed {word}" for word in OURS if re.search(rf"^\s*{re.escape(word)}", text, re.MULTILINE)]
         ended.wrong += [f"left {orphan}" for orphan in _orphans(mark)]
         ended.wrong += list(_files(folder, trial, statuses, judged))
         if trial.folder is _full:
@@ -309,14 +310,14 @@ def main() -> Status:
 
 def summary(frame: pd.DataFrame) -> str:
     """The table in a sentence."""
-    wrong = frame["wrong"].fillna("")
+    wrong = frame["wrong"]
     absent = wrong.str.startswith(NOT_TAKEN)
     return f"{(~absent).sum()} small runs of both frameworks disturbed, {(wrong.ne('') & ~absent).sum()} of them ended wrongly.\n"
 
 
 def read() -> pd.DataFrame:
     """The committed table."""
-    return pd.read_csv(PATH)
+    return pd.read_csv(PATH, keep_default_na=False)
 
 
 def _judged(output: str) -> int:

@@ -277,7 +277,7 @@ def summary(frame: pd.DataFrame) -> str:
 
 def read() -> pd.DataFrame:
     """The committed table."""
-    return pd.read_csv(PATH)
+    return pd.read_csv(PATH, keep_default_na=False)
 
 
 def main() -> Status:

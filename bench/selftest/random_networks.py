@@ -53,7 +53,7 @@ HEAVIEST = 1e9
 """Bytes up to which networks are drawn (`admission.weight`): whether larger ones are taken has tests of its own."""
 LOOKED = 0.5
 """Seconds between two looks at the memory that a network takes."""
-ENTRIES = ("bench.checks", "bench.evidence.pool", "bench.baselines.known_failures", "models.worker.server", __name__)
+ENTRIES = ("bench.checks", "bench.evidence.pool", "bench.baselines.known_failures", "models.worker.server")
 """Where the code begins by which a row is made."""
 
 NUMBERS: dict[str, tuple[float, ...]] = {
@@ -260,7 +260,7 @@ def table(rows: list[Row]) -> pd.DataFrame:
 
 def summary(frame: pd.DataFrame) -> str:
     """The table in a sentence."""
-    red = frame["red"].fillna("").astype(bool).sum()
+    red = frame["red"].astype(bool).sum()
     return (
         f"{len(frame):,} random networks on both frameworks, {frame['judged'].sum():,} numbers judged, {red} networks red; "
         f"{frame['declined'].sum():,} of {(frame['declined'] + frame['passed']).sum():,} checks could not decide; "
@@ -270,7 +270,7 @@ def summary(frame: pd.DataFrame) -> str:
 
 def read() -> pd.DataFrame:
     """The committed table."""
-    return pd.read_csv(PATH)
+    return pd.read_csv(PATH, keep_default_na=False)
 
 
 def main() -> Status:
