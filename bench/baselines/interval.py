@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from scipy import stats
 
@@ -19,13 +21,18 @@ def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0
     """
     scale = SCALES[scale_of(metric)]
     x = scale.forward(np.asarray(samples, np.float64))
-    t = stats.t.ppf(1 - RUN_FALSE_ALARMS / METRICS_PER_RUN / 2, len(x) - 1)
-    half = float(t * x.std(ddof=1) * (1 / runs + 1 / len(x)) ** 0.5)
+    half = float(_quantile(len(x) - 1) * x.std(ddof=1) * (1 / runs + 1 / len(x)) ** 0.5)
     middle = float(scale.backward(x.mean()))
     floor = floor_of(metric, middle) * widening
     with np.errstate(over="ignore"):  # few samples predict next to nothing: an end may be infinite
         low, high = (float(scale.backward(x.mean() + sign * half * widening)) for sign in (-1, 1))
     return min(low, middle - floor), max(high, middle + floor)
+
+
+@cache
+def _quantile(degrees: int) -> float:
+    """Student's quantile at the level of one metric of a run."""
+    return float(stats.t.isf(RUN_FALSE_ALARMS / METRICS_PER_RUN / 2, degrees))
 
 
 def judges(metric: str, low: float, high: float, classes: int) -> bool:

@@ -136,15 +136,15 @@ class Recorded:
         looks = [*(number for number in looks if number < count), count]
         means = np.stack([errors[:, :number].mean(axis=1) for number in looks])
         edges = np.array([self.undecided(number) for number in looks])
-        changes = self._half(self._level_of_mean, count) * np.linspace(0, 8, 801)
-        for change in changes:
+        low, high = 0.0, 8 * self._half(self._level_of_mean, len(self.values))
+        while high - low > 0.01 * high:  # the larger a change, the more runs see it
+            change = (low + high) / 2
             seen, going = np.zeros(draws, bool), np.ones(draws, bool)
-            for mean_, (least, most) in zip(np.abs(means + change), edges, strict=True):
-                seen |= going & (mean_ > most)
-                going &= (mean_ > least) & (mean_ <= most)
-            if seen.mean() >= CAUGHT:
-                return float(change)
-        return float("inf")
+            for moved, (least, most) in zip(np.abs(means + change), edges, strict=True):
+                seen |= going & (moved > most)
+                going &= (moved > least) & (moved <= most)
+            low, high = (low, change) if seen.mean() >= CAUGHT else (change, high)
+        return high
 
     @property
     def _level_of_mean(self) -> float:

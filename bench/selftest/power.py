@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -135,12 +136,18 @@ def initializer_variance(spec: Spec, backend: str) -> float:
     return (BAND_Z + float(stats.norm.ppf(CAUGHT))) * sd
 
 
+@cache
+def recorded(backend: str) -> baselines.File | None:
+    """The committed recording of a backend, read once."""
+    return baselines.load(backend, "cpu", {"digits": STEPS["digits"]}).content
+
+
 def trained(spec: Spec, backend: str) -> dict[str, float]:
     """The least changes of final accuracy, of a loss and of a layer's gradient norm that recorded seeds show in 95 % of runs.
 
     Of several metrics of one kind the sharpest counts, of several layers the worst.
     """
-    content = baselines.load(backend, "cpu", {"digits": STEPS["digits"]}).content
+    content = recorded(backend)
     found = baselines.of_network(content, f"digits/{spec.id}") if content else {}
     least = {name: Recorded(name, values).least_seen((RUN_SEEDS, *LOOKS)) for name, values in found.items()}
     if not least:
@@ -203,7 +210,7 @@ def _shown(error: float) -> str:
 
 def apart(networks: Iterable[str]) -> str:
     """How far the accuracies of two executions and of two healthy frameworks lie apart, in a sentence."""
-    torch, keras = (baselines.load(backend, "cpu", {"digits": STEPS["digits"]}).content for backend in ("torch", "keras"))
+    torch, keras = (recorded(backend) for backend in ("torch", "keras"))
     assert torch and keras
     drawn = [f"digits/{network}/accuracy" for network in networks if "init=default" not in network]  # else each draws its own weights
     shared = [key for key in drawn if key in torch.samples and key in keras.samples]
