@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.baselines.metrics import metrics
 from bench.checks import CHECKS
 from bench.checks.parity import rounding_of_gradients, signature
 from bench.judging.check import Check, Condition, Need
@@ -18,7 +19,7 @@ from bench.judging.place import Place
 from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NoBaseline, NotJudged, RestNotJudged, Verdict, judge
 from bench.report.failure import blame
 from bench.report.summary import counted
-from models.observation import History
+from models.observation import Evaluated, History
 from models.reference.network import Pass
 from models.spec import Spec
 
@@ -249,23 +250,26 @@ def test_what_a_check_cannot_decide_of_the_rest_is_counted_and_what_it_decided_s
 @pytest.mark.parametrize(
     ("recorded", "loss", "status", "judged"),
     [
-        ([0.3, 0.31, 0.29, 0.3] * 4, 0.3, PASSED, 3),
-        ([0.3, 0.31, 0.29, 0.3] * 4, 0.5, FAILED, 3),
-        ([0.3, 0.31] * 7 + [1e6, 1e6], 0.3, PASSED, 2),
-        ([0.3, 0.31] * 7 + [1e6, 1e6], math.nan, FAILED, 3),
-        ([0.3, 0.31] * 7 + [1e6, 1e6], 1e-30, FAILED, 3),
+        ([0.3, 0.31, 0.29, 0.3] * 4, 0.3, PASSED, 12),
+        ([0.3, 0.31, 0.29, 0.3] * 4, 0.5, FAILED, 12),
+        ([0.3, 0.31] * 7 + [1e6, 1e6], 0.3, PASSED, 10),
+        ([0.3, 0.31] * 7 + [1e6, 1e6], math.nan, FAILED, 12),
+        ([0.3, 0.31] * 7 + [1e6, 1e6], 1e-30, FAILED, 12),
     ],
 )
 def test_a_metric_whose_recorded_seeds_spread_too_far_is_not_judged_but_for_what_even_they_rule_out(
     recorded: list[float], loss: float, status: str, judged: int
 ) -> None:
-    metrics = {"accuracy": [0.9, 0.91, 0.89, 0.9] * 4, "loss": recorded, "gradient layer 1": [1.0, 1.01] * 8}
-    content = SimpleNamespace(samples={f"digits/reference/{name}": values for name, values in metrics.items()})
-    history = History(0, np.full(30, loss), np.ones((30, 1)), 0.9)
+    labels, logits = np.arange(20) % 10, 3.0 * np.eye(10)[np.arange(20) % 10]
+    history = History(0, np.full(30, loss), np.ones((30, 4)), 0.9, logits=logits, averaged=Evaluated({}, logits, 0.9))
+    rows = {name: [[value * (1 + 0.001 * (seed % 3))] for seed in range(16)] for name, (value,) in metrics([history], labels, 4).items()}
+    rows |= {name: [[value] for value in recorded] for name in ("loss", "mean loss")}
+    content = SimpleNamespace(samples={f"digits/reference/{name}": each for name, each in rows.items()}, seeds=list(range(1000, 1016)))
     run = SimpleNamespace(
-        backend="torch", network="reference", spec=SimpleNamespace(arch=SimpleNamespace(depth=1), classes=10), data="digits", start=None,
-        seen=SimpleNamespace(trainings=[history]), baseline=SimpleNamespace(content=content, fallback=""),
+        backend="torch", network="reference", spec=SimpleNamespace(arch=SimpleNamespace(depth=4), classes=10), data="digits", start=None,
+        seen=SimpleNamespace(trainings=[history]), baseline=SimpleNamespace(content=content, fallback=""), held_out=(logits, labels),
+        more=None,
     )  # fmt: skip
     verdict = judge(CHECKS["training"], run)
     assert (verdict.status, verdict.judged) == (status, judged)
-    assert ("loss not judged" in verdict.reason) == (judged == 2)
+    assert ("loss, mean loss not judged" in verdict.reason) == (judged == 10)
