@@ -12,7 +12,7 @@ from bench.selftest.mutants import MODULES, TESTS, path_of, read, run, table
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("bench/judging", "bench/checks", "bench/baselines", "bench/compare")
-APART = {"bench.judging.tolerance", "bench.compare.page", "bench.compare.__main__"}
+APART = {"bench.judging.tolerance", "bench.baselines.executions", "bench.compare.page", "bench.compare.__main__"}
 """Numbers whose calibration has tests of its own, and what only draws or reads options."""
 
 
