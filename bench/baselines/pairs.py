@@ -21,9 +21,12 @@ from models.arrays import Array
 
 LEAST_EXECUTIONS = 2
 """A spread is known from two executions."""
+LOOKS = (9, 24, 48)
+"""Where a look leaves open whether a metric has changed, so many recorded seeds are trained before the next one, or all there are."""
 CAUGHT, LOOKED_AT = 0.95, 0.99
 """Shares of runs in which a material change is seen, and in which each look at fewer seeds leaves it open."""
 WORTH_IT = 2.0
+"""How many material changes the least one that all recorded seeds show may be, for more of them to be trained."""
 FURTHEST = 3.0
 """A single training may stray so many times as far as the furthest that was recorded. Of networks with few kinks most trainings do not
 stray at all and a few do, because one unit rounded to the other side; their spread tells little of the few."""
@@ -94,7 +97,7 @@ class Recorded:
     def of_mean(self, places: Sequence[int]) -> tuple[float, float]:
         """The interval of the mean of new executions of these seeds.
 
-        Its level shares half of `RUN_FALSE_ALARMS` among all accuracies of a run, and a quarter among all other means.
+        Its level shares half of `RUN_FALSE_ALARMS` among all accuracies of a run, and a quarter among all other means, each at every look.
         """
         return self._interval(places, self._level_of_mean)
 
@@ -149,7 +152,8 @@ class Recorded:
     @property
     def _level_of_mean(self) -> float:
         accuracy = self.metric.endswith("accuracy")
-        return RUN_FALSE_ALARMS / 2 / ACCURACIES_PER_RUN if accuracy else RUN_FALSE_ALARMS / 4 / MEANS_PER_RUN
+        share = RUN_FALSE_ALARMS / 2 / ACCURACIES_PER_RUN if accuracy else RUN_FALSE_ALARMS / 4 / MEANS_PER_RUN
+        return share / (1 + len(LOOKS))
 
     @cached_property
     def _x(self) -> Array:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from bench.baselines import samples as baselines
 from bench.baselines.interval import interval, judges, scale_of
 from bench.baselines.metrics import FRESH, metrics
-from bench.baselines.pairs import Recorded, mean
+from bench.baselines.pairs import LOOKS, Recorded, mean
 from bench.evidence import divergence
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
@@ -15,8 +16,6 @@ from bench.judging.place import Place
 from bench.judging.verdict import NoBaseline, NotJudged, RestNotJudged
 from models.observation import History
 
-LOOKS = (9, 24, 48)
-"""Where a look leaves open whether a metric has changed, so many recorded seeds are trained before the next one, or all there are."""
 SHOWN = 9
 """How many pairs a note lists."""
 
@@ -32,7 +31,7 @@ def training(evidence: Evidence) -> Iterator[Finding]:
     recorded, seeds = _recorded(evidence)
     usual = _trained(evidence, recorded, seeds)
     paired = [history for history in usual if history.seed in seeds and all(each.paired for each in recorded.values())]
-    fresh = [history for history in usual if history not in paired]
+    fresh = [history for history in usual if history.seed not in {each.seed for each in paired}]
     wide, judged = set[str](), False
     for finding in (*_of_pairs(evidence, recorded, seeds, paired), *_of_fresh(evidence, recorded, fresh)):
         if finding.within and not judges(finding.place.quantity, finding.low, finding.high, evidence.spec.classes):
@@ -68,7 +67,9 @@ def _trained(evidence: Evidence, recorded: Mapping[str, Recorded], seeds: Sequen
             continue
         seen, places = _metrics(evidence, known), [seeds.index(history.seed) for history in known]
         if any(metric in seen and each.open(places, seen[metric]) for metric, each in recorded.items() if each.paired):
-            histories += evidence.more(missing)
+            more = evidence.more(missing)
+            divergence.refuse(divergence.of_themselves(replace(evidence, seen=replace(evidence.seen, trainings=more))))
+            histories += more
     return histories
 
 
@@ -80,11 +81,11 @@ def _of_pairs(
     evidence: Evidence, recorded: Mapping[str, Recorded], seeds: Sequence[int], histories: Sequence[History]
 ) -> Iterator[Finding]:
     """Each recorded seed of the run beside its own samples, and the mean of all that were trained."""
-    places = [seeds.index(history.seed) for history in histories]
+    places, own = [seeds.index(history.seed) for history in histories], {history.seed for history in evidence.seen.trainings}
     for metric, values in _same(recorded, _metrics(evidence, histories)) if histories else ():
         each = recorded[metric]
-        for place, value, history in zip(places, values, histories, strict=True):
-            if history not in evidence.seen.trainings:
+        for place, value in zip(places, values, strict=True):
+            if seeds[place] not in own:
                 continue  # trained to decide the mean: whether it was depends on chance, and what is judged does not
             note = f"executions recorded {', '.join(f'{v:.4g}' for v in each.values[place])}"
             yield Finding(Place(metric, scope=f"seed {seeds[place]}"), value, *each.of_seed(place), note, each.scale)

@@ -12,7 +12,6 @@ import json
 import os
 import runpy
 import shlex
-import signal
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from bench.exit_status import Status
 from bench.progress import shown, track
 from bench.report import text_table
 from bench.selftest import made_up
+from bench.selftest.forks import ended
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 60
@@ -273,7 +273,7 @@ def run(line: str, folder: Path) -> Said:
     with tempfile.TemporaryFile() as printed:
         if not (pid := os.fork()):
             _be(words, printed.fileno())
-        status = _wait(pid)
+        status = ended(pid, LONGEST)
         printed.seek(0)
         return Said(status, printed.read().decode(errors="replace"), time.monotonic() - begun)
 
@@ -299,18 +299,6 @@ def _be(words: list[str], output: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(int(status or 0))
-
-
-def _wait(pid: int) -> int:
-    """The exit status, negative for a signal; a process that hangs is killed with all it has started."""
-    end = time.monotonic() + LONGEST
-    while time.monotonic() < end:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    os.killpg(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def prepare() -> None:

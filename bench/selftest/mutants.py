@@ -17,7 +17,6 @@ import importlib.machinery
 import itertools
 import os
 import random
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from bench import files
 from bench.arguments import at_least
 from bench.exit_status import Status
 from bench.progress import clock, say
+from bench.selftest.forks import ended
 from bench.selftest.hostile import QUIET
 from bench.store import Store
 
@@ -186,7 +186,7 @@ def run(module: str, source: str, longest: float) -> Outcome:
     begun = time.monotonic()
     if not (pid := os.fork()):
         _be(module, source, words)
-    status = _wait(pid, begun + longest)
+    status = ended(pid, longest)
     return Outcome(status != 0, round(time.monotonic() - begun, 1))
 
 
@@ -206,17 +206,6 @@ def _be(module: str, source: str, words: list[str]) -> None:
         status = int(importlib.import_module("pytest").main(words))
     finally:
         os._exit(status)
-
-
-def _wait(pid: int, end: float) -> int:
-    while time.monotonic() < end:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return -signal.SIGKILL
 
 
 def judge(modules: Sequence[str], sample: int, seed: int, record: Path = RECORD) -> Iterator[tuple[str, int, list[tuple[Mutant, Outcome]]]]:

@@ -21,11 +21,10 @@ from scipy import stats
 from bench import files
 from bench.arguments import at_least
 from bench.baselines import samples as baselines
-from bench.baselines.pairs import Recorded
+from bench.baselines.pairs import LOOKS, Recorded
 from bench.checks import CHECKS, applies
 from bench.checks.initializer import KURTOSIS, shape_of
 from bench.checks.parity import rounding_of_gradients
-from bench.checks.training import LOOKS
 from bench.checks.update import STAYS
 from bench.evidence.evidence import Evidence
 from bench.evidence.probes import DRAWS, FAN_IN, FAN_OUT, SEEDS

@@ -70,3 +70,14 @@ def test_what_rounding_moves_by_a_percent_is_not_judged() -> None:
 def test_bits_are_compared_as_bits() -> None:
     ones, others = {"a": np.float32([0.0, np.nan, 1.0]), "b": np.arange(2)}, {"a": np.float32([-0.0, np.nan, 1.0]), "c": np.arange(3)}
     assert {each.name: each.entries for each in unlike("state", ones, others)} == {"a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize("terms", [400, 1600, 25_600])
+def test_what_adding_one_after_the_other_costs_is_what_was_derived(terms: int) -> None:
+    one_by_one = pytest.importorskip("models.backends.torch.own.twin").ONE_BY_ONE
+    errors = []
+    for _ in range(200):
+        x = (RNG.random(terms) + 0.5).astype(np.float32)
+        total = x.astype(np.float64).sum()
+        errors.append((np.cumsum(x, dtype=np.float32)[-1] - total) / total)
+    assert np.sqrt(np.mean(np.square(errors))) / UNIT / terms**0.5 == pytest.approx(one_by_one, rel=0.25)

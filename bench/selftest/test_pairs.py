@@ -11,10 +11,9 @@ import pytest
 
 from bench.baselines import recording
 from bench.baselines.metrics import KINDS, NAME, kind_of
-from bench.baselines.pairs import CAUGHT, Recorded
+from bench.baselines.pairs import CAUGHT, LOOKS, Recorded
 from bench.baselines.samples import Baseline, BaselineError, File
 from bench.checks import CHECKS
-from bench.checks.training import LOOKS
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ReferenceResult
 from bench.judging.verdict import FAILED, PASSED, Verdict, judge

@@ -8,12 +8,10 @@ judges each by its recording, prints a table, and writes `executions.csv` once a
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from bench.evidence.collect import Request, collect
 from bench.evidence.pool import RECORDED_SEED, UNTRAINED
 from bench.evidence.schedule import STEPS
 from bench.judging.verdict import judge
+from bench.selftest.studies.duet.load import competing
 from bench.store import Store
 from fixtures.data.datasets import load
 from fixtures.plugin.options import SEEDS
@@ -35,14 +34,13 @@ from models.worker.process import Worker
 
 PATH = Path(__file__).with_suffix(".csv")
 RECORD = Path(".gradgauge/executions.jsonl")
-BUSY = "import itertools\nfor _ in itertools.count(): pass"
 ENTRIES = ("bench.checks.training", "bench.evidence.collect", "bench.baselines.samples", "models.worker.server")
 """Where the code begins by which a row is made."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How the frameworks' workers run: threads, environment variables, and processes beside them that keep every core busy."""
+    """How the frameworks' workers run: threads, environment variables, and competing loads beside them."""
 
     threads: int = 1
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -72,18 +70,6 @@ class Row:
     where: str
 
 
-@contextlib.contextmanager
-def busy(processes: int) -> Iterator[None]:
-    """So many processes that use a processor each."""
-    running = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(processes)]
-    try:
-        yield
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-
-
 def row(spec: Spec, backend: str, execution: str, worker: Worker) -> Row:
     """Recorded seeds of one network, trained in the execution of `worker` and judged by their recording."""
     data = load()
@@ -110,7 +96,7 @@ def run(chosen: list[Spec], backends: list[str], executions: list[str], record: 
                 continue
             worker = Worker(backend, threads=execution.threads, variables=execution.variables)
             try:
-                with busy(execution.busy):
+                with competing(execution.busy):
                     for cell in progress.track(list(todo), f"{backend} {name}"):
                         store.keep(cell, row(todo[cell], backend, name, worker))
             finally:

@@ -20,9 +20,13 @@ from models.backends.torch.own.terms import TERMS
 
 AMPLITUDE = 2.0**-24 * math.sqrt(3)
 """Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
-ONE_BY_ONE = 0.35
-"""Roundings a √term that PyTorch's batch normalization of channels-last images is off: 14 over 1,600 terms and 29 over 25,600 (2.13.0);
-contiguous images are added up pairwise and stay under one rounding."""
+ONE_BY_ONE = (0.541 / 3 / 3) ** 0.5
+"""Unit roundoffs a √term that n positive float32 numbers of like size are off when they are added one after the other, rms.
+
+The k-th partial sum is k/n of the total and is rounded once, so that the squares add up to n/3 of one rounding's (Higham 2002, section
+4.2). A rounding is uniform, hence a third of its largest square, over numbers whose E[1/m²] is 0.541 for mantissas m with Benford's law.
+PyTorch's batch normalization of channels-last images adds up so: 14 unit roundoffs over 1,600 terms, 29 over 25,600 (2.13.0).
+"""
 WIDER = {torch.float32: torch.float64, torch.float16: torch.float64, torch.bfloat16: torch.float64, torch.complex64: torch.complex128}
 EXACT = {
     "relu", "relu_", "threshold_backward", "neg", "abs", "clone", "copy_", "_to_copy", "cat", "stack", "slice_backward",
