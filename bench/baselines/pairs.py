@@ -21,6 +21,8 @@ from models.arrays import Array
 
 LEAST_EXECUTIONS = 2
 """A spread is known from two executions."""
+SAME = 1e-5
+"""Relative distance up to which a number is the recorded one, of which six digits are kept."""
 LOOKS = (9, 24, 48)
 """Where a look leaves open whether a metric has changed, so many recorded seeds are trained before the next one, or all there are."""
 CAUGHT, LOOKED_AT = 0.95, 0.99
@@ -104,6 +106,11 @@ class Recorded:
     def caught(self, seeds: int) -> float:
         """The least change, on the scale, that so many seeds show in `CAUGHT` of all runs."""
         return self._half(self._level_of_mean, seeds) + CAUGHT_Z * self.error(seeds) * self.widening
+
+    def repeats(self, places: Sequence[int], values: Sequence[float]) -> bool:
+        """Whether each of these seeds gave what one of its recorded executions gave, to the digits that are recorded."""
+        then = self.values[list(places)]
+        return len(values) == len(then) and bool(np.isclose(then, np.array(values)[:, None], rtol=SAME, atol=0).any(axis=1).all())
 
     def open(self, places: Sequence[int], values: Sequence[float]) -> bool:
         """Whether these seeds leave a material change open that all recorded seeds would show.

@@ -32,16 +32,15 @@ def training(evidence: Evidence) -> Iterator[Finding]:
     usual = _trained(evidence, recorded, seeds)
     paired = [history for history in usual if history.seed in seeds and all(each.paired for each in recorded.values())]
     fresh = [history for history in usual if history.seed not in {each.seed for each in paired}]
-    wide, judged = set[str](), False
+    wide = judged = False
     for finding in (*_of_pairs(evidence, recorded, seeds, paired), *_of_fresh(evidence, recorded, fresh)):
         if finding.within and not judges(finding.place.quantity, finding.low, finding.high, evidence.spec.classes):
-            wide.add(finding.place.quantity.partition(" layer ")[0])
+            wide = True
             continue
         judged = True
         yield finding
     if wide:
-        reason = f"{', '.join(sorted(wide))} not judged, because recorded samples spread too far; more --seeds narrow the interval"
-        raise (RestNotJudged if judged else NotJudged)(reason)
+        raise (RestNotJudged if judged else NotJudged)("recorded samples of some metrics spread too far to judge by: record more --seeds")
 
 
 def _recorded(evidence: Evidence) -> tuple[dict[str, Recorded], list[int]]:
@@ -66,6 +65,8 @@ def _trained(evidence: Evidence, recorded: Mapping[str, Recorded], seeds: Sequen
         if not known or not missing or evidence.more is None:
             continue
         seen, places = _metrics(evidence, known), [seeds.index(history.seed) for history in known]
+        if all(each.repeats(places, seen.get(metric, [])) for metric, each in recorded.items()):
+            break  # bit for bit what was recorded leaves nothing open
         if any(metric in seen and each.open(places, seen[metric]) for metric, each in recorded.items() if each.paired):
             more = evidence.more(missing)
             divergence.refuse(divergence.of_themselves(replace(evidence, seen=replace(evidence.seen, trainings=more))))

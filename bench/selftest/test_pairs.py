@@ -139,6 +139,14 @@ def test_a_first_look_that_was_chance_ends_green_and_judges_as_many_numbers() ->
     assert found.judged == quiet.judged
 
 
+@pytest.mark.parametrize(("off", "looks"), [(0.0, 0), (1e-3, 1)])
+def test_what_was_recorded_before_leaves_nothing_open(off: float, looks: int) -> None:
+    """On the recording's own machine a run repeats one of its executions, which lies off their mean."""
+    change = [0.005 * 0.5**0.5 + off] * 3 + [0.0] * (SEEDS - 3)
+    found, asked = verdict(change, spread=0.005)
+    assert found.status == PASSED and bool(asked) == bool(looks)
+
+
 def test_one_bad_seed_of_three_is_seen_and_not_averaged_away() -> None:
     found, _ = verdict([0.0, -0.05, 0.0] + [0.0] * (SEEDS - 3))
     assert found.status == FAILED
