@@ -18,7 +18,7 @@ def test_a_training_that_diverges_in_the_reference_as_well_is_not_judged(backend
     run = seen(backend, DIVERGES, trains=True)
     verdicts = {name: judge(CHECKS[name], run) for name in ("finite", "evaluation", "training")}
     assert {verdict.status for verdict in verdicts.values()} == {NOT_JUDGED}
-    assert "diverges of itself, in the reference as well, with seed 0 (step " in verdicts["finite"].reason
+    assert "diverges of itself, in the reference as well, with seed 1000 (step " in verdicts["finite"].reason
     run.start = None  # nothing to compare with
     assert judge(CHECKS["finite"], run).status == FAILED
 
@@ -29,13 +29,13 @@ def test_a_framework_that_diverges_alone_is_red() -> None:
     verdict = judge(CHECKS["finite"], run)
     assert verdict.status == FAILED
     assert verdict.findings[-1].within
-    assert [finding.where for finding in verdict.findings if not finding.within] == ["training seed 1 step 7 loss"]
+    assert [finding.where for finding in verdict.findings if not finding.within] == ["training seed 1001 step 7 loss"]
 
 
 def test_the_reference_follows_the_conventions_and_stops_at_the_step_that_was_asked_for() -> None:
     start = seen("torch", DIVERGES, trains=True).start
     assert start is not None
-    step = overflow(Spec.parse(DIVERGES), "torch", start(0), 99)
+    step = overflow(Spec.parse(DIVERGES), "torch", start(1000), 99)
     assert step
-    assert overflow(Spec.parse(DIVERGES), "torch", start(0), step - 1) is None
-    assert overflow(Spec.parse("depth=4,act=linear,lr=10,precision=float64"), "torch", start(0), step) is None
+    assert overflow(Spec.parse(DIVERGES), "torch", start(1000), step - 1) is None
+    assert overflow(Spec.parse("depth=4,act=linear,lr=10,precision=float64"), "torch", start(1000), step) is None

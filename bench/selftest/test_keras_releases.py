@@ -61,7 +61,12 @@ def test_an_attribute_of_our_own_that_is_missing_stays_an_error(monkeypatch) -> 
 def test_the_judge_learns_that_it_is_a_lack_and_no_fault(monkeypatch) -> None:
     worker = Worker("keras")
     try:
-        answers = iter([{"error": "Keras 3.0.2 has no X", "trace": "", "absent": True}, {"error": "broke", "trace": "", "absent": False}])
+        answers = iter(
+            [
+                {"error": "Keras 3.0.2 has no X", "trace": "", "absent": True, "told": False},
+                {"error": "broke", "trace": "", "absent": False, "told": False},
+            ]
+        )
         monkeypatch.setattr("models.worker.messages.receive", lambda stream: next(answers))
         with pytest.raises(WorkerLacks, match="has no X"):
             worker.call("versions")

@@ -171,6 +171,6 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("late: weights pass through float16 from step 100 on", "depth=4", "training", "loss", one(SGD, late_in_keras.half_from(100)), trains=True),
         Fault("late: the last batch of an epoch is dropped", "depth=4", "training", "loss", one(SGD, late_in_keras.without_last_batch), trains=True),
         Fault("late: the average takes every other step", "depth=4", "training", "averaged", one("keras.optimizers.Optimizer._update_model_variables_moving_average", late_in_keras.every_other_time), trains=True),
-        Fault("one reported loss is NaN", "reference", "finite", "loss", one("keras.losses.SparseCategoricalCrossentropy.call", nan_once), trains=True),
+        Fault("one reported loss of a network that was never recorded is NaN", "depth=6", "finite", "loss", one("keras.losses.SparseCategoricalCrossentropy.call", nan_once), trains=True),
     ),
 }  # fmt: skip

@@ -171,6 +171,6 @@ TORCH: dict[str, tuple[Fault, ...]] = {
         Fault("late: the average takes every other step", "depth=4", "training", "averaged", one("torch.optim.swa_utils.AveragedModel.update_parameters", late_in_torch.every_other_time), trains=True),
         Fault("late: every epoch has the first one's order", "depth=4", "training", "accuracy", one("models.backends.torch.network.Network.forward_backward", late_in_torch.first_epoch_again), trains=True),
         Fault("late: running statistics stop after 75 batches", "norm=batch", "training", "test loss", one("torch.nn.BatchNorm1d.forward", late_in_torch.statistics_stop(75)), trains=True),
-        Fault("one reported loss is NaN", "reference", "finite", "loss", one(LOSS, nan_once), trains=True),
+        Fault("one reported loss of a network that was never recorded is NaN", "depth=6", "finite", "loss", one(LOSS, nan_once), trains=True),
     ),
 }  # fmt: skip
