@@ -38,6 +38,7 @@ PerSample = Inexact[np.ndarray, " batch"]
 Batches = Inexact[np.ndarray, "steps batch features"]
 """Inputs of several training steps."""
 BatchLabels = Integer[np.ndarray, "steps batch"]
+Places = Integer[np.ndarray, "steps batch"]
 """Labels of several training steps."""
 AnyPerUnit = Inexact[np.ndarray, " _"]
 """The same, where nodes of several widths stand together."""

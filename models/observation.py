@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, Norms, PerStep, Signals, Statistics
+from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, Norms, PerStep, Places, Signals, Statistics
 from models.spec import Spec
 
 SCALE_GROWTH = 2
@@ -34,16 +34,32 @@ class ForcedStep:
 
 @dataclass
 class Training:
-    """A free run: start from `weights`, train on the batches of `xs` (steps × batch × features) and `labels`.
+    """A free run: start from `weights`, train on batches of the samples `x` with their `y`, of which `places` names those of each step.
 
     `schedule` holds what the learning rate is multiplied with in every step.
     """
 
     seed: int
     weights: Arrays
-    xs: Batches
-    labels: BatchLabels
+    x: Batch
+    y: Labels
+    places: Places
     schedule: PerStep
+
+    @property
+    def steps(self) -> int:
+        """How many batches there are."""
+        return len(self.places)
+
+    @property
+    def xs(self) -> Batches:
+        """All batches."""
+        return self.x[self.places]
+
+    @property
+    def labels(self) -> BatchLabels:
+        """Labels of all batches."""
+        return self.y[self.places]
 
 
 @dataclass

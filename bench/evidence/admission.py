@@ -34,12 +34,16 @@ def network(text: str, data: str = "digits") -> Spec:
 
 
 def weight(spec: Spec, seeds: int, backends: int = 1, data: str = "digits") -> float:
-    """Bytes that judging a network takes. All trainings are drawn before the first one runs, and sent in one message."""
+    """Bytes that judging a network takes. All trainings are drawn before the first one runs, and sent in one message.
+
+    They share their samples. The batches of one training are gathered at a time.
+    """
     numbers, signals = _size(spec)
     held = np.dtype(spec.format.held).itemsize
     steps = STEPS[data]
-    training = 2 * numbers + steps * spec.batch * (spec.features + 1) + 2 * TEST_SAMPLES * spec.classes + steps * spec.arch.depth
-    once = A_PARAMETER * numbers + A_SIGNAL * signals + A_LAYER * spec.arch.depth + 3 * held * seeds * training
+    training = 2 * numbers + steps * spec.batch + 2 * TEST_SAMPLES * spec.classes + steps * spec.arch.depth
+    shared = (3 * training_samples_of(data) + steps * spec.batch) * (spec.features + 1)
+    once = A_PARAMETER * numbers + A_SIGNAL * signals + A_LAYER * spec.arch.depth + held * (3 * seeds * training + shared)
     return once * (1 + MORE * (backends - 1))
 
 

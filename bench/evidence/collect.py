@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -173,12 +174,12 @@ def trainings(spec: Spec, data: Data, seeds: Sequence[int], moved: bool = False)
     With `moved`, weights are moved by one unit in the last place.
     """
     steps = STEPS[data.name]
+    x, y = rounded(spec, data.x_train), labels_of(spec, data.y_train)  # one array for all, which travels once
     factors, runs = schedule(spec, steps), list[Training]()
     for seed in seeds if spec.trained else ():
-        batches = data.batches(spec.batch, seed)
-        xs, labels = zip(*(next(batches) for _ in range(steps)), strict=True)
+        places = np.stack(list(itertools.islice(data.places(spec.batch, seed), steps)))
         weights = moved_by_rounding(draw_weights(spec, seed)) if moved else draw_weights(spec, seed)
-        runs.append(Training(seed, weights, rounded(spec, np.stack(xs)), labels_of(spec, np.stack(labels)), factors))
+        runs.append(Training(seed, weights, x, y, places, factors))
     return runs
 
 

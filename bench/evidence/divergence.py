@@ -85,7 +85,8 @@ def overflow(spec: Spec, conventions: str, training: Training, last: int) -> int
     dtype = np.dtype(spec.format.held).type
     rule, weights = Rule(spec, conventions, dtype), {key: np.asarray(value, dtype) for key, value in training.weights.items()}
     with np.errstate(all="ignore"):
-        for step, (x, labels, factor) in enumerate(zip(training.xs[: last + 1], training.labels, training.schedule, strict=False)):
+        for step, (places, factor) in enumerate(zip(training.places[: last + 1], training.schedule, strict=False)):
+            x, labels = training.x[places], training.y[places]
             done = Reference(spec, weights, dtype, conventions=conventions).run(x, labels)
             if not np.isfinite(done.loss):
                 return step
@@ -94,8 +95,8 @@ def overflow(spec: Spec, conventions: str, training: Training, last: int) -> int
                 continue
             extra = penalty(spec, weights)[1] if conventions == "keras" and spec.l2 else {}
             weights = rule.step(weights, {key: g + extra.get(key, dtype(0)) for key, g in done.gradients.items()}, float(factor))
-        count = len(training.xs)
-        loss = Reference(spec, weights, dtype, conventions=conventions).run(training.xs[-1], training.labels[-1]).loss
+        count, places = training.steps, training.places[-1]
+        loss = Reference(spec, weights, dtype, conventions=conventions).run(training.x[places], training.y[places]).loss
         left = (*weights.values(), np.asarray(loss))
     return count if last >= count and not all(np.isfinite(each).all() for each in left) else None
 

@@ -72,8 +72,8 @@ def test_weights_that_leave_the_range_in_the_last_step_are_the_frameworks_doing_
     assert judge(CHECKS["evaluation"], healthy).status != FAILED
     assert judge(CHECKS["evaluation"], evidence).status == FAILED
     spec = Spec.parse("depth=2,width=16,features=4,lr=1e30,loss=mse")
-    xs, labels = np.ones((1, spec.batch, 4), np.float32), np.zeros((1, spec.batch), np.int64)
-    steps = Training(0, draw_weights(spec, 0), xs, labels, np.ones(len(xs)))
+    x, labels, places = np.ones((1, 4), np.float32), np.zeros(1, np.int64), np.zeros((1, spec.batch), np.int64)
+    steps = Training(0, draw_weights(spec, 0), x, labels, places, np.ones(1))
     assert divergence.overflow(spec, "torch", steps, 1) == 1
     assert divergence.overflow(Spec.parse("depth=2,width=16,features=4"), "torch", steps, 1) is None
 

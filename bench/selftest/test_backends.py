@@ -112,7 +112,7 @@ def test_norms_of_vanishing_gradients_are_seen_on_every_library(backend: str) ->
         worker = Worker(name)
         job = Job(name, spec, trainings=trainings(spec, data, [0]), x_test=data.x_test, labels_test=data.y_test)
         free = job.trainings[0]
-        free.xs, free.labels, free.schedule = free.xs[:3], free.labels[:3], free.schedule[:3]
+        free.places, free.schedule = free.places[:3], free.schedule[:3]
         norms.append(worker.call("observe", Observation, job=job).trainings[0].gradient_norms)
         worker.close()
     assert 0 < norms[0].min() < 1e-8

@@ -70,6 +70,16 @@ def test_arrays_and_dataclasses_travel_unchanged() -> None:
         messages.encode({"a": object()})
 
 
+def test_an_array_that_a_message_holds_twice_travels_once() -> None:
+    x, other = np.arange(1000.0), np.arange(1000.0)
+    once, twice = (messages.encode([x, other, *more]) for more in ([], [x, {"x": x}, other]))
+    assert len(twice) < len(once) + 100
+    back = messages.decode(twice)
+    for place, array in enumerate((x, other, x, back[3]["x"], other)):
+        np.testing.assert_array_equal(array, back[place] if place != 3 else x)
+    assert back[0] is back[2] is back[3]["x"] and back[1] is back[4] is not back[0]
+
+
 @pytest.fixture(scope="module")
 def worker() -> Any:
     started = Worker("torch")
@@ -121,8 +131,8 @@ def test_a_worker_that_works_for_ever_is_killed_at_its_deadline() -> None:
 
 
 def test_a_task_may_last_as_long_as_its_training() -> None:
-    steps = np.zeros((2000, 1, 1))
-    long = Job("torch", Spec.of(depth=2), trainings=[Training(0, {}, steps, steps, np.ones(len(steps)))])
+    places = np.zeros((2000, 1), int)
+    long = Job("torch", Spec.of(depth=2), trainings=[Training(0, {}, np.zeros((1, 1)), np.zeros(1, int), places, np.ones(2000))])
     assert longest({"jobs": [long, long]}) == 2 * longest(long) == 4000
     assert longest({}) == longest(Job("torch", Spec.of(depth=2))) == 600
 

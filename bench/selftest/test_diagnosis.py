@@ -123,7 +123,7 @@ def test_a_smaller_rate_calms_the_loss(worker):
     for rate, calm in ((1.0, False), (each.predicted, True)):
         spec = Spec.of(lr=rate)
         x, labels = batch_of(spec)
-        steps = Training(0, draw_weights(spec, 0), np.stack([rounded(spec, x)] * 6), np.stack([labels] * 6), np.ones(6))
+        steps = Training(0, draw_weights(spec, 0), rounded(spec, x), labels, np.stack([np.arange(len(x))] * 6), np.ones(6))
         job = Job(worker.backend, spec, trainings=[steps], x_test=rounded(spec, x), labels_test=labels)
         losses = worker.call("observe", Observation, job=job).trainings[0].losses
         foretold = loss_after(spec, x, labels)

@@ -8,7 +8,9 @@ from typing import Any, BinaryIO, TypeVar, overload
 import msgspec
 import numpy as np
 
-ARRAY = 1
+from models.arrays import Array
+
+ARRAY, SEEN_ARRAY = 1, 2
 HEADER = struct.Struct("!Q")
 LONGEST = 1 << 40
 """Bytes. Eight characters that are text read as a length a million times this, so that what is no message is not waited for."""
@@ -27,13 +29,13 @@ class NoMessageError(ValueError):
 
 
 def encode(message: Message) -> bytes:
-    """Bytes of a message made of dataclasses, dicts, numbers, text and NumPy arrays."""
-    return msgspec.msgpack.encode(message, enc_hook=_pack)
+    """Bytes of a message made of dataclasses, dicts, numbers, text and NumPy arrays; an array that it holds twice travels once."""
+    return msgspec.msgpack.encode(message, enc_hook=_Packer())
 
 
 def decode(data: bytes) -> Message:
     """The message in plain dicts, lists and arrays; raises msgspec.DecodeError for anything else."""
-    return msgspec.msgpack.decode(data, ext_hook=_unpack)
+    return msgspec.msgpack.decode(data, ext_hook=_Unpacker())
 
 
 @overload
@@ -74,17 +76,36 @@ def receive(stream: BinaryIO) -> Message:
         raise NoMessageError(data) from None
 
 
-def _pack(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        shape = msgspec.msgpack.encode((value.dtype.str, value.shape))
-        return msgspec.msgpack.Ext(ARRAY, HEADER.pack(len(shape)) + shape + value.tobytes())
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} does not travel between processes")
+class _Packer:
+    """Packs the arrays of one message, and of one that was packed before only its number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            if id(value) in self._numbers:
+                return msgspec.msgpack.Ext(SEEN_ARRAY, HEADER.pack(self._numbers[id(value)]))
+            self._numbers[id(value)] = len(self._numbers)
+            shape = msgspec.msgpack.encode((value.dtype.str, value.shape))
+            return msgspec.msgpack.Ext(ARRAY, HEADER.pack(len(shape)) + shape + value.tobytes())
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError(f"{type(value).__name__} does not travel between processes")
 
 
-def _unpack(code: int, data: memoryview) -> Any:
-    (length,) = HEADER.unpack(data[: HEADER.size])
-    start = HEADER.size + length
-    dtype, shape = msgspec.msgpack.decode(data[HEADER.size : start], type=tuple[str, tuple[int, ...]])
-    return np.frombuffer(data[start:], dtype).reshape(shape).copy()  # a copy, since frameworks want to own what they are given
+class _Unpacker:
+    """Unpacks the arrays of one message, in the order in which they were packed."""
+
+    def __init__(self) -> None:
+        self._arrays: list[Array] = []
+
+    def __call__(self, code: int, data: memoryview) -> Array:
+        (length,) = HEADER.unpack(data[: HEADER.size])
+        if code == SEEN_ARRAY:
+            return self._arrays[length]
+        start = HEADER.size + length
+        dtype, shape = msgspec.msgpack.decode(data[HEADER.size : start], type=tuple[str, tuple[int, ...]])
+        array = np.frombuffer(data[start:], dtype).reshape(shape).copy()  # a copy, since frameworks want to own what they are given
+        self._arrays.append(array)
+        return array

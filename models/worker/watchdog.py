@@ -22,7 +22,7 @@ SECONDS_A_STEP = 1.0
 def longest(arguments: Job | dict[str, Any]) -> float:
     """Seconds that a task with these arguments may take, by the training steps it asks for."""
     jobs = [arguments] if isinstance(arguments, Job) else arguments.get("jobs", [])
-    return max(LEAST, SECONDS_A_STEP * sum(len(training.xs) for job in jobs for training in job.trainings))
+    return max(LEAST, SECONDS_A_STEP * sum(training.steps for job in jobs for training in job.trainings))
 
 
 class Watchdog(threading.Thread):

@@ -63,7 +63,7 @@ def measure(
                 depth=depth, width=WIDTH, batch=BATCH, features=x.shape[1], act="tanh", bias="normal", optimizer="sgd", lr=RATE,
                 init="lecun_normal",
             )  # fmt: skip
-            free = [Training(seed, draw(spec, s2, seed), x[order], data.y_train[order], np.ones(STEPS)) for seed, order in orders.items()]
+            free = [Training(seed, draw(spec, s2, seed), x, data.y_train, order, np.ones(STEPS)) for seed, order in orders.items()]
             job = Job("torch", spec, trainings=free, x_test=test, labels_test=data.y_test[:TESTED])
             done = worker.call("observe", Observation, job=job).trainings
             cells.append({"s2": s2, "depth": depth, "accuracies": [round(each.accuracy, 4) for each in done]})
