@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
 from bench.baselines.interval import interval
 from bench.baselines.metrics import NAME, is_share
+from bench.baselines.pairs import Recorded
 from models.arrays import Array
 
 LEAST_NEIGHBOURS = 2
@@ -20,8 +22,9 @@ def fault_of_samples(samples: dict[str, list[list[float]]], seeds: list[int], ex
 
     Each loss and gradient norm lies in the interval that the other seeds predict for a single one, at the level at which runs are judged:
     one of a healthy recording is outside as rarely as a healthy run is red. This holds in every execution, since rounding moves a training
-    no further than another seed does. Accuracies may be equal but for one, where networks do not learn; their range bounds what one of
-    them can do.
+    no further than another seed does. A seed that all executions confirm may lie apart, as where a network dies with some seeds: it
+    narrows what the seed may stray, and does not widen it. Accuracies may be equal but for one, where networks do not learn; their range
+    bounds what one of them can do.
     """
     if twice := _twice(seeds) or _twice(executions):
         return f"names {'seed ' if twice.isdigit() else ''}{twice} twice"
@@ -39,8 +42,9 @@ def fault_of_samples(samples: dict[str, list[list[float]]], seeds: list[int], ex
         if len(wrong):
             return f"has {wrong[0]:g} for {key!r}, which no {metric.partition(' layer ')[0]} can be"
         for column in values.T if not share else ():
-            if (place := _outlying_seed(metric, column)) is not None:
-                return f"has {column[place]:g} for {key!r} with seed {seeds[place]}, which the other seeds rule out"
+            for place in _outlying_seeds(metric, column):
+                if not _confirmed(metric, values, place):
+                    return f"has {column[place]:g} for {key!r} with seed {seeds[place]}, which the other seeds rule out"
     return ""
 
 
@@ -56,13 +60,18 @@ def key_given_twice(raw: bytes) -> str:
     return next(filter(None, found), "")
 
 
-def _outlying_seed(metric: str, values: Array) -> int | None:
-    """The place of a sample that its neighbours rule out."""
+def _outlying_seeds(metric: str, values: Array) -> Iterator[int]:
+    """The places of samples that their neighbours rule out."""
     for place in range(len(values) if len(values) > LEAST_NEIGHBOURS else 0):
         low, high = interval(metric, list(np.delete(values, place)), 1)
         if not low <= values[place] <= high:
-            return place
-    return None
+            yield place
+
+
+def _confirmed(metric: str, values: Array, place: int) -> bool:
+    """Whether the executions of a seed, of which there are several, lie no further apart than those of another seed have lain."""
+    others = Recorded(metric, np.delete(values, place, axis=0))
+    return others.paired and Recorded(metric, values[[place]]).furthest <= others.furthest
 
 
 def _twice(values: list[int] | list[str]) -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from bench.baselines import known_failures, recording
 from bench.baselines import samples as baselines
+from bench.baselines.pairs import Recorded
 from bench.baselines.samples import Baseline, BaselineError
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -286,6 +288,19 @@ def test_an_execution_that_the_other_seeds_rule_out_is_not_recorded(tmp_path: Pa
     with pytest.raises(BaselineError, match="with seed 5, which the other seeds rule out"):
         baselines.save(Baseline(path, new={"digits/depth=4/loss": [*rows[:5], [0.3, 1e6]]}), **given)
     assert path.read_bytes() == before
+
+
+def test_a_seed_that_lies_apart_in_every_execution_is_recorded_and_widens_nothing(tmp_path: Path) -> None:
+    """A network that dies with one seed in every execution is healthy; how far a seed may stray does not grow by it."""
+    path, rows = tmp_path / "torch-cpu.json", [[0.3, 0.301], [0.31, 0.31], [0.29, 0.2905], [0.32, 0.319], [0.305, 0.3055]]
+    given = PROVENANCE | {"seeds": list(range(6)), "executions": ["as usual", "elsewhere"], "why": "first"}
+    metric = "gradient layer 2"
+    baselines.save(Baseline(path, new={f"digits/reference/{metric}": [*rows, [1e-6, 1.001e-6]]}), **given)
+    with_it = Recorded(metric, np.array(baselines.read(path).samples[f"digits/reference/{metric}"]))
+    assert with_it.spread < Recorded(metric, np.array(rows)).spread * 1.01
+    alone = [[0.3], [0.31], [0.29], [0.32], [0.305], [1e-6]]
+    with pytest.raises(BaselineError, match="with seed 5, which the other seeds rule out"):
+        baselines.save(Baseline(path, new={f"digits/depth=4/{metric}": alone}), **(given | {"executions": ["as usual"]}))
 
 
 def test_more_seeds_of_a_network_are_added_and_fewer_leave_the_others_alone(tmp_path: Path) -> None:
