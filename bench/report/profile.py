@@ -8,10 +8,11 @@ import numpy as np
 
 from bench.baselines import samples
 from bench.baselines.metrics import metrics
+from bench.baselines.pairs import Recorded
 from bench.evidence.evidence import Evidence
 from bench.evidence.own import OwnEvidence
 from bench.judging.tolerance import BAND_Z
-from bench.report.record import Profile
+from bench.report.record import Profile, Stray
 from bench.report.texts import Number, rounded
 from bench.theory import predict
 from models.architectures import graph
@@ -39,18 +40,21 @@ def profile(evidence: Evidence) -> Profile:
             name: [_few(value) for value in values]
             for name, values in metrics(usual, evidence.held_out[1], evidence.spec.arch.depth).items()
         }
-        seen.recorded = _recorded(evidence, seen.seeds)
+        for name, (recorded, places) in _recorded(evidence, seen.seeds).items():
+            seen.recorded[name] = [_few(recorded.values[place].mean()) for place in places]
+            if recorded.paired:
+                seen.strays[name] = Stray(_few(recorded.spread), recorded.degrees, _few(recorded.furthest))
     return seen
 
 
-def _recorded(evidence: Evidence, seeds: list[int]) -> dict[str, list[Number]]:
-    """The mean over recorded executions of each of these seeds, by metric; nothing where one of them was not recorded."""
+def _recorded(evidence: Evidence, seeds: list[int]) -> dict[str, tuple[Recorded, list[int]]]:
+    """By metric what was recorded, and the places of these seeds in it; nothing where one of them was not recorded."""
     content = evidence.baseline.content if evidence.baseline else None
     if content is None or not set(seeds) <= set(content.seeds):
         return {}
     found = samples.of_network(content, f"{evidence.data}/{evidence.network}")
     places = [content.seeds.index(seed) for seed in seeds]
-    return {name: [_few(rows[place].mean()) for place in places] for name, rows in found.items() if max(places, default=0) < len(rows)}
+    return {name: (Recorded(name, rows), places) for name, rows in found.items() if max(places, default=0) < len(rows)}
 
 
 def own_profile(evidence: OwnEvidence) -> Profile:

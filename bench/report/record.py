@@ -21,12 +21,24 @@ class RecordError(ValueError):
     """A record that cannot be read; the message is one sentence with the remedy."""
 
 
+class Stray(msgspec.Struct):
+    """How far executions of one seed lay apart when a metric was recorded, on the metric's scale for executions.
+
+    `spread` is their standard deviation with so many `degrees` of freedom, `furthest` the largest distance of two.
+    """
+
+    spread: Number
+    degrees: int
+    furthest: Number
+
+
 class Profile(msgspec.Struct):
     """What one network did on one backend, for pictures and for comparing samples.
 
     `gradient` are ‖∂L/∂z‖ layer by layer at the framework's own initialization. `band` is theory's interval of each layer's ratio to the
     last one's, null where theory has none. `norms` (steps × layers) are weight-gradient norms of the first seed's training at the kept
-    `steps` and `layers`. `samples` holds one number a seed of each metric, `recorded` what the baseline has for the same seeds.
+    `steps` and `layers`. `samples` holds one number a seed of each metric, `recorded` what the baseline has for the same seeds, `strays`
+    how far healthy executions of one seed were recorded to stray.
     Of a user's own model, `names` are the layers of `gradient`, `dead` the share of each activation's units that pass nothing on for any
     sample, `saturated` of its values that are saturated.
     """
@@ -41,6 +53,7 @@ class Profile(msgspec.Struct):
     seeds: list[int] = []
     samples: dict[str, list[Number]] = {}
     recorded: dict[str, list[Number]] = {}
+    strays: dict[str, Stray] = {}
     names: list[str] = []
     dead: dict[str, Number] = {}
     saturated: dict[str, Number] = {}

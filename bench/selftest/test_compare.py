@@ -14,11 +14,13 @@ from msgspec import structs
 from bench.compare import change, render
 from bench.compare.__main__ import main
 from bench.compare.runs import compare, status
+from bench.compare.samples import paired
 from bench.exit_status import Status
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import FALSE_DISCOVERIES
 from bench.judging.verdict import NO_BASELINE, NOT_JUDGED
+from bench.report.record import Record, Stray
 from bench.selftest import made_up
 
 CASES = [(backend, network) for backend in ("torch", "keras") for network in made_up.NETWORKS]
@@ -161,6 +163,45 @@ def test_samples_of_the_same_law_are_rarely_called_different(tmp_path: Path) -> 
     pairs = np.random.default_rng(0).choice(40, (200, 2))
     alarms = sum(bool(compare(runs[a], runs[b]).shown) for a, b in pairs if a != b)
     assert alarms <= 2 * FALSE_DISCOVERIES * 200
+
+
+def _seed_by_seed(tmp_path: Path, name: str, accuracies: list[float], metric: str = "averaged accuracy") -> Record:
+    """A run of one network whose seeds strayed by 0.002, and once by 0.004, when they were recorded."""
+    strays = {metric: Stray(0.002, 24, 0.004)}
+    profile = structs.replace(made_up.profile(*SICK, 0), seeds=[1000, 1001, 1002], samples={metric: accuracies}, strays=strays)
+    return made_up.run(tmp_path / name, profiles=[profile])
+
+
+def test_the_same_seeds_are_compared_pair_by_pair(tmp_path: Path) -> None:
+    """Seeds that lie 0.1 apart show a change of a tenth of that, for the better or the worse."""
+    old = _seed_by_seed(tmp_path, "old", [0.8, 0.9, 0.7])
+    for name, moved, verdict in (("worse", -0.011, "worse"), ("better", 0.011, "better")):
+        found = compare(old, _seed_by_seed(tmp_path, name, [0.8 + moved, 0.9 + moved, 0.7 + moved]))
+        assert told(found) == [(verdict, *SICK, "averaged accuracy")]
+    others = _seed_by_seed(tmp_path, "others", [0.789, 0.889, 0.689])
+    others.profiles[0].seeds = [1, 2, 3]
+    assert not compare(old, others).shown, "between other seeds it does not show"
+
+
+def test_a_seed_that_strays_as_healthy_ones_may_is_no_change(tmp_path: Path) -> None:
+    old = _seed_by_seed(tmp_path, "old", [0.8, 0.9, 0.7])
+    assert not compare(old, _seed_by_seed(tmp_path, "new", [0.8, 0.9, 0.7 - 0.011])).shown, "as far as three times the furthest"
+    assert told(compare(old, _seed_by_seed(tmp_path, "far", [0.8, 0.9, 0.6])))
+
+
+def test_a_share_of_zero_is_a_sample(tmp_path: Path) -> None:
+    """No step was clipped in one seed, which is a number as any other."""
+    old, new = (_seed_by_seed(tmp_path, name, [0.0, 0.5, 0.4], metric="clipped") for name in ("old", "new"))
+    assert not compare(old, new).shown
+
+
+def test_pairs_of_the_same_law_are_rarely_called_different(tmp_path: Path) -> None:
+    """400 comparisons of healthy executions, one metric each: at most twice the promised share alarms."""
+    rng = np.random.default_rng(0)
+    means = 0.8 + 0.1 * rng.standard_normal((400, 3))
+    runs = [[list(row) for row in means + 0.002 * rng.standard_normal(means.shape)] for _ in range(2)]
+    found = [paired(one, other, "accuracy", Stray(0.002, 24, 0.004)).p < FALSE_DISCOVERIES for one, other in zip(*runs, strict=True)]
+    assert sum(found) <= 2 * FALSE_DISCOVERIES * 400
 
 
 @pytest.mark.parametrize(
