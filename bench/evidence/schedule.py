@@ -8,8 +8,9 @@ from models.arrays import PerStep
 from models.fields import plain
 from models.spec import Spec
 
-STEPS = {"digits": 300, "mnist": 1000, "fashion_mnist": 1000, "kmnist": 1000, "clusters": 300, "teacher": 300}
-"""Training steps on each data set. On digits these are 16 epochs at the reference batch, on the MNIST family one."""
+STEPS = {"digits": 300, "mnist": 3000, "fashion_mnist": 3000, "kmnist": 3000, "clusters": 300, "teacher": 300}
+"""Training steps on each data set. On digits these are 16 epochs at the reference batch, on the MNIST family three: depth=4 ends at 0.961
+after 1,000 steps and at 0.972 after 2,000, and sixteen layers at 0.944 and 0.959 (PyTorch, seed 1000)."""
 WARM_UP = 0.3
 """Share of the steps over which the learning rate rises."""
 PEAK = 2.0
