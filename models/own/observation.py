@@ -92,7 +92,7 @@ class LayerSeen:
 class OwnObservation:
     """Everything one backend did with one model. Without a twin, `no_twin` says why, and what needs one is empty.
 
-    `undecided` says why gradients cannot be judged although there is one.
+    `undecided` says why gradients, and `unevaluated` why outputs in evaluation cannot be judged although there is one.
     """
 
     backend: str
@@ -102,6 +102,7 @@ class OwnObservation:
     precision: str = "float32"
     no_twin: str = ""
     undecided: str = ""
+    unevaluated: str = ""
     finite: list[Counted] = field(default_factory=list)
     repeated: list[Counted] = field(default_factory=list)
     forward: list[Deviation] = field(default_factory=list)

@@ -29,7 +29,7 @@ class OwnTwin(Protocol):
         """The loss of the same batch and draws with some parameters moved."""
 
     def evaluated(self, rounded: int | None) -> Arrays:
-        """Outputs in evaluation mode."""
+        """Outputs in evaluation mode. Raises NoTwinError where what was drawn cannot be drawn again."""
 
     def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
         """New weights after each of its steps, by the optimizer's rule on the gradients that were seen."""
@@ -76,7 +76,10 @@ class OwnNetwork(Protocol):
         """Parameters by name, as every pass begins with."""
 
     def evaluated(self, reset: bool = True) -> Arrays:
-        """Outputs in evaluation mode, from the state that every pass begins with or, without `reset`, as the model is."""
+        """Outputs in evaluation mode, from the state that every pass begins with or, without `reset`, as the model is.
+
+        From the start, its decisions and draws are kept for the twin.
+        """
 
     def state(self) -> Arrays:
         """All that training may change, to see whether something has left a trace."""

@@ -112,6 +112,8 @@ def evaluation(evidence: OwnEvidence) -> Iterator[Finding]:
         yield Finding(Place("after evaluation", parameter=each.name), each.entries, 0.0, 0.0, "entries are other bits after evaluation")
     if evidence.seen.no_twin:
         raise RestNotJudged(f"the outputs need a float64 twin, and {evidence.seen.no_twin}")
+    if evidence.seen.unevaluated:
+        raise RestNotJudged(f"the outputs need the same decisions in float64: {evidence.seen.unevaluated}")
     yield from by_rounding(_all(evidence.seen.evaluation))
 
 

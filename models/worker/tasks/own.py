@@ -8,7 +8,7 @@ import numpy as np
 
 from models.arrays import Arrays
 from models.backends.protocol import Backend
-from models.own.gauge import NoTwinError
+from models.own.gauge import NoTwinError, OwnError
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Road
 from models.own.passes import OwnPass, Trajectory, Yardstick, deviation, norm, not_finite, unlike
 from models.own.protocol import NoRoadError, OwnNetwork, RoadOfPass, UndecidedError
@@ -33,6 +33,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     seen.repeated = _other_bits(plain, network.backward())
     watched = network.watch()
     seen.layers = network.layers(watched)
+    evaluated = network.evaluated()
     _evaluate(network, seen)
     trajectory = network.trained()
     if trajectory is not None:
@@ -43,7 +44,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
             for name, w in ws.items()
         ]
     try:
-        _against_twin(network, job, seen, plain, watched, trajectory)
+        _against_twin(network, job, seen, plain, watched, evaluated, trajectory)
     except NoTwinError as reason:
         seen.no_twin = str(reason)
     seen.seconds = round(time.monotonic() - begun, 1)
@@ -51,7 +52,13 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
 
 
 def _against_twin(
-    network: OwnNetwork, job: OwnJob, seen: OwnObservation, plain: OwnPass, watched: OwnPass, trajectory: Trajectory | None
+    network: OwnNetwork,
+    job: OwnJob,
+    seen: OwnObservation,
+    plain: OwnPass,
+    watched: OwnPass,
+    evaluated: Arrays,
+    trajectory: Trajectory | None,
 ) -> None:
     twin = network.twin()
     yardstick = Yardstick(twin.backward(None))
@@ -65,8 +72,11 @@ def _against_twin(
     seen.statistics = yardstick.deviations(looked_at, ("statistic",))
     weights = {name: np.asarray(w, np.float64) for name, w in network.weights().items()}
     seen.slopes = slopes(twin.loss_at, yardstick.exact.gradients, weights)
-    exact, evaluated = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
-    seen.evaluation = _each("output", network.evaluated(), exact, evaluated)
+    try:
+        exact, rounded_ones = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
+        seen.evaluation = _each("output", evaluated, exact, rounded_ones)
+    except NoTwinError as reason:
+        seen.unevaluated = str(reason)
     steps: tuple[list[Arrays], list[list[Arrays]]] | None = None
     if trajectory is not None:
         steps = twin.steps(trajectory, None), [twin.steps(trajectory, rounded) for rounded in range(ROUNDED_STEPS)]
@@ -84,7 +94,7 @@ def _against_twin(
                 seen.roads.append(Road(road.name, _updates(trajectory, road.run(trajectory), *steps)))
         except UndecidedError as reason:
             seen.roads.append(Road(road.name, undecided=str(reason)))
-        except NoRoadError as reason:
+        except (NoRoadError, OwnError) as reason:  # a model may run by its user's road alone, such as on whole batches
             seen.roads.append(Road(road.name, absent=str(reason)))
 
 

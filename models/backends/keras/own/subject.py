@@ -19,8 +19,12 @@ from models.own.passes import OwnPass, Trajectory, norm
 from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
 
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
+OwnTape = list[tuple[str, list[Any]]]
+"""Decisions and draws of a pass, as `models.backends.keras.own.twin` keeps them."""
 FLAT = 0.05
 """A value is saturated where |φ′| is under 5 % of its largest, as in `bench.theory.diagnosis`."""
+SEED = "seed_generator_state"
+"""What the variable of a `keras.random.SeedGenerator` is called."""
 TWINS = "tensorflow"
 """The library on which Keras computes in float64 wherever it is told to."""
 
@@ -32,7 +36,8 @@ class Subject:
         """Build it by the user's factory. Raises OwnError."""
         keras.config.disable_traceback_filtering()  # else an exception does not tell the line of the user's file
         self._home = Home(model, factory)
-        self._tape: list[tuple[str, list[Any]]] | None = None
+        self._tape: OwnTape | None = None
+        self._evaluation: OwnTape | None = None
         self._half = ""
         self._taken: tuple[Trajectory, list[float]] | None = None
         self._own = OwnModelOfKeras(self._home, seed)
@@ -74,12 +79,20 @@ class Subject:
         return self._own.weights()
 
     def evaluated(self, reset: bool = True) -> Arrays:
-        """Outputs in evaluation mode."""
+        """Outputs in evaluation mode; from the start once more with decisions."""
+        if reset and self._on_tensorflow:
+            from models.backends.keras.own import twin
+
+            operations = twin.Operations()
+            with operations.inside():
+                self._own.evaluated()
+            self._evaluation = operations.tape
         return self._own.evaluated(reset)
 
     def state(self) -> Arrays:
-        """All variables of model and optimizer."""
-        return self._own.state()
+        """All variables of model and optimizer, but for the seeds of a model that draws in evaluation: drawing moves them."""
+        draws = any("Random" in operation for operation, _ in self._evaluation or [])
+        return {name: value for name, value in self._own.state().items() if not (draws and name.endswith(SEED))}
 
     def layers(self, watched: OwnPass) -> list[LayerSeen]:
         """Layers in the order in which they ran first."""
@@ -114,7 +127,7 @@ class Subject:
         assert self._tape is not None, "a twin is given the decisions of a watched pass"
         if self._half:
             raise NoTwinError(f"{self._half} computes in half precision")
-        return Twin(self._home, self._own, self._tape)
+        return Twin(self._home, self._own, self._tape, self._evaluation)
 
     def roads(self, compiled: bool) -> Iterator[RoadOfPass | RoadOfSteps]:
         """The compiled `train_on_batch`, as a graph and by XLA."""
@@ -143,11 +156,12 @@ class Subject:
 class Twin:
     """The float64 twin of a Keras model; each pass has the decisions of the tape."""
 
-    def __init__(self, home: Home, own: OwnModelOfKeras, tape: list[tuple[str, list[Any]]] | None) -> None:
-        """Build it by the factory once more."""
+    def __init__(self, home: Home, own: OwnModelOfKeras, tape: OwnTape | None, evaluation: OwnTape | None) -> None:
+        """Build it by the factory once more; `evaluation` is the tape of a pass in that mode."""
         from models.backends.keras.own import twin
 
-        self._by, self._tape = twin, tape
+        self._by, self._tape, self._evaluation = twin, tape, evaluation
+        self._held: list[Any] | None = None
         with twin.float64_by_default():
             self._twin = OwnModelOfKeras(home, own.seed, twin_of=own)
 
@@ -159,32 +173,44 @@ class Twin:
             with self._by.float64_by_default(), operations.inside():
                 seen = self._twin.backward(self._by.differentiate, watch=True)
         except self._by.TapeEndsError as reason:
-            self._decide_alone(reason)
+            _refuse_other_draws(self._tape, reason)
+            self._tape = None
             return self.backward(rounded)
         seen.near, seen.undecided = operations.near, self._tape is None
         return seen
 
     def loss_at(self, moved: Arrays) -> float:
-        """The loss with some parameters moved, with the draws of the tape."""
+        """The loss with some parameters moved, with the draws of the tape, and held where the model stops the gradient."""
         try:
-            with self._by.float64_by_default(), self._by.Operations(self._tape).inside():
+            if self._held is None:
+                unmoved = self._by.Operations(self._tape)
+                with self._by.float64_by_default(), unmoved.inside():
+                    self._twin.loss_at({})
+                self._held = unmoved.stopped
+            with self._by.float64_by_default(), self._by.Operations(self._tape, held=self._held).inside():
                 return self._twin.loss_at(moved)
         except self._by.TapeEndsError as reason:
-            self._decide_alone(reason)
+            _refuse_other_draws(self._tape, reason)
+            self._tape = None
             return self.loss_at(moved)
 
-    def _decide_alone(self, reason: NoTwinError) -> None:
-        """Without the tape from here on. Raises NoTwinError where that would be with other random draws."""
-        if self._tape is None or any("Random" in operation for operation, _ in self._tape):
-            raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason
-        self._tape = None
-
     def evaluated(self, rounded: int | None) -> Arrays:
-        """Outputs in evaluation mode."""
-        with self._by.float64_by_default(), self._by.Operations(None, rounded).inside():
-            return self._twin.evaluated()
+        """Outputs in evaluation mode, with the decisions of its tape."""
+        try:
+            with self._by.float64_by_default(), self._by.Operations(self._evaluation, rounded).inside():
+                return self._twin.evaluated()
+        except self._by.TapeEndsError as reason:
+            _refuse_other_draws(self._evaluation, reason)
+            self._evaluation = None
+            return self.evaluated(rounded)
 
     def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
         """New weights by the optimizer's own rule."""
         with self._by.float64_by_default(), self._by.Operations(None, rounded).inside():
             return list(self._twin.steps(trajectory.begins, trajectory.gradients))
+
+
+def _refuse_other_draws(tape: OwnTape | None, reason: NoTwinError) -> None:
+    """Raise NoTwinError where float64 would draw other numbers without the tape."""
+    if tape is None or any("Random" in operation for operation, _ in tape):
+        raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason

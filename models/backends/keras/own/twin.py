@@ -69,11 +69,16 @@ Entry = tuple[str, list[Tensor]]
 class Operations:
     """Stands in the place of TensorFlow's eager execution: records decisions and draws, or replays them, and rounds results."""
 
-    def __init__(self, tape: list[Entry] | None = None, rounded: int | None = None) -> None:
-        """Without a `tape` decisions are recorded on a new one; with it they are replayed. `rounded` seeds the errors."""
+    def __init__(self, tape: list[Entry] | None = None, rounded: int | None = None, held: list[Tensor] | None = None) -> None:
+        """Without a `tape` decisions are recorded on a new one; with it they are replayed. `rounded` seeds the errors.
+
+        Values whose gradient the model stops are kept in `stopped`; where they are `held`, those take their places.
+        """
         self.tape: list[Entry] = [] if tape is None else tape
         self.half, self.near, self.counts_near = "", 0, False
         self._place, self._replays = 0, bool(tape)
+        self.stopped: list[Tensor] = []
+        self._held = held
         self._errors = None if rounded is None else np.random.default_rng(rounded)
         self._execute: Callable[..., Any] = getattr(pywrap_tfe, EXECUTE)
         self._execute_slowly: Callable[..., Any] = execute.execute
@@ -115,6 +120,10 @@ class Operations:
             self.half = operation
         if self.counts_near:
             self.near += _near(operation, inputs)
+        if operation == "StopGradient":
+            self.stopped += tensors
+            if self._held is not None and len(self.stopped) <= len(self._held):
+                return self._held[len(self.stopped) - 1]
         if _decides(operation, inputs, tensors):
             tensors = self._decided(operation, inputs, tensors)
         if self._errors is not None and operation not in EXACT and "Random" not in operation:

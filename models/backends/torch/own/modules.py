@@ -55,7 +55,7 @@ def _is_layer(module: nn.Module) -> bool:
 
 
 def array(tensor: Tensor) -> Array:
-    """A copy of a tensor's numbers; those of bfloat16, which NumPy lacks, in float32."""
-    return np.array(
-        tensor.detach().cpu().resolve_conj().numpy() if tensor.dtype != torch.bfloat16 else tensor.detach().cpu().float().numpy()
-    )
+    """A copy of a tensor's numbers, a sparse one's as dense; those of bfloat16, which NumPy lacks, in float32."""
+    tensor = tensor.detach().cpu()
+    tensor = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    return np.array((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).resolve_conj().numpy())

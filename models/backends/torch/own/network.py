@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from models.arrays import Arrays
 from models.backends.torch.own.collections import declare_operators
 from models.backends.torch.own.modules import Modules, array
+from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
 from models.own.loading import Home
@@ -35,6 +36,7 @@ class OwnModule:
         self._home, self.gauge, self._seed, self.device, self.is_twin = home, gauge, seed, device, twin
         self.model: nn.Module = gauge.model.to(device)
         self.call: Callable[..., Tree] = gauge.model
+        self._sparse: set[str] = set()
         bound = isinstance(gauge.optimizer, torch.optim.Optimizer)
         self._fresh = copy.deepcopy(gauge.optimizer.state_dict()) if bound else None
         self._start = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -61,17 +63,20 @@ class OwnModule:
             output = self._forward(batch)
             loss = self._loss(output, batch)
             loss.backward()
+        self._sparse |= {name for name, p in self.parameters().items() if p.grad is not None and p.grad.layout != torch.strided}
         gradients = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
         return OwnPass(_number(loss), outputs(output), gradients, self._statistics(), modules.signals, modules.gradients)
 
-    def loss_at(self, moved: Arrays) -> float:
-        """The loss in training mode with some parameters moved, from the state at the start."""
+    def loss_at(self, moved: Arrays, stopped: Stopped) -> float:
+        """The loss in training mode with some parameters moved, from the state at the start, its stopped values kept or held."""
         self.restore()
-        with torch.no_grad(), self._told("could not be trained"):
+        with torch.no_grad():
             for name, p in self.parameters().items():
                 if name in moved:
                     p.add_(torch.from_numpy(moved[name]).to(p))
-            return _number(self._loss(self._forward(self._batches[0]), self._batches[0]))
+        with self._told("could not be trained"), stopped:
+            loss = self._loss(self._forward(self._batches[0]), self._batches[0])
+        return _number(loss)
 
     def evaluated(self, reset: bool = True) -> Arrays:
         """Outputs in evaluation mode, from the state at the start or as the model is."""
@@ -81,11 +86,21 @@ class OwnModule:
         self.model.eval()
         try:
             modules = Modules(self.model, signals=False, stack=self.is_twin)
-            with self._told("could not be evaluated", modules), modules, torch.no_grad():
-                return outputs(self._forward(self._batches[0]))
+            with self._told("could not be evaluated", modules), modules:
+                return outputs(self._evaluate())
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+    def _evaluate(self) -> Tree:
+        """A pass without gradients, or with them where the model differentiates by itself, as a penalty on gradients does."""
+        try:
+            with torch.no_grad():
+                return self._forward(self._batches[0])
+        except RuntimeError as error:
+            if "does not require grad" not in str(error):
+                raise
+        return self._forward(self._batches[0])
 
     def state(self) -> Arrays:
         """All parameters and buffers, gradients, and the mode of every module, to see whether something has left a trace."""
@@ -112,7 +127,7 @@ class OwnModule:
         change(model)
         gauge = Gauge(model, self.gauge.loss, self.gauge.batch, optimizer, self.gauge.schedule, self._batches)
         other = OwnModule(self._home, gauge, self._seed, "cpu" if twin else self.device, twin)
-        other._fresh = self._fresh  # the copied optimizer may have taken steps
+        other._fresh, other._sparse = self._fresh, self._sparse  # the copied optimizer may have taken steps
         return other
 
     def halves(self) -> list[Tree]:
@@ -156,6 +171,8 @@ class OwnModule:
                     p.copy_(torch.from_numpy(begin[name]).to(p))
                     # A copy, since some steps write into the gradient.
                     p.grad = torch.from_numpy(given[name]).to(p, copy=True) if name in given else None
+                    if p.grad is not None and name in self._sparse:
+                        p.grad = p.grad.to_sparse(1)  # which some optimizers insist on
             with self._told("could not take a step"):
                 optimizer.step()
                 if schedule is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from torch import nn
 from models.arrays import Arrays
 from models.backends.torch.own.collections import factory
 from models.backends.torch.own.network import OwnModule, build
-from models.backends.torch.own.tape import Tape, TapeEndsError
+from models.backends.torch.own.stopped import Stopped
+from models.backends.torch.own.tape import Recorder, Tape, TapeEndsError
 from models.backends.torch.own.twin import wide
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError
@@ -36,6 +38,7 @@ class Subject:
         home = Home(model, factory)
         self._own = OwnModule(home, build(home, seed), seed, device)
         self._tape: Tape | None = None
+        self._evaluation: Tape | None = None
 
     @property
     def size(self) -> int:
@@ -62,7 +65,11 @@ class Subject:
         return self._own.weights()
 
     def evaluated(self, reset: bool = True) -> Arrays:
-        """Outputs in evaluation mode."""
+        """Outputs in evaluation mode; from the start once more with decisions."""
+        if reset:
+            with Recorder() as recorder:
+                self._own.evaluated()
+            self._evaluation = recorder.tape
         return self._own.evaluated(reset)
 
     def state(self) -> Arrays:
@@ -96,7 +103,7 @@ class Subject:
         assert self._tape is not None, "a twin is given the decisions of a watched pass"
         if self._tape.half:
             raise NoTwinError(f"a float64 reference of float32: {self._tape.half} computes in half precision")
-        return Twin(self._own, self._tape)
+        return Twin(self._own, self._tape, self._evaluation)
 
     def roads(self, compiled: bool) -> Iterator[RoadOfPass | RoadOfSteps]:
         """Memory formats, micro-batches, the optimizer's kernels, and torch.compile."""
@@ -154,9 +161,10 @@ class Subject:
 class Twin:
     """The float64 twin of a module; each pass has the decisions of the tape."""
 
-    def __init__(self, own: OwnModule, tape: Tape | None) -> None:
-        """A copy of the module."""
-        self._twin, self._tape = own.copied(twin=True), tape
+    def __init__(self, own: OwnModule, tape: Tape | None, evaluation: Tape | None = None) -> None:
+        """A copy of the module; `evaluation` is the tape of a pass in that mode."""
+        self._twin, self._tape, self._evaluation = own.copied(twin=True), tape, evaluation
+        self._held: list[Any] | None = None
 
     def backward(self, rounded: int | None, *, watch: bool = True, batch: int | None = None, one_by_one: bool = False) -> OwnPass:
         """The watched pass, or that of one half of the batch.
@@ -168,30 +176,35 @@ class Twin:
             with wide(self._tape, rounded, one_by_one) as mode:
                 seen = self._twin.backward(watch=watch, batch=place)
         except TapeEndsError as reason:
-            self._decide_alone(reason)
+            _refuse_other_draws(self._tape, reason)
+            self._tape = None
             return self.backward(rounded, watch=watch, batch=batch, one_by_one=one_by_one)
         seen.near, seen.undecided = mode.near, self._tape is None
         return seen
 
     def loss_at(self, moved: Arrays) -> float:
-        """The loss with some parameters moved, with the draws of the tape."""
+        """The loss with some parameters moved, with the draws of the tape, and held where the model stops the gradient."""
         try:
+            if self._held is None:
+                with wide(self._tape, None):
+                    self._twin.loss_at({}, unmoved := Stopped())
+                self._held = unmoved.held
             with wide(self._tape, None):
-                return self._twin.loss_at(moved)
+                return self._twin.loss_at(moved, Stopped(self._held))
         except TapeEndsError as reason:
-            self._decide_alone(reason)
+            _refuse_other_draws(self._tape, reason)
+            self._tape = None
             return self.loss_at(moved)
 
-    def _decide_alone(self, reason: TapeEndsError) -> None:
-        """Without the tape from here on. Raises NoTwinError where that would be with other random draws."""
-        if self._tape is None or self._tape.draws:
-            raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason
-        self._tape = None
-
     def evaluated(self, rounded: int | None) -> Arrays:
-        """Outputs in evaluation mode."""
-        with wide(None, rounded):
-            return self._twin.evaluated()
+        """Outputs in evaluation mode, with the decisions of its tape."""
+        try:
+            with wide(self._evaluation, rounded):
+                return self._twin.evaluated()
+        except TapeEndsError as reason:
+            _refuse_other_draws(self._evaluation, reason)
+            self._evaluation = None
+            return self.evaluated(rounded)
 
     def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
         """New weights by the optimizer's own rule, one number after the other."""
@@ -200,8 +213,16 @@ class Twin:
             return list(copied.steps(trajectory.begins, trajectory.gradients, foreach=False, fused=False))
 
 
+def _refuse_other_draws(tape: Tape | None, reason: TapeEndsError) -> None:
+    """Raise NoTwinError where float64 would draw other numbers without the tape."""
+    if tape is None or tape.draws:
+        raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason
+
+
 def _mean(passes: list[OwnPass]) -> OwnPass:
-    """Loss and gradients of a batch from those of its parts."""
-    names = dict.fromkeys(name for each in passes for name in each.gradients)
-    gradients: Arrays = {name: np.asarray(np.mean([each.gradients[name] for each in passes], axis=0, dtype=np.float64)) for name in names}
+    """Loss and gradients of a batch from those of its parts; a part that does not reach a parameter adds nothing to its gradient."""
+    gradients: Arrays = {}
+    for each in passes:
+        for name, gradient in each.gradients.items():
+            gradients[name] = gradients.get(name, 0.0) + gradient.astype(np.float64) / len(passes)
     return OwnPass(float(np.mean([each.loss for each in passes])), {}, gradients)

@@ -67,9 +67,9 @@ class Recorder(TorchDispatchMode):
         out = func(*args, **kwargs)
         if kept is not None:
             self.tape.entries.append(Entry(name, (kept.to("cpu", copy=True),)))
-        elif drawn(func) or name in STEPS:
+        elif drawn(func, args, kwargs) or name in STEPS:
             self.tape.entries.append(Entry(name, tuple(each.to("cpu", copy=True) for each in tensors(out))))
-            self.tape.draws = self.tape.draws or drawn(func)
+            self.tape.draws = self.tape.draws or drawn(func, args, kwargs)
         elif chosen(out, args):
             places = (None if each.is_floating_point() else each.to("cpu", copy=True) for each in tensors(out))
             self.tape.entries.append(Entry(name, tuple(places)))
@@ -112,6 +112,8 @@ STEPS = {"sign", "sgn", "floor", "ceil", "round", "trunc", "heaviside"}
 """Operations whose results jump."""
 COMPARISONS = {"gt", "lt", "ge", "le", "max", "min", "argmax", "argmin", "sgn", "sign"}
 """Operations that compare numbers."""
+RANDOM_BY = ("dropout_p", "dropout", "train", "training")
+"""Arguments without which an operation that may be random draws nothing."""
 MIXED = {"native_dropout"}
 """Operations that draw a mask and use it themselves."""
 
@@ -121,9 +123,13 @@ def operation(func: Any) -> str:
     return func._schema.name.partition("::")[2]
 
 
-def drawn(func: Any) -> bool:
-    """Whether an operation's result is random."""
-    return torch.Tag.nondeterministic_seeded in func.tags and operation(func) not in MIXED
+def drawn(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operation's result is random: attention without dropout, or a randomized ReLU in evaluation, is not."""
+    if torch.Tag.nondeterministic_seeded not in func.tags or operation(func) in MIXED:
+        return False
+    given = {each.name: each.default_value for each in func._schema.arguments}
+    given |= dict(zip(given, args, strict=False)) | kwargs
+    return not any(name in given and not given[name] for name in RANDOM_BY)
 
 
 def tensors(out: Any) -> tuple[Tensor, ...]:
@@ -134,9 +140,10 @@ def tensors(out: Any) -> tuple[Tensor, ...]:
 
 
 def chosen(out: Any, args: Any) -> bool:
-    """Whether numbers have decided something: what comes out is true or false or a place, and what went in are floats."""
+    """Whether numbers have decided something: what comes out is true or false, or places after values, and what went in are floats."""
     floats = any(isinstance(each, Tensor) and each.is_floating_point() for each in args)
-    return floats and any(each.dtype in (torch.bool, torch.int64, torch.int32) and each.numel() for each in tensors(out))
+    found = tensors(out)
+    return floats and len(found) in (1, 2) and found[-1].dtype in (torch.bool, torch.int64, torch.int32) and found[-1].numel() > 0
 
 
 def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tensor | None, ...]]) -> Any:
@@ -145,7 +152,7 @@ def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tens
     if name in KINKS:
         (zone,) = read(name)
         return KINKS[name].slope(zone, *args, **kwargs)
-    if drawn(func) or name in STEPS:
+    if drawn(func, args, kwargs) or name in STEPS:
         out = func(*args, **kwargs)
         for each, kept in zip(tensors(out), read(name), strict=True):
             _fits(each, kept, name)

@@ -60,7 +60,7 @@ class TwinMode(TorchDispatchMode):
         out = NotImplemented if self._read is None else replayed(func, args, kwargs, self._read)
         if out is NotImplemented:
             out = func(*args, **kwargs)
-        if self._generator is not None and not func.is_view and operation(func) not in EXACT and not drawn(func):
+        if self._generator is not None and not func.is_view and operation(func) not in EXACT and not drawn(func, args, kwargs):
             terms = TERMS[operation(func)](*args, **kwargs) if operation(func) in TERMS else None
             for place, each in enumerate(tensors(out)):
                 self._round(each, terms if place == 0 else None)
@@ -82,12 +82,18 @@ class TwinMode(TorchDispatchMode):
                     each.addcmul_(sizes, errors)
 
     def _round(self, x: Tensor, terms: Tensor | None) -> None:
+        if x.layout == torch.sparse_coo:
+            x = x._values()
         if x.is_complex():
             x = torch.view_as_real(x)
         if x.dtype != torch.float64 or not x.numel():
             return
         noise = torch.empty(x.shape, dtype=torch.float32).uniform_(-AMPLITUDE, AMPLITUDE, generator=self._generator)
-        x.addcmul_(x if terms is None else terms, noise.to(x.device, torch.float64))
+        terms = x if terms is None else terms
+        if not x.isfinite().all():  # infinity is not rounded: logarithms of 0 are
+            terms = torch.where(x.isfinite(), terms, 0.0)
+            noise = torch.where(x.isfinite(), noise, 0.0)
+        x.addcmul_(terms, noise.to(x.device, torch.float64))
 
 
 class WideTypes(TorchFunctionMode):

@@ -1,0 +1,59 @@
+"""Values behind which a model stops the gradient: what is detached, and what is computed under `torch.no_grad`.
+
+The gradient that a user asks for is the loss's derivative with these values held. Differences of the loss hold them, too. What an
+`autograd.Function` computes has the gradient that its author wrote, and is not held.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import function
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+DETACHING = (Tensor.detach, Tensor.data.__get__)  # type: ignore[attr-defined]  # a property of the C type
+
+
+class Stopped(TorchFunctionMode):
+    """Keeps stopped values in the order of computation or, where `held` are given, puts these in their places."""
+
+    def __init__(self, held: list[Any] | None = None) -> None:
+        """Without `held`, the values of this pass are kept on a new list."""
+        super().__init__()
+        self._replays = held is not None
+        self.held: list[Any] = [] if held is None else held
+        self._place = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function; a stopped result is kept, or is the one that was kept."""
+        out = func(*args, **(kwargs or {}))
+        if not _stops(func, (args, kwargs)) or not any(isinstance(leaf, Tensor) for leaf in tree_leaves(out)):
+            return out
+        if not self._replays:
+            self.held.append(tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, out))
+            return out
+        self._place += 1
+        return self.held[self._place - 1] if self._place <= len(self.held) else out
+
+
+def _stops(func: Any, given: Any) -> bool:
+    """Whether what comes out could have a gradient and has none. What changes a tensor in its place is no value of its own."""
+    detaches = func in DETACHING
+    name = getattr(func, "__name__", "")
+    if not detaches and (torch.is_grad_enabled() or name.endswith("_") or name.startswith("__set")):
+        return False
+    return any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in tree_leaves(given)) and not _inside_a_function()
+
+
+def _inside_a_function() -> bool:
+    """Whether this is called from the `forward` of an `autograd.Function`, where gradients are off as under `torch.no_grad`."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "apply" and frame.f_code.co_filename == function.__file__:
+            return True
+        frame = frame.f_back
+    return False
