@@ -18,6 +18,8 @@ import pytest
 from bench.evidence.pool import ObservationPool
 from fixtures.data.datasets import load
 from models.observation import ForcedStep, Job, Observation, Training
+from models.own.address import OwnModel
+from models.own.observation import OwnJob
 from models.spec import Spec
 from models.worker import messages
 from models.worker.process import Worker, WorkerDied, WorkerError, WorkerHung
@@ -124,7 +126,7 @@ def test_a_worker_that_works_for_ever_is_killed_at_its_deadline() -> None:
     given = {"mode": "", "device": "cpu", "x": data.x_train[:64], "labels": data.y_train[:64]}
     worker.call("prepare", name="a case", spec="depth=2", **given)
     worker._deadline = 2.0
-    with pytest.raises(WorkerHung, match=r"torch worker hung for 2 s in block \(a case\) and was killed"):
+    with pytest.raises(WorkerHung, match=r"torch worker took more than 2 s of a processor in block \(a case\) and was killed"):
         worker.call("block", name="a case", steps=10**9)
     assert not worker.alive
     worker.close()
@@ -135,6 +137,7 @@ def test_a_task_may_last_as_long_as_its_training() -> None:
     long = Job("torch", Spec.of(depth=2), trainings=[Training(0, {}, np.zeros((1, 1)), np.zeros(1, int), places, np.ones(2000))])
     assert longest({"jobs": [long, long]}) == 2 * longest(long) == 4000
     assert longest({}) == longest(Job("torch", Spec.of(depth=2))) == 600
+    assert longest({"own": OwnJob(OwnModel("net", "gauge", "net", ""))}) == 3600
 
 
 def test_closing_leaves_no_process_behind() -> None:

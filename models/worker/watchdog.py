@@ -13,14 +13,19 @@ from models.observation import Job
 
 SILENT = 120.0
 """Seconds without processor time after which a process counts as hung: stopped, or waiting for something that does not come."""
-LEAST = 600.0
-"""Seconds that any task may take: starting on a busy machine and compiling the deepest network of the matrix take a fraction of it."""
+LEAST, OWN = 600.0, 3600.0
+"""Seconds of a processor that any task may take, and that a user's own model may: starting and compiling the deepest network of the
+matrix take a fraction of the first, and the largest network of torchvision a fraction of the second."""
 SECONDS_A_STEP = 1.0
-"""Seconds that a training step may take on average: a hundred times what one of the matrix takes, so that busy machines do, too."""
+"""Seconds of a processor that a training step may take on average: a hundred times what one of the matrix takes."""
+SLOWEST = 0.25
+"""Share of the time on the clock that counts at the least. A busy machine gives a process less, and a device may work in its place."""
 
 
 def longest(arguments: Job | dict[str, Any]) -> float:
-    """Seconds that a task with these arguments may take, by the training steps it asks for."""
+    """Seconds of a processor that a task with these arguments may take, by the training steps it asks for."""
+    if isinstance(arguments, dict) and "own" in arguments:
+        return OWN
     jobs = [arguments] if isinstance(arguments, Job) else arguments.get("jobs", [])
     return max(LEAST, SECONDS_A_STEP * sum(training.steps for job in jobs for training in job.trainings))
 
@@ -29,7 +34,7 @@ class Watchdog(threading.Thread):
     """Watches a process while inside, and calls `end` where it hangs; `reason` says then why."""
 
     def __init__(self, pid: int, silent: float, deadline: float, end: Callable[[], None]) -> None:
-        """`silent` seconds may pass without processor time, `deadline` in all."""
+        """`silent` seconds may pass without processor time; `deadline` bounds processor time, of one processor at most."""
         super().__init__(daemon=True)
         self.reason = ""
         self._pid, self._silent, self._deadline, self._end = pid, silent, deadline, end
@@ -46,11 +51,12 @@ class Watchdog(threading.Thread):
             now = time.monotonic()
             elapsed, last = min(now - last, 2 * interval), now
             before, spent = spent, _processor_time(self._pid)
-            idle, passed = 0.0 if spent > before else idle + elapsed, passed + elapsed
+            idle = 0.0 if spent > before else idle + elapsed
+            passed += min(elapsed, max(spent - before, SLOWEST * elapsed))
             if idle >= self._silent:
                 self.reason = f"hung for {idle:.0f} s without using a processor"
             elif passed >= self._deadline:
-                self.reason = f"hung for {passed:.0f} s"
+                self.reason = f"took more than {self._deadline:.0f} s of a processor"
             if self.reason:
                 self._end()
                 return
