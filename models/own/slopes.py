@@ -13,10 +13,11 @@ from models.own.passes import norm
 
 STEP = 1e-4
 """How far a parameter moves at first, as a share of its length; then half as far."""
-SECONDS = 5.0
-"""What all differences may take; a model that takes longer has its parameters moved several at a time."""
+SECONDS, MORE_SECONDS = 5.0, 20.0
+"""Processor time that differences may take, and that more of them may, to name the wrong parameter of a group. A model that takes longer
+has its parameters moved several at a time."""
 WRONG = 1e-3
-"""From this share of a slope a group of parameters is looked at one by one, to name the wrong one."""
+"""From this share of a slope a group of parameters is halved, as often as there is time."""
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -25,15 +26,17 @@ def slopes(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Array
     names = [name for name, g in gradients.items() if norm(g) > 0]
     if not names:
         return []
-    begun = time.monotonic()
+    begun = time.process_time()
     loss = loss_at({})
-    groups = max(1, min(len(names), int(SECONDS / (4 * max(time.monotonic() - begun, 1e-4)))))
-    found = []
-    for group in (names[n::groups] for n in range(groups)):
+    groups = max(1, min(len(names), int(SECONDS / (4 * max(time.process_time() - begun, 1e-4)))))
+    found, open_groups = [], [names[n::groups] for n in range(groups)]
+    while open_groups:
+        group = open_groups.pop(0)
         seen = _slope(loss_at, gradients, weights, group, loss)
         apart = abs(seen.by_difference - seen.by_gradient)
-        if len(group) > 1 and apart > max(10 * seen.error, WRONG * abs(seen.by_gradient) / len(group)):
-            found += [_slope(loss_at, gradients, weights, [name], loss) for name in group]
+        wrong = apart > max(10 * seen.error, WRONG * abs(seen.by_gradient) / len(group))
+        if wrong and len(group) > 1 and time.process_time() - begun < SECONDS + MORE_SECONDS:
+            open_groups[:0] = [group[::2], group[1::2]]  # a wrong one is named before the next group is looked at
         else:
             found.append(seen)
     return found
