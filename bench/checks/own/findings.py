@@ -39,7 +39,8 @@ def by_rounding(deviations: Iterable[tuple[str, Deviation]]) -> Iterator[Finding
         value, judged = roundings(each), judged + 1
         yield Finding(place(each, scope), value, 0.0, ROUNDING_MULTIPLE, "" if value <= ROUNDING_MULTIPLE else _note(each))
     if noisy:
-        why = f"rounding alone moves {noisy[0][0]} and {len(noisy) - 1} others by up to {max(share for _, share in noisy):.0%}"
+        most, others = max(share for _, share in noisy), f" and {len(noisy) - 1} others" if len(noisy) > 1 else ""
+        why = f"rounding alone moves {noisy[0][0]}{others} by {f'up to {most:.0%}' if most < 1 else 'more than all of it'}"
         raise (RestNotJudged if judged else NotJudged)(why)
 
 
