@@ -30,14 +30,15 @@ def clipping(evidence: Evidence) -> Iterator[Finding]:
     if not step.applied and evidence.spec.optimizer not in FIRST_STEP:
         raise NotJudged(f"{evidence.spec.optimizer} does not show the clipped gradient in its first step; its update is judged instead")
     rate = evidence.spec.learning_rate * FIRST_STEP.get(evidence.spec.optimizer, 1.0)
+    gradients = {key: g.astype(np.float64) for key, g in step.gradients.items()}  # in float32 a small one's squares are zero
     after, blur = {}, {}
-    for key, g in step.gradients.items():
+    for key, g in gradients.items():
         if step.applied:
             after[key], blur[key] = step.applied[key].astype(np.float64), evidence.unit * float(np.linalg.norm(g))
         else:
             before, now = (np.asarray(w, np.float64) for w in (forced_step.weights[key], step.weights[key]))
             after[key], blur[key] = (before - now) / rate, evidence.unit * (float(np.linalg.norm(now)) / rate + float(np.linalg.norm(g)))
-    rule = Rule(evidence.spec, evidence.conventions).clip({key: g.astype(np.float64) for key, g in step.gradients.items()})
+    rule = Rule(evidence.spec, evidence.conventions).clip(gradients)
     for key, g in rule.items():
         size = float(np.linalg.norm(g)) or 1.0
         allowed = ROUNDING_MULTIPLE * blur[key] / size
@@ -46,7 +47,7 @@ def clipping(evidence: Evidence) -> Iterator[Finding]:
             float(np.linalg.norm(after[key] - g)) / size,
             0.0,
             allowed,
-            _ratio(after[key], step.gradients[key]),
+            _ratio(after[key], gradients[key]),
         )
     yield from _caps(evidence, after, blur)
 

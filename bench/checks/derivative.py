@@ -21,8 +21,8 @@ def derivative(evidence: Evidence) -> Iterator[Finding]:
     for row, forced_steps, passes in split(evidence.spec, evidence.reference.forced_steps, evidence.seen.relations):
         if row.differentiates:
             seen = nearest(relative(row.expect(evidence.spec, forced_steps, each)) for each in bare(evidence, forced_steps, passes))
-            rounded = by_passes(evidence, row, forced_steps, evidence.spec.precision)
-            lost += yield from compared(evidence, seen, rounded, 1.0, evidence.unit)
+            exact, *rounded = by_passes(evidence, row, forced_steps, evidence.spec.precision)
+            lost += yield from compared(evidence, seen, exact, rounded, 1.0, evidence.unit)
     refuse_rest(lost)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from bench.checks.parity import refuse_noise, signature
 from bench.evidence import divergence
 from bench.evidence.evidence import Evidence
+from bench.evidence.reference import rms_error, roundings
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
@@ -25,10 +26,12 @@ def evaluation(evidence: Evidence) -> Iterator[Finding]:
     """Held-out logits and accuracy are those of the trained weights in float64, to rounding.
 
     For every seed ‖z − z*‖ / ‖z*‖ over all held-out logits z (samples × classes), z* being the reference's with the weights and running
-    statistics that training ended with, and for the first seed with the average of weights as well. Then the share of samples by which
+    statistics that training ended with, and for the first seed with the average of weights as well. As in `bench.checks.parity`, the
+    error to expect is the rms of the reference's float32 passes, each summing in another order, and at least one rounding: a single
+    pass may be nearer by luck, above all where layers have one unit and nothing is summed. Then the share of samples by which
     accuracies differ. Two logits of a sample come at most √2·‖z − z*‖ closer to each other, so that only samples whose label leads or
-    trails by less may count otherwise. The accuracy is the framework's own, a multiple of one sample: half of one is the rounding of its
-    mean.
+    trails by less may count otherwise. The accuracy is the framework's own, a multiple of one sample: half of one is the rounding of
+    its mean.
     """
     diverged = divergence.of_themselves(evidence)
     for number, history in enumerate(evidence.seen.trainings):
@@ -46,9 +49,9 @@ def _judged(evidence: Evidence, scope: str, seen: Evaluated, running: Statistics
     """Logits and accuracy of these weights."""
     x, labels = evidence.held_out
     exact = Reference(evidence.spec, seen.weights).forward(x, running or None).logits
-    rounded = Reference(evidence.spec, seen.weights, np.float32).forward(x, running or None).logits
+    rounded = [each.forward(x, running or None).logits for each in roundings(evidence.spec, seen.weights)]
     size = float(np.linalg.norm(exact)) or 1.0
-    rounding = float(np.linalg.norm(rounded - exact)) / size
+    rounding = max(rms_error(exact, rounded) / size, evidence.once)
     if np.isfinite(size):  # weights that are not finite, where the reference's are, are the framework's doing
         refuse_noise(evidence, rounding)
     allowed, error = ROUNDING_MULTIPLE * rounding * evidence.resolution, float(np.linalg.norm(seen.logits - exact)) / size

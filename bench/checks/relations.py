@@ -5,7 +5,9 @@ arithmetic, and the natural size of its terms. Tolerance. The reference's own fl
 order, leave residuals too; a framework's is one more draw from the same law and may be `ROUNDING_MULTIPLE` times their
 rms. A place counts at least the median over places of its kind, one rounding of its scale, and the smallest normal number, under
 which processors may take a number for zero. Where that is as much as the terms themselves, nothing could be refused: such places are
-counted, and not judged.
+counted, and not judged. So are those whose terms rounding makes: where they cancel all but for it, their size is another in every pass,
+or none at all, and a residual over it follows the law of a quotient of errors, which may be as large as you like. A place is judged
+where the size in every pass is off the float64 one by less than that size.
 """
 
 from __future__ import annotations
@@ -81,11 +83,11 @@ def findings(evidence: Evidence, relation: Relation, forced_steps: tuple[int, ..
     for number in forced_steps:
         apart, forced_step = evidence.apart, evidence.reference.forced_steps[number]
         key = relation, number, apart, bool(evidence.penalties[number][1])
-        rounded = evidence.reference.once(key, partial(_rounded, evidence, relation, number, apart))
+        exact, *rounded = evidence.reference.once(key, partial(_answers, evidence, relation, number, apart))
         step = Backward(0.0, evidence.seen.forced_steps[number].gradients)
         bare = evidence.without_penalty(forced_step.weights, step)
         seen = nearest(relative(relation(evidence.spec, _view(evidence, number, each.gradients, evidence.shared))) for each in bare)
-        lost += yield from compared(evidence, seen, rounded, evidence.resolution, evidence.result_unit, number)
+        lost += yield from compared(evidence, seen, exact, rounded, evidence.resolution, evidence.result_unit, number)
     return lost
 
 
@@ -106,12 +108,13 @@ def refuse_rest(lost: int) -> None:
         raise RestNotJudged("where gradients vanish, rounding is as large as the terms of a relation: judge it with precision=float64")
 
 
-def _rounded(evidence: Evidence, relation: Relation, number: int, apart: bool) -> list[dict[Place, Residual]]:
-    """The residuals of the reference's passes, with signals of the next pass where they are `apart`."""
+def _answers(evidence: Evidence, relation: Relation, number: int, apart: bool) -> list[dict[Place, Residual]]:
+    """The residuals of the float64 pass and of the rounded ones, these with signals of the next pass where they are `apart`."""
+    exact = evidence.reference.exact[number]
     passes, extra = evidence.reference.rounded[number], evidence.penalties[number][1]
     watched = passes[1:] + passes[:1] if apart else passes
     gradients = [{key: _beside(g, extra.get(key)) for key, g in each.gradients.items()} for each in passes]
-    views = [_view(evidence, number, one, other) for one, other in zip(gradients, watched, strict=True)]
+    views = [_view(evidence, number, one, other) for one, other in zip([exact.gradients, *gradients], [exact, *watched], strict=True)]
     return [relative(relation(evidence.spec, view)) for view in views]
 
 
@@ -121,13 +124,13 @@ def _beside(gradient: Array, penalty: Array | None) -> Array:
 
 
 def by_passes(evidence: Evidence, row: Symmetry, forced_steps: list[ForcedStep], precision: str) -> list[dict[Place, Residual]]:
-    """What the reference's passes in `precision` leave of a symmetry, each summing in an order of its own."""
+    """What the float64 pass leaves of a symmetry, and then those in `precision`, each summing in an order of its own."""
 
     def residuals() -> list[dict[Place, Residual]]:
         with np.errstate(all="ignore"):
             passes = [
-                [_with_penalty(evidence, step, by_reference(evidence.spec, step, precision, order)) for step in forced_steps]
-                for order in range(ROUNDINGS)
+                [_with_penalty(evidence, step, by_reference(evidence.spec, step, dtype, order)) for step in forced_steps]
+                for dtype, order in (("float64", 0), *((precision, order) for order in range(ROUNDINGS)))
             ]
         return [relative(row.expect(evidence.spec, forced_steps, each)) for each in passes]
 
@@ -143,6 +146,7 @@ def _with_penalty(evidence: Evidence, forced_step: ForcedStep, passed: Backward)
 def compared(
     evidence: Evidence,
     seen: dict[Place, Residual],
+    exact: dict[Place, Residual],
     rounded: list[dict[Place, Residual]],
     resolution: float,
     unit: float,
@@ -158,9 +162,11 @@ def compared(
     for place, (value, size) in seen.items():
         smallest = evidence.floor / size if size else 0.0
         allowed = ROUNDING_MULTIPLE * (max(usual[place], kinds[place.quantity]) * resolution + unit + smallest)
-        if allowed < 1:
+        off = max(abs(each[place].size - exact[place].size) for each in rounded) * resolution
+        judged = allowed < 1 and (off < exact[place].size or off == 0)
+        if judged:
             yield Finding(replace(place, step=step), value, 0.0, allowed, f"off by {value:.3g} of its terms")
-        lost += not allowed < 1
+        lost += not judged
     return lost
 
 

@@ -28,8 +28,8 @@ def symmetry(evidence: Evidence) -> Iterator[Finding]:
             for place, residual in seen.items():
                 yield Finding(place, residual.off, 0.0, 0.0, f"off by {residual.off:.3g} where no bit may change")
             continue
-        rounded = by_passes(evidence, row, forced_steps, "float32")
-        lost += yield from compared(evidence, seen, rounded, evidence.resolution, evidence.unit)
+        exact, *rounded = by_passes(evidence, row, forced_steps, "float32")
+        lost += yield from compared(evidence, seen, exact, rounded, evidence.resolution, evidence.unit)
     refuse_rest(lost)
 
 

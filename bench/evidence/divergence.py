@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bench.evidence.evidence import Evidence
+from bench.evidence.reference import ROUNDINGS
 from bench.judging.finding import Finding
 from bench.judging.verdict import NotJudged
 from models.arrays import Array
@@ -63,7 +64,9 @@ def of_themselves(evidence: Evidence) -> dict[int, int]:
     """By seed the step at which the reference leaves the range of numbers as well, of those trainings that do so in the framework.
 
     A loss that explodes grows by powers from step to step, so that no rounding puts it off by more than one. What an activation draws
-    may, and rounding to half precision.
+    may, and rounding to half precision. Whether a training at the edge explodes at all is decided by rounding, too: so the reference
+    trains as often as rounding is measured (`bench.evidence.reference.ROUNDINGS`), summing in an order of its own each time, until one
+    of its trainings leaves the range.
     """
     found = {}
     for history in evidence.seen.trainings:
@@ -71,23 +74,26 @@ def of_themselves(evidence: Evidence) -> dict[int, int]:
         if step is not None and evidence.start is not None:
             chaotic = evidence.spec.arch.random or not evidence.spec.format.plain
             last = len(history.losses) if chaotic else step + 1
-            here = overflow(evidence.spec, evidence.conventions, evidence.start(history.seed), last)
+            begin = evidence.start(history.seed)
+            steps = (overflow(evidence.spec, evidence.conventions, begin, last, order) for order in (None, *range(ROUNDINGS)))
+            here = next((step for step in steps if step is not None), None)
             if here is not None:
                 found[history.seed] = here
     return found
 
 
-def overflow(spec: Spec, conventions: str, training: Training, last: int) -> int | None:
+def overflow(spec: Spec, conventions: str, training: Training, last: int, order: int | None = None) -> int | None:
     """The first step up to `last` at which the loss leaves the range of what is held, by these conventions; None where it stays.
 
-    After the last batch this is the number of batches: the weights that are left then, or their loss on that batch, are not finite.
+    Sums have the given `order` of terms (`models.reference.network.Reference`). After the last batch this is the number of batches: the
+    weights that are left then, or their loss on that batch, are not finite.
     """
     dtype = np.dtype(spec.format.held).type
     rule, weights = Rule(spec, conventions, dtype), {key: np.asarray(value, dtype) for key, value in training.weights.items()}
     with np.errstate(all="ignore"):
         for step, (places, factor) in enumerate(zip(training.places[: last + 1], training.schedule, strict=False)):
             x, labels = training.x[places], training.y[places]
-            done = Reference(spec, weights, dtype, conventions=conventions).run(x, labels)
+            done = Reference(spec, weights, dtype, order, conventions).run(x, labels)
             if not np.isfinite(done.loss):
                 return step
             if spec.format.scaled and not all(np.isfinite(g).all() for g in done.gradients.values()):
@@ -96,7 +102,7 @@ def overflow(spec: Spec, conventions: str, training: Training, last: int) -> int
             extra = penalty(spec, weights)[1] if conventions == "keras" and spec.l2 else {}
             weights = rule.step(weights, {key: g + extra.get(key, dtype(0)) for key, g in done.gradients.items()}, float(factor))
         count, places = training.steps, training.places[-1]
-        loss = Reference(spec, weights, dtype, conventions=conventions).run(training.x[places], training.y[places]).loss
+        loss = Reference(spec, weights, dtype, order, conventions).run(training.x[places], training.y[places]).loss
         left = (*weights.values(), np.asarray(loss))
     return count if last >= count and not all(np.isfinite(each).all() for each in left) else None
 

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from models.graph import Normalize
 
 
+Total = Callable[[Array, int], Array]
+"""The sum over an axis, which is kept."""
+
+
+def total(x: Array, axis: int) -> Array:
+    """The sum over an axis, which is kept, as NumPy takes it."""
+    return x.sum(axis, keepdims=True)
+
+
 class Normalized(NamedTuple):
     """What the backward pass needs: z, y before scale and shift, 1/√(var + ε), mean and variance of this batch, scale, groups, `folded`."""
 
@@ -49,46 +58,70 @@ class Norm:
         return ("scale", "shift") if self.centred else ("scale",)
 
     def forward(
-        self, z: Units, scale: PerUnit | float, shift: PerUnit | float, eps: float, groups: int, folded: bool = False
+        self,
+        z: Units,
+        scale: PerUnit | float,
+        shift: PerUnit | float,
+        eps: float,
+        groups: int,
+        folded: bool = False,
+        total: Total = total,
     ) -> tuple[Units, Normalized]:
         """γ·(z − mean)/√(var + ε) + β and what the backward pass needs.
 
         With `folded` it is z·α + (β − mean·α) with α = γ/√(var + ε), and the backward pass likewise multiplies z and not z − mean: the
         same in exact arithmetic, and what many kernels compute. Terms as large as mean·α then cancel, and their rounding stays.
+        Sums are taken by `total`.
         """
-        shaped = self._shaped(z, groups)
-        axis = 0 if self.over == "batch" else -1
-        mean = shaped.mean(axis, keepdims=True) if self.centred else np.zeros((1,), z.dtype)
-        var = np.square(shaped - mean).mean(axis, keepdims=True)
+        shaped, axis = self._shaped(z, groups), self._axis
+        count = z.dtype.type(shaped.shape[axis])
+        mean = total(shaped, axis) / count if self.centred else np.zeros((1,), z.dtype)
+        var = total(np.square(shaped - mean), axis) / count
         inverse = 1 / np.sqrt(var + np.asarray(eps, z.dtype))
         spread = _multiplied_and_added(shaped, inverse, -mean * inverse) if folded else (shaped - mean) * inverse
         unit = spread.reshape(z.shape)
         return unit * scale + (shift if self.centred else 0), Normalized(z, unit, inverse, mean, var, scale, groups, folded)
 
-    def backward(self, dy: Units, cache: Normalized) -> tuple[Units, Arrays]:
+    def evaluate(
+        self, z: Units, scale: PerUnit | float, shift: PerUnit | float, moments: tuple[PerUnit, PerUnit], eps: float, folded: bool = False
+    ) -> Units:
+        """The same with given `moments`, mean and variance, as batch normalization has them in evaluation mode."""
+        mean, var = moments
+        inverse = 1 / np.sqrt(var + np.asarray(eps, z.dtype))
+        if not folded:
+            return (z - mean) * inverse * scale + shift
+        alpha = inverse * scale
+        return _multiplied_and_added(z, alpha, shift - mean * alpha)
+
+    def backward(self, dy: Units, cache: Normalized, total: Total = total) -> tuple[Units, Arrays]:
         """Gradients with respect to z and to what is learned."""
-        learned = {"scale": (dy * cache.unit).sum(0)}
+        learned = {"scale": total(dy * cache.unit, 0)[0]}
         if self.centred:
-            learned["shift"] = dy.sum(0)
-        axis = 0 if self.over == "batch" else -1
+            learned["shift"] = total(dy, 0)[0]
         unit = self._shaped(cache.unit, cache.groups)
         d_unit = self._shaped(dy * cache.scale, cache.groups)
+        count = dy.dtype.type(d_unit.shape[self._axis])
+        own = total(d_unit, self._axis) / count if self.centred else np.zeros((1,), dy.dtype)
         if cache.folded:
-            return self._folded_backward(d_unit, cache, axis).reshape(dy.shape), learned
-        dz = d_unit - unit * (d_unit * unit).mean(axis, keepdims=True)
-        if self.centred:
-            dz = dz - d_unit.mean(axis, keepdims=True)
-        return (dz * cache.inverse).reshape(dy.shape), learned
+            z = self._shaped(cache.z, cache.groups)
+            dz = _folded_backward(d_unit, z, own, total(d_unit * z, self._axis) / count, cache)
+        else:
+            dz = (d_unit - unit * (total(d_unit * unit, self._axis) / count) - own) * cache.inverse
+        return dz.reshape(dy.shape), learned
 
-    def _folded_backward(self, d_unit: Array, cache: Normalized, axis: int) -> Array:
-        """s⁻¹·g + a·z + c with a = −s⁻³(⟨gz⟩ − mean·⟨g⟩) and c = −a·mean − s⁻¹⟨g⟩."""
-        z = self._shaped(cache.z, cache.groups)
-        own = d_unit.mean(axis, keepdims=True) if self.centred else np.zeros((1,), z.dtype)
-        a = (cache.mean * own - (d_unit * z).mean(axis, keepdims=True)) * (cache.inverse * cache.inverse * cache.inverse)
-        return _multiplied_and_added(a, z, cache.inverse * d_unit - (a * cache.mean + cache.inverse * own))
+    @property
+    def _axis(self) -> int:
+        """Along which the numbers of one set stand, in the shape that `_shaped` gives."""
+        return 0 if self.over == "batch" else -1
 
     def _shaped(self, z: Units, groups: int) -> Array:
         return z.reshape(len(z), groups, -1) if self.over == "groups" else z
+
+
+def _folded_backward(d_unit: Array, z: Array, own: Array, joint: Array, cache: Normalized) -> Array:
+    """s⁻¹·g + a·z + c with a = −s⁻³(⟨gz⟩ − mean·⟨g⟩) and c = −a·mean − s⁻¹⟨g⟩; `own` is ⟨g⟩, `joint` ⟨gz⟩."""
+    a = (cache.mean * own - joint) * (cache.inverse * cache.inverse * cache.inverse)
+    return _multiplied_and_added(a, z, cache.inverse * d_unit - (a * cache.mean + cache.inverse * own))
 
 
 def _multiplied_and_added(a: Array, b: Array, c: Array) -> Array:

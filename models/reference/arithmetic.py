@@ -35,6 +35,20 @@ class Arithmetic:
         terms = self._order.permutation(len(b))
         return a[:, terms] @ b[terms]
 
+    def total(self, x: Array, axis: int) -> Array:
+        """The sum over an axis, which is kept.
+
+        With an order of its own each term is moved by up to one unit roundoff as well. A computed sum is the exact one of terms that are
+        moved so, by as many roundings as they are added to (Higham 2002, section 4.2), and where the terms are products, whether a
+        processor rounds them before it adds moves each by one more. Where few terms cancel, or are alike, another order alone would
+        often round as the first one does.
+        """
+        if self._order is None:
+            return x.sum(axis, keepdims=True)
+        unit = float(np.finfo(x.dtype).eps) / 2
+        moved = (x * (1 + self._order.uniform(-unit, unit, x.shape))).astype(x.dtype)
+        return moved.take(self._order.permutation(x.shape[axis]), axis).sum(axis, keepdims=True)
+
     def function(self, f: Callable[[Array], Array], x: Array) -> Array:
         """f(x), in which every operation is rounded or, in every other order, only the result."""
         return f(x.astype(np.float64)).astype(x.dtype) if self.otherwise else f(x)

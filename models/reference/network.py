@@ -24,11 +24,11 @@ __all__ = ["Pass", "Reference"]
 class Reference:
     """The network of `spec` with parameters `weights` in `dtype` (float64, float32, or complex for the complex step).
 
-    With `order`, every matrix product sums its terms in an order of its own, drawn from that seed: another draw of what
-    rounding does, as another library's kernels would make it; in every other order normalizations are computed otherwise, too. With
-    `conventions` (in float32) operands and results are rounded as that framework documents the spec's precision: operands of products,
-    results of every layer, forward and backward; sums, normalizations and the loss stay in float32. PyTorch adds the bias before it
-    rounds, Keras after.
+    With `order`, every matrix product and every sum of a normalization takes its terms in an order of its own, drawn from that seed:
+    another draw of what rounding does, as another library's kernels would make it; in every other order normalizations are computed
+    otherwise, too. With `conventions` (in float32) operands and results are rounded as that framework documents the spec's precision:
+    operands of products, results of every layer, forward and backward; sums, normalizations and the loss stay in float32. PyTorch adds
+    the bias before it rounds, Keras after.
     """
 
     def __init__(self, spec: Spec, weights: Arrays, dtype: DTypeLike = np.float64, order: int | None = None, conventions: str = "") -> None:

@@ -79,15 +79,15 @@ def _normalize(at: Execution, node: Normalize, h: Units) -> tuple[Units, Normali
     scale, shift = (_learned(at, node, kind) for kind in ("scale", "shift"))
     if at.running is not None and node.norm == "batch":
         mean, var = (np.asarray(s).astype(a.dtype) for s in at.running[node.name])
-        return a.result((h - mean) / np.sqrt(var + a.number(node.eps)) * scale + shift), None
-    y, cache = row.forward(h, scale, shift, node.eps, node.groups, a.otherwise)
+        return a.result(row.evaluate(h, scale, shift, (mean, var), node.eps, a.otherwise)), None
+    y, cache = row.forward(h, scale, shift, node.eps, node.groups, a.otherwise, a.total)
     at.out.statistics[node.name] = (cache.mean[0], cache.var[0])
     return a.result(y), cache
 
 
 def _normalize_back(at: Execution, node: Normalize, cache: Normalized, d: Units) -> tuple[Units, ...]:
     row = NORMS[node.norm]
-    dz, learned = row.backward(d, cache)
+    dz, learned = row.backward(d, cache, at.arithmetic.total)
     at.out.gradients |= {f"{node.name}.{kind}": at.arithmetic.cast(g, row.cast_by) for kind, g in learned.items()}
     at.out.sizes |= {f"{node.name}.{kind}": float(np.linalg.norm(d)) * len(d) ** 0.5 for kind in learned}
     return (at.arithmetic.result(dz),)

@@ -1,0 +1,34 @@
+"""Clipping is judged whatever the size of gradients."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from bench.checks import CHECKS
+from bench.judging.verdict import FAILED, PASSED, judge
+from bench.selftest.kills import seen
+from models.arrays import Arrays
+from models.reference.optimizers import Rule
+from models.spec import Spec
+
+
+@pytest.mark.parametrize("clip", ["global", "variable", "value"])
+@pytest.mark.parametrize("factor", [1e-27, 1.0, 1e22])
+def test_clipping_is_judged_where_float32_has_no_squares(clip: str, factor: float) -> None:
+    spec = Spec.parse(f"depth=2,width=4,batch=4,clip={clip},clip_at=0.001")
+    evidence = copy.copy(seen("torch", spec.id, trains=False))
+    evidence.seen = copy.deepcopy(evidence.seen)
+    step = evidence.seen.forced_steps[0]
+    step.gradients = {key: g * np.float32(factor) for key, g in step.gradients.items()}
+    step.applied = _clipped(spec, step.gradients)
+    assert judge(CHECKS["clipping"], evidence).status == PASSED
+    step.applied = {key: g * np.float32(1.5) for key, g in step.gradients.items()}
+    assert judge(CHECKS["clipping"], evidence).status == FAILED
+
+
+def _clipped(spec: Spec, gradients: Arrays) -> Arrays:
+    clipped = Rule(spec, "torch").clip({key: g.astype(np.float64) for key, g in gradients.items()})
+    return {key: g.astype(np.float32) for key, g in clipped.items()}
