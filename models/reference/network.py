@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from models.architectures import graph
 from models.arrays import Arrays, Batch, Labels, Logits, Statistics, Targets, Units
-from models.graph import INPUT, Dense
+from models.graph import INPUT, WATCHED
 from models.observation import WatchedPass
 from models.parts.losses import LOSSES
 from models.reference.arithmetic import Arithmetic
@@ -71,7 +71,7 @@ class Reference:
         results = {INPUT: np.asarray(x).astype(self.arithmetic.dtype)}
         for node in self.graph.nodes:
             result, saved[node.name] = OPERATIONS[type(node)].forward(at, node, *(results[name] for name in node.inputs))
-            if isinstance(node, Dense):
+            if isinstance(node, WATCHED):
                 at.out.pre_activations[node.name] = result
                 if self._given:
                     result = self._handed(self._given.pre_activations[node.name])
@@ -84,7 +84,7 @@ class Reference:
         gradients = {self.graph.nodes[-1].name: d}
         for node in reversed(self.graph.nodes):
             d = gradients.pop(node.name)
-            if isinstance(node, Dense):
+            if isinstance(node, WATCHED):
                 at.out.pre_activation_gradients[node.name] = d
                 if self._given:
                     d = self._handed(self._given.pre_activation_gradients[node.name]) * self._scale
