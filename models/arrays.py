@@ -19,8 +19,8 @@ Units = Inexact[np.ndarray, "batch units"]
 """What one node computes for every sample, or the loss's gradient with respect to it."""
 AnyUnits = Inexact[np.ndarray, "batch _"]
 """The same, where nodes of several widths stand together."""
-Sequence = Inexact[np.ndarray, "batch length units"]
-"""The same for every time step of a sequence."""
+Sequence = Inexact[np.ndarray, "batch length _"]
+"""The same for every time step of a sequence, whatever number of units."""
 AnySignal = Inexact[np.ndarray, "batch *_"]
 """What any node computes."""
 Signals = dict[str, AnySignal]

@@ -20,6 +20,13 @@ from models.spec import Spec, SpecError
 CASES = ("smoke", "core", "full")
 
 AXES: dict[str, tuple[str, ...]] = {
+    # A recurrent network is of another family, whose word comes first, so that this axis does.
+    "recurrence": (
+        "rnn", "rnn,cell=relu,recurrent=identity", "rnn,cell=lstm", "rnn,cell=gru", "rnn,cell=gru_reset_before",
+        "rnn,layers=3,length=16,cell=lstm,outputs=all", "rnn,length=64,cell=gru", "rnn,cell=lstm,recurrent=default,init=default",
+        "rnn,width=8,radius=0.5,init=orthogonal,input=tiny", "rnn,width=8,init=orthogonal,input=tiny",
+        "rnn,width=8,radius=1.5,init=orthogonal,input=tiny", "rnn,cell=lstm,precision=float64", "rnn,cell=gru,precision=float64",
+    ),
     "depth": ("depth=2", "depth=4", "depth=8", "depth=32", "depth=64", "depth=100"),
     "width": ("width=16", "width=256"),
     "batch": ("batch=16",),

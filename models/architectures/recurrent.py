@@ -117,8 +117,8 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
         """How many numbers are learned, and how many units all nodes have together; nothing is built for it."""
         cell = CELLS[self.cell]
         weights = cell.gates * self.width * (self.frame(features) + (2 * self.layers - 1) * self.width + cell.biases * self.layers)
-        kept = self.length * (self.frame(features) + self.layers * (cell.gates + cell.states) * self.width)
-        return weights + classes * (self.width + 1), kept + self.width + classes
+        in_time = self.length * (self.frame(features) + self.layers * self.width)
+        return weights + classes * (self.width + 1), in_time + self.width + classes
 
     def frame(self, features: int) -> int:
         """How many features a time step brings."""

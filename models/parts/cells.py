@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,7 @@ Back = tuple[Array, State, Array, Array]
 """Gradients of what inputs bring to the gates (batch × gates · units), of the state before, of `recurrent` and of the second bias."""
 
 
+@runtime_checkable
 class Maths(Protocol):
     """How a step multiplies matrices and computes functions: `models.reference.arithmetic.Arithmetic`."""
 
@@ -42,7 +43,7 @@ class Cell:
     (batch × gates · units) is what inputs and the first bias bring. `backward(maths, saved, dstate, recurrent)` gives a `Back`.
     `biases` counts biases that do not simply add up: 2 where the second one is added inside of a product. `act` is the activation of
     the output, which `kink` says is bent at zero. `forget` is the place of the forget gate, None where there is none.
-    `torch(nn, inputs, units)` and `keras(layers, units, options)` make the framework's own layer, None where it has none.
+    `torch(nn, inputs, units, **options)` and `keras(layers, units, options)` make the framework's own layer, None where it has none.
     `keras_gates` are the places of our gates in Keras's order.
     """
 
@@ -50,7 +51,7 @@ class Cell:
     forward: Callable[[Maths, Array, State, Array, Array], tuple[State, Saved, Array]]
     backward: Callable[[Maths, Saved, State, Array], Back]
     act: str
-    torch: Callable[[Namespace, int, int], Native] | None
+    torch: Callable[..., Native] | None
     keras: Callable[[Namespace, int, dict[str, Any]], Native]
     states: int = 1
     biases: int = 1
@@ -164,24 +165,24 @@ def _gru_before_back(maths: Maths, saved: Saved, dstate: State, recurrent: Array
 CELLS: dict[str, Cell] = {
     "tanh": Cell(
         1, _simple(np.tanh), _simple_back(lambda z, h: 1 - h * h), "tanh",
-        torch=lambda nn, inputs, units: nn.RNN(inputs, units, batch_first=True),
+        torch=lambda nn, inputs, units, **options: nn.RNN(inputs, units, **options),
         keras=lambda layers, units, options: layers.SimpleRNN(units, **options),
     ),
     "relu": Cell(
         1, _simple(_relu), _simple_back(lambda z, h: (z.real > 0).astype(z.dtype)), "relu",
-        torch=lambda nn, inputs, units: nn.RNN(inputs, units, nonlinearity="relu", batch_first=True),
+        torch=lambda nn, inputs, units, **options: nn.RNN(inputs, units, nonlinearity="relu", **options),
         keras=lambda layers, units, options: layers.SimpleRNN(units, activation="relu", **options),
         kink=True,
     ),
     "lstm": Cell(
         4, _lstm, _lstm_back, "tanh",
-        torch=lambda nn, inputs, units: nn.LSTM(inputs, units, batch_first=True),
+        torch=lambda nn, inputs, units, **options: nn.LSTM(inputs, units, **options),
         keras=lambda layers, units, options: layers.LSTM(units, **options),
         states=2, forget=1, keras_gates=(0, 1, 2, 3),
     ),
     "gru": Cell(
         3, _gru, _gru_back, "tanh",
-        torch=lambda nn, inputs, units: nn.GRU(inputs, units, batch_first=True),
+        torch=lambda nn, inputs, units, **options: nn.GRU(inputs, units, **options),
         keras=lambda layers, units, options: layers.GRU(units, reset_after=True, **options),
         biases=2, keras_gates=(1, 0, 2),
     ),

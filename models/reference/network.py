@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from models.architectures import graph
-from models.arrays import Arrays, Batch, Labels, Logits, Statistics, Targets, Units
+from models.arrays import AnySignal, Arrays, Batch, Labels, Logits, Statistics, Targets
 from models.graph import INPUT, WATCHED
 from models.observation import WatchedPass
 from models.parts.losses import LOSSES
@@ -91,6 +91,6 @@ class Reference:
             for name, g in zip(node.inputs, OPERATIONS[type(node)].backward(at, node, saved[node.name], d), strict=True):
                 gradients[name] = self.arithmetic.result(gradients[name] + g) if name in gradients else g
 
-    def _handed(self, given: Units) -> Units:
+    def _handed(self, given: AnySignal) -> AnySignal:
         """A given result as the next layer is fed it."""
         return np.asarray(given).astype(self.arithmetic.dtype)

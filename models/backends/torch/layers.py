@@ -61,7 +61,7 @@ def recurrence(spec: Spec, node: Recurrent) -> Recurrence:
     row, initializer, start = CELLS[node.cell], INITIALIZERS[spec.init], RECURRENCES[node.start]
     if (own := row.torch) is None:
         raise Absent(f"PyTorch has no cell {node.cell}")
-    part = Recurrence(own(nn, node.fan_in, node.width), row.biases)
+    part = Recurrence(own(nn, node.fan_in, node.width, batch_first=True), row.biases)
     if initializer.torch:
         initializer.torch(nn.init, part.layer.weight_ih_l0)
     for gate in part.layer.weight_hh_l0.split(node.width):
