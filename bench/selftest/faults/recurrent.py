@@ -26,7 +26,7 @@ KERAS_RECURRENT = (
     Fault("lstm: input and forget gate swapped", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", with_attribute("kernel", change.keras_blocks(4, lambda gate: [gate[1], gate[0], *gate[2:]])))),
     Fault("lstm: hard sigmoid in the gates, as in Keras 2.0", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", with_attribute("recurrent_activation", change.hard_sigmoid))),
     Fault("lstm: no step hands its gradient back", "rnn,cell=lstm", "gradient_parity", "steps time 1", one("keras.layers.LSTMCell.call", change.state_without_gradient)),
-    Fault("lstm: forget bias lost", "rnn,cell=lstm", "recurrent_start", "layer  1 bias", one("keras.layers.LSTM.__init__", with_arguments(unit_forget_bias=False))),
+    Fault("lstm: forget bias lost", "rnn,cell=lstm", "recurrent_start", "layer  1 bias", one("keras.layers.LSTMCell.build", with_attribute("unit_forget_bias", lambda begins: False))),
     Fault("gru: update gate and reset gate swapped", "rnn,cell=gru", "forward_parity", "layer  1 time 1", one("keras.layers.GRUCell.call", with_attribute("kernel", change.keras_blocks(3, lambda gate: [gate[1], gate[0], gate[2]])))),
     Fault("rnn: the state does not begin at zero", "rnn", "forward_parity", "layer  1 time 1", one("keras.layers.RNN.get_initial_state", change.begins_at(0.01))),
     Fault("rnn: a bias added twice", "rnn", "forward_parity", "step 1 loss", one("keras.layers.SimpleRNNCell.call", with_attribute("bias", lambda bias: 2 * bias))),
