@@ -96,7 +96,7 @@ def read_back(at: Execution, node: Read, saved: None, d: Units) -> tuple[Sequenc
     if node.outputs == "last":
         dh[:, -1] = d
     else:
-        dh[:] = (d / at.arithmetic.number(node.length))[:, None]
+        dh[:] = (d / at.arithmetic.number(float(node.length)))[:, None]
     return (dh,)
 
 
@@ -106,7 +106,7 @@ def _second_bias(at: Execution, node: Recurrent) -> Array:
     return at.weights.get(f"{node.name}.recurrent_bias", zero)
 
 
-def _flat(backwards: list[Units]) -> Units:
+def _flat(backwards: list[Units]) -> Array:
     """Gradients of all time steps, which were collected from the last to the first, in rows that are as inputs are."""
     sequence = np.stack(backwards[::-1], axis=1)
     return sequence.reshape(-1, sequence.shape[2])
