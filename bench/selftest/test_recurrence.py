@@ -17,6 +17,7 @@ from bench.judging.verdict import FAILED, PASSED, judge
 from bench.report.failure import describe_network
 from bench.report.profile import profile
 from bench.selftest.kills import seen, verdicts
+from bench.theory.__main__ import main
 from models.parts.cells import CELLS
 from models.spec import Spec
 
@@ -95,3 +96,9 @@ def test_what_is_said_of_a_recurrent_network() -> None:
     assert describe_network(evidence.spec).startswith("1 tanh layer · width 8 · 8 time steps · last output read")
     assert str(Place(node="recurrent1", time=3, array="∂L/∂z")) == "∂L/∂z layer  1 time 3"
     assert len(profile(evidence).gradient) == 1 and np.isfinite(profile(evidence).gradient).all()
+
+
+def test_theory_of_layers_declines_a_recurrent_network_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rnn,cell=lstm"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Theory predicts nothing of rnn,cell=lstm: ") and told.count("\n") == 1

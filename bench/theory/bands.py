@@ -118,7 +118,7 @@ def why_not(spec: Spec) -> str:
     if spec.init == "default":
         return "init=default stands for each framework's own initializer: ask for spec.on(backend)."
     if not spec.arch.layered:
-        return "bands are of networks in which layer follows layer; gradients through time are the check time_gain's."
+        return "bands are of networks in which layer follows layer, and gradients through time are judged by the check time_gain."
     return ""
 
 
