@@ -19,7 +19,11 @@ Units = Inexact[np.ndarray, "batch units"]
 """What one node computes for every sample, or the loss's gradient with respect to it."""
 AnyUnits = Inexact[np.ndarray, "batch _"]
 """The same, where nodes of several widths stand together."""
-Signals = dict[str, AnyUnits]
+Sequence = Inexact[np.ndarray, "batch length _"]
+"""The same for every time step of a sequence, whatever number of units."""
+AnySignal = Inexact[np.ndarray, "batch *_"]
+"""What any node computes."""
+Signals = dict[str, AnySignal]
 """What nodes compute, or the loss's gradients with respect to it, by node name."""
 Logits = Inexact[np.ndarray, "batch classes"]
 """Outputs of a network, before softmax."""

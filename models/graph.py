@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from models.parts.cells import CELLS
 from models.parts.norms import NORMS
 
 INPUT = "input"
@@ -30,6 +31,11 @@ class Node:
     def parameters(self) -> dict[str, Shape]:
         """Shapes of what is learned, by kind."""
         return {}
+
+    @property
+    def per_sample(self) -> Shape:
+        """The shape of the result for one sample."""
+        return (self.width,)
 
     @property
     def layer(self) -> int:
@@ -96,6 +102,61 @@ class Sum(Node):
 
 
 @dataclass(frozen=True)
+class InTime(Node):
+    """A node whose result is a sequence: (batch × length × units)."""
+
+    length: int
+
+    @property
+    def per_sample(self) -> Shape:
+        """Time steps and units."""
+        return (self.length, self.width)
+
+
+@dataclass(frozen=True)
+class Steps(InTime):
+    """The features of a sample as a sequence: `width` a time step, and zeros where the sequence is longer than they are."""
+
+    features: int
+
+    @property
+    def filled(self) -> int:
+        """Time steps that bring features."""
+        return self.features // self.width
+
+
+@dataclass(frozen=True)
+class Recurrent(InTime):
+    """A row of CELLS over a sequence, from a state of zeros; `start`, `radius` and `forget` say how its weights begin."""
+
+    cell: str
+    fan_in: int
+    start: str
+    radius: float
+    forget: int
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Weights of inputs and of the state before, gates stacked, and biases."""
+        row = CELLS[self.cell]
+        units = row.gates * self.width
+        second = {"recurrent_bias": (units,)} if row.biases == 2 else {}
+        return {"weight": (units, self.fan_in), "recurrent_weight": (units, self.width), "bias": (units,), **second}
+
+
+@dataclass(frozen=True)
+class Read(Node):
+    """What of a sequence of `length` outputs is read: the last one, or the mean of all."""
+
+    length: int
+    outputs: str
+
+
+WATCHED = Dense, InTime
+"""Kinds of nodes whose results are signals: dense nodes, and sequences."""
+
+
+@dataclass(frozen=True)
 class Joint:
     """Two dense nodes with nothing but `between` (normalizations and activations) from the one to the other."""
 
@@ -138,6 +199,16 @@ class Graph:
     def dense(self) -> tuple[Dense, ...]:
         """All dense nodes; the last one computes the logits."""
         return self.of(Dense)
+
+    @cached_property
+    def weighted(self) -> tuple[Node, ...]:
+        """All nodes with weights, in the order of layers."""
+        return tuple(node for node in self.nodes if isinstance(node, Dense | Recurrent))
+
+    @cached_property
+    def watched(self) -> tuple[Node, ...]:
+        """All nodes whose results are signals."""
+        return tuple(node for node in self.nodes if isinstance(node, WATCHED))
 
     @cached_property
     def parameters(self) -> dict[str, Shape]:
@@ -206,8 +277,9 @@ def node_of(parameter: str) -> str:
 
 
 def dense_of(parameter: str) -> str:
-    """The dense node of the layer that a parameter belongs to: `dense5` for `norm5.scale`."""
-    return f"dense{layer_of(node_of(parameter))}"
+    """The node whose signal a parameter shapes, its own or the dense node before it: `dense5` for `dense5.bias` and `norm5.scale`."""
+    node = node_of(parameter)
+    return f"dense{layer_of(node)}" if node.startswith("norm") else node
 
 
 def kind_of(parameter: str) -> str:
@@ -215,14 +287,20 @@ def kind_of(parameter: str) -> str:
     return parameter.rpartition(".")[2]
 
 
-PARTS = {"dense": "dense", "norm": "normalize", "act": "activate", "sum": "sum"}
+def is_weight(parameter: str) -> bool:
+    """Whether a parameter is a matrix that is decayed: `dense5.weight`, `recurrent1.recurrent_weight`."""
+    return kind_of(parameter).endswith("weight")
+
+
+PARTS = {"dense": "dense", "norm": "normalize", "act": "activate", "sum": "sum", "recurrent": "recur", "steps": "steps", "read": "read"}
 
 
 def describe(name: str) -> str:
     """A node or parameter as a person reads it: `layer  5` for `dense5`, `layer  5 weight` for `dense5.weight`."""
     node, _, kind = name.partition(".")
-    if not (numbered := re.fullmatch(r"(?:dense|norm|act|sum)(\d+)", node)):
-        return name.replace(".", " ")
+    kind = kind.replace("_", " ")
+    if not (numbered := re.fullmatch(r"(?:dense|norm|act|sum|recurrent)(\d+)", node)):
+        return name.replace(".", " ").replace("_", " ")
     return f"layer {numbered[1]:>2} {kind}".rstrip()
 
 

@@ -11,6 +11,7 @@ import itertools
 import sys
 
 from models.parts.activations import ACTIVATIONS
+from models.parts.cells import CELLS
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
@@ -20,6 +21,13 @@ from models.spec import Spec, SpecError
 CASES = ("smoke", "core", "full")
 
 AXES: dict[str, tuple[str, ...]] = {
+    # A recurrent network is of another family, whose word comes first, so that this axis does.
+    "recurrence": (
+        "rnn", "rnn,cell=relu,recurrent=identity", *(f"rnn,cell={name}" for name in CELLS if name not in ("tanh", "relu")),
+        "rnn,layers=3,length=16,cell=lstm,outputs=all", "rnn,length=64,cell=gru", "rnn,cell=lstm,recurrent=default,init=default",
+        "rnn,width=8,radius=0.5,init=orthogonal,input=tiny", "rnn,width=8,init=orthogonal,input=tiny",
+        "rnn,width=8,radius=1.5,init=orthogonal,input=tiny", "rnn,cell=lstm,precision=float64", "rnn,cell=gru,precision=float64",
+    ),
     "depth": ("depth=2", "depth=4", "depth=8", "depth=32", "depth=64", "depth=100"),
     "width": ("width=16", "width=256"),
     "batch": ("batch=16",),

@@ -77,7 +77,7 @@ class Spec:
         check_whole(self, {"batch": 1, "classes": 2, "features": 1, "scale_growth": 1})
         check_positive(self, "clip_at", "target_scale", "loss_scale")
         check_positive(self, "lr", "l2", "decay", or_zero=True)
-        if contradiction := self.arch.contradicts(self.batch) or self._contradiction():
+        if contradiction := self.arch.contradicts(self.batch, self.features, self.precision) or self._contradiction():
             raise SpecError(contradiction)
 
     def _contradiction(self) -> str:
@@ -110,8 +110,8 @@ class Spec:
 
     @property
     def trained(self) -> bool:
-        """Whether it is trained: not on unfriendly inputs, and not where the loss scale leaves gradients on float16's floor."""
-        return self.centred and self.above_floor
+        """Whether it is trained: its family is, inputs are friendly, and the loss scale keeps gradients off float16's floor."""
+        return self.arch.trained and self.centred and self.above_floor
 
     @property
     def above_floor(self) -> bool:
@@ -136,7 +136,8 @@ class Spec:
         """
         if self.arch.random:
             return None
-        return self.but(**{name: getattr(Spec, name) for name in ("init", "bias", "input", "lr", "target_scale")})
+        usual = Spec(arch=type(self.arch)()).fields
+        return self.but(**{name: usual[name] for name in ("init", "bias", "input", "lr", "target_scale", *self.arch.STARTS)})
 
     @property
     def in_float64(self) -> Spec:

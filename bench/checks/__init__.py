@@ -14,6 +14,7 @@ from bench.checks.loss_scale import loss_scale
 from bench.checks.normalization import normalization_state
 from bench.checks.parity import forward_parity, gradient_parity
 from bench.checks.precision import precision, rounding
+from bench.checks.recurrence import is_simple, recurrent_start, time_gain
 from bench.checks.reproducible import reproducible
 from bench.checks.symmetries import has_symmetry, symmetry
 from bench.checks.training import training
@@ -33,10 +34,12 @@ PLAIN = Condition("float32 or float64 throughout", lambda spec: spec.format.plai
 CLIPPED = Condition("gradient clipping", lambda spec: spec.clip != "none")
 RUNNING = Condition("batch normalization", lambda spec: spec.arch.norm == "batch")
 HOMOGENEOUS = Condition("positively homogeneous layers that follow each other or have no biases", is_homogeneous)
+RECURRENT = Condition("recurrent layers", lambda spec: not spec.arch.layered)
+SIMPLE = Condition("recurrent layers of simple cells", is_simple)
 NORMALIZED = Condition("a normalization without skips", lambda spec: spec.arch.norm != "none" and not spec.arch.span)
 BOUNDED = Condition("cross-entropy, branches of zero, or layers that follow each other without normalization", has_bound)
 TRANSFORMED = Condition("a symmetry of the network", has_symmetry)
-DIFFERENTIATED = Condition("depth 8, where derivatives are compared", has_derivative)
+DIFFERENTIATED = Condition("depth 8, or recurrent layers in float64, where derivatives are compared", has_derivative)
 
 CHECKS: dict[str, Check[Evidence]] = {
     check.name: check
@@ -46,6 +49,8 @@ CHECKS: dict[str, Check[Evidence]] = {
         Check(signal_gain, THEORY, {Need.NATIVE, Need.THEORY}),
         Check(backward_gain, THEORY, {Need.NATIVE, Need.THEORY}),
         Check(initializer, THEORY, {Need.DRAWS}),
+        Check(recurrent_start, THEORY, {Need.NATIVE}, RECURRENT),
+        Check(time_gain, THEORY, STEPS | {Need.NATIVE}, SIMPLE),
         Check(activation, REFERENCE, {Need.CURVES}),
         Check(forward_parity, REFERENCE, STEPS),
         Check(gradient_parity, REFERENCE, STEPS),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 
+from bench.checks.signals import by_place
 from bench.evidence import divergence
 from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
@@ -17,18 +19,18 @@ from models.arrays import Array
 
 @within_range
 def finite(evidence: Evidence) -> Iterator[Finding]:
-    """Loss, signals, gradients and weights are finite in every layer and step.
+    """Loss, signals, gradients and weights are finite in every layer, time step and training step.
 
     Counts the entries that are not, place by place in the order of computation, so that the first place is the cause. A training
     that diverges in the reference as well is not the framework's doing.
     """
-    dense = graph(evidence.spec).dense
+    nodes = [node.name for node in graph(evidence.spec).watched]
     for title, watched in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
         yield _count(Place("loss", scope=title), watched.loss)
-        for node in dense:
-            yield _count(Place("signal", node.name, scope=title), watched.pre_activations[node.name])
-        for node in reversed(dense):
-            yield _count(Place("gradient of the signal", node.name, scope=title), watched.pre_activation_gradients[node.name])
+        for place, values in by_place({name: watched.pre_activations[name] for name in nodes}).items():
+            yield _count(replace(place, quantity="signal", scope=title), values)
+        for place, values in reversed(by_place({name: watched.pre_activation_gradients[name] for name in nodes}).items()):
+            yield _count(replace(place, quantity="gradient of the signal", scope=title), values)
     for number, step in enumerate(evidence.seen.forced_steps):
         yield _count(Place("loss", step=number), step.loss)
         for kind, arrays in (("gradient of", step.gradients), ("new", step.weights)):

@@ -17,7 +17,7 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.architectures import graph
 from models.arrays import Array
-from models.graph import INPUT, Activate, Dense, Normalize, Sum
+from models.graph import INPUT, Activate, Dense, Normalize, Read, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
@@ -30,7 +30,7 @@ HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 def is_homogeneous(spec: Spec) -> bool:
     """Whether every layer but its bias is positively homogeneous, and layers meet or biases are zero."""
     unbiased = spec.bias == "zero" and not INITIALIZERS[spec.init].random_bias
-    return spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none" and (unbiased or bool(graph(spec).joints))
+    return spec.arch.layered and spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none" and (unbiased or bool(graph(spec).joints))
 
 
 @within_range
@@ -124,11 +124,15 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
 def _sums(spec: Spec, view: View) -> Residuals:
     f = ACTIVATIONS[spec.arch.act].f
     inputs = {node.name: view.x for node in graph(spec).dense if node.inputs == (INPUT,)}
+    for read in graph(spec).of(Read):
+        h = view.pre_activations[read.inputs[0]]
+        inputs |= {reader.name: h[:, -1] if read.outputs == "last" else h.mean(1) for reader in graph(spec).readers[read.name]}
     for joint in graph(spec).joints:
         if len(joint.between) == 1 and isinstance(joint.between[0], Activate):
             inputs[joint.right.name] = f(view.pre_activations[joint.left.name])
-    for name, d in view.pre_activation_gradients.items():
-        yield Place("∂b against Σδ", name), view.gradients[f"{name}.bias"] - d.sum(0), np.abs(d).sum(0)
+    for node in graph(spec).dense if view.pre_activation_gradients else ():
+        d = view.pre_activation_gradients[node.name]
+        yield Place("∂b against Σδ", node.name), view.gradients[node.bias] - d.sum(0), np.abs(d).sum(0)
     for name, h in inputs.items():
         d = view.pre_activation_gradients[name]
         natural = np.linalg.norm(d) * np.linalg.norm(h)

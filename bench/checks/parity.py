@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from msgspec.structs import replace
 
+from bench.checks.signals import by_place
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error, roundings
 from bench.judging.finding import Finding
@@ -23,7 +24,7 @@ from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
 from models.architectures import graph
 from models.arrays import Array, Logits, Signals
-from models.graph import dense_of, kind_of, layer_of
+from models.graph import dense_of, kind_of, layer_of, node_of
 from models.reference import kinks
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import Rule
@@ -32,8 +33,8 @@ from models.reference.optimizers import Rule
 def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     """Signals, logits and reported loss equal the float64 reference, to rounding.
 
-    ‖z_l − z_l*‖ / ‖z_l*‖ for every weight layer of the drawn network, the loss of every step, and the logits in
-    evaluation mode after the last step.
+    ‖z_l − z_l*‖ / ‖z_l*‖ for every weight layer of the drawn network and every time step of a sequence, the loss of every step, and the
+    logits in evaluation mode after the last step.
     """
     for title, seen, exact, rounded in evidence.passes:
         yield from _signals(
@@ -82,7 +83,8 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
     """Each weight gradient equals the float64 reference, to rounding.
 
     ‖g − g*‖ relative to max(‖g*‖, ‖∂L/∂z_l‖) for every parameter of every step (raw, before clipping) and for ∂L/∂z_l of
-    the first: the second scale serves gradients that cancel, as a bias does before batch normalization.
+    the first: the second scale serves gradients that cancel, as a bias does before batch normalization. In a recurrent network ∂L/∂z of
+    a sequence, time step by time step, is what backpropagation through time hands to the layer below.
     """
     evidence.refuse_unwatched()
     for exact, rounded in evidence.steps:
@@ -126,7 +128,7 @@ def rounding_of_gradients(exact: Pass, rounded: list[Pass], once: float = 0.0) -
     summing are the same one, and each addition may round the same way.
     """
     errors = {key: rms_error(g, [each.gradients[key] for each in rounded]) for key, g in exact.gradients.items()}
-    for key in (key for key in errors if key.endswith(".bias")):
+    for key in (key for key in errors if key.endswith(".bias") and node_of(key).startswith("dense")):
         one_by_one = np.cumsum(exact.pre_activation_gradients[dense_of(key)], axis=0, dtype=np.float32)[-1]
         errors[key] = max(errors[key], float(np.linalg.norm(one_by_one - exact.gradients[key])))
     inherited = {key: float(np.linalg.norm(exact.pre_activation_gradients[dense_of(key)])) for key in errors}
@@ -169,15 +171,16 @@ def looks_like(bad: int, lengths: tuple[float, float], cosine: float, what: str)
 def _signals(evidence: Evidence, title: Place, seen: Signals, exact: Signals, rounded: list[Signals]) -> Iterator[Finding]:
     if set(seen) != set(exact):
         raise AssertionError(f"{sorted(set(seen) ^ set(exact))} are missing or unknown in {title}")
-    sizes = {node: float(np.linalg.norm(true)) for node, true in exact.items()}
-    errors = {node: rms_error(true, [each[node] for each in rounded]) / (sizes[node] or 1.0) for node, true in exact.items()}
+    found, answers, others = by_place(seen), by_place(exact), [by_place(each) for each in rounded]
+    sizes = {place: float(np.linalg.norm(true)) for place, true in answers.items()}
+    errors = {place: rms_error(true, [each[place] for each in others]) / (sizes[place] or 1.0) for place, true in answers.items()}
     typical = float(np.median(list(errors.values())))
-    refuse_noise(evidence, float(np.max([errors[node] for node, size in sizes.items() if np.isfinite(size)], initial=0.0)))
-    for node in sorted(exact, key=layer_of):
-        error = float(np.linalg.norm(seen[node] - exact[node])) / (sizes[node] or 1.0)
-        allowed = ROUNDING_MULTIPLE * max(errors[node], typical, evidence.once) * evidence.resolution
-        note = "" if error <= allowed else signature(seen[node], exact[node], "gradient" if title.array else "value")
-        yield Finding(replace(title, node=node), error, 0.0, allowed, note)
+    refuse_noise(evidence, float(np.max([errors[place] for place, size in sizes.items() if np.isfinite(size)], initial=0.0)))
+    for place in sorted(answers, key=lambda each: layer_of(each.node)):
+        error = float(np.linalg.norm(found[place] - answers[place])) / (sizes[place] or 1.0)
+        allowed = ROUNDING_MULTIPLE * max(errors[place], typical, evidence.once) * evidence.resolution
+        note = "" if error <= allowed else signature(found[place], answers[place], "gradient" if title.array else "value")
+        yield Finding(replace(title, node=place.node, time=place.time), error, 0.0, allowed, note)
 
 
 def refuse_noise(evidence: Evidence, rounding: float) -> None:

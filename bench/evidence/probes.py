@@ -35,7 +35,7 @@ def points() -> Points:
 def is_activation_case(spec: Spec) -> bool:
     """Whether nothing but the activation moved, so that each is judged once."""
     usual = Spec()
-    return spec.but(act=usual.arch.act, lr=usual.lr, classes=usual.classes, features=usual.features) == usual
+    return spec.arch.layered and spec.but(act=usual.arch.act, lr=usual.lr, classes=usual.classes, features=usual.features) == usual
 
 
 def is_initializer_case(spec: Spec) -> bool:

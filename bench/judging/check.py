@@ -18,7 +18,7 @@ class Need(Enum):
     RESOLVED = "gradients above float16's floor"
     NATIVE = "the framework's own initialization"
     REFERENCE = "a float64 reference"
-    THEORY = "a prediction by theory, which supposes centred inputs"
+    THEORY = "a prediction by theory, which supposes centred inputs and layer after layer"
     BASELINE = "recorded samples"
     TRAININGS = "training runs"
     HELD_OUT = "held-out samples"

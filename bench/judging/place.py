@@ -13,7 +13,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     `quantity` is what was measured ("drift", "∂b against Σδ"). `node` and `parameter` name a part of the network; a parameter without a
     node is a name of the user's own, which is written as it is. `step` is a training step. `scope` says which pass, seed, region or
     setting ("own weights", "micro-batches:"). `array` is what of the node, read before it ("gradient of", "∂L/∂z"). `over` is the node
-    that a ratio is taken to.
+    that a ratio is taken to. `time` is the time step of a sequence, counted from 1.
     """
 
     quantity: str = ""
@@ -23,6 +23,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     scope: str = ""
     array: str = ""
     over: str = ""
+    time: int | None = None
 
     @classmethod
     def of(cls, name: str, quantity: str = "", *, step: int | None = None, scope: str = "", array: str = "") -> Place:
@@ -41,6 +42,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
             "" if self.step is None else f"step {self.step}",
             self.array,
             describe(self.name) if self.node else self.parameter,
+            "" if self.time is None else f"time {self.time}",
             f"over {layer_of(self.over) or self.over}" if self.over else "",
             self.quantity,
         )

@@ -12,7 +12,7 @@ from bench.judging.check import Check
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, Verdict, judge
-from bench.metamorphic import entry_points, parts, reported, steps
+from bench.metamorphic import entry_points, parts, recurrent, reported, steps
 from bench.metamorphic.scenarios import Scenarios
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
@@ -91,6 +91,13 @@ EQUALITIES: dict[str, Equality] = {
         Equality(entry_points.models_dropped),
         Equality(entry_points.models_dropped_often, cases="full"),
         Equality(parts.seeds),
+        Equality(recurrent.cells_in_a_loop),
+        Equality(recurrent.unrolled, _keras),
+        Equality(recurrent.time_first, _torch),
+        Equality(recurrent.stateful_halves),
+        Equality(recurrent.padded_tail),
+        Equality(recurrent.both_directions),
+        Equality(recurrent.stacked_layers),
     )
 }
 

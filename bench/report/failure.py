@@ -84,12 +84,9 @@ def _table(shown: list[Finding], notes: bool) -> Iterator[str]:
 
 def describe_network(spec: Spec) -> str:
     """The network in words: `depth 16 · width 64 · relu · no norm · no skip · he_normal · no clip`."""
-    skip = "no skip" if spec.arch.skip == "none" else f"skip over {spec.arch.skip} ({spec.arch.skip_order}-activation, {spec.arch.branch})"
-    norm = "no norm" if spec.arch.norm == "none" else f"{spec.arch.norm} norm {spec.arch.norm_at} the activation"
     clip = "no clip" if spec.clip == "none" else f"clip by {spec.clip} at {spec.clip_at:g}"
     parts = (
-        f"depth {spec.arch.depth}", f"width {spec.arch.width}", spec.arch.act, norm, skip, spec.init, clip,
-        f"{spec.optimizer} lr {spec.learning_rate:g}", spec.loss,
+        *spec.arch.described, spec.init, clip, f"{spec.optimizer} lr {spec.learning_rate:g}", spec.loss,
     )  # fmt: skip
     return " · ".join(parts)
 

@@ -45,6 +45,8 @@ LAWS_SEEDS = 10
 networks, nothing is asked of them."""
 ENTRIES = ("bench.checks", "bench.evidence.collect", "bench.baselines.known_failures", "models.worker.server")
 """Where the code begins by which a row is made."""
+SWEPT = [spec for spec in networks("core") if spec.arch.layered]
+"""Networks that are swept: power is the power to see an error of a layer's gradient, and is not measured of time steps."""
 Row = dict[str, Any]
 
 
@@ -85,7 +87,7 @@ def cell(network: str, backend: str, seed: int, threads: int) -> str:
 
 def wanted(seeds: int, only: list[Spec] | None = None) -> list[tuple[Spec, range]]:
     """Every network with the seeds that a sweep over `seeds` looks at it with."""
-    counts = [(spec, min(seeds, LAWS_SEEDS) if spec in LAWS_ALONE else seeds) for spec in only or [*networks("core"), *symmetric()]]
+    counts = [(spec, min(seeds, LAWS_SEEDS) if spec in LAWS_ALONE else seeds) for spec in only or [*SWEPT, *symmetric()]]
     return [(spec, range(FIRST_SEED, FIRST_SEED + count)) for spec, count in counts]
 
 

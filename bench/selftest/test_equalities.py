@@ -17,12 +17,13 @@ from bench.report import failure
 from bench.selftest.faults.of_equalities import TORCH, Broken
 from bench.selftest.faults.of_equalities_in_keras import KERAS
 from bench.selftest.faults.plant import patching
+from bench.selftest.faults.recurrent import KERAS_WAYS, TORCH_WAYS
 from fixtures.data.datasets import load
 from models.backends.registry import Absent, backend_module
 from models.worker.tasks import scenarios as taken
 
-BROKEN: dict[str, tuple[Broken, ...]] = {"torch": TORCH, "keras": KERAS}
-QUICK = {broken.equality for broken in TORCH}
+BROKEN: dict[str, tuple[Broken, ...]] = {"torch": (*TORCH, *TORCH_WAYS), "keras": (*KERAS, *KERAS_WAYS)}
+QUICK = {broken.equality for broken in BROKEN["torch"]}
 """Laws with a fault in PyTorch: planting Keras's as well takes minutes, and is left to `tox -e slow`."""
 CASES = [
     pytest.param(

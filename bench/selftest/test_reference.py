@@ -56,9 +56,9 @@ def wirings() -> list[Spec]:
 
 
 def parts() -> list[Spec]:
-    """Every distinct small network of the core matrix, every wiring, and the other normalizations after the activation."""
+    """Every distinct small network of layers in the core matrix, every wiring, and the other normalizations after the activation."""
     after = [Spec.of(**SMALL, depth=6, act="gelu", norm=norm, norm_at="after", precision="float64") for norm in ("rms", "group")]
-    return list(dict.fromkeys([*(small(spec.on("torch")) for spec in networks("core")), *wirings(), *after]))
+    return list(dict.fromkeys([*(small(spec.on("torch")) for spec in networks("core") if spec.arch.layered), *wirings(), *after]))
 
 
 class Watched(Reference):

@@ -26,7 +26,7 @@ def _plain(**fields: Value) -> Callable[[Spec], bool]:
     """Holds for networks of dense layers and activations alone that have these fields."""
 
     def holds(spec: Spec) -> bool:
-        bare = spec.arch.norm == "none" and spec.arch.skip == "none" and spec.arch.bottleneck == 1
+        bare = spec.arch.layered and spec.arch.norm == "none" and spec.arch.skip == "none" and spec.arch.bottleneck == 1
         return bare and all(spec.fields[name] == value for name, value in fields.items())
 
     return holds
@@ -50,8 +50,8 @@ def _repeatable(spec: Spec) -> bool:
 
 
 def _eight(spec: Spec) -> bool:
-    """Networks that are looked at for their exact laws, whatever their parts."""
-    return spec.arch.depth == 8
+    """Networks that are looked at for their exact laws, whatever their parts: eight layers, or recurrent ones in float64."""
+    return spec.arch.depth == 8 if spec.arch.layered else spec.precision == "float64"
 
 
 def _smooth(spec: Spec) -> bool:

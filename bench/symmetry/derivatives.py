@@ -14,7 +14,7 @@ from bench.judging.place import Place
 from bench.symmetry.row import Residuals, along
 from models.architectures import graph
 from models.arrays import Array, Arrays
-from models.graph import Dense, layer_of, node_of
+from models.graph import Node, layer_of, node_of
 from models.observation import Backward, ForcedStep
 from models.spec import Spec
 
@@ -30,9 +30,9 @@ ANALYTIC: dict[str, Callable[[Array], Array]] = {"tanh": np.tanh, "sigmoid": lam
 """Activations written for complex numbers."""
 
 
-def directions(spec: Spec, forced_step: ForcedStep) -> Iterator[tuple[Dense, Arrays]]:
+def directions(spec: Spec, forced_step: ForcedStep) -> Iterator[tuple[Node, Arrays]]:
     """A random direction for every weight layer and its normalization, zero in all others."""
-    for node in graph(spec).dense:
+    for node in graph(spec).weighted:
         rng, moved = np.random.default_rng([spec.arch.depth, spec.arch.width, node.layer]), {}
         for name in graph(spec).parameters:
             w = np.asarray(forced_step.weights[name], np.float64)

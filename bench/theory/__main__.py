@@ -18,6 +18,7 @@ from bench.files import WriteError
 from bench.judging.check import Need
 from bench.progress import shown
 from bench.report.failure import describe_network
+from bench.theory.bands import why_not
 from bench.theory.plot import draw
 from bench.theory.profile import coverage, lines
 from fixtures.data.datasets import Data, DataError, load
@@ -61,6 +62,8 @@ def _run(options: argparse.Namespace) -> int:
         backends = _backends(options.backend)
         spec, data = admission.network(options.network or "reference"), load()
         for each in dict.fromkeys(spec.on(backend) for backend in backends):
+            if reason := why_not(each):
+                raise SpecError(f"Theory predicts nothing of {each.id}: {reason}")
             admission.refuse_too_large(each, admission.weight_of_theory(each), "choose a smaller network")
             x = np.asarray(data.x_train[: each.batch], np.float64)
             for line in (f"{each.id}   {describe_network(each)}", "", *lines(each, x, data.y_train[: each.batch] % each.classes), ""):

@@ -117,6 +117,8 @@ def why_not(spec: Spec) -> str:
     """The sentence why theory has no band for this network; empty where it has one."""
     if spec.init == "default":
         return "init=default stands for each framework's own initializer: ask for spec.on(backend)."
+    if not spec.arch.layered:
+        return "bands are of networks in which layer follows layer, and gradients through time are judged by the check time_gain."
     return ""
 
 

@@ -89,7 +89,9 @@ def coverage(cases: str) -> Iterator[str]:
     rng, counts = np.random.default_rng(0), {"formula": 0, "band": 0, "reference": 0}
     for listed in track((*networks(cases), *(symmetric() if cases != "smoke" else ())), "networks"):
         for spec in dict.fromkeys(listed.on(backend) for backend in ("torch", "keras")):
-            if listed in symmetric():
+            if not spec.arch.layered:
+                kind, says = "reference", "reference alone: gradients through time are the check time_gain's"
+            elif listed in symmetric():
                 kind, says = "reference", "reference alone: looked at for its exact laws"
             elif not listed.centred:
                 kind, says = "reference", "reference alone: theory supposes centred inputs and small logits"

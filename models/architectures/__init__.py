@@ -9,14 +9,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from models.architectures.mlp import MLP
+from models.architectures.recurrent import RNN
 from models.graph import Graph
 
 if TYPE_CHECKING:
     from models.spec import Spec
 
-Architecture = MLP
+Architecture = MLP | RNN
 """A record of any family."""
-FAMILIES: dict[str, type[Architecture]] = {"mlp": MLP}
+FAMILIES: dict[str, type[MLP] | type[RNN]] = {"mlp": MLP, "rnn": RNN}
 """Families by the word with which an id begins; ids without one are of the first."""
 
 

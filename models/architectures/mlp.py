@@ -46,6 +46,12 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
         "skip_order": ("post", "pre"),
         "branch": ("unscaled", "root2", "depth", "zero"),
     }
+    STARTS: ClassVar[tuple[str, ...]] = ()
+    """Fields that say how weights begin and nothing else."""
+    layered: ClassVar[bool] = True
+    """Whether layer follows layer, as mean-field theory and laws of neighbouring layers suppose."""
+    trained: ClassVar[bool] = True
+    """Whether networks of this family are trained and recorded."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, in one sentence."""
@@ -83,8 +89,8 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
             return f"norm={self.norm} over so few units gives 1 or −1 whatever comes in, without a gradient: use more units."
         return ""
 
-    def contradicts(self, batch: int) -> str:
-        """The sentence that says why this network cannot be trained on such batches, or nothing."""
+    def contradicts(self, batch: int, features: int, precision: str) -> str:
+        """The sentence that says why this network cannot be trained on such data, or nothing."""
         if self.norm == "batch" and batch < 4:
             return f"batch={batch} is too small for norm=batch: its mean gradient diverges below 4 samples."
         return ""
@@ -103,6 +109,13 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
     def hidden(self) -> tuple[int, ...]:
         """Units of every hidden layer."""
         return (self.width, *(self.width // self.bottleneck if layer % 2 == 0 else self.width for layer in range(2, self.depth)))
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """Its parts in words."""
+        skip = "no skip" if self.skip == "none" else f"skip over {self.skip} ({self.skip_order}-activation, {self.branch})"
+        norm = "no norm" if self.norm == "none" else f"{self.norm} norm {self.norm_at} the activation"
+        return f"depth {self.depth}", f"width {self.width}", self.act, norm, skip
 
     @property
     def random(self) -> bool:

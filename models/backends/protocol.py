@@ -34,8 +34,9 @@ class BackendInfo:
     `module` has the functions of `Backend`. `conventions` names whose documented rules hold, in the tables of `models/parts`.
     `framework` is the package that users import, `library` the one that computes. `modes` are the ways to run a step, the usual one
     first; `gpu_modes` of them need a GPU, `slow_modes` are timed in the full set only.
-    `default_initializer` stands for `init=default`. `rewritten` lists activations that a compiled step computes by another operation.
-    `known_kinks` says that the slope taken at a kink is the table's; where it is not known, either side's is allowed.
+    `default_initializer` stands for `init=default`, `default_recurrence` for `recurrent=default`. `rewritten` lists activations that a
+    compiled step computes by another operation. `known_kinks` says that the slope taken at a kink is the table's; where it is not known,
+    either side's is allowed.
     `distributions` are names on the package index, `variables` the environment its worker starts with, `recorded_as` its name in
     baseline files, and `gpu_build` what to install for a GPU. `fewer_instructions` are variables that take some of the processor's away.
     """
@@ -49,6 +50,7 @@ class BackendInfo:
     slow_modes: tuple[str, ...] = ()
     step: StepKind = "eager"
     default_initializer: str = "he_normal"
+    default_recurrence: str = "orthogonal"
     rewritten: tuple[str, ...] = ()
     known_kinks: bool = False
     distributions: tuple[str, ...] = ()
@@ -62,7 +64,9 @@ class BackendInfo:
         return tuple(mode for mode in self.modes if device != "cpu" or mode not in self.gpu_modes)
 
     def own(self, spec: Spec) -> Spec:
-        """The same network with `init=default` replaced by this backend's default."""
+        """The same network with `init=default` and `recurrent=default` replaced by this backend's defaults."""
+        if spec.fields.get("recurrent") == "default":
+            spec = spec.but(recurrent=self.default_recurrence)
         return spec.but(init=self.default_initializer) if spec.init == "default" else spec
 
 

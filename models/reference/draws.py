@@ -6,9 +6,11 @@ import numpy as np
 
 from models.architectures import graph
 from models.arrays import Array, Arrays, Batch, Indices, Labels
-from models.graph import Dense, Normalize
+from models.graph import Dense, Normalize, Recurrent
 from models.observation import ForcedStep
-from models.parts.initializers import INITIALIZERS
+from models.parts.cells import CELLS
+from models.parts.initializers import INITIALIZERS, Initializer
+from models.parts.recurrences import RECURRENCES
 from models.reference import kinks
 from models.reference.network import Reference
 from models.spec import Spec
@@ -49,7 +51,27 @@ def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
         elif isinstance(node, Normalize):
             for kind in node.parameters:
                 weights[f"{node.name}.{kind}"] = float(kind == "scale") + rng.normal(0, 0.1 * jitter, node.width)
+        elif isinstance(node, Recurrent):
+            weights |= _recurrent(rng, spec, node, initializer, jitter)
     return {name: rounded(spec, weights[name]) for name in graph(spec).parameters}
+
+
+def _recurrent(rng: np.random.Generator, spec: Spec, node: Recurrent, initializer: Initializer, jitter: bool) -> Arrays:
+    """Weights of a recurrent layer; a forget gate's bias begins at `forget` where the others begin at zero."""
+    row, start = CELLS[node.cell], RECURRENCES[node.start]
+    gates = [node.radius * start.draw(rng, node.width) for _ in range(row.gates)]
+    drawn = {
+        f"{node.name}.weight": initializer.draw(rng, node.fan_in, row.gates * node.width),
+        f"{node.name}.recurrent_weight": np.concatenate(gates),
+    }
+    for kind in (kind for kind in node.parameters if kind.endswith("bias")):
+        bias = initializer.draw_bias(rng, node.width, row.gates * node.width)
+        if spec.bias == "normal":
+            bias = BIAS_SD * rng.standard_normal(bias.shape)
+        elif row.forget is not None and not initializer.random_bias:
+            bias[row.forget * node.width : (row.forget + 1) * node.width] = node.forget
+        drawn[f"{node.name}.{kind}"] = bias + rng.normal(0, 0.1 * jitter, bias.shape)
+    return drawn
 
 
 def moved_by_rounding(weights: Arrays, signs: int = 0) -> Arrays:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from models.architectures import graph
-from models.arrays import Arrays, Batch, Labels, Logits, Statistics, Targets, Units
-from models.graph import INPUT, Dense
+from models.arrays import AnySignal, Arrays, Batch, Labels, Logits, Statistics, Targets
+from models.graph import INPUT, WATCHED
 from models.observation import WatchedPass
 from models.parts.losses import LOSSES
 from models.reference.arithmetic import Arithmetic
@@ -71,7 +71,7 @@ class Reference:
         results = {INPUT: np.asarray(x).astype(self.arithmetic.dtype)}
         for node in self.graph.nodes:
             result, saved[node.name] = OPERATIONS[type(node)].forward(at, node, *(results[name] for name in node.inputs))
-            if isinstance(node, Dense):
+            if isinstance(node, WATCHED):
                 at.out.pre_activations[node.name] = result
                 if self._given:
                     result = self._handed(self._given.pre_activations[node.name])
@@ -84,13 +84,13 @@ class Reference:
         gradients = {self.graph.nodes[-1].name: d}
         for node in reversed(self.graph.nodes):
             d = gradients.pop(node.name)
-            if isinstance(node, Dense):
+            if isinstance(node, WATCHED):
                 at.out.pre_activation_gradients[node.name] = d
                 if self._given:
                     d = self._handed(self._given.pre_activation_gradients[node.name]) * self._scale
             for name, g in zip(node.inputs, OPERATIONS[type(node)].backward(at, node, saved[node.name], d), strict=True):
                 gradients[name] = self.arithmetic.result(gradients[name] + g) if name in gradients else g
 
-    def _handed(self, given: Units) -> Units:
+    def _handed(self, given: AnySignal) -> AnySignal:
         """A given result as the next layer is fed it."""
         return np.asarray(given).astype(self.arithmetic.dtype)

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.arrays import Arrays, Batch, Logits, PerUnit, Signals, Statistics, Units
-from models.graph import Activate, Dense, Node, Normalize, Sum
+from models.graph import Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS, Normalized
+from models.reference import recurrence
 from models.reference.arithmetic import Arithmetic, as_it_is
+from models.reference.recurrence import Unrolled
 
-Saved = Units | Normalized | None
+Saved = Units | Normalized | Unrolled | None
 """What a node's way back needs of its way there."""
 
 
@@ -24,10 +26,10 @@ Saved = Units | Normalized | None
 class Pass:
     """One forward and backward pass; dictionaries are by node or parameter name.
 
-    `pre_activations` are results of dense nodes (z_l, batch × units), `pre_activation_gradients` the loss's gradients with respect to
-    them, `gradients` those with respect to parameters. `sizes` bound the latter: ‖∂L/∂z_l‖ times the norm of what it is multiplied
-    with. `statistics` are each normalization's mean and variance. `bends` have a kink at zero (batch × units): inputs of activations,
-    and the margin of a loss that has one.
+    `pre_activations` are results of dense nodes (z_l, batch × units) and of sequences (batch × length × units),
+    `pre_activation_gradients` the loss's gradients with respect to them, `gradients` those with respect to parameters. `sizes` bound the
+    latter: ‖∂L/∂z_l‖ times the norm of what it is multiplied with. `statistics` are each normalization's mean and variance. `bends` have
+    a kink at zero (batch × units): inputs of activations, and the margin of a loss that has one.
     """
 
     loss: float | np.number = 0.0
@@ -131,4 +133,7 @@ OPERATIONS: dict[type[Node], Operation] = {
     Normalize: Operation(_normalize, _normalize_back),
     Activate: Operation(_activate, _activate_back),
     Sum: Operation(_sum, _sum_back),
+    Steps: Operation(recurrence.steps, recurrence.steps_back),
+    Recurrent: Operation(recurrence.recur, recurrence.recur_back),
+    Read: Operation(recurrence.read, recurrence.read_back),
 }

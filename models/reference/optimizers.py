@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from models.arrays import Arrays
-from models.graph import kind_of
+from models.graph import is_weight
 from models.parts.clips import CLIPS
 from models.parts.optimizers import OPTIMIZERS, Update
 from models.spec import Spec
@@ -36,15 +36,15 @@ class Rule:
         moved = {}
         for key, g in clipped.items():
             w = np.asarray(weights[key]).astype(self.dtype)
-            is_weight = kind_of(key) == "weight"
-            if self.spec.l2 and self.conventions == "torch" and is_weight:
+            decayed = is_weight(key)
+            if self.spec.l2 and self.conventions == "torch" and decayed:
                 g = g + w.dtype.type(self.spec.l2) * w
-            update = Update(self.t, factor * self.spec.learning_rate, self.spec.decay if is_weight else 0.0, self.conventions)
+            update = Update(self.t, factor * self.spec.learning_rate, self.spec.decay if decayed else 0.0, self.conventions)
             moved[key] = rule(w, g, self.slots.setdefault(key, {}), update)
         return moved
 
 
 def penalty(spec: Spec, weights: Arrays) -> tuple[float, Arrays]:
     """The L2 penalty ½·l2·Σ‖W‖² and its gradient l2·W, as Keras adds them to loss and gradient."""
-    kernels = {key: np.asarray(w, np.float64) for key, w in weights.items() if key.endswith(".weight")}
+    kernels = {key: np.asarray(w, np.float64) for key, w in weights.items() if is_weight(key)}
     return 0.5 * spec.l2 * sum(float((w * w).sum()) for w in kernels.values()), {key: spec.l2 * w for key, w in kernels.items()}

@@ -13,10 +13,13 @@ from bench.selftest.faults.of_precision import KERAS_PRECISION, TORCH_PRECISION
 from bench.selftest.faults.on_keras import KERAS
 from bench.selftest.faults.on_torch import TORCH
 from bench.selftest.faults.plant import Fault
+from bench.selftest.faults.recurrent import KERAS_RECURRENT, TORCH_RECURRENT
 
 FAULTS: dict[str, dict[str, tuple[Fault, ...]]] = {
-    "torch": TORCH | {"exact laws": (*TORCH_EXACT, *TORCH_GUISES), "precision": TORCH_PRECISION, "controls": TORCH_HEALED},
-    "keras": KERAS | {"exact laws": (*KERAS_EXACT, *KERAS_GUISES), "precision": KERAS_PRECISION, "controls": KERAS_HEALED},
+    "torch": TORCH
+    | {"exact laws": (*TORCH_EXACT, *TORCH_GUISES), "precision": TORCH_PRECISION, "controls": TORCH_HEALED, "recurrent": TORCH_RECURRENT},
+    "keras": KERAS
+    | {"exact laws": (*KERAS_EXACT, *KERAS_GUISES), "precision": KERAS_PRECISION, "controls": KERAS_HEALED, "recurrent": KERAS_RECURRENT},
 }
 
 

@@ -42,7 +42,9 @@ RECORD = Path(__file__).parent / "theory_accuracy.txt"
 def distinct(cases: str) -> list[Spec]:
     """Networks of a set that theory judges and that differ in more than how they are trained; a framework's default once for each."""
     plain = {name: Spec().fields[name] for name in TRAINING}
-    named = [spec.on(backend).but(**plain) for spec in networks(cases) if spec.centred for backend in ("torch", "keras")]
+    named = [
+        spec.on(backend).but(**plain) for spec in networks(cases) if spec.centred and spec.arch.layered for backend in ("torch", "keras")
+    ]
     return list(dict.fromkeys(named))
 
 

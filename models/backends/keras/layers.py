@@ -11,9 +11,11 @@ from keras import ops
 from models.arrays import Array, Arrays, Points
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.precision import begin_session, compute_in
-from models.graph import INPUT, Dense
+from models.graph import INPUT, Dense, Recurrent, Steps
 from models.parts.activations import ACTIVATIONS
+from models.parts.cells import CELLS
 from models.parts.initializers import INITIALIZERS
+from models.parts.recurrences import RECURRENCES
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
@@ -34,6 +36,52 @@ def dense(spec: Spec, node: Dense, **given: Any) -> keras.layers.Dense:
     if spec.l2:
         options["kernel_regularizer"] = keras.regularizers.L2(spec.l2 / 2)
     return keras.layers.Dense(node.fan_out, **options | given)
+
+
+class Unfold(keras.layers.Layer):
+    """The features of a sample one after the other (batch × length × units), and zeros where there are none left."""
+
+    def __init__(self, node: Steps) -> None:
+        """Remember the shape."""
+        super().__init__()
+        self.filled, self.units, self.empty = node.filled, node.width, node.length - node.filled
+
+    def call(self, x: Tensor) -> Tensor:
+        """Pad only where there is something to pad."""
+        sequence = ops.reshape(x, (-1, self.filled, self.units))
+        return ops.pad(sequence, ((0, 0), (0, self.empty), (0, 0))) if self.empty else sequence
+
+
+class ReadOut(keras.layers.Layer):
+    """The last output of a sequence, or the mean of all."""
+
+    def __init__(self, outputs: str) -> None:
+        """Remember which."""
+        super().__init__()
+        self.last = outputs == "last"
+
+    def call(self, h: Tensor) -> Tensor:
+        """From (batch × length × units) to (batch × units)."""
+        return h[:, -1] if self.last else ops.mean(h, axis=1)
+
+
+def recurrence(spec: Spec, node: Recurrent) -> keras.layers.RNN:
+    """A recurrent layer with the rows' initializers that hands on the outputs of all time steps; what rows leave out keeps the default."""
+    row, initializer, start = CELLS[node.cell], INITIALIZERS[spec.init], RECURRENCES[node.start]
+    options: dict[str, Any] = {"return_sequences": True}
+    if initializer.keras:
+        options["kernel_initializer"] = initializer.keras(keras.initializers, None)
+    if start.keras:
+        options["recurrent_initializer"] = start.keras(keras.initializers, node.radius, node.width)
+    if spec.bias == "normal":
+        options["bias_initializer"] = keras.initializers.RandomNormal(stddev=BIAS_SD)
+    elif initializer.random_bias:
+        options["bias_initializer"] = keras.initializers.RandomUniform(-(node.width**-0.5), node.width**-0.5)
+    if row.forget is not None:
+        options["unit_forget_bias"] = bool(node.forget) and "bias_initializer" not in options
+    if spec.l2:
+        options |= dict.fromkeys(("kernel_regularizer", "recurrent_regularizer"), keras.regularizers.L2(spec.l2 / 2))
+    return row.keras(keras.layers, node.width, options)  # type: ignore[no-any-return]
 
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:

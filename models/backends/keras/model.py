@@ -11,11 +11,12 @@ import numpy as np
 from keras import ops
 
 from models.architectures import graph
-from models.arrays import Array, Arrays, Labels, Statistics, Targets
-from models.backends.keras.layers import array, dense
+from models.arrays import Arrays, Labels, Statistics, Targets
+from models.backends.keras.carried import carried, given_back, variables
+from models.backends.keras.layers import ReadOut, Unfold, array, dense, recurrence
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
-from models.graph import INPUT, Activate, Dense, Node, Normalize, Sum, kind_of, node_of
+from models.graph import INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum, is_weight, kind_of, node_of
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -23,7 +24,7 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-KINDS = {"weight": "kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
+KINDS = {"weight": "kernel", "recurrent_weight": "recurrent_kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
 FRAMES_PER_LAYER = 12
 """Room for Keras to walk a model, which it does recursively: with Python's usual 1,000 frames it ends at some 300 layers."""
 Apply = Callable[[Node, Tensor], Tensor]
@@ -31,7 +32,10 @@ Apply = Callable[[Node, Tensor], Tensor]
 
 
 class Model:
-    """The layers of `spec` as a Keras model, with parameters by name and batch normalizations by node."""
+    """The layers of `spec` as a Keras model, with variables by name and batch normalizations by node.
+
+    A second bias of a recurrent layer stands in the variable of the first one.
+    """
 
     def __init__(self, spec: Spec, weights: Arrays | None = None, *, frozen: Container[int] = (), **options: Any) -> None:
         """Build and initialize by Keras or set `weights`; layers with a number in `frozen` are frozen before they are built.
@@ -47,7 +51,7 @@ class Model:
         sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_PER_LAYER * (len(self.graph.dense) + 100)))
         inputs = keras.Input((spec.features,))
         self.model = keras.Model(inputs, self.wire(inputs, lambda node, h: self.parts[node.name](h)))
-        self.parameters: dict[str, keras.Variable] = {name: self._parameter(name) for name in self.graph.parameters}
+        self.parameters: dict[str, keras.Variable] = {name: self._parameter(name) for name in variables(self.graph)}
         self.norms = {node.name: self.parts[node.name] for node in self.graph.of(Normalize) if node.norm == "batch"}
         self.loss: keras.losses.Loss = LOSSES[spec.loss].keras(keras.losses)
         if weights is not None:
@@ -58,6 +62,12 @@ class Model:
             return dense(self.spec, node, **options)
         if isinstance(node, Normalize):
             return NORMS[node.norm].keras(keras.layers, node)
+        if isinstance(node, Steps):
+            return Unfold(node)
+        if isinstance(node, Recurrent):
+            return recurrence(self.spec, node)
+        if isinstance(node, Read):
+            return ReadOut(node.outputs)
         assert isinstance(node, Activate)
         return ACTIVATIONS[node.activation].keras(keras)
 
@@ -76,6 +86,8 @@ class Model:
 
     def _parameter(self, name: str) -> keras.Variable:
         layer, node, kind = self.parts[node_of(name)], self.graph[node_of(name)], kind_of(name)
+        if isinstance(node, Recurrent):
+            layer = layer.cell
         return layer.scale if isinstance(node, Normalize) and node.norm == "rms" else getattr(layer, KINDS[kind])
 
     def target(self, labels: Labels) -> Targets:
@@ -87,18 +99,19 @@ class Model:
         """The model, compiled with the spec's loss. Biases and scales are not decayed."""
         self.model.compile(optimizer, self.loss, jit_compile=jit, **options)
         if self.spec.decay:
-            others = [variable for name, variable in self.parameters.items() if not name.endswith(".weight")]
+            others = [variable for name, variable in self.parameters.items() if not is_weight(name)]
             getattr(optimizer, "inner_optimizer", optimizer).exclude_from_weight_decay(var_list=others)
         return self.model
 
     def set_weights(self, weights: Arrays) -> None:
         """Set parameters."""
-        for name, variable in self.parameters.items():
-            variable.assign(oriented(name, weights[name]))
+        for name, value in carried(self.graph, weights).items():
+            self.parameters[name].assign(value)
 
     def weights(self) -> Arrays:
         """Parameters as NumPy arrays, weights as (fan-out, fan-in)."""
-        return {name: oriented(name, array(variable)).copy() for name, variable in self.parameters.items()}
+        held = given_back(self.graph, {name: array(variable) for name, variable in self.parameters.items()})
+        return {name: value.copy() for name, value in held.items()}
 
     def running(self) -> Statistics:
         """Running mean and variance of every batch normalization."""
@@ -112,8 +125,3 @@ def optimizer_of(spec: Spec, *, schedule: float = 0.0, **options: Any) -> keras.
     if schedule:
         rate = keras.optimizers.schedules.ExponentialDecay(rate, decay_steps=1, decay_rate=schedule)
     return row.keras(keras.optimizers)(learning_rate=rate, **row.arguments(spec), **CLIPS[spec.clip].keras(spec.clip_at), **options)
-
-
-def oriented(name: str, value: Array) -> Array:
-    """A parameter or its gradient turned from (fan-out, fan-in) to Keras's (inputs, outputs), or back."""
-    return np.asarray(value).T if name.endswith(".weight") else np.asarray(value)

@@ -12,18 +12,20 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
+from models.backends.keras.carried import carried, given_back, variable_of, variables
 from models.backends.keras.device import devices
-from models.backends.keras.layers import array, dense
+from models.backends.keras.layers import array, dense, recurrence
 from models.backends.keras.libraries import LIBRARY, Side, Tap, Tensor
-from models.backends.keras.model import Model, optimizer_of, oriented
+from models.backends.keras.model import KINDS, Model, optimizer_of
 from models.backends.keras.precision import begin_session, compute_as, format_of
 from models.backends.keras.releases import train_steps
 from models.backends.keras.taps import NORM_ROWS, Taps
 from models.backends.keras.timing import timed_step
 from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
-from models.graph import Activate, Dense, Node, Normalize
+from models.graph import WATCHED, Activate, Dense, Graph, Node, Normalize, Recurrent, kind_of
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.optimizers import AVERAGE
@@ -78,13 +80,18 @@ class Network(Model):
                 layer = dense(self.spec, node)
                 layer.build((None, node.fan_in))
                 weights |= {node.weight: array(layer.kernel).T, node.bias: array(layer.bias)}
+            elif isinstance(node, Recurrent):
+                layer = recurrence(self.spec, node)
+                layer.build((None, node.length, node.fan_in))
+                alone = Graph((node,))
+                weights |= given_back(alone, {name: array(getattr(layer.cell, KINDS[kind_of(name)])) for name in variables(alone)})
             elif isinstance(node, Normalize):
                 weights |= {f"{node.name}.{kind}": np.full(node.width, float(kind == "scale")) for kind in node.parameters}
         self.load(weights, fresh=True)
 
     def restart(self, spec: Spec, seed: int) -> None:
-        """Become the network of `spec`, whose `graph` is this one's, initialized from `seed`, without compiling again."""
-        self.spec = spec
+        """Become the network of `spec`, which is built as this one is, initialized from `seed`, without compiling again."""
+        self.spec, self.graph = spec, graph(spec)
         compute_as(spec)
         self.optimizer.learning_rate = spec.learning_rate
         rate = self.optimizer._learning_rate
@@ -94,7 +101,8 @@ class Network(Model):
     def gradients(self) -> Arrays:
         """The last step's gradients before clipping."""
         seen = self._taps.gradients(list(self.parameters.values()))
-        return {name: oriented(name, gradient).copy() for name, gradient in zip(self.parameters, seen, strict=True)}
+        gradients = given_back(self.graph, dict(zip(self.parameters, seen, strict=True)))
+        return {name: gradient.copy() for name, gradient in gradients.items()}
 
     def applied(self) -> Arrays:
         """Nothing: Keras clips inside the optimizer, where it shows only in the weight change."""
@@ -114,7 +122,7 @@ class Network(Model):
         formats: dict[str, str] = {}
         scale = self.loss_scale()
         inputs, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
-        shapes: dict[str, tuple[int, ...]] = {node.name: (len(x), node.width) for node in self.graph.dense}
+        shapes: dict[str, tuple[int, ...]] = {node.name: (len(x), *node.per_sample) for node in self.graph.watched}
 
         def loss_of(tap: Tap) -> tuple[Tensor, Side]:
             pre_activations: dict[str, Tensor] = {}
@@ -122,7 +130,7 @@ class Network(Model):
             def apply(node: Node, h: Tensor) -> Tensor:
                 h = self._train(node, h)
                 formats[node.name] = format_of(h)
-                if isinstance(node, Dense):
+                if isinstance(node, WATCHED):
                     h = pre_activations[node.name] = tap(node.name, h)
                 return h
 
@@ -134,7 +142,7 @@ class Network(Model):
 
         compiled = not self.spec.format.plain
         loss, (pre_activations, logits), gradients = LIBRARY.tapped_gradients(loss_of, shapes, self.spec.format.held, compiled)
-        formats |= {name: format_of(variable) for name, variable in self.parameters.items()}
+        formats |= {name: format_of(self.parameters[variable_of(name)]) for name in self.graph.parameters}
         held = np.dtype(self.spec.format.held)
         return WatchedPass(
             self.weights(),
@@ -149,7 +157,8 @@ class Network(Model):
     def slope(self, x: Batch, labels: Labels, direction: Arrays) -> float:
         """The loss's derivative along `direction` (shaped as the weights) by the library's forward mode."""
         inputs, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
-        along = [ops.convert_to_tensor(oriented(name, direction[name])) for name in self.parameters]
+        moved = carried(self.graph, direction)
+        along = [ops.convert_to_tensor(moved[name]) for name in self.parameters]
 
         def loss_of(values: list[Tensor]) -> Tensor:
             with keras.StatelessScope(state_mapping=list(zip(self.parameters.values(), values, strict=True))):
@@ -159,7 +168,7 @@ class Network(Model):
 
     def _train(self, node: Node, h: Tensor) -> Tensor:
         part = self.parts[node.name]
-        return part(h) if isinstance(node, Dense) else part(h, training=True)
+        return part(h, training=True) if isinstance(node, Normalize | Activate | Recurrent) else part(h)
 
     def step(self, x: Batch, labels: Labels, scale: float = 1.0) -> float:
         """One `train_on_batch` on `scale` times the loss (by Keras's own sample weights); returns the loss that Keras reports."""

@@ -6,9 +6,12 @@ import torch
 from torch import nn
 
 from models.arrays import Array, Arrays, Points
-from models.graph import INPUT, Dense
+from models.backends.registry import Absent
+from models.graph import INPUT, Dense, Recurrent
 from models.parts.activations import ACTIVATIONS
+from models.parts.cells import CELLS
 from models.parts.initializers import INITIALIZERS
+from models.parts.recurrences import RECURRENCES
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
 
@@ -25,6 +28,55 @@ def linear(spec: Spec, node: Dense) -> nn.Linear:
     elif not initializer.random_bias:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+class Recurrence(nn.Module):
+    """A recurrent layer of PyTorch's that hands on the outputs of all time steps.
+
+    PyTorch's two biases move their sum twice as far in one step; where they only add up, the second one is zero and frozen.
+    """
+
+    def __init__(self, layer: nn.RNNBase, biases: int) -> None:
+        """Freeze the second bias where the cell has one."""
+        super().__init__()
+        self.layer = layer
+        if biases == 1:
+            nn.init.zeros_(layer.bias_hh_l0.requires_grad_(False))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """From a state of zeros."""
+        return self.layer(x)[0]  # type: ignore[no-any-return]
+
+
+CARRIED = {"weight": "weight_ih_l0", "recurrent_weight": "weight_hh_l0", "bias": "bias_ih_l0", "recurrent_bias": "bias_hh_l0"}
+"""PyTorch's names of what a recurrent layer learns."""
+
+
+@torch.no_grad()
+def recurrence(spec: Spec, node: Recurrent) -> Recurrence:
+    """A recurrent layer filled by torch.nn.init, gate by gate; what rows leave out keeps PyTorch's default.
+
+    Raises models.backends.registry.Absent for a cell that PyTorch does not have.
+    """
+    row, initializer, start = CELLS[node.cell], INITIALIZERS[spec.init], RECURRENCES[node.start]
+    if (own := row.torch) is None:
+        raise Absent(f"PyTorch has no cell {node.cell}")
+    part = Recurrence(own(nn, node.fan_in, node.width, batch_first=True), row.biases)
+    if initializer.torch:
+        initializer.torch(nn.init, part.layer.weight_ih_l0)
+    for gate in part.layer.weight_hh_l0.split(node.width):
+        if start.torch:
+            start.torch(nn.init, gate)
+            gate.mul_(node.radius)
+    for name in (CARRIED[kind] for kind in node.parameters if kind.endswith("bias")):
+        bias = getattr(part.layer, name)
+        if spec.bias == "normal":
+            nn.init.normal_(bias, std=BIAS_SD)
+        elif not initializer.random_bias:
+            nn.init.zeros_(bias)
+            if row.forget is not None:
+                nn.init.constant_(bias[row.forget * node.width : (row.forget + 1) * node.width], node.forget)
+    return part
 
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:

@@ -10,8 +10,8 @@ from torch import nn
 
 from models.architectures import graph
 from models.arrays import Array, Arrays, BatchLabels, Labels, Statistics
-from models.backends.torch.layers import array, linear
-from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Sum, kind_of, node_of
+from models.backends.torch.layers import CARRIED, Recurrence, array, linear, recurrence
+from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Read, Recurrent, Steps, Sum, kind_of, node_of
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -34,6 +34,33 @@ class Add(nn.Module):
         """Skip the multiplications that a user would not write."""
         branch = branch if self.scale == 1 else branch * self.scale
         return stream + branch if self.keep == 1 else stream * self.keep + branch
+
+
+class Unfold(nn.Module):
+    """The features of a sample one after the other (batch × length × units), and zeros where there are none left."""
+
+    def __init__(self, node: Steps) -> None:
+        """Remember the shape."""
+        super().__init__()
+        self.filled, self.width, self.empty = node.filled, node.width, node.length - node.filled
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pad only where there is something to pad."""
+        sequence = x.reshape(len(x), self.filled, self.width)
+        return nn.functional.pad(sequence, (0, 0, 0, self.empty)) if self.empty else sequence
+
+
+class ReadOut(nn.Module):
+    """The last output of a sequence, or the mean of all."""
+
+    def __init__(self, outputs: str) -> None:
+        """Remember which."""
+        super().__init__()
+        self.last = outputs == "last"
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """From (batch × length × units) to (batch × units)."""
+        return h[:, -1] if self.last else h.mean(1)
 
 
 class Wired(nn.Module):
@@ -63,17 +90,25 @@ class Model:
         self.spec, self.graph, self.device, self.dtype = spec, graph(spec), device, getattr(torch, spec.format.held)
         self.parts = {node.name: self._part(node) for node in self.graph.nodes}
         self.module = Wired(self.graph, self.parts).to(device, self.dtype)
-        self.parameters: dict[str, nn.Parameter] = {
-            name: getattr(self.parts[node_of(name)], KINDS[kind_of(name)]) for name in self.graph.parameters
-        }
+        self.parameters: dict[str, nn.Parameter] = {name: self._parameter(name) for name in self.graph.parameters}
         self.norms: dict[str, nn.BatchNorm1d] = {name: part for name, part in self.parts.items() if isinstance(part, nn.BatchNorm1d)}
         self.loss: nn.Module = LOSSES[spec.loss].torch(nn)
         if weights is not None:
             self.set_weights(weights)
 
+    def _parameter(self, name: str) -> nn.Parameter:
+        part, kind = self.parts[node_of(name)], kind_of(name)
+        return getattr(part.layer, CARRIED[kind]) if isinstance(part, Recurrence) else getattr(part, KINDS[kind])  # type: ignore[no-any-return]
+
     def _part(self, node: Node) -> nn.Module:
         if isinstance(node, Sum):
             return Add(node.keep, node.scale)
+        if isinstance(node, Steps):
+            return Unfold(node)
+        if isinstance(node, Recurrent):
+            return recurrence(self.spec, node)
+        if isinstance(node, Read):
+            return ReadOut(node.outputs)
         if isinstance(node, Dense):
             return linear(self.spec, node)
         if isinstance(node, Normalize):

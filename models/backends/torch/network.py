@@ -17,7 +17,7 @@ from models.backends.torch.layers import array
 from models.backends.torch.model import Model, optimizer_of
 from models.backends.torch.precision import absences, allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
 from models.backends.torch.timing import timed_step
-from models.graph import Activate, Sum
+from models.graph import Activate, InTime, Sum
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import SHRUNK
@@ -108,9 +108,9 @@ class Network(Model):
             if not isinstance(node, Sum)
         ]
         with absences(self.device), autocast(self.spec, self.device):
-            logits = self.module(self.tensor(x))
+            logits = self.module(self.tensor(x).requires_grad_(bool(self.graph.of(InTime))))  # a sequence of inputs is watched, too
             loss = self.loss(logits, self.target(labels))
-        outputs = {node.name: results[node.name] for node in self.graph.dense}
+        outputs = {node.name: results[node.name] for node in self.graph.watched}
         scale = self.loss_scale()
         with absences(self.device):
             pre_activation_gradients = torch.autograd.grad(loss * scale if scale != 1 else loss, list(outputs.values()))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models.backends.keras.precision import begin_session, compute_in
-from models.backends.keras.scenarios import entry_points, parts, reported, trained
+from models.backends.keras.scenarios import entry_points, parts, recurrent, reported, trained
 
 
 def in_float32(scenario: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,6 +28,6 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
         trained.train, trained.heads, trained.apply, trained.freeze,
         reported.on_batches, reported.fit, reported.stopped_early, reported.penalized, reported.constrained,
         parts.initializer_shared, parts.seeded, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.refusals,
-        entry_points.entry_points, entry_points.called, entry_points.memory, entry_points.dropped,
+        entry_points.entry_points, entry_points.called, entry_points.memory, entry_points.dropped, recurrent.recurrent,
     )
 }  # fmt: skip

@@ -1,0 +1,200 @@
+"""Laws of recurrent networks: how their weights begin, and how states and gradients change from time step to time step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bench.evidence.divergence import within_range
+from bench.evidence.evidence import Evidence
+from bench.judging.finding import Finding
+from bench.judging.place import Place
+from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from models.architectures import graph
+from models.arrays import Array, PerUnit, Weight
+from models.graph import Read, Recurrent, Steps
+from models.observation import WatchedPass
+from models.parts.cells import CELLS
+from models.parts.initializers import INITIALIZERS
+from models.parts.recurrences import RECURRENCES, spectral_radius
+from models.reference.network import Pass
+from models.spec import Spec
+
+FOURTH = {"normal": 3.0, "uniform": 1.8}
+"""Fourth moment over the squared second; that of a truncated normal is smaller than a normal's, which is taken for it."""
+
+
+def is_simple(spec: Spec) -> bool:
+    """Whether it is a recurrent network whose cells are one activation of slopes between 0 and 1."""
+    return not spec.arch.layered and all(CELLS[node.cell].gates == 1 for node in graph(spec).of(Recurrent))
+
+
+def recurrent_start(evidence: Evidence) -> Iterator[Finding]:
+    """The framework's own recurrent layers begin as they were asked to: radius, orthogonality, variances, forget bias.
+
+    R Rᵀ = ρ² for every gate of an orthogonal start, in Keras for the kernel of all gates together; |λ| ≤ ρ for one of normal numbers.
+    Variances are within their sampling error, biases exactly what was asked.
+    """
+    for node in graph(evidence.spec).of(Recurrent):
+        weights = {kind: evidence.native.weights[f"{node.name}.{kind}"].astype(np.float64) for kind in node.parameters}
+        yield from _recurrent_weight(evidence, node, weights["recurrent_weight"])
+        yield from _input_weight(evidence, node, weights["weight"])
+        yield from _biases(evidence, node, {kind: bias for kind, bias in weights.items() if kind.endswith("bias")})
+
+
+def _recurrent_weight(evidence: Evidence, node: Recurrent, stacked: Weight) -> Iterator[Finding]:
+    row, name = RECURRENCES[node.start], f"{node.name}.recurrent_weight"
+    gates = np.split(stacked, CELLS[node.cell].gates)
+    if not row.scaled and not row.isometric:
+        yield _variance(name, stacked, 1 / (3 * node.width), "uniform")
+        return
+    allowed = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * node.width**0.5
+    whole = evidence.conventions == "keras" and row.isometric
+    for number, gate in enumerate([stacked] if whole else gates, start=1):
+        scope = "all gates" if whole else f"gate {number}"
+        if row.isometric:
+            off = float(np.abs(gate.T @ gate / node.radius**2 - np.eye(node.width)).max())
+            yield Finding(Place.of(name, "largest entry of RᵀR/ρ² − 1", scope=scope), off, 0.0, allowed)
+        else:
+            radius = spectral_radius(gate) / node.radius
+            yield Finding(Place.of(name, "largest |λ| over the radius asked", scope=scope), radius, 1 - allowed, 1 + allowed)
+
+
+def _input_weight(evidence: Evidence, node: Recurrent, weight: Weight) -> Iterator[Finding]:
+    row, name = INITIALIZERS[evidence.spec.init], f"{node.name}.weight"
+    if row.shape == "orthogonal":
+        square = weight.T @ weight if weight.shape[0] >= weight.shape[1] else weight @ weight.T
+        allowed = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * len(square) ** 0.5
+        off = float(np.abs(square / row.gain - np.eye(len(square))).max())
+        yield Finding(Place.of(name, "largest entry of W Wᵀ − 1"), off, 0.0, allowed)
+        return
+    # PyTorch's recurrent layers draw all weights by their units, where its linear ones go by their inputs.
+    by_units = evidence.conventions == "torch" and row.torch is None
+    variance = 1 / (3 * node.width) if by_units else row.variance(node.fan_in, len(weight))
+    yield _variance(name, weight, variance, row.shape)
+
+
+def _variance(name: str, weight: Array, variance: float, shape: str) -> Finding:
+    reach = BAND_Z * ((FOURTH[shape] - 1) / weight.size) ** 0.5
+    return Finding(Place.of(name, "variance over the one asked"), float(np.mean(weight**2)) / variance, 1 - reach, 1 + reach)
+
+
+def _biases(evidence: Evidence, node: Recurrent, biases: dict[str, PerUnit]) -> Iterator[Finding]:
+    if evidence.spec.bias != "zero" or INITIALIZERS[evidence.spec.init].random_bias:
+        return
+    for kind, bias in biases.items():
+        expected, forget = np.zeros(len(bias)), CELLS[node.cell].forget
+        if forget is not None:
+            expected[forget * node.width : (forget + 1) * node.width] = node.forget
+        note = f"the forget gate's begins with {node.forget}" if forget is not None else "all begin with 0"
+        yield Finding(Place.of(f"{node.name}.{kind}", "furthest from what was asked"), float(np.abs(bias - expected).max()), 0.0, 0.0, note)
+
+
+@within_range
+def time_gain(evidence: Evidence) -> Iterator[Finding]:
+    """From time step to time step, gradients and states change at the rate that the recurrent weights set.
+
+    δ_t = φ′ ⊙ (∂L/∂h_t + Rᵀδ_{t+1}), with 0 ≤ φ′ ≤ 1. So ‖δ_t‖ ≤ ‖∂L/∂h_t‖ + σ_max(R)‖δ_{t+1}‖, whatever the weights, and inputs
+    see W ᵀδ_t. Where inputs see all of δ (WWᵀ = 1) and nothing arrives at a step, ‖δ_t‖ lies between min φ′·σ_min(R) and σ_max(R) times
+    ‖δ_{t+1}‖: at tanh's origin exactly at the radius of an orthogonal R, so that 0.5 vanishes, 1 keeps and 1.5 explodes at its rate. Where
+    a step brings zeros and biases are zero, the state changes within the same bounds. Allowed on top is what rounding moves the norms.
+    """
+    for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
+        for node in graph(evidence.spec).of(Recurrent):
+            yield from _bounds(evidence, node, seen, title)
+            yield from _rates(evidence, node, seen, title)
+            yield from _waiting(evidence, node, seen, title)
+
+
+def _norms(sequence: Array) -> Array:
+    """Length of what a sequence holds at each time step, over samples and units."""
+    return np.linalg.norm(np.asarray(sequence, np.float64), axis=(0, 2))  # type: ignore[no-any-return]
+
+
+def _slack(evidence: Evidence, node: Recurrent, name: str, of: str) -> Array:
+    """By time step, the relative error that rounding leaves in the norm of a sequence of `name`; `of` says which of a pass's signals."""
+
+    def norms(done: Pass) -> Array:
+        return _norms(getattr(done, of)[name])
+
+    def measure() -> Array:
+        exact = norms(evidence.reference.exact[0])
+        errors = [np.square(norms(each) / np.where(exact > 0, exact, 1.0) - (exact > 0)) for each in evidence.reference.rounded[0]]
+        rms = np.sqrt(np.mean(errors, axis=0))
+        return np.maximum(rms, np.median(rms))
+
+    error = evidence.reference.once(("time_gain", name, of), measure) * evidence.resolution
+    return ROUNDING_MULTIPLE * (error + evidence.unit * node.width**0.5)
+
+
+def _singular(weight: Array) -> tuple[float, float]:
+    """The smallest and the largest singular value."""
+    values = np.linalg.svd(np.asarray(weight, np.float64), compute_uv=False)
+    return float(values[-1]), float(values[0])
+
+
+def _bounds(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -> Iterator[Finding]:
+    """‖Wᵀδ_t‖ against σ_max(W)(‖∂L/∂h_t‖ + σ_max(R)‖δ_{t+1}‖) all the way back."""
+    below = node.inputs[0]
+    arrived, passed = (_norms(seen.pre_activation_gradients[name]) for name in (node.name, below))
+    (_, largest), (_, input_largest) = (_singular(seen.weights[f"{node.name}.{kind}"]) for kind in ("recurrent_weight", "weight"))
+    slack, bound = _slack(evidence, node, below, "pre_activation_gradients"), 0.0
+    for time in reversed(range(node.length)):
+        bound = float(arrived[time]) + largest * bound
+        most = input_largest * bound
+        over = max(float(passed[time]) / most - 1, 0.0) if most > 0 else float(passed[time])
+        note = f"{passed[time]:.4g} where {most:.4g} is the most"
+        yield Finding(Place("‖∂L/∂x‖ over its bound", node.name, scope=title, time=time + 1), over, 0.0, float(slack[time]), note)
+
+
+def _rates(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -> Iterator[Finding]:
+    """‖δ_t‖/‖δ_{t+1}‖ where inputs show it, and of the first step over the last."""
+    last = [read for read in graph(evidence.spec).readers[node.name] if isinstance(read, Read) and read.outputs == "last"]
+    if node.width > node.fan_in or not last:
+        return
+    smallest, largest = _singular(seen.weights[f"{node.name}.recurrent_weight"])
+    low_w, high_w = _singular(seen.weights[f"{node.name}.weight"])
+    distortion = high_w / low_w if low_w > 0 else np.inf
+    slopes = _least_slopes(node, seen)
+    norms, slack = _norms(seen.pre_activation_gradients[node.inputs[0]]), _slack(evidence, node, node.inputs[0], "pre_activation_gradients")
+    least, most = 1.0, 1.0
+    for time in reversed(range(node.length - 1)):
+        low, high = smallest * slopes[time], largest
+        least, most = least * low, most * high
+        rounding = slack[time] + slack[time + 1]
+        yield _between(
+            Place("‖δ‖ over the next step's", node.name, scope=title, time=time + 1),
+            norms[time] / norms[time + 1],
+            (low / distortion, high * distortion),
+            rounding,
+        )
+    if node.length > 1:
+        place = Place("‖δ‖ of the first step over the last one's", node.name, scope=title)
+        yield _between(place, norms[0] / norms[-1], (least / distortion, most * distortion), node.length * float(slack.max()))
+
+
+def _waiting(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -> Iterator[Finding]:
+    """‖h_t‖/‖h_{t−1}‖ at steps that bring zeros, without biases."""
+    below = [steps for steps in graph(evidence.spec).of(Steps) if node.inputs == (steps.name,)]
+    if not below or np.any(seen.weights[f"{node.name}.bias"]):
+        return
+    smallest, largest = _singular(seen.weights[f"{node.name}.recurrent_weight"])
+    norms, slopes = _norms(seen.pre_activations[node.name]), _least_slopes(node, seen)
+    slack = _slack(evidence, node, node.name, "pre_activations")
+    for time in range(below[0].filled, node.length):
+        if norms[time - 1] > 0:
+            place = Place("‖h‖ over the step's before", node.name, scope=title, time=time + 1)
+            # |φ(z)| ≥ |z|·min φ′, because the slope falls from the origin outwards.
+            yield _between(place, norms[time] / norms[time - 1], (smallest * slopes[time], largest), slack[time] + slack[time - 1])
+
+
+def _least_slopes(node: Recurrent, seen: WatchedPass) -> Array:
+    """The smallest φ′ of each time step: 1 − h² for tanh, 0 where a ReLU may be off."""
+    h = np.asarray(seen.pre_activations[node.name], np.float64)
+    return np.zeros(node.length) if CELLS[node.cell].kink else np.min(1 - np.square(h), axis=(0, 2))
+
+
+def _between(place: Place, value: float, bounds: tuple[float, float], rounding: float) -> Finding:
+    low, high = bounds
+    return Finding(place, float(value), low * (1 - rounding), high * (1 + rounding), f"between {low:.6g} and {high:.6g} by the weights")

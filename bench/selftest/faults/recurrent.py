@@ -1,0 +1,52 @@
+"""Faults of recurrent layers, each patched into the real symbol, and those that only two ways of using a layer tell apart."""
+
+from __future__ import annotations
+
+from bench.selftest.faults import recurrent_changes as change
+from bench.selftest.faults.of_equalities import Broken
+from bench.selftest.faults.plant import Fault, one, scaled, with_arguments, with_attribute
+
+LSTM, GRU, TANH = "torch._VF.lstm", "torch._VF.gru", "torch._VF.rnn_tanh"
+AT_ORIGIN = "rnn,width=8,init=orthogonal,input=tiny"
+
+TORCH_RECURRENT = (
+    Fault("lstm: input and forget gate swapped", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one(LSTM, change.torch_weights(change.blocks(4, lambda gate: [gate[1], gate[0], *gate[2:]])))),
+    Fault("lstm: forget bias lost", "rnn,cell=lstm", "forward_parity", "layer  1 time 2", one(LSTM, change.torch_weights(change.forget_bias_lost))),
+    Fault("lstm: nothing passes back into the first time step", "rnn,cell=lstm", "gradient_parity", "steps time 1", one("torch.nn.LSTM.forward", change.first_step_detached)),
+    Fault("gru: reset before the product", "rnn,cell=gru", "forward_parity", "layer  1 time 2", one(GRU, change.reset_before)),
+    Fault("gru: update gate the other way round", "rnn,cell=gru", "forward_parity", "layer  1 time 1", one(GRU, change.torch_weights(change.blocks(3, lambda gate: [gate[0], -gate[1], gate[2]])))),
+    Fault("rnn: state of the last batch not reset", "rnn", "forward_parity", "layer  1 time 1", one("torch.nn.RNN.forward", change.stale_state)),
+    Fault("rnn: a bias added twice", "rnn", "forward_parity", "step 1 loss", one(TANH, change.torch_weights(lambda w: [*w[:2], 2 * w[2], w[3]]))),
+    Fault("rnn: the first gradient after building grows through time", AT_ORIGIN, "time_gain", "own weights layer  1 time 7 ‖δ‖", one("torch.nn.RNN.forward", change.in_the_first_call(change.gradient_by_time))),
+    Fault("rnn: the identity starts at 0.999", "rnn,cell=relu,recurrent=identity", "recurrent_start", "RᵀR", one("torch.nn.init.eye_", change.filled_times(0.999))),
+    Fault("rnn: an orthogonal start is a thousandth too long", "rnn", "recurrent_start", "RᵀR", one("torch.nn.init.orthogonal_", change.filled_times(1.001))),
+)  # fmt: skip
+
+KERAS_RECURRENT = (
+    Fault("lstm: input and forget gate swapped", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", with_attribute("kernel", change.keras_blocks(4, lambda gate: [gate[1], gate[0], *gate[2:]])))),
+    Fault("lstm: hard sigmoid in the gates, as in Keras 2.0", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", with_attribute("recurrent_activation", change.hard_sigmoid))),
+    Fault("lstm: no step hands its gradient back", "rnn,cell=lstm", "gradient_parity", "steps time 1", one("keras.layers.LSTMCell.call", change.state_without_gradient)),
+    Fault("lstm: forget bias lost", "rnn,cell=lstm", "recurrent_start", "layer  1 bias", one("keras.layers.LSTMCell.build", with_attribute("unit_forget_bias", lambda begins: False))),
+    Fault("gru: update gate and reset gate swapped", "rnn,cell=gru", "forward_parity", "layer  1 time 1", one("keras.layers.GRUCell.call", with_attribute("kernel", change.keras_blocks(3, lambda gate: [gate[1], gate[0], gate[2]])))),
+    Fault("rnn: the state does not begin at zero", "rnn", "forward_parity", "layer  1 time 1", one("keras.layers.RNN.get_initial_state", change.begins_at(0.01))),
+    Fault("rnn: a bias added twice", "rnn", "forward_parity", "step 1 loss", one("keras.layers.SimpleRNNCell.call", with_attribute("bias", lambda bias: 2 * bias))),
+    Fault("rnn: an orthogonal start is a thousandth too long", "rnn", "recurrent_start", "RᵀR", one("keras.initializers.Orthogonal.__call__", scaled(1.001))),
+)  # fmt: skip
+
+TORCH_WAYS = (
+    Broken("a cell by itself has another input weight", "cells_in_a_loop", "lstm cells in a loop: outputs", one("torch._VF.lstm_cell", lambda f: lambda x, hx, w, *rest: f(x, hx, 1.001 * w, *rest))),
+    Broken("time first taken for batch first", "time_first", "lstm time first: outputs", one("torch.nn.LSTM.__init__", with_arguments(batch_first=True))),
+    Broken("a state that is given is ignored", "stateful_halves", "lstm halves: outputs", one("torch.nn.LSTM.forward", lambda f: lambda self, x, hx=None: f(self, x))),
+    Broken("packed a step too short", "padded_tail", "tanh padded: outputs", one("torch.nn.utils.rnn.pack_padded_sequence", lambda f: lambda x, lengths, **k: f(x, (lengths - 1).clamp(min=1), **k))),
+    Broken("directions swapped", "both_directions", "lstm bidirectional: outputs", one(LSTM, change.torch_weights(lambda w: w[4:] + w[:4], lambda *rest: rest[4]))),
+    Broken("the second layer has another weight", "stacked_layers", "gru stacked: outputs", one(GRU, change.torch_weights(lambda w: [*w[:4], 1.001 * w[4], *w[5:]], lambda *rest: rest[1] > 1))),
+)  # fmt: skip
+
+KERAS_WAYS = (
+    Broken("a layer's state does not begin at zero", "cells_in_a_loop", "tanh cells in a loop: outputs", one("keras.layers.RNN.get_initial_state", change.begins_at(0.01))),
+    Broken("unrolled outputs a thousandth too long", "unrolled", "tanh unrolled: outputs", one("keras.src.backend.rnn", change.unrolled_otherwise)),
+    Broken("stateful layers keep no state", "stateful_halves", "lstm halves: outputs", one("keras.layers.RNN.__init__", with_arguments(stateful=False))),
+    Broken("the mask is ignored", "padded_tail", "lstm padded: last output", one("keras.src.backend.rnn", lambda f: lambda *a, mask=None, **k: f(*a, mask=None, **k))),
+    Broken("the backward direction is not turned round again", "both_directions", "lstm bidirectional: outputs", one("keras.layers.Bidirectional.call", with_attribute("return_sequences", lambda returned: False))),
+    Broken("stacked cells hand out a thousandth too much", "stacked_layers", "gru stacked: outputs", one("keras.layers.StackedRNNCells.call", change.first_output_scaled)),
+)  # fmt: skip

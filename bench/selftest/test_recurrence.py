@@ -1,0 +1,104 @@
+"""Laws of recurrent networks on the NumPy backend: healthy ones pass, a thousandth beside them does not."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.checks import CHECKS
+from bench.evidence.evidence import Evidence
+from bench.judging.place import Place
+from bench.judging.verdict import FAILED, PASSED, judge
+from bench.report.failure import describe_network
+from bench.report.profile import profile
+from bench.selftest.kills import seen, verdicts
+from bench.theory.__main__ import main
+from models.parts.cells import CELLS
+from models.spec import Spec
+
+AT_ORIGIN = "rnn,width=8,batch=16,init=orthogonal,input=tiny"
+
+
+@cache
+def healthy(network: str) -> Evidence:
+    return seen("numpy", network, trains=False)
+
+
+def spoilt(network: str, spoil: Callable[[Any], None], check: str) -> list[str]:
+    """Where a check is red once something was changed in what a framework did of itself."""
+    evidence = copy.deepcopy(healthy(network))
+    spoil(evidence.seen.native)
+    verdict = judge(CHECKS[check], evidence)
+    assert (verdict.status == FAILED) == bool(verdict.outside)
+    return [finding.where for finding in verdict.findings if not finding.within]
+
+
+@pytest.mark.parametrize("network", [*(f"rnn,cell={cell},width=8,batch=16" for cell in CELLS), "rnn,layers=2,length=70,batch=8,width=8"])
+def test_a_healthy_recurrent_network_passes_all_that_applies(network: str) -> None:
+    found = verdicts(healthy(network))
+    assert {name: verdict.status for name, verdict in found.items() if verdict.status != PASSED} == {}
+    assert {"forward_parity", "gradient_parity", "update", "finite", "recurrent_start"} <= set(found)
+    assert ("time_gain" in found) == (CELLS[Spec.parse(network).fields["cell"]].gates == 1)
+
+
+@pytest.mark.parametrize("radius", [0.5, 1.0, 1.5])
+def test_at_the_origin_gradients_change_at_the_rate_of_the_radius(radius: float) -> None:
+    verdict = judge(CHECKS["time_gain"], healthy(f"{AT_ORIGIN},radius={radius:g}"))
+    (total,) = [each for each in verdict.findings if "first step over" in each.where and "own" in each.where]
+    assert verdict.status == PASSED
+    assert total.value == pytest.approx(radius**7, rel=1e-4)
+    assert total.high / total.low < 1.001, "an interval this narrow tells every other radius"
+
+
+def test_where_steps_bring_nothing_the_state_changes_at_the_rate_of_the_radius() -> None:
+    verdict = judge(CHECKS["time_gain"], healthy("rnn,length=80,width=8,batch=16,input=tiny,radius=0.9"))
+    waiting = [each for each in verdict.findings if "‖h‖" in each.where]
+    assert verdict.status == PASSED and len(waiting) == 2 * (80 - 64)
+    assert all(each.value == pytest.approx(0.9, rel=1e-5) for each in waiting)
+
+
+def test_a_gradient_a_thousandth_beside_its_rate_is_caught_at_its_time_step() -> None:
+    def spoil(native: Any) -> None:
+        native.pre_activation_gradients["steps"][:, 2] *= 1.001
+
+    where = spoilt(AT_ORIGIN, spoil, "time_gain")
+    assert {"own weights layer  1 time 2 ‖δ‖ over the next step's", "own weights layer  1 time 3 ‖δ‖ over the next step's"} <= set(where)
+
+
+def test_a_gradient_larger_than_weights_can_make_it_is_caught() -> None:
+    def spoil(native: Any) -> None:
+        native.pre_activation_gradients["steps"][:, 0] *= 100
+
+    assert spoilt("rnn,cell=relu,batch=16", spoil, "time_gain") == ["own weights layer  1 time 1 ‖∂L/∂x‖ over its bound"]
+
+
+@pytest.mark.parametrize(("kind", "change", "where"), [
+    ("recurrent_weight", lambda w: w * 1.001, "RᵀR"), ("weight", lambda w: w * 1.5, "variance"), ("bias", lambda b: b * 0, "bias"),
+])  # fmt: skip
+def test_a_start_other_than_asked_is_caught(kind: str, change: Callable[[Any], Any], where: str) -> None:
+    def spoil(native: Any) -> None:
+        name = f"recurrent1.{kind}"
+        native.weights[name] = change(native.weights[name])
+
+    network = "rnn,cell=lstm,width=8,batch=16"
+    assert judge(CHECKS["recurrent_start"], healthy(network)).status == PASSED
+    red = spoilt(network, spoil, "recurrent_start")
+    assert red and all(where in place for place in red)
+
+
+def test_what_is_said_of_a_recurrent_network() -> None:
+    evidence = healthy(AT_ORIGIN)
+    assert describe_network(evidence.spec).startswith("1 tanh layer · width 8 · 8 time steps · last output read")
+    assert str(Place(node="recurrent1", time=3, array="∂L/∂z")) == "∂L/∂z layer  1 time 3"
+    assert len(profile(evidence).gradient) == 1 and np.isfinite(profile(evidence).gradient).all()
+
+
+def test_theory_of_layers_declines_a_recurrent_network_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rnn,cell=lstm"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Theory predicts nothing of rnn,cell=lstm: ") and told.count("\n") == 1

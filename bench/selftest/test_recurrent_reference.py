@@ -1,0 +1,110 @@
+"""Recurrent layers of the reference: backpropagation through time against finite differences and the complex step, and known cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.architectures import graph
+from models.parts.cells import CELLS
+from models.parts.losses import LOSSES
+from models.parts.recurrences import RECURRENCES, spectral_radius
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
+from models.spec import Spec, SpecError
+
+SMALL = "width=5,features=12,classes=3,batch=6,precision=float64"
+SHAPES = ("length=4", "layers=3,length=6", "layers=2,length=12,outputs=all", "length=17,outputs=all")
+SPECS = [Spec.parse(f"rnn,cell={cell},{shape},{SMALL}") for cell in CELLS for shape in SHAPES]
+IMAGINARY, TO_ROUNDING, STEP, CUT_OFF = 1e-30, 1e-12, 1e-5, 1e-7
+
+
+def problem(spec: Spec) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    return draw_weights(spec, 1, jitter=True), rng.standard_normal((spec.batch, spec.features)), rng.integers(0, spec.classes, spec.batch)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
+def test_gradients_are_derivatives_of_the_loss(spec: Spec) -> None:
+    """By the complex step to rounding, by a central difference to what h² cuts off, for every parameter along its gradient and a way."""
+    weights, x, labels = problem(spec)
+    done = Reference(spec, weights).run(x, labels)
+    assert set(done.gradients) == set(done.sizes) == set(graph(spec).parameters)
+    shifted, plain, rng = Reference(spec, weights, np.complex128), Reference(spec, weights), np.random.default_rng(0)
+    for key, gradient in done.gradients.items():
+        size = float(np.linalg.norm(gradient))
+        assert 1e-4 * done.sizes[key] < size <= done.sizes[key] * (1 + TO_ROUNDING), key
+        for way in (gradient / size, rng.standard_normal(gradient.shape)):
+            slope, kept = float((gradient * way).sum()), weights[key]
+            shifted.weights[key] = kept + 1j * IMAGINARY * way
+            loss = LOSSES[spec.loss].f(shifted.forward(x).logits, shifted.target(labels))
+            assert abs(np.imag(loss) / IMAGINARY - slope) <= TO_ROUNDING * size * float(np.linalg.norm(way)), key
+            losses = []
+            for h in (STEP, -STEP):
+                plain.weights[key] = kept + h * way
+                losses.append(float(plain.run(x, labels).loss))
+            shifted.weights[key], plain.weights[key] = kept.astype(complex), kept
+            assert abs((losses[0] - losses[1]) / (2 * STEP) - slope) <= CUT_OFF * size * float(np.linalg.norm(way)), key
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_signals_gradients_are_those_of_the_sequences(cell: str) -> None:
+    """∂L/∂x of every time step, by a complex step of one number of the sequence; a step that brings nothing has one, too."""
+    spec = Spec.parse(f"rnn,cell={cell},length=14,{SMALL}")
+    weights, x, labels = problem(spec)
+    done = Reference(spec, weights).run(x, labels)
+    seen = done.pre_activation_gradients["steps"]
+    assert seen.shape == (spec.batch, 14, 1)
+    assert done.pre_activations["recurrent1"].shape == (spec.batch, 14, 5)
+    for time in range(spec.features):
+        moved = x.astype(complex)
+        moved[:, time] += 1j * IMAGINARY
+        reference = Reference(spec, weights, np.complex128)
+        loss = LOSSES[spec.loss].f(reference.forward(moved).logits, reference.target(labels))
+        np.testing.assert_allclose(np.imag(loss) / IMAGINARY, seen[:, time, 0].sum(), rtol=1e-9, atol=1e-18)
+    assert np.all(seen[:, 12:] != 0) and np.all(done.pre_activations["steps"][:, 12:] == 0)
+
+
+def test_a_reset_before_the_product_is_another_network_than_one_after() -> None:
+    after, before = (Spec.parse(f"rnn,cell={cell},{SMALL},length=4") for cell in ("gru", "gru_reset_before"))
+    weights, x, _ = problem(after)
+    bare = {name: w for name, w in weights.items() if name in graph(before).parameters}
+    without = weights | {"recurrent1.recurrent_bias": np.zeros(15)}
+    one, other = Reference(after, without).forward(x), Reference(before, bare).forward(x)
+    first = "recurrent1"
+    np.testing.assert_allclose(one.pre_activations[first][:, 0], other.pre_activations[first][:, 0], rtol=1e-13)
+    assert np.abs(one.logits - other.logits).max() > 1e-3
+
+
+@pytest.mark.parametrize("start", RECURRENCES)
+def test_recurrent_weights_begin_as_their_row_says(start: str) -> None:
+    row, spec = RECURRENCES[start], Spec.parse(f"rnn,recurrent={start},width=40,batch=8")
+    for radius in (0.5, 1.5) if row.scaled else (1.0,):
+        w = draw_weights(spec.but(radius=radius, precision="float64"), 0)["recurrent1.recurrent_weight"]
+        assert not row.scaled or spectral_radius(w) == pytest.approx(radius, rel=1e-9)
+        assert np.allclose(w @ w.T, radius**2 * np.eye(40)) == row.isometric
+
+
+def test_a_forget_gate_begins_with_the_bias_that_was_asked() -> None:
+    for forget in (0, 1):
+        drawn = draw_weights(Spec.parse(f"rnn,cell=lstm,forget={forget},width=6"), 0)["recurrent1.bias"]
+        assert drawn.reshape(4, 6).tolist() == [[0] * 6, [forget] * 6, [0] * 6, [0] * 6]
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("rnn,layers=4", "more than 3"), ("rnn,length=7", "must divide the 64 features"), ("rnn,length=1001", "the longest"),
+    ("rnn,forget=0", "cell=tanh has none"), ("rnn,cell=lstm,forget=2", "0 or 1"), ("rnn,cell=gru,recurrent=identity", "has gates"),
+    ("rnn,recurrent=torch_default,radius=2", "radius scales"), ("rnn,depth=4", "not a field"), ("rnn,cell=elman", "elman is not known"),
+    ("rnn,precision=mixed_float16", "not judged in recurrent networks"), ("depth=4,cell=lstm", "not a field"),
+])  # fmt: skip
+def test_what_cannot_be_built_is_refused_in_one_sentence(text: str, says: str) -> None:
+    with pytest.raises(SpecError, match=says):
+        Spec.parse(text)
+
+
+@pytest.mark.parametrize("text", ["rnn", "rnn,layers=2,length=16,cell=lstm,outputs=all,forget=0,optimizer=adam"])
+def test_ids_read_back(text: str) -> None:
+    spec = Spec.parse(text)
+    assert spec.id == text and Spec.parse(spec.id) == spec
+    learned, units = spec.arch.size(spec.features, spec.classes)
+    assert learned == sum(int(np.prod(shape)) for shape in graph(spec).parameters.values()) and units > 0

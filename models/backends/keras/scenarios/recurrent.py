@@ -1,0 +1,182 @@
+"""Scenarios of recurrent layers: rolled, unrolled, as cells in a loop, in stateful halves, masked, in both directions, stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.arrays import Array, Arrays
+from models.backends.keras.carried import carried, given_back, variables
+from models.backends.keras.layers import array
+from models.backends.keras.libraries import LIBRARY, Tensor
+from models.backends.keras.model import KINDS
+from models.graph import INPUT, Graph, Recurrent, kind_of
+from models.parts.cells import CELLS
+
+NAME = "recurrent1"
+Outputs = tuple[Tensor, Tensor]
+"""Outputs of all time steps (batch × length × units), and the last output of every sample (batch × units)."""
+Way = Callable[["Layers", Tensor, list[int]], Outputs]
+
+
+class Layers:
+    """Recurrent layers of one kind, made of the weights that are given for each."""
+
+    def __init__(self, cell: str, weights: list[Arrays], length: int) -> None:
+        """A graph of one node for each, which says how weights are carried over."""
+        self.cell, self.weights, self.held = cell, weights, list[tuple[int, str, keras.Variable]]()
+        units = weights[0]["recurrent_weight"].shape[1]
+        nodes = [Recurrent(NAME, (INPUT,), units, length, cell, each["weight"].shape[1], "orthogonal", 1.0, 1) for each in weights]
+        self.graphs = [Graph((node,)) for node in nodes]
+
+    def made(self, number: int = 0, batch: int | None = None, **options: Any) -> keras.layers.RNN:
+        """The layer of the given number, which hands out all outputs and takes its weights from those that are differentiated."""
+        (node,) = self.graphs[number].nodes
+        assert isinstance(node, Recurrent)
+        layer = CELLS[self.cell].keras(keras.layers, node.width, {"return_sequences": True} | options)
+        layer.build((batch, node.length, node.fan_in))
+        self.fill(layer, number)
+        return layer  # type: ignore[no-any-return]
+
+    def fill(self, layer: keras.layers.RNN, number: int) -> None:
+        """Put the weights of the given number into a layer that was built."""
+        graph = self.graphs[number]
+        values = carried(graph, {f"{NAME}.{kind}": w for kind, w in self.weights[number].items()})
+        for name in variables(graph):
+            variable = getattr(layer.cell, KINDS[kind_of(name)])
+            variable.assign(values[name])
+            self.held.append((number, name, variable))
+
+
+def recurrent(*, cell: str, way: str, weights: list[Arrays], x: Array, pull: Array, lengths: list[int]) -> list[Arrays]:
+    """Outputs, last outputs and gradients of x and of each layer's weights, by one way of using the layers.
+
+    What is differentiated is Σ pull ⊙ outputs over the first `lengths` time steps of every sample, plus the sum of last outputs.
+    """
+    layers = Layers(cell, weights, x.shape[1])
+    make, take = WAYS[way]
+    parts = make(layers, len(x))
+    within = (np.arange(x.shape[1])[None, :] < np.array(lengths)[:, None])[:, :, None].astype(x.dtype)
+
+    def pulled(values: list[Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        mapping = [(variable, value) for (_, _, variable), value in zip(layers.held, values[1:], strict=True)]
+        with keras.StatelessScope(state_mapping=mapping):
+            outputs, last = take(parts, values[0], lengths)
+        outputs = outputs * within
+        return ops.sum(outputs * pull) + ops.sum(last), (outputs, last)
+
+    at = [ops.convert_to_tensor(np.asarray(x)), *(ops.convert_to_tensor(array(variable)) for _, _, variable in layers.held)]
+    _, (outputs, last), (of_x, *slopes) = LIBRARY.gradient(pulled, at)
+    found: list[Arrays] = [{} for _ in weights]
+    for (number, name, _), slope in zip(layers.held, slopes, strict=True):
+        found[number][name] = array(slope)
+    seen = {"outputs": array(outputs), "last output": array(last), "gradient of x": array(of_x)}
+    by_kind = [{kind_of(name): g for name, g in given_back(graph, each).items()} for graph, each in zip(layers.graphs, found, strict=True)]
+    return [seen, *by_kind]
+
+
+Parts = list[Any]
+"""Layers, or cells, that a way takes."""
+
+
+def _single(**options: Any) -> Callable[[Layers, int], Parts]:
+    return lambda layers, batch: [layers.made(**options)]
+
+
+def _whole(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    outputs = parts[0](x)
+    return outputs, outputs[:, -1]
+
+
+def _loop(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    cell, outputs = parts[0].cell, []
+    states = cell.get_initial_state(batch_size=x.shape[0])
+    for step in ops.unstack(x, axis=1):
+        output, states = cell(step, states)
+        outputs.append(output)
+    return ops.stack(outputs, axis=1), outputs[-1]
+
+
+def _last_alone(layers: Layers, batch: int) -> Parts:
+    """A layer that hands out its state as well."""
+    return [layers.made(return_state=True)]
+
+
+def _stated(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    outputs, last, *_ = parts[0](x)
+    return outputs, last
+
+
+def _halves(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    layer, half = parts[0], x.shape[1] // 2
+    first, second = layer(x[:, :half]), layer(x[:, half:])
+    return ops.concatenate([first, second], axis=1), second[:, -1]
+
+
+def _masked(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    mask = ops.convert_to_tensor(np.arange(x.shape[1])[None, :] < np.array(lengths)[:, None])
+    outputs, last, *_ = parts[0](x, mask=mask)
+    return outputs, last
+
+
+def _shorter(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    outputs, last = [], []
+    for sample, length in enumerate(lengths):
+        own = parts[0](x[sample : sample + 1, :length])
+        outputs.append(ops.pad(own, ((0, 0), (0, x.shape[1] - length), (0, 0))))
+        last.append(own[:, -1])
+    return ops.concatenate(outputs), ops.concatenate(last)
+
+
+def _both(layers: Layers, batch: int) -> Parts:
+    one, other = layers.made(), layers.made(1, go_backwards=True)
+    layers.held.clear()
+    wrapper = keras.layers.Bidirectional(one, backward_layer=other)
+    wrapper.build((None, layers.graphs[0].nodes[0].per_sample[0], layers.weights[0]["weight"].shape[1]))
+    layers.fill(wrapper.forward_layer, 0)
+    layers.fill(wrapper.backward_layer, 1)
+    return [wrapper]
+
+
+def _bidirectional(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    outputs = parts[0](x)
+    return outputs, outputs[:, -1, : outputs.shape[2] // 2]
+
+
+def _two(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    forth, back = parts[0](x), parts[1](ops.flip(x, axis=1))
+    return ops.concatenate([forth, ops.flip(back, axis=1)], axis=2), forth[:, -1]
+
+
+def _cells_stacked(layers: Layers, batch: int) -> Parts:
+    made = [layers.made(), layers.made(1)]
+    return [keras.layers.RNN([each.cell for each in made], return_sequences=True)]
+
+
+def _one_by_one(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    outputs = parts[1](parts[0](x))
+    return outputs, outputs[:, -1]
+
+
+def _pair(layers: Layers, batch: int) -> Parts:
+    return [layers.made(), layers.made(1)]
+
+
+WAYS: dict[str, tuple[Callable[[Layers, int], Parts], Callable[[Parts, Tensor, list[int]], Outputs]]] = {
+    "layer": (_single(), _whole),
+    "cells in a loop": (_single(), _loop),
+    "unrolled": (_single(unroll=True), _whole),
+    "last output": (_last_alone, _stated),
+    "halves": (lambda layers, batch: [layers.made(batch=batch, stateful=True)], _halves),
+    "padded": (_last_alone, _masked),
+    "shorter": (_single(), _shorter),
+    "bidirectional": (_both, _bidirectional),
+    "two directions": (_pair, _two),
+    "stacked": (_cells_stacked, _whole),
+    "one by one": (_pair, _one_by_one),
+}
+"""How layers are made, by name, and what is done with them."""
