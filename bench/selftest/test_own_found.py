@@ -11,9 +11,7 @@ from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
 
 @pytest.mark.parametrize(("clip", "allowed"), [({"clipnorm": 1.0}, 1.0), ({"global_clipnorm": 1.0}, 1.0), ({"clipvalue": 0.5}, 1.5)])
 def test_keras_on_tensorflow_clips_an_embedding_before_it_sums_repeated_tokens(clip: dict[str, float], allowed: float) -> None:
-    import keras
-    import tensorflow as tf
-
+    keras, tf = pytest.importorskip("keras"), pytest.importorskip("tensorflow")
     tokens = np.array([[1, 1, 1, 2], [1, 3, 1, 1]])
     steps = {}
     for sums_first in (True, False):
