@@ -98,24 +98,6 @@ def test_a_driver_is_described_with_who_else_uses_it() -> None:
         assert words in text
 
 
-def test_nvml_is_read_whole(monkeypatch: Any) -> None:
-    nvml = pytest.importorskip("pynvml")
-
-    def no_such_process_list(handle: Any) -> Any:
-        raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
-
-    fakes = {
-        "nvmlInit": lambda: None, "nvmlShutdown": lambda: None, "nvmlSystemGetCudaDriverVersion_v2": lambda: 12040,
-        "nvmlSystemGetDriverVersion": lambda: "550.54", "nvmlDeviceGetCount": lambda: 1, "nvmlDeviceGetHandleByIndex": lambda n: n,
-        "nvmlDeviceGetMemoryInfo": lambda h: types.SimpleNamespace(total=2**34, free=2**33), "nvmlDeviceGetName": lambda h: "A100",
-        "nvmlDeviceGetCudaComputeCapability": lambda h: (8, 0), "nvmlDeviceGetUUID": lambda h: "GPU-x",
-        "nvmlDeviceGetMigMode": lambda h: (nvml.NVML_DEVICE_MIG_ENABLE, 1), "nvmlDeviceGetComputeRunningProcesses": no_such_process_list,
-    }  # fmt: skip
-    for name, fake in fakes.items():
-        monkeypatch.setattr(nvml, name, fake)
-    assert nvidia_driver.ask() == Driver("550.54", (12, 4), (Gpu("A100", "GPU-x", 16384, 8192, (8, 0), mig=True),))
-
-
 def test_it_runs_anywhere_and_demands_a_gpu_only_if_asked(capsys: Any) -> None:
     assert main(["--backend=torch"]) == Status.SAME
     assert "Fit for a run." in capsys.readouterr().out

@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace) -> Status:
     refuse_unknown(options.device)
     refuse_threads(options.threads)
     environment = fingerprint(options.device, options.threads)
-    machine = f"{environment['processor']} × {environment['cores']} {options.device}"
+    machine = f"{environment['processor']} × {environment['cores']} {environment.get('GPU', options.device)}"
     known = None if options.aa else calibration.read(options.record_dir, machine)
     restarts = int(options.budget / options.slice)
     margins = margins_of(options.margin, known, restarts)
@@ -95,6 +95,7 @@ def _run(options: argparse.Namespace) -> Status:
     interrupted = _until_interrupted(duet, options, watch)
     for name in sorted({reason for series in duet.series for reason in series.dropped}):
         duet.notes.append(f"{sum(s.dropped.get(name, 0) for s in duet.series)} rounds were dropped: {name}.")
+    duet.notes += watch.notes() if watch else []
     judged = duet.judged()
     past = record.Past(when, a, b, machine, duet.versions, record.outcomes(judged))
     status = Status.INTERRUPTED if interrupted else STATUS[overall(judged)]

@@ -239,7 +239,8 @@ class Network(Model):
 
     def accuracy(self, logits: Logits, labels: Labels) -> float:
         """The share of samples whose label has the largest logit, by PyTorch's own comparison."""
-        return float((torch.as_tensor(logits).argmax(1) == torch.as_tensor(np.asarray(labels))).float().mean())
+        outputs, answers = (torch.as_tensor(np.asarray(each), device=self.device) for each in (logits, labels))
+        return float((outputs.argmax(1) == answers).float().mean())
 
 
 def _present(parameter: nn.Parameter) -> torch.Tensor:

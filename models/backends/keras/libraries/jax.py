@@ -73,8 +73,8 @@ def configure(threads: int, deterministic: bool = False) -> None:
 
 
 def gpus() -> list[str]:
-    """As JAX names them."""
-    return [str(device) for device in jax.devices() if device.platform != "cpu"]
+    """As the driver names them; JAX's own names are numbers."""
+    return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
 
 
 def built_for() -> str:

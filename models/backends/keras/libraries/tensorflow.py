@@ -107,8 +107,9 @@ def configure(threads: int, deterministic: bool = False) -> None:
 
 
 def gpus() -> list[str]:
-    """As TensorFlow names them."""
-    return [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+    """As the driver names them; TensorFlow's own names are numbers."""
+    devices = tensorflow.config.list_physical_devices("GPU")
+    return [tensorflow.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]
 
 
 def built_for() -> str:

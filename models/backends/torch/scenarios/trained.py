@@ -145,7 +145,8 @@ def implementations(*, weights: list[Array], gradients: list[list[Array]]) -> di
                 break
             # Python's max drops a NaN that does not come first; NumPy's keeps it.
             changed = float(np.max([changed, *(abs(array(p.grad) - g).max() for p, g in zip(parameters, step, strict=True))]))
-        done.setdefault(name, {})[how] = {"weights": [array(p) for p in parameters], "changed": changed}
+        else:
+            done.setdefault(name, {})[how] = {"weights": [array(p) for p in parameters], "changed": changed}
     return done
 
 
