@@ -20,7 +20,7 @@ class FrameworkReport:
 
 
 def examine(backend: str) -> FrameworkReport:
-    """Ask a framework in a process of its own that sees every device."""
+    """Ask a framework in a process of its own that sees the first GPU."""
     worker = Worker(backend, device="cuda")
     try:
         return examine_worker(worker)

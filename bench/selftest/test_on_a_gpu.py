@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.backends import call_cost
 from models.backends.registry import BACKENDS, lacking
 from models.backends.torch import layers
 from models.backends.torch.network import Network
-from models.backends.torch.scenarios import parts, trained
+from models.backends.torch.scenarios import entry_points, parts, trained
+from models.reference.draws import draw_weights
 from models.spec import Spec
+from models.worker.process import environment
 
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +36,7 @@ else:
 print(float32_products())
 """
 PRODUCTS_OF_AN_OWN_MODEL = """
+from models.backends import call_cost
 from models.backends.registry import backend_module
 from models.own.address import own_models
 from pathlib import Path
@@ -99,6 +103,38 @@ def test_an_accuracy_is_counted_on_the_gpu(monkeypatch: Any) -> None:
     network.device = "cuda"
     assert network.accuracy(np.eye(3, dtype=np.float32), np.array([0, 1, 0])) == pytest.approx(2 / 3)
     assert asked == ["cuda", "cuda"]
+
+
+def test_the_time_of_an_entry_point_ends_when_the_device_is_done(monkeypatch: Any) -> None:
+    waited: list[None] = []
+    monkeypatch.setattr(entry_points, "drain", lambda: waited.append(None))
+    spec = Spec.parse("depth=2,width=4")
+    x, labels = np.ones((4, spec.features), np.float32), np.zeros(4, int)
+    given = {"spec": spec.id, "weights": draw_weights(spec, 0), "x": x, "labels": labels}
+    entry_points.entry_points(**given, entries=["step", "forward"], batches=[4, 2], calls=3)
+    assert len(waited) == 2 * 2 * (1 + 3)
+
+
+def test_memory_that_stays_on_the_device_has_grown(monkeypatch: Any) -> None:
+    held = iter(range(0, 10**12, 10**9))
+    assert call_cost.growth({"step": lambda: None}, ["step"], 1, 1, lambda: next(held))["step"] > 0.9e9
+
+
+def test_a_scaler_is_of_the_device_that_trains(monkeypatch: Any) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda device, **_: asked.append(device) or 1 / 0)
+    spec = Spec.parse("depth=2,width=4")
+    with pytest.raises(ZeroDivisionError), torch.device("meta"):
+        trained.train(spec=spec.id, weights=draw_weights(spec, 0), xs=np.zeros((1, 4, 64)), labels=np.zeros((1, 4)), scale=2.0)
+    assert asked == ["meta"]
+
+
+def test_warnings_of_tensorflow_are_kept_where_a_gpu_was_asked_for(monkeypatch: Any) -> None:
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    assert environment("keras", "cuda")["TF_CPP_MIN_LOG_LEVEL"] == "1"
+    assert environment("keras", "cpu")["TF_CPP_MIN_LOG_LEVEL"] == "2"
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    assert environment("keras", "cuda")["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
 def test_an_initializer_s_generator_is_of_the_device_that_it_fills(monkeypatch: Any) -> None:

@@ -55,8 +55,12 @@ class WorkerHung(WorkerDied):
 
 
 def environment(backend: str, device: str, deterministic: bool = False) -> dict[str, str]:
-    """Environment variables of a worker: which Keras backend, quiet logs, and no device in sight but its own. Raises DeviceError."""
-    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), "PYTHONHASHSEED": "0"}
+    """Environment variables of a worker: which Keras backend, quiet logs, and no device in sight but its own. Raises DeviceError.
+
+    Why TensorFlow does not use a GPU stands in its warnings, which are therefore kept where one was asked for.
+    """
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2" if device == "cpu" else "1")
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": level, "PYTHONHASHSEED": "0"}
     return variables | dict(info(backend).variables) | devices.variables(device, deterministic)
 
 

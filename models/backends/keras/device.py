@@ -31,6 +31,11 @@ def peak_device_memory(reset: bool) -> float:
     return LIBRARY.peak_device_memory(reset) if devices() != ["cpu"] else 0.0
 
 
+def device_memory() -> int:
+    """Bytes that tensors hold on the GPU now; 0 without a GPU."""
+    return LIBRARY.device_memory() if devices() != ["cpu"] else 0
+
+
 def multiplied(matrix: Array) -> tuple[str, Array]:
     """Where the product of a matrix with itself was computed, wherever the library puts it, and the product."""
     tensor = ops.convert_to_tensor(matrix)

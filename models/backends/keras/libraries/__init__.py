@@ -78,6 +78,9 @@ class Library(Protocol):
     def drain(self) -> None:
         """Wait until every GPU has done all it was asked."""
 
+    def device_memory(self) -> int:
+        """Bytes that tensors hold on the first GPU now."""
+
     def peak_device_memory(self, reset: bool) -> float:
         """The most memory that tensors held on the GPU, in MB, since the last time with `reset`."""
 

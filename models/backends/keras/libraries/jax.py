@@ -94,6 +94,11 @@ def drain() -> None:
         (jax.device_put(0.0, device) + 0.0).block_until_ready()
 
 
+def device_memory() -> int:
+    """What the first GPU's allocator counts; some count nothing."""
+    return int((jax.local_devices()[0].memory_stats() or {}).get("bytes_in_use", 0))
+
+
 def peak_device_memory(reset: bool) -> float:
     """What the first GPU's allocator counted since it began; JAX resets nothing, and some allocators count nothing."""
     counted = jax.local_devices()[0].memory_stats() or {}

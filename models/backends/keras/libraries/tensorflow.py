@@ -128,6 +128,11 @@ def drain() -> None:
     tensorflow.test.experimental.sync_devices()
 
 
+def device_memory() -> int:
+    """What the first GPU's allocator counts."""
+    return int(tensorflow.config.experimental.get_memory_info("GPU:0")["current"])
+
+
 def peak_device_memory(reset: bool) -> float:
     """What the first GPU's allocator counted."""
     peak = tensorflow.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
