@@ -23,12 +23,12 @@ class FrameworkReport:
     steps: list[StepProbe] = field(default_factory=list)
 
 
-def examine(backend: str, steps: bool = True) -> FrameworkReport:
-    """Ask a framework in a process of its own that sees the first GPU; with `steps` it takes training steps in every mode."""
+def examine(backend: str, steps: bool = False) -> FrameworkReport:
+    """Ask a framework in a process of its own that sees the first GPU, where it takes training steps in every mode; `steps` on a CPU, too."""
     worker = Worker(backend, device="cuda")
     try:
         report = examine_worker(worker)
-        if steps and not (report.death or report.seen.error):
+        if (steps or report.seen.on_gpu) and not (report.death or report.seen.error):
             report.steps.extend(_steps(worker, "cuda" if report.seen.on_gpu else "cpu"))
         return report
     finally:

@@ -83,7 +83,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench doctor", description=__doc__)
     parser.add_argument("--require-gpu", action="store_true", help="a framework that does not compute on a GPU is an error")
     parser.add_argument("--backend", help=f"comma-separated, out of {', '.join(BACKENDS)} (default: as pytest)")
-    parser.add_argument("--quick", action="store_true", help="leave out training steps, of which compiled ones take most of the time")
+    parser.add_argument(
+        "--steps", action="store_true", help="training steps in every mode without a GPU, too, where compiling takes minutes"
+    )
     chosen = parser.parse_args(arguments)
     names = [name.strip() for name in chosen.backend.split(",")] if chosen.backend else usual()
     if unknown := [name for name in names if name not in BACKENDS]:
@@ -97,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     reports = []
     for name in names:
         if not lacking(name):
-            reports.append(report := examine(name, steps=not chosen.quick))
+            reports.append(report := examine(name, steps=chosen.steps))
             print(described_framework(report), flush=True)
             problems += filter(None, [problem(report, asked, variables, chosen.require_gpu), *step_problems(report)])
     problems += gpu_problems(asked, variables, reports) if chosen.require_gpu else []
