@@ -24,7 +24,7 @@ class FrameworkReport:
 
 
 def examine(backend: str, steps: bool = False) -> FrameworkReport:
-    """Ask a framework in a process of its own that sees the first GPU, where it takes training steps in every mode; `steps` on a CPU, too."""
+    """Ask a framework in a process of its own that sees the first GPU, where it takes steps in every mode; `steps` on a CPU, too."""
     worker = Worker(backend, device="cuda")
     try:
         report = examine_worker(worker)

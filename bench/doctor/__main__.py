@@ -83,9 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench doctor", description=__doc__)
     parser.add_argument("--require-gpu", action="store_true", help="a framework that does not compute on a GPU is an error")
     parser.add_argument("--backend", help=f"comma-separated, out of {', '.join(BACKENDS)} (default: as pytest)")
-    parser.add_argument(
-        "--steps", action="store_true", help="training steps in every mode without a GPU, too, where compiling takes minutes"
-    )
+    parser.add_argument("--steps", action="store_true", help="steps in every mode without a GPU, too, where compiling takes minutes")
     chosen = parser.parse_args(arguments)
     names = [name.strip() for name in chosen.backend.split(",")] if chosen.backend else usual()
     if unknown := [name for name in names if name not in BACKENDS]:
