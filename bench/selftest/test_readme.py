@@ -58,7 +58,10 @@ def environments() -> set[str]:
     tox.read(ROOT / "tox.ini")
     lines = "\n".join(tox["testenv"][key] for key in ("deps", "dependency_groups", "commands"))
     factors = {name for line in re.findall(r"^\s*([\w!-]+):", lines, flags=re.MULTILINE) for name in re.findall(r"\w+", line)}
-    return {name.partition(":")[2] for name in tox.sections() if ":" in name} | factors
+    sections = {name.partition(":")[2] for name in tox.sections() if ":" in name}
+    return {
+        f"{name}{end}" for name, brace, _ in (each.partition("{") for each in sections) for end in ("", *["-gpu"] * bool(brace))
+    } | factors
 
 
 def test_there_are_commands() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar, overload
 
-from models.backends.registry import info
+from models.backends.registry import PYTHON_OF, info, python_of
 from models.observation import Job
 from models.worker import devices, messages
 from models.worker.watchdog import SILENT, Watchdog, longest
@@ -60,7 +60,8 @@ def environment(backend: str, device: str, deterministic: bool = False) -> dict[
     Why TensorFlow does not use a GPU stands in its warnings, which are therefore kept where one was asked for.
     """
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2" if device == "cpu" else "1")
-    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": level, "PYTHONHASHSEED": "0"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PYTHON_OF)}
+    variables = {**inherited, "TF_CPP_MIN_LOG_LEVEL": level, "PYTHONHASHSEED": "0"}
     return variables | dict(info(backend).variables) | devices.variables(device, deterministic)
 
 
@@ -119,7 +120,7 @@ class Worker:
         device: str = "cpu",
         threads: int = 1,
         deterministic: bool = False,
-        python: str = sys.executable,
+        python: str = "",
         path: str = "",
         variables: Mapping[str, str] | None = None,
         silent: float = SILENT,
@@ -127,7 +128,7 @@ class Worker:
     ) -> None:
         """Start the process, with `path` first where it looks for packages, and with these environment `variables`.
 
-        It imports its framework while the caller goes on.
+        It imports its framework while the caller goes on. Without `python` it runs in the backend's own (`registry.python_of`), or in this.
 
         `deterministic` asks the framework for kernels that give the same bits every time. A process is killed that uses no processor
         for `silent` seconds while it is asked for something, or that takes longer than `deadline` (0: what fits the task).
@@ -140,7 +141,14 @@ class Worker:
             surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
         self._requests = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")
         self._closing = threading.Event()
-        words = [python, "-m", "models.worker.server", backend, str(threads), *(["deterministic"] if deterministic else [])]
+        words = [
+            python or python_of(backend) or sys.executable,
+            "-m",
+            "models.worker.server",
+            backend,
+            str(threads),
+            *(["deterministic"] if deterministic else []),
+        ]
         try:
             with interrupted_later():
                 self._process = subprocess.Popen(

@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> Status:
     specs = tuple(map(admission.network, options.network or networks(options.cases)))
     for spec in specs:
         admission.refuse_too_large(spec, 2 * admission.weight(spec, seeds=0), "choose a smaller network")
-    one, other = sides.parse(a), sides.parse(b)
+    one, other = (sides.parse(text, options.device) for text in (a, b))
     say("environments: built where they are not there yet, which takes minutes once")
     cases = sides.cases(one, other, specs, device=options.device, threads=options.threads)
     watch = Watch(options.device) if options.device != "cpu" else None

@@ -46,6 +46,7 @@ class Network(Model):
         torch.manual_seed(seed)
         super().__init__(spec, device)
         self.device: str = device
+        self.fused = mode in COMPILED
         self._in_precision = autocast(spec, device)
         self.compute_loss = torch.compile(self.forward_loss, mode=COMPILED[mode]) if mode in COMPILED else self.forward_loss
         # Graphs may overwrite what the last step returned; saying so loads the compiler, which other modes do without.

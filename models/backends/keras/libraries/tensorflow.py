@@ -31,7 +31,7 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 
 def tapped_gradients(
-    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool
+    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
 ) -> tuple[Tensor, Side, dict[str, Tensor]]:
     """TensorFlow differentiates with respect to the tensors themselves.
 
@@ -51,7 +51,7 @@ def tapped_gradients(
             value, side = function(tap)
         return value, side, tape.gradient(value, tapped)
 
-    return (tensorflow.function(watched, autograph=False) if compiled else watched)()
+    return (tensorflow.function(watched, autograph=False, jit_compile=fused or None) if compiled else watched)()
 
 
 def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:
