@@ -10,6 +10,7 @@ import datetime
 import math
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench import files
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--margin", action="append", default=[], metavar="[CASE.]METRIC=SHARE", help=f"a margin; METRIC is one of {', '.join(METRICS)}"
     )
+    made.add_argument("--planted", type=float, default=1.0, metavar="X", help="let steps of b take X times as long: is that found here?")
     made.add_argument("--record-dir", type=Path, default=record.FOLDER)
     made.add_argument("--junit", type=Path, metavar="FILE")
     return made
@@ -74,6 +76,8 @@ def _run(options: argparse.Namespace) -> Status:
     fewest = LEAST + FRESH
     if not 0 < fewest * options.slice <= options.budget < math.inf:
         raise SpecError(f"--budget must hold {fewest} restarts of --slice seconds, the fewest that find a slowdown and confirm it.")
+    if not 1 <= options.planted <= 2:
+        raise SpecError(f"--planted={options.planted:g} must be at least 1 and at most 2: 1.05 makes steps take 5 % longer.")
     refuse_unknown(options.device)
     refuse_threads(options.threads)
     environment = fingerprint(options.device, options.threads)
@@ -87,6 +91,7 @@ def _run(options: argparse.Namespace) -> Status:
     one, other = (sides.parse(text, options.device) for text in (a, b))
     say("environments: built where they are not there yet, which takes minutes once")
     cases = sides.cases(one, other, specs, device=options.device, threads=options.threads)
+    cases = [replace(case, b=replace(case.b, slowdown=options.planted)) for case in cases]
     watch = Watch(options.device) if options.device != "cpu" else None
     duet = Duet(cases, margins)
     if not known and not options.aa:
