@@ -49,6 +49,7 @@ def variables(device: str, deterministic: bool = False) -> dict[str, str]:
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the driver counts, so that a number means the same GPU to all
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "CUDA_CACHE_MAXSIZE": str(4 * 2**30),  # bytes of compiled kernels; the usual 1 GiB may not hold those of two frameworks
     }
     if deterministic:
         chosen |= {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "TF_CUDNN_USE_AUTOTUNE": "0"}
