@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import os
 import sys
 
 from models.parts.activations import ACTIVATIONS
@@ -19,6 +20,12 @@ from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec, SpecError
 
 CASES = ("smoke", "core", "full")
+Capability = tuple[int, int]
+"""A GPU's compute capability, major and minor; UNKNOWN where nobody tells."""
+UNKNOWN: Capability = (0, 0)
+TF32_SINCE: Capability = (8, 0)
+TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
+"""The variable by which CUDA's libraries are told to use TF32 never (0) or always (1), whatever a framework asks for."""
 
 AXES: dict[str, tuple[str, ...]] = {
     # A recurrent network is of another family, whose word comes first, so that this axis does.
@@ -83,22 +90,29 @@ def symmetric(features: int = 64) -> list[Spec]:
     return [Spec.parse(text, features=features) for text in SYMMETRIC]
 
 
-def networks(cases: str, features: int = 64, device: str = "cpu") -> list[Spec]:
+def networks(cases: str, features: int = 64, device: str = "cpu", capability: Capability = UNKNOWN) -> list[Spec]:
     """The networks of a set: `smoke` the reference, `core` each axis moved alone, `full` every pair besides.
 
     `features` is that of the data; a network with fewer classes than the data sees the labels modulo its classes.
     Networks whose precision the device does not have are left out. Raises SpecError for an unknown set.
     """
-    return _collect(cases, features, device)[0]
+    return _collect(cases, features, device, capability)[0]
 
 
-def left_out(cases: str, device: str = "cpu") -> list[tuple[str, str]]:
+def left_out(cases: str, device: str = "cpu", capability: Capability = UNKNOWN) -> list[tuple[str, str]]:
     """Every network that is not trained, with the reason."""
-    return _collect(cases, 64, device)[1]
+    return _collect(cases, 64, device, capability)[1]
 
 
-def refuse_without_device(spec: Spec, device: str) -> None:
+def refuse_without_device(spec: Spec, device: str, capability: Capability = UNKNOWN) -> None:
     """Raise SpecError for a precision that the device does not have."""
+    if spec.format.tf32 and UNKNOWN != capability < TF32_SINCE:
+        raise SpecError(
+            f"precision=tf32 exists from compute capability {TF32_SINCE[0]}.{TF32_SINCE[1]} on, and would be float32 by another name on "
+            f"this GPU of {capability[0]}.{capability[1]}: choose another precision or GPU."
+        )
+    if spec.format.tf32 and os.environ.get(TF32_OVERRIDE) == "0":
+        raise SpecError(f"precision=tf32 would be float32 by another name, since {TF32_OVERRIDE}=0 forbids it: unset {TF32_OVERRIDE}.")
     if device.partition(":")[0] not in spec.format.devices:
         raise SpecError(
             f"precision={spec.precision} exists on CUDA devices only, and would be float32 by another name on the {device}: "
@@ -106,7 +120,7 @@ def refuse_without_device(spec: Spec, device: str) -> None:
         )
 
 
-def _collect(cases: str, features: int, device: str) -> tuple[list[Spec], list[tuple[str, str]]]:
+def _collect(cases: str, features: int, device: str, capability: Capability) -> tuple[list[Spec], list[tuple[str, str]]]:
     if cases not in CASES:
         raise SpecError(f"cases={cases} is not known: use one of {', '.join(CASES)}.")
     texts = ["reference"]
@@ -125,7 +139,7 @@ def _collect(cases: str, features: int, device: str) -> tuple[list[Spec], list[t
             continue
         try:
             spec = Spec.parse(text, features=features)
-            refuse_without_device(spec, device)
+            refuse_without_device(spec, device, capability)
             specs[spec] = None
         except SpecError as error:
             refused.append((text, str(error)))

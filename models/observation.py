@@ -184,7 +184,10 @@ class Repeated:
 
 @dataclass
 class Observation:
-    """Everything one backend did with one network; `repeated` compares steps that were taken twice."""
+    """Everything one backend did with one network; `repeated` compares steps that were taken twice.
+
+    `fused` says that steps were compiled as a whole, which is the backend's or the device's choice (`models.backends.protocol.StepKind`).
+    """
 
     backend: str
     native: WatchedPass | None = None
@@ -197,3 +200,4 @@ class Observation:
     trainings: list[History] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     device: str = "cpu"
+    fused: bool = False

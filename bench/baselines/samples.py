@@ -114,11 +114,17 @@ def load(backend: str, device_class: str, steps: Mapping[str, int], folder: Path
             return replace(baseline, content=fitting)
     if recorded:
         return baseline
-    others = sorted(folder.glob(file_name(backend, "*")), key=lambda path: (len(path.name), path.name))
-    for other in others:
-        if (fitting := _fitting(read(other), steps)) and fitting.backend == backend:
-            return replace(baseline, content=fitting, fallback=other.name)
+    others = [(path, read(path)) for path in folder.glob(file_name(backend, "*"))]
+    for path, content in sorted(others, key=lambda other: _distance(other[0], other[1].device, device_class)):
+        if content.backend == backend and (fitting := _fitting(content, steps)):
+            return replace(baseline, content=fitting, fallback=path.name)
     return baseline
+
+
+def _distance(path: Path, recorded: str, wanted: str) -> tuple[bool, int, str]:
+    """How far a recording is from a device class: another GPU is nearer to a GPU than any CPU, then the shorter name."""
+    on_cpu, cpu_wanted = (each.partition("-")[0] == "cpu" for each in (recorded, wanted))
+    return on_cpu != cpu_wanted, len(path.name), path.name
 
 
 def _processors(content: File) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from bench.evidence.reference import ONE_ROUNDING, ReferenceResult, roundings
 from bench.judging.check import Need
 from bench.judging.verdict import NotJudged
 from models.arrays import Arrays, Batch, Labels, Points
-from models.backends.protocol import BackendInfo
+from models.backends.protocol import BackendInfo, StepKind
 from models.backends.registry import info
 from models.observation import Backward, History, Observation, Training, WatchedPass
 from models.reference.network import Pass, Reference
@@ -70,6 +70,11 @@ class Evidence:
         return info(self.backend)
 
     @property
+    def step(self) -> StepKind:
+        """How the steps that were seen ran."""
+        return "fused" if self.seen.fused else self.info.step
+
+    @property
     def resolution(self) -> float:
         """What the rounding errors of the reference's passes are multiplied with for this network's own precision."""
         return FLOAT64_EPS_RATIO if self.spec.precision == "float64" else 1.0
@@ -124,8 +129,8 @@ class Evidence:
         A compiled step computes normalizations otherwise than the operations do one by one: behind one whose gradient cancels, what is
         left of it was another number in every execution of Keras on TensorFlow.
         """
-        reordered = self.info.step == "compiled" and self.spec.arch.norm != "none"
-        return reordered or self.info.step == "fused" or self.spec.arch.act in self.info.rewritten
+        reordered = self.step == "compiled" and self.spec.arch.norm != "none"
+        return reordered or self.step == "fused" or self.spec.arch.act in self.info.rewritten
 
     @property
     def watches_the_step(self) -> bool:
@@ -136,7 +141,7 @@ class Evidence:
         with bfloat16 instructions TensorFlow fuses a product, its bias and the sum of a skip connection into one operation that rounds
         once, unless somebody looks in between: gradients were off by 30 %. So does an activation that it computes inside the product.
         """
-        if self.spec.format.plain or self.info.step == "eager":
+        if self.spec.format.plain or self.step == "eager":
             return True
         fused = self.spec.precision == "mixed_bfloat16" and (self.spec.arch.skip != "none" or self.spec.arch.act in self.info.rewritten)
         return self.spec.arch.norm == "none" and not fused

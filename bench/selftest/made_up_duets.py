@@ -1,11 +1,8 @@
-"""Duets that cost nothing: workers that answer at once with the times they are told to have, and a fake driver for a GPU."""
+"""Duets that cost nothing: workers that answer at once with the times they are told to have."""
 
 from __future__ import annotations
 
-import sys
-import types
 from concurrent.futures import Future
-from typing import Any
 
 import numpy as np
 
@@ -30,10 +27,11 @@ class Stub:
     def __init__(self, seconds=0.004, noise=0.002, lives=10**9, layout=0.002):
         """How its process happens to be laid out is drawn once."""
         self.seconds, self.noise, self.lives = seconds * float(np.exp(RNG.normal(0, layout))), noise, lives
-        self.backend, self.alive, self.closed = "torch", True, False
+        self.backend, self.alive, self.closed, self.asked = "torch", True, False, []
 
     def submit(self, do, kind=None, /, **given):
         """Answer at once."""
+        self.asked.append((do, given))
         future = Future()
         try:
             future.set_result(self.answer(do, **given))
@@ -63,28 +61,9 @@ class Stub:
         self.closed, self.alive = True, False
 
 
-def case(monkeypatch, a=None, b=None, spec=SPEC) -> DuetCase:
+def case(monkeypatch, a=None, b=None, spec=SPEC, device="cpu") -> DuetCase:
     """A case whose workers are stubs; `a` and `b` make one for every restart."""
     makers = {"a": a or Stub, "b": b or a or Stub}
     monkeypatch.setattr(sides.Variant, "worker", lambda variant: makers[variant.side.text]())
-    one, other = (Variant(Side(text, None, "python", ("torch",), ""), Interpreter("python"), "torch", "eager") for text in "ab")
+    one, other = (Variant(Side(text, None, "python", ("torch",), ""), Interpreter("python"), "torch", "eager", 1, device) for text in "ab")
     return DuetCase(spec, one, other)
-
-
-def fake_nvml(monkeypatch, processes: list[set[int]], reasons: list[int]):
-    """`pynvml` as far as it is used: every look at processes and reasons takes the next of these, the last one stays."""
-
-    def following(values):
-        return values.pop(0) if len(values) > 1 else values[0]
-
-    module: Any = types.ModuleType("pynvml")
-    module.NVMLError = type("NVMLError", (Exception,), {})
-    module.nvmlInit = lambda: None
-    module.nvmlDeviceGetHandleByIndex = lambda index: index
-    module.nvmlDeviceGetComputeRunningProcesses = lambda handle: [types.SimpleNamespace(pid=pid) for pid in following(processes)]
-    module.nvmlDeviceGetCurrentClocksThrottleReasons = lambda handle: following(reasons)
-    names = ("SwPowerCap", "HwSlowdown", "SwThermalSlowdown", "HwThermalSlowdown", "HwPowerBrakeSlowdown")
-    for name, bit in zip(names, (0x4, 0x8, 0x20, 0x40, 0x80), strict=True):
-        setattr(module, f"nvmlClocksThrottleReason{name}", bit)
-    monkeypatch.setitem(sys.modules, "pynvml", module)
-    return module

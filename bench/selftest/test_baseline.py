@@ -121,6 +121,10 @@ def test_the_nearest_recording_serves_another_device_with_wider_intervals(path: 
     assert baselines.widened(found) > 1
     assert baselines.load("keras", "cpu", STEPS, path.parent).content is None
     assert baselines.load("torch", "cpu", {"digits": 149}, path.parent).content is None, "other training steps are another experiment"
+    other = path.with_name("torch-a100-sxm4-40gb.json")
+    other.write_text(path.read_text().replace('"device": "cpu"', '"device": "a100-sxm4-40gb"'))
+    assert baselines.load("torch", "h200", STEPS, path.parent).fallback == other.name, "another GPU is nearer than a CPU"
+    assert baselines.load("torch", "cpu", STEPS, path.parent).fallback == ""
 
 
 def test_a_recording_on_another_processor_has_a_file_of_its_own(tmp_path: Path) -> None:

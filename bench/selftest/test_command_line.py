@@ -59,7 +59,10 @@ def test_bad_options_are_one_sentence(arguments: list[str], words: str, tmp_path
         (["--device=cuda", "--backend=torch"], Status.ENVIRONMENT, "torch falls back to the CPU"),
     ],
 )
-def test_absent_data_and_devices_end_the_run_before_it_trains(arguments: list[str], status: int, words: str, tmp_path: Path) -> None:
+def test_absent_data_and_devices_end_the_run_before_it_trains(
+    arguments: list[str], status: int, words: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # a machine that has a GPU must not find it
     done = run("--cases=smoke", *arguments, record=tmp_path)
     assert done.returncode == status
     assert words in done.stdout + done.stderr

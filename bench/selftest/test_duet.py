@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from bench.exit_status import Status
-from bench.selftest.made_up_duets import SPEC, Stub, case, fake_nvml
+from bench.selftest.made_up_duets import SPEC, Stub, case
 from bench.timing.duet import __main__ as command
 from bench.timing.duet import calibration, plan, record, render, rounds
 from bench.timing.duet.calibration import margins_of
-from bench.timing.duet.gpu import FOREIGN, THROTTLED, Watch
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import Duet, MetricTest, update
 from bench.timing.duet.statistics import ALPHA, FASTER, LEAST, OPEN, SAME, SLOWER, discovered, estimate
@@ -139,28 +138,6 @@ def test_rounds_are_a_b_b_a():
     rows = rounds.abba_round(3, lambda variant: order.append(variant) or len(order))
     assert order == [0, 1, 2, 2, 1, 0]
     assert rows == [(1, 6), (2, 5), (3, 4)]
-
-
-def test_rounds_of_a_disturbed_gpu_are_dropped_and_counted(monkeypatch):
-    fake_nvml(monkeypatch, [{7}, set(), {1, 2}, {1, 2}, {1, 2, 9}, {1, 2}], [0, 0x40, 0])
-    watch = Watch("cuda:0")
-    watch.before()
-    watch.ours()
-    assert [watch.disturbed() for _ in range(5)] == ["", FOREIGN, THROTTLED, "", ""]
-    fake_nvml(monkeypatch, [set(), {1}], [0x20, 0])
-    watch = Watch("cuda")
-    one = case(monkeypatch)
-    with rounds.fresh((one.a, one.b)) as pair:
-        series = rounds.measure(pair, one, load(), restart=0, seconds=0.0, watch=watch)
-    assert series.dropped == {THROTTLED: 1}
-    assert len(series.wall[0]) == rounds.SHORTEST_SERIES - 1
-
-
-def test_a_gpu_that_is_always_throttled_measured_nothing(monkeypatch):
-    fake_nvml(monkeypatch, [set()], [0x20])
-    judged, _ = duet_of(case(monkeypatch), watch=Watch("cuda"))
-    assert judged["all"].verdict == NOTHING
-    assert judged["all"].reason == "every round was dropped: throttled"
 
 
 def test_every_verdict_has_its_own_status_words_and_junit():

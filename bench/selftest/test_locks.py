@@ -11,7 +11,12 @@ from packaging.utils import canonicalize_name
 from bench.versions.environments import group
 
 ROOT = Path(__file__).resolve().parents[2]
-GROUPS = {"cpu": ("cpu",), "gpu": ("gpu",), "backends": ("cpu", "jax-cpu")}
+GROUPS = {
+    "cpu": ("cpu",),
+    "gpu": ("gpu-torch", "gpu-keras"),
+    "gpu-jax": ("gpu-torch", "gpu-keras", "jax-gpu"),
+    "backends": ("cpu", "jax-cpu"),
+}
 
 
 @pytest.mark.parametrize("name", GROUPS)

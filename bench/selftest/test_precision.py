@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,8 +18,10 @@ from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, judge
 from bench.report.summary import gains
 from bench.selftest.kills import data
+from bench.selftest.made_up_gpus import Card, plant
 from bench.selftest.test_diagnosis import headline
 from bench.theory.diagnosis import LOST, Seen, as_rounded, diagnose, expected
+from fixtures.plugin import options
 from fixtures.plugin.options import check as check_options
 from models.backends.registry import CONVENTIONS
 from models.matrix import left_out, networks
@@ -190,6 +193,10 @@ def test_cuda_computes_some_norms_in_float32_under_autocast_and_the_cpu_none() -
     assert {here["norm3"], here["act3"], there["dense3"]} == {"bfloat16"}
     assert {there["norm3"], there["act3"]} == {"float32"}
     assert set(formats(spec, "keras", "cuda").values()) == {"bfloat16", "float32"}
+    rms = Spec.of(precision="mixed_bfloat16", norm="rms")
+    old, new = (formats(rms, "torch", "cuda", version) for version in ("2.11.0+cu130", "2.13.0+cu130"))
+    assert (old["norm3"], new["norm3"]) == ("bfloat16", "float32")
+    assert formats(spec, "torch", "cuda", "2.11.0") == there
 
 
 def test_tf32_is_left_out_where_it_does_not_exist() -> None:
@@ -197,6 +204,24 @@ def test_tf32_is_left_out_where_it_does_not_exist() -> None:
     assert Spec.parse("precision=tf32") in networks("core", device="cuda:0")
     assert "exists on CUDA devices only" in dict(left_out("core"))["precision=tf32"]
     assert "precision=tf32" not in dict(left_out("core", "cuda"))
+
+
+def test_tf32_is_left_out_where_it_would_be_float32_by_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A T4 is of compute capability 7.5."""
+    assert "GPU of 7.5" in dict(left_out("core", "cuda", (7, 5)))["precision=tf32"]
+    assert Spec.parse("precision=tf32") in networks("core", device="cuda", capability=(8, 6))
+    plant(monkeypatch, Card(name="Tesla T4", capability=(7, 5)))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    asked = types.SimpleNamespace(
+        own=[], network=["precision=tf32"], cases="core", data="digits", device="cuda", seeds=1, backends=["torch"]
+    )
+    with pytest.raises(SpecError, match="exists from compute capability"):
+        options._networks(asked)
+    plant(monkeypatch, Card())
+    assert options._networks(asked) == [Spec.parse("precision=tf32")]
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    with pytest.raises(SpecError, match="unset NVIDIA_TF32_OVERRIDE"):
+        options._networks(asked)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from models.spec import Spec
 
 LONG = {
     "aa", "accuracy", "bisect", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile", "images",
+    "device-faults",
     "kill-grid", "literature", "mutants", "overhead", "own-models", "power", "random-networks", "releases", "run", "selftest", "versions",
 }  # fmt: skip
 """Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""
@@ -58,7 +59,10 @@ def environments() -> set[str]:
     tox.read(ROOT / "tox.ini")
     lines = "\n".join(tox["testenv"][key] for key in ("deps", "dependency_groups", "commands"))
     factors = {name for line in re.findall(r"^\s*([\w!-]+):", lines, flags=re.MULTILINE) for name in re.findall(r"\w+", line)}
-    return {name.partition(":")[2] for name in tox.sections() if ":" in name} | factors
+    sections = {name.partition(":")[2] for name in tox.sections() if ":" in name}
+    return {
+        f"{name}{end}" for name, brace, _ in (each.partition("{") for each in sections) for end in ("", *["-gpu"] * bool(brace))
+    } | factors
 
 
 def test_there_are_commands() -> None:

@@ -50,12 +50,21 @@ def test_a_run_in_which_all_was_skipped_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("named", "device", "shown"),
-    [(None, "cuda:1", "1"), ("4,7", "cuda:1", "7"), ("GPU-a,GPU-b", "cuda:0", "GPU-a"), ("2", "cpu", "")],
+    [
+        (None, "cuda:1", "1"),
+        ("4,7", "cuda:1", "7"),
+        ("GPU-a,GPU-b", "cuda:0", "GPU-a"),
+        ("2", "cpu", ""),
+        (None, "cuda", "0"),
+        ("4,7", "cuda", "4"),
+    ],
 )
 def test_a_worker_sees_its_own_device_alone(named: str | None, device: str, shown: str, monkeypatch: Any) -> None:
     _show(named, monkeypatch)
     assert devices.variables(device)[devices.VISIBLE] == shown
     assert devices.kind(device) in ("cpu", "cuda")
+    _show("", monkeypatch)
+    assert devices.VISIBLE not in devices.variables("cuda"), "what hides every GPU is left for the doctor to name"
 
 
 def test_a_device_beyond_the_visible_ones_is_one_sentence(monkeypatch: Any) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.versions import runs, table
-from bench.versions.environments import VersionsError, Wanted
+from bench.versions.environments import GPU, GROUP, VersionsError, Wanted
 
 OWN = ("-n", "--fresh", "-h", "--help")
 
@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
     given = parser.parse_args(words[:cut])
     options = words[cut:]
-    wanted = [Wanted(" ".join(text.split())) for text in dict.fromkeys(given.sets)]
+    group = GPU if any(option.startswith("--device=cuda") for option in options) else GROUP
+    wanted = [Wanted(" ".join(text.split()), group) for text in dict.fromkeys(given.sets)]
     for each in wanted:
         each.requirements  # noqa: B018 (raises for what cannot be read, before anything is built)
     beside = runs.beside(given.n, len(wanted))

@@ -15,7 +15,7 @@ import tomllib
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -23,10 +23,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from fixtures.machine.fingerprint import version
+from models.backends.registry import PYTHON_OF, python_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".gradgauge" / "environments"
 GROUP, OVERLAID = "cpu", "keras"
+GPU, GPU_TORCH, GPU_KERAS = "gpu", "gpu-torch", "gpu-keras"
+"""On a GPU each framework has an environment of its own, since their wheels hold the same CUDA libraries in two versions."""
 MISSING = """
 import importlib.metadata as m, sys
 from packaging.requirements import Requirement
@@ -82,29 +85,36 @@ class Interpreter:
 
     python: str
     path: str = ""
+    keras: str = ""
 
     def variables(self) -> dict[str, str]:
-        """The environment variables to run it with."""
+        """The environment variables to run it with; `keras` is the Python in which Keras's worker runs, where it is another."""
         inherited = os.environ.get("PYTHONPATH", "")
-        return os.environ | ({"PYTHONPATH": os.pathsep.join(filter(None, (self.path, inherited)))} if self.path else {})
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, (self.path, inherited)))} if self.path else {}
+        return os.environ | path | ({f"{PYTHON_OF}KERAS": self.keras} if self.keras else {})
 
 
 def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
     """The set's interpreter, built if it is not there yet. Raises VersionsError with the installer's own reason."""
+    keras = ""
+    if wanted.group == GPU:
+        keras = _virtual_environment(replace(wanted, group=GPU_KERAS), folder) if wanted.others else ""
+        wanted = replace(wanted, group=GPU_TORCH)
     python = _virtual_environment(wanted, folder) if wanted.others else sys.executable
     if wanted.overlay is None:
-        return Interpreter(python)
+        return Interpreter(python, keras=keras)
+    of_keras = keras or (python_of(OVERLAID) if python == sys.executable else "") or python
     target = folder.resolve() / name(str(wanted.overlay), python)
     with _once(target) as done:
         if not done:
             put = ["--no-deps", "--target", str(target)]
             _install(python, wanted, [*put, str(wanted.overlay)])
-            interpreter = Interpreter(python, str(target))
+            interpreter = Interpreter(of_keras, str(target))
             lacking = _output(interpreter, ["-c", MISSING, OVERLAID]).split()
             if lacking:
                 _install(python, wanted, [*put, *lacking])
             _check_import(interpreter, wanted)
-    return Interpreter(python, str(target))
+    return Interpreter(python, str(target), keras)
 
 
 def group(name: str = GROUP, path: Path = ROOT / "pyproject.toml") -> list[Requirement]:
@@ -141,7 +151,7 @@ def _virtual_environment(wanted: Wanted, folder: Path) -> str:
         if not done:
             venv.create(target, symlinks=True)
             _install(python, wanted, words)
-            if wanted.overlay is None:
+            if wanted.overlay is None and wanted.group != GPU_TORCH:
                 _check_import(Interpreter(python), wanted)
     return python
 

@@ -89,6 +89,10 @@ class Network(Protocol):
     def spec(self) -> Spec:
         """The network it was built from."""
 
+    @property
+    def fused(self) -> bool:
+        """Whether a training step is compiled as a whole, as `StepKind` has it."""
+
     def load(self, weights: Arrays, fresh: bool) -> None:
         """Set parameters; `fresh` also empties the optimizer's slots and resets running statistics and the loss scale."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from typing import TYPE_CHECKING, cast
 
 from models.backends.protocol import Backend, BackendInfo
@@ -11,6 +12,8 @@ from models.backends.protocol import Backend, BackendInfo
 if TYPE_CHECKING:
     from models.backends import keras, numpy, torch
 
+PYTHON_OF = "GRADGAUGE_PYTHON_"
+"""How variables begin that name a backend's own Python."""
 TORCH_BUILD = "a CUDA build of torch (its local version reads +cu…; not +cpu)"
 
 LESS_MKL = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
@@ -122,8 +125,18 @@ def backend_module(backend: str) -> Backend:
     return cast(Backend, importlib.import_module(row.module))
 
 
+def python_of(backend: str) -> str:
+    """The Python of an environment of the backend's own, which GRADGAUGE_PYTHON_KERAS_JAX (its name in capitals) names; or nothing.
+
+    Wheels of two frameworks may hold the same CUDA libraries in two versions, of which one environment keeps the last.
+    """
+    return os.environ.get(f"{PYTHON_OF}{backend.upper().replace('-', '_')}", "")
+
+
 def lacking(backend: str) -> str:
-    """The first package that `backend` needs and that is not installed here, or nothing."""
+    """The first package that `backend` needs and that is not installed here, or nothing; nothing for one that has its own Python."""
+    if python := python_of(backend):
+        return "" if os.access(python, os.X_OK) else f"python that {PYTHON_OF}{backend.upper().replace('-', '_')}={python} names"
     row = info(backend)
     return next((package for package in (row.framework, row.library) if importlib.util.find_spec(package) is None), "")
 

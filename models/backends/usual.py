@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 
-from models.backends.registry import BACKENDS, USUAL, info
+from models.backends.registry import BACKENDS, USUAL, info, python_of
 
 KERAS_ON = {row.library: backend for backend, row in BACKENDS.items() if row.framework == "keras"}
 """What Keras runs on, the usual first, and the backend that it is then."""
@@ -13,7 +13,7 @@ KERAS_ON = {row.library: backend for backend, row in BACKENDS.items() if row.fra
 
 def usual() -> list[str]:
     """PyTorch, and Keras on the library that KERAS_BACKEND names, or else on the first of TensorFlow, JAX and PyTorch that is installed."""
-    installed = [name for name in KERAS_ON if importlib.util.find_spec(name)]
+    installed = [name for name, backend in KERAS_ON.items() if python_of(backend) or importlib.util.find_spec(name)]
     on = os.environ.get("KERAS_BACKEND") or (installed or list(KERAS_ON))[0]
     return [USUAL[0], KERAS_ON.get(on, f"keras-{on}")]
 

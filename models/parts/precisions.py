@@ -45,6 +45,11 @@ class Format:
         near = ((bits + half) & np.uint32(0xFFFFFFFF << drop & 0xFFFFFFFF)).view(np.float32)
         return np.where(np.isfinite(x), near, x)
 
+    def cut(self, x: Array) -> Array:
+        """float32 values with the digits that this format lacks left out, which rounds towards zero."""
+        drop = 24 - self.digits
+        return (np.ascontiguousarray(x, np.float32).view(np.uint32) & np.uint32(0xFFFFFFFF << drop & 0xFFFFFFFF)).view(np.float32)
+
 
 FLOAT64 = Format(53, 2.0**-1074, float(np.finfo(np.float64).max))
 FLOAT32 = Format(24, 2.0**-149, float(np.finfo(np.float32).max))

@@ -10,6 +10,15 @@ from numpy.typing import DTypeLike
 from models.arrays import Array
 from models.parts.precisions import Precision
 
+CUT_FROM = 3
+"""The order of summing from which on operands of TF32 products are cut and not rounded: half of the six passes of a reference.
+
+Devices do either. NVIDIA's tensor cores read the first ten bits of what they are given (PyTorch's notes on CUDA, "only the first 10 bits of
+the input mantissa are read"), and libraries may round before. A cut makes each factor smaller by half a unit on average, all in the
+same direction, so that a product of two is smaller by 7e-4 of itself; errors of rounding average out. The rms of passes of both kinds is
+1/√2 of the larger error at least, so that a tolerance of ten times that admits either kind, and no other: 1/0.7 of ten stays.
+"""
+
 
 class Arithmetic:
     """Arithmetic in `dtype`; `order` and `conventions` are those of `models.reference.network.Reference`."""
@@ -18,7 +27,9 @@ class Arithmetic:
         """Nothing is rounded where `precision` holds and computes everything in one format."""
         self.dtype, self.conventions = np.dtype(dtype), conventions
         self.rounds = bool(conventions) and not precision.plain
-        self.operand: Callable[[Array], Array] = precision.operands.rounded if self.rounds else as_it_is
+        cuts = precision.tf32 and order is not None and order >= CUT_FROM
+        round_operand = precision.operands.cut if cuts else precision.operands.rounded
+        self.operand: Callable[[Array], Array] = round_operand if self.rounds else as_it_is
         self.result: Callable[[Array], Array] = precision.results.rounded if self.rounds else as_it_is
         self._order = None if order is None else np.random.default_rng(order)
         self.otherwise = order is not None and order % 2 == 1

@@ -39,8 +39,9 @@ def visible() -> list[str] | None:
 def variables(device: str, deterministic: bool = False) -> dict[str, str]:
     """What a worker on `device` finds in its environment, where the user has not set it otherwise.
 
-    `cpu` hides every GPU, `cuda:1` all but the second visible one. Two frameworks share a GPU, so neither takes all its memory at
-    once. Raises DeviceError for a number beyond the visible devices.
+    `cpu` hides every GPU, `cuda` all but the first visible one and `cuda:1` all but the second, since frameworks begin work on every
+    GPU that they see. Two frameworks share a GPU, so neither takes all its memory at once. Raises DeviceError for a number beyond the
+    visible devices.
     """
     if device == "cpu":
         return {VISIBLE: "", "JAX_PLATFORMS": "cpu"}
@@ -48,6 +49,7 @@ def variables(device: str, deterministic: bool = False) -> dict[str, str]:
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the driver counts, so that a number means the same GPU to all
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "CUDA_CACHE_MAXSIZE": str(4 * 2**30),  # bytes of compiled kernels; the usual 1 GiB may not hold those of two frameworks
     }
     if deterministic:
         chosen |= {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "TF_CUDNN_USE_AUTOTUNE": "0"}
@@ -56,8 +58,8 @@ def variables(device: str, deterministic: bool = False) -> dict[str, str]:
         flags = os.environ.get("XLA_FLAGS", "").split()
         chosen["XLA_FLAGS"] = " ".join([*flags, "--xla_gpu_deterministic_ops=true"])
     _, _, number = device.partition(":")
-    if number:
-        chosen[VISIBLE] = _nth(int(number), device)
+    if number or visible() != []:  # where all are hidden, the doctor says so
+        chosen[VISIBLE] = _nth(int(number or 0), device)
     return chosen
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar, overload
 
-from models.backends.registry import info
+from models.backends.registry import PYTHON_OF, info, python_of
 from models.observation import Job
 from models.worker import devices, messages
 from models.worker.watchdog import SILENT, Watchdog, longest
@@ -55,8 +55,13 @@ class WorkerHung(WorkerDied):
 
 
 def environment(backend: str, device: str, deterministic: bool = False) -> dict[str, str]:
-    """Environment variables of a worker: which Keras backend, quiet logs, and no device in sight but its own. Raises DeviceError."""
-    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), "PYTHONHASHSEED": "0"}
+    """Environment variables of a worker: which Keras backend, quiet logs, and no device in sight but its own. Raises DeviceError.
+
+    Why TensorFlow does not use a GPU stands in its warnings, which are therefore kept where one was asked for.
+    """
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2" if device == "cpu" else "1")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PYTHON_OF)}
+    variables = {**inherited, "TF_CPP_MIN_LOG_LEVEL": level, "PYTHONHASHSEED": "0"}
     return variables | dict(info(backend).variables) | devices.variables(device, deterministic)
 
 
@@ -115,7 +120,7 @@ class Worker:
         device: str = "cpu",
         threads: int = 1,
         deterministic: bool = False,
-        python: str = sys.executable,
+        python: str = "",
         path: str = "",
         variables: Mapping[str, str] | None = None,
         silent: float = SILENT,
@@ -123,7 +128,7 @@ class Worker:
     ) -> None:
         """Start the process, with `path` first where it looks for packages, and with these environment `variables`.
 
-        It imports its framework while the caller goes on.
+        It imports its framework while the caller goes on. Without `python` it runs in the backend's own (`registry.python_of`), or in this.
 
         `deterministic` asks the framework for kernels that give the same bits every time. A process is killed that uses no processor
         for `silent` seconds while it is asked for something, or that takes longer than `deadline` (0: what fits the task).
@@ -136,7 +141,14 @@ class Worker:
             surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
         self._requests = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")
         self._closing = threading.Event()
-        words = [python, "-m", "models.worker.server", backend, str(threads), *(["deterministic"] if deterministic else [])]
+        words = [
+            python or python_of(backend) or sys.executable,
+            "-m",
+            "models.worker.server",
+            backend,
+            str(threads),
+            *(["deterministic"] if deterministic else []),
+        ]
         try:
             with interrupted_later():
                 self._process = subprocess.Popen(

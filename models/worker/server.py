@@ -23,7 +23,7 @@ from models.spec import Spec, SpecError
 from models.worker import messages
 from models.worker.network_cache import NetworkCache
 from models.worker.tasks import overhead, own, scenarios
-from models.worker.tasks.device_probe import probe_device
+from models.worker.tasks.device_probe import probe_device, probe_step
 from models.worker.tasks.observe import draw_own, observe, observe_seeds
 from models.worker.tasks.step_timer import StepTimer
 
@@ -47,6 +47,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "versions": lambda given: framework.versions(),
         "devices": lambda given: framework.devices(),
         "probe_device": lambda given: probe_device(framework),
+        "probe_step": lambda given: probe_step(framework, **given),
         "prepare": lambda given: timer.prepare(**given),
         "control": lambda given: timer.control(**given),
         "rate": lambda given: timer.rate(**given),

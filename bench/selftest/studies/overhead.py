@@ -20,6 +20,7 @@ from models.backends.registry import BACKENDS
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
 from models.spec import Spec
+from models.worker.devices import DeviceError, kind, refuse_unknown
 from models.worker.process import Worker
 from models.worker.tasks.overhead import AGAIN, HAND_WRITTEN, OURS, PROBES, RECORDED, Interleaved, ProbeCost
 
@@ -56,13 +57,15 @@ def exponent(depths: Iterable[int], costs: Iterable[float]) -> float:
     return float(np.polyfit(np.log(list(depths)), np.log(list(costs)), 1)[0])
 
 
-def loops(backend: str, depths: Iterable[int], rounds: int, data: Data, threads: int) -> None:
+def loops(backend: str, depths: Iterable[int], rounds: int, data: Data, threads: int, device: str = "cpu") -> None:
     """Print every loop's ratio, one network after the other, all in one process."""
-    worker = Worker(backend, threads=threads)
+    worker = Worker(backend, threads=threads, device=device)
     try:
         for depth in track(list(depths), f"depths of {backend}"):
             spec = Spec.of(depth=depth)
-            seen = worker.call("overhead", Interleaved, spec=spec.id, rounds=rounds, x=data.x_train, labels=data.y_train)
+            seen = worker.call(
+                "overhead", Interleaved, spec=spec.id, rounds=rounds, x=data.x_train, labels=data.y_train, device=kind(device)
+            )
             step = float(np.median(seen.seconds[HAND_WRITTEN])) / seen.steps
             print(f"{backend}, depth {depth}: hand-written {1e3 * step:.2f} ms a step, {seen.steps} steps a block, {rounds} rounds")
             for loop, goal in GOALS.items():
@@ -71,14 +74,14 @@ def loops(backend: str, depths: Iterable[int], rounds: int, data: Data, threads:
         worker.close()
 
 
-def framework_probe(backend: str, data: Data, threads: int) -> Callable[[Spec], tuple[float, float]]:
+def framework_probe(backend: str, data: Data, threads: int, device: str = "cpu") -> Callable[[Spec], tuple[float, float]]:
     """Seconds and bytes that a probe of a network takes in a fresh process of `backend`."""
 
     def cost(spec: Spec) -> tuple[float, float]:
-        worker = Worker(backend, threads=threads)
+        worker = Worker(backend, threads=threads, device=device)
         try:
             x, labels = data.x_train[: spec.batch].astype(spec.format.held), data.y_train[: spec.batch]
-            seen = worker.call("probe", ProbeCost, spec=spec.id, x=x, labels=labels)
+            seen = worker.call("probe", ProbeCost, spec=spec.id, x=x, labels=labels, device=kind(device))
         finally:
             worker.close()
         return seen.seconds, float(seen.memory)
@@ -127,16 +130,21 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--backend", nargs="+", choices=list(BACKENDS), default=["torch", "keras"])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0 (default: cpu)")
     options = parser.parse_args(arguments)
     if options.rounds < 2 or len(options.probe_depth) == 1:
         parser.error("an interval takes two rounds, and a fit two depths.")
+    try:
+        refuse_unknown(options.device)
+    except DeviceError as error:
+        parser.error(str(error))
     start, data = time.perf_counter(), load()
     for backend in options.backend:
-        loops(backend, options.depth, options.rounds, data, options.threads)
+        loops(backend, options.depth, options.rounds, data, options.threads, options.device)
     if options.probe_depth:
         probes("numpy", reference_probe(data), options.probe_depth)
         for backend in options.backend:
-            probes(backend, framework_probe(backend, data, options.threads), options.probe_depth)
+            probes(backend, framework_probe(backend, data, options.threads, options.device), options.probe_depth)
     print(f"took {time.perf_counter() - start:.0f} s")
     return 0
 

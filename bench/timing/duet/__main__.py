@@ -10,6 +10,7 @@ import datetime
 import math
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench import files
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--margin", action="append", default=[], metavar="[CASE.]METRIC=SHARE", help=f"a margin; METRIC is one of {', '.join(METRICS)}"
     )
+    made.add_argument("--planted", type=float, default=1.0, metavar="X", help="let steps of b take X times as long: is that found here?")
     made.add_argument("--record-dir", type=Path, default=record.FOLDER)
     made.add_argument("--junit", type=Path, metavar="FILE")
     return made
@@ -74,19 +76,22 @@ def _run(options: argparse.Namespace) -> Status:
     fewest = LEAST + FRESH
     if not 0 < fewest * options.slice <= options.budget < math.inf:
         raise SpecError(f"--budget must hold {fewest} restarts of --slice seconds, the fewest that find a slowdown and confirm it.")
+    if not 1 <= options.planted <= 2:
+        raise SpecError(f"--planted={options.planted:g} must be at least 1 and at most 2: 1.05 makes steps take 5 % longer.")
     refuse_unknown(options.device)
     refuse_threads(options.threads)
     environment = fingerprint(options.device, options.threads)
-    machine = f"{environment['processor']} × {environment['cores']} {options.device}"
+    machine = f"{environment['processor']} × {environment['cores']} {environment.get('GPU', options.device)}"
     known = None if options.aa else calibration.read(options.record_dir, machine)
     restarts = int(options.budget / options.slice)
     margins = margins_of(options.margin, known, restarts)
     specs = tuple(map(admission.network, options.network or networks(options.cases)))
     for spec in specs:
         admission.refuse_too_large(spec, 2 * admission.weight(spec, seeds=0), "choose a smaller network")
-    one, other = sides.parse(a), sides.parse(b)
+    one, other = (sides.parse(text, options.device) for text in (a, b))
     say("environments: built where they are not there yet, which takes minutes once")
     cases = sides.cases(one, other, specs, device=options.device, threads=options.threads)
+    cases = [replace(case, b=replace(case.b, slowdown=options.planted)) for case in cases]
     watch = Watch(options.device) if options.device != "cpu" else None
     duet = Duet(cases, margins)
     if not known and not options.aa:
@@ -95,6 +100,7 @@ def _run(options: argparse.Namespace) -> Status:
     interrupted = _until_interrupted(duet, options, watch)
     for name in sorted({reason for series in duet.series for reason in series.dropped}):
         duet.notes.append(f"{sum(s.dropped.get(name, 0) for s in duet.series)} rounds were dropped: {name}.")
+    duet.notes += watch.notes() if watch else []
     judged = duet.judged()
     past = record.Past(when, a, b, machine, duet.versions, record.outcomes(judged))
     status = Status.INTERRUPTED if interrupted else STATUS[overall(judged)]

@@ -17,6 +17,7 @@ from bench.timing.duet.rounds import Pair
 from bench.timing.duet.sides import DuetCase
 from bench.timing.steps import NotTheSameError
 from fixtures.data.datasets import Data
+from models.worker.devices import kind
 
 PROOFS = ("forward_parity", "gradient_parity")
 NEEDS = frozenset().union(*(CHECKS[name].needs for name in PROOFS))
@@ -29,7 +30,7 @@ def prove(pair: Pair, case: DuetCase, data: Data, reference: ReferenceResult) ->
         if (variant.interpreter, variant.backend) in proved:
             continue
         proved.add((variant.interpreter, variant.backend))
-        request = Request(case.spec, variant.backend, data, NEEDS, device=variant.device, reference=reference)
+        request = Request(case.spec, variant.backend, data, NEEDS, device=kind(variant.device), reference=reference)
         evidence = collect(request, at_once(partial(pair.ask, number)))
         for name in PROOFS:
             verdict = judge(CHECKS[name], evidence)

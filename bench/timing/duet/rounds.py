@@ -22,6 +22,7 @@ from bench.timing.duet.sides import DuetCase, Variant
 from bench.timing.steps import Proof, check_same, proof, steps_per_block, warm_up
 from fixtures.data.datasets import Data
 from models.backends.registry import BACKENDS
+from models.worker.devices import kind
 from models.worker.process import Worker, WorkerDied
 from models.worker.tasks.step_timer import Block, Peaks, Prepared
 
@@ -76,22 +77,23 @@ class Pair:
             self.close()
             raise
 
-    def ask(self, number: int, do: str, kind: type[T] = object, /, **arguments: object) -> T:  # type: ignore[assignment]
+    def ask(self, number: int, do: str, answer: type[T] = object, /, **arguments: object) -> T:  # type: ignore[assignment]
         """Ask a variant's worker. Raises WorkerError with its message, WorkerDied also when it does not answer in time."""
         worker = self.workers[number]
         try:
-            return worker.submit(do, kind, **arguments).result(timeout=PATIENCE)
+            return worker.submit(do, answer, **arguments).result(timeout=PATIENCE)
         except TooLate:
             words = worker.last_output() or "(none)"
             raise WorkerDied(f"the {worker.backend} worker did not answer within {PATIENCE:.0f} s; its last output: {words}") from None
 
     def share_processor(self, restart: int) -> None:
-        """Keep workers of one thread on one of the processors that there are, every `restart` on another; Linux only.
+        """Keep workers of one thread on one of the processors that there are, every `restart` on another; Linux only, and not on a GPU.
 
         Left alone, a scheduler keeps one side beside a competing process for seconds and the other one not: log-ratios of equal sides
         then vary by 1.3 to 1.8 % between restarts on two processors beside one busy process, and by 0.8 % where they share one.
+        Steps on a GPU are launched by one thread and driven by others of the framework, which would wait for each other.
         """
-        if not hasattr(os, "sched_setaffinity") or any(variant.threads > 1 for variant in self.variants):
+        if not hasattr(os, "sched_setaffinity") or any(variant.threads > 1 or variant.device != "cpu" for variant in self.variants):
             return
         processors = sorted(os.sched_getaffinity(0))
         for worker in self.workers:
@@ -169,7 +171,7 @@ def abba_round(count: int, block: Callable[[int], Block]) -> list[tuple[Block, B
 
 def _prepare(pair: Pair, number: int, name: str, case: DuetCase, proved: Proof) -> float:
     variant = pair.variants[number]
-    asked = {"spec": case.spec.id, "mode": variant.mode, "device": variant.device, "x": proved.x, "labels": proved.labels}
+    asked = {"spec": case.spec.id, "mode": variant.mode, "device": kind(variant.device), "x": proved.x, "labels": proved.labels}
     prepared = pair.ask(number, "prepare", Prepared, name=name, **asked)
     check_same(variant.timed(case.spec), prepared.weights, proved)
     return prepared.first_step

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.timing.cases import TimedCase
-from bench.versions.environments import ROOT, Interpreter, VersionsError, Wanted, build
-from models.backends.registry import BACKENDS, USUAL
+from bench.versions.environments import GPU_KERAS, GPU_TORCH, ROOT, Interpreter, VersionsError, Wanted, build
+from models.backends.registry import BACKENDS, USUAL, python_of
 from models.spec import Spec
 from models.worker.process import Worker
 
@@ -50,7 +50,8 @@ class Variant:
 
     def worker(self) -> Worker:
         """A fresh process of this variant's framework in its environment."""
-        python, path = self.interpreter.python, self.interpreter.path
+        own, path = self.interpreter.python, self.interpreter.path
+        python = "" if own == sys.executable else own
         return Worker(self.backend, device=self.device, threads=self.threads, python=python, path=path)
 
     def timed(self, spec: Spec) -> TimedCase:
@@ -73,8 +74,8 @@ class DuetCase:
         return f"{one if one == other else f'{one}:{other}'}-{self.a.device}-{self.spec.id}"
 
 
-def parse(text: str) -> Side:
-    """A side from what was typed. Raises VersionsError in one sentence."""
+def parse(text: str, device: str = "cpu") -> Side:
+    """A side from what was typed, with builds for `device`. Raises VersionsError in one sentence."""
     words = text.split()
     if not words:
         raise VersionsError("An empty side names nothing: write --a torch, --a keras==3.12.0 or --a /path/to/python.")
@@ -89,6 +90,8 @@ def parse(text: str) -> Side:
     wanted = Wanted(rest) if rest else None
     if wanted and not backends:
         backends = tuple(dict.fromkeys(FRAMEWORK_OF[r.name.lower()] for r in wanted.requirements if r.name.lower() in FRAMEWORK_OF))[:1]
+    if wanted and device != "cpu":
+        wanted = Wanted(rest, GPU_TORCH if backends == ("torch",) else GPU_KERAS)
     backends = backends or _importable(python, text)
     able = tuple(backend for backend in backends if not modes or modes[0] in BACKENDS[backend].modes)
     if not able:
@@ -125,6 +128,8 @@ def _importable(python: str, text: str) -> tuple[str, ...]:
         done = subprocess.run([python, "-c", IMPORTABLE], cwd=ROOT, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise VersionsError(f"{text!r} does not answer as a Python does ({error}): name an environment's bin/python.") from None
-    if done.returncode or not done.stdout.split():
+    elsewhere = [backend for backend in USUAL if python == sys.executable and python_of(backend)]
+    found = tuple(dict.fromkeys([*done.stdout.split(), *elsewhere]))
+    if done.returncode or not found:
         raise VersionsError(f"{text!r} has neither torch nor keras installed: install one there, with msgspec, numpy, scipy and psutil.")
-    return tuple(done.stdout.split())
+    return found

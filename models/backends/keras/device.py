@@ -17,7 +17,7 @@ built_for, configure = LIBRARY.built_for, LIBRARY.configure
 @functools.cache
 def devices() -> list[str]:
     """Devices that Keras can use here, the CPU first."""
-    return ["cpu", *LIBRARY.gpus()]
+    return ["cpu", *(f"cuda:{number} {name}" for number, name in enumerate(LIBRARY.gpus()))]
 
 
 def drain() -> None:
@@ -31,6 +31,11 @@ def peak_device_memory(reset: bool) -> float:
     return LIBRARY.peak_device_memory(reset) if devices() != ["cpu"] else 0.0
 
 
+def device_memory() -> int:
+    """Bytes that tensors hold on the GPU now; 0 without a GPU."""
+    return LIBRARY.device_memory() if devices() != ["cpu"] else 0
+
+
 def multiplied(matrix: Array) -> tuple[str, Array]:
     """Where the product of a matrix with itself was computed, wherever the library puts it, and the product."""
     tensor = ops.convert_to_tensor(matrix)
@@ -39,5 +44,6 @@ def multiplied(matrix: Array) -> tuple[str, Array]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Keras and of what it runs on."""
-    return {"keras": keras.__version__, keras.backend.backend(): LIBRARY.version()}
+    """Versions of Keras and of what it runs on, and for which CUDA that was built."""
+    library, built = keras.backend.backend(), LIBRARY.built_for().removeprefix("CUDA ")
+    return {"keras": keras.__version__, library: LIBRARY.version()} | ({f"{library} built for CUDA": built} if built else {})

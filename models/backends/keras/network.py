@@ -60,6 +60,11 @@ class Network(Model):
         fresh = list({id(variable): variable for variable in (*self.optimizer.variables, *others, *statistics)}.values())
         self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
 
+    @property
+    def fused(self) -> bool:
+        """Whether XLA compiles the whole step, as Keras decides by library and devices: on TensorFlow it does where there is a GPU."""
+        return keras.backend.backend() != "torch" and bool(self.model.jit_compile)
+
     def loss_scale(self) -> float:
         """What the loss is multiplied with now."""
         return float(ops.convert_to_numpy(self.optimizer.dynamic_scale)) if self.spec.format.scaled else 1.0
@@ -141,7 +146,7 @@ class Network(Model):
             return loss * scale if scale != 1 else loss, (pre_activations, logits)
 
         compiled = not self.spec.format.plain
-        loss, (pre_activations, logits), gradients = LIBRARY.tapped_gradients(loss_of, shapes, self.spec.format.held, compiled)
+        loss, (pre_activations, logits), gradients = LIBRARY.tapped_gradients(loss_of, shapes, self.spec.format.held, compiled, self.fused)
         formats |= {name: format_of(self.parameters[variable_of(name)]) for name in self.graph.parameters}
         held = np.dtype(self.spec.format.held)
         return WatchedPass(

@@ -29,6 +29,8 @@ CONVENTIONS = "torch"
 class Network:
     """`spec` in NumPy, initialized from `seed`."""
 
+    fused = False
+
     def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> None:
         """Draw the weights. Raises BackendError for another device than the CPU, Absent for what only frameworks have."""
         if device != "cpu":

@@ -17,6 +17,11 @@ def peak_device_memory(reset: bool) -> float:
     return peak
 
 
+def device_memory() -> int:
+    """Bytes that tensors hold on the GPU now; 0 without a GPU."""
+    return torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
+
+
 def drain() -> None:
     """Wait until every device has done all it was asked."""
     if torch.cuda.is_available():

@@ -80,7 +80,7 @@ def recurrence(spec: Spec, node: Recurrent) -> Recurrence:
 
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
-    """`draws` layers initialized one after the other from one seed."""
+    """`draws` layers initialized one after the other from one seed, on the CPU, where users build modules before they move them."""
     torch.manual_seed(seed)
     layers = [linear(spec, Dense("dense1", (INPUT,), fan_out, fan_in)) for _ in range(draws)]
     return [{"weight": array(layer.weight), "bias": array(layer.bias)} for layer in layers]

@@ -46,6 +46,7 @@ class Network(Model):
         torch.manual_seed(seed)
         super().__init__(spec, device)
         self.device: str = device
+        self.fused = mode in COMPILED
         self._in_precision = autocast(spec, device)
         self.compute_loss = torch.compile(self.forward_loss, mode=COMPILED[mode]) if mode in COMPILED else self.forward_loss
         # Graphs may overwrite what the last step returned; saying so loads the compiler, which other modes do without.
@@ -239,7 +240,8 @@ class Network(Model):
 
     def accuracy(self, logits: Logits, labels: Labels) -> float:
         """The share of samples whose label has the largest logit, by PyTorch's own comparison."""
-        return float((torch.as_tensor(logits).argmax(1) == torch.as_tensor(np.asarray(labels))).float().mean())
+        outputs, answers = (torch.as_tensor(np.asarray(each), device=self.device) for each in (logits, labels))
+        return float((outputs.argmax(1) == answers).float().mean())
 
 
 def _present(parameter: nn.Parameter) -> torch.Tensor:

@@ -38,7 +38,8 @@ def absences(device: str) -> Iterator[None]:
 
 
 def allow_tf32(allowed: bool) -> None:
-    """Allow or forbid TF32 in float32 matrix products."""
+    """Allow or forbid TF32 in float32 matrix products, and in cuDNN's convolutions, where PyTorch allows it by default."""
+    torch.backends.cudnn.allow_tf32 = allowed
     torch.set_float32_matmul_precision("high" if allowed else "highest")
 
 

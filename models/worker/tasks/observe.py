@@ -34,7 +34,7 @@ def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Network] = build)
     for job in jobs:
         if job is not first:
             network.redraw(job.seed)
-        seen.append(_observe(network, job, Observation(job.backend, versions=module.versions(), device=job.device)))
+        seen.append(_observe(network, job, Observation(job.backend, versions=module.versions(), device=job.device, fused=network.fused)))
     for job, each in zip(jobs, seen, strict=True):
         if job.scaled:
             spec = dataclasses.replace(job.spec, scale_growth=SCALE_GROWTH)

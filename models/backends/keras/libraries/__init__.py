@@ -35,11 +35,12 @@ class Library(Protocol):
         """Value, side results and gradient of `function(tensors) -> (scalar, side)`."""
 
     def tapped_gradients(
-        self, function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool
+        self, function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
     ) -> tuple[Tensor, Side, dict[str, Tensor]]:
         """Value and side results of a pass, and the value's gradient with respect to every tapped tensor.
 
-        `shapes` names the tensors that are tapped. With `compiled` the pass is compiled as a training step is, where a library does so.
+        `shapes` names the tensors that are tapped. With `compiled` the pass is compiled as a training step is, where a library does so:
+        by XLA where that is `fused`.
         """
 
     def slope(self, function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:
@@ -77,6 +78,9 @@ class Library(Protocol):
 
     def drain(self) -> None:
         """Wait until every GPU has done all it was asked."""
+
+    def device_memory(self) -> int:
+        """Bytes that tensors hold on the first GPU now."""
 
     def peak_device_memory(self, reset: bool) -> float:
         """The most memory that tensors held on the GPU, in MB, since the last time with `reset`."""

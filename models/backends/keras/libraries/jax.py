@@ -28,7 +28,7 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 
 def tapped_gradients(
-    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool
+    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
 ) -> tuple[Tensor, Side, dict[str, Tensor]]:
     """With respect to a zero that is added to each tensor."""
     return by_added_zeros(gradient, function, shapes, dtype)
@@ -73,8 +73,8 @@ def configure(threads: int, deterministic: bool = False) -> None:
 
 
 def gpus() -> list[str]:
-    """As JAX names them."""
-    return [str(device) for device in jax.devices() if device.platform != "cpu"]
+    """As the driver names them; JAX's own names are numbers."""
+    return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
 
 
 def built_for() -> str:
@@ -92,6 +92,11 @@ def drain() -> None:
     """Put a number on every device and wait for it."""
     for device in jax.devices():
         (jax.device_put(0.0, device) + 0.0).block_until_ready()
+
+
+def device_memory() -> int:
+    """What the first GPU's allocator counts; some count nothing."""
+    return int((jax.local_devices()[0].memory_stats() or {}).get("bytes_in_use", 0))
 
 
 def peak_device_memory(reset: bool) -> float:

@@ -31,7 +31,7 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 
 def tapped_gradients(
-    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool
+    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
 ) -> tuple[Tensor, Side, dict[str, Tensor]]:
     """TensorFlow differentiates with respect to the tensors themselves.
 
@@ -51,7 +51,7 @@ def tapped_gradients(
             value, side = function(tap)
         return value, side, tape.gradient(value, tapped)
 
-    return (tensorflow.function(watched, autograph=False) if compiled else watched)()
+    return (tensorflow.function(watched, autograph=False, jit_compile=fused or None) if compiled else watched)()
 
 
 def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:
@@ -107,8 +107,9 @@ def configure(threads: int, deterministic: bool = False) -> None:
 
 
 def gpus() -> list[str]:
-    """As TensorFlow names them."""
-    return [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+    """As the driver names them; TensorFlow's own names are numbers."""
+    devices = tensorflow.config.list_physical_devices("GPU")
+    return [tensorflow.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]
 
 
 def built_for() -> str:
@@ -125,6 +126,11 @@ def place_of(tensor: Tensor) -> str:
 def drain() -> None:
     """Wait for every device."""
     tensorflow.test.experimental.sync_devices()
+
+
+def device_memory() -> int:
+    """What the first GPU's allocator counts."""
+    return int(tensorflow.config.experimental.get_memory_info("GPU:0")["current"])
 
 
 def peak_device_memory(reset: bool) -> float:

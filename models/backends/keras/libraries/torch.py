@@ -11,11 +11,11 @@ from torch.autograd import forward_ad
 from models.arrays import Batches, Targets
 from models.backends.keras.libraries import Side, Tapped, Tensor
 from models.backends.keras.libraries.added_zeros import by_added_zeros
-from models.backends.torch.device import built_for, configure, drain, gpus, peak_device_memory
+from models.backends.torch.device import built_for, configure, device_memory, drain, gpus, peak_device_memory
 from models.backends.torch.precision import allow_tf32, float32_products, forward_mode
 
 __all__ = [
-    "CALLS_TRAIN_FUNCTION", "FLOAT64", "allow_float64", "allow_tf32", "built_for", "collect_weights", "configure", "drain",
+    "CALLS_TRAIN_FUNCTION", "FLOAT64", "allow_float64", "allow_tf32", "built_for", "collect_weights", "configure", "device_memory", "drain",
     "float32_products", "forget_traces", "gpus", "gradient", "once_traced", "peak_device_memory", "place_of", "slope", "tapped_gradients",
     "version",
 ]  # fmt: skip
@@ -37,7 +37,7 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 
 def tapped_gradients(
-    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool
+    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
 ) -> tuple[Tensor, Side, dict[str, Tensor]]:
     """With respect to a zero that is added to each tensor."""
     return by_added_zeros(gradient, function, shapes, dtype)

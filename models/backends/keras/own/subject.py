@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from models.arrays import Arrays
+from models.backends.keras.libraries import LIBRARY
 from models.backends.keras.own.collections import factory
 from models.backends.keras.own.network import OwnModelOfKeras, by_library, named
 from models.own.address import OwnModel
@@ -40,7 +41,7 @@ class Subject:
         self._evaluation: OwnTape | None = None
         self._half = ""
         self._taken: tuple[Trajectory, list[float]] | None = None
-        self._own = OwnModelOfKeras(self._home, seed)
+        self._own, self._device = OwnModelOfKeras(self._home, seed), device
         self._on_tensorflow = keras.backend.backend() == TWINS
 
     @property
@@ -125,6 +126,8 @@ class Subject:
         if self.precision != "float32":
             raise NoTwinError(f"its parameters are {self.precision}")
         assert self._tape is not None, "a twin is given the decisions of a watched pass"
+        if self._device != "cpu" and LIBRARY.float32_products() != "float32":
+            raise NoTwinError(f"its own file allows products in {LIBRARY.float32_products()}")
         if self._half:
             raise NoTwinError(f"{self._half} computes in half precision")
         return Twin(self._home, self._own, self._tape, self._evaluation)

@@ -12,6 +12,7 @@ from keras import ops
 
 from models.arrays import Array, Arrays, Batch, Labels
 from models.backends.call_cost import clock, growth, resident
+from models.backends.keras.device import device_memory, drain
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.model import Model, optimizer_of
@@ -64,9 +65,9 @@ def entry_points(
         for batch in batches:
             call = _entries(model, x[:batch], labels[:batch])[entry]
             Counted.times = 0
-            first, first_traces = clock(call), Counted.times
+            first, first_traces = clock(call, drain), Counted.times
             Counted.times = 0
-            later = min(clock(call) for _ in range(calls))
+            later = min(clock(call, drain) for _ in range(calls))
             traces = {"first_traces": first_traces, "later_traces": Counted.times}
             seen.setdefault(entry, []).append({"first": first, "later": later, **traces})
     return seen
@@ -101,7 +102,7 @@ def called(*, x: Batch, kernel: Array, built_before: bool) -> dict[str, Array]:
 def memory(*, spec: str, weights: Arrays, x: Batch, labels: Labels, entries: list[str], warm_up: int, calls: int) -> dict[str, float]:
     """Bytes by which the process grew over `calls` calls of each of `entries` that there is, after `warm_up` calls."""
     model = _counted(Spec.parse(spec), weights)
-    return growth(_entries(model, x, labels), entries, warm_up, calls)
+    return growth(_entries(model, x, labels), entries, warm_up, calls, device_memory)
 
 
 def dropped(*, spec: str, weights: Arrays, x: Batch, labels: Labels, models: int, steps: int, warm_up: int) -> dict[str, float]:
@@ -110,7 +111,7 @@ def dropped(*, spec: str, weights: Arrays, x: Batch, labels: Labels, models: int
     alive, before = [], 0
     for number in range(models):
         if number == warm_up:
-            before = resident()
+            before = resident(device_memory)
         model = _counted(described, weights)
         for _ in range(steps):
             model.train_on_batch(x, labels)
@@ -118,4 +119,4 @@ def dropped(*, spec: str, weights: Arrays, x: Batch, labels: Labels, models: int
     del model
     keras.backend.clear_session()
     gc.collect()
-    return {"alive": float(sum(each() is not None for each in alive)), "grown": float(resident() - before)}
+    return {"alive": float(sum(each() is not None for each in alive)), "grown": float(resident(device_memory) - before)}

@@ -15,6 +15,7 @@ from models.backends.torch.own.network import OwnModule, build
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape, TapeEndsError
 from models.backends.torch.own.twin import wide
+from models.backends.torch.precision import float32_products
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError
 from models.own.loading import Home
@@ -101,6 +102,8 @@ class Subject:
         if self.precision != "float32":
             raise NoTwinError(f"a float64 reference of float32: its parameters are {self.precision}")
         assert self._tape is not None, "a twin is given the decisions of a watched pass"
+        if self._own.device != "cpu" and float32_products() != "float32":
+            raise NoTwinError(f"a float64 reference of float32: its own file allows products in {float32_products()}")
         if self._tape.half:
             raise NoTwinError(f"a float64 reference of float32: {self._tape.half} computes in half precision")
         return Twin(self._own, self._tape, self._evaluation)

@@ -12,6 +12,7 @@ import torch
 
 from models.arrays import Arrays, Batch, Labels
 from models.backends.call_cost import clock, growth, resident
+from models.backends.torch.device import device_memory, drain
 from models.backends.torch.model import Model, optimizer_of
 from models.spec import Spec
 
@@ -53,9 +54,9 @@ def entry_points(
             piece = x[:batch], labels[:batch]
             calls_of = _entries(built, optimizer, *piece) | {"compiled": lambda piece=piece: forward(built.tensor(piece[0]))}
             compiled.clear()
-            first, first_traces = clock(calls_of[entry]), len(compiled)
+            first, first_traces = clock(calls_of[entry], drain), len(compiled)
             compiled.clear()
-            later = min(clock(calls_of[entry]) for _ in range(calls))
+            later = min(clock(calls_of[entry], drain) for _ in range(calls))
             traces = {"first_traces": first_traces, "later_traces": len(compiled)} if entry == "compiled" else {}
             seen.setdefault(entry, []).append({"first": first, "later": later, **traces})
     return seen
@@ -64,7 +65,7 @@ def entry_points(
 def memory(*, spec: str, weights: Arrays, x: Batch, labels: Labels, entries: list[str], warm_up: int, calls: int) -> dict[str, float]:
     """Bytes by which the process grew over `calls` calls of each of `entries` that there is, after `warm_up` calls."""
     built = Model(Spec.parse(spec), weights=weights)
-    return growth(_entries(built, optimizer_of(built.spec, built.parameters), x, labels), entries, warm_up, calls)
+    return growth(_entries(built, optimizer_of(built.spec, built.parameters), x, labels), entries, warm_up, calls, device_memory)
 
 
 def dropped(*, spec: str, weights: Arrays, x: Batch, labels: Labels, models: int, steps: int, warm_up: int) -> dict[str, float]:
@@ -73,7 +74,7 @@ def dropped(*, spec: str, weights: Arrays, x: Batch, labels: Labels, models: int
     alive, before = [], 0
     for number in range(models):
         if number == warm_up:
-            before = resident()
+            before = resident(device_memory)
         built = Model(described, weights=weights)
         optimizer = optimizer_of(described, built.parameters)
         for _ in range(steps):
@@ -81,4 +82,4 @@ def dropped(*, spec: str, weights: Arrays, x: Batch, labels: Labels, models: int
         alive.append(weakref.ref(built.module.parts))
     del built, optimizer
     gc.collect()
-    return {"alive": float(sum(each() is not None for each in alive)), "grown": float(resident() - before)}
+    return {"alive": float(sum(each() is not None for each in alive)), "grown": float(resident(device_memory) - before)}

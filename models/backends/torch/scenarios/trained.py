@@ -41,7 +41,7 @@ def train(
     built = Model(Spec.parse(spec), weights=weights)
     optimizer = optimizer_of(built.spec, built.parameters, **(options or {}))
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, schedule) if schedule and not by_hand else None
-    scaler = torch.amp.GradScaler("cpu", init_scale=scale) if scale else None
+    scaler = torch.amp.GradScaler(torch.get_default_device().type, init_scale=scale) if scale else None
     averaged = swa_utils.AveragedModel(built.module, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(average)) if average else None
     if averaged:
         averaged.update_parameters(built.module)  # the first call copies, as Keras's average starts from the first weights
@@ -145,7 +145,8 @@ def implementations(*, weights: list[Array], gradients: list[list[Array]]) -> di
                 break
             # Python's max drops a NaN that does not come first; NumPy's keeps it.
             changed = float(np.max([changed, *(abs(array(p.grad) - g).max() for p, g in zip(parameters, step, strict=True))]))
-        done.setdefault(name, {})[how] = {"weights": [array(p) for p in parameters], "changed": changed}
+        else:
+            done.setdefault(name, {})[how] = {"weights": [array(p) for p in parameters], "changed": changed}
     return done
 
 
