@@ -165,4 +165,5 @@ def _crashing_worker(folder: Path, module: Path) -> dict[str, str]:
 def test_fields_of_an_observation_are_all_judged_by_someone() -> None:
     names = {field.name for field in dataclasses.fields(_healthy().seen)}
     judged = {"native", "shared", "forced_steps", "relations", "scaled", "evaluation", "repeated", "trainings"}
-    assert names == judged | {"backend", "device", "versions"}, "say which check judges the new field"
+    facts = {"backend", "device", "versions", "fused"}  # what was asked, of which releases, and how it was compiled
+    assert names == judged | facts, "say which check judges the new field"
