@@ -20,6 +20,8 @@ from models.spec import Spec
 
 NEAR = 1 / 8
 """Share of the largest number from which a framework may be beyond it: it sums otherwise, and draws weights of its own of the same law."""
+PARTED = 0.1
+"""Share of a loss by which two trainings differ that have nothing but rounding between them and are yet two."""
 Law = Callable[[Evidence], Iterator[Finding]]
 
 
@@ -64,7 +66,8 @@ def of_themselves(evidence: Evidence) -> dict[int, int]:
     """By seed the step at which the reference leaves the range of numbers as well, of those trainings that do so in the framework.
 
     A loss that explodes grows by powers from step to step, so that no rounding puts it off by more than one. What an activation draws
-    may, and rounding to half precision. Whether a training at the edge explodes at all is decided by rounding, too: so the reference
+    may, rounding to half precision, and rounding that has grown until then: two trainings of the reference that differ in nothing but
+    their orders of summing have parted. Whether a training at the edge explodes at all is decided by rounding, too: so the reference
     trains as often as rounding is measured (`bench.evidence.reference.ROUNDINGS`), summing in an order of its own each time, until one
     of its trainings leaves the range.
     """
@@ -72,14 +75,21 @@ def of_themselves(evidence: Evidence) -> dict[int, int]:
     for history in evidence.seen.trainings:
         step = _lost(history)
         if step is not None and evidence.start is not None:
-            chaotic = evidence.spec.arch.random or not evidence.spec.format.plain
-            last = len(history.losses) if chaotic else step + 1
             begin = evidence.start(history.seed)
+            drawn = evidence.spec.arch.random or not evidence.spec.format.plain
+            chaotic = drawn or _parted(evidence.spec, evidence.conventions, begin, step)
+            last = len(history.losses) if chaotic else step + 1
             steps = (overflow(evidence.spec, evidence.conventions, begin, last, order) for order in (None, *range(ROUNDINGS)))
             here = next((step for step in steps if step is not None), None)
             if here is not None:
                 found[history.seed] = here
     return found
+
+
+def _parted(spec: Spec, conventions: str, training: Training, last: int) -> bool:
+    """Whether rounding alone has moved the reference's loss by `PARTED` of it in a step before the last one."""
+    one, other = (_followed(spec, conventions, training, last, order)[0][:last] for order in (None, 0))
+    return any(not abs(a - b) <= PARTED * abs(a) for a, b in zip(one, other, strict=False))
 
 
 def overflow(spec: Spec, conventions: str, training: Training, last: int, order: int | None = None) -> int | None:
@@ -88,6 +98,12 @@ def overflow(spec: Spec, conventions: str, training: Training, last: int, order:
     Sums have the given `order` of terms (`models.reference.network.Reference`). After the last batch this is the number of batches: the
     weights that are left then, or their loss on that batch, are not finite.
     """
+    return _followed(spec, conventions, training, last, order)[1]
+
+
+def _followed(spec: Spec, conventions: str, training: Training, last: int, order: int | None) -> tuple[list[float], int | None]:
+    """The reference's finite losses up to a step, and where it leaves the range of numbers."""
+    losses: list[float] = []
     dtype = np.dtype(spec.format.held).type
     rule, weights = Rule(spec, conventions, dtype), {key: np.asarray(value, dtype) for key, value in training.weights.items()}
     with np.errstate(all="ignore"):
@@ -95,7 +111,8 @@ def overflow(spec: Spec, conventions: str, training: Training, last: int, order:
             x, labels = training.x[places], training.y[places]
             done = Reference(spec, weights, dtype, order, conventions).run(x, labels)
             if not np.isfinite(done.loss):
-                return step
+                return losses, step
+            losses.append(float(done.loss))
             if spec.format.scaled and not all(np.isfinite(g).all() for g in done.gradients.values()):
                 spec = dataclasses.replace(spec, loss_scale=spec.loss_scale / 2)  # such a step is skipped
                 continue
@@ -104,7 +121,7 @@ def overflow(spec: Spec, conventions: str, training: Training, last: int, order:
         count, places = training.steps, training.places[-1]
         loss = Reference(spec, weights, dtype, order, conventions).run(training.x[places], training.y[places]).loss
         left = (*weights.values(), np.asarray(loss))
-    return count if last >= count and not all(np.isfinite(each).all() for each in left) else None
+    return losses, count if last >= count and not all(np.isfinite(each).all() for each in left) else None
 
 
 def refuse(diverged: dict[int, int]) -> None:

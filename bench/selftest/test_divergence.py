@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bench.checks import CHECKS
@@ -61,3 +62,18 @@ def test_a_training_that_only_some_orders_of_summing_lead_out_of_range_is_not_ju
     run.seen.trainings = [history]
     assert not of_themselves(run), "no order of summing leads this one out of range"
     assert of_themselves(replace(run, spec=edge, backend="keras", start=start)) == {2: next(step for step in steps if step is not None)}
+
+
+def test_rounding_that_has_grown_until_then_is_nobodys_doing_and_before_it_has_is() -> None:
+    """Orders of summing part after some tens of steps that are far too large, and end at steps apart."""
+    wild = Spec.parse(
+        "depth=14,batch=4,classes=2,act=gelu_tanh,norm=batch,norm_at=after,eps=1e-08,groups=8,bottleneck=2,init=small_normal,clip_at=100,"
+        "optimizer=sgd,lr=30,precision=float64"
+    )
+    run = seen("torch", "depth=4", trains=True)
+    (history,) = run.seen.trainings[:1]
+    for step, excused in ((60, True), (3, False)):
+        losses = np.where(np.arange(100) >= step, np.nan, 1.0)
+        lost = replace(history, seed=1000, losses=losses, gradient_norms=np.ones((100, 14)))
+        spoilt = replace(run, spec=wild, start=start_of(wild, data()), seen=replace(run.seen, trainings=[lost]))
+        assert bool(of_themselves(spoilt)) == excused, step
