@@ -1,13 +1,17 @@
 """How a run's record lies in its file: schema 3, older ones that were released, and the JSON Schema that says so.
 
-Reading validates types and executes nothing. Findings are short rows that name their place by its number in `places`, because the same
-few thousand places come back in every network. `python -m bench schema > bench/report/record.schema.json` writes the schema.
+A record that is kept is compressed (`run-….json.xz`, a tenth of its JSON), so that a thousand of them are half a gigabyte; the last one
+lies beside it as it is (`latest.json`). Either is read. Reading validates types and executes nothing. Findings are short rows that name
+their place by its number in `places`, because the same few thousand places come back in every network.
+`python -m bench schema > bench/report/record.schema.json` writes the schema.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import lzma
+import math
 import os
 import sys
 from pathlib import Path
@@ -26,6 +30,16 @@ from bench.report.texts import Number, rounded
 
 SCHEMA, OLDEST = 3, 2
 KIND: Literal["gradgauge run"] = "gradgauge run"
+ENDINGS = (".json", ".json.xz")
+"""Of the records that are kept: compressed, or as they were kept before."""
+MAGIC = b"\xfd7zXZ\x00"
+"""What a compressed file begins with (The .xz File Format 1.2.1, section 2.1.1.1)."""
+LARGEST, UNPACKING = 512 << 20, 128 << 20
+"""Bytes that a record may unpack to, and memory for unpacking; a whole `full` matrix writes less than a quarter of either."""
+EXACT = 17
+"""Significant digits that hold any double (IEEE 754-2008, table 5.2)."""
+DIGITS = 4
+"""Significant digits of a finding's numbers, beside those that cancel in the width of its interval."""
 ON_A_SCALE = "training"
 """The check whose findings are baseline metrics, each with a scale of its own."""
 
@@ -71,10 +85,10 @@ class File(Header, kw_only=True):
 
 
 def write(folder: Path, record: Record) -> Path:
-    """Write `run-<time>-<process>.json` and the same as `latest.json`; returns the first. Raises WriteError if the folder refuses."""
+    """Write `run-<time>-<process>.json.xz`, and the same as `latest.json`; returns the first. Raises WriteError if the folder refuses."""
     text = encode(record)
-    path = folder / f"run-{record.started.replace(':', '')}-{os.getpid()}.json"
-    files.write(path, text)
+    path = folder / f"run-{record.started.replace(':', '')}-{os.getpid()}.json.xz"
+    files.write(path, lzma.compress(text))
     files.write(folder / "latest.json", text)
     return path
 
@@ -82,12 +96,12 @@ def write(folder: Path, record: Record) -> Path:
 def read(path: Path) -> Record:
     """A run's record, of this schema or of an older one that was released. Raises RecordError."""
     try:
-        raw = msgspec.json.decode(path.read_bytes())
+        raw = msgspec.json.decode(_text(path))
     except OSError as error:
         raise RecordError(
             f"{path} cannot be read ({error.strerror}): name the JSON record of a run, such as .gradgauge/latest.json."
         ) from None
-    except files.NO_JSON as error:
+    except (*files.NO_JSON, lzma.LZMAError, EOFError) as error:
         raise RecordError(f"{path} is not JSON, or was cut off ({error}): run again, or fetch the file again.") from None
     if not isinstance(raw, dict) or raw.get("kind") != KIND:
         raise RecordError(f"{path} is JSON, but not the record of a run: name one that pytest wrote, such as .gradgauge/latest.json.")
@@ -106,6 +120,14 @@ def read(path: Path) -> Record:
         ) from None
 
 
+def newest(folder: Path) -> Path:
+    """The record of the run that began last, as its name says; `latest.json` where nothing else is kept. Raises RecordError."""
+    kept = sorted(path for path in folder.glob("run-*") if path.name.endswith(ENDINGS)) or sorted(folder.glob("latest.json"))
+    if not kept:
+        raise RecordError(f"{folder} holds no record of a run: name a folder in which pytest wrote one, such as .gradgauge.")
+    return kept[-1]
+
+
 def encode(record: Record) -> bytes:
     """The record as JSON."""
     places: dict[Place, int] = {}
@@ -118,6 +140,20 @@ def json_schema() -> str:
     return json.dumps(msgspec.json.schema(File), indent=1, ensure_ascii=False) + "\n"
 
 
+def _text(path: Path) -> bytes:
+    """A record's JSON. Raises RecordError for one that would unpack to more than any run writes."""
+    content = path.read_bytes()
+    if not content.startswith(MAGIC):
+        return content
+    unpacking = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=UNPACKING)
+    text = unpacking.decompress(content, max_length=LARGEST)
+    if not unpacking.eof and not unpacking.needs_input:
+        raise RecordError(f"{path} unpacks to more than {LARGEST >> 20} MB, which no run writes: fetch the file again.")
+    if not unpacking.eof:
+        raise EOFError("the compressed file ends early")
+    return text
+
+
 def _header(source: Header) -> dict[str, Any]:  # the fields' own types, which no dictionary can have
     return {name: getattr(source, name) for name in Header.__struct_fields__}
 
@@ -127,7 +163,7 @@ def _row(verdict: Verdict, places: dict[Place, int]) -> VerdictRow:
         return places.setdefault(place, len(places))
 
     rows = [
-        Row(number_of(f.place), rounded(f.value), rounded(f.low), rounded(f.high), "" if f.within else f.note, f.remark)
+        Row(number_of(f.place), *_kept(f), "" if f.within else f.note, f.remark)
         for f in verdict.findings
         if not (f.low == f.high and f.within)
     ]
@@ -137,6 +173,18 @@ def _row(verdict: Verdict, places: dict[Place, int]) -> VerdictRow:
         headroom=rounded(verdict.headroom), tightest=number_of(verdict.tightest) if verdict.tightest else None,
         causes=list(verdict.causes), findings=rows, excuses=verdict.excuses,
     )  # fmt: skip
+
+
+def _kept(finding: Finding) -> tuple[Number, Number, Number]:
+    """Value and bounds with so few digits that the finding stays on its side of them, and its headroom what it was to a hundredth."""
+    numbers = finding.value, finding.low, finding.high
+    width, size = finding.high - finding.low, max(abs(finding.low), abs(finding.high))
+    cancelled = 0 if finding.one_sided or not 0 < width < size else -math.floor(math.log10(width / size))
+    for digits in (min(DIGITS + cancelled, EXACT), EXACT):
+        value, low, high = (rounded(number, digits) for number in numbers)
+        if (float(low) <= float(value) <= float(high)) == finding.within:
+            break
+    return value, low, high
 
 
 def _record(file: File, name: str, structured: bool) -> Record:

@@ -207,9 +207,9 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 def _files(folder: Path, trial: Trial, statuses: Sequence[int], judged: int) -> Iterator[str]:
     """Half-written files, records that say another status, and green ones that have judged less than an undisturbed run."""
     with suppress(OSError):
-        yield from (f"left {path.name}" for path in folder.iterdir() if path.suffix not in (".json", ".lock"))
+        yield from (f"left {path.name}" for path in folder.iterdir() if path.suffix not in (".json", ".xz", ".lock"))
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("*.json*")):
         try:
             found.append(record_file.read(path))
         except RecordError as error:

@@ -93,6 +93,7 @@ def run(folder: Path, seed: int = 0, **changes: Any) -> Record:
 
 
 def path(folder: Path, seed: int = 0, **changes: Any) -> Path:
-    """The file of a made-up run."""
+    """The file of a made-up run, as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    return record_file.write(folder, made(seed, **changes))
+    record_file.write(folder, made(seed, **changes))
+    return folder / "latest.json"

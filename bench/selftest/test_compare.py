@@ -283,6 +283,8 @@ def test_the_command_writes_every_format_and_ends_with_the_status(tmp_path: Path
         assert main([str(old), str(new), f"--format={form}", "-o", str(tmp_path / form)]) == Status.WORSE
         assert "gradient_parity" in (tmp_path / form).read_text(encoding="utf-8")
     assert main([str(old), str(old)]) == Status.SAME
+    assert main([str(tmp_path / "old"), str(tmp_path / "new")]) == Status.WORSE
+    assert main([str(tmp_path), str(new)]) == Status.BAD_INPUT
     assert main([str(old), str(old), "--backend=torch:keras"]) == Status.SAME
     assert main([str(old), str(tmp_path / "nowhere.json")]) == Status.BAD_INPUT
     assert main([str(old), str(new), "--backend=jax"]) == Status.BAD_INPUT
@@ -297,6 +299,8 @@ def test_a_comparison_does_not_overwrite_what_it_compares(tmp_path: Path, capsys
     assert main([str(old), str(old), "-o", str(old)]) == Status.BAD_INPUT
     assert "was read as input" in capsys.readouterr().err
     assert old.read_bytes() == before
+    (kept,) = old.parent.glob("run-*")
+    assert main([str(old.parent), str(old), "-o", str(kept)]) == Status.BAD_INPUT
 
 
 def test_a_comparison_of_nothing_has_a_status_of_its_own(tmp_path: Path) -> None:

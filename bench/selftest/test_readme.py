@@ -100,7 +100,7 @@ def test_python_commands_run(command: str, tmp_path: Path) -> None:
     check_options(words)
     if words[0] in LONG or {"--plot", "--require-gpu"} & set(words):
         return
-    words = [str(made_up.path(tmp_path)) if word in ("OLD.json", "NEW.json") else word for word in words]
+    words = [str(made_up.path(tmp_path)) if word in ("OLD.json", "NEW.json", "BASE", ".gradgauge") else word for word in words]
     done = subprocess.run([sys.executable, "-m", "bench", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == Status.SAME, done.stderr
     assert done.stdout

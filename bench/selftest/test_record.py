@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import math
 import re
 from pathlib import Path
@@ -116,3 +117,57 @@ def test_any_other_file_is_one_sentence(name: str, change, words: str, tmp_path:
 def test_an_absent_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot be read"):
         record_file.read(tmp_path / "nowhere.json")
+
+
+def test_a_kept_record_is_compressed_and_the_last_one_lies_beside_it(tmp_path: Path) -> None:
+    kept = record_file.write(tmp_path, made_up.made())
+    assert kept.suffixes[-2:] == [".json", ".xz"]
+    assert lzma.decompress(kept.read_bytes()) == (tmp_path / "latest.json").read_bytes()
+    assert record_file.read(kept).verdicts == record_file.read(tmp_path / "latest.json").verdicts
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda packed: packed[: len(packed) // 2], "was cut off"),
+        (lambda packed: packed[:40] + b"?" + packed[41:], "was cut off"),
+        (lambda packed: packed[:6], "was cut off"),
+        (lambda packed: lzma.compress(b"[1, 2]"), "not the record of a run"),
+        (lambda packed: lzma.compress(bytes(record_file.LARGEST + 1), preset=0), "unpacks to more than"),
+    ],
+)
+def test_a_compressed_file_that_is_no_record_is_one_sentence(change, words: str, tmp_path: Path) -> None:
+    path = record_file.write(tmp_path, made_up.made())
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(RecordError, match=words) as refused:
+        record_file.read(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_of_a_folder_the_newest_record_counts(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="holds no record"):
+        record_file.newest(tmp_path)
+    text = record_file.encode(made_up.made())
+    (tmp_path / "latest.json").write_bytes(text)
+    assert record_file.newest(tmp_path).name == "latest.json"
+    for name in ("run-2026-01-02T000000Z-7.json", "run-2026-01-03T000000Z-5.json.xz", "run-2026-01-01T000000Z-9.json.xz"):
+        (tmp_path / name).write_bytes(text)
+    assert record_file.newest(tmp_path).name == "run-2026-01-03T000000Z-5.json.xz"
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [
+        Finding(Place("loss"), 1.0000049, 0.0, 1.000005),
+        Finding(Place("loss"), 1.0000051, 0.0, 1.000005),
+        Finding(Place("loss"), 0.97666, 0.97664, 0.97671),
+        Finding(Place("loss"), 1.5 + 4e-16, 1.5, 1.5 + 8e-16),
+        Finding(Place("loss"), -3.14159, -math.inf, -3.14158),
+        Finding(Place("loss"), 2.0, 2.0, 2.0, "", "log"),
+        Finding(Place("loss"), math.inf, 0.0, math.inf),
+    ],
+)
+def test_few_digits_leave_a_finding_on_its_side_and_its_headroom_as_it_was(finding: Finding) -> None:
+    kept = Finding(finding.place, *map(float, record_file._kept(finding)), scale=finding.scale)
+    assert kept.within == finding.within
+    assert kept.headroom == pytest.approx(finding.headroom, abs=0.01)
