@@ -25,6 +25,7 @@ from models.observation import Job, Observation, Training
 from models.parts.precisions import PLAIN
 from models.reference.draws import draw_weights, moved_by_rounding, prepare_forced_steps, rounded
 from models.spec import Spec
+from models.spent import JUDGE, spent_on
 
 TEST_SAMPLES = 10_000
 """At most this many test samples decide an accuracy; digits have 600."""
@@ -96,6 +97,7 @@ class Request:
             return ReferenceResult(self.own, [])
         return self.reference or reference_of(self.own, self.data, self.seeds[0])
 
+    @spent_on(JUDGE, "weights and batches")
     def job(self) -> Job:
         """What the backend is asked to do with the network."""
         needs, steps = self.wanted, self.answer.forced_steps
@@ -163,6 +165,7 @@ def at_once(ask: Callable[..., Any]) -> Submit:
     return submit
 
 
+@spent_on(JUDGE, "weights and batches")
 def reference_of(spec: Spec, data: Data, seed: int = 0, steps: int = 3) -> ReferenceResult:
     """The reference on `steps` teacher-forced steps of `spec` on `data`, their weights and batches drawn from `seed`."""
     return ReferenceResult(spec, prepare_forced_steps(spec, data.x_train, labels_of(spec, data.y_train), seed, steps))

@@ -14,6 +14,7 @@ import numpy as np
 from bench.judging.check import Check
 from bench.judging.finding import Cause, Finding
 from bench.judging.place import Place
+from models.spent import JUDGE, spent_on
 
 PASSED, FAILED, KNOWN, NO_BASELINE, NOT_JUDGED = "passed", "failed", "known failure", "no baseline", "not judged"
 NOT_APPLICABLE = "not applicable"
@@ -87,6 +88,7 @@ class Judged(Protocol):
 Subject = TypeVar("Subject", bound=Judged)
 
 
+@spent_on(JUDGE, "checks")
 def judge(check: Check[Subject], subject: Subject) -> Verdict:
     """Run a check and give its verdict. Raises AssertionError when a check yields nothing: silence is not health.
 

@@ -26,9 +26,9 @@ from models.matrix import networks
 from models.spec import Spec
 
 LONG = {
-    "aa", "accuracy", "bisect", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile", "images",
-    "device-faults",
-    "kill-grid", "literature", "mutants", "overhead", "own-models", "power", "random-networks", "releases", "run", "selftest", "versions",
+    "aa", "accuracy", "bisect", "device-faults", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile",
+    "images", "kill-grid", "literature", "mutants", "overhead", "own-models", "power", "profile", "random-networks", "releases", "run",
+    "selftest", "versions",
 }  # fmt: skip
 """Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""
 TABLES = [kill_grid, power, false_alarms, random_networks, disturbed, mutants, own_models]

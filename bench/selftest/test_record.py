@@ -164,7 +164,7 @@ def test_of_a_folder_the_newest_record_counts(tmp_path: Path) -> None:
         Finding(Place("loss"), 1.5 + 4e-16, 1.5, 1.5 + 8e-16),
         Finding(Place("loss"), -3.14159, -math.inf, -3.14158),
         Finding(Place("loss"), 2.0, 2.0, 2.0, "", "log"),
-        Finding(Place("loss"), math.inf, 0.0, math.inf),
+        Finding(Place("loss"), math.inf, 0.0, 1.0),
     ],
 )
 def test_few_digits_leave_a_finding_on_its_side_and_its_headroom_as_it_was(finding: Finding) -> None:

@@ -19,6 +19,7 @@ from bench.theory.ensemble import sample
 from bench.theory.meanfield import backward_limit
 from models.architectures import graph
 from models.spec import Spec
+from models.spent import JUDGE, spent_on
 
 NETWORKS = 96
 """Random networks behind one band: their mean is then known to 10 % and their spread to 7 % of the spread."""
@@ -132,6 +133,7 @@ def predict(spec: Spec, x: np.ndarray) -> Prediction | None:
 
 
 @lru_cache(maxsize=256)
+@spent_on(JUDGE, "theory")
 def _predict(spec: Spec, shape: tuple[int, int], data: bytes) -> Prediction:
     x = np.frombuffer(data).reshape(shape)
     norms = sample(spec, x, NETWORKS)

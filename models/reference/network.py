@@ -17,6 +17,7 @@ from models.parts.losses import LOSSES
 from models.reference.arithmetic import Arithmetic
 from models.reference.operations import OPERATIONS, Execution, Pass, Saved
 from models.spec import Spec
+from models.spent import JUDGE, spent_on
 
 __all__ = ["Pass", "Reference"]
 
@@ -39,10 +40,12 @@ class Reference:
         self.weights = {name: np.asarray(value).astype(dtype) for name, value in weights.items()}
         self._given: WatchedPass | Pass | None = None
 
+    @spent_on(JUDGE, "reference")
     def forward(self, x: Batch, running: Statistics | None = None) -> Pass:
         """Pre-activations and logits; with `running` statistics batch normalization is in evaluation mode."""
         return self._forward(x, running)[0].out
 
+    @spent_on(JUDGE, "reference")
     def run(self, x: Batch, labels: Labels, given: WatchedPass | Pass | None = None) -> Pass:
         """Forward and backward pass of the training loss on a batch (batch × features) with integer labels.
 

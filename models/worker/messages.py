@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from contextlib import nullcontext
 from typing import Any, BinaryIO, TypeVar, overload
 
 import msgspec
 import numpy as np
 
 from models.arrays import Array
+from models.spent import Ledger
 
 ARRAY, SEEN_ARRAY = 1, 2
 HEADER = struct.Struct("!Q")
@@ -51,16 +53,20 @@ def as_kind(message: Message, kind: Any) -> Any:
     return msgspec.convert(message, kind)
 
 
-def send(stream: BinaryIO, message: Message) -> None:
-    """Write one message, length first."""
-    data = encode(message)
+def send(stream: BinaryIO, message: Message, ledger: Ledger | None = None) -> None:
+    """Write one message, length first; packing it is spent on `messages` in the ledger."""
+    with ledger.stage("messages") if ledger else nullcontext():
+        data = encode(message)
     stream.write(HEADER.pack(len(data)))
     stream.write(data)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Message:
-    """Read one message; raises EOFError when the other side has gone, NoMessageError where it talks of something else."""
+def receive(stream: BinaryIO, ledger: Ledger | None = None) -> Message:
+    """Read one message, unpacking spent on `messages` in the ledger.
+
+    Raises EOFError when the other side has gone, NoMessageError where it talks of something else.
+    """
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:
         raise EOFError
@@ -71,7 +77,8 @@ def receive(stream: BinaryIO) -> Message:
     if len(data) < length:
         raise EOFError
     try:
-        return decode(data)
+        with ledger.stage("messages") if ledger else nullcontext():
+            return decode(data)
     except msgspec.DecodeError:
         raise NoMessageError(data) from None
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any, TypeVar, overload
 
 from models.backends.registry import PYTHON_OF, info, python_of
 from models.observation import Job
+from models.spent import JUDGE, WORKERS
 from models.worker import devices, messages
 from models.worker.watchdog import SILENT, Watchdog, longest
 
@@ -135,6 +137,7 @@ class Worker:
         Raises DeviceError.
         """
         self.backend, self._silent, self._deadline = backend, silent, deadline
+        self.spent = WORKERS.setdefault(backend, Counter())
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         surroundings = environment(backend, device, deterministic) | {name: str(threads) for name in THREADS} | dict(variables or {})
         if path:
@@ -208,19 +211,22 @@ class Worker:
                 raise WorkerDied(f"the {self.backend} worker was stopped") from None
             self._process.wait()  # its pipes close before it has ended
             if watchdog.reason:
-                hung = f"the {self.backend} worker {watchdog.reason} in {do}{_of(arguments)} and was killed"
+                about = f" ({subject})" if (subject := subject_of(arguments)) else ""
+                hung = f"the {self.backend} worker {watchdog.reason} in {do}{about} and was killed"
                 raise WorkerHung(f"{hung}; its last output: {self.last_output() or '(none)'}") from None
             raise WorkerDied(self._how_it_ended()) from None
+        self.spent.update({(subject_of(arguments), stage): seconds for stage, seconds in answer.get("spent", {}).items()})
         if "error" in answer:
             raise (WorkerLacks if answer["absent"] else WorkerError)(answer["error"], answer["trace"], answer["told"])
-        return messages.as_kind(answer["ok"], kind)
+        with JUDGE.stage("messages"):
+            return messages.as_kind(answer["ok"], kind)
 
     def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
         assert isinstance(self._process.stdin, io.BufferedWriter)
         assert isinstance(self._process.stdout, io.BufferedReader)
         try:
-            messages.send(self._process.stdin, request)
-            return messages.receive(self._process.stdout)
+            messages.send(self._process.stdin, request, JUDGE)
+            return messages.receive(self._process.stdout, JUDGE)
         except messages.NoMessageError as garbage:
             os.set_blocking(self._process.stdout.fileno(), False)
             printed = garbage.printed + (self._process.stdout.read(KEPT_OUTPUT) or b"")
@@ -259,11 +265,10 @@ class Worker:
         self._log.close()
 
 
-def _of(arguments: Job | dict[str, Any]) -> str:
-    """What a task was about, in brackets, where it says so."""
+def subject_of(arguments: Job | dict[str, Any]) -> str:
+    """What a task was about: a network, an equality's scenario; empty where it does not say so."""
     if isinstance(arguments, Job):
-        return f" ({arguments.spec.id})"
+        return arguments.spec.id
     if arguments.get("jobs"):
-        return f" ({arguments['jobs'][0].spec.id})"
-    subject = next((arguments[name] for name in ("spec", "scenario", "name") if name in arguments), "")
-    return f" ({subject})" if subject else ""
+        return str(arguments["jobs"][0].spec.id)
+    return str(next((arguments[name] for name in ("spec", "scenario", "name") if name in arguments), ""))

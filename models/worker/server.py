@@ -20,6 +20,7 @@ from models.observation import Job
 from models.own.gauge import OwnError
 from models.own.observation import OwnJob
 from models.spec import Spec, SpecError
+from models.spent import WORKER
 from models.worker import messages
 from models.worker.network_cache import NetworkCache
 from models.worker.tasks import overhead, own, scenarios
@@ -27,6 +28,8 @@ from models.worker.tasks.device_probe import probe_device, probe_step
 from models.worker.tasks.observe import draw_own, observe, observe_seeds
 from models.worker.tasks.step_timer import StepTimer
 
+STAGES = {"observe": "other of networks", "observe_seeds": "other of networks", "scenario": "equalities", "draw": "initializer draws"}
+"""What a task's time is spent on, where its name does not say so, beside the stages within."""
 PARENT_LOOKED_FOR = 1.0
 """Seconds between two looks for the parent."""
 
@@ -37,6 +40,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
     framework.configure(threads, deterministic)
     gc.collect()
     gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
+    WORKER.charge("imports", time.process_time())
     timer, cache = StepTimer(framework), NetworkCache()
     tasks = {
         "observe": lambda given: observe(messages.as_kind(given, Job), cache.network),
@@ -58,22 +62,24 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "begin_peaks": lambda given: timer.begin_peaks(**given),
         "peaks": lambda given: timer.peaks(**given),
         "forget": lambda given: timer.forget(**given),
+        "bare": lambda given: overhead.bare(framework, **given),
         "overhead": lambda given: overhead.interleave(framework, **given),
         "probe": lambda given: overhead.probe(framework, **given),
         "scenario": lambda given: scenarios.take(backend, given["scenario"], given["with"]),
     }
     while True:
         try:
-            request: dict[str, Any] = messages.receive(inputs)
+            request: dict[str, Any] = messages.receive(inputs, WORKER)
         except EOFError:
             return
         try:
-            answer: dict[str, Any] = {"ok": tasks[request["do"]](request["with"])}
+            with WORKER.stage(STAGES.get(request["do"], request["do"])):
+                answer: dict[str, Any] = {"ok": tasks[request["do"]](request["with"])}
         except Exception as error:  # the other side decides what a failure means, and needs its words
             known = isinstance(error, (SpecError, ValueError, RuntimeError)) and type(error).__module__.startswith("models")
             answer = {"error": str(error) if known else f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
             answer["absent"], answer["told"] = isinstance(error, Absent), isinstance(error, OwnError)
-        messages.send(outputs, answer)
+        messages.send(outputs, answer | {"spent": WORKER.take()})
 
 
 def end_with(parent: int) -> None:

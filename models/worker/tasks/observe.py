@@ -13,6 +13,7 @@ from models.backends.protocol import Backend, Network
 from models.backends.registry import backend_module
 from models.observation import SCALE_GROWTH, Backward, Evaluated, ForcedStep, History, Job, Observation, Repeated, StepResult, WatchedPass
 from models.spec import Spec
+from models.spent import WORKER
 
 
 def build(job: Job) -> Network:
@@ -29,18 +30,21 @@ def observe_seeds(jobs: list[Job], network_of: Callable[[Job], Network] = build)
     """Jobs that differ in seed and steps only, on one network that the framework initializes anew for each."""
     first = jobs[0]
     module = backend_module(first.backend)
-    network = network_of(first)
+    with WORKER.stage("building"):
+        network = network_of(first)
     seen = []
     for job in jobs:
         if job is not first:
-            network.redraw(job.seed)
+            with WORKER.stage("building"):
+                network.redraw(job.seed)
         seen.append(_observe(network, job, Observation(job.backend, versions=module.versions(), device=job.device, fused=network.fused)))
     for job, each in zip(jobs, seen, strict=True):
         if job.scaled:
-            spec = dataclasses.replace(job.spec, scale_growth=SCALE_GROWTH)
-            network = module.Network(spec, seed=job.seed, device=job.device)
-            network.load(job.scaled[0].weights, fresh=True)
-            each.scaled = [_step(network, forced_step, None) for forced_step in job.scaled]
+            with WORKER.stage("scaled steps"):
+                spec = dataclasses.replace(job.spec, scale_growth=SCALE_GROWTH)
+                network = module.Network(spec, seed=job.seed, device=job.device)
+                network.load(job.scaled[0].weights, fresh=True)
+                each.scaled = [_step(network, forced_step, None) for forced_step in job.scaled]
     return seen
 
 
@@ -52,10 +56,10 @@ def _step(network: Network, forced_step: ForcedStep, passed: WatchedPass | None)
 def _observe(network: Network, job: Job, seen: Observation) -> Observation:
     if job.forced_steps:
         first = job.forced_steps[0]
-        seen.native = network.watch(first.x, first.labels)
+        seen.native = _watch(network, first)
         network.freeze_noise(True)
         network.load(first.weights, fresh=True)
-        seen.shared = network.watch(first.x, first.labels)
+        seen.shared = _watch(network, first)
         seen.forced_steps = _forced(network, job.forced_steps, pass_first=not job.spec.format.plain)
         seen.evaluation = network.logits(job.forced_steps[-1].x)
         if job.repeat:
@@ -66,7 +70,8 @@ def _observe(network: Network, job: Job, seen: Observation) -> Observation:
         assert job.x_test is not None, "a training is tested"
         assert job.labels_test is not None, "a training is tested"
         network.load(training.weights, fresh=True)
-        trained = network.train(training.xs, training.labels, training.schedule)
+        with WORKER.stage("training"):
+            trained = network.train(training.xs, training.labels, training.schedule)
         last, running = _evaluated(network, job.x_test, job.labels_test), network.running()
         network.average()
         averaged = _evaluated(network, job.x_test, job.labels_test)
@@ -76,12 +81,14 @@ def _observe(network: Network, job: Job, seen: Observation) -> Observation:
                 trained.clipped,
             )
         )  # fmt: skip
-    seen.relations = _relations(network, job)
+    with WORKER.stage("relations"):
+        seen.relations = _relations(network, job)
     return seen
 
 
 def _evaluated(network: Network, x: Batch, labels: Labels) -> Evaluated:
-    logits = network.logits(x)
+    with WORKER.stage("evaluation"):
+        logits = network.logits(x)
     return Evaluated(network.weights(), logits, network.accuracy(logits, labels))
 
 
@@ -107,12 +114,18 @@ def _backward(network: Network, forced_step: ForcedStep) -> Backward:
 
 def _forced(network: Network, forced_steps: list[ForcedStep], pass_first: bool = False) -> list[StepResult]:
     """Every teacher-forced step, one after the other, from its weights; the optimizer's slots go on from one to the next."""
-    seen = []
+    seen = list[StepResult]()
     for forced_step in forced_steps:
         network.load(forced_step.weights, fresh=False)
-        passed = network.watch(forced_step.x, forced_step.labels) if pass_first else None
-        seen.append(_step(network, forced_step, passed))
+        passed = _watch(network, forced_step) if pass_first else None
+        with WORKER.stage("later steps" if seen else "first step"):  # the first one traces and compiles, unless the network was kept
+            seen.append(_step(network, forced_step, passed))
     return seen
+
+
+def _watch(network: Network, at: ForcedStep) -> WatchedPass:
+    with WORKER.stage("watched passes"):
+        return network.watch(at.x, at.labels)
 
 
 def differing(ones: list[StepResult], others: list[StepResult]) -> list[Repeated]:

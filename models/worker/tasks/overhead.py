@@ -101,6 +101,18 @@ def probe(backend: Backend, *, spec: str, x: Batch, labels: Labels, device: str 
     return ProbeCost(min(_clock(lambda: network.watch(x, labels)) for _ in range(PROBES)), watch.highest - before)
 
 
+def bare(backend: Backend, *, name: str, trainings: int, steps: int, x: Batch, labels: Labels, device: str = "cpu") -> float:
+    """Processor seconds to build the network of this id, to compile it, and to train it so often, and nothing more."""
+    spec = Spec.parse(name)
+    xs, batches = _batches(spec, x, labels, steps)
+    began = time.process_time()
+    network = backend.Network(spec, device=device, record=())
+    for seed in range(trainings):
+        network.load(draw_weights(spec, seed), fresh=True)
+        network.train(xs, batches, np.ones(steps), record=False)
+    return time.process_time() - began
+
+
 class _Watch(threading.Thread):
     """Reads the process's memory over and over; a high-water mark of the system's would still hold the import's."""
 
