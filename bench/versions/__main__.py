@@ -15,7 +15,8 @@ from functools import partial
 
 from bench.exit_status import Status, ends_with
 from bench.files import WriteError
-from bench.versions import runs, table
+from bench.report.record import Record
+from bench.versions import runs, table, upgrade
 from bench.versions.environments import GPU, GROUP, VersionsError, Wanted
 
 OWN = ("-n", "--fresh", "-h", "--help")
@@ -45,7 +46,8 @@ def main(arguments: list[str] | None = None) -> Status:
     with ThreadPoolExecutor(beside) as pool:
         results = pool.map(partial(runs.run, options=options, store=runs.recorded(), fresh=given.fresh), wanted)
         records = dict(zip([w.text for w in wanted], results, strict=True))
-    print("\n" + "\n".join([*table.table(records), *table.broke(records)]))
+    ran = {name: record for name, record in records.items() if isinstance(record, Record)}
+    print("\n" + "\n".join([*table.table(records), *table.broke(records), *upgrade.lines(ran)]))
     return table.status(list(records.values()))
 
 

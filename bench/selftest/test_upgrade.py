@@ -1,0 +1,131 @@
+"""An upgrade of a user's own model is told in words, and a wrong gradient in a script of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.exit_status import Status
+from bench.imported import ROOT
+from bench.judging.finding import Finding
+from bench.judging.place import Place
+from bench.judging.verdict import NOT_JUDGED, Verdict
+from bench.report.record import Error, Record
+from bench.selftest import made_up
+from bench.versions import script, upgrade
+
+MODEL = "gauge.py:net"
+GAUGES = ROOT / "bench" / "selftest" / "gauges"
+
+
+def gradients(**sizes: float) -> Verdict:
+    """Gradient parity of parameters that are so many roundings off."""
+    findings = [Finding(Place(parameter=name.replace("_", ".")), size, 0.0, 10.0, "scaled") for name, size in sizes.items()]
+    return made_up.verdict("gradient_parity", "torch", MODEL, findings)
+
+
+def release(*verdicts: Verdict, memory: float = 500.0, errors: tuple[Error, ...] = ()) -> Record:
+    """The record of one set of requirements."""
+    made = made_up.made(verdicts=list(verdicts), profiles=[], timings=[], errors=list(errors))
+    made.peak_memory_mb = {"torch": memory}
+    return made
+
+
+def told(*records: Record) -> str:
+    """What is said of upgrading through them."""
+    return "\n".join(upgrade.lines({f"torch=={number}": record for number, record in enumerate(records, 1)}))
+
+
+def test_an_upgrade_on_which_all_is_right_is_safe() -> None:
+    text = told(release(gradients(a_weight=1.0, b_weight=2.0)), release(gradients(a_weight=1.5, b_weight=2.0), memory=600))
+    assert "✓ gauge.py:net on torch: safe. All 2 numbers of 1 check are right in torch==2." in text
+    assert "500 → 600 MB" in text
+
+
+def test_what_went_wrong_is_told_with_its_release_and_the_one_that_is_right() -> None:
+    text = told(
+        release(gradients(a_weight=1.0, b_weight=2.0)), release(gradients(a_weight=157.0, b_weight=2.0)),
+        release(gradients(a_weight=160.0, b_weight=2.0)),
+    )  # fmt: skip
+    assert "✗ gauge.py:net on torch: not safe. 1 number of 2 went wrong by torch==3." in text
+    assert "gradient_parity a.weight: 160 roundings off its float64 twin, 10 allowed since torch==2; torch==1 is right, 1 roundings" in text
+    assert "python -m bench script --model=gauge.py:net --parameter=a.weight" in text
+
+
+def test_what_was_wrong_before_is_no_reason_against_an_upgrade() -> None:
+    wrong = gradients(a_weight=157.0)
+    assert "an upgrade changes nothing" in told(release(wrong), release(wrong))
+    assert "torch==2 mends a.weight: 157 roundings" in told(release(wrong), release(gradients(a_weight=1.0)))
+
+
+def test_less_that_is_judged_is_never_safe() -> None:
+    silent = made_up.verdict("gradient_parity", "torch", MODEL, [], NOT_JUDGED, "units lie at a kink")
+    finite = made_up.verdict("finite", "torch", MODEL, [Finding(Place(parameter="a.weight"), 0.0, 0.0, 0.0)])
+    before, after = release(gradients(a_weight=1.0), finite), release(silent, finite)
+    assert "? gauge.py:net on torch: cannot tell. gradient_parity was judged in torch==1 and is not in torch==2: units lie" in told(
+        before, after
+    )
+    broken = release(
+        errors=(Error(f"bench/test_parity.py::test_parity[gradient_parity-torch-cpu-{MODEL}]", "it has no attribute x\nmore"),)
+    )
+    assert "✗ gauge.py:net on torch: torch==2 cannot run it: it has no attribute x" in told(before, broken)
+
+
+def test_networks_of_the_matrix_have_the_table_alone() -> None:
+    record = release(made_up.parity("torch", "depth=4"))
+    assert told(record, record) == ""
+
+
+def run_script(model: str, parameter: str, tmp_path: Path, before: str = "") -> subprocess.CompletedProcess[str]:
+    """The script of a gradient, run without this suite in sight, after a line that plants a fault."""
+    file = tmp_path / "issue.py"
+    assert script.main([f"--model={model}", f"--parameter={parameter}", "-o", str(file)]) == Status.SAME
+    text = file.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= script.LONGEST
+    assert "gradgauge" not in text
+    file.write_text(before + text, encoding="utf-8")
+    return subprocess.run([sys.executable, file.name], cwd=tmp_path, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "parameter"),
+    [
+        ("of_torch.py:sensors", "left.weight"),
+        ("of_torch.py:recurrent", "rnn.weight_hh_l0"),
+        ("of_torch.py:bare", "0.bias"),
+        ("of_keras.py:recurrent", "lstm.lstm_cell.recurrent_kernel"),
+        ("of_keras.py:sensors", "dense.kernel"),
+    ],
+)
+def test_a_script_finds_a_healthy_gradient_right(model: str, parameter: str, tmp_path: Path) -> None:
+    done = run_script(f"{GAUGES}/{model}", parameter, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"the gradient of {parameter} in float32 is off by" in done.stdout
+
+
+def test_a_script_shows_a_gradient_that_float32_alone_has_wrong(tmp_path: Path) -> None:
+    planted = (
+        "import torch\nright = torch.nn.Linear.forward\n"
+        "def wrong(self, x):\n    out = right(self, x)\n"
+        "    out.requires_grad and out.dtype == torch.float32 and out.register_hook(lambda g: g * 1.0001)\n    return out\n"
+        "torch.nn.Linear.forward = wrong\n"
+    )
+    done = run_script(f"{GAUGES}/of_torch.py:bare", "2.weight", tmp_path, planted)
+    assert done.returncode == 1, done.stderr
+    assert "off by 0.0001 of its length" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:convnext_atto", "keras:MobileNetV3Small"])
+def test_a_script_of_a_published_network_is_python(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main([f"--model={name}", "--parameter=x"]) == Status.SAME
+    text = capsys.readouterr().out
+    compile(text, "issue.py", "exec")
+    assert len(text.splitlines()) <= script.LONGEST
+
+
+def test_a_model_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main(["--model=nowhere.py:net", "--parameter=x"]) == Status.BAD_INPUT
+    assert "there is no file" in capsys.readouterr().err
