@@ -31,6 +31,10 @@ def test_a_set_replaces_what_the_project_asks_for() -> None:
     words = environments.replaced(own, (Requirement("numpy<2"), Requirement("Tensorflow_CPU==2.16.2")))
     assert [w for w in words if "numpy" in w.lower() or "tensorflow" in w.lower()] == ["numpy<2", "Tensorflow_CPU==2.16.2"]
     assert "torch==2.13.0" in words
+    words = environments.replaced(own, (Requirement("torch==2.12.0"),))
+    assert [w for w in words if "torch" in w] == ["torchvision", "torch==2.12.0"]
+    words = environments.replaced(own, (Requirement("torch==2.12.0"), Requirement("torchvision==0.27.0")))
+    assert [w for w in words if "torch" in w] == ["torch==2.12.0", "torchvision==0.27.0"]
 
 
 def test_what_pip_cannot_satisfy_is_one_sentence(monkeypatch, tmp_path: Path) -> None:

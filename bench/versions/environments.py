@@ -28,6 +28,8 @@ from models.backends.registry import PYTHON_OF, python_of
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".gradgauge" / "environments"
 GROUP, OVERLAID = "cpu", "keras"
+BUILT_FOR = {"torch": "torchvision"}
+"""Packages of which each release needs one release of another: pip finds it."""
 GPU, GPU_TORCH, GPU_KERAS = "gpu", "gpu-torch", "gpu-keras"
 """On a GPU each framework has an environment of its own, since their wheels hold the same CUDA libraries in two versions."""
 MISSING = """
@@ -132,9 +134,11 @@ def installed() -> dict[str, str]:
 
 
 def replaced(own: list[Requirement], by: tuple[Requirement, ...]) -> list[str]:
-    """The project's requirements with those of the same name replaced."""
+    """The project's requirements with those of the same name replaced; what is built for one release of another is any that fits."""
     names = {canonicalize_name(requirement.name) for requirement in by}
-    return [str(r) for r in own if canonicalize_name(r.name) not in names] + [str(r) for r in by]
+    freed = {companion for name, companion in BUILT_FOR.items() if name in names}
+    kept = [r.name if r.name in freed else str(r) for r in own if canonicalize_name(r.name) not in names]
+    return kept + [str(r) for r in by]
 
 
 def name(text: str, rest: str) -> str:
