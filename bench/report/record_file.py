@@ -38,7 +38,7 @@ LARGEST, UNPACKING = 512 << 20, 128 << 20
 """Bytes that a record may unpack to, and memory for unpacking; a whole `full` matrix writes less than a quarter of either."""
 EXACT = 17
 """Significant digits that hold any double (IEEE 754-2008, table 5.2)."""
-DIGITS = 4
+DIGITS = 3
 """Significant digits of a finding's numbers, beside those that cancel in the width of its interval."""
 ON_A_SCALE = "training"
 """The check whose findings are baseline metrics, each with a scale of its own."""
@@ -176,7 +176,7 @@ def _row(verdict: Verdict, places: dict[Place, int]) -> VerdictRow:
 
 
 def _kept(finding: Finding) -> tuple[Number, Number, Number]:
-    """Value and bounds with so few digits that the finding stays on its side of them, and its headroom what it was to a hundredth."""
+    """Value and bounds with so few digits that the finding stays on its side of them, and its headroom what it was to two hundredths."""
     numbers = finding.value, finding.low, finding.high
     width, size = finding.high - finding.low, max(abs(finding.low), abs(finding.high))
     cancelled = 0 if finding.one_sided or not 0 < width < size else -math.floor(math.log10(width / size))
