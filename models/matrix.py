@@ -41,7 +41,8 @@ AXES: dict[str, tuple[str, ...]] = {
     "classes": ("classes=2",),
     # He weights make linear and SELU networks and an unscaled post-activation stream explode, so their steps are smaller.
     "activation": (
-        "act=linear,lr=1e-5", "act=selu,lr=0.001", *(f"act={name}" for name in ACTIVATIONS if name not in ("linear", "selu", "relu")),
+        "act=linear,lr=1e-5", "act=selu,lr=0.001",
+        *(f"act={name}" for name, row in ACTIVATIONS.items() if row.core and name not in ("linear", "selu", "relu")),
     ),
     "normalization": (
         *(f"norm={name}" for name in NORMS), "norm=batch,norm_at=after", "norm=layer,norm_at=after", "norm=batch,eps=0.001",
@@ -69,6 +70,11 @@ AXES: dict[str, tuple[str, ...]] = {
         "precision=mixed_float16,loss_scale=1,act=sigmoid",
     ),
 }  # fmt: skip
+
+FURTHER: dict[str, tuple[str, ...]] = {
+    "activation": tuple(f"act={name}" for name, row in ACTIVATIONS.items() if not row.core),
+}
+"""More values of some axes, which the full matrix alone moves, by themselves and in pairs."""
 
 SYMMETRIC = (
     *(
@@ -124,10 +130,11 @@ def _collect(cases: str, features: int, device: str, capability: Capability) -> 
     if cases not in CASES:
         raise SpecError(f"cases={cases} is not known: use one of {', '.join(CASES)}.")
     texts = ["reference"]
+    axes = AXES if cases != "full" else {axis: (*values, *FURTHER.get(axis, ())) for axis, values in AXES.items()}
     if cases != "smoke":
-        texts += [value for values in AXES.values() for value in values]
+        texts += [value for values in axes.values() for value in values]
     if cases == "full":
-        for (_, ones), (_, others) in itertools.combinations(AXES.items(), 2):
+        for (_, ones), (_, others) in itertools.combinations(axes.items(), 2):
             texts += [f"{one},{other}" for one, other in itertools.product(ones, others)]
     specs: dict[Spec, None] = {}
     refused = []

@@ -11,7 +11,7 @@ import pytest
 
 from models.architectures import graph
 from models.graph import Activate
-from models.matrix import networks
+from models.matrix import FURTHER, networks
 from models.parts.activations import ACTIVATIONS
 from models.parts.losses import LOSSES
 from models.reference.draws import draw_weights
@@ -32,8 +32,8 @@ TO_ROUNDING = 1e-12
 BATCHES = 40
 """Batches among which the one furthest from every kink is taken."""
 
-SMOOTH = {"linear", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu"}
-"""Activations that are one function everywhere; the others are two, which meet at zero."""
+SMOOTH = {"linear", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
+"""Activations that are one function everywhere; the others are several, which meet at their kinks, or at zero."""
 NOT_COMPLEX = {"sigmoid": TypeError, "silu": TypeError, "huber": None}
 """Parts whose own code takes no complex step, and what it raises: SciPy's expit has no complex loop. Huber's |error| raises nothing
 and drops the imaginary part."""
@@ -56,9 +56,11 @@ def wirings() -> list[Spec]:
 
 
 def parts() -> list[Spec]:
-    """Every distinct small network of layers in the core matrix, every wiring, and the other normalizations after the activation."""
+    """Every distinct small network of layers in the core matrix, all further parts, every wiring, other norms after the activation."""
+    others = [Spec.parse(text) for texts in FURTHER.values() for text in texts]
     after = [Spec.of(**SMALL, depth=6, act="gelu", norm=norm, norm_at="after", precision="float64") for norm in ("rms", "group")]
-    return list(dict.fromkeys([*(small(spec.on("torch")) for spec in networks("core") if spec.arch.layered), *wirings(), *after]))
+    moved = [small(spec.on("torch")) for spec in (*networks("core"), *others) if spec.arch.layered]
+    return list(dict.fromkeys([*moved, *wirings(), *after]))
 
 
 class Watched(Reference):
@@ -67,7 +69,8 @@ class Watched(Reference):
     def pieces(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, list[np.ndarray]]:
         """The loss, and what is compared with zero on the way to it, in units of its rms."""
         done, target = self.run(x, labels), self.target(labels)
-        self.met = [] if self.spec.arch.act in SMOOTH else [self.saved[node.name] for node in self.graph.of(Activate)]
+        meet = () if self.spec.arch.act in SMOOTH else ACTIVATIONS[self.spec.arch.act].kinks or (0.0,)
+        self.met = [np.asarray(self.saved[node.name]) - kink for node in self.graph.of(Activate) for kink in meet]
         if self.spec.loss == "hinge":
             self.met.append(1 - target * done.logits)
         if self.spec.loss == "huber":

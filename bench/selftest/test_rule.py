@@ -145,6 +145,12 @@ def _leaky_relu(monkeypatch: Any) -> None:
     monkeypatch.setitem(ACTIVATIONS, "leaky_relu", there)
 
 
+def _hardsigmoid(monkeypatch: Any) -> None:
+    sixth, row = through_float32(1 / 6), ACTIVATIONS["hardsigmoid"]
+    there = dataclasses.replace(row, df=lambda x: ((x > -3) & (x < 3)) * sixth)
+    monkeypatch.setitem(ACTIVATIONS, "hardsigmoid", there)
+
+
 def _rule(name: str, rule: Callable[..., Any]) -> Callable[[Any], None]:
     return lambda monkeypatch: monkeypatch.setitem(OPTIMIZERS, name, dataclasses.replace(OPTIMIZERS[name], rule=rule))
 
@@ -173,6 +179,8 @@ UPDATE = {"update"}
 CAUSES: dict[tuple[str, str], Cause] = {
     # PyTorch's NAdam keeps the product of its momenta as a float32 scalar, unless float64 is the default dtype.
     ("torch", "act=tanh,optimizer=nadam"): Cause(UPDATE, _torch_nadam),
+    # PyTorch's kernel of hardsigmoid's gradient holds 1/6 as a float32, whatever the precision.
+    ("torch", "optimizer=sgd,act=hardsigmoid"): Cause({"gradient_parity"}, _hardsigmoid),
     # Keras turns Python's floats into float32 tensors before it casts them to the variable's own dtype.
     ("keras", "act=tanh,optimizer=momentum"): Cause(UPDATE, _momentum),
     ("keras", "act=tanh,optimizer=nesterov"): Cause(UPDATE, _momentum),

@@ -44,7 +44,6 @@ TOO_LARGE = 3.0
 """Times the gradient at zero logits and unit targets from which a loss is called too large."""
 STEPS, HALVINGS = 5, 30
 """So many steps on one batch try a learning rate, and so often it is halved at most."""
-BOUNDED = ("sigmoid", "tanh")
 LOST, KEPT = 0.05, 0.99
 """A layer underflows where it loses 5 % of its gradient's entries to zero; a loss scale is a remedy that keeps 99 % of them."""
 
@@ -199,7 +198,8 @@ def _variance(spec: Spec, seen: Seen) -> tuple[str, float] | None:
 def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     """Dead and saturated units of activations that stand directly behind a weight layer."""
     names = [joint.left.name for joint in graph(spec).joints if len(joint.between) == 1 and isinstance(joint.between[0], Activate)]
-    if not names or not (ACTIVATIONS[spec.arch.act].kink or spec.arch.act in BOUNDED):
+    row = ACTIVATIONS[spec.arch.act]
+    if not names or not (row.kinks or row.saturates):
         return
     limit = DEAD_SHARE + DEAD_SD * math.sqrt(0.25 / spec.arch.width)
     dead, others = ({name: float((_slopes(spec, each, name).max(0) == 0).mean()) for name in names} for each in (seen, typical))
@@ -207,7 +207,7 @@ def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     if dead[worst] > limit:
         says = f"{dead[worst]:.0%} of the units in layer {layer_of(worst)} pass no gradient for any sample, predicted {others[worst]:.0%}"
         yield Diagnosis("dead units", worst, dead[worst], others[worst], says, ("act=leaky_relu, whose units cannot die",))
-    if spec.arch.act in BOUNDED:
+    if row.saturates:
         flat, others = ({name: float((_slopes(spec, each, name) < FLAT).mean()) for name in names} for each in (seen, typical))
         worst = max(names, key=lambda name: flat[name])
         if flat[worst] > FLAT_SHARE:

@@ -15,7 +15,9 @@ from bench.selftest.faults.keras_changes import (
     in_any_order,
     in_bfloat16,
     large_clipping_epsilon,
+    linear_beyond_2,
     logits_scaled,
+    mish_as_swish,
     nan_once,
     not_orthogonal,
     plain_normal,
@@ -23,6 +25,7 @@ from bench.selftest.faults.keras_changes import (
     slope_one_at_zero,
     smoothed,
     square_weights_transposed,
+    swish,
     ten_bits,
 )
 from bench.selftest.faults.keras_norms import (
@@ -63,6 +66,11 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("leaky relu with the function's slope", "act=leaky_relu", "forward_parity", "layer  2", one("keras.layers.LeakyReLU.call", with_attribute("negative_slope", lambda slope: 0.2))),
         Fault("exact gelu computed by tanh", "act=gelu", "forward_parity", "layer  2", one("keras.src.backend.nn.gelu", lambda f: lambda x, approximate=True: f(x, True))),
         Fault("silu flat beyond 20", "act=silu", "activation", "far positive", one("keras.src.backend.nn.silu", flat_beyond_20)),
+        Fault("relu6 cut at 5", "act=relu6", "activation", "at 6 value", one("keras.src.backend.nn.relu6", lambda f: lambda x: f(x) - f(x - 5))),
+        Fault("hard sigmoid of slope 0.2", "depth=4,act=hardsigmoid", "forward_parity", "layer  2", one("keras.src.backend.nn.hard_sigmoid", lambda f: lambda x: f(1.2 * x))),
+        Fault("hard swish computed as swish", "depth=4,act=hardswish", "forward_parity", "layer  2", one("keras.src.backend.nn.hard_silu", swish)),
+        Fault("softplus linear beyond 2", "depth=4,act=softplus", "forward_parity", "layer  2", one("keras.src.backend.nn.softplus", linear_beyond_2)),
+        Fault("mish computed as swish", "depth=4,act=mish", "forward_parity", "layer  2", one("keras.src.backend.nn.softplus", mish_as_swish)),
         Fault("elu flat below zero", "act=elu", "forward_parity", "layer  2", one("keras.src.backend.nn.elu", flat_below_zero)),
     ),
     "linear": (

@@ -60,6 +60,11 @@ TORCH: dict[str, tuple[Fault, ...]] = {
         Fault("leaky relu with Keras's slope", "act=leaky_relu", "forward_parity", "layer  2", one("torch.nn.functional.leaky_relu", lambda f: lambda x, slope, inplace: f(x, 0.3, inplace))),
         Fault("exact gelu computed by tanh", "act=gelu", "forward_parity", "layer  2", one("torch.nn.functional.gelu", with_arguments(approximate="tanh"))),
         Fault("silu flat beyond 20", "act=silu", "activation", "far positive", one("torch.nn.functional.silu", lambda f: lambda x, **k: f(x.clamp(max=20)))),
+        Fault("relu6 cut at 5", "act=relu6", "activation", "at 6 value", one("torch.nn.functional.hardtanh", lambda f: lambda x, low, high, inplace: f(x, low, 5.0))),
+        Fault("hard sigmoid of slope 0.2", "depth=4,act=hardsigmoid", "forward_parity", "layer  2", one("torch.nn.functional.hardsigmoid", lambda f: lambda x, inplace: (0.2 * x + 0.5).clamp(0, 1))),
+        Fault("hard swish computed as swish", "depth=4,act=hardswish", "forward_parity", "layer  2", one("torch.nn.functional.hardswish", lambda f: lambda x, inplace: x * x.sigmoid())),
+        Fault("softplus linear beyond 2", "depth=4,act=softplus", "forward_parity", "layer  2", one("torch.nn.functional.softplus", lambda f: lambda x, beta, threshold: f(x, beta, 2.0))),
+        Fault("mish computed as swish", "depth=4,act=mish", "forward_parity", "layer  2", one("torch.nn.functional.mish", lambda f: lambda x, inplace: x * x.sigmoid())),
         Fault("elu flat below zero", "act=elu", "forward_parity", "layer  2", one("torch.nn.functional.elu", lambda f: lambda x, *a, **k: f(x, *a, **k).clamp(min=0))),
     ),
     "linear": (
