@@ -60,7 +60,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "optimizer": tuple(f"optimizer={name}" for name in OPTIMIZERS if name != Spec.optimizer),
     "learning rate": ("lr=0.001",),
     "penalty": ("l2=0.001", "optimizer=adamw,decay=0.1"),
-    "loss": (*(f"loss={name}" for name in LOSSES if name != Spec.loss), "loss=mse,target_scale=10"),
+    "loss": (*(f"loss={name}" for name, row in LOSSES.items() if row.core and name != Spec.loss), "loss=mse,target_scale=10"),
     "input": (
         "input=shifted", "input=huge,lr=1e-16", "input=saturated", "input=tiny,norm=layer", "input=far,norm=layer,depth=4",
         "input=shifted,norm=batch", "input=shifted,norm=group",
@@ -73,6 +73,7 @@ AXES: dict[str, tuple[str, ...]] = {
 
 FURTHER: dict[str, tuple[str, ...]] = {
     "activation": tuple(f"act={name}" for name, row in ACTIVATIONS.items() if not row.core),
+    "loss": tuple(f"loss={name}" for name, row in LOSSES.items() if not row.core),
 }
 """More values of some axes, which the full matrix alone moves, by themselves and in pairs."""
 

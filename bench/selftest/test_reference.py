@@ -34,6 +34,11 @@ BATCHES = 40
 
 SMOOTH = {"linear", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
 """Activations that are one function everywhere; the others are several, which meet at their kinks, or at zero."""
+PIECES: dict[str, Callable[[Any, Any], Any]] = {
+    "huber": lambda logits, target: 1 - np.abs(logits - target),
+    "squared_hinge": lambda logits, target: 1 - target * logits,
+}
+"""What is compared with zero in losses whose pieces meet without a kink."""
 NOT_COMPLEX = {"sigmoid": TypeError, "silu": TypeError, "huber": None}
 """Parts whose own code takes no complex step, and what it raises: SciPy's expit has no complex loop. Huber's |error| raises nothing
 and drops the imaginary part."""
@@ -71,11 +76,9 @@ class Watched(Reference):
         done, target = self.run(x, labels), self.target(labels)
         meet = () if self.spec.arch.act in SMOOTH else ACTIVATIONS[self.spec.arch.act].kinks or (0.0,)
         self.met = [np.asarray(self.saved[node.name]) - kink for node in self.graph.of(Activate) for kink in meet]
-        if self.spec.loss == "hinge":
-            self.met.append(1 - target * done.logits)
-        if self.spec.loss == "huber":
-            self.met.append(1 - np.abs(done.logits - target))
-        return done.loss, [h / np.sqrt(np.mean(np.square(h))) for h in self.met]
+        if margin := LOSSES[self.spec.loss].margin or PIECES.get(self.spec.loss):
+            self.met.append(margin(done.logits, target))
+        return float(done.loss), [h / np.sqrt(np.mean(np.square(h))) for h in self.met]
 
     def _forward(self, x: np.ndarray, running: Any) -> Any:
         at, self.saved = super()._forward(x, running)
@@ -86,7 +89,7 @@ def problem(spec: Spec) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Weights, and of several batches the one furthest from every kink."""
     rng, weights = np.random.default_rng(5), draw_weights(spec, 1, jitter=True)
     watched = Watched(spec, weights)
-    count = 1 if spec.arch.act in SMOOTH and spec.loss not in ("hinge", "huber") else BATCHES
+    count = 1 if spec.arch.act in SMOOTH and not (LOSSES[spec.loss].margin or spec.loss in PIECES) else BATCHES
     batches = [(rng.standard_normal((spec.batch, spec.features)), rng.integers(0, spec.classes, spec.batch)) for _ in range(count)]
     x, labels = max(batches, key=lambda batch: min((float(np.abs(h).min()) for h in watched.pieces(*batch)[1]), default=0.0))
     return weights, x, labels
@@ -138,8 +141,8 @@ def test_gradient_equals_central_difference_of_the_loss(spec: Spec) -> None:
         assert np.linalg.norm(gradient) >= NOT_NEGLIGIBLE * done.sizes[key], key
         for way in ways(gradient, float(np.linalg.norm(weights[key]))):
             expected = float((gradient * way).sum())
-            slope, wider, h = differences(watched, key, way, (UNIT * done.loss / expected) ** (1 / 3), (x, labels))
-            allowed = abs(wider - slope) + ROUNDED * UNIT * done.loss / h
+            slope, wider, h = differences(watched, key, way, (UNIT * abs(float(done.loss)) / expected) ** (1 / 3), (x, labels))
+            allowed = abs(wider - slope) + ROUNDED * UNIT * abs(float(done.loss)) / h
             assert allowed <= LOOSEST * expected, f"{key}: this difference would judge nothing"
             assert abs(slope - expected) <= allowed, key
 

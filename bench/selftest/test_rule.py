@@ -22,7 +22,7 @@ from bench.evidence.reference import ReferenceResult
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict, judge
 from models.architectures.mlp import MLP
 from models.observation import ForcedStep, Job, Observation
-from models.parts import optimizers
+from models.parts import losses, optimizers
 from models.parts.activations import ACTIVATIONS, LEAKY_SLOPE
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -151,6 +151,10 @@ def _hardsigmoid(monkeypatch: Any) -> None:
     monkeypatch.setitem(ACTIVATIONS, "hardsigmoid", there)
 
 
+def _log_cosh(monkeypatch: Any) -> None:
+    monkeypatch.setattr(losses, "LOG_2", through_float32(float(np.log(2.0))))
+
+
 def _rule(name: str, rule: Callable[..., Any]) -> Callable[[Any], None]:
     return lambda monkeypatch: monkeypatch.setitem(OPTIMIZERS, name, dataclasses.replace(OPTIMIZERS[name], rule=rule))
 
@@ -194,11 +198,18 @@ CAUSES: dict[tuple[str, str], Cause] = {
     ("keras", "optimizer=sgd,act=leaky_relu"): Cause(PARITY, _leaky_relu),
     ("keras", "optimizer=sgd,act=gelu"): Cause(PARITY, _gelu),
     ("keras", "optimizer=sgd,act=gelu_tanh"): Cause(PARITY, _gelu_tanh),
+    # Keras computes log 2 of LogCosh in float32 before it casts it.
+    ("keras", "optimizer=sgd,act=tanh,loss=log_cosh"): Cause({"forward_parity"}, _log_cosh),
 }
 
 
-@pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("backend", ["torch", "keras"])
+def has(backend: str, text: str) -> bool:
+    """Whether the framework has the parts."""
+    spec = Spec.parse(text)
+    return all(getattr(row, backend) for row in (LOSSES[spec.loss], OPTIMIZERS[spec.optimizer]))
+
+
+@pytest.mark.parametrize(("backend", "text"), [(backend, text) for backend in ("torch", "keras") for text in TEXTS if has(backend, text)])
 def test_a_framework_agrees_in_float64_but_for_what_it_is_known_to_round(backend: str, text: str, monkeypatch: Any) -> None:
     cause = CAUSES.get((backend, text), Cause(set()))
     found = verdicts(backend, text)

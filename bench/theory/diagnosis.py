@@ -40,7 +40,7 @@ DEAD_SHARE, DEAD_SD = 0.5, 4.0
 layer is called dead where its share of units that pass no gradient for any sample exceeds ½ by 4 standard deviations √(¼/width)."""
 SHATTERED = 0.1
 """Correlation of ∂L/∂z₁ between samples of one class under which gradients count as shattered."""
-TOO_LARGE = 3.0
+TOO_LARGE, SMALL_LOGIT = 3.0, 1e-3
 """Times the gradient at zero logits and unit targets from which a loss is called too large."""
 STEPS, HALVINGS = 5, 30
 """So many steps on one batch try a learning rate, and so often it is halved at most."""
@@ -225,10 +225,11 @@ def _slopes(spec: Spec, seen: Seen, name: str) -> Units:
     return np.abs(row.df(np.asarray(seen.pre_activations[name], np.float64))) / row.sup
 
 
-def zero_logit_gradient(spec: Spec) -> float:
-    """√B·‖∂L/∂logits‖_F at zero logits and unit targets, for `classes` K: √(1 − 1/K), 2/K, 1/√K and 1/K."""
-    k = spec.classes
-    return {"cross_entropy": math.sqrt(1 - 1 / k), "mse": 2 / k, "hinge": 1 / math.sqrt(k), "huber": 1 / k}[spec.loss]
+def small_logit_gradient(spec: Spec) -> float:
+    """√B·‖∂L/∂logits‖_F at small logits of either sign and unit targets: √(1 − 1/K) for softmax cross-entropy of K classes."""
+    loss, labels = LOSSES[spec.loss], np.zeros(1, np.int64)
+    logits = SMALL_LOGIT * (-1.0) ** np.arange(spec.classes)[None]
+    return float(np.linalg.norm(loss.df(logits, loss.target(labels, spec.classes, 1.0))))
 
 
 def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
@@ -236,7 +237,7 @@ def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
     last = graph(spec).dense[-1].name
     f, d = (np.asarray(each[last], np.float64) for each in (seen.pre_activations, seen.pre_activation_gradients))
     size = float(np.linalg.norm(d)) * math.sqrt(len(d))
-    usual = zero_logit_gradient(spec)
+    usual = small_logit_gradient(spec)
     if size <= TOO_LARGE * usual:
         return
     if spec.target_scale > 1:

@@ -53,7 +53,7 @@ class Model:
         self.model = keras.Model(inputs, self.wire(inputs, lambda node, h: self.parts[node.name](h)))
         self.parameters: dict[str, keras.Variable] = {name: self._parameter(name) for name in variables(self.graph)}
         self.norms = {node.name: self.parts[node.name] for node in self.graph.of(Normalize) if node.norm == "batch"}
-        self.loss: keras.losses.Loss = LOSSES[spec.loss].keras(keras.losses)
+        self.loss: keras.losses.Loss = LOSSES[spec.loss].keras(keras)
         if weights is not None:
             self.set_weights(weights)
 
