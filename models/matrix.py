@@ -57,7 +57,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "initializer": (*(f"init={name}" for name in INITIALIZERS if name != Spec.init and "default" not in name), "init=default"),
     "bias": ("bias=normal",),
     "clipping": ("clip=value,clip_at=0.005", "clip=variable,clip_at=0.5", "clip=global", "clip=global,clip_at=100"),
-    "optimizer": tuple(f"optimizer={name}" for name in OPTIMIZERS if name != Spec.optimizer),
+    "optimizer": tuple(f"optimizer={name}" for name, row in OPTIMIZERS.items() if row.core and name != Spec.optimizer),
     "learning rate": ("lr=0.001",),
     "penalty": ("l2=0.001", "optimizer=adamw,decay=0.1"),
     "loss": (*(f"loss={name}" for name, row in LOSSES.items() if row.core and name != Spec.loss), "loss=mse,target_scale=10"),
@@ -73,6 +73,7 @@ AXES: dict[str, tuple[str, ...]] = {
 
 FURTHER: dict[str, tuple[str, ...]] = {
     "activation": tuple(f"act={name}" for name, row in ACTIVATIONS.items() if not row.core),
+    "optimizer": tuple(f"optimizer={name}" for name, row in OPTIMIZERS.items() if not row.core),
     "loss": tuple(f"loss={name}" for name, row in LOSSES.items() if not row.core),
 }
 """More values of some axes, which the full matrix alone moves, by themselves and in pairs."""

@@ -160,7 +160,7 @@ class Model:
 
 
 def optimizer_of(spec: Spec, parameters: Mapping[str, nn.Parameter], **options: bool) -> torch.optim.Optimizer:
-    """The spec's optimizer; `options` (foreach, fused) are set in every group.
+    """The spec's optimizer; `options` (foreach, fused) are set in every group. Raises Absent where PyTorch has none.
 
     Biases and scales are not decayed, so that a penalty (weight_decay here) takes two groups; without one, one is faster.
     """
@@ -169,4 +169,6 @@ def optimizer_of(spec: Spec, parameters: Mapping[str, nn.Parameter], **options: 
     others = [parameter for name, parameter in parameters.items() if not name.endswith("weight")]
     shares = ((weights, decay), (others, 0.0)) if decay else ((list(parameters.values()), 0.0),)
     groups = [{"params": chosen, "weight_decay": rate, **options} for chosen, rate in shares if chosen]
-    return OPTIMIZERS[spec.optimizer].torch(torch.optim, groups, spec)
+    if (make := OPTIMIZERS[spec.optimizer].torch) is None:
+        raise Absent(f"PyTorch has no optimizer {spec.optimizer}")
+    return make(torch.optim, groups, spec)
