@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from models.arrays import Labels, Logits, Targets
+from models.arrays import Array, Labels, Logits, Targets
 
 EPSILON = 1e-7
 """How far Keras keeps probabilities from 0, and what it adds to a rate (`keras.config.epsilon`)."""
@@ -96,7 +96,7 @@ def msle(logits: Logits, target: Targets) -> Logits:
     return LOG_2 * (np.log2(np.maximum(logits, EPSILON) + 1) - np.log2(np.maximum(target, EPSILON) + 1))  # type: ignore[no-any-return]
 
 
-def runner_up(logits: Logits, target: Targets) -> Logits:
+def runner_up(logits: Logits, target: Targets) -> Array:
     """The largest logit of another class, or zero where all are negative; and how far the second largest lies below."""
     two = np.sort(((1 - target) * logits).real, axis=1)[:, :-3:-1]
     return np.stack([two[:, 0], two[:, 0] - two[:, 1]], axis=1)
@@ -108,7 +108,7 @@ def categorical_hinge(logits: Logits, target: Targets) -> np.number:
     return np.maximum(others - (target * logits).sum(1) + 1, 0).mean()  # type: ignore[no-any-return]
 
 
-def categorical_hinge_margin(logits: Logits, target: Targets) -> Logits:
+def categorical_hinge_margin(logits: Logits, target: Targets) -> Array:
     """What is compared with zero: the hinge itself, and the lead of the largest other logit."""
     others = runner_up(logits, target)
     return np.stack([others[:, 0] - (target * logits).sum(1) + 1, others[:, 1]], axis=1)

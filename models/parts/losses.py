@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from models.arrays import Labels, Logits, Targets
+from models.arrays import Array, Labels, Logits, Targets
 from models.parts import Namespace, Native
 from models.parts.loss_laws import (
     EPSILON,
@@ -55,7 +55,7 @@ class Loss:
     df: Callable[[Logits, Targets], Logits]
     torch: Callable[[Namespace], Native] | None
     keras: Callable[[Namespace], Native]
-    margin: Callable[[Logits, Targets], Logits] | None = None
+    margin: Callable[[Logits, Targets], Array] | None = None
     scaled: bool = False
     half: bool = True
     core: bool = True
