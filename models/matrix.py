@@ -41,7 +41,8 @@ AXES: dict[str, tuple[str, ...]] = {
     "classes": ("classes=2",),
     # He weights make linear and SELU networks and an unscaled post-activation stream explode, so their steps are smaller.
     "activation": (
-        "act=linear,lr=1e-5", "act=selu,lr=0.001", *(f"act={name}" for name in ACTIVATIONS if name not in ("linear", "selu", "relu")),
+        "act=linear,lr=1e-5", "act=selu,lr=0.001",
+        *(f"act={name}" for name, row in ACTIVATIONS.items() if row.core and name not in ("linear", "selu", "relu")),
     ),
     "normalization": (
         *(f"norm={name}" for name in NORMS), "norm=batch,norm_at=after", "norm=layer,norm_at=after", "norm=batch,eps=0.001",
@@ -56,10 +57,10 @@ AXES: dict[str, tuple[str, ...]] = {
     "initializer": (*(f"init={name}" for name in INITIALIZERS if name != Spec.init and "default" not in name), "init=default"),
     "bias": ("bias=normal",),
     "clipping": ("clip=value,clip_at=0.005", "clip=variable,clip_at=0.5", "clip=global", "clip=global,clip_at=100"),
-    "optimizer": tuple(f"optimizer={name}" for name in OPTIMIZERS if name != Spec.optimizer),
+    "optimizer": tuple(f"optimizer={name}" for name, row in OPTIMIZERS.items() if row.core and name != Spec.optimizer),
     "learning rate": ("lr=0.001",),
     "penalty": ("l2=0.001", "optimizer=adamw,decay=0.1"),
-    "loss": (*(f"loss={name}" for name in LOSSES if name != Spec.loss), "loss=mse,target_scale=10"),
+    "loss": (*(f"loss={name}" for name, row in LOSSES.items() if row.core and name != Spec.loss), "loss=mse,target_scale=10"),
     "input": (
         "input=shifted", "input=huge,lr=1e-16", "input=saturated", "input=tiny,norm=layer", "input=far,norm=layer,depth=4",
         "input=shifted,norm=batch", "input=shifted,norm=group",
@@ -69,6 +70,13 @@ AXES: dict[str, tuple[str, ...]] = {
         "precision=mixed_float16,loss_scale=1,act=sigmoid",
     ),
 }  # fmt: skip
+
+FURTHER: dict[str, tuple[str, ...]] = {
+    "activation": tuple(f"act={name}" for name, row in ACTIVATIONS.items() if not row.core),
+    "optimizer": tuple(f"optimizer={name}" for name, row in OPTIMIZERS.items() if not row.core),
+    "loss": tuple(f"loss={name}" for name, row in LOSSES.items() if not row.core),
+}
+"""More values of some axes, which the full matrix alone moves, by themselves and in pairs."""
 
 SYMMETRIC = (
     *(
@@ -124,10 +132,11 @@ def _collect(cases: str, features: int, device: str, capability: Capability) -> 
     if cases not in CASES:
         raise SpecError(f"cases={cases} is not known: use one of {', '.join(CASES)}.")
     texts = ["reference"]
+    axes = AXES if cases != "full" else {axis: (*values, *FURTHER.get(axis, ())) for axis, values in AXES.items()}
     if cases != "smoke":
-        texts += [value for values in AXES.values() for value in values]
+        texts += [value for values in axes.values() for value in values]
     if cases == "full":
-        for (_, ones), (_, others) in itertools.combinations(AXES.items(), 2):
+        for (_, ones), (_, others) in itertools.combinations(axes.items(), 2):
             texts += [f"{one},{other}" for one, other in itertools.product(ones, others)]
     specs: dict[Spec, None] = {}
     refused = []

@@ -84,10 +84,13 @@ class Spec:
         """The sentence that says why these values do not go together, or nothing."""
         if self.decay and self.optimizer != "adamw":
             return f"decay is decoupled weight decay, which PyTorch has in adamw only; optimizer={self.optimizer} takes l2."
-        if self.l2 and self.optimizer == "adamw":
-            return "adamw decouples its weight decay: use decay instead of l2, or optimizer=adam."
-        if self.target_scale != 1 and self.loss not in ("mse", "huber"):
+        if self.l2 and not OPTIMIZERS[self.optimizer].coupled:
+            instead = "use decay instead of l2" if self.optimizer == "adamw" else "leave out l2"
+            return f"{self.optimizer} decouples its weight decay: {instead}, or optimizer=adam."
+        if self.target_scale != 1 and not LOSSES[self.loss].scaled:
             return f"target_scale scales regression targets, and loss={self.loss} has none: use loss=mse or loss=huber."
+        if self.format.half and not LOSSES[self.loss].half:
+            return f"PyTorch refuses loss={self.loss} in mixed precision as unsafe: use precision=float32, or loss=binary_cross_entropy."
         if self.target_scale > LARGEST_FLOAT**0.5:
             return f"target_scale={plain(self.target_scale)} has a square beyond float32: use at most {LARGEST_FLOAT**0.5:.2g}."
         if (self.loss_scale, self.scale_growth) != (Spec.loss_scale, Spec.scale_growth) and not self.format.scaled:

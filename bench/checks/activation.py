@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.evidence.evidence import Evidence
-from bench.evidence.probes import regions
+from bench.evidence.probes import KINKS, regions
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
@@ -22,8 +22,8 @@ def activation(evidence: Evidence) -> Iterator[Finding]:
     """The activation and its derivative equal the float64 function at every point, to rounding.
 
     The worst point of each region. A value is made of terms that its row bounds (|x|, where GELU's 1 + erf cancels; none in ReLU), a
-    slope of others (1 + x·(1 − σ) in SiLU); these and the result are rounded, and that is how far it may be off. At zero the derivative
-    is the one-sided one that the framework documents.
+    slope of others (1 + x·(1 − σ) in SiLU); these and the result are rounded, and that is how far it may be off. At zero and at every kink
+    the derivative is the one-sided one that the framework documents.
     """
     row = ACTIVATIONS[evidence.spec.arch.act]
     for precision, (y, slope) in evidence.curves.items():
@@ -36,10 +36,14 @@ def activation(evidence: Evidence) -> Iterator[Finding]:
             )
             slope_terms = row.terms(np.minimum(np.abs(x), ASYMPTOTIC)) + np.abs(row.df(x))
             yield _worst(Place("slope", scope=f"{precision} {region}"), x, slopes, row.df(x), unit * slope_terms)
-        reach, middle = ROUNDING_MULTIPLE * unit, float(row.f(np.zeros(1))[0])
-        least, largest = row.slope_at_zero(evidence.backend, evidence.info.known_kinks)
-        yield Finding(Place("value", scope=f"{precision} at zero"), float(y[-1]), middle - reach, middle + reach)
-        yield Finding(Place("slope", scope=f"{precision} at zero"), float(slope[-1]), least - reach, largest + reach)
+        reach = ROUNDING_MULTIPLE * unit
+        for point, value, steepness in zip(KINKS, y[-len(KINKS) :], slope[-len(KINKS) :], strict=True):
+            if point and point not in row.kinks:
+                continue
+            scope, exact_value = f"{precision} at {point:g}" if point else f"{precision} at zero", float(row.f(np.array([point]))[0])
+            least, largest = row.slope_at(point, evidence.backend, evidence.info.known_kinks)
+            yield Finding(Place("value", scope=scope), float(value), exact_value - reach, exact_value + reach)
+            yield Finding(Place("slope", scope=scope), float(steepness), least - reach, largest + reach)
 
 
 def _worst(place: Place, x: Points, seen: Points, exact: Points, rounding: Points) -> Finding:

@@ -47,6 +47,7 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
             if not used <= 1 and _overflows(evidence, number):
                 raise NotJudged("a step overflows of itself, in the reference as well: choose a smaller lr or loss_scale")
             place = Place("step against the rule, of what rounding allows", step=number)
+            used = used if np.isfinite(step.weights[key]).all() else np.nan
             yield Finding(place, used, 0.0, 1.0, f"most in {describe(key)}")
         if good == SCALE_GROWTH:
             scale, good = scale * 2, 0

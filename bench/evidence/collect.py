@@ -166,8 +166,11 @@ def at_once(ask: Callable[..., Any]) -> Submit:
 
 
 @spent_on(JUDGE, "weights and batches")
-def reference_of(spec: Spec, data: Data, seed: int = 0, steps: int = 3) -> ReferenceResult:
-    """The reference on `steps` teacher-forced steps of `spec` on `data`, their weights and batches drawn from `seed`."""
+def reference_of(spec: Spec, data: Data, seed: int = 0, steps: int = 0) -> ReferenceResult:
+    """The reference on teacher-forced steps of `spec` on `data`, their weights and batches drawn from `seed`.
+
+    They are `steps`, or as many as show the whole rule of its optimizer.
+    """
     return ReferenceResult(spec, prepare_forced_steps(spec, data.x_train, labels_of(spec, data.y_train), seed, steps))
 
 

@@ -6,10 +6,13 @@ import numpy as np
 
 from models.arrays import Points
 from models.observation import ForcedStep
+from models.parts.activations import ACTIVATIONS
 from models.spec import Spec
 
 FAR = 1e4
 """Largest input of an activation: its cube, which the tanh form of GELU takes, is still a float32."""
+KINKS = tuple(sorted({0.0, *(kink for row in ACTIVATIONS.values() for kink in row.kinks)}))
+"""Zero, and every point at which some activation bends."""
 FAN_IN, FAN_OUT, DRAWS, SEEDS = 1200, 800, 2, (0, 1)
 """A rectangular layer, so that every fan mode gives another variance; 3.8 million weights find 1 % of variance at 10 sd."""
 OVERFLOWS = (False, False, False, True, False, False, True, True, False)
@@ -28,8 +31,8 @@ def regions() -> dict[str, Points]:
 
 
 def points() -> Points:
-    """All points of all regions, and zero."""
-    return np.concatenate([*regions().values(), [0.0]])
+    """All points of all regions, and those of `KINKS`."""
+    return np.concatenate([*regions().values(), KINKS])
 
 
 def is_activation_case(spec: Spec) -> bool:

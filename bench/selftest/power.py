@@ -36,7 +36,7 @@ from bench.selftest import sweep
 from fixtures.plugin.options import SEEDS as RUN_SEEDS
 from models.architectures import graph
 from models.matrix import networks
-from models.parts import optimizers
+from models.parts import update_rules
 from models.parts.initializers import INITIALIZERS
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
@@ -119,7 +119,7 @@ def optimizer_epsilon(run: Evidence) -> float:
     exact = Rule(run.spec, run.conventions).step(forced_step.weights, step.gradients)
     near = Rule(run.spec, run.conventions, np.float32).step(forced_step.weights, step.gradients)
     for factor in FACTORS:
-        with mock.patch.object(optimizers, "EPSILON", optimizers.EPSILON * (1 + factor)):
+        with mock.patch.object(update_rules, "EPSILON", update_rules.EPSILON * (1 + factor)):
             moved = Rule(run.spec, run.conventions).step(forced_step.weights, step.gradients)
         for key, w in exact.items():
             lost = max(float(np.linalg.norm(near[key] - w)) * run.resolution, run.unit * float(np.linalg.norm(w)))

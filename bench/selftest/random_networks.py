@@ -36,6 +36,9 @@ from bench.store import Store
 from fixtures.data.datasets import load
 from fixtures.machine.fingerprint import judge_on_one_thread
 from models.fields import SpecError
+from models.parts.activations import ACTIVATIONS
+from models.parts.losses import LOSSES
+from models.parts.optimizers import OPTIMIZERS
 from models.parts.precisions import PRECISIONS
 from models.spec import CHOICES, Spec
 from models.worker.process import WorkerError, WorkerLacks, resident
@@ -81,6 +84,15 @@ WORDS: dict[str, tuple[str, ...]] = {
 }
 """The same of a field that is a word; networks on unfriendly inputs are not trained, and so drawn less often."""
 
+CORE: dict[str, tuple[str, ...]] = {
+    "act": tuple(name for name, row in ACTIVATIONS.items() if row.core),
+    "loss": tuple(name for name, row in LOSSES.items() if row.core),
+    "optimizer": tuple(name for name, row in OPTIMIZERS.items() if row.core),
+}
+FIRST = 20
+"""So many networks of a seed have parts of `CORE` alone: a part that joins the full matrix leaves those as they are that every change is
+tried on."""
+
 
 class Row(msgspec.Struct):
     """What became of one network on both frameworks: numbers judged and outside, checks by status, and what is red or known, and why."""
@@ -101,7 +113,7 @@ class Row(msgspec.Struct):
 def draw(seed: int, number: int) -> Spec:
     """Network `number` of a seed: every field is drawn, in random order, and left as it is where the others contradict it."""
     generator, spec = np.random.default_rng((seed, number)), Spec()
-    words = {**WORDS, **type(spec.arch).CHOICES}
+    words = {**WORDS, **type(spec.arch).CHOICES, **(CORE if number < FIRST else {})}
     for name in generator.permutation([*NUMBERS, *words]):
         choices = NUMBERS.get(name) or words[name]
         value = choices[generator.integers(len(choices))]

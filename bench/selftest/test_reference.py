@@ -11,7 +11,7 @@ import pytest
 
 from models.architectures import graph
 from models.graph import Activate
-from models.matrix import networks
+from models.matrix import FURTHER, networks
 from models.parts.activations import ACTIVATIONS
 from models.parts.losses import LOSSES
 from models.reference.draws import draw_weights
@@ -32,8 +32,13 @@ TO_ROUNDING = 1e-12
 BATCHES = 40
 """Batches among which the one furthest from every kink is taken."""
 
-SMOOTH = {"linear", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu"}
-"""Activations that are one function everywhere; the others are two, which meet at zero."""
+SMOOTH = {"linear", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
+"""Activations that are one function everywhere; the others are several, which meet at their kinks, or at zero."""
+PIECES: dict[str, Callable[[Any, Any], Any]] = {
+    "huber": lambda logits, target: 1 - np.abs(logits - target),
+    "squared_hinge": lambda logits, target: 1 - target * logits,
+}
+"""What is compared with zero in losses whose pieces meet without a kink."""
 NOT_COMPLEX = {"sigmoid": TypeError, "silu": TypeError, "huber": None}
 """Parts whose own code takes no complex step, and what it raises: SciPy's expit has no complex loop. Huber's |error| raises nothing
 and drops the imaginary part."""
@@ -56,9 +61,11 @@ def wirings() -> list[Spec]:
 
 
 def parts() -> list[Spec]:
-    """Every distinct small network of layers in the core matrix, every wiring, and the other normalizations after the activation."""
+    """Every distinct small network of layers in the core matrix, all further parts, every wiring, other norms after the activation."""
+    others = [Spec.parse(text) for texts in FURTHER.values() for text in texts]
     after = [Spec.of(**SMALL, depth=6, act="gelu", norm=norm, norm_at="after", precision="float64") for norm in ("rms", "group")]
-    return list(dict.fromkeys([*(small(spec.on("torch")) for spec in networks("core") if spec.arch.layered), *wirings(), *after]))
+    moved = [small(spec.on("torch")) for spec in (*networks("core"), *others) if spec.arch.layered]
+    return list(dict.fromkeys([*moved, *wirings(), *after]))
 
 
 class Watched(Reference):
@@ -67,12 +74,11 @@ class Watched(Reference):
     def pieces(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, list[np.ndarray]]:
         """The loss, and what is compared with zero on the way to it, in units of its rms."""
         done, target = self.run(x, labels), self.target(labels)
-        self.met = [] if self.spec.arch.act in SMOOTH else [self.saved[node.name] for node in self.graph.of(Activate)]
-        if self.spec.loss == "hinge":
-            self.met.append(1 - target * done.logits)
-        if self.spec.loss == "huber":
-            self.met.append(1 - np.abs(done.logits - target))
-        return done.loss, [h / np.sqrt(np.mean(np.square(h))) for h in self.met]
+        meet = () if self.spec.arch.act in SMOOTH else ACTIVATIONS[self.spec.arch.act].kinks or (0.0,)
+        self.met = [np.asarray(self.saved[node.name]) - kink for node in self.graph.of(Activate) for kink in meet]
+        if margin := LOSSES[self.spec.loss].margin or PIECES.get(self.spec.loss):
+            self.met.append(margin(done.logits, target))
+        return float(done.loss), [h / np.sqrt(np.mean(np.square(h))) for h in self.met]
 
     def _forward(self, x: np.ndarray, running: Any) -> Any:
         at, self.saved = super()._forward(x, running)
@@ -83,7 +89,7 @@ def problem(spec: Spec) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Weights, and of several batches the one furthest from every kink."""
     rng, weights = np.random.default_rng(5), draw_weights(spec, 1, jitter=True)
     watched = Watched(spec, weights)
-    count = 1 if spec.arch.act in SMOOTH and spec.loss not in ("hinge", "huber") else BATCHES
+    count = 1 if spec.arch.act in SMOOTH and not (LOSSES[spec.loss].margin or spec.loss in PIECES) else BATCHES
     batches = [(rng.standard_normal((spec.batch, spec.features)), rng.integers(0, spec.classes, spec.batch)) for _ in range(count)]
     x, labels = max(batches, key=lambda batch: min((float(np.abs(h).min()) for h in watched.pieces(*batch)[1]), default=0.0))
     return weights, x, labels
@@ -135,8 +141,8 @@ def test_gradient_equals_central_difference_of_the_loss(spec: Spec) -> None:
         assert np.linalg.norm(gradient) >= NOT_NEGLIGIBLE * done.sizes[key], key
         for way in ways(gradient, float(np.linalg.norm(weights[key]))):
             expected = float((gradient * way).sum())
-            slope, wider, h = differences(watched, key, way, (UNIT * done.loss / expected) ** (1 / 3), (x, labels))
-            allowed = abs(wider - slope) + ROUNDED * UNIT * done.loss / h
+            slope, wider, h = differences(watched, key, way, (UNIT * abs(float(done.loss)) / expected) ** (1 / 3), (x, labels))
+            allowed = abs(wider - slope) + ROUNDED * UNIT * abs(float(done.loss)) / h
             assert allowed <= LOOSEST * expected, f"{key}: this difference would judge nothing"
             assert abs(slope - expected) <= allowed, key
 

@@ -40,11 +40,10 @@ DEAD_SHARE, DEAD_SD = 0.5, 4.0
 layer is called dead where its share of units that pass no gradient for any sample exceeds ½ by 4 standard deviations √(¼/width)."""
 SHATTERED = 0.1
 """Correlation of ∂L/∂z₁ between samples of one class under which gradients count as shattered."""
-TOO_LARGE = 3.0
+TOO_LARGE, SMALL_LOGIT = 3.0, 1e-3
 """Times the gradient at zero logits and unit targets from which a loss is called too large."""
 STEPS, HALVINGS = 5, 30
 """So many steps on one batch try a learning rate, and so often it is halved at most."""
-BOUNDED = ("sigmoid", "tanh")
 LOST, KEPT = 0.05, 0.99
 """A layer underflows where it loses 5 % of its gradient's entries to zero; a loss scale is a remedy that keeps 99 % of them."""
 
@@ -199,7 +198,8 @@ def _variance(spec: Spec, seen: Seen) -> tuple[str, float] | None:
 def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     """Dead and saturated units of activations that stand directly behind a weight layer."""
     names = [joint.left.name for joint in graph(spec).joints if len(joint.between) == 1 and isinstance(joint.between[0], Activate)]
-    if not names or not (ACTIVATIONS[spec.arch.act].kink or spec.arch.act in BOUNDED):
+    row = ACTIVATIONS[spec.arch.act]
+    if not names or not (row.kinks or row.saturates):
         return
     limit = DEAD_SHARE + DEAD_SD * math.sqrt(0.25 / spec.arch.width)
     dead, others = ({name: float((_slopes(spec, each, name).max(0) == 0).mean()) for name in names} for each in (seen, typical))
@@ -207,7 +207,7 @@ def _units(spec: Spec, seen: Seen, typical: Seen) -> Iterator[Diagnosis]:
     if dead[worst] > limit:
         says = f"{dead[worst]:.0%} of the units in layer {layer_of(worst)} pass no gradient for any sample, predicted {others[worst]:.0%}"
         yield Diagnosis("dead units", worst, dead[worst], others[worst], says, ("act=leaky_relu, whose units cannot die",))
-    if spec.arch.act in BOUNDED:
+    if row.saturates:
         flat, others = ({name: float((_slopes(spec, each, name) < FLAT).mean()) for name in names} for each in (seen, typical))
         worst = max(names, key=lambda name: flat[name])
         if flat[worst] > FLAT_SHARE:
@@ -225,10 +225,11 @@ def _slopes(spec: Spec, seen: Seen, name: str) -> Units:
     return np.abs(row.df(np.asarray(seen.pre_activations[name], np.float64))) / row.sup
 
 
-def zero_logit_gradient(spec: Spec) -> float:
-    """√B·‖∂L/∂logits‖_F at zero logits and unit targets, for `classes` K: √(1 − 1/K), 2/K, 1/√K and 1/K."""
-    k = spec.classes
-    return {"cross_entropy": math.sqrt(1 - 1 / k), "mse": 2 / k, "hinge": 1 / math.sqrt(k), "huber": 1 / k}[spec.loss]
+def small_logit_gradient(spec: Spec) -> float:
+    """√B·‖∂L/∂logits‖_F at small logits of either sign and unit targets: √(1 − 1/K) for softmax cross-entropy of K classes."""
+    loss, labels = LOSSES[spec.loss], np.zeros(1, np.int64)
+    logits = SMALL_LOGIT * (-1.0) ** np.arange(spec.classes)[None]
+    return float(np.linalg.norm(loss.df(logits, loss.target(labels, spec.classes, 1.0))))
 
 
 def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
@@ -236,7 +237,7 @@ def _loss_scale(spec: Spec, seen: Seen) -> Iterator[Diagnosis]:
     last = graph(spec).dense[-1].name
     f, d = (np.asarray(each[last], np.float64) for each in (seen.pre_activations, seen.pre_activation_gradients))
     size = float(np.linalg.norm(d)) * math.sqrt(len(d))
-    usual = zero_logit_gradient(spec)
+    usual = small_logit_gradient(spec)
     if size <= TOO_LARGE * usual:
         return
     if spec.target_scale > 1:

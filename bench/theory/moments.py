@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 Law = tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
 PANELS = (0, 0.5, 1, 2, 3, 4.5, 6, 8, 10)
-"""Edges, in standard deviations, between which Gauss-Legendre is used: a panel ends at 0, where activations have kinks."""
+"""Edges, in standard deviations, between which Gauss-Legendre is used: a panel ends at 0 and at every kink."""
 NODES = 64
 """Quadrature nodes per panel; with these the moments are good to 1e-12."""
 SPHERE_DRAWS = 20_000
@@ -39,10 +39,11 @@ class Moments:
         return self.square - self.mean**2
 
 
-@cache
-def grid() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights (both 1-d) with Σ w f(z) = E f(Z) for a standard normal Z."""
-    z, w = panels((*(-edge for edge in PANELS[:0:-1]), *PANELS), NODES)
+@lru_cache(maxsize=8)
+def grid(kinks: tuple[float, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights (both 1-d) with Σ w f(z) = E f(Z) for a standard normal Z, where f bends at zero and `kinks`."""
+    usual = (*(-edge for edge in PANELS[:0:-1]), *PANELS)
+    z, w = panels(sorted({*usual, *(kink for kink in kinks if abs(kink) < PANELS[-1])}), NODES)
     return z, w * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
 
 
@@ -70,7 +71,7 @@ def _leaky(slope: float) -> Law:
 @cache
 def moments(act: str, q: float) -> Moments:
     """Moments of φ(√q Z), Z standard normal; random slopes are averaged over."""
-    z, w = grid()
+    z, w = grid(tuple(kink / np.sqrt(q) for kink in ACTIVATIONS[act].kinks if kink and q))
     at = np.sqrt(q) * z
     total = np.zeros(3)
     for share, (f, df) in branches(act):

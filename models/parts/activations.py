@@ -1,6 +1,7 @@
 """Activations: the function, its derivative, and each framework's own layer.
 
 A derivative at a kink is the one the frameworks document (0 for ReLU at 0); batches are kept away from kinks anyway.
+Sources of the later ones: Howard et al. 2019 (hard sigmoid, hard swish), Misra 2020 (Mish), Dugas et al. 2001 (softplus).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from models.parts import Namespace, Native
 LEAKY_SLOPE = 0.01
 RRELU_LOWER, RRELU_UPPER = 1 / 8, 1 / 3
 RRELU_MEAN = (RRELU_LOWER + RRELU_UPPER) / 2
+FAR = 1e3
+"""Where an activation that saturates has done so to the last digit."""
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
@@ -32,31 +35,43 @@ def _bounded(most: float) -> Callable[[Array], Array]:
 
 @dataclass(frozen=True)
 class Activation:
-    """φ and φ′ on arrays of any shape; `kink` says that φ′ jumps at 0; `sup` is max |φ′|.
+    """φ and φ′ on arrays of any shape; φ′ jumps at the `kinks`; `sup` is max |φ′|.
 
     `df_of_value` is φ′ as a function of φ, where frameworks take it so: what φ was rounded to matters then, and where every operation
     is one of the framework's own, so does how its result is rounded (the second argument).
-    `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds, and `value_terms` those of φ. `at_zero` holds the
-    slope a backend takes at a kink, where it is not φ′(0) as written here.
+    `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds, and `value_terms` those of φ. `at_kinks` holds the
+    slope a backend takes at a kink, where it is not φ′ as written here. `core` says that it joins the core matrix, not the full one alone.
     """
 
     f: Callable[[Array], Array]
     df: Callable[[Array], Array]
     torch: Callable[[Namespace], Native]
     keras: Callable[[Namespace], Native]
-    kink: bool = False
+    kinks: tuple[float, ...] = ()
     sup: float = 1.0
     random: bool = False
     terms: Callable[[Array], Array] = lambda size: 1 + size
     value_terms: Callable[[Array], Array] = lambda size: size
-    at_zero: dict[str, float] = field(default_factory=dict)
+    at_kinks: dict[str, dict[float, float]] = field(default_factory=dict)
     df_of_value: Callable[[Array, Callable[[Array], Array]], Array] | None = None
 
-    def slope_at_zero(self, backend: str, known: bool) -> tuple[float, float]:
-        """Least and largest slope allowed at 0: one number where the backend's is known, else both sides'."""
-        sides = sorted(float(self.df(np.array([x]))[0]) for x in (-1e-300, 1e-300))
-        taken = self.at_zero.get(backend, float(self.df(np.zeros(1))[0]))
-        return (taken, taken) if known else (sides[0], sides[1])
+    core: bool = True
+
+    def slope_at(self, point: float, backend: str, known: bool) -> tuple[float, float]:
+        """Least and largest slope allowed at zero or a kink: one number where the backend's is known, else both sides'."""
+        around = np.array([np.nextafter(point, -np.inf), point, np.nextafter(point, np.inf)])
+        before, here, behind = (float(each) for each in self.df(around))
+        taken = self.at_kinks.get(backend, {}).get(point, here)
+        return (taken, taken) if known else (min(before, behind), max(before, behind))
+
+    @property
+    def saturates(self) -> bool:
+        """Whether φ is flat far on either side."""
+        return not np.any(self.df(np.array([-FAR, FAR])))
+
+    def bends(self, x: Array) -> Array:
+        """How far inputs (batch × units) lie from every kink (batch × units · kinks); zero where φ′ jumps."""
+        return x if self.kinks == (0.0,) else np.concatenate([x - x.dtype.type(kink) for kink in self.kinks], axis=1)
 
 
 def _normal_cdf(x: Array) -> Array:
@@ -89,6 +104,16 @@ def _elu(alpha: float, scale: float) -> tuple[Callable[[Array], Array], Callable
         lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, x, np.asarray(alpha, x.dtype) * np.expm1(np.minimum(x, 0))),
         lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, np.ones_like(x), np.asarray(alpha, x.dtype) * np.exp(np.minimum(x, 0))),
     )
+
+
+def _softplus(x: Array) -> Array:
+    """log(1 + eˣ), which neither overflows nor loses digits."""
+    return np.maximum(x, 0) + np.log1p(np.exp(np.where(x > 0, -x, x)))
+
+
+def _d_mish(x: Array) -> Array:
+    t = np.tanh(_softplus(x))
+    return t + x * expit(x) * (1 - t * t)
 
 
 def _keras_randomized_leaky(keras: Native) -> Native:
@@ -145,7 +170,7 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda x: (x > 0).astype(x.dtype),
         torch=lambda nn: nn.ReLU(),
         keras=lambda keras: keras.layers.ReLU(),
-        kink=True,
+        kinks=(0.0,),
         terms=_single,
         value_terms=_single,
     ),
@@ -153,7 +178,7 @@ ACTIVATIONS: dict[str, Activation] = {
         *_leaky(LEAKY_SLOPE),
         torch=lambda nn: nn.LeakyReLU(LEAKY_SLOPE),
         keras=lambda keras: keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE),
-        kink=True,
+        kinks=(0.0,),
         terms=_single,
         value_terms=_single,
     ),
@@ -161,7 +186,7 @@ ACTIVATIONS: dict[str, Activation] = {
         *_leaky(RRELU_MEAN),
         torch=lambda nn: nn.RReLU(RRELU_LOWER, RRELU_UPPER),
         keras=_keras_randomized_leaky,
-        kink=True,
+        kinks=(0.0,),
         random=True,
         terms=_single,
         value_terms=_single,
@@ -176,10 +201,10 @@ ACTIVATIONS: dict[str, Activation] = {
         *_elu(SELU_ALPHA, SELU_SCALE),
         torch=lambda nn: nn.SELU(),
         keras=lambda keras: keras.layers.Activation("selu"),
-        kink=True,
+        kinks=(0.0,),
         sup=SELU_ALPHA * SELU_SCALE,
         terms=lambda size: SELU_ALPHA * SELU_SCALE * np.ones_like(size),
-        at_zero={"keras": SELU_SCALE},
+        at_kinks={"keras": {0.0: SELU_SCALE}},
         value_terms=_bounded(SELU_ALPHA * SELU_SCALE),
     ),
     "gelu": Activation(
@@ -203,5 +228,54 @@ ACTIVATIONS: dict[str, Activation] = {
         torch=lambda nn: nn.SiLU(),
         keras=lambda keras: keras.layers.Activation("silu"),
         sup=1.09984,
+    ),
+    "relu6": Activation(
+        lambda x: np.minimum(np.maximum(x, 0), 6),
+        lambda x: ((x > 0) & (x < 6)).astype(x.dtype),
+        torch=lambda nn: nn.ReLU6(),
+        keras=lambda keras: keras.layers.ReLU(max_value=6.0),
+        kinks=(0.0, 6.0),
+        terms=_single,
+        value_terms=_single,
+        core=False,
+    ),
+    "hardsigmoid": Activation(
+        lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6,
+        lambda x: ((x > -3) & (x < 3)).astype(x.dtype) / 6,
+        torch=lambda nn: nn.Hardsigmoid(),
+        keras=lambda keras: keras.layers.Activation("hard_sigmoid"),
+        kinks=(-3.0, 3.0),
+        sup=1 / 6,
+        terms=_single,
+        value_terms=_bounded(1.0),
+        core=False,
+    ),
+    "hardswish": Activation(
+        lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6,
+        lambda x: np.where(x < 3, np.where(x > -3, (2 * x + 3) / 6, np.zeros_like(x)), np.ones_like(x)),
+        torch=lambda nn: nn.Hardswish(),
+        keras=lambda keras: keras.layers.Activation("hard_silu"),
+        kinks=(-3.0, 3.0),
+        sup=1.5,
+        terms=lambda size: 1 + np.minimum(size, 3),
+        core=False,
+    ),
+    "softplus": Activation(
+        _softplus,
+        expit,
+        torch=lambda nn: nn.Softplus(),
+        keras=lambda keras: keras.layers.Activation("softplus"),
+        terms=_single,
+        value_terms=_bounded(1.0),
+        core=False,
+    ),
+    "mish": Activation(
+        lambda x: x * np.tanh(_softplus(x)),
+        _d_mish,
+        torch=lambda nn: nn.Mish(),
+        keras=lambda keras: keras.layers.Activation("mish"),
+        sup=1.0885,
+        terms=lambda size: 1 + 2 * size,
+        core=False,
     ),
 }

@@ -10,6 +10,7 @@ from models.graph import Dense, Normalize, Recurrent
 from models.observation import ForcedStep
 from models.parts.cells import CELLS
 from models.parts.initializers import INITIALIZERS, Initializer
+from models.parts.optimizers import OPTIMIZERS
 from models.parts.recurrences import RECURRENCES
 from models.reference import kinks
 from models.reference.network import Reference
@@ -91,14 +92,15 @@ def fed(spec: Spec, x: Batch) -> Batch:
     return rounded(spec, np.asarray(x, np.float64) * factor + offset) if spec.input != "centred" else rounded(spec, x)
 
 
-def prepare_forced_steps(spec: Spec, x: Batch, labels: Labels, seed: int, steps: int = 3) -> list[ForcedStep]:
-    """`steps` single training steps whose batches keep away from kinks (`models.reference.kinks`), as far as `DRAWS` tries find such.
+def prepare_forced_steps(spec: Spec, x: Batch, labels: Labels, seed: int, steps: int = 0) -> list[ForcedStep]:
+    """Single training steps whose batches keep away from kinks (`models.reference.kinks`), as far as `DRAWS` tries find such.
 
+    They are `steps`, or as many as show the whole rule of the network's optimizer.
     The first step starts from the network at initialization, the others from jittered draws. A sample next to a kink is replaced by
     another; batch normalization couples samples, so there a whole batch is drawn again.
     """
     forced_steps = []
-    for number in range(steps):
+    for number in range(steps or OPTIMIZERS[spec.optimizer].steps):
         weights = draw_weights(spec, seed + ONE_SEED_APART * number, jitter=number > 0)
         if spec.input == "saturated":
             last = weights[graph(spec).dense[-1].weight]

@@ -29,7 +29,7 @@ class Pass:
     `pre_activations` are results of dense nodes (z_l, batch × units) and of sequences (batch × length × units),
     `pre_activation_gradients` the loss's gradients with respect to them, `gradients` those with respect to parameters. `sizes` bound the
     latter: ‖∂L/∂z_l‖ times the norm of what it is multiplied with. `statistics` are each normalization's mean and variance. `bends` have
-    a kink at zero (batch × units): inputs of activations, and the margin of a loss that has one.
+    a kink at zero (batch × units, once a kink): inputs of activations, and the margin of a loss that has one.
     """
 
     loss: float | np.number = 0.0
@@ -103,8 +103,8 @@ def _learned(at: Execution, node: Normalize, kind: str) -> PerUnit | float:
 
 def _activate(at: Execution, node: Activate, h: Units) -> tuple[Units, Units]:
     row = ACTIVATIONS[node.activation]
-    if row.kink:
-        at.out.bends[node.name] = h
+    if row.kinks:
+        at.out.bends[node.name] = row.bends(h)
     return at.arithmetic.result(at.arithmetic.function(row.f, h)), h
 
 

@@ -32,6 +32,25 @@ def slope_one_at_zero(relu: Any) -> Any:
     return lambda x: tf.where(x >= 0, x, 0 * x)
 
 
+def swish(hard_silu: Any) -> Any:
+    import tensorflow as tf
+
+    return lambda x: x * tf.sigmoid(x)
+
+
+def linear_beyond_2(softplus: Any) -> Any:
+    import tensorflow as tf
+
+    return lambda x: tf.where(x > 2, x, softplus(x))
+
+
+def mish_as_swish(softplus: Any) -> Any:
+    """Mish is x · tanh of softplus: a softplus whose hyperbolic tangent is the sigmoid makes it x · σ(x)."""
+    import tensorflow as tf
+
+    return lambda x: tf.atanh(tf.minimum(tf.sigmoid(x), 1 - 1e-6))
+
+
 def square_weights_transposed(matmul: Any) -> Any:
     import tensorflow as tf
 

@@ -108,6 +108,17 @@ def one_factor_too_many(single: Any) -> Any:
     return corrected
 
 
+def never_rectified(single: Any) -> Any:
+    """RAdam that steps by its corrected mean for ever."""
+
+    def mean_alone(params: Any, grads: Any, means: Any, squares: Any, steps: Any, *, beta1: float, lr: float, **rest: Any) -> None:
+        single(params, grads, means, squares, steps, beta1=beta1, lr=0.0, **rest)
+        for parameter, mean, step in zip(params, means, steps, strict=True):
+            parameter.add_(mean, alpha=-lr / (1 - beta1 ** float(step)))
+
+    return mean_alone
+
+
 def rate(factor: float) -> Callable[[Any], Any]:
     return lambda init: lambda self, groups, lr, **k: init(self, groups, lr * factor, **k)
 

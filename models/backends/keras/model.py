@@ -16,6 +16,7 @@ from models.backends.keras.carried import carried, given_back, variables
 from models.backends.keras.layers import ReadOut, Unfold, array, dense, recurrence
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
+from models.backends.registry import Absent
 from models.graph import INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum, is_weight, kind_of, node_of
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
@@ -53,7 +54,7 @@ class Model:
         self.model = keras.Model(inputs, self.wire(inputs, lambda node, h: self.parts[node.name](h)))
         self.parameters: dict[str, keras.Variable] = {name: self._parameter(name) for name in variables(self.graph)}
         self.norms = {node.name: self.parts[node.name] for node in self.graph.of(Normalize) if node.norm == "batch"}
-        self.loss: keras.losses.Loss = LOSSES[spec.loss].keras(keras.losses)
+        self.loss: keras.losses.Loss = LOSSES[spec.loss].keras(keras)
         if weights is not None:
             self.set_weights(weights)
 
@@ -119,9 +120,16 @@ class Model:
 
 
 def optimizer_of(spec: Spec, *, schedule: float = 0.0, **options: Any) -> keras.optimizers.Optimizer:
-    """The spec's optimizer with more `options`; `schedule` multiplies the learning rate after every step."""
+    """The spec's optimizer with more `options`; `schedule` multiplies the learning rate after every step.
+
+    Raises Absent where this release of Keras has none.
+    """
     row = OPTIMIZERS[spec.optimizer]
+    if row.keras is None:
+        raise Absent(f"Keras has no optimizer {spec.optimizer}")
     rate: Any = spec.learning_rate
     if schedule:
         rate = keras.optimizers.schedules.ExponentialDecay(rate, decay_steps=1, decay_rate=schedule)
-    return row.keras(keras.optimizers)(learning_rate=rate, **row.arguments(spec), **CLIPS[spec.clip].keras(spec.clip_at), **options)
+    with absences():
+        kind = row.keras(keras.optimizers)
+    return kind(learning_rate=rate, **row.arguments(spec), **CLIPS[spec.clip].keras(spec.clip_at), **options)

@@ -10,6 +10,7 @@ from torch import nn
 
 from models.architectures import graph
 from models.arrays import Array, Arrays, BatchLabels, Labels, Statistics
+from models.backends.registry import Absent
 from models.backends.torch.layers import CARRIED, Recurrence, array, linear, recurrence
 from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Read, Recurrent, Steps, Sum, kind_of, node_of
 from models.parts.activations import ACTIVATIONS
@@ -86,13 +87,18 @@ class Model:
     """The layers of `spec` as a module, with parameters by name and batch normalizations by node."""
 
     def __init__(self, spec: Spec, device: str | None = None, weights: Arrays | None = None) -> None:
-        """Build, initialize by PyTorch or set `weights`, and move; without `device` everything is where PyTorch makes it."""
+        """Build, initialize by PyTorch or set `weights`, and move; without `device` everything is where PyTorch makes it.
+
+        Raises Absent for a part that PyTorch does not have.
+        """
         self.spec, self.graph, self.device, self.dtype = spec, graph(spec), device, getattr(torch, spec.format.held)
         self.parts = {node.name: self._part(node) for node in self.graph.nodes}
         self.module = Wired(self.graph, self.parts).to(device, self.dtype)
         self.parameters: dict[str, nn.Parameter] = {name: self._parameter(name) for name in self.graph.parameters}
         self.norms: dict[str, nn.BatchNorm1d] = {name: part for name, part in self.parts.items() if isinstance(part, nn.BatchNorm1d)}
-        self.loss: nn.Module = LOSSES[spec.loss].torch(nn)
+        if (loss := LOSSES[spec.loss].torch) is None:
+            raise Absent(f"PyTorch has no loss {spec.loss}")
+        self.loss: nn.Module = loss(nn)
         if weights is not None:
             self.set_weights(weights)
 
@@ -154,7 +160,7 @@ class Model:
 
 
 def optimizer_of(spec: Spec, parameters: Mapping[str, nn.Parameter], **options: bool) -> torch.optim.Optimizer:
-    """The spec's optimizer; `options` (foreach, fused) are set in every group.
+    """The spec's optimizer; `options` (foreach, fused) are set in every group. Raises Absent where PyTorch has none.
 
     Biases and scales are not decayed, so that a penalty (weight_decay here) takes two groups; without one, one is faster.
     """
@@ -163,4 +169,6 @@ def optimizer_of(spec: Spec, parameters: Mapping[str, nn.Parameter], **options: 
     others = [parameter for name, parameter in parameters.items() if not name.endswith("weight")]
     shares = ((weights, decay), (others, 0.0)) if decay else ((list(parameters.values()), 0.0),)
     groups = [{"params": chosen, "weight_decay": rate, **options} for chosen, rate in shares if chosen]
-    return OPTIMIZERS[spec.optimizer].torch(torch.optim, groups, spec)
+    if (make := OPTIMIZERS[spec.optimizer].torch) is None:
+        raise Absent(f"PyTorch has no optimizer {spec.optimizer}")
+    return make(torch.optim, groups, spec)
