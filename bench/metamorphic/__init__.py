@@ -12,7 +12,7 @@ from bench.judging.check import Check
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, Verdict, judge
-from bench.metamorphic import entry_points, parts, recurrent, reported, steps
+from bench.metamorphic import entry_points, parts, promised, recurrent, reported, steps
 from bench.metamorphic.scenarios import Scenarios
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
@@ -98,6 +98,29 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.padded_tail),
         Equality(recurrent.both_directions),
         Equality(recurrent.stacked_layers),
+        Equality(promised.seeds_of_initializers),
+        Equality(promised.seeds_of_draws),
+        Equality(promised.shuffled),
+        Equality(promised.counted),
+        Equality(promised.norms_in_half_precision),
+        Equality(promised.defaults_spelled_out),
+        Equality(promised.options_act),
+        Equality(promised.saved_and_loaded),
+        Equality(promised.toggled),
+        Equality(promised.shared_weights),
+        Equality(promised.twice_is_once),
+        Equality(promised.ways_of_writing_layers),
+        Equality(promised.ways_of_writing_losses),
+        Equality(promised.ways_of_writing_networks),
+        Equality(promised.ways_of_training),
+        Equality(promised.ways_of_naming, _keras, "full"),
+        Equality(promised.schedules_by_formula),
+        Equality(promised.layers_by_formula),
+        Equality(promised.metrics_by_formula, _keras),
+        Equality(promised.callbacks, _keras, "full"),
+        Equality(promised.options_of_optimizers_act, _keras, "full"),
+        Equality(promised.saved_and_loaded_with_every_optimizer, _keras, "full"),
+        Equality(promised.ways_of_training_with_every_optimizer, _keras, "full"),
     )
 }
 
