@@ -27,11 +27,15 @@ DEATH = "the framework's process"
 
 @dataclass(frozen=True)
 class Equality:
-    """A law between scenarios: `function(scenarios)` yields findings; `applies` says which backends have the scenarios."""
+    """A law between scenarios: `function(scenarios)` yields findings; `applies` says which backends have the scenarios.
+
+    `slow_on` says on which of them it is judged in the full set only.
+    """
 
     function: Callable[[Scenarios], Iterator[Finding]]
     applies: Callable[[BackendInfo], bool] = lambda row: True
     cases: str = "core"
+    slow_on: Callable[[BackendInfo], bool] = lambda row: False
 
     @property
     def name(self) -> str:
@@ -103,10 +107,10 @@ EQUALITIES: dict[str, Equality] = {
         Equality(promised.shuffled),
         Equality(promised.counted),
         Equality(promised.norms_in_half_precision),
-        Equality(promised.defaults_spelled_out),
-        Equality(promised.options_act),
-        Equality(promised.saved_and_loaded),
-        Equality(promised.toggled),
+        Equality(promised.defaults_spelled_out, slow_on=_keras),
+        Equality(promised.options_act, slow_on=_keras),
+        Equality(promised.saved_and_loaded, slow_on=_keras),
+        Equality(promised.toggled, slow_on=_keras),
         Equality(promised.shared_weights),
         Equality(promised.twice_is_once),
         Equality(promised.ways_of_writing_layers),
@@ -145,7 +149,7 @@ def equality_cases(cases: str, backends: Sequence[str]) -> list[EqualityCase]:
         EqualityCase(name, backend)
         for name, row in EQUALITIES.items()
         for backend in backends
-        if row.cases in sets and row.applies(info(backend))
+        if row.cases in sets and row.applies(info(backend)) and ("full" in sets or not row.slow_on(info(backend)))
     ]
 
 
