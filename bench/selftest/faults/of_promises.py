@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.selftest.faults.of_equalities import Broken, before
 from bench.selftest.faults.of_equalities_in_keras import _drop_last, _keras_half_layer_norm, _unweighted, after
-from bench.selftest.faults.plant import one, scaled, with_arguments
+from bench.selftest.faults.plant import one, scaled, with_arguments, with_attribute
 
 
 def _drawn_elsewhere(dropout: Any) -> Any:
@@ -83,7 +83,7 @@ KERAS_PROMISES = (
     Broken("the uneven last batch is dropped", "counted", "fit: arrays", one("keras.src.trainers.data_adapters.array_data_adapter.ArrayDataAdapter.__init__", after(_drop_last))),
     Broken("layer norm squares in half precision", "norms_in_half_precision", "LayerNormalization float16 of size 3000", one("keras.src.ops.layer_normalization", lambda f: _keras_half_layer_norm)),
     Broken("ELU's alpha is 1.01 where it is left out", "defaults_spelled_out", "ELU: spelled out", one("keras.layers.ELU.__init__", lambda f: lambda self, alpha=1.01, **k: f(self, alpha, **k))),
-    Broken("an offset is dropped", "options_act", "Rescaling: offset=1.0", one("keras.layers.Rescaling.__init__", with_arguments(offset=0.0))),
+    Broken("an axis is dropped", "options_act", "Softmax: axis=0", one("keras.layers.Softmax.call", with_attribute("axis", lambda axis: -1))),
     Broken("an optimizer's state is not saved", "saved_and_loaded", "training with SGD momentum: save", one("keras.optimizers.Optimizer.save_own_variables", lambda f: lambda self, store: None)),
     Broken("an evaluation moves a weight", "toggled", "a training: an evaluation between steps", one("keras.Model.test_on_batch", before(_moved_by_evaluation))),
     Broken("shared weights are counted twice", "shared_weights", "weights, the shared ones once", one("keras.Model.count_params", scaled(2))),
@@ -91,7 +91,7 @@ KERAS_PROMISES = (
     Broken("Add adds a thousandth too much", "ways_of_writing_layers", "Add: +", one("keras.layers.Add._merge_function", scaled(1.001))),
     Broken("the Huber loss as an object a thousandth too large", "ways_of_writing_losses", "Huber: function", one("keras.losses.Huber.call", scaled(1.001))),
     Broken("Add adds a thousandth too much in a network", "ways_of_writing_networks", "residual network: layers.Add", one("keras.layers.Add._merge_function", scaled(1.001))),
-    Broken("apply_gradients takes other gradients", "ways_of_training", "training: own loop, apply_gradients", one("keras.optimizers.Optimizer.apply_gradients", lambda f: lambda self, pairs: f(self, [(g * 1.001, v) for g, v in pairs]))),
+    Broken("apply_gradients takes other gradients", "ways_of_training", "training: own loop, apply against", one("keras.optimizers.Optimizer.apply_gradients", lambda f: lambda self, pairs: f(self, [(g * 1.001, v) for g, v in pairs]))),
     Broken("a regularizer by its name has another factor", "ways_of_naming", "regularizer l2: get", one("keras.regularizers.get", _other_factor)),
     Broken("a polynomial schedule a thousandth too fast", "schedules_by_formula", "PolynomialDecay: called", one("keras.optimizers.schedules.PolynomialDecay.__call__", scaled(1.001))),
     Broken("dropout scales a thousandth too much", "layers_by_formula", "Dropout rate=0.5 scales", one("keras.src.backend.random.dropout", scaled(1.001))),
