@@ -93,6 +93,8 @@ def _by_hand(rate: float, epochs: int, batches: list[slice], weights: Any = None
 
 PLACES = [slice(first, min(first + BATCH, SAMPLES)) for first in range(0, SAMPLES, BATCH)]
 RATE = 1e-3
+SEVERAL_AT_ONCE = keras.backend.backend() != "torch"
+"""Whether several steps can be compiled into one."""
 SUMS = 64
 """How many roundings part float32 sums over ten samples and six steps from the same in float64."""
 
@@ -111,9 +113,10 @@ def counted() -> Iterator[Ways]:
         "sample_weight of one": lambda: _fitted(_model(RATE), X, Y, batch_size=BATCH, epochs=2, sample_weight=np.ones(SAMPLES, np.float32)),
         "class_weight of one": lambda: _fitted(_model(RATE), X, Y, batch_size=BATCH, epochs=2, class_weight={0: 1.0}),
         "compiled": lambda: _fitted(_model(RATE, run_eagerly=False), X, Y, batch_size=BATCH, epochs=2),
-        "steps_per_execution": lambda: _fitted(_model(RATE, steps_per_execution=3), X, Y, batch_size=BATCH, epochs=2),
         "two fits": lambda: _two_fits(),
     }
+    if SEVERAL_AT_ONCE:
+        data["steps_per_execution"] = lambda: _fitted(_model(RATE, steps_per_execution=3), X, Y, batch_size=BATCH, epochs=2)
     yield Ways("fit", {"by hand": lambda: _by_hand(RATE, 2, PLACES)} | data, SUMS)
     one = {"by hand": lambda: _by_hand(RATE, 3, [slice(0, SAMPLES)]), "whole batch": lambda: _fitted(_model(RATE), X, Y, batch_size=SAMPLES, epochs=3), "larger than the data": lambda: _fitted(_model(RATE), X, Y, batch_size=99, epochs=3), "default batch_size": lambda: _fitted(_model(RATE), X, Y, epochs=3)}  # fmt: skip
     yield Ways("fit batch_size", one, SUMS)
@@ -211,7 +214,6 @@ def _evaluated() -> Iterator[Ways]:
         "by hand": lambda: X, "arrays": lambda: model.predict(X, batch_size=BATCH, verbose=0), "one batch": lambda: model.predict(X, verbose=0),
         "PyDataset": lambda: model.predict(Batches(X), verbose=0), "a generator": lambda: model.predict(_generator(X), steps=3, verbose=0),
         "call": lambda: model(X), "predict_on_batch": lambda: model.predict_on_batch(X), "not built": lambda: _model(built=False).predict(X, batch_size=BATCH, verbose=0),
-        "steps_per_execution": lambda: _model(steps_per_execution=2).predict(X, batch_size=BATCH, verbose=0),
     })  # fmt: skip
     yield Ways("predict steps", {"by hand": lambda: X[:8], "seen": lambda: model.predict(X, batch_size=BATCH, steps=2, verbose=0)})
 

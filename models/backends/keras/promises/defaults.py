@@ -129,7 +129,7 @@ def layer_pass(make: Callable[[], Any], shape: tuple[int, ...]) -> list[Any]:
     def summed(at: list[Any]) -> tuple[Any, Any]:
         outputs = layer(at[0])
         pull = np.linspace(-1, 1, int(np.prod(outputs.shape)), dtype=np.float32).reshape(tuple(outputs.shape))
-        return ops.sum(outputs * pull), outputs
+        return ops.sum(outputs * ops.convert_to_tensor(pull)), outputs
 
     if isinstance(layer, keras.layers.Layer):
         layer.build(shape)

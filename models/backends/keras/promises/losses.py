@@ -74,7 +74,7 @@ def ways_of_writing_losses() -> Iterator[Ways]:
             del ways["by its name"]
         yield Ways(name, {way: lambda use=use: loss_pass(use, kind) for way, use in ways.items()}, several)
         weighted: dict[str, Callable[..., Any]] = {
-            "formula": lambda y, x: ops.sum(WEIGHTS * made(reduction=None)(y, x)) / 6,
+            "formula": lambda y, x: ops.sum(ops.convert_to_tensor(WEIGHTS) * made(reduction=None)(y, x)) / 6,
             "sum_over_batch_size": lambda y, x: made()(y, x, sample_weight=WEIGHTS),
             "sum": lambda y, x: made(reduction="sum")(y, x, sample_weight=WEIGHTS) / 6,
             "column": lambda y, x: made()(y, x, sample_weight=WEIGHTS[:, None]),

@@ -77,12 +77,12 @@ class Block(keras.layers.Layer):
 
 def _passed(make: Callable[[], Any], forward: Callable[[Any, Any], Any] | None = None) -> list[Any]:
     """Outputs of a network, and the gradients of their mean square with respect to its weights, through stateless_call."""
-    model = make()
-    model(X)
-    outputs = (forward or (lambda network, x: network(x)))(model, X)
+    model, x = make(), ops.convert_to_tensor(X)
+    model(x)
+    outputs = (forward or (lambda network, given: network(given)))(model, x)
 
     def loss(values: list[Any]) -> tuple[Any, Any]:
-        seen, _ = model.stateless_call(values, [v.value for v in model.non_trainable_variables], X)
+        seen, _ = model.stateless_call(values, [v.value for v in model.non_trainable_variables], x)
         return ops.mean(ops.square(seen)), seen
 
     _, _, slopes = LIBRARY.gradient(loss, [ops.convert_to_tensor(v.value) for v in model.trainable_variables])
@@ -101,8 +101,8 @@ def ways_of_writing_networks() -> Iterator[Ways]:
     ways: dict[str, Callable[[], Any]] = {name: lambda make=make: _passed(make) for name, make in makes.items()}
     calls: dict[str, Callable[[Any, Any], Any]] = {
         "training=False": lambda network, x: network(x, training=False),
-        "call": lambda network, x: network.call(ops.convert_to_tensor(x)),
-        "predict_on_batch": lambda network, x: network.predict_on_batch(x),
+        "call": lambda network, x: network.call(x),
+        "predict_on_batch": lambda network, x: network.predict_on_batch(X),
         "layer by layer": lambda network, x: _one_by_one(network, x),
     }
     yield Ways("network", ways | {name: lambda use=use: _passed(_sequential, use) for name, use in calls.items()}, SUMS)

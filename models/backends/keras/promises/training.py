@@ -101,19 +101,23 @@ def _subclassed() -> list[Any]:
 
 def ways_of_training() -> Iterator[Ways]:
     """The same three steps by every entry point; optimizers by every way of applying gradients."""
-    stateless = {} if keras.backend.backend() == "tensorflow" else {"own loop, stateless_apply": lambda: _own_loop(_stateless)}
+    library = keras.backend.backend()
+    others: dict[str, Callable[[], Any]] = {}
+    if library != "tensorflow":
+        others["own loop, stateless_apply"] = lambda: _own_loop(_stateless)
+    if library != "torch":  # which compiles for minutes, and refuses several steps at once
+        others["fit jit_compile"] = lambda: _fit(_compiled(jit_compile=True))
+        others["fit steps_per_execution"] = lambda: _fit(_compiled(steps_per_execution=2))
     yield Ways("training", {
         "train_on_batch eager": lambda: _on_batches(_compiled(run_eagerly=True)),
         "train_on_batch": lambda: _on_batches(_compiled()),
         "fit": lambda: _fit(_compiled()),
         "fit eager": lambda: _fit(_compiled(run_eagerly=True)),
-        "fit jit_compile": lambda: _fit(_compiled(jit_compile=True)),
-        "fit steps_per_execution": lambda: _fit(_compiled(steps_per_execution=2)),
         "own loop, apply": lambda: _own_loop(lambda optimizer, slopes, variables: optimizer.apply(slopes, variables)),
         "own loop, apply_gradients": lambda: _own_loop(lambda optimizer, slopes, variables: optimizer.apply_gradients(zip(slopes, variables, strict=True))),
         "own train_step": _subclassed,
         "auto_scale_loss off": lambda: _fit(_compiled(auto_scale_loss=False)),
-    } | stateless, SUMS)  # fmt: skip
+    } | others, SUMS)  # fmt: skip
     yield from _of_optimizers(("SGD", "Adam", "RMSprop"))
 
 

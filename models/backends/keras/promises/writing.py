@@ -91,7 +91,7 @@ def _pair(merge: Callable[[Any, Any], Any]) -> list[Any]:
     def summed(at: list[Any]) -> tuple[Any, Any]:
         outputs = merge(at[0], at[1])
         pull = np.linspace(-1, 1, int(np.prod(outputs.shape)), dtype=np.float32).reshape(tuple(outputs.shape))
-        return ops.sum(outputs * pull), outputs
+        return ops.sum(outputs * ops.convert_to_tensor(pull)), outputs
 
     _, outputs, slopes = LIBRARY.gradient(summed, [ops.convert_to_tensor(drawn(SHAPE, n)) for n in (4, 5)])
     return [outputs, *slopes]
