@@ -22,6 +22,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "run": Command("pytest", "train, judge and time networks: the main job, with the options of pytest"),
         "doctor": Command("bench.doctor", "what this machine has, and whether each framework computes on it"),
         "matrix": Command("models.matrix", "which networks there are, and which pairs are left out and why"),
+        "promises": Command("bench.promises", "what documentation promises, and the law that tests each promise"),
         "theory": Command("bench.theory", "predicted gradients of one network, with diagnosis and remedies"),
     },
     "compare": {

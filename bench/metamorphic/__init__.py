@@ -12,7 +12,7 @@ from bench.judging.check import Check
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, Verdict, judge
-from bench.metamorphic import entry_points, parts, recurrent, reported, steps
+from bench.metamorphic import entry_points, parts, promised, recurrent, reported, steps
 from bench.metamorphic.scenarios import Scenarios
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
@@ -27,11 +27,15 @@ DEATH = "the framework's process"
 
 @dataclass(frozen=True)
 class Equality:
-    """A law between scenarios: `function(scenarios)` yields findings; `applies` says which backends have the scenarios."""
+    """A law between scenarios: `function(scenarios)` yields findings; `applies` says which backends have the scenarios.
+
+    `slow_on` says on which of them it is judged in the full set only.
+    """
 
     function: Callable[[Scenarios], Iterator[Finding]]
     applies: Callable[[BackendInfo], bool] = lambda row: True
     cases: str = "core"
+    slow_on: Callable[[BackendInfo], bool] = lambda row: False
 
     @property
     def name(self) -> str:
@@ -45,6 +49,11 @@ def _keras(row: BackendInfo) -> bool:
 
 def _torch(row: BackendInfo) -> bool:
     return row.framework == "torch"
+
+
+def _jax(row: BackendInfo) -> bool:
+    """JAX compiles every operation that it meets for the first time, and laws along whole axes meet many."""
+    return row.library == "jax"
 
 
 def _compiles(row: BackendInfo) -> bool:
@@ -98,6 +107,29 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.padded_tail),
         Equality(recurrent.both_directions),
         Equality(recurrent.stacked_layers),
+        Equality(promised.seeds_of_initializers, slow_on=_jax),
+        Equality(promised.seeds_of_draws, slow_on=_jax),
+        Equality(promised.shuffled),
+        Equality(promised.counted),
+        Equality(promised.norms_in_half_precision, slow_on=_jax),
+        Equality(promised.defaults_spelled_out, slow_on=_keras),
+        Equality(promised.options_act, slow_on=_keras),
+        Equality(promised.saved_and_loaded, slow_on=_keras),
+        Equality(promised.toggled, slow_on=_keras),
+        Equality(promised.shared_weights, slow_on=_jax),
+        Equality(promised.twice_is_once, slow_on=_jax),
+        Equality(promised.ways_of_writing_layers, slow_on=_jax),
+        Equality(promised.ways_of_writing_losses, slow_on=_jax),
+        Equality(promised.ways_of_writing_networks, slow_on=_jax),
+        Equality(promised.ways_of_training, slow_on=_jax),
+        Equality(promised.ways_of_naming, _keras, "full"),
+        Equality(promised.schedules_by_formula, slow_on=_jax),
+        Equality(promised.layers_by_formula, slow_on=_jax),
+        Equality(promised.metrics_by_formula, _keras, slow_on=_jax),
+        Equality(promised.callbacks, _keras, "full"),
+        Equality(promised.options_of_optimizers_act, _keras, "full"),
+        Equality(promised.saved_and_loaded_with_every_optimizer, _keras, "full"),
+        Equality(promised.ways_of_training_with_every_optimizer, _keras, "full"),
     )
 }
 
@@ -122,7 +154,7 @@ def equality_cases(cases: str, backends: Sequence[str]) -> list[EqualityCase]:
         EqualityCase(name, backend)
         for name, row in EQUALITIES.items()
         for backend in backends
-        if row.cases in sets and row.applies(info(backend))
+        if row.cases in sets and row.applies(info(backend)) and ("full" in sets or not row.slow_on(info(backend)))
     ]
 
 

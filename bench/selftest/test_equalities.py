@@ -16,13 +16,17 @@ from bench.metamorphic.scenarios import Scenarios
 from bench.report import failure
 from bench.selftest.faults.of_equalities import TORCH, Broken
 from bench.selftest.faults.of_equalities_in_keras import KERAS
+from bench.selftest.faults.of_promises import KERAS_PROMISES, TORCH_PROMISES
 from bench.selftest.faults.plant import patching
 from bench.selftest.faults.recurrent import KERAS_WAYS, TORCH_WAYS
 from fixtures.data.datasets import load
 from models.backends.registry import Absent, backend_module
 from models.worker.tasks import scenarios as taken
 
-BROKEN: dict[str, tuple[Broken, ...]] = {"torch": (*TORCH, *TORCH_WAYS), "keras": (*KERAS, *KERAS_WAYS)}
+BROKEN: dict[str, tuple[Broken, ...]] = {
+    "torch": (*TORCH, *TORCH_WAYS, *TORCH_PROMISES),
+    "keras": (*KERAS, *KERAS_WAYS, *KERAS_PROMISES),
+}
 QUICK = {broken.equality for broken in BROKEN["torch"]}
 """Laws with a fault in PyTorch: planting Keras's as well takes minutes, and is left to `tox -e slow`."""
 CASES = [
@@ -50,10 +54,19 @@ BLAMELESS = [
 """Faults in one framework of laws that hold for the other as well, which is then judged; judging Keras takes minutes."""
 BROKEN_BY = {
     "keras": ("micro_batches_schedule", "micro_batches_average", "initializer_shared", "function_in_function", "extreme_gradients"),
-    "torch": ("gradients_kept", "implementations"),
+    "torch": ("gradients_kept", "implementations", "seeds_of_initializers"),
 }
 """Equalities of which a current framework breaks a part itself; the fault planted for each breaks another part."""
-FULL_HAS = {"torch": {"models_dropped_often"}, "keras": {"memory_of_epochs", "traces_of_epochs", "models_dropped_often"}}
+FULL_HAS = {
+    "torch": {"models_dropped_often"},
+    "keras": {
+        "memory_of_epochs",
+        "traces_of_epochs",
+        "models_dropped_often",
+        "saved_and_loaded_with_every_optimizer",
+        "ways_of_training_with_every_optimizer",
+    },
+}
 """Longer runs of laws whose short runs have a fault of their own."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models.backends.keras.precision import begin_session, compute_in
+from models.backends.keras.promises import PROMISES
 from models.backends.keras.scenarios import entry_points, parts, recurrent, reported, trained
 
 
@@ -30,4 +31,4 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
         parts.initializer_shared, parts.seeded, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.refusals,
         entry_points.entry_points, entry_points.called, entry_points.memory, entry_points.dropped, recurrent.recurrent,
     )
-}  # fmt: skip
+} | PROMISES  # fmt: skip

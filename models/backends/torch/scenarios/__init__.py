@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from models.backends.torch.precision import allow_tf32
+from models.backends.torch.promises import PROMISES
 from models.backends.torch.scenarios import entry_points, parts, recurrent, trained
 
 
@@ -33,4 +34,4 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
     )
 } | {
     scenario.__name__: scenario for scenario in (parts.seeded, parts.refusals)  # shuffling loaders draw their order on the CPU
-}  # fmt: skip
+} | PROMISES  # fmt: skip

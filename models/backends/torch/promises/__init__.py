@@ -1,0 +1,55 @@
+"""What PyTorch's documentation promises, tried: each function tells by case what several ways of the same lead to."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.arrays import Array
+from models.backends.torch.promises import (
+    defaults,
+    formulas,
+    half,
+    interrupted,
+    loaders,
+    losses,
+    networks,
+    seeds,
+    states,
+    writing,
+)  # fmt: skip
+from models.backends.ways import Told, Ways, told
+
+
+def _array(value: Any) -> Array:
+    if not isinstance(value, torch.Tensor):
+        return np.asarray(value)
+    value = value.detach().cpu()
+    return (value.double() if value.is_floating_point() else value).numpy().copy()
+
+
+def promise(cases: Callable[[], Iterator[Ways]]) -> Callable[[], Told]:
+    """The scenario that takes all of a function's cases, and leaves the global generator seeded as it found it."""
+
+    @functools.wraps(cases)
+    def taken() -> Told:
+        with torch.random.fork_rng():
+            return told(cases(), _array)
+
+    return taken
+
+
+PROMISES = {
+    cases.__name__: promise(cases)
+    for cases in (
+        seeds.seeds_of_initializers, seeds.seeds_of_draws, loaders.shuffled, loaders.counted,
+        half.norms_in_half_precision, defaults.defaults_spelled_out, defaults.options_act,
+        interrupted.saved_and_loaded, states.toggled, states.shared_weights, states.twice_is_once,
+        writing.ways_of_writing_layers, losses.ways_of_writing_losses, networks.ways_of_writing_networks,
+        networks.ways_of_training, formulas.schedules_by_formula, formulas.layers_by_formula,
+    )
+}  # fmt: skip

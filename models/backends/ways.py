@@ -1,0 +1,71 @@
+"""Ways of using a framework that its documentation promises to be the same, or to differ: what a scenario tells of each."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from models.arrays import Array
+from models.backends.registry import Absent
+
+LONGEST = 300
+"""How many characters of an error are told: some print a whole variable."""
+Results = Any
+"""What a way leads to: a tensor or number of the framework, or a list of these."""
+Told = dict[str, Any]
+"""By case: its ways with their arrays or the error that one raised, how many roundings part them, and whether they must differ."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """A case: functions by the name of the way, the first of which is what the others are compared with.
+
+    `roundings` is how many operations on a number may each round differently; 0 asks for the same bits. With `apart` every way must differ
+    from the first. `unit` is the rounding of the format that was computed in.
+    """
+
+    case: str
+    ways: dict[str, Callable[[], Results]]
+    roundings: int = 0
+    apart: bool = False
+    unit: float = 2.0**-24
+
+
+def told(
+    cases: Iterator[Ways], array: Callable[[Any], Array], absences: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Told:
+    """Every case taken; a case whose part this release lacks is left out. Raises Absent where it lacks them all.
+
+    What a way raises is told in its place: a call that the documentation has must not fail.
+    """
+    done: Told = {}
+    lacking = ""
+    for each in cases:
+        try:
+            with absences():
+                ways = {name: _taken(way, array) for name, way in each.ways.items()}
+        except Absent as lack:
+            lacking = str(lack)
+            continue
+        done[each.case] = {"allowed": each.roundings * each.unit, "apart": each.apart, "ways": ways}
+    if not done:
+        raise Absent(lacking or "this release has none of these parts")
+    return done
+
+
+def _taken(way: Callable[[], Results], array: Callable[[Any], Array]) -> list[Array] | str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a warning is no other result
+            results = way()
+    except Absent:
+        raise
+    except Exception as error:  # whatever it is, the judge tells it
+        if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+            raise  # a release that does not have the name
+        return f"{type(error).__name__}: {error}"[:LONGEST]
+    return [array(each) for each in (results if isinstance(results, list | tuple) else [results])]
