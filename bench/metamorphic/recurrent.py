@@ -93,7 +93,7 @@ def _drawn(cell: str, layers: int, stacked: bool) -> tuple[list[Arrays], Array, 
     weights = []
     for number in range(layers):
         fan_in = UNITS if stacked and number else INPUTS
-        shapes = Recurrent(NAME, (INPUT,), UNITS, LENGTH, cell, fan_in, "orthogonal", 1.0, 1).parameters
+        shapes = Recurrent(NAME, (INPUT,), UNITS, LENGTH, cell, fan_in, "orthogonal", 1.0, "1").parameters
         weights.append({kind: (0.4 * rng.standard_normal(shape)).astype(np.float32) for kind, shape in shapes.items()})
     outputs = UNITS * (layers if not stacked else 1)
     x = rng.standard_normal((BATCH, LENGTH, INPUTS)).astype(np.float32)
@@ -106,7 +106,7 @@ def _rounding(cell: str) -> float:
     weights, x, pull = _drawn(cell, 1, False)
 
     def computed(dtype: DTypeLike, order: int | None) -> Arrays:
-        node = Recurrent(NAME, (INPUT,), UNITS, LENGTH, cell, INPUTS, "orthogonal", 1.0, 1)
+        node = Recurrent(NAME, (INPUT,), UNITS, LENGTH, cell, INPUTS, "orthogonal", 1.0, "1")
         held = {f"{NAME}.{kind}": w.astype(dtype) for kind, w in weights[0].items()}
         at = Execution(Arithmetic(dtype, PRECISIONS["float32"], order), held)
         outputs, unrolled = recurrence.recur(at, node, x.astype(dtype))

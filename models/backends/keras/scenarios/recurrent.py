@@ -30,7 +30,7 @@ class Layers:
         """A graph of one node for each, which says how weights are carried over."""
         self.cell, self.weights, self.held = cell, weights, list[tuple[int, str, keras.Variable]]()
         units = weights[0]["recurrent_weight"].shape[1]
-        nodes = [Recurrent(NAME, (INPUT,), units, length, cell, each["weight"].shape[1], "orthogonal", 1.0, 1) for each in weights]
+        nodes = [Recurrent(NAME, (INPUT,), units, length, cell, each["weight"].shape[1], "orthogonal", 1.0, "1") for each in weights]
         self.graphs = [Graph((node,)) for node in nodes]
 
     def made(self, number: int = 0, batch: int | None = None, **options: Any) -> keras.layers.RNN:
