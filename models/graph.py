@@ -246,6 +246,11 @@ class Graph:
         return tuple(node for node in self.nodes if isinstance(node, Dense | Recurrent))
 
     @cached_property
+    def followed(self) -> tuple[str, ...]:
+        """A weight of every layer, by whose gradient its training is followed: of a recurrent layer the one from step to step."""
+        return tuple(f"{node.name}.{'recurrent_weight' if isinstance(node, Recurrent) else 'weight'}" for node in self.weighted)
+
+    @cached_property
     def watched(self) -> tuple[Node, ...]:
         """All nodes whose results are signals."""
         return tuple(node for node in self.nodes if isinstance(node, WATCHED))
@@ -344,7 +349,8 @@ def describe(name: str) -> str:
     kind = kind.replace("_", " ")
     if not (numbered := re.fullmatch(r"(?:dense|norm|act|sum|recurrent|between)(\d+)", node)):
         return name.replace(".", " ").replace("_", " ")
-    return f"layer {numbered[1]:>2} {kind}".rstrip()
+    what = kind or ("normalized" if node.startswith("between") else "")  # a sequence of its own, beside the layer's
+    return f"layer {numbered[1]:>2} {what}".rstrip()
 
 
 def part_of(node: str) -> str:

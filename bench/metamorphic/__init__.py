@@ -98,6 +98,14 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.padded_tail),
         Equality(recurrent.both_directions),
         Equality(recurrent.stacked_layers),
+        Equality(recurrent.padded_head, _keras),
+        Equality(recurrent.scanned, _keras),
+        Equality(recurrent.while_loop, lambda row: _keras(row) and row.library == "tensorflow"),
+        Equality(recurrent.compiled_layer, lambda row: _keras(row) and _compiles(row)),
+        Equality(recurrent.dropout_between),
+        Equality(recurrent.truncated_through_time),
+        Equality(recurrent.error_carousel),
+        Equality(recurrent.kept_orthogonal),
     )
 }
 

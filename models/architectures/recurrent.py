@@ -71,7 +71,6 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
     blocks: ClassVar[int] = 0
     random: ClassVar[bool] = False
     layered: ClassVar[bool] = False
-    trained: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, in one sentence."""
@@ -114,6 +113,10 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
         if precision not in self.PRECISIONS:
             return f"precision={precision} is not judged in recurrent networks yet: use {' or '.join(self.PRECISIONS)}."
         return ""
+
+    def trained(self, precision: str) -> bool:
+        """Whether it is trained and recorded: one network a cell that both frameworks have, since steps through time take long."""
+        return self == RNN(cell=self.cell) and CELLS[self.cell].torch is not None and precision == "float32"
 
     @property
     def described(self) -> tuple[str, ...]:

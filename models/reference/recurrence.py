@@ -43,13 +43,18 @@ def recur(at: Execution, node: Recurrent, x: Sequence) -> tuple[Sequence, list[U
     outputs, unrolled, bends = [], [], []
     for direction in node.directions:
         order = _order(node, direction)
-        found, saved, bent = _forward(at, node, direction, x[:, order], None if at.within is None else at.within[:, order])
+        found, saved, bent, _ = _forward(at, node, direction, x[:, order], None if at.within is None else at.within[:, order])
         outputs.append(found[:, order])
         unrolled.append(saved)
         bends += bent
     if CELLS[node.cell].kink:
         at.out.bends[node.name] = np.concatenate(bends, axis=1)
     return np.concatenate(outputs, axis=2), unrolled
+
+
+def state_after(at: Execution, node: Recurrent, x: Sequence) -> tuple[Units, ...]:
+    """The state that a sequence ends with."""
+    return _forward(at, node, "", x, None)[3]
 
 
 def recur_back(at: Execution, node: Recurrent, unrolled: list[Unrolled], d: Sequence) -> tuple[Sequence, ...]:
@@ -66,8 +71,10 @@ def _order(node: Recurrent, direction: str) -> slice:
     return slice(None, None, -1 if direction == BACKWARD else None)
 
 
-def _forward(at: Execution, node: Recurrent, direction: str, x: Sequence, within: Mask | None) -> tuple[Sequence, Unrolled, list[Units]]:
-    """Outputs, what the way back needs, and pre-activations of one direction, in the order in which its steps are taken."""
+def _forward(
+    at: Execution, node: Recurrent, direction: str, x: Sequence, within: Mask | None
+) -> tuple[Sequence, Unrolled, list[Units], tuple[Units, ...]]:
+    """Outputs, what the way back needs, pre-activations and last state of one direction, in the order in which its steps are taken."""
     a, row, name = at.arithmetic, CELLS[node.cell], f"{node.name}.{direction}"
     recurrent, second = at.weights[f"{name}recurrent_weight"], _second_bias(at, name)
     flat = x.reshape(-1, x.shape[2])
@@ -90,7 +97,7 @@ def _forward(at: Execution, node: Recurrent, direction: str, x: Sequence, within
         outputs.append(output)
         kept.append(saved)
         bends.append(z)
-    return np.stack(outputs, axis=1), (x, np.stack(before, axis=1), kept), bends
+    return np.stack(outputs, axis=1), (x, np.stack(before, axis=1), kept), bends, state
 
 
 def _back(at: Execution, node: Recurrent, direction: str, unrolled: Unrolled, d: Sequence, within: Mask | None) -> Sequence:

@@ -52,7 +52,7 @@ class Network(Model):
         self.compile(self.optimizer, run_eagerly=mode == "eager", jit=True if mode == "jit" else "auto")
         self.optimizer.build(self.model.trainable_variables)
         # Round the inner optimizer, which is given gradients without the loss scale: the outer one's `apply` is not called on JAX.
-        weights = [self.parameters[node.weight] for node in self.graph.dense]
+        weights = [self.parameters[name] for name in self.graph.followed]
         self._taps = Taps(self.inner, self.model.trainable_variables, weights, record, spec.clip != Spec.clip)
         statistics = [v for part in self.norms.values() for v in (part.moving_mean, part.moving_variance)]
         # Keras's LossScaleOptimizer leaves out of `variables` what Nadam makes while it is built.
