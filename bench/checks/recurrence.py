@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.stats import norm, t
 
 from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from bench.theory.recurrent import ensemble, logs
 from models.architectures import graph
 from models.arrays import Array, PerUnit, Weight
 from models.graph import Read, Recurrent, Steps
@@ -21,6 +23,7 @@ from models.parts.recurrences import RECURRENCES, spectral_radius
 from models.reference.network import Pass
 from models.spec import Spec
 
+LN10 = float(np.log(10))
 FOURTH = {"normal": 3.0, "uniform": 1.8}
 """Fourth moment over the squared second; that of a truncated normal is smaller than a normal's, which is taken for it."""
 
@@ -115,6 +118,28 @@ def _memories(name: str, node: Recurrent, bias: PerUnit) -> Iterator[Finding]:
         yield Finding(Place.of(name, quantity), float(memory), 1 - slack, longest + slack)
     mean, reach = (1 + longest) / 2, BAND_Z * (longest - 1) / (12 * node.units) ** 0.5
     yield Finding(Place.of(name, "mean memory in steps"), float(memories.mean()), mean - reach, mean + reach)
+
+
+@within_range
+def time_scales(evidence: Evidence) -> Iterator[Finding]:
+    """The framework's own start carries signals and gradients through time as networks drawn by its law do.
+
+    log₁₀ of ‖∂L/∂x‖ of the first time step over the last one's, and of the norm of the last layer's outputs, against random networks of
+    the same cell, start and batch, in float64 (`bench.theory.recurrent`). The bound is that of Student's t for a mean and a spread that
+    are known from these. A gradient that is cut off between the two steps is not judged.
+    """
+    forced_step, node = evidence.reference.forced_steps[0], graph(evidence.spec).of(Recurrent)[-1]
+    law = ensemble(evidence.spec, forced_step.x, forced_step.labels)
+    seen = logs(evidence.native.pre_activation_gradients["steps"], evidence.native.pre_activations[node.name])
+    factor = float(t.isf(norm.sf(BAND_Z), law.networks - 1)) * (1 + 1 / law.networks) ** 0.5
+    rounding = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * node.length * node.width**0.5
+    for quantity, value, (mean, spread) in zip(
+        ("first ‖∂L/∂x‖ over the last in decades", "‖h‖ in decades"), seen, (law.gradient, law.signal), strict=True
+    ):
+        if np.isfinite(mean) and np.isfinite(spread):
+            reach = factor * spread + rounding
+            ends = (mean - reach) / LN10, (mean + reach) / LN10
+            yield Finding(Place(quantity), value / LN10, *ends, f"{mean / LN10:.3f} ± {spread / LN10:.3f} of {law.networks} networks")
 
 
 @within_range

@@ -31,13 +31,19 @@ def forget_bias_lost(weights: Weights) -> Weights:
     return [*weights[:2], *blocks(4, lambda gate: [gate[0], 0 * gate[1], *gate[2:]])(weights[2:])]
 
 
+def state_of(kept: Any) -> tuple[Any, ...]:
+    """A state's tensors."""
+    return () if kept is None else kept if isinstance(kept, tuple) else (kept,)
+
+
 def stale_state(forward: Any) -> Any:
     """The state that the last batch ended with is the next one's first."""
 
     def called(self: Any, x: Any, hx: Any = None) -> Any:
         kept = getattr(self, "_stale", None)
-        outputs, state = forward(self, x, kept if kept is not None and kept.shape[1] == len(x) else hx)
-        self._stale = state.detach()
+        states = state_of(kept)
+        outputs, state = forward(self, x, kept if states and states[0].shape[1] == len(x) else hx)
+        self._stale = tuple(each.detach() for each in state) if isinstance(state, tuple) else state.detach()
         return outputs, state
 
     return called
@@ -228,13 +234,13 @@ def state_in_float32(call: Any) -> Any:
     return called
 
 
-def backwards_without_gradient(call: Any) -> Any:
+def half_a_gradient_backwards(call: Any) -> Any:
     @functools.wraps(call)
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         from keras import ops
 
         outputs = call(self, *args, **kwargs)
-        return ops.stop_gradient(outputs) if self.go_backwards else outputs
+        return (outputs + ops.stop_gradient(outputs)) / 2 if self.go_backwards else outputs
 
     return called
 

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 
 from models.arrays import Array, Arrays, Points
 from models.backends.keras.libraries import LIBRARY, Tensor
@@ -161,13 +160,6 @@ def cell_of(layer: keras.layers.Layer, kind: str) -> keras.layers.Layer:
     if isinstance(layer, keras.layers.Bidirectional):
         layer = layer.backward_layer if kind.startswith(BACKWARD) else layer.forward_layer
     return (layer.layer if isinstance(layer, InPieces) else layer).cell
-
-
-def masked_as(h: Tensor, tapped: Tensor) -> Tensor:
-    """The second tensor with the mask that Keras keeps beside the first one, if it keeps any."""
-    if (mask := get_keras_mask(h)) is not None:
-        set_keras_mask(tapped, mask)
-    return tapped
 
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:

@@ -16,11 +16,11 @@ from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
 from models.backends.keras.carried import carried, given_back, variable_of, variables
 from models.backends.keras.device import devices
-from models.backends.keras.layers import array, cell_of, dense, masked_as, recurrence
+from models.backends.keras.layers import array, cell_of, dense, recurrence
 from models.backends.keras.libraries import LIBRARY, Side, Tap, Tensor
 from models.backends.keras.model import KINDS, Model, optimizer_of
 from models.backends.keras.precision import begin_session, compute_as, format_of
-from models.backends.keras.releases import train_steps
+from models.backends.keras.releases import masked_as, train_steps
 from models.backends.keras.taps import NORM_ROWS, Taps
 from models.backends.keras.timing import timed_step
 from models.backends.protocol import ALL, Record, TimedWork

@@ -195,7 +195,7 @@ def kept_orthogonal(*, units: int, length: int, steps: int) -> dict[str, Any]:
     (back,) = torch.autograd.grad(h, before, pull)
     return {
         "weight": array(layer.weight_hh_l0),
-        "off": float((layer(x)[0] - outputs).norm() / outputs.norm()),
-        "forth": float(h.norm() / before.norm()),
+        "off": float((layer(x)[0] - outputs).detach().norm() / outputs.detach().norm()),
+        "forth": float(h.detach().norm() / before.detach().norm()),
         "back": float(back.norm() / pull.norm()),
     }
