@@ -103,6 +103,7 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.while_loop, lambda row: _keras(row) and row.library == "tensorflow"),
         Equality(recurrent.compiled_layer, lambda row: _keras(row) and _compiles(row)),
         Equality(recurrent.dropout_between),
+        Equality(recurrent.dropout_in_time, _keras),
         Equality(recurrent.truncated_through_time),
         Equality(recurrent.error_carousel),
         Equality(recurrent.kept_orthogonal),

@@ -94,6 +94,14 @@ def dropout_between(scenarios: Scenarios) -> Iterator[Finding]:
     yield from _equal(scenarios, "dropout replayed", "dropout between", layers=2, stacked=True, cells=GATED)
 
 
+def dropout_in_time(scenarios: Scenarios) -> Iterator[Finding]:
+    """Recurrent dropout multiplies what each gate is given of the state by a mask of its own, the same in all steps, and nothing else.
+
+    The masks are drawn again from the same seed, and the cell is written out by hand (Gal & Ghahramani 2016).
+    """
+    yield from _equal(scenarios, "recurrent dropout replayed", "recurrent dropout", cells=GATED)
+
+
 def truncated_through_time(scenarios: Scenarios) -> Iterator[Finding]:
     """Where the state is handed on without its gradient, gradients are the sum of those of each piece by itself."""
     for cell in GATED:

@@ -76,8 +76,11 @@ KERAS_WAYS = (
     Broken("a while loop ends a step too early", "while_loop", "lstm compiled while loop: outputs", one("keras.ops.while_loop", lambda f: lambda test, body, held, maximum_iterations: f(test, body, held, maximum_iterations=maximum_iterations - 1))),
     Broken("compiled outputs a thousandth too long", "compiled_layer", "lstm compiled layer: outputs", one("keras.layers.LSTMCell.call", change.compiled_otherwise)),
     Broken("a dropout mask drawn anew in every step", "dropout_between", "lstm dropout between: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_dropout_mask", change.mask_drawn_anew)),
+    Broken("recurrent dropout drops what is carried, too", "dropout_in_time", "gru recurrent dropout: outputs", one("keras.layers.GRUCell.call", change.carried_state_dropped), "https://github.com/keras-team/keras/pull/20656"),
+    Broken("recurrent dropout has one mask for all gates", "dropout_in_time", "lstm recurrent dropout: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_recurrent_dropout_mask", lambda f: lambda self, h: 4 * f(self, h)[:1]), "https://github.com/keras-team/keras/pull/20663"),
+    Broken("recurrent dropout is ignored", "dropout_in_time", "lstm recurrent dropout: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_recurrent_dropout_mask", lambda f: lambda self, h: 4 * [1]), "https://github.com/keras-team/keras/pull/19397"),
     Broken("a gradient that is stopped passes on", "truncated_through_time", "lstm detached: gradient of x", one("keras.ops.stop_gradient", lambda f: lambda x: x)),
     Broken("biases lost", "error_carousel", "forget bias 40:", one("keras.layers.LSTMCell.call", with_attribute("bias", lambda bias: 0 * bias))),
-    Broken("the constraint of a recurrent weight is lost", "kept_orthogonal", "RᵀR", one("keras.layers.SimpleRNN.__init__", with_arguments(recurrent_constraint=None))),
+    Broken("the constraint of a recurrent weight is lost", "kept_orthogonal", "RᵀR", one("keras.layers.SimpleRNNCell.build", with_attribute("recurrent_constraint", lambda constraint: None))),
     Broken("stacked cells hand out a thousandth too much", "stacked_layers", "gru stacked: outputs", one("keras.layers.StackedRNNCells.call", change.first_output_scaled)),
 )  # fmt: skip

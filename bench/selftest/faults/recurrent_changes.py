@@ -287,3 +287,16 @@ def compiled_otherwise(call: Any) -> Any:
 
 def mask_drawn_anew(get: Any) -> Any:
     return lambda self, inputs: self._create_dropout_mask(inputs, self.dropout) if self.dropout > 0 else get(self, inputs)
+
+
+def carried_state_dropped(call: Any) -> Any:
+    """What a GRU carries past its gates is dropped with the first gate's mask as well."""
+
+    @functools.wraps(call)
+    def called(self: Any, inputs: Any, states: Any, training: bool = False) -> Any:
+        if not (training and self.recurrent_dropout):
+            return call(self, inputs, states, training=training)
+        before = states[0]
+        return call(self, inputs, [before * self.get_recurrent_dropout_mask(before)[0]], training=training)
+
+    return called

@@ -154,6 +154,39 @@ def _mask_replayed(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
     return outputs, outputs[:, -1]
 
 
+def _dropped_in_time(layers: Layers, batch: int) -> Parts:
+    return [layers.made(recurrent_dropout=DROPOUT, seed=SEED)]
+
+
+def _trained(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    outputs = parts[0](x, training=True)
+    return outputs, outputs[:, -1]
+
+
+def _masks_in_time_replayed(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    """The cell by hand, one product a gate."""
+    cell = parts[0].cell
+    gates, ones = cell.recurrent_kernel.shape[1] // cell.units, ops.ones((x.shape[0], cell.units), dtype=x.dtype)
+    seed = keras.random.SeedGenerator(SEED)
+    masks = [keras.random.dropout(ones, DROPOUT, seed=seed) for _ in range(gates)]
+    kernels, recurrents = (ops.split(w, gates, axis=1) for w in (cell.kernel, cell.recurrent_kernel))
+    biases = ops.split(ops.convert_to_tensor(cell.bias), gates, axis=-1)
+    h, c, outputs = ops.zeros_like(ones), ops.zeros_like(ones), []
+    for step in ops.unstack(x, axis=1):
+        brought = [ops.matmul(step, kernel) for kernel in kernels]
+        stated = [ops.matmul(h * mask, recurrent) for mask, recurrent in zip(masks, recurrents, strict=True)]
+        if isinstance(parts[0], keras.layers.LSTM):
+            i, f, g, o = (a + b + bias for a, b, bias in zip(brought, stated, biases, strict=True))
+            c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
+            h = ops.sigmoid(o) * ops.tanh(c)
+        else:
+            (xz, xr, xn), (hz, hr, hn) = ([a + b[row] for a, b in zip(s, biases, strict=True)] for row, s in enumerate((brought, stated)))
+            z = ops.sigmoid(xz + hz)
+            h = z * h + (1 - z) * ops.tanh(xn + ops.sigmoid(xr + hr) * hn)
+        outputs.append(h)
+    return ops.stack(outputs, axis=1), outputs[-1]
+
+
 def _masked_before(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
     """Samples stand at the end of their sequences; outputs are put back to the beginning."""
     empty = x.shape[1] - np.array(lengths)
@@ -254,6 +287,8 @@ WAYS: dict[str, tuple[Callable[[Layers, int], Parts], Callable[..., Outputs]]] =
     "detached": (_last_alone, _detached),
     "padded before": (_last_alone, _masked_before),
     "dropout between": (_dropped_between, _dropped),
+    "recurrent dropout": (_dropped_in_time, _trained),
+    "recurrent dropout replayed": (_single(), _masks_in_time_replayed),
     "dropout replayed": (_pair, _mask_replayed),
 }
 """How layers are made, by name, and what is done with them."""
