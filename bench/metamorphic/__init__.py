@@ -98,6 +98,8 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.padded_tail),
         Equality(recurrent.both_directions),
         Equality(recurrent.stacked_layers),
+        Equality(recurrent.stacked_padded, _keras),
+        Equality(recurrent.stateful_trained, _keras, "full"),
         Equality(recurrent.padded_head, _keras),
         Equality(recurrent.scanned, _keras),
         Equality(recurrent.while_loop, lambda row: _keras(row) and row.library == "tensorflow"),

@@ -69,6 +69,18 @@ def stacked_layers(scenarios: Scenarios) -> Iterator[Finding]:
     yield from _equal(scenarios, "one by one", "stacked", layers=2, stacked=True)
 
 
+def stacked_padded(scenarios: Scenarios) -> Iterator[Finding]:
+    """Layers stacked in one give what they give one by one where a tail is masked, too."""
+    yield from _equal(scenarios, "one by one padded", "stacked padded", lengths=LENGTHS, layers=2, stacked=True, cells=GATED)
+
+
+def stateful_trained(scenarios: Scenarios) -> Iterator[Finding]:
+    """A training step of a stateful layer that begins with zeros is that of one that keeps no state."""
+    (weights,), x, targets = _drawn("lstm", 1, False)
+    one, other = (scenarios("stateful_trained", weights=weights, x=x, targets=targets, stateful=stateful) for stateful in (False, True))
+    yield from _apart(one, other, "stateful:", _rounding("lstm"))
+
+
 def padded_head(scenarios: Scenarios) -> Iterator[Finding]:
     """A beginning that is masked gives what shorter sequences give."""
     yield from _equal(scenarios, "shorter", "padded before", lengths=LENGTHS)

@@ -300,3 +300,12 @@ def carried_state_dropped(call: Any) -> Any:
         return call(self, inputs, [before * self.get_recurrent_dropout_mask(before)[0]], training=training)
 
     return called
+
+
+def stateful_outputs_scaled(call: Any) -> Any:
+    @functools.wraps(call)
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = call(self, *args, **kwargs)
+        return outputs * 1.001 if self.stateful else outputs
+
+    return called

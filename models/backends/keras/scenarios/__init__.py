@@ -29,6 +29,6 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
         reported.on_batches, reported.fit, reported.stopped_early, reported.penalized, reported.constrained,
         parts.initializer_shared, parts.seeded, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.refusals,
         entry_points.entry_points, entry_points.called, entry_points.memory, entry_points.dropped,
-        recurrent.recurrent, recurrent.kept_orthogonal,
+        recurrent.recurrent, recurrent.kept_orthogonal, recurrent.stateful_trained,
     )
 }  # fmt: skip

@@ -223,8 +223,8 @@ def _halves(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
 
 def _masked(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
     mask = ops.convert_to_tensor(np.arange(x.shape[1])[None, :] < np.array(lengths)[:, None])
-    outputs, last, *_ = parts[0](x, mask=mask)
-    return outputs, last
+    outputs, *states = parts[0](x, mask=mask)
+    return outputs, states[0] if hasattr(states[0], "shape") else outputs[:, -1]  # states of stacked cells are lists
 
 
 def _shorter(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
@@ -256,9 +256,15 @@ def _two(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
     return ops.concatenate([forth, ops.flip(back, axis=1)], axis=2), forth[:, -1]
 
 
-def _cells_stacked(layers: Layers, batch: int) -> Parts:
+def _cells_stacked(layers: Layers, batch: int, **options: Any) -> Parts:
     made = [layers.made(), layers.made(1)]
-    return [keras.layers.RNN([each.cell for each in made], return_sequences=True)]
+    return [keras.layers.RNN([each.cell for each in made], return_sequences=True, **options)]
+
+
+def _one_by_one_masked(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
+    mask = ops.convert_to_tensor(np.arange(x.shape[1])[None, :] < np.array(lengths)[:, None])
+    outputs = parts[1](parts[0](x, mask=mask), mask=mask)
+    return outputs, outputs[:, -1]  # a masked step repeats the last output
 
 
 def _one_by_one(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
@@ -282,6 +288,8 @@ WAYS: dict[str, tuple[Callable[[Layers, int], Parts], Callable[..., Outputs]]] =
     "two directions": (_pair, _two),
     "stacked": (_cells_stacked, _whole),
     "one by one": (_pair, _one_by_one),
+    "stacked padded": (lambda layers, batch: _cells_stacked(layers, batch, return_state=True), _masked),
+    "one by one padded": (_pair, _one_by_one_masked),
     "scan": (_single(), _scanned),
     "while loop": (_single(), _while),
     "detached": (_last_alone, _detached),
@@ -326,3 +334,17 @@ def kept_orthogonal(*, units: int, length: int, steps: int) -> dict[str, Any]:
     plain.set_weights(layer.get_weights())
     outputs = array(plain(x))
     return {"weight": array(layer.cell.recurrent_kernel), "off": float(np.linalg.norm(array(layer(x)) - outputs) / np.linalg.norm(outputs))}
+
+
+def stateful_trained(*, weights: Arrays, x: Array, targets: Array, stateful: bool) -> dict[str, Any]:
+    """Weights of an LSTM after one `train_on_batch` from a state of zeros, and what it computes then from a state of zeros."""
+    layer = keras.layers.LSTM(weights["recurrent_weight"].shape[1], return_sequences=True, stateful=stateful)
+    model = keras.Sequential([keras.Input(batch_shape=x.shape), layer])
+    layer.set_weights([weights["weight"].T, weights["recurrent_weight"].T, weights["bias"]])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.train_on_batch(x, targets)
+    LIBRARY.collect_weights(model)
+    if stateful:
+        layer.reset_state() if hasattr(layer, "reset_state") else layer.reset_states()
+    names = "weight", "recurrent weight", "bias"
+    return {"outputs": array(layer(x))} | dict(zip(names, layer.get_weights(), strict=True))
