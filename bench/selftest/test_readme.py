@@ -28,7 +28,8 @@ from models.spec import Spec
 LONG = {
     "aa", "accuracy", "bisect", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile", "images",
     "device-faults",
-    "kill-grid", "literature", "mutants", "overhead", "own-models", "power", "random-networks", "releases", "run", "selftest", "versions",
+    "kill-grid", "literature", "long-sequences",
+    "mutants", "overhead", "own-models", "power", "random-networks", "releases", "run", "selftest", "versions",
 }  # fmt: skip
 """Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""
 TABLES = [kill_grid, power, false_alarms, random_networks, disturbed, mutants, own_models]
