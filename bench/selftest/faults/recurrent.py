@@ -22,6 +22,7 @@ TORCH_RECURRENT = (
     Fault("rnn: the first gradient after building grows through time", AT_ORIGIN, "time_gain", "own weights layer  1 time 7 ‖δ‖", one("torch.nn.RNN.forward", change.in_the_first_call(change.gradient_by_time))),
     Fault("rnn: the identity starts at 0.999", "rnn,cell=relu,recurrent=identity", "recurrent_start", "RᵀR", one("torch.nn.init.eye_", change.filled_times(0.999))),
     Fault("rnn: an orthogonal start is a thousandth too long", "rnn", "recurrent_start", "RᵀR", one("torch.nn.init.orthogonal_", change.filled_times(1.001))),
+    Fault("rnn: recurrent weights are zero below the diagonal", "rnn,width=128,recurrent=normal,input=tiny", "time_scales", "‖∂L/∂x‖", one("torch.nn.init.normal_", change.triangular)),
     Fault("rnn: the last step's gradient lost", "rnn", "gradient_parity", "steps time 8", one("torch.nn.RNN.forward", change.last_step_detached)),
     Fault("lstm: the state kept in float32 under float64", "rnn,cell=lstm,precision=float64", "forward_parity", "layer  1 time 1", one("torch.nn.LSTM.forward", change.outputs_in_float32)),
     Fault("lstm: the backward direction's gradient lost", BOTH, "gradient_parity", "layer  2 backward weight", one("torch.nn.LSTM.forward", change.backward_detached)),

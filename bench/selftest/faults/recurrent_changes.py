@@ -115,6 +115,11 @@ def filled_times(factor: float) -> Callable[[Any], Any]:
     return lambda f: lambda w, *args, **kwargs: f(w, *args, **kwargs).mul_(factor)
 
 
+def triangular(fill: Any) -> Any:
+    """What is filled is upper triangular: its eigenvalues are its diagonal, and its norm is another."""
+    return lambda w, *args, **kwargs: fill(w, *args, **kwargs).triu_()
+
+
 def keras_blocks(count: int, change: Callable[[Weights], Weights]) -> Callable[[Any], Any]:
     """Change the gates of a kernel, which Keras has along the last axis."""
 
