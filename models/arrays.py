@@ -7,7 +7,7 @@ name are equal within one call.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Inexact, Integer, Num
+from jaxtyping import Bool, Float, Inexact, Integer, Num
 
 Array = np.ndarray
 """Numbers of any shape."""
@@ -21,6 +21,8 @@ AnyUnits = Inexact[np.ndarray, "batch _"]
 """The same, where nodes of several widths stand together."""
 Sequence = Inexact[np.ndarray, "batch length _"]
 """The same for every time step of a sequence, whatever number of units."""
+Mask = Bool[np.ndarray, "batch length"]
+"""Which time steps are within each sample."""
 AnySignal = Inexact[np.ndarray, "batch *_"]
 """What any node computes."""
 Signals = dict[str, AnySignal]

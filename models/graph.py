@@ -14,8 +14,8 @@ from typing import TypeVar
 from models.parts.cells import CELLS
 from models.parts.norms import NORMS
 
-INPUT = "input"
-"""The name under which nodes read the network's input."""
+INPUT, BACKWARD = "input", "backward_"
+"""The name under which nodes read the network's input, and what parameters of the backward direction begin with."""
 Shape = tuple[int, ...]
 
 
@@ -115,9 +115,19 @@ class InTime(Node):
 
 @dataclass(frozen=True)
 class Steps(InTime):
-    """The features of a sample as a sequence: `width` a time step, and zeros where the sequence is longer than they are."""
+    """The features of a sample as a sequence: `width` a time step, and zeros where the sequence is longer than they are.
+
+    Where it is `uneven`, a sample ends earlier by as many steps as there are positive numbers among its first `tellers` features. Later
+    steps are masked.
+    """
 
     features: int
+    uneven: bool = False
+
+    @property
+    def tellers(self) -> int:
+        """How many features tell a sample's length; one time step is left at least."""
+        return min(self.features, self.length // 2)
 
     @property
     def filled(self) -> int:
@@ -127,29 +137,59 @@ class Steps(InTime):
 
 @dataclass(frozen=True)
 class Recurrent(InTime):
-    """A row of CELLS over a sequence, from a state of zeros; `start`, `radius` and `forget` say how its weights begin."""
+    """A row of CELLS over a sequence, from a state of zeros; `start`, `radius` and `forget` say how its weights begin.
+
+    With `both`, half of the result is that of a second set of weights (`backward_weight`, …) on the reversed sequence. No gradient passes
+    back from one `truncated` number of time steps to those before, where that is not 0.
+    """
 
     cell: str
     fan_in: int
     start: str
     radius: float
-    forget: int
+    forget: str
+    both: bool = False
+    truncated: int = 0
+
+    @property
+    def units(self) -> int:
+        """Units of one direction."""
+        return self.width // len(self.directions)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What names of parameters begin with, for each direction."""
+        return ("", BACKWARD) if self.both else ("",)
+
+    def of_direction(self, direction: str) -> dict[str, Shape]:
+        """Shapes of one direction's parameters by kind: weights of inputs and of the state before, gates stacked, and biases."""
+        row = CELLS[self.cell]
+        units = row.gates * self.units
+        second = {"recurrent_bias": (units,)} if row.biases == 2 else {}
+        shapes = {"weight": (units, self.fan_in), "recurrent_weight": (units, self.units), "bias": (units,), **second}
+        return {direction + kind: shape for kind, shape in shapes.items()}
 
     @property
     def parameters(self) -> dict[str, Shape]:
-        """Weights of inputs and of the state before, gates stacked, and biases."""
-        row = CELLS[self.cell]
-        units = row.gates * self.width
-        second = {"recurrent_bias": (units,)} if row.biases == 2 else {}
-        return {"weight": (units, self.fan_in), "recurrent_weight": (units, self.width), "bias": (units,), **second}
+        """Those of all directions."""
+        return {kind: shape for direction in self.directions for kind, shape in self.of_direction(direction).items()}
+
+
+@dataclass(frozen=True)
+class NormalizeInTime(Normalize, InTime):
+    """A normalization over the units of every time step."""
 
 
 @dataclass(frozen=True)
 class Read(Node):
-    """What of a sequence of `length` outputs is read: the last one, or the mean of all."""
+    """What of a sequence of `length` outputs is read: the last one, or the mean of all.
+
+    With `both`, half of the units are those of the backward direction, whose last output stands at the first time step.
+    """
 
     length: int
     outputs: str
+    both: bool = False
 
 
 WATCHED = Dense, InTime
@@ -204,6 +244,11 @@ class Graph:
     def weighted(self) -> tuple[Node, ...]:
         """All nodes with weights, in the order of layers."""
         return tuple(node for node in self.nodes if isinstance(node, Dense | Recurrent))
+
+    @cached_property
+    def followed(self) -> tuple[str, ...]:
+        """A weight of every layer, by whose gradient its training is followed: of a recurrent layer the one from step to step."""
+        return tuple(f"{node.name}.{'recurrent_weight' if isinstance(node, Recurrent) else 'weight'}" for node in self.weighted)
 
     @cached_property
     def watched(self) -> tuple[Node, ...]:
@@ -292,16 +337,20 @@ def is_weight(parameter: str) -> bool:
     return kind_of(parameter).endswith("weight")
 
 
-PARTS = {"dense": "dense", "norm": "normalize", "act": "activate", "sum": "sum", "recurrent": "recur", "steps": "steps", "read": "read"}
+PARTS = {
+    "dense": "dense", "norm": "normalize", "act": "activate", "sum": "sum", "recurrent": "recur", "steps": "steps", "read": "read",
+    "between": "normalize",
+}  # fmt: skip
 
 
 def describe(name: str) -> str:
     """A node or parameter as a person reads it: `layer  5` for `dense5`, `layer  5 weight` for `dense5.weight`."""
     node, _, kind = name.partition(".")
     kind = kind.replace("_", " ")
-    if not (numbered := re.fullmatch(r"(?:dense|norm|act|sum|recurrent)(\d+)", node)):
+    if not (numbered := re.fullmatch(r"(?:dense|norm|act|sum|recurrent|between)(\d+)", node)):
         return name.replace(".", " ").replace("_", " ")
-    return f"layer {numbered[1]:>2} {kind}".rstrip()
+    what = kind or ("normalized" if node.startswith("between") else "")  # a sequence of its own, beside the layer's
+    return f"layer {numbered[1]:>2} {what}".rstrip()
 
 
 def part_of(node: str) -> str:

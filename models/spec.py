@@ -114,7 +114,7 @@ class Spec:
     @property
     def trained(self) -> bool:
         """Whether it is trained: its family is, inputs are friendly, and the loss scale keeps gradients off float16's floor."""
-        return self.arch.trained and self.centred and self.above_floor
+        return self.arch.trained(self.precision) and self.centred and self.above_floor
 
     @property
     def above_floor(self) -> bool:

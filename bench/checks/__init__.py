@@ -14,7 +14,7 @@ from bench.checks.loss_scale import loss_scale
 from bench.checks.normalization import normalization_state
 from bench.checks.parity import forward_parity, gradient_parity
 from bench.checks.precision import precision, rounding
-from bench.checks.recurrence import is_simple, recurrent_start, time_gain
+from bench.checks.recurrence import is_simple, recurrent_start, time_gain, time_scales
 from bench.checks.reproducible import reproducible
 from bench.checks.symmetries import has_symmetry, symmetry
 from bench.checks.training import training
@@ -50,6 +50,7 @@ CHECKS: dict[str, Check[Evidence]] = {
         Check(backward_gain, THEORY, {Need.NATIVE, Need.THEORY}),
         Check(initializer, THEORY, {Need.DRAWS}),
         Check(recurrent_start, THEORY, {Need.NATIVE}, RECURRENT),
+        Check(time_scales, THEORY, STEPS | {Need.NATIVE}, RECURRENT),
         Check(time_gain, THEORY, STEPS | {Need.NATIVE}, SIMPLE),
         Check(activation, REFERENCE, {Need.CURVES}),
         Check(forward_parity, REFERENCE, STEPS),

@@ -5,64 +5,77 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.stats import norm, t
 
 from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from bench.theory.recurrent import ensemble, logs
 from models.architectures import graph
 from models.arrays import Array, PerUnit, Weight
 from models.graph import Read, Recurrent, Steps
 from models.observation import WatchedPass
-from models.parts.cells import CELLS
+from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
 from models.parts.recurrences import RECURRENCES, spectral_radius
 from models.reference.network import Pass
 from models.spec import Spec
 
+LN10 = float(np.log(10))
 FOURTH = {"normal": 3.0, "uniform": 1.8}
 """Fourth moment over the squared second; that of a truncated normal is smaller than a normal's, which is taken for it."""
 
 
 def is_simple(spec: Spec) -> bool:
-    """Whether it is a recurrent network whose cells are one activation of slopes between 0 and 1."""
-    return not spec.arch.layered and all(CELLS[node.cell].gates == 1 for node in graph(spec).of(Recurrent))
+    """Whether it is a recurrent network whose cells are one activation of slopes between 0 and 1, on whole sequences in one direction."""
+    nodes = graph(spec).of(Recurrent)
+    whole = not any(node.both or node.truncated for node in nodes) and not any(steps.uneven for steps in graph(spec).of(Steps))
+    return bool(nodes) and whole and all(CELLS[node.cell].gates == 1 for node in nodes)
 
 
 def recurrent_start(evidence: Evidence) -> Iterator[Finding]:
     """The framework's own recurrent layers begin as they were asked to: radius, orthogonality, variances, forget bias.
 
     R Rᵀ = ρ² for every gate of an orthogonal start, in Keras for the kernel of all gates together; |λ| ≤ ρ for one of normal numbers.
-    Variances are within their sampling error, biases exactly what was asked.
+    Variances are within their sampling error, biases exactly what was asked, or for `chrono` memories (Tallec & Ollivier 2018) within
+    theirs. Two directions begin differently.
     """
-    for node in graph(evidence.spec).of(Recurrent):
-        weights = {kind: evidence.native.weights[f"{node.name}.{kind}"].astype(np.float64) for kind in node.parameters}
-        yield from _recurrent_weight(evidence, node, weights["recurrent_weight"])
-        yield from _input_weight(evidence, node, weights["weight"])
-        yield from _biases(evidence, node, {kind: bias for kind, bias in weights.items() if kind.endswith("bias")})
+    nodes = graph(evidence.spec).of(Recurrent)
+    for node, direction in ((each, direction) for each in nodes for direction in each.directions):
+        held = {kind: evidence.native.weights[f"{node.name}.{kind}"].astype(np.float64) for kind in node.of_direction(direction)}
+        yield from _recurrent_weight(evidence, node, f"{direction}recurrent_weight", held[f"{direction}recurrent_weight"])
+        yield from _input_weight(evidence, node, f"{direction}weight", held[f"{direction}weight"])
+        yield from _biases(evidence, node, {kind: bias for kind, bias in held.items() if kind.endswith("bias")})
+    for node in nodes:
+        if node.both:
+            one, other = (evidence.native.weights[f"{node.name}.{direction}weight"] for direction in node.directions)
+            yield Finding(
+                Place.of(f"{node.name}.weight", "the same as the backward direction's"), float(np.array_equal(one, other)), 0.0, 0.0
+            )
 
 
-def _recurrent_weight(evidence: Evidence, node: Recurrent, stacked: Weight) -> Iterator[Finding]:
-    row, name = RECURRENCES[node.start], f"{node.name}.recurrent_weight"
+def _recurrent_weight(evidence: Evidence, node: Recurrent, kind: str, stacked: Weight) -> Iterator[Finding]:
+    row, name = RECURRENCES[node.start], f"{node.name}.{kind}"
     gates = np.split(stacked, CELLS[node.cell].gates)
     if not row.scaled and not row.isometric:
-        yield _variance(name, stacked, 1 / (3 * node.width), "uniform")
+        yield _variance(name, stacked, 1 / (3 * node.units), "uniform")
         return
-    allowed = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * node.width**0.5
+    allowed = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * node.units**0.5
     whole = evidence.conventions == "keras" and row.isometric
     for number, gate in enumerate([stacked] if whole else gates, start=1):
         scope = "all gates" if whole else f"gate {number}"
         if row.isometric:
-            off = float(np.abs(gate.T @ gate / node.radius**2 - np.eye(node.width)).max())
+            off = float(np.abs(gate.T @ gate / node.radius**2 - np.eye(node.units)).max())
             yield Finding(Place.of(name, "largest entry of RᵀR/ρ² − 1", scope=scope), off, 0.0, allowed)
         else:
             radius = spectral_radius(gate) / node.radius
             yield Finding(Place.of(name, "largest |λ| over the radius asked", scope=scope), radius, 1 - allowed, 1 + allowed)
 
 
-def _input_weight(evidence: Evidence, node: Recurrent, weight: Weight) -> Iterator[Finding]:
-    row, name = INITIALIZERS[evidence.spec.init], f"{node.name}.weight"
+def _input_weight(evidence: Evidence, node: Recurrent, kind: str, weight: Weight) -> Iterator[Finding]:
+    row, name = INITIALIZERS[evidence.spec.init], f"{node.name}.{kind}"
     if row.shape == "orthogonal":
         square = weight.T @ weight if weight.shape[0] >= weight.shape[1] else weight @ weight.T
         allowed = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * len(square) ** 0.5
@@ -71,7 +84,7 @@ def _input_weight(evidence: Evidence, node: Recurrent, weight: Weight) -> Iterat
         return
     # PyTorch's recurrent layers draw all weights by their units, where its linear ones go by their inputs.
     by_units = evidence.conventions == "torch" and row.torch is None
-    variance = 1 / (3 * node.width) if by_units else row.variance(node.fan_in, len(weight))
+    variance = 1 / (3 * node.units) if by_units else row.variance(node.fan_in, len(weight))
     yield _variance(name, weight, variance, row.shape)
 
 
@@ -83,12 +96,50 @@ def _variance(name: str, weight: Array, variance: float, shape: str) -> Finding:
 def _biases(evidence: Evidence, node: Recurrent, biases: dict[str, PerUnit]) -> Iterator[Finding]:
     if evidence.spec.bias != "zero" or INITIALIZERS[evidence.spec.init].random_bias:
         return
+    row = CELLS[node.cell]
     for kind, bias in biases.items():
-        expected, forget = np.zeros(len(bias)), CELLS[node.cell].forget
-        if forget is not None:
-            expected[forget * node.width : (forget + 1) * node.width] = node.forget
-        note = f"the forget gate's begins with {node.forget}" if forget is not None else "all begin with 0"
-        yield Finding(Place.of(f"{node.name}.{kind}", "furthest from what was asked"), float(np.abs(bias - expected).max()), 0.0, 0.0, note)
+        by_gate, note = bias.reshape(row.gates, node.units).copy(), "all begin with 0"
+        if row.forget is not None and row.fill is not None:
+            note = f"the forget gate's begins with {node.forget}"
+            if node.forget == CHRONO:
+                yield from _memories(f"{node.name}.{kind}", node, by_gate[row.forget])
+                by_gate[row.fill] += by_gate[row.forget]
+                by_gate[row.forget] = 0
+            else:
+                by_gate[row.forget] -= float(node.forget)
+        yield Finding(Place.of(f"{node.name}.{kind}", "furthest from what was asked"), float(np.abs(by_gate).max()), 0.0, 0.0, note)
+
+
+def _memories(name: str, node: Recurrent, bias: PerUnit) -> Iterator[Finding]:
+    """e^b of a chrono start is uniform between 1 and T − 1: within these bounds, and its mean within its sampling error."""
+    memories, longest = np.exp(bias), node.length - 1
+    slack = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * longest
+    for quantity, memory in (("shortest memory in steps", memories.min()), ("longest memory in steps", memories.max())):
+        yield Finding(Place.of(name, quantity), float(memory), 1 - slack, longest + slack)
+    mean, reach = (1 + longest) / 2, BAND_Z * (longest - 1) / (12 * node.units) ** 0.5
+    yield Finding(Place.of(name, "mean memory in steps"), float(memories.mean()), mean - reach, mean + reach)
+
+
+@within_range
+def time_scales(evidence: Evidence) -> Iterator[Finding]:
+    """The framework's own start carries signals and gradients through time as networks drawn by its law do.
+
+    log₁₀ of ‖∂L/∂x‖ of the first time step over the last one's, and of the norm of the last layer's outputs, against random networks of
+    the same cell, start and batch, in float64 (`bench.theory.recurrent`). The bound is that of Student's t for a mean and a spread that
+    are known from these. A gradient that is cut off between the two steps is not judged.
+    """
+    forced_step, node = evidence.reference.forced_steps[0], graph(evidence.spec).of(Recurrent)[-1]
+    law = ensemble(evidence.spec, forced_step.x, forced_step.labels)
+    seen = logs(evidence.native.pre_activation_gradients["steps"], evidence.native.pre_activations[node.name])
+    factor = float(t.isf(norm.sf(BAND_Z), law.networks - 1)) * (1 + 1 / law.networks) ** 0.5
+    rounding = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * node.length * node.width**0.5
+    for quantity, value, (mean, spread) in zip(
+        ("first ‖∂L/∂x‖ over the last in decades", "‖h‖ in decades"), seen, (law.gradient, law.signal), strict=True
+    ):
+        if np.isfinite(mean) and np.isfinite(spread):
+            reach = factor * spread + rounding
+            ends = (mean - reach) / LN10, (mean + reach) / LN10
+            yield Finding(Place(quantity), value / LN10, *ends, f"{mean / LN10:.3f} ± {spread / LN10:.3f} of {law.networks} networks")
 
 
 @within_range

@@ -130,6 +130,17 @@ EQUALITIES: dict[str, Equality] = {
         Equality(promised.options_of_optimizers_act, _keras, "full"),
         Equality(promised.saved_and_loaded_with_every_optimizer, _keras, "full"),
         Equality(promised.ways_of_training_with_every_optimizer, _keras, "full"),
+        Equality(recurrent.stacked_padded, _keras),
+        Equality(recurrent.stateful_trained, _keras, "full"),
+        Equality(recurrent.padded_head, _keras),
+        Equality(recurrent.scanned, _keras),
+        Equality(recurrent.while_loop, lambda row: _keras(row) and row.library == "tensorflow"),
+        Equality(recurrent.compiled_layer, lambda row: _keras(row) and _compiles(row)),
+        Equality(recurrent.dropout_between),
+        Equality(recurrent.dropout_in_time, _keras),
+        Equality(recurrent.truncated_through_time),
+        Equality(recurrent.error_carousel),
+        Equality(recurrent.kept_orthogonal),
     )
 }
 

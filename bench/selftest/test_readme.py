@@ -27,7 +27,8 @@ from models.spec import Spec
 
 LONG = {
     "aa", "accuracy", "bisect", "device-faults", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile",
-    "images", "kill-grid", "literature", "mutants", "overhead", "own-models", "power", "profile", "random-networks", "releases", "run",
+    "images", "kill-grid", "literature", "long-sequences", "mutants",
+    "overhead", "own-models", "power", "profile", "random-networks", "releases", "run",
     "selftest", "versions",
 }  # fmt: skip
 """Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""

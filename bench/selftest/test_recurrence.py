@@ -17,8 +17,11 @@ from bench.judging.verdict import FAILED, PASSED, judge
 from bench.report.failure import describe_network
 from bench.report.profile import profile
 from bench.selftest.kills import seen, verdicts
+from bench.theory import recurrent
 from bench.theory.__main__ import main
 from models.parts.cells import CELLS
+from models.reference.draws import draw_weights
+from models.reference.network import Reference
 from models.spec import Spec
 
 AT_ORIGIN = "rnn,width=8,batch=16,init=orthogonal,input=tiny"
@@ -42,7 +45,7 @@ def spoilt(network: str, spoil: Callable[[Any], None], check: str) -> list[str]:
 def test_a_healthy_recurrent_network_passes_all_that_applies(network: str) -> None:
     found = verdicts(healthy(network))
     assert {name: verdict.status for name, verdict in found.items() if verdict.status != PASSED} == {}
-    assert {"forward_parity", "gradient_parity", "update", "finite", "recurrent_start"} <= set(found)
+    assert {"forward_parity", "gradient_parity", "update", "finite", "recurrent_start", "time_scales"} <= set(found)
     assert ("time_gain" in found) == (CELLS[Spec.parse(network).fields["cell"]].gates == 1)
 
 
@@ -98,7 +101,40 @@ def test_what_is_said_of_a_recurrent_network() -> None:
     assert len(profile(evidence).gradient) == 1 and np.isfinite(profile(evidence).gradient).all()
 
 
-def test_theory_of_layers_declines_a_recurrent_network_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["rnn,cell=lstm"]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("Theory predicts nothing of rnn,cell=lstm: ") and told.count("\n") == 1
+def test_a_start_whose_gradient_grows_otherwise_through_time_is_caught() -> None:
+    def spoil(native: Any) -> None:
+        native.pre_activation_gradients["steps"][:, 0] *= 30
+
+    where = spoilt("rnn,cell=lstm,width=8,batch=16", spoil, "time_scales")
+    assert where == ["first ‖∂L/∂x‖ over the last in decades"]
+
+
+@pytest.mark.parametrize("radius", [0.5, 1.0, 2.5])
+def test_mean_field_theory_is_the_law_of_wide_networks(radius: float) -> None:
+    """Gradient and its rate from step to step, of one network of 600 units, whose inputs are drawn anew in every step."""
+    spec = Spec.parse(f"rnn,width=600,batch=8,length=8,features=4800,init=he_normal,radius={radius:g},precision=float64")
+    rng = np.random.default_rng(0)
+    x, labels = 0.3 * rng.standard_normal((8, 4800)), np.arange(8)
+    d = Reference(spec, draw_weights(spec, 0)).run(x, labels).pre_activation_gradients["steps"]
+    norms, chi = np.linalg.norm(d, axis=(0, 2)), recurrent.mean_field(spec, x)
+    assert chi is not None
+    measured, predicted = float(np.log(norms[1] / norms[6])), 0.5 * float(np.log(chi[1:6]).sum())
+    assert measured == pytest.approx(predicted, abs=0.15)
+
+
+def test_rates_of_theory_in_cases_that_are_known() -> None:
+    assert recurrent.rates("tanh", 0.5, [0.0] * 3) == [0.25] * 3, "at the origin the slope is 1"
+    assert recurrent.critical_radius("tanh", 1e-9) == pytest.approx(1, abs=1e-3)
+    assert recurrent.critical_radius("tanh", 1.0) > 1.2, "what arrives bends tanh, which takes larger weights"
+    assert recurrent.mean_square_of_gate(0, 0) == pytest.approx(0.25)
+    z = np.random.default_rng(0).standard_normal(400_000)
+    assert recurrent.mean_square_of_gate(1, 2) == pytest.approx(float(np.mean((1 + np.exp(-1 - 2**0.5 * z)) ** -2)), abs=2e-3)
+    assert recurrent.time_scale(np.exp(-0.1)) == pytest.approx(20) and np.isinf(recurrent.time_scale(1))
+
+
+def test_theory_says_what_time_does_to_a_gradient(capsys: pytest.CaptureFixture[str]) -> None:
+    for network, says in (("rnn,radius=0.5", "vanishes"), ("rnn,cell=lstm", "carousel"), ("rnn,cell=gru", "decades")):
+        assert main([network]) == 0
+        assert says in capsys.readouterr().out
+    assert main(["rnn", "--plot", "rates.png"]) == 2
+    assert "leave out --plot" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.architectures import graph
+from models.graph import Steps
 from models.parts.cells import CELLS
 from models.parts.losses import LOSSES
 from models.parts.recurrences import RECURRENCES, spectral_radius
@@ -15,7 +16,13 @@ from models.spec import Spec, SpecError
 
 SMALL = "width=5,features=12,classes=3,batch=6,precision=float64"
 SHAPES = ("length=4", "layers=3,length=6", "layers=2,length=12,outputs=all", "length=17,outputs=all")
-SPECS = [Spec.parse(f"rnn,cell={cell},{shape},{SMALL}") for cell in CELLS for shape in SHAPES]
+MORE = (
+    "cell=lstm,layers=2,length=6,direction=both", "cell=gru,layers=2,length=6,direction=both,lengths=uneven,outputs=all,between=layer",
+    "cell=lstm,length=6,lengths=uneven", "cell=tanh,length=12,truncated=5", "cell=lstm,layers=2,length=6,truncated=2,outputs=all",
+    "cell=lstm,length=12,forget=chrono", "cell=tanh,layers=2,length=4,between=rms",
+)  # fmt: skip
+WIRED = [*(f"cell={cell},{shape}" for cell in CELLS for shape in SHAPES), *(text for text in MORE if "truncated" not in text)]
+SPECS = [Spec.parse(f"rnn,{text},{SMALL}") for text in WIRED]
 IMAGINARY, TO_ROUNDING, STEP, CUT_OFF = 1e-30, 1e-12, 1e-5, 1e-7
 
 
@@ -91,10 +98,40 @@ def test_a_forget_gate_begins_with_the_bias_that_was_asked() -> None:
         assert drawn.reshape(4, 6).tolist() == [[0] * 6, [forget] * 6, [0] * 6, [0] * 6]
 
 
+def test_no_gradient_passes_from_a_piece_to_those_before() -> None:
+    """A truncated network's gradients are those of its last piece, taken from the state that the others hand to it."""
+    spec = Spec.parse(f"rnn,cell=lstm,length=12,{SMALL}")
+    weights, x, labels = problem(spec)
+    whole, cut = (Reference(each, weights).run(x, labels) for each in (spec, spec.but(truncated=5)))
+    assert cut.loss == whole.loss
+    seen, true = (each.pre_activation_gradients["steps"] for each in (cut, whole))
+    assert np.array_equal(seen[:, 10:], true[:, 10:]) and not np.any(seen[:, :10]) and np.all(true[:, :10])
+
+
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru"])
+def test_a_masked_step_changes_nothing(cell: str) -> None:
+    """Features of masked steps have no gradient, and other values there give the same logits to the last bit."""
+    spec = Spec.parse(f"rnn,cell={cell},length=6,lengths=uneven,{SMALL}")
+    weights, x, labels = problem(spec)
+    done, (steps, *_) = Reference(spec, weights).run(x, labels), graph(spec).nodes
+    assert isinstance(steps, Steps) and steps.tellers == 3
+    lengths = 6 - (x[:, :3] > 0).sum(1)
+    assert 3 <= lengths.min() < lengths.max() <= 6
+    masked = np.arange(6) >= lengths[:, None]
+    assert np.array_equal(np.abs(done.pre_activation_gradients["steps"]).sum(2) == 0, masked)
+    moved = np.where(np.repeat(masked, 2, axis=1), x + 7, x)
+    assert np.array_equal(Reference(spec, weights).forward(moved).logits, done.logits)
+
+
 @pytest.mark.parametrize(("text", "says"), [
     ("rnn,layers=4", "more than 3"), ("rnn,length=7", "must divide the 64 features"), ("rnn,length=1001", "the longest"),
-    ("rnn,forget=0", "cell=tanh has none"), ("rnn,cell=lstm,forget=2", "0 or 1"), ("rnn,cell=gru,recurrent=identity", "has gates"),
+    ("rnn,forget=0", "cell=tanh has none"), ("rnn,cell=lstm,forget=2", "one of 0, 1, chrono"),
+    ("rnn,cell=gru,recurrent=identity", "has gates"),
     ("rnn,recurrent=torch_default,radius=2", "radius scales"), ("rnn,depth=4", "not a field"), ("rnn,cell=elman", "elman is not known"),
+    ("rnn,cell=lstm,length=2,forget=chrono", "length=3 or more"), ("rnn,cell=lstm,forget=chrono,direction=both", "copies a layer"),
+    ("rnn,truncated=8", "cuts no gradient"), ("rnn,truncated=2,lengths=uneven", "from step to step"),
+    ("rnn,between=rms,lengths=uneven", "mask"),
+    ("rnn,width=2,between=layer", "over so few units"), ("rnn,cell=gru,forget=chrono", "cell=gru has none"),
     ("rnn,precision=mixed_float16", "not judged in recurrent networks"), ("depth=4,cell=lstm", "not a field"),
 ])  # fmt: skip
 def test_what_cannot_be_built_is_refused_in_one_sentence(text: str, says: str) -> None:
@@ -102,7 +139,14 @@ def test_what_cannot_be_built_is_refused_in_one_sentence(text: str, says: str) -
         Spec.parse(text)
 
 
-@pytest.mark.parametrize("text", ["rnn", "rnn,layers=2,length=16,cell=lstm,outputs=all,forget=0,optimizer=adam"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rnn",
+        "rnn,layers=2,length=16,cell=lstm,outputs=all,forget=0,optimizer=adam",
+        "rnn,layers=3,cell=gru,direction=both,between=layer",
+    ],
+)
 def test_ids_read_back(text: str) -> None:
     spec = Spec.parse(text)
     assert spec.id == text and Spec.parse(spec.id) == spec

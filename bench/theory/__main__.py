@@ -18,11 +18,14 @@ from bench.files import WriteError
 from bench.judging.check import Need
 from bench.progress import shown
 from bench.report.failure import describe_network
+from bench.theory import recurrent
 from bench.theory.bands import why_not
 from bench.theory.plot import draw
 from bench.theory.profile import coverage, lines
 from fixtures.data.datasets import Data, DataError, load
+from models.architectures import graph
 from models.backends.registry import BACKENDS
+from models.graph import Recurrent
 from models.matrix import CASES
 from models.observation import WatchedPass
 from models.spec import Spec, SpecError
@@ -62,12 +65,21 @@ def _run(options: argparse.Namespace) -> int:
         backends = _backends(options.backend)
         spec, data = admission.network(options.network or "reference"), load()
         for each in dict.fromkeys(spec.on(backend) for backend in backends):
+            if graph(each).of(Recurrent):
+                x = np.asarray(data.x_train[: each.batch], np.float64)
+                told = recurrent.lines(each, x, data.y_train[: each.batch] % each.classes)
+                print("\n".join((f"{each.id}   {describe_network(each)}", "", *told, "")), flush=True)
+                continue
             if reason := why_not(each):
                 raise SpecError(f"Theory predicts nothing of {each.id}: {reason}")
             admission.refuse_too_large(each, admission.weight_of_theory(each), "choose a smaller network")
             x = np.asarray(data.x_train[: each.batch], np.float64)
             for line in (f"{each.id}   {describe_network(each)}", "", *lines(each, x, data.y_train[: each.batch] % each.classes), ""):
                 print(line, flush=True)
+        if options.plot and graph(spec).of(Recurrent):
+            raise SpecError(
+                f"Profiles by layer are drawn of networks whose layers follow each other, and {spec.id} has time steps: leave out --plot."
+            )
         if options.plot:
             seen = {backend: measured(spec, backend, data, range(SEEDS)) for backend in backends}
             x = reference_of(spec.on(backends[0]), data, steps=1).forced_steps[0].x

@@ -50,8 +50,6 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
     """Fields that say how weights begin and nothing else."""
     layered: ClassVar[bool] = True
     """Whether layer follows layer, as mean-field theory and laws of neighbouring layers suppose."""
-    trained: ClassVar[bool] = True
-    """Whether networks of this family are trained and recorded."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, in one sentence."""
@@ -116,6 +114,10 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
         skip = "no skip" if self.skip == "none" else f"skip over {self.skip} ({self.skip_order}-activation, {self.branch})"
         norm = "no norm" if self.norm == "none" else f"{self.norm} norm {self.norm_at} the activation"
         return f"depth {self.depth}", f"width {self.width}", self.act, norm, skip
+
+    def trained(self, precision: str) -> bool:
+        """Whether such networks are trained and recorded: all are."""
+        return True
 
     @property
     def random(self) -> bool:

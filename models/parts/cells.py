@@ -16,6 +16,8 @@ import numpy as np
 from models.arrays import Array
 from models.parts import Namespace, Native
 
+CHRONO = "chrono"
+"""A start of forget gates for memories of 1 to T − 1 steps: bias log u with u uniform in there, and its negative in the input gate."""
 State = tuple[Array, ...]
 """What a cell hands from step to step, each (batch × units)."""
 Saved = tuple[Array, ...]
@@ -42,7 +44,8 @@ class Cell:
     `forward(maths, x, state, recurrent, bias)` gives the next state, what the way back needs and the pre-activations of all gates; x
     (batch × gates · units) is what inputs and the first bias bring. `backward(maths, saved, dstate, recurrent)` gives a `Back`.
     `biases` counts biases that do not simply add up: 2 where the second one is added inside of a product. `act` is the activation of
-    the output, which `kink` says is bent at zero. `forget` is the place of the forget gate, None where there is none.
+    the output, which `kink` says is bent at zero. `forget` is the place of the forget gate and `fill` that of the input gate, None where
+    there is none.
     `torch(nn, inputs, units, **options)` and `keras(layers, units, options)` make the framework's own layer, None where it has none.
     `keras_gates` are the places of our gates in Keras's order.
     """
@@ -57,6 +60,7 @@ class Cell:
     biases: int = 1
     kink: bool = False
     forget: int | None = None
+    fill: int | None = None
     keras_gates: tuple[int, ...] = (0,)
 
 
@@ -178,7 +182,7 @@ CELLS: dict[str, Cell] = {
         4, _lstm, _lstm_back, "tanh",
         torch=lambda nn, inputs, units, **options: nn.LSTM(inputs, units, **options),
         keras=lambda layers, units, options: layers.LSTM(units, **options),
-        states=2, forget=1, keras_gates=(0, 1, 2, 3),
+        states=2, forget=1, fill=0, keras_gates=(0, 1, 2, 3),
     ),
     "gru": Cell(
         3, _gru, _gru_back, "tanh",

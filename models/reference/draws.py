@@ -8,7 +8,7 @@ from models.architectures import graph
 from models.arrays import Array, Arrays, Batch, Indices, Labels
 from models.graph import Dense, Normalize, Recurrent
 from models.observation import ForcedStep
-from models.parts.cells import CELLS
+from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS, Initializer
 from models.parts.optimizers import OPTIMIZERS
 from models.parts.recurrences import RECURRENCES
@@ -58,21 +58,31 @@ def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
 
 
 def _recurrent(rng: np.random.Generator, spec: Spec, node: Recurrent, initializer: Initializer, jitter: bool) -> Arrays:
-    """Weights of a recurrent layer; a forget gate's bias begins at `forget` where the others begin at zero."""
-    row, start = CELLS[node.cell], RECURRENCES[node.start]
-    gates = [node.radius * start.draw(rng, node.width) for _ in range(row.gates)]
-    drawn = {
-        f"{node.name}.weight": initializer.draw(rng, node.fan_in, row.gates * node.width),
-        f"{node.name}.recurrent_weight": np.concatenate(gates),
-    }
-    for kind in (kind for kind in node.parameters if kind.endswith("bias")):
-        bias = initializer.draw_bias(rng, node.width, row.gates * node.width)
-        if spec.bias == "normal":
-            bias = BIAS_SD * rng.standard_normal(bias.shape)
-        elif row.forget is not None and not initializer.random_bias:
-            bias[row.forget * node.width : (row.forget + 1) * node.width] = node.forget
-        drawn[f"{node.name}.{kind}"] = bias + rng.normal(0, 0.1 * jitter, bias.shape)
+    """Weights of a recurrent layer; a forget gate's bias begins as `forget` says where the others begin at zero."""
+    row, start, drawn = CELLS[node.cell], RECURRENCES[node.start], Arrays()
+    for direction in node.directions:
+        gates = [node.radius * start.draw(rng, node.units) for _ in range(row.gates)]
+        drawn[f"{node.name}.{direction}weight"] = initializer.draw(rng, node.fan_in, row.gates * node.units)
+        drawn[f"{node.name}.{direction}recurrent_weight"] = np.concatenate(gates)
+        for kind in (kind for kind in node.of_direction(direction) if kind.endswith("bias")):
+            bias = initializer.draw_bias(rng, node.units, row.gates * node.units)
+            if spec.bias == "normal":
+                bias = BIAS_SD * rng.standard_normal(bias.shape)
+            elif row.forget is not None and not initializer.random_bias:
+                _begin_forgetting(rng, bias.reshape(row.gates, node.units), node)
+            drawn[f"{node.name}.{kind}"] = bias + rng.normal(0, 0.1 * jitter, bias.shape)
     return drawn
+
+
+def _begin_forgetting(rng: np.random.Generator, by_gate: Array, node: Recurrent) -> None:
+    """Set the forget gate's bias in place, and for `chrono` the input gate's, too."""
+    row = CELLS[node.cell]
+    assert row.forget is not None and row.fill is not None
+    if node.forget == CHRONO:
+        by_gate[row.forget] = np.log(rng.uniform(1, node.length - 1, node.units))
+        by_gate[row.fill] = -by_gate[row.forget]
+    else:
+        by_gate[row.forget] = float(node.forget)
 
 
 def moved_by_rounding(weights: Arrays, signs: int = 0) -> Arrays:

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.arrays import Arrays, Batch, Logits, PerUnit, Signals, Statistics, Units
-from models.graph import Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
+from models.arrays import Arrays, Batch, Logits, Mask, PerUnit, Sequence, Signals, Statistics, Units
+from models.graph import Activate, Dense, Node, Normalize, NormalizeInTime, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS, Normalized
 from models.reference import recurrence
 from models.reference.arithmetic import Arithmetic, as_it_is
 from models.reference.recurrence import Unrolled
 
-Saved = Units | Normalized | Unrolled | None
+Saved = Units | Normalized | list[Unrolled] | None
 """What a node's way back needs of its way there."""
 
 
@@ -44,11 +44,14 @@ class Pass:
 
 @dataclass
 class Execution:
-    """One pass on its way: parameters by name, `running` statistics where a batch normalization evaluates, and what was found so far."""
+    """One pass on its way: parameters by name, `running` statistics where a batch normalization evaluates, which time steps are
+    `within` each sample (None: all), and what was found so far.
+    """
 
     arithmetic: Arithmetic
     weights: Arrays
     running: Statistics | None = None
+    within: Mask | None = None
     out: Pass = field(default_factory=Pass)
 
 
@@ -95,6 +98,17 @@ def _normalize_back(at: Execution, node: Normalize, cache: Normalized, d: Units)
     return (at.arithmetic.result(dz),)
 
 
+def _normalize_in_time(at: Execution, node: NormalizeInTime, h: Sequence) -> tuple[Sequence, Normalized | None]:
+    """Time steps are samples of their own."""
+    y, cache = _normalize(at, node, h.reshape(-1, node.width))
+    return y.reshape(h.shape), cache
+
+
+def _normalize_in_time_back(at: Execution, node: NormalizeInTime, cache: Normalized, d: Sequence) -> tuple[Sequence, ...]:
+    (dz,) = _normalize_back(at, node, cache, d.reshape(-1, node.width))
+    return (dz.reshape(d.shape),)
+
+
 def _learned(at: Execution, node: Normalize, kind: str) -> PerUnit | float:
     """A parameter as it is computed with; 0 where the row does not learn it."""
     value = at.weights.get(f"{node.name}.{kind}")
@@ -131,6 +145,7 @@ def _sum_back(at: Execution, node: Sum, saved: None, d: Units) -> tuple[Units, .
 OPERATIONS: dict[type[Node], Operation] = {
     Dense: Operation(_dense, _dense_back),
     Normalize: Operation(_normalize, _normalize_back),
+    NormalizeInTime: Operation(_normalize_in_time, _normalize_in_time_back),
     Activate: Operation(_activate, _activate_back),
     Sum: Operation(_sum, _sum_back),
     Steps: Operation(recurrence.steps, recurrence.steps_back),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bench.selftest.faults import recurrent_changes as change
 from bench.selftest.faults.of_equalities import Broken
-from bench.selftest.faults.plant import Fault, one, scaled, with_arguments, with_attribute
+from bench.selftest.faults.plant import Fault, after, one, scaled, with_arguments, with_attribute
 
 LSTM, GRU, TANH = "torch._VF.lstm", "torch._VF.gru", "torch._VF.rnn_tanh"
+BOTH, UNEVEN = "rnn,layers=2,cell=lstm,direction=both,lengths=uneven", "rnn,layers=2,cell=gru,outputs=all,lengths=uneven,between=layer"
+CUT = "rnn,length=16,cell=lstm,forget=chrono,truncated=6,clip=global,clip_at=0.1"
 AT_ORIGIN = "rnn,width=8,init=orthogonal,input=tiny"
 
 TORCH_RECURRENT = (
@@ -20,6 +22,16 @@ TORCH_RECURRENT = (
     Fault("rnn: the first gradient after building grows through time", AT_ORIGIN, "time_gain", "own weights layer  1 time 7 ‖δ‖", one("torch.nn.RNN.forward", change.in_the_first_call(change.gradient_by_time))),
     Fault("rnn: the identity starts at 0.999", "rnn,cell=relu,recurrent=identity", "recurrent_start", "RᵀR", one("torch.nn.init.eye_", change.filled_times(0.999))),
     Fault("rnn: an orthogonal start is a thousandth too long", "rnn", "recurrent_start", "RᵀR", one("torch.nn.init.orthogonal_", change.filled_times(1.001))),
+    Fault("rnn: recurrent weights are zero below the diagonal", "rnn,width=128,recurrent=normal,input=tiny", "time_scales", "‖∂L/∂x‖", one("torch.nn.init.normal_", change.triangular)),
+    Fault("rnn: the last step's gradient lost", "rnn", "gradient_parity", "steps time 8", one("torch.nn.RNN.forward", change.last_step_detached)),
+    Fault("lstm: the state kept in float32 under float64", "rnn,cell=lstm,precision=float64", "forward_parity", "layer  1 time 1", one("torch.nn.LSTM.forward", change.outputs_in_float32)),
+    Fault("lstm: the backward direction's gradient lost", BOTH, "gradient_parity", "layer  2 backward weight", one("torch.nn.LSTM.forward", change.backward_detached)),
+    Fault("lstm: packed a step too short", BOTH, "forward_parity", "layer  1 time", one("torch.nn.utils.rnn.pack_padded_sequence", lambda f: lambda x, lengths, **k: f(x, (lengths - 1).clamp(min=1), **k))),
+    Fault("gru: steps after a sample's end hold numbers", UNEVEN, "forward_parity", "layer  1 time 8", one("torch.nn.utils.rnn.pad_packed_sequence", with_arguments(padding_value=0.01))),
+    Fault("gru: outputs normalized over time steps, too", UNEVEN, "forward_parity", "layer  1 normalized time 1", one("torch.nn.LayerNorm.forward", change.normalized_over_time)),
+    Fault("lstm: memories of a chrono start twice as long", CUT, "recurrent_start", "memory in steps", one("torch.nn.init.uniform_", lambda f: lambda w, a=0.0, b=1.0: f(w, a, 2 * b))),
+    Fault("lstm: a truncated gradient ends a step too late in its piece", CUT, "gradient_parity", "steps time 13", one("torch.nn.LSTM.forward", change.first_step_detached)),
+    Fault("lstm: in training, the state of the last batch is not reset from the 450th call on", "rnn,cell=lstm", "training", "loss", one("torch.nn.LSTM.forward", after(450, change.stale_state)), trains=True),
 )  # fmt: skip
 
 KERAS_RECURRENT = (
@@ -31,6 +43,14 @@ KERAS_RECURRENT = (
     Fault("rnn: the state does not begin at zero", "rnn", "forward_parity", "layer  1 time 1", one("keras.layers.RNN.get_initial_state", change.begins_at(0.01))),
     Fault("rnn: a bias added twice", "rnn", "forward_parity", "step 1 loss", one("keras.layers.SimpleRNNCell.call", with_attribute("bias", lambda bias: 2 * bias))),
     Fault("rnn: an orthogonal start is a thousandth too long", "rnn", "recurrent_start", "RᵀR", one("keras.initializers.Orthogonal.__call__", scaled(1.001))),
+    Fault("lstm: the state kept in float32 under float64", "rnn,cell=lstm,precision=float64", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", change.state_in_float32)),
+    Fault("lstm: the mask is ignored", BOTH, "forward_parity", "layer  1 time 8", one("keras.src.backend.rnn", with_arguments(mask=None))),
+    Fault("lstm: half of the backward direction's gradient lost", BOTH, "gradient_parity", "layer  2 backward weight", one("keras.layers.LSTM.call", change.half_a_gradient_backwards)),
+    Fault("gru: steps after a sample's end repeat the last output", UNEVEN, "forward_parity", "layer  1 time 8", one("keras.src.backend.rnn", with_arguments(zero_output_for_mask=False))),
+    Fault("gru: normalized outputs a thousandth too long", UNEVEN, "forward_parity", "layer  1 normalized time 1", one("keras.layers.LayerNormalization.call", scaled(1.001))),
+    Fault("gru: the second bias added twice", "rnn,cell=gru", "forward_parity", "step 1 loss", one("keras.layers.GRUCell.call", with_attribute("bias", change.second_bias_twice))),
+    Fault("lstm: memories of a chrono start twice as long", CUT, "recurrent_start", "memory in steps", one("keras.initializers.RandomUniform.__call__", with_attribute("maxval", lambda most: 2 * most))),
+    Fault("lstm: a state that is cut off hands its gradient back", CUT, "gradient_parity", "steps time 12", one("keras.ops.stop_gradient", lambda f: lambda x: x)),
 )  # fmt: skip
 
 TORCH_WAYS = (
@@ -39,6 +59,10 @@ TORCH_WAYS = (
     Broken("a state that is given is ignored", "stateful_halves", "lstm halves: outputs", one("torch.nn.LSTM.forward", lambda f: lambda self, x, hx=None: f(self, x))),
     Broken("packed a step too short", "padded_tail", "tanh padded: outputs", one("torch.nn.utils.rnn.pack_padded_sequence", lambda f: lambda x, lengths, **k: f(x, (lengths - 1).clamp(min=1), **k))),
     Broken("directions swapped", "both_directions", "lstm bidirectional: outputs", one(LSTM, change.torch_weights(lambda w: w[4:] + w[:4], lambda *rest: rest[4]))),
+    Broken("dropout between layers drops half as much", "dropout_between", "lstm dropout between: outputs", one(LSTM, lambda f: lambda x, hx, w, bias, layers, dropout, *rest: f(x, hx, w, bias, layers, dropout / 2, *rest))),
+    Broken("a state that was detached hands its gradient back", "truncated_through_time", "lstm detached: gradient of x", one("torch.nn.LSTM.forward", change.undetached)),
+    Broken("a forget gate that is held open closes", "error_carousel", "forget bias 40:", one(LSTM, change.torch_weights(change.forget_bias_lost))),
+    Broken("an orthogonal weight a thousandth too long", "kept_orthogonal", "RᵀR", one("torch.nn.utils.parametrizations._Orthogonal.forward", scaled(1.001))),
     Broken("the second layer has another weight", "stacked_layers", "gru stacked: outputs", one(GRU, change.torch_weights(lambda w: [*w[:4], 1.001 * w[4], *w[5:]], lambda *rest: rest[1] > 1))),
 )  # fmt: skip
 
@@ -48,5 +72,18 @@ KERAS_WAYS = (
     Broken("stateful layers keep no state", "stateful_halves", "lstm halves: outputs", one("keras.layers.RNN.__init__", with_arguments(stateful=False))),
     Broken("the mask is ignored", "padded_tail", "lstm padded: last output", one("keras.src.backend.rnn", lambda f: lambda *a, mask=None, **k: f(*a, mask=None, **k))),
     Broken("the backward direction is not turned round again", "both_directions", "lstm bidirectional: outputs", one("keras.layers.Bidirectional.call", with_attribute("return_sequences", lambda returned: False))),
+    Broken("stacked cells hand out a thousandth too much beside a mask", "stacked_padded", "lstm stacked padded: outputs", one("keras.layers.StackedRNNCells.call", change.first_output_scaled)),
+    Broken("a stateful layer's outputs a thousandth too long", "stateful_trained", "stateful: outputs", one("keras.layers.LSTM.call", change.stateful_outputs_scaled)),
+    Broken("a mask is ignored where it begins", "padded_head", "lstm padded before: outputs", one("keras.src.backend.rnn", change.mask_ignored_at_the_beginning)),
+    Broken("a scan hands out a thousandth too much", "scanned", "lstm scan: outputs", one("keras.ops.scan", change.scanned_otherwise)),
+    Broken("a while loop ends a step too early", "while_loop", "lstm compiled while loop: outputs", one("keras.ops.while_loop", lambda f: lambda test, body, held, maximum_iterations: f(test, body, held, maximum_iterations=maximum_iterations - 1))),
+    Broken("compiled outputs a thousandth too long", "compiled_layer", "lstm compiled layer: outputs", one("keras.layers.LSTMCell.call", change.compiled_otherwise)),
+    Broken("a dropout mask drawn anew in every step", "dropout_between", "lstm dropout between: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_dropout_mask", change.mask_drawn_anew)),
+    Broken("recurrent dropout drops what is carried, too", "dropout_in_time", "gru recurrent dropout: outputs", one("keras.layers.GRUCell.call", change.carried_state_dropped), "https://github.com/keras-team/keras/pull/20656"),
+    Broken("recurrent dropout has one mask for all gates", "dropout_in_time", "lstm recurrent dropout: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_recurrent_dropout_mask", lambda f: lambda self, h: 4 * f(self, h)[:1]), "https://github.com/keras-team/keras/pull/20663"),
+    Broken("recurrent dropout is ignored", "dropout_in_time", "lstm recurrent dropout: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_recurrent_dropout_mask", lambda f: lambda self, h: 4 * [1]), "https://github.com/keras-team/keras/pull/19397"),
+    Broken("a gradient that is stopped passes on", "truncated_through_time", "lstm detached: gradient of x", one("keras.ops.stop_gradient", lambda f: lambda x: x)),
+    Broken("biases lost", "error_carousel", "forget bias 40:", one("keras.layers.LSTMCell.call", with_attribute("bias", lambda bias: 0 * bias))),
+    Broken("the constraint of a recurrent weight is lost", "kept_orthogonal", "RᵀR", one("keras.layers.SimpleRNNCell.build", with_attribute("recurrent_constraint", lambda constraint: None))),
     Broken("stacked cells hand out a thousandth too much", "stacked_layers", "gru stacked: outputs", one("keras.layers.StackedRNNCells.call", change.first_output_scaled)),
 )  # fmt: skip

@@ -31,13 +31,19 @@ def forget_bias_lost(weights: Weights) -> Weights:
     return [*weights[:2], *blocks(4, lambda gate: [gate[0], 0 * gate[1], *gate[2:]])(weights[2:])]
 
 
+def state_of(kept: Any) -> tuple[Any, ...]:
+    """A state's tensors."""
+    return () if kept is None else kept if isinstance(kept, tuple) else (kept,)
+
+
 def stale_state(forward: Any) -> Any:
     """The state that the last batch ended with is the next one's first."""
 
     def called(self: Any, x: Any, hx: Any = None) -> Any:
         kept = getattr(self, "_stale", None)
-        outputs, state = forward(self, x, kept if kept is not None and kept.shape[1] == len(x) else hx)
-        self._stale = state.detach()
+        states = state_of(kept)
+        outputs, state = forward(self, x, kept if states and states[0].shape[1] == len(x) else hx)
+        self._stale = tuple(each.detach() for each in state) if isinstance(state, tuple) else state.detach()
         return outputs, state
 
     return called
@@ -109,6 +115,11 @@ def filled_times(factor: float) -> Callable[[Any], Any]:
     return lambda f: lambda w, *args, **kwargs: f(w, *args, **kwargs).mul_(factor)
 
 
+def triangular(fill: Any) -> Any:
+    """What is filled is upper triangular: its eigenvalues are its diagonal, and its norm is another."""
+    return lambda w, *args, **kwargs: fill(w, *args, **kwargs).triu_()
+
+
 def keras_blocks(count: int, change: Callable[[Weights], Weights]) -> Callable[[Any], Any]:
     """Change the gates of a kernel, which Keras has along the last axis."""
 
@@ -158,5 +169,148 @@ def first_output_scaled(call: Any) -> Any:
     def called(self: Any, inputs: Any, states: Any, training: bool = False, **kwargs: Any) -> Any:
         output, after = call(self, inputs, states, training=training, **kwargs)
         return output * 1.001, after
+
+    return called
+
+
+def of_outputs(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What a recurrent layer of PyTorch's hands out is changed, packed or not."""
+
+    def wrap(forward: Any) -> Any:
+        def called(self: Any, x: Any, hx: Any = None) -> Any:
+            outputs, state = forward(self, x, hx)
+            packed = hasattr(outputs, "data") and hasattr(outputs, "batch_sizes")
+            return (outputs._replace(data=change(outputs.data)) if packed else change(outputs)), state
+
+        return called
+
+    return wrap
+
+
+def _last_detached(outputs: Any) -> Any:
+    import torch
+
+    return torch.cat([outputs[:, :-1], outputs[:, -1:].detach()], 1)
+
+
+def _backward_detached(outputs: Any) -> Any:
+    import torch
+
+    forth, back = outputs.chunk(2, -1)
+    return torch.cat([forth, back.detach()], -1)
+
+
+last_step_detached = of_outputs(_last_detached)
+backward_detached = of_outputs(_backward_detached)
+outputs_in_float32 = of_outputs(lambda outputs: outputs.float().to(outputs.dtype))
+
+
+def normalized_over_time(forward: Any) -> Any:
+    def called(self: Any, x: Any) -> Any:
+        import torch
+
+        return torch.nn.functional.layer_norm(x, x.shape[1:], eps=self.eps) * self.weight + self.bias
+
+    return called
+
+
+def undetached(forward: Any) -> Any:
+    """The state that a layer handed out last is taken for the one that it is given."""
+
+    def called(self: Any, x: Any, hx: Any = None) -> Any:
+        kept = getattr(self, "_handed_out", None)
+        outputs, self._handed_out = forward(self, x, hx if hx is None or kept is None else kept)
+        return outputs, self._handed_out
+
+    return called
+
+
+def state_in_float32(call: Any) -> Any:
+    """A step's output and state are rounded to float32."""
+
+    @functools.wraps(call)
+    def called(self: Any, inputs: Any, states: Any, training: bool = False) -> Any:
+        from keras import ops
+
+        output, after = call(self, inputs, states, training=training)
+        near = [ops.cast(ops.cast(each, "float32"), each.dtype) for each in (output, *after)]
+        return near[0], near[1:]
+
+    return called
+
+
+def half_a_gradient_backwards(call: Any) -> Any:
+    @functools.wraps(call)
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from keras import ops
+
+        outputs = call(self, *args, **kwargs)
+        return (outputs + ops.stop_gradient(outputs)) / 2 if self.go_backwards else outputs
+
+    return called
+
+
+def second_bias_twice(bias: Any) -> Any:
+    from keras import ops
+
+    return ops.stack([bias[0], 2 * bias[1]])
+
+
+def mask_ignored_at_the_beginning(rnn: Any) -> Any:
+    """A step counts as within a sample where any later one does."""
+
+    def called(*args: Any, mask: Any = None, **kwargs: Any) -> Any:
+        from keras import ops
+
+        if mask is not None:
+            mask = ops.flip(ops.cumsum(ops.cast(ops.flip(mask, 1), "int32"), 1) > 0, 1)
+        return rnn(*args, mask=mask, **kwargs)
+
+    return called
+
+
+def scanned_otherwise(scan: Any) -> Any:
+    def called(*args: Any, **kwargs: Any) -> Any:
+        carried, outputs = scan(*args, **kwargs)
+        return carried, [1.001 * each for each in outputs]
+
+    return called
+
+
+def compiled_otherwise(call: Any) -> Any:
+    """A cell's output is a thousandth too long in a graph alone."""
+
+    @functools.wraps(call)
+    def called(self: Any, inputs: Any, states: Any, training: bool = False) -> Any:
+        import tensorflow
+
+        output, after = call(self, inputs, states, training=training)
+        return (output if tensorflow.executing_eagerly() else output * 1.001), after
+
+    return called
+
+
+def mask_drawn_anew(get: Any) -> Any:
+    return lambda self, inputs: self._create_dropout_mask(inputs, self.dropout) if self.dropout > 0 else get(self, inputs)
+
+
+def carried_state_dropped(call: Any) -> Any:
+    """What a GRU carries past its gates is dropped with the first gate's mask as well."""
+
+    @functools.wraps(call)
+    def called(self: Any, inputs: Any, states: Any, training: bool = False) -> Any:
+        if not (training and self.recurrent_dropout):
+            return call(self, inputs, states, training=training)
+        before = states[0]
+        return call(self, inputs, [before * self.get_recurrent_dropout_mask(before)[0]], training=training)
+
+    return called
+
+
+def stateful_outputs_scaled(call: Any) -> Any:
+    @functools.wraps(call)
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = call(self, *args, **kwargs)
+        return outputs * 1.001 if self.stateful else outputs
 
     return called

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.arrays import Array, Arrays
-from models.graph import Graph, Recurrent, is_weight, kind_of
+from models.graph import Graph, Recurrent, is_weight
 from models.parts.cells import CELLS
 
 SECOND = "recurrent_bias"
@@ -18,36 +18,45 @@ SECOND = "recurrent_bias"
 
 def variables(graph: Graph) -> list[str]:
     """Names of parameters that are variables of their own."""
-    return [name for name in graph.parameters if kind_of(name) != SECOND]
+    return [name for name in graph.parameters if not name.endswith(SECOND)]
 
 
 def variable_of(name: str) -> str:
     """The name of the variable that holds a parameter."""
-    return name.replace(f".{SECOND}", ".bias")
+    return name.removesuffix(SECOND) + "bias" if name.endswith(SECOND) else name
 
 
 def carried(graph: Graph, arrays: Arrays) -> Arrays:
     """Parameters or gradients by name, as Keras holds them."""
     found = {name: _turned(name, arrays[name]) for name in variables(graph)}
-    for node in graph.of(Recurrent):
-        for kind in node.parameters:
-            found[f"{node.name}.{kind}"] = _reordered(arrays[f"{node.name}.{kind}"], np.array(CELLS[node.cell].keras_gates))
-        if SECOND in node.parameters:
-            found[f"{node.name}.bias"] = np.stack([found[f"{node.name}.bias"], found.pop(f"{node.name}.{SECOND}")])
-        found |= {name: _turned(name, found[name]) for name in (f"{node.name}.weight", f"{node.name}.recurrent_weight")}
+    for node, name in _by_direction(graph):
+        gates = np.array(CELLS[node.cell].keras_gates)
+        held = {kind: _reordered(arrays[f"{name}{kind}"], gates) for kind in _kinds(node)}
+        if SECOND in held:
+            held["bias"] = np.stack([held["bias"], held.pop(SECOND)])
+        found |= {f"{name}{kind}": _turned(kind, value) for kind, value in held.items()}
     return found
 
 
 def given_back(graph: Graph, arrays: Arrays) -> Arrays:
     """The same back: what Keras holds by name, as everything else knows it."""
     found = {name: _turned(name, arrays[name]) for name in variables(graph)}
-    for node in graph.of(Recurrent):
-        if SECOND in node.parameters:
-            found[f"{node.name}.bias"], found[f"{node.name}.{SECOND}"] = found[f"{node.name}.bias"]
-        for kind in node.parameters:
-            name = f"{node.name}.{kind}"
-            found[name] = _reordered(found[name], np.argsort(CELLS[node.cell].keras_gates))
+    for node, name in _by_direction(graph):
+        if SECOND in _kinds(node):
+            found[f"{name}bias"], found[f"{name}{SECOND}"] = found[f"{name}bias"]
+        order = np.argsort(CELLS[node.cell].keras_gates)
+        found |= {f"{name}{kind}": _reordered(found[f"{name}{kind}"], order) for kind in _kinds(node)}
     return {name: found[name] for name in graph.parameters}
+
+
+def _by_direction(graph: Graph) -> list[tuple[Recurrent, str]]:
+    """Every recurrent node with what names of its parameters begin with, once a direction."""
+    return [(node, f"{node.name}.{direction}") for node in graph.of(Recurrent) for direction in node.directions]
+
+
+def _kinds(node: Recurrent) -> list[str]:
+    """Kinds of parameters of one direction."""
+    return list(node.of_direction(""))
 
 
 def _turned(name: str, value: Array) -> Array:

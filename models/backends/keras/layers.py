@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,9 +12,9 @@ from keras import ops
 from models.arrays import Array, Arrays, Points
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.precision import begin_session, compute_in
-from models.graph import INPUT, Dense, Recurrent, Steps
+from models.graph import BACKWARD, INPUT, Dense, Read, Recurrent, Steps
 from models.parts.activations import ACTIVATIONS
-from models.parts.cells import CELLS
+from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
 from models.parts.recurrences import RECURRENCES
 from models.reference.draws import BIAS_SD
@@ -39,49 +40,126 @@ def dense(spec: Spec, node: Dense, **given: Any) -> keras.layers.Dense:
 
 
 class Unfold(keras.layers.Layer):
-    """The features of a sample one after the other (batch × length × units), and zeros where there are none left."""
+    """The features of a sample one after the other (batch × length × units), and zeros where there are none left.
+
+    Where samples end at different steps, it masks what comes after.
+    """
 
     def __init__(self, node: Steps) -> None:
         """Remember the shape."""
         super().__init__()
-        self.filled, self.units, self.empty = node.filled, node.width, node.length - node.filled
+        self.filled, self.units, self.length = node.filled, node.width, node.length
+        self.tellers = node.tellers if node.uneven else 0
 
     def call(self, x: Tensor) -> Tensor:
         """Pad only where there is something to pad."""
-        sequence = ops.reshape(x, (-1, self.filled, self.units))
-        return ops.pad(sequence, ((0, 0), (0, self.empty), (0, 0))) if self.empty else sequence
+        sequence, empty = ops.reshape(x, (-1, self.filled, self.units)), self.length - self.filled
+        return ops.pad(sequence, ((0, 0), (0, empty), (0, 0))) if empty else sequence
+
+    def compute_mask(self, x: Tensor, previous: Tensor | None = None) -> Tensor | None:
+        """Which time steps are within each sample, None where all are."""
+        if not self.tellers:
+            return None
+        lengths = self.length - ops.sum(ops.cast(ops.greater(x[:, : self.tellers], 0), "int32"), axis=1)
+        return ops.less(ops.expand_dims(ops.arange(self.length, dtype="int32"), 0), ops.expand_dims(lengths, 1))
 
 
 class ReadOut(keras.layers.Layer):
-    """The last output of a sequence, or the mean of all."""
+    """The last output of a sequence in each of its directions, or the mean of all; of every sample within its mask."""
 
-    def __init__(self, outputs: str) -> None:
+    def __init__(self, node: Read) -> None:
         """Remember which."""
         super().__init__()
-        self.last = outputs == "last"
+        self.last, self.both, self.supports_masking = node.outputs == "last", node.both, True
 
-    def call(self, h: Tensor) -> Tensor:
+    def call(self, h: Tensor, mask: Tensor | None = None) -> Tensor:
         """From (batch × length × units) to (batch × units)."""
-        return h[:, -1] if self.last else ops.mean(h, axis=1)
+        if not self.last and mask is None:
+            return ops.mean(h, axis=1)
+        if not self.last:
+            within = ops.cast(ops.expand_dims(mask, 2), h.dtype)
+            return ops.sum(h * within, axis=1) / ops.sum(within, axis=1)
+        last = h[:, -1] if mask is None else self._last(h, mask)
+        units = h.shape[2] // 2
+        return ops.concatenate([last[:, :units], h[:, 0, units:]], axis=1) if self.both else last
+
+    def _last(self, h: Tensor, mask: Tensor) -> Tensor:
+        place = ops.sum(ops.cast(mask, "int32"), axis=1) - 1
+        chosen = ops.one_hot(place, h.shape[1], dtype=h.dtype)
+        return ops.sum(h * ops.expand_dims(chosen, 2), axis=1)
+
+    def compute_mask(self, h: Tensor, previous: Tensor | None = None) -> None:
+        """No mask is left."""
 
 
-def recurrence(spec: Spec, node: Recurrent) -> keras.layers.RNN:
-    """A recurrent layer with the rows' initializers that hands on the outputs of all time steps; what rows leave out keeps the default."""
+class InPieces(keras.layers.Layer):
+    """A recurrent layer that is called on `steps` time steps after the other, the state handed on without its gradient."""
+
+    def __init__(self, layer: keras.layers.RNN, steps: int) -> None:
+        """Remember both; the layer returns its state."""
+        super().__init__()
+        self.layer, self.steps = layer, steps
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Build the layer."""
+        self.layer.build(shape)
+
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
+        """Outputs of all time steps."""
+        outputs, states = [], None
+        for begin in range(0, x.shape[1], self.steps):
+            output, *states = self.layer(x[:, begin : begin + self.steps], initial_state=states, training=training)
+            states = [ops.stop_gradient(state) for state in states]
+            outputs.append(output)
+        return ops.concatenate(outputs, axis=1)
+
+
+def recurrence(spec: Spec, node: Recurrent) -> keras.layers.Layer:
+    """A recurrent layer with the rows' initializers that hands on the outputs of all time steps; what rows leave out keeps the default.
+
+    Outputs of masked steps are zero, as in a packed sequence of PyTorch's.
+    """
     row, initializer, start = CELLS[node.cell], INITIALIZERS[spec.init], RECURRENCES[node.start]
-    options: dict[str, Any] = {"return_sequences": True}
+    options: dict[str, Any] = {"return_sequences": True, "zero_output_for_mask": True}
     if initializer.keras:
         options["kernel_initializer"] = initializer.keras(keras.initializers, None)
     if start.keras:
-        options["recurrent_initializer"] = start.keras(keras.initializers, node.radius, node.width)
+        options["recurrent_initializer"] = start.keras(keras.initializers, node.radius, node.units)
     if spec.bias == "normal":
         options["bias_initializer"] = keras.initializers.RandomNormal(stddev=BIAS_SD)
     elif initializer.random_bias:
-        options["bias_initializer"] = keras.initializers.RandomUniform(-(node.width**-0.5), node.width**-0.5)
+        options["bias_initializer"] = keras.initializers.RandomUniform(-(node.units**-0.5), node.units**-0.5)
     if row.forget is not None:
-        options["unit_forget_bias"] = bool(node.forget) and "bias_initializer" not in options
+        options["unit_forget_bias"] = node.forget == "1" and "bias_initializer" not in options
+        if node.forget == CHRONO and "bias_initializer" not in options:
+            options["bias_initializer"] = _chrono(node)
     if spec.l2:
         options |= dict.fromkeys(("kernel_regularizer", "recurrent_regularizer"), keras.regularizers.L2(spec.l2 / 2))
-    return row.keras(keras.layers, node.width, options)  # type: ignore[no-any-return]
+    if node.truncated:
+        return InPieces(row.keras(keras.layers, node.units, options | {"return_state": True}), node.truncated)
+    layer = row.keras(keras.layers, node.units, options)
+    return keras.layers.Bidirectional(layer) if node.both else layer
+
+
+def _chrono(node: Recurrent) -> Callable[..., Array]:
+    """As a function, which Keras takes for an initializer."""
+
+    def initializer(shape: tuple[int, ...], dtype: str | None = None) -> Array:
+        row, by_gate = CELLS[node.cell], np.zeros((CELLS[node.cell].gates, node.units))
+        assert row.forget is not None and row.fill is not None
+        memories = keras.initializers.RandomUniform(1, node.length - 1)((node.units,), dtype="float32")
+        by_gate[row.keras_gates[row.forget]] = np.log(ops.convert_to_numpy(memories))
+        by_gate[row.keras_gates[row.fill]] = -by_gate[row.keras_gates[row.forget]]
+        return by_gate.reshape(shape)
+
+    return initializer
+
+
+def cell_of(layer: keras.layers.Layer, kind: str) -> keras.layers.Layer:
+    """The cell that holds what a recurrent layer learns, by its kind."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        layer = layer.backward_layer if kind.startswith(BACKWARD) else layer.forward_layer
+    return (layer.layer if isinstance(layer, InPieces) else layer).cell
 
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:

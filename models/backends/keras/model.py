@@ -13,11 +13,11 @@ from keras import ops
 from models.architectures import graph
 from models.arrays import Arrays, Labels, Statistics, Targets
 from models.backends.keras.carried import carried, given_back, variables
-from models.backends.keras.layers import ReadOut, Unfold, array, dense, recurrence
+from models.backends.keras.layers import ReadOut, Unfold, array, cell_of, dense, recurrence
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
 from models.backends.registry import Absent
-from models.graph import INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum, is_weight, kind_of, node_of
+from models.graph import BACKWARD, INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum, is_weight, kind_of, node_of
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -68,7 +68,7 @@ class Model:
         if isinstance(node, Recurrent):
             return recurrence(self.spec, node)
         if isinstance(node, Read):
-            return ReadOut(node.outputs)
+            return ReadOut(node)
         assert isinstance(node, Activate)
         return ACTIVATIONS[node.activation].keras(keras)
 
@@ -88,7 +88,7 @@ class Model:
     def _parameter(self, name: str) -> keras.Variable:
         layer, node, kind = self.parts[node_of(name)], self.graph[node_of(name)], kind_of(name)
         if isinstance(node, Recurrent):
-            layer = layer.cell
+            layer, kind = cell_of(layer, kind), kind.removeprefix(BACKWARD)
         return layer.scale if isinstance(node, Normalize) and node.norm == "rms" else getattr(layer, KINDS[kind])
 
     def target(self, labels: Labels) -> Targets:

@@ -16,16 +16,16 @@ from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
 from models.backends.keras.carried import carried, given_back, variable_of, variables
 from models.backends.keras.device import devices
-from models.backends.keras.layers import array, dense, recurrence
+from models.backends.keras.layers import array, cell_of, dense, recurrence
 from models.backends.keras.libraries import LIBRARY, Side, Tap, Tensor
 from models.backends.keras.model import KINDS, Model, optimizer_of
 from models.backends.keras.precision import begin_session, compute_as, format_of
-from models.backends.keras.releases import train_steps
+from models.backends.keras.releases import masked_as, train_steps
 from models.backends.keras.taps import NORM_ROWS, Taps
 from models.backends.keras.timing import timed_step
 from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
-from models.graph import WATCHED, Activate, Dense, Graph, Node, Normalize, Recurrent, kind_of
+from models.graph import BACKWARD, WATCHED, Activate, Dense, Graph, Node, Normalize, Recurrent, kind_of
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.optimizers import AVERAGE
@@ -52,7 +52,7 @@ class Network(Model):
         self.compile(self.optimizer, run_eagerly=mode == "eager", jit=True if mode == "jit" else "auto")
         self.optimizer.build(self.model.trainable_variables)
         # Round the inner optimizer, which is given gradients without the loss scale: the outer one's `apply` is not called on JAX.
-        weights = [self.parameters[node.weight] for node in self.graph.dense]
+        weights = [self.parameters[name] for name in self.graph.followed]
         self._taps = Taps(self.inner, self.model.trainable_variables, weights, record, spec.clip != Spec.clip)
         statistics = [v for part in self.norms.values() for v in (part.moving_mean, part.moving_variance)]
         # Keras's LossScaleOptimizer leaves out of `variables` what Nadam makes while it is built.
@@ -89,7 +89,9 @@ class Network(Model):
                 layer = recurrence(self.spec, node)
                 layer.build((None, node.length, node.fan_in))
                 alone = Graph((node,))
-                weights |= given_back(alone, {name: array(getattr(layer.cell, KINDS[kind_of(name)])) for name in variables(alone)})
+                held = {name: cell_of(layer, kind_of(name)) for name in variables(alone)}
+                kinds = {name: KINDS[kind_of(name).removeprefix(BACKWARD)] for name in held}
+                weights |= given_back(alone, {name: array(getattr(cell, kinds[name])) for name, cell in held.items()})
             elif isinstance(node, Normalize):
                 weights |= {f"{node.name}.{kind}": np.full(node.width, float(kind == "scale")) for kind in node.parameters}
         self.load(weights, fresh=True)
@@ -136,7 +138,7 @@ class Network(Model):
                 h = self._train(node, h)
                 formats[node.name] = format_of(h)
                 if isinstance(node, WATCHED):
-                    h = pre_activations[node.name] = tap(node.name, h)
+                    h = pre_activations[node.name] = masked_as(h, tap(node.name, h))
                 return h
 
             with keras.StatelessScope():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -9,7 +10,7 @@ from types import ModuleType
 import keras
 
 from models.arrays import Array, Batches, PerStep
-from models.backends.keras.libraries import LIBRARY
+from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.registry import Absent
 
 LOSS_OF_ONE_BATCH = (3, 15)
@@ -25,6 +26,23 @@ def absences() -> Iterator[None]:
         if isinstance(error.obj, ModuleType) and error.obj.__name__.partition(".")[0] == "keras":
             raise Absent(f"Keras {keras.__version__} has no {error.name}") from None
         raise
+
+
+def masked_as(h: Tensor, tapped: Tensor) -> Tensor:
+    """The second tensor with the mask that Keras keeps beside the first one, if it keeps any.
+
+    Releases before 3.6 keep it as an attribute, later ones elsewhere where a tensor takes none.
+    """
+    masking = importlib.util.find_spec("keras.src.backend.common.masking")
+    if masking is None:
+        mask = getattr(h, "_keras_mask", None)
+        if mask is not None:
+            tapped._keras_mask = mask
+        return tapped
+    kept = importlib.import_module(masking.name)
+    if (mask := kept.get_keras_mask(h)) is not None:
+        kept.set_keras_mask(tapped, mask)
+    return tapped
 
 
 def train_steps(model: keras.Model, xs: Batches, targets: list[Array], rates: PerStep) -> Iterator[float]:

@@ -121,7 +121,7 @@ class Network:
                 for name, w in self._weights.items()
             }
             raw = self._last.gradients
-            norms.append([np.linalg.norm(raw[node.weight].astype(np.float64)) for node in self.graph.dense])
+            norms.append([np.linalg.norm(raw[name].astype(np.float64)) for name in self.graph.followed])
             clipped.append(any((abs(after) < abs(raw[name]) * (1 - SHRUNK)).any() for name, after in self.applied().items()))
         self._factor = 1.0
         share = float(np.mean(clipped)) if record and self.spec.clip != Spec.clip else math.nan

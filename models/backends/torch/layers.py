@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.utils import rnn
 
 from models.arrays import Array, Arrays, Points
 from models.backends.registry import Absent
-from models.graph import INPUT, Dense, Recurrent
+from models.graph import BACKWARD, INPUT, Dense, Recurrent
 from models.parts.activations import ACTIVATIONS
-from models.parts.cells import CELLS
+from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
 from models.parts.recurrences import RECURRENCES
 from models.reference.draws import BIAS_SD
@@ -30,30 +31,66 @@ def linear(spec: Spec, node: Dense) -> nn.Linear:
     return layer
 
 
+class Lengths:
+    """How long the samples of the batch at hand are: None where all are as long as the sequence.
+
+    The layer that makes sequences says so, and recurrent layers and what reads them ask.
+    """
+
+    now: torch.Tensor | None = None
+
+
 class Recurrence(nn.Module):
     """A recurrent layer of PyTorch's that hands on the outputs of all time steps.
 
-    PyTorch's two biases move their sum twice as far in one step; where they only add up, the second one is zero and frozen.
+    PyTorch's two biases move their sum twice as far in one step; where they only add up, the second one is zero and frozen. Samples of
+    uneven lengths are packed. After `truncated` steps the state is detached.
     """
 
-    def __init__(self, layer: nn.RNNBase, biases: int) -> None:
+    def __init__(self, layer: nn.RNNBase, biases: int, lengths: Lengths, truncated: int) -> None:
         """Freeze the second bias where the cell has one."""
         super().__init__()
-        self.layer = layer
+        self.layer, self.lengths, self.truncated = layer, lengths, truncated
         if biases == 1:
-            nn.init.zeros_(layer.bias_hh_l0.requires_grad_(False))
+            for suffix in SUFFIXES[: 1 + layer.bidirectional]:
+                nn.init.zeros_(getattr(layer, f"bias_hh{suffix}").requires_grad_(False))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """From a state of zeros."""
-        return self.layer(x)[0]  # type: ignore[no-any-return]
+        if self.truncated:
+            return self._in_pieces(x)
+        if self.lengths.now is None:
+            return self.layer(x)[0]  # type: ignore[no-any-return]
+        packed = rnn.pack_padded_sequence(x, self.lengths.now.cpu(), batch_first=True, enforce_sorted=False)
+        return rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+
+    def _in_pieces(self, x: torch.Tensor) -> torch.Tensor:
+        state, outputs = None, []
+        for piece in x.split(self.truncated, 1):
+            output, state = self.layer(piece, state)
+            state = tuple(each.detach() for each in state) if isinstance(state, tuple) else state.detach()
+            outputs.append(output)
+        return torch.cat(outputs, 1)
+
+    def parameter(self, kind: str) -> nn.Parameter:
+        """What the layer learns, by its kind."""
+        return getattr(self.layer, carried(kind))  # type: ignore[no-any-return]
 
 
+SUFFIXES = "_l0", "_l0_reverse"
+"""What names end with in PyTorch's recurrent layers, for either direction."""
 CARRIED = {"weight": "weight_ih_l0", "recurrent_weight": "weight_hh_l0", "bias": "bias_ih_l0", "recurrent_bias": "bias_hh_l0"}
 """PyTorch's names of what a recurrent layer learns."""
 
 
+def carried(kind: str) -> str:
+    """PyTorch's name of what a recurrent layer learns in either direction."""
+    backwards = kind.startswith(BACKWARD)
+    return CARRIED[kind.removeprefix(BACKWARD)].replace(*SUFFIXES) if backwards else CARRIED[kind]
+
+
 @torch.no_grad()
-def recurrence(spec: Spec, node: Recurrent) -> Recurrence:
+def recurrence(spec: Spec, node: Recurrent, lengths: Lengths) -> Recurrence:
     """A recurrent layer filled by torch.nn.init, gate by gate; what rows leave out keeps PyTorch's default.
 
     Raises models.backends.registry.Absent for a cell that PyTorch does not have.
@@ -61,22 +98,34 @@ def recurrence(spec: Spec, node: Recurrent) -> Recurrence:
     row, initializer, start = CELLS[node.cell], INITIALIZERS[spec.init], RECURRENCES[node.start]
     if (own := row.torch) is None:
         raise Absent(f"PyTorch has no cell {node.cell}")
-    part = Recurrence(own(nn, node.fan_in, node.width, batch_first=True), row.biases)
-    if initializer.torch:
-        initializer.torch(nn.init, part.layer.weight_ih_l0)
-    for gate in part.layer.weight_hh_l0.split(node.width):
-        if start.torch:
-            start.torch(nn.init, gate)
-            gate.mul_(node.radius)
-    for name in (CARRIED[kind] for kind in node.parameters if kind.endswith("bias")):
-        bias = getattr(part.layer, name)
-        if spec.bias == "normal":
-            nn.init.normal_(bias, std=BIAS_SD)
-        elif not initializer.random_bias:
-            nn.init.zeros_(bias)
-            if row.forget is not None:
-                nn.init.constant_(bias[row.forget * node.width : (row.forget + 1) * node.width], node.forget)
+    layer = own(nn, node.fan_in, node.units, batch_first=True, bidirectional=node.both)
+    part = Recurrence(layer, row.biases, lengths, node.truncated)
+    for direction in node.directions:
+        if initializer.torch:
+            initializer.torch(nn.init, part.parameter(f"{direction}weight"))
+        for gate in part.parameter(f"{direction}recurrent_weight").split(node.units):
+            if start.torch:
+                start.torch(nn.init, gate)
+                gate.mul_(node.radius)
+        for bias in (part.parameter(kind) for kind in node.of_direction(direction) if kind.endswith("bias")):
+            if spec.bias == "normal":
+                nn.init.normal_(bias, std=BIAS_SD)
+            elif not initializer.random_bias:
+                nn.init.zeros_(bias)
+                _begin_forgetting(node, bias.view(row.gates, node.units))
     return part
+
+
+def _begin_forgetting(node: Recurrent, by_gate: torch.Tensor) -> None:
+    """Set the forget gate's bias in place, and for `chrono` the input gate's, too; nothing where the cell has none."""
+    row = CELLS[node.cell]
+    if row.forget is None or row.fill is None:
+        return
+    if node.forget == CHRONO:
+        by_gate[row.forget] = nn.init.uniform_(by_gate[row.forget], 1, node.length - 1).log()
+        by_gate[row.fill] = -by_gate[row.forget]
+    else:
+        nn.init.constant_(by_gate[row.forget], float(node.forget))
 
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:

@@ -11,7 +11,7 @@ from torch import nn
 from models.architectures import graph
 from models.arrays import Array, Arrays, BatchLabels, Labels, Statistics
 from models.backends.registry import Absent
-from models.backends.torch.layers import CARRIED, Recurrence, array, linear, recurrence
+from models.backends.torch.layers import Lengths, Recurrence, array, linear, recurrence
 from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Read, Recurrent, Steps, Sum, kind_of, node_of
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
@@ -40,28 +40,39 @@ class Add(nn.Module):
 class Unfold(nn.Module):
     """The features of a sample one after the other (batch × length × units), and zeros where there are none left."""
 
-    def __init__(self, node: Steps) -> None:
-        """Remember the shape."""
+    def __init__(self, node: Steps, lengths: Lengths) -> None:
+        """Remember the shape, and where to say how long samples are."""
         super().__init__()
+        self.lengths, self.length, self.tellers = lengths, node.length, node.tellers if node.uneven else 0
         self.filled, self.width, self.empty = node.filled, node.width, node.length - node.filled
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Pad only where there is something to pad."""
+        if self.tellers:
+            self.lengths.now = self.length - (x[:, : self.tellers] > 0).sum(1)
         sequence = x.reshape(len(x), self.filled, self.width)
         return nn.functional.pad(sequence, (0, 0, 0, self.empty)) if self.empty else sequence
 
 
 class ReadOut(nn.Module):
-    """The last output of a sequence, or the mean of all."""
+    """The last output of a sequence in each of its directions, or the mean of all."""
 
-    def __init__(self, outputs: str) -> None:
-        """Remember which."""
+    def __init__(self, node: Read, lengths: Lengths) -> None:
+        """Remember which, and whom to ask how long samples are."""
         super().__init__()
-        self.last = outputs == "last"
+        self.last, self.both, self.lengths = node.outputs == "last", node.both, lengths
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         """From (batch × length × units) to (batch × units)."""
-        return h[:, -1] if self.last else h.mean(1)
+        lengths = self.lengths.now
+        if not self.last:
+            return h.mean(1) if lengths is None else self._mean(h, lengths)
+        last = h[:, -1] if lengths is None else h[torch.arange(len(h), device=h.device), lengths - 1]
+        return torch.cat([last.chunk(2, 1)[0], h[:, 0].chunk(2, 1)[1]], 1) if self.both else last
+
+    def _mean(self, h: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        within = torch.arange(h.shape[1], device=h.device) < lengths[:, None]
+        return (h * within[:, :, None]).sum(1) / lengths[:, None]
 
 
 class Wired(nn.Module):
@@ -92,6 +103,7 @@ class Model:
         Raises Absent for a part that PyTorch does not have.
         """
         self.spec, self.graph, self.device, self.dtype = spec, graph(spec), device, getattr(torch, spec.format.held)
+        self._lengths = Lengths()
         self.parts = {node.name: self._part(node) for node in self.graph.nodes}
         self.module = Wired(self.graph, self.parts).to(device, self.dtype)
         self.parameters: dict[str, nn.Parameter] = {name: self._parameter(name) for name in self.graph.parameters}
@@ -104,17 +116,17 @@ class Model:
 
     def _parameter(self, name: str) -> nn.Parameter:
         part, kind = self.parts[node_of(name)], kind_of(name)
-        return getattr(part.layer, CARRIED[kind]) if isinstance(part, Recurrence) else getattr(part, KINDS[kind])  # type: ignore[no-any-return]
+        return part.parameter(kind) if isinstance(part, Recurrence) else getattr(part, KINDS[kind])
 
     def _part(self, node: Node) -> nn.Module:
         if isinstance(node, Sum):
             return Add(node.keep, node.scale)
         if isinstance(node, Steps):
-            return Unfold(node)
+            return Unfold(node, self._lengths)
         if isinstance(node, Recurrent):
-            return recurrence(self.spec, node)
+            return recurrence(self.spec, node, self._lengths)
         if isinstance(node, Read):
-            return ReadOut(node.outputs)
+            return ReadOut(node, self._lengths)
         if isinstance(node, Dense):
             return linear(self.spec, node)
         if isinstance(node, Normalize):

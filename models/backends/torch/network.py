@@ -195,7 +195,7 @@ class Network(Model):
         rule = swa_utils.get_ema_multi_avg_fn(AVERAGE**AVERAGED_EVERY)
         averaged = swa_utils.AveragedModel(self.module, multi_avg_fn=rule) if self._averages else None
         inputs, targets = self.tensor(xs), self.target(labels)
-        weights = [self.parameters[node.weight] for node in self.graph.dense]
+        weights = [self.parameters[name] for name in self.graph.followed]
         losses: list[torch.Tensor] = []
         norms: list[torch.Tensor] = []
         clipped: list[torch.Tensor] = []

@@ -43,6 +43,9 @@ class Library(Protocol):
         by XLA where that is `fused`.
         """
 
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as the library compiles it. Raises Absent where it compiles none by itself."""
+
     def slope(self, function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:
         """Derivative of `function(tensors) -> scalar` in the direction `along`, by forward mode."""
 

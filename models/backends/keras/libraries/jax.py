@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
 import keras
@@ -32,6 +33,11 @@ def tapped_gradients(
 ) -> tuple[Tensor, Side, dict[str, Tensor]]:
     """With respect to a zero that is added to each tensor."""
     return by_added_zeros(gradient, function, shapes, dtype)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """By XLA."""
+    return jax.jit(function)  # type: ignore[no-any-return]
 
 
 def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:

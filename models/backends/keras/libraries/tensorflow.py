@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 import tensorflow
@@ -52,6 +53,11 @@ def tapped_gradients(
         return value, side, tape.gradient(value, tapped)
 
     return (tensorflow.function(watched, autograph=False, jit_compile=fused or None) if compiled else watched)()
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As a graph."""
+    return tensorflow.function(function, autograph=False)  # type: ignore[no-any-return]
 
 
 def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 import torch
@@ -11,13 +12,14 @@ from torch.autograd import forward_ad
 from models.arrays import Batches, Targets
 from models.backends.keras.libraries import Side, Tapped, Tensor
 from models.backends.keras.libraries.added_zeros import by_added_zeros
+from models.backends.registry import Absent
 from models.backends.torch.device import built_for, configure, device_memory, drain, gpus, peak_device_memory
 from models.backends.torch.precision import allow_tf32, float32_products, forward_mode
 
 __all__ = [
-    "CALLS_TRAIN_FUNCTION", "FLOAT64", "allow_float64", "allow_tf32", "built_for", "collect_weights", "configure", "device_memory", "drain",
-    "float32_products", "forget_traces", "gpus", "gradient", "once_traced", "peak_device_memory", "place_of", "slope", "tapped_gradients",
-    "version",
+    "CALLS_TRAIN_FUNCTION", "FLOAT64", "allow_float64", "allow_tf32", "built_for", "collect_weights", "compiled", "configure",
+    "device_memory", "drain", "float32_products", "forget_traces", "gpus", "gradient", "once_traced", "peak_device_memory", "place_of",
+    "slope", "tapped_gradients", "version",
 ]  # fmt: skip
 
 FLOAT64 = True
@@ -41,6 +43,11 @@ def tapped_gradients(
 ) -> tuple[Tensor, Side, dict[str, Tensor]]:
     """With respect to a zero that is added to each tensor."""
     return by_added_zeros(gradient, function, shapes, dtype)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keras on PyTorch runs eagerly. Raises Absent."""
+    raise Absent("Keras on PyTorch compiles no step by itself")
 
 
 def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:

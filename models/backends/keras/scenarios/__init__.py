@@ -29,6 +29,7 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
         trained.train, trained.heads, trained.apply, trained.freeze,
         reported.on_batches, reported.fit, reported.stopped_early, reported.penalized, reported.constrained,
         parts.initializer_shared, parts.seeded, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.refusals,
-        entry_points.entry_points, entry_points.called, entry_points.memory, entry_points.dropped, recurrent.recurrent,
+        entry_points.entry_points, entry_points.called, entry_points.memory, entry_points.dropped,
+        recurrent.recurrent, recurrent.kept_orthogonal, recurrent.stateful_trained,
     )
 } | PROMISES  # fmt: skip

@@ -30,7 +30,7 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
     for scenario in (
         trained.train, trained.heads, trained.apply, trained.freeze, trained.penalized, trained.constrained, trained.implementations,
         parts.initializer_shared, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.loaded,
-        entry_points.entry_points, entry_points.memory, entry_points.dropped, recurrent.recurrent,
+        entry_points.entry_points, entry_points.memory, entry_points.dropped, recurrent.recurrent, recurrent.kept_orthogonal,
     )
 } | {
     scenario.__name__: scenario for scenario in (parts.seeded, parts.refusals)  # shuffling loaders draw their order on the CPU

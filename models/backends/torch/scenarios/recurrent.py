@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import rnn
+from torch.nn.utils import parametrizations, rnn
 
 from models.arrays import Array, Arrays
 from models.backends.registry import Absent
 from models.backends.torch.layers import CARRIED, array
 from models.parts.cells import CELLS
 
+DROPOUT, SEED = 0.5, 11
+"""The share that dropout between layers drops, and the seed from which its masks are drawn."""
 Outputs = tuple[torch.Tensor, torch.Tensor]
 """Outputs of all time steps (batch × length × units), and the last output of every sample (batch × units)."""
 Way = Callable[["Layers", torch.Tensor, list[int]], Outputs]
@@ -23,8 +25,9 @@ Way = Callable[["Layers", torch.Tensor, list[int]], Outputs]
 class Layers:
     """Recurrent layers of one kind, made of the weights that are given for each."""
 
-    def __init__(self, cell: str, weights: list[Arrays]) -> None:
+    def __init__(self, cell: str, weights: list[Arrays], state: list[Array] | None = None) -> None:
         """Raises Absent for a cell that PyTorch does not have."""
+        self.state = None if state is None else tuple(torch.tensor(np.asarray(each))[None] for each in state)
         self.cell, self.row = cell, CELLS[cell]
         if self.row.torch is None:
             raise Absent(f"PyTorch has no cell {cell}")
@@ -48,12 +51,16 @@ class Layers:
             setattr(layer, name, torch.zeros(gates, dtype=self.weights[0]["weight"].dtype) if value is None else value)
 
 
-def recurrent(*, cell: str, way: str, weights: list[Arrays], x: Array, pull: Array, lengths: list[int]) -> list[Arrays]:
+def recurrent(
+    *, cell: str, way: str, weights: list[Arrays], x: Array, pull: Array, lengths: list[int], state: list[Array] | None = None
+) -> list[Arrays]:
     """Outputs, last outputs and gradients of x and of each layer's weights, by one way of using the layers.
+
+    The layer begins with `state` where one is given.
 
     What is differentiated is Σ pull ⊙ outputs over the first `lengths` time steps of every sample, plus the sum of last outputs.
     """
-    layers, inputs = Layers(cell, weights), torch.tensor(np.asarray(x)).requires_grad_()
+    layers, inputs = Layers(cell, weights, state), torch.tensor(np.asarray(x)).requires_grad_()
     outputs, last = WAYS[way](layers, inputs, lengths)
     within = torch.arange(x.shape[1])[None, :] < torch.tensor(lengths)[:, None]
     outputs = outputs * within[:, :, None]
@@ -63,7 +70,31 @@ def recurrent(*, cell: str, way: str, weights: list[Arrays], x: Array, pull: Arr
 
 
 def _fused(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outputs:
-    outputs, _ = layers.made()(x)
+    state = layers.state if layers.state is None or len(layers.state) > 1 else layers.state[0]
+    outputs, _ = layers.made()(x, state)
+    return outputs, outputs[:, -1]
+
+
+def _detached(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outputs:
+    layer, half = layers.made(), x.shape[1] // 2
+    first, state = layer(x[:, :half])
+    second, _ = layer(x[:, half:], tuple(each.detach() for each in state) if isinstance(state, tuple) else state.detach())
+    return torch.cat([first, second], 1), second[:, -1]
+
+
+def _dropped(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outputs:
+    layer = layers.made(num_layers=2, dropout=DROPOUT)
+    layers.fill(layer, 1, "_l1")
+    torch.manual_seed(SEED)
+    outputs, _ = layer(x)
+    return outputs, outputs[:, -1]
+
+
+def _masks_replayed(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outputs:
+    first, _ = layers.made()(x)
+    torch.manual_seed(SEED)
+    masks = nn.functional.dropout(torch.ones_like(first.transpose(0, 1).contiguous()), DROPOUT)  # layers hand on time first
+    outputs, _ = layers.made(1)(first * masks.transpose(0, 1))
     return outputs, outputs[:, -1]
 
 
@@ -134,4 +165,37 @@ def _one_by_one(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outputs:
 WAYS: dict[str, Way] = {
     "layer": _fused, "cells in a loop": _loop, "time first": _time_first, "halves": _halves, "padded": _packed, "shorter": _shorter,
     "bidirectional": _bidirectional, "two directions": _two, "stacked": _stacked, "one by one": _one_by_one,
+    "detached": _detached, "dropout between": _dropped, "dropout replayed": _masks_replayed,
 }  # fmt: skip
+
+
+def kept_orthogonal(*, units: int, length: int, steps: int) -> dict[str, Any]:
+    """What an orthogonal recurrent weight is after training, and how far a unitary one changes norms.
+
+    `weight` is the weight after `steps` steps on a layer with torch.nn.utils.parametrizations.orthogonal, `off` the distance of the
+    layer's outputs from those of a plain layer with the same weight. `forth` and `back` are norms after `length` steps of a linear
+    recurrence with a unitary weight of complex numbers, over those before.
+    """
+    torch.manual_seed(SEED)
+    layer, x = nn.RNN(units, units, batch_first=True), torch.randn(8, length, units)
+    parametrizations.orthogonal(layer, "weight_hh_l0")
+    optimizer = torch.optim.SGD(layer.parameters(), 0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        layer(x)[0].square().mean().backward()
+        optimizer.step()
+    plain = nn.RNN(units, units, batch_first=True)
+    plain.load_state_dict({name: getattr(layer, name).detach() for name in plain.state_dict()})
+    outputs = plain(x)[0]
+    turn = parametrizations.orthogonal(nn.Linear(units, units, bias=False, dtype=torch.complex64)).weight.detach()
+    before = h = torch.randn(8, units, dtype=torch.complex64, requires_grad=True)
+    for _ in range(length):
+        h = h @ turn.T
+    pull = torch.randn_like(h)
+    (back,) = torch.autograd.grad(h, before, pull)
+    return {
+        "weight": array(layer.weight_hh_l0),
+        "off": float((layer(x)[0] - outputs).detach().norm() / outputs.detach().norm()),
+        "forth": float(h.detach().norm() / before.detach().norm()),
+        "back": float(back.norm() / pull.norm()),
+    }
