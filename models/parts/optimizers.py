@@ -27,12 +27,13 @@ AVERAGE = 0.98
 
 @dataclass(frozen=True)
 class Update:
-    """One update: its number `t` from 1, the step size, decoupled decay of this tensor, and whose documented rule holds."""
+    """One update: its number `t` from 1, the step size, decoupled decay of this tensor, whose documented rule holds, and epsilon."""
 
     t: int
     lr: float
     decay: float
     conventions: str
+    epsilon: float = EPSILON
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,14 @@ def _adagrad(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
 
 
 def _root(square: Array, update: Update) -> Array:
-    return np.sqrt(square + EPSILON) if update.conventions == "keras" else np.sqrt(square) + EPSILON
+    return np.sqrt(square + update.epsilon) if update.conventions == "keras" else np.sqrt(square) + update.epsilon
 
 
 def _adadelta(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     square, moved = _slot(slots, "square", w), _slot(slots, "moved", w)
     square *= ADADELTA_RHO
     square += (1 - ADADELTA_RHO) * g * g
-    delta = np.sqrt(moved + EPSILON) / np.sqrt(square + EPSILON) * g
+    delta = np.sqrt(moved + update.epsilon) / np.sqrt(square + update.epsilon) * g
     moved *= ADADELTA_RHO
     moved += (1 - ADADELTA_RHO) * delta * delta
     return w - w.dtype.type(update.lr) * delta
@@ -119,8 +120,8 @@ def _adam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
         w = w - number(update.lr) * number(update.decay) * w
     correction_1, correction_2 = 1 - number(BETA_1) ** number(update.t), np.sqrt(1 - number(BETA_2) ** number(update.t))
     if update.conventions == "keras":  # ε outside the bias correction ("epsilon hat" in the paper)
-        return w - number(update.lr) * correction_2 / correction_1 * first / (np.sqrt(second) + number(EPSILON))
-    return w - number(update.lr) / correction_1 * first / (np.sqrt(second) / correction_2 + number(EPSILON))
+        return w - number(update.lr) * correction_2 / correction_1 * first / (np.sqrt(second) + number(update.epsilon))
+    return w - number(update.lr) / correction_1 * first / (np.sqrt(second) / correction_2 + number(update.epsilon))
 
 
 def _nadam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
@@ -129,7 +130,7 @@ def _nadam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     now, coming = (number(BETA_1) * (1 - number(0.5) * number(NADAM_DECAY) ** number(s)) for s in (update.t, update.t + 1))
     product = slots["product"] = np.asarray(slots.get("product", number(1)) * now)
     mean = coming / (1 - product * coming) * first + (1 - now) / (1 - product) * g
-    return w - number(update.lr) * mean / (np.sqrt(second / (1 - number(BETA_2) ** number(update.t))) + number(EPSILON))
+    return w - number(update.lr) * mean / (np.sqrt(second / (1 - number(BETA_2) ** number(update.t))) + number(update.epsilon))
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -156,45 +157,47 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "rmsprop": Optimizer(
         _rmsprop,
         lr=0.001,
-        torch=lambda optim, groups, spec: optim.RMSprop(groups, lr=spec.learning_rate, alpha=RHO, eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.RMSprop(groups, lr=spec.learning_rate, alpha=RHO, eps=spec.optimizer_eps),
         keras=lambda optimizers: optimizers.RMSprop,
-        arguments=lambda spec: {"rho": RHO, "epsilon": EPSILON},
+        arguments=lambda spec: {"rho": RHO, "epsilon": spec.optimizer_eps},
     ),
     "adagrad": Optimizer(
         _adagrad,
         lr=0.02,
-        torch=lambda optim, groups, spec: optim.Adagrad(groups, lr=spec.learning_rate, initial_accumulator_value=0.1, eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.Adagrad(
+            groups, lr=spec.learning_rate, initial_accumulator_value=0.1, eps=spec.optimizer_eps
+        ),
         keras=lambda optimizers: optimizers.Adagrad,
-        arguments=lambda spec: {"initial_accumulator_value": 0.1, "epsilon": EPSILON},
+        arguments=lambda spec: {"initial_accumulator_value": 0.1, "epsilon": spec.optimizer_eps},
     ),
     "adadelta": Optimizer(
         _adadelta,
         lr=1.0,
-        torch=lambda optim, groups, spec: optim.Adadelta(groups, lr=spec.learning_rate, rho=ADADELTA_RHO, eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.Adadelta(groups, lr=spec.learning_rate, rho=ADADELTA_RHO, eps=spec.optimizer_eps),
         keras=lambda optimizers: optimizers.Adadelta,
-        arguments=lambda spec: {"rho": ADADELTA_RHO, "epsilon": EPSILON},
+        arguments=lambda spec: {"rho": ADADELTA_RHO, "epsilon": spec.optimizer_eps},
     ),
     "adam": Optimizer(
         _adam,
         lr=0.001,
-        torch=lambda optim, groups, spec: optim.Adam(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.Adam(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps),
         keras=lambda optimizers: optimizers.Adam,
-        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps},
     ),
     "adamw": Optimizer(
         _adam,
         lr=0.001,
-        torch=lambda optim, groups, spec: optim.AdamW(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.AdamW(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps),
         keras=lambda optimizers: optimizers.AdamW,
-        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON, "weight_decay": spec.decay},
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps, "weight_decay": spec.decay},
     ),
     "nadam": Optimizer(
         _nadam,
         lr=0.001,
         torch=lambda optim, groups, spec: optim.NAdam(
-            groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON, momentum_decay=1.0
+            groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps, momentum_decay=1.0
         ),
         keras=lambda optimizers: optimizers.Nadam,
-        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps},
     ),
 }

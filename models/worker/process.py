@@ -265,5 +265,5 @@ def _of(arguments: Job | dict[str, Any]) -> str:
         return f" ({arguments.spec.id})"
     if arguments.get("jobs"):
         return f" ({arguments['jobs'][0].spec.id})"
-    subject = next((arguments[name] for name in ("spec", "scenario", "name") if name in arguments), "")
+    subject = next((arguments[name] for name in ("spec", "network", "scenario", "name") if name in arguments), "")
     return f" ({subject})" if subject else ""
