@@ -12,22 +12,23 @@ import datetime
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench import files, imported
 from bench.arguments import at_least
 from bench.baselines.samples import Recording
 from bench.exit_status import Status, ends_with, most_serious
-from bench.experiments import record
+from bench.experiments import predictions, record
 from bench.experiments.catalogue import EXPERIMENTS
-from bench.experiments.cell import Cell, cells
+from bench.experiments.cell import Cell, Row, cells
 from bench.experiments.experiment import BACKENDS, Experiment, Seen
 from bench.experiments.judge import judge, overall
 from bench.experiments.progress import Progress
 from bench.experiments.record import RecordError, Result
 from bench.experiments.train import Pool
 from bench.files import WriteError
-from bench.progress import say
+from bench.progress import say, shown, track
 from bench.report import text_table
 from bench.store import Store
 from bench.theory.plot import save
@@ -59,9 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--only", default="", metavar="WORDS", help='cells in whose name all these words are, such as "depth=40 keras"')
     made.add_argument("--record", metavar="WHY", help="put all finished cells of this experiment into its record")
     made.add_argument("--finished", action="store_true", help="train nothing more: show, judge and record what is finished")
+    made.add_argument("--predict", action="store_true", help="train nothing: write down what theory says of each row, before it is trained")
     made.add_argument("--table", action="store_true", help="train nothing: print the table of the record")
     made.add_argument("--plot", nargs="?", const=PICTURES, type=Path, metavar="DIR", help="train nothing: draw the pictures of the record")
     made.add_argument("--baselines", type=Path, default=record.FOLDER, metavar="DIR", help="where records are")
+    made.add_argument("--predictions", type=Path, default=predictions.PATH, metavar="FILE", help="where predictions are")
     made.add_argument("--store", type=Path, default=STORE, metavar="DIR", help="where finished cells are kept")
     return made
 
@@ -84,17 +87,19 @@ def main(arguments: list[str] | None = None) -> Status:
     if options.name not in EXPERIMENTS:
         raise SpecError(f"{options.name} is no experiment{nearest(options.name, EXPERIMENTS)}: use one of {', '.join(EXPERIMENTS)}.")
     experiment = EXPERIMENTS[options.name]
+    if options.predict:
+        return _predict(experiment, options)
     if options.table or options.plot:
         return _show(experiment, options)
     return _run(experiment, options)
 
 
 def _show(experiment: Experiment, options: argparse.Namespace) -> Status:
-    name, rows = _name(experiment, options.quick), experiment.quick if options.quick else experiment.rows
+    name = _name(experiment, options.quick)
     content = record.read(name, options.baselines)
     if content is None:
         raise RecordError(f"Nothing is recorded of {name} in {options.baselines}: train it with --record first.")
-    seen = Seen(rows, content.cells)
+    seen = Seen(_rows(experiment, options), content.cells)
     if options.table:
         print("\n".join(experiment.tables(seen)))
     if options.plot:
@@ -104,6 +109,27 @@ def _show(experiment: Experiment, options: argparse.Namespace) -> Status:
             save(path, figure)
             print(path)
     return Status.SAME
+
+
+def _predict(experiment: Experiment, options: argparse.Namespace) -> Status:
+    judge_on_one_thread()
+    known, data = predictions.read(options.predictions), _data(options)
+    rows = list(dict.fromkeys(cell.row for cell in _chosen(cells(_rows(experiment, options), BACKENDS[:1]), options.only)))
+    new = [row for row in rows if row.network not in known]
+    with shown():
+        found = [(row, predictions.foresee(row, data)) for row in track(new, "predictions")]
+    print(f"{predictions.write(found, options.predictions)}: {len(found)} new, {len(rows) - len(found)} stood there already")
+    return Status.SAME
+
+
+def _rows(experiment: Experiment, options: argparse.Namespace) -> list[Row]:
+    """The experiment's rows, with the user's numbers of seeds and epochs."""
+    given = {name: value for name in ("seeds", "epochs") if (value := getattr(options, name)) is not None}
+    return [replace(row, **given) for row in (experiment.quick if options.quick else experiment.rows)]
+
+
+def _data(options: argparse.Namespace) -> Data:
+    return load(QUICK if options.quick else FULL, folder=options.data_dir and Path(options.data_dir))
 
 
 def _name(experiment: Experiment, quick: bool) -> str:
@@ -117,9 +143,8 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> Status:
     judge_on_one_thread()
     name, data_name = _name(experiment, options.quick), QUICK if options.quick else FULL
     known = record.read(name, options.baselines)
-    rows = experiment.quick if options.quick else experiment.rows
-    wanted = _chosen(cells(rows, _backends(options.backend), options.seeds, options.epochs), options.only)
-    data = load(data_name, folder=options.data_dir and Path(options.data_dir))
+    wanted = _chosen(cells(_rows(experiment, options), _backends(options.backend)), options.only)
+    data = _data(options)
     for cell in wanted:
         cell.spec(data.features)
     environment = fingerprint(options.device, 1)

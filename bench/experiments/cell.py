@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -72,17 +72,11 @@ class Cell:
         return Spec.parse(self.row.on(self.backend), features=features)
 
 
-def cells(rows: Iterable[Row], backends: Iterable[str], seeds: int | None = None, epochs: int | None = None) -> list[Cell]:
+def cells(rows: Iterable[Row], backends: Iterable[str]) -> list[Cell]:
     """Every cell, first seeds first, so that what is finished early says something of every row."""
-    rows = [row if epochs is None else replace(row, epochs=epochs) for row in rows]
-    most = max((row.seeds if seeds is None else seeds for row in rows), default=0)
-    return [
-        Cell(row, backend, seed)
-        for seed in range(most)
-        for row in rows
-        if seed < (row.seeds if seeds is None else seeds)
-        for backend in backends
-    ]
+    rows, backends = list(rows), list(backends)
+    most = max((row.seeds for row in rows), default=0)
+    return [Cell(row, backend, seed) for seed in range(most) for row in rows if seed < row.seeds for backend in backends]
 
 
 def rates(schedule: str, steps: int, epochs: int, number: int) -> PerStep:

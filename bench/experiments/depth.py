@@ -83,7 +83,7 @@ def _figures(seen: Seen) -> dict[str, Figure]:
             rows = sorted((row for row in seen.rows if row.label == family), key=lambda row: row.depth)
             found = [(row.depth, [result.best for result in seen.of(row, backend)]) for row in rows]
             series[family, NAMES[backend]] = [point for point in found if point[1]]
-    drawn = {"depth": lines(series, "depth", "highest accuracy")}
+    drawn = lines(series, "depth", "depth", "highest accuracy")
     deepest = max((row.depth for row in seen.rows), default=0)
     chosen = {
         (row.label, NAMES[backend]): results[0]

@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.experiments.experiment import interval
 from bench.experiments.record import Result
+from bench.theory.diagnosis import NOTABLE
 from bench.theory.plot import figure
 
 if TYPE_CHECKING:
@@ -17,27 +18,30 @@ else:
     Figure = Any
 
 Points = Sequence[tuple[float, list[float]]]
-LINES = {"2018": ":", "PyTorch": "-", "Keras": "--"}
-MARKERS = {"2018": "x", "PyTorch": "o", "Keras": "s"}
+LINES, MARKERS = ("-", "--", ":", "-."), "osx^d"
 
 
-def lines(series: Mapping[tuple[str, str], Points], x: str, y: str) -> Figure:
+def lines(series: Mapping[tuple[str, str], Points], title: str, x: str, y: str) -> dict[str, Figure]:
     """Accuracy against a number, a panel a family, a line a framework: means over seeds with their 95 % intervals."""
-    families = list(dict.fromkeys(family for family, _ in series))
+    present = {key: points for key, points in series.items() if points}
+    families = list(dict.fromkeys(family for family, _ in present))
+    names = list(dict.fromkeys(name for _, name in present))
+    if not present:
+        return {}
     drawn, (axes,) = figure(len(families), 3.2, 2.8)
-    for panel, family in zip(axes, families, strict=True):
-        for (_, who), points in ((key, each) for key, each in series.items() if key[0] == family):
-            if points:
-                places, means = [place for place, _ in points], np.array([np.mean(values) for _, values in points])
-                ends = np.array([interval(values) for _, values in points]).T
-                reach = np.abs(np.array([np.minimum(ends[0] - means, 0), np.maximum(ends[1] - means, 0)]))
-                style: dict[str, Any] = {"ls": LINES.get(who, "-."), "marker": MARKERS.get(who, "d"), "label": who, "ms": 4, "lw": 1.2}
-                panel.errorbar(places, means, reach, capsize=2, **style)
+    for (family, who), points in present.items():
+        place = names.index(who)
+        style: dict[str, Any] = {"ls": LINES[place % len(LINES)], "marker": MARKERS[place % len(MARKERS)], "color": f"C{place}"}
+        means = np.array([np.mean(values) for _, values in points])
+        ends = np.array([interval(values) for _, values in points]).T
+        reach = np.maximum([means - ends[0], ends[1] - means], 0)
+        panel = axes[families.index(family)]
+        panel.errorbar([where for where, _ in points], means, reach, capsize=2, label=who, ms=4, lw=1.2, **style)
         panel.set(title=family, xlabel=x, ylim=(0, 1.02))
         panel.grid(alpha=0.3)
     axes[0].set_ylabel(y)
     axes[0].legend(fontsize=8, frameon=False)
-    return drawn
+    return {title: drawn}
 
 
 def gradients_over_training(results: Mapping[tuple[str, str], Result], title: str) -> Figure:
@@ -53,4 +57,18 @@ def gradients_over_training(results: Mapping[tuple[str, str], Result], title: st
         panel.grid(alpha=0.3)
     axes[0].set_ylabel("log₁₀ weight-gradient norm")
     axes[0].legend(fontsize=7, frameon=False)
+    return drawn
+
+
+def predicted_and_seen(points: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Figure:
+    """Accuracy against what theory predicted of the gradient, a point a remedy and framework."""
+    drawn, ((panel,),) = figure(1, 5.0, 3.2)
+    for (who, found), marker in zip(points.items(), MARKERS, strict=False):
+        if found:
+            panel.plot(*zip(*found, strict=True), marker, ms=4, alpha=0.7, label=who)
+    panel.axvspan(-NOTABLE, NOTABLE, color="0.92", label="predicted to train")
+    panel.set(xlabel=x, ylabel=y, ylim=(0, 1.02))
+    panel.set_xscale("symlog", linthresh=1)
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=8, frameon=False)
     return drawn

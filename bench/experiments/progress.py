@@ -32,7 +32,7 @@ class Progress:
             spent = now - self._begun
             left = spent / self._done * max(0.0, self._all - self._done)
             where = f"{cell.row.label}, depth {cell.row.depth}, {cell.backend}, seed {cell.seed}: epoch {number} of {cell.row.epochs}"
-            counted = f"{self._finished} of {self._cells} cells, {clock(spent)}, about {clock(left)} left"
+            counted = f"{self._finished} of {self._cells} cells, {clock(spent)}, about {_long(left)} left"
             say(f"{self._name}: {counted} ({where}, accuracy {accuracy:.3f})")
 
     def finished(self, cell: Cell, epochs: int) -> None:
@@ -40,3 +40,8 @@ class Progress:
         with self._lock:
             self._finished += 1
             self._done += cell.cost * (1 - epochs / cell.row.epochs)
+
+
+def _long(seconds: float) -> str:
+    """`12:05`, or `5.2 h`."""
+    return clock(seconds) if seconds < 3600 else f"{seconds / 3600:.1f} h"

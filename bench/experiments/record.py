@@ -65,6 +65,11 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
         """The accuracy after the last epoch."""
         return self.accuracy[-1]
 
+    def decades(self) -> float | None:
+        """From the last weight's gradient norm to the first one's, at the first look; None where one is zero or no finite number."""
+        begin = self.norms.get("0") or [None]
+        return None if begin[0] is None or begin[-1] is None else begin[0] - begin[-1]
+
 
 Results = dict[str, Result]
 """By the key of their cell."""

@@ -49,7 +49,7 @@ def _figures(seen: Seen) -> dict[str, Figure]:
             rows = sorted(seen.rows, key=lambda row: row.depth)
             found = [(row.depth, [getattr(each.statistics, pick) for each in seen.of(row, backend) if each.statistics]) for row in rows]
             series[NAMES[backend], who] = [point for point in found if point[1]]
-    return {"statistics": lines(series, "depth", "accuracy after 2 epochs")}
+    return lines(series, "statistics", "depth", "accuracy after 2 epochs")
 
 
 STATISTICS = Experiment(

@@ -100,8 +100,7 @@ class Pool:
 
     def _hold(self, worker: Worker, inputs: str) -> None:
         data = self._data
-        low, high = (data.x_train.min(), data.x_train.max()) if inputs == "unit" else (0.0, 1.0)
-        x_train, x_test = (((x - low) / (high - low)).astype(np.float32) for x in (data.x_train, data.x_test))
+        x_train, x_test = (inputs_of(x, data, inputs).astype(np.float32) for x in (data.x_train, data.x_test))
         worker.call("hold", x_train=x_train, y_train=data.y_train, x_test=x_test, y_test=data.y_test)
 
     def _train(self, worker: Worker, cell: Cell) -> Result:
@@ -118,6 +117,12 @@ class Pool:
                 break
         refreshed = worker.call("refresh", Refreshed, network=network, batches=row.refresh) if row.refresh else None
         return result_of(seen, refreshed)
+
+
+def inputs_of(x: Array, data: Data, inputs: str) -> Array:
+    """Samples as a row wants them: as they are, which is standardised, or with the training set's range moved to [0, 1]."""
+    low, high = (data.x_train.min(), data.x_train.max()) if inputs == "unit" else (0.0, 1.0)
+    return (x - low) / (high - low)
 
 
 def result_of(seen: list[EpochSeen], refreshed: Refreshed | None) -> Result:

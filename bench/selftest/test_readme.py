@@ -26,8 +26,8 @@ from models.matrix import networks
 from models.spec import Spec
 
 LONG = {
-    "aa", "accuracy", "bisect", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile", "images",
-    "device-faults",
+    "aa", "accuracy", "bisect", "disturbed", "duet", "duet-power", "duet-study", "experiment", "false-alarms", "history", "hostile",
+    "device-faults", "images",
     "kill-grid", "literature", "mutants", "overhead", "own-models", "power", "random-networks", "releases", "run", "selftest", "versions",
 }  # fmt: skip
 """Commands that take minutes, read what is not there or write a file, and have a self-test of their own: only their options are checked."""
