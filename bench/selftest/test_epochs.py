@@ -15,7 +15,7 @@ from models.spec import Spec
 from models.worker.process import Worker
 from models.worker.tasks.epochs import EpochSeen, Refreshed
 
-NETWORK = "depth=5,width=24,batch=32,norm=batch,momentum=0.9,init=glorot_uniform,optimizer=adam"
+NETWORK = "depth=5,width=24,batch=32,norm=batch,momentum=0.99,init=glorot_uniform,optimizer=adam"
 EVERY = 9
 
 
