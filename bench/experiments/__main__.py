@@ -165,8 +165,9 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> Status:
         count = record.merge(name, new, recording, data_name, options.baselines) if new else len(known.cells if known else ())
         print(f"{record.path_of(name, options.baselines)}: {count} cells, {len(new)} of them new")
         status = Status.SAME
-    for cell, reason in failed.items():
-        print(f"not trained  {cell.key}: {reason}", file=sys.stderr)
+    for reason in dict.fromkeys(failed.values()):
+        without = [cell for cell, why in failed.items() if why == reason]
+        print(f"{len(without)} cells were not trained, such as {without[0].key}: {reason}", file=sys.stderr)
     others = ({Status.ENVIRONMENT} if failed else set()) | ({Status.INTERRUPTED} if interrupted else set())
     return most_serious({status if done else Status.NOTHING} | others)
 

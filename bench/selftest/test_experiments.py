@@ -131,6 +131,13 @@ def test_bad_input_is_one_sentence(words: list[str], sentence: str, tmp_path: Pa
     assert sentence in said and said.count("\n") == 1
 
 
+def test_a_device_that_a_backend_does_not_use_is_said_once(tmp_path: Path) -> None:
+    done = run(tmp_path, "depth", "--quick", "--backend=numpy", "--device=cuda", "-n1")
+    assert done.returncode == Status.ENVIRONMENT
+    assert "8 cells were not trained" in done.stderr and done.stderr.count("NumPy computes on the CPU") == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_no_folder_for_mnist_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("GRADGAUGE_MNIST", raising=False)
     assert main(["depth"]) == Status.BAD_INPUT
@@ -197,7 +204,7 @@ def test_every_cell_can_be_built_and_has_a_name_of_its_own(name: str) -> None:
     for rows, features in ((EXPERIMENTS[name].rows, 784), (EXPERIMENTS[name].quick, 64)):
         wanted = cells(rows, ["torch", "keras"])
         assert len({cell.key for cell in wanted}) == len(wanted)
-        assert all(cell.spec(features).batch in (32, 128) for cell in wanted)
+        assert all(cell.spec(features).batch in (32, 128, 512) for cell in wanted)
 
 
 def test_every_activation_is_a_remedy() -> None:
