@@ -31,22 +31,28 @@ class Rates(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Looks(keras.callbacks.Callback):
-    """Notes gradient norms after each execution, and ends the epoch where the loss is no finite number."""
+    """Notes gradient norms after each `every` steps, and ends the epoch where the loss is then no finite number."""
 
-    def __init__(self, taps: Taps) -> None:
+    def __init__(self, taps: Taps, every: int) -> None:
         """Read from these taps."""
         super().__init__()
-        self._taps = taps
+        self._taps, self._every = taps, every
         self.norms: list[Norms] = []
-        self.loss, self.batches = math.nan, 0
+        self.loss, self.steps = math.nan, 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """`logs` has the mean loss since the epoch began."""
-        LIBRARY.collect_weights(self.model)
-        self.norms.append(self._taps.last_norms(1))
-        self.loss, self.batches = float((logs or {})["loss"]), batch + 1
-        if not math.isfinite(self.loss):
-            self.model.stop_training = True
+        """Called after each execution; `logs` has the mean loss since the epoch began."""
+        self.steps += self.model.steps_per_execution
+        if self.steps % self._every == 0:
+            LIBRARY.collect_weights(self.model)
+            self.norms.append(self._taps.last_norms(1))
+            self.loss = float((logs or {})["loss"])
+            if not math.isfinite(self.loss):
+                self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """The mean loss of the epoch."""
+        self.loss = float((logs or {})["loss"])
 
 
 class EpochNetwork(Network):
@@ -55,18 +61,19 @@ class EpochNetwork(Network):
     def __init__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu") -> None:
         """An epoch has `steps` steps, and gradients are looked at after each `every` of them."""
         super().__init__(spec, seed=seed, device=device, record=("norms",))
-        self.model.steps_per_execution = every
+        self._every = every
+        self.model.steps_per_execution = every if LIBRARY.SEVERAL_STEPS else 1
         self._rates = self.inner.add_variable((steps,), dtype="float32", name="rates")
         self.inner.learning_rate = Rates(self._rates)
 
     def fit(self, x: Batch, labels: Labels, places: Places, schedule: PerStep) -> Epoch:
         """One epoch over the samples at `places`, whole batches, each at its factor of the learning rate."""
         self._rates.assign(np.asarray(schedule * self.spec.learning_rate, np.float32))
-        looks, order = Looks(self._taps), places.ravel()
+        looks, order = Looks(self._taps, self._every), places.ravel()
         inputs = np.asarray(x[order], self.spec.format.held)
         self.model.fit(inputs, self.target(labels[order]), self.spec.batch, shuffle=False, verbose=0, callbacks=[looks])
-        whole = len(places) // self.model.steps_per_execution  # of a last execution with fewer steps nothing is looked at
-        return Epoch(looks.loss, np.concatenate(looks.norms)[:whole], min(looks.batches, len(places)))
+        norms = np.array(looks.norms[: len(places) // self._every])  # of a last execution with fewer steps nothing is looked at
+        return Epoch(looks.loss, norms.reshape(len(norms), len(self.graph.dense)), min(looks.steps, len(places)))
 
     def batch_logits(self, x: Batch) -> Logits:
         """Outputs by this batch's own statistics, as in training; running statistics stay as they are."""
