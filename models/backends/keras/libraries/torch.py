@@ -16,8 +16,8 @@ from models.backends.torch.precision import allow_tf32, float32_products, forwar
 
 __all__ = [
     "CALLS_TRAIN_FUNCTION", "FLOAT64", "SEVERAL_STEPS", "allow_float64", "allow_tf32", "built_for", "collect_weights", "configure",
-    "device_memory", "drain", "float32_products", "forget_traces", "gpus", "gradient", "once_traced", "peak_device_memory", "place_of", "slope",
-    "tapped_gradients", "version",
+    "device_memory", "drain", "float32_products", "forget_traces", "gpus", "gradient", "once_traced", "peak_device_memory", "place_of",
+    "slope", "tapped_gradients", "version",
 ]  # fmt: skip
 
 FLOAT64 = True
