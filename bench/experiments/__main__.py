@@ -15,15 +15,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bench import files, imported
+from bench import imported
 from bench.arguments import at_least
 from bench.baselines.samples import Recording
 from bench.exit_status import Status, ends_with, most_serious
-from bench.experiments import predictions, record
+from bench.experiments import page, predictions, record
 from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import Cell, Row, cells
 from bench.experiments.experiment import BACKENDS, Experiment, Seen
 from bench.experiments.judge import judge, overall
+from bench.experiments.page import PICTURES
 from bench.experiments.progress import Progress
 from bench.experiments.record import RecordError, Result
 from bench.experiments.train import Pool
@@ -31,7 +32,6 @@ from bench.files import WriteError
 from bench.progress import say, shown, track
 from bench.report import text_table
 from bench.store import Store
-from bench.theory.plot import save
 from fixtures.data.datasets import Data, DataError, load
 from fixtures.machine.fingerprint import fingerprint, judge_on_one_thread
 from models.backends.registry import BackendError, info, lacking
@@ -40,7 +40,6 @@ from models.spec import SpecError
 from models.worker.devices import DeviceError, refuse_unknown
 
 STORE = Path(".gradgauge") / "experiments"
-PICTURES = Path(__file__).parent / "pictures"
 CODE = ("models.worker.server",)
 """What a result depends on, beside its cell and the versions of the frameworks."""
 QUICK, FULL = "digits", "mnist"
@@ -63,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--predict", action="store_true", help="train nothing: write down what theory says of each row, before it is trained")
     made.add_argument("--table", action="store_true", help="train nothing: print the table of the record")
     made.add_argument("--plot", nargs="?", const=PICTURES, type=Path, metavar="DIR", help="train nothing: draw the pictures of the record")
+    made.add_argument("--page", action="store_true", help="train nothing: put tables and pictures of the record into README.md here")
     made.add_argument("--baselines", type=Path, default=record.FOLDER, metavar="DIR", help="where records are")
     made.add_argument("--predictions", type=Path, default=predictions.PATH, metavar="FILE", help="where predictions are")
     made.add_argument("--store", type=Path, default=STORE, metavar="DIR", help="where finished cells are kept")
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> Status:
     experiment = EXPERIMENTS[options.name]
     if options.predict:
         return _predict(experiment, options)
-    if options.table or options.plot:
+    if options.table or options.plot or options.page:
         return _show(experiment, options)
     return _run(experiment, options)
 
@@ -99,15 +99,13 @@ def _show(experiment: Experiment, options: argparse.Namespace) -> Status:
     content = record.read(name, options.baselines)
     if content is None:
         raise RecordError(f"Nothing is recorded of {name} in {options.baselines}: train it with --record first.")
-    seen = Seen(_rows(experiment, options), content.cells)
+    shown = replace(experiment, rows=tuple(_rows(experiment, options)))
     if options.table:
-        print("\n".join(experiment.tables(seen)))
+        print("\n".join(page.tables(shown, content)))
     if options.plot:
-        files.folder(options.plot)
-        for title, figure in experiment.figures(seen).items():
-            path = options.plot / f"{title}.png"
-            save(path, figure)
-            print(path)
+        print("\n".join(map(str, page.pictures(shown, content, options.plot))))
+    if options.page:
+        print("\n".join(map(str, [*page.pictures(experiment, content, PICTURES), page.write(experiment, content)])))
     return Status.SAME
 
 

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 
 from bench.exit_status import Status
-from bench.experiments import predictions, record
-from bench.experiments.__main__ import PICTURES, main
+from bench.experiments import page, predictions, record
+from bench.experiments.__main__ import main
 from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import Cell, Row, cells
 from bench.experiments.depth import PUBLISHED
 from bench.experiments.experiment import Seen, interval, mean
 from bench.experiments.judge import judge, overall
+from bench.experiments.page import PICTURES
 from bench.experiments.record import Result
 from bench.experiments.remedies import shares
 from bench.selftest.pages import ROOT, read
 from models.parts.activations import ACTIVATIONS
 
-PAGE = ROOT / "bench" / "experiments" / "README.md"
 ROW = Row("plain", 4, "depth=4", epochs=1)
 
 
@@ -240,11 +240,18 @@ def test_committed_records_are_shown_as_they_are(name: str) -> None:
         pytest.skip(f"nothing is recorded of {name} yet")
     content = record.read(name)
     assert content and content.data == "mnist"
-    for line in EXPERIMENTS[name].tables(Seen(EXPERIMENTS[name].rows, content.cells)):
-        assert line in read(PAGE), f"README shows an older record of {name}: {line}"
+    begin, end = page.marks(name)
+    assert read(page.PAGE).partition(begin)[2].partition(end)[0].strip() == page.block(EXPERIMENTS[name], content).strip()
     for title in EXPERIMENTS[name].figures(Seen(EXPERIMENTS[name].rows, content.cells)):
         assert (PICTURES / f"{title}.png").stat().st_size < 200_000
     assert record.path_of(name).stat().st_size < 1_000_000
+
+
+def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
+    content = record.File(record.SCHEMA, "depth", "mnist", [], {})
+    with pytest.raises(record.RecordError, match="has no marks"):
+        page.write(EXPERIMENTS["depth"], content, tmp_path / "README.md")
 
 
 def test_workers_do_not_outlive_a_killed_run(tmp_path: Path) -> None:
