@@ -15,7 +15,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bench import imported
+from bench import files, imported
 from bench.arguments import at_least
 from bench.baselines.samples import Recording
 from bench.exit_status import Status, ends_with, most_serious
@@ -147,6 +147,7 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> Status:
         cell.spec(data.features)
     environment = fingerprint(options.device, 1)
     versions = {package: environment[package] for package in PACKAGES if package in environment}
+    files.folder(options.store)  # what cannot be kept is not trained
     store = Store(options.store / f"{name}.jsonl", Result, imported.digest(CODE, (versions, options.device, data_name)))
     left = [cell for cell in wanted if cell.key not in store]
     if len(left) < len(wanted):

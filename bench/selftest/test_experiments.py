@@ -138,6 +138,12 @@ def test_a_device_that_a_backend_does_not_use_is_said_once(tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
+def test_what_cannot_be_kept_is_not_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert main(["depth", "--quick", "--backend=numpy", f"--store={tmp_path / 'file' / 'store'}"]) == Status.BAD_INPUT
+    assert "cannot be made" in capsys.readouterr().err
+
+
 def test_no_folder_for_mnist_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("GRADGAUGE_MNIST", raising=False)
     assert main(["depth"]) == Status.BAD_INPUT
