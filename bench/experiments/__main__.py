@@ -24,6 +24,7 @@ from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import Cell, Row, cells
 from bench.experiments.experiment import BACKENDS, Experiment, Seen
 from bench.experiments.judge import judge, overall
+from bench.experiments.on_ray import RayPool
 from bench.experiments.page import PICTURES
 from bench.experiments.progress import Progress
 from bench.experiments.record import RecordError, Result
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("-n", type=at_least(1), default=_free_cores(), metavar="N", help="cells at a time (default: the cores that are idle)")
     made.add_argument("--backend", default=",".join(BACKENDS), help=f"which frameworks (default: {','.join(BACKENDS)})")
     made.add_argument("--device", default="cpu")
+    made.add_argument("--ray", metavar="ADDRESS", help="train on this Ray cluster; local starts one here, of -n workers")
     made.add_argument("--seeds", type=at_least(1), metavar="N", help="instead of each row's own number")
     made.add_argument("--epochs", type=at_least(1), metavar="N", help="instead of each row's own number; such cells are recorded apart")
     made.add_argument("--only", default="", metavar="WORDS", help='cells in whose name all these words are, such as "depth=40 keras"')
@@ -195,7 +197,8 @@ def _train(name: str, left: list[Cell], data: Data, store: Store[Result], option
         store.keep(cell.key, result)
         progress.finished(cell, len(result.accuracy))
 
-    pool = Pool(data, options.device, progress.epoch, keep)
+    given = data, options.device, progress.epoch, keep
+    pool = RayPool(options.ray, *given) if options.ray else Pool(*given)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if left:

@@ -75,9 +75,9 @@ class Pool:
                             worker.close()
                         worker, held = self._start(cell.backend), ""
                     if held != cell.row.inputs:
-                        self._hold(worker, cell.row.inputs)
+                        hold(worker, self._data, cell.row.inputs)
                         held = cell.row.inputs
-                    self._keep(cell, self._train(worker, cell))
+                    self._keep(cell, train(worker, cell, self._data, self._device, self._told))
                     break
                 except WorkerDied as error:
                     if self._ended:
@@ -98,25 +98,37 @@ class Pool:
             self._workers.add(worker)
         return worker
 
-    def _hold(self, worker: Worker, inputs: str) -> None:
-        data = self._data
-        x_train, x_test = (inputs_of(x, data, inputs).astype(np.float32) for x in (data.x_train, data.x_test))
-        worker.call("hold", x_train=x_train, y_train=data.y_train, x_test=x_test, y_test=data.y_test)
 
-    def _train(self, worker: Worker, cell: Cell) -> Result:
-        row, network = cell.row, cell.spec(self._data.features).id
-        steps = len(self._data.x_train) // cell.spec(self._data.features).batch
-        every = max(1, steps // LOOKS)
-        worker.call("begin", network=network, seed=cell.seed, device=devices.kind(self._device), every=every)
-        seen: list[EpochSeen] = []
-        for number in range(1, row.epochs + 1):
-            schedule = rates(row.schedule, steps, row.epochs, number)
-            seen.append(worker.call("epoch", EpochSeen, network=network, number=number, schedule=schedule))
-            self._told(cell, number, seen[-1].accuracy)
-            if not math.isfinite(seen[-1].loss):
-                break
-        refreshed = worker.call("refresh", Refreshed, network=network, batches=row.refresh) if row.refresh else None
-        return result_of(seen, refreshed)
+def hold(worker: Worker, data: Data, inputs: str) -> None:
+    """Give a worker training and test samples as a row wants them."""
+    x_train, x_test = (inputs_of(x, data, inputs).astype(np.float32) for x in (data.x_train, data.x_test))
+    worker.call("hold", x_train=x_train, y_train=data.y_train, x_test=x_test, y_test=data.y_test)
+
+
+def train(worker: Worker, cell: Cell, data: Data, device: str, told: Told) -> Result:
+    """Train one cell from its first epoch to its last. Raises WorkerError."""
+    row, spec = cell.row, cell.spec(data.features)
+    network, steps = spec.id, len(data.x_train) // spec.batch
+    worker.call("begin", network=network, seed=cell.seed, device=devices.kind(device), every=max(1, steps // LOOKS))
+    seen: list[EpochSeen] = []
+    for number in range(1, row.epochs + 1):
+        schedule = rates(row.schedule, steps, row.epochs, number)
+        seen.append(worker.call("epoch", EpochSeen, network=network, number=number, schedule=schedule))
+        told(cell, number, seen[-1].accuracy)
+        if not math.isfinite(seen[-1].loss):
+            break
+    refreshed = worker.call("refresh", Refreshed, network=network, batches=row.refresh) if row.refresh else None
+    return result_of(seen, refreshed)
+
+
+def train_alone(cell: Cell, data: Data, device: str) -> Result:
+    """Train one cell in a worker of its own. Raises WorkerError."""
+    worker = Worker(cell.backend, device=device, threads=1, deadline=LONGEST)
+    try:
+        hold(worker, data, cell.row.inputs)
+        return train(worker, cell, data, device, lambda *_: None)
+    finally:
+        worker.close()
 
 
 def inputs_of(x: Array, data: Data, inputs: str) -> Array:
