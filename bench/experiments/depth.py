@@ -59,6 +59,11 @@ def _rows(depths: tuple[int, ...], settings: str, deepest: int, epochs: int = 20
     return tuple(made)
 
 
+def _as_published(seen: Seen) -> bool:
+    """Whether these rows are trained for as many epochs as the study's."""
+    return all(row.epochs == PUBLISHED["epochs"] for row in seen.rows)
+
+
 def _tables(seen: Seen) -> Iterator[str]:
     depths = sorted({row.depth for row in seen.rows})
     views: list[tuple[str, Callable[[Result], float | None]]] = [
@@ -69,7 +74,7 @@ def _tables(seen: Seen) -> Iterator[str]:
     for title, view in views:
         table = [[title, "", *map(str, depths)]]
         for family in (*FAMILIES, LARGE, MOVED):
-            if title.startswith("Highest") and family in PUBLISHED["accuracy"]:
+            if title.startswith("Highest") and family in PUBLISHED["accuracy"] and _as_published(seen):
                 points = dict(zip(PUBLISHED["depths"], PUBLISHED["accuracy"][family], strict=True))
                 table.append([family, "2018", *(f"{points[depth]:.2f}" if depth in points else "–" for depth in depths)])
             for backend in seen.backends:
@@ -89,7 +94,7 @@ def _tables(seen: Seen) -> Iterator[str]:
 def _figures(seen: Seen) -> dict[str, Figure]:
     series = {}
     for family in FAMILIES:
-        if all(depth in PUBLISHED["depths"] for depth in {row.depth for row in seen.rows}):
+        if _as_published(seen):
             points = zip(PUBLISHED["depths"], PUBLISHED["accuracy"][family], strict=True)
             series[family, "2018"] = [(depth, [value]) for depth, value in points]
         for backend in seen.backends:
