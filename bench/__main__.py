@@ -35,6 +35,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "aa": Command("bench.timing.duet", "the same on both sides of a duet: the margins of this machine", ("--aa",)),
         "history": Command("bench.timing.history", "all duets so far: trend, changes and drift"),
         "bisect": Command("bench.timing.bisect", "the release that changed a step time or a number"),
+        "experiment": Command("bench.experiments", "published experiments on deep networks at full size, trained again and judged"),
         "profile": Command("bench.timing.profile", "where the processor time of a run goes, by stage, process and network"),
         "overhead": Command("bench.selftest.studies.overhead", "what the recording of gradients costs"),
     },

@@ -143,6 +143,18 @@ class Trained:
 
 
 @dataclass
+class Epoch:
+    """One epoch: mean loss over its steps, and every layer's weight-gradient norm before clipping at each look (looks × depth).
+
+    `steps` were taken: fewer than asked for where the loss was no finite number at a look, which ends the epoch.
+    """
+
+    loss: float
+    gradient_norms: Norms
+    steps: int
+
+
+@dataclass
 class Evaluated:
     """Weights, the logits they give in evaluation mode (samples × classes), and the accuracy of these in [0, 1]."""
 

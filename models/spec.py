@@ -21,7 +21,7 @@ from models.fields import LARGEST_FLOAT, SpecError, check_choices, check_positiv
 from models.parts.clips import CLIPS
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
-from models.parts.optimizers import OPTIMIZERS
+from models.parts.optimizers import EPSILON, OPTIMIZERS
 from models.parts.precisions import PRECISIONS, Precision
 
 __all__ = ["Spec", "SpecError", "Value"]
@@ -45,10 +45,11 @@ Value = int | float | str
 class Spec:
     """One architecture, its loss and its optimizer; the defaults are the reference network.
 
-    `clip_at` is the threshold of clipping. `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled (`lr·decay·w`); biases are
-    never decayed. Networks whose `input` is not centred are judged step by step and not trained. `loss_scale` multiplies the loss at
-    first in `mixed_float16`. It is under what the frameworks begin with (2¹⁵ and 2¹⁶), because a healthy network's first steps
-    overflow there now and then and are skipped. `scale_growth` is the number of steps without overflow after which it doubles.
+    `clip_at` is the threshold of clipping. `optimizer_eps` is what an optimizer adds to the root that it divides by, or under that root.
+    `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled (`lr·decay·w`); biases are never decayed. Networks whose `input` is not
+    centred are judged step by step and not trained. `loss_scale` multiplies the loss at first in `mixed_float16`. It is under what the
+    frameworks begin with (2¹⁵ and 2¹⁶), because a healthy network's first steps overflow there now and then and are skipped.
+    `scale_growth` is the number of steps without overflow after which it doubles.
     Raises `SpecError` for an unknown value or a contradiction.
     """
 
@@ -62,6 +63,7 @@ class Spec:
     clip_at: float = 1.0
     optimizer: str = "momentum"
     lr: float = 0.0
+    optimizer_eps: float = EPSILON
     l2: float = 0.0
     decay: float = 0.0
     loss: str = "cross_entropy"
@@ -75,7 +77,7 @@ class Spec:
         """Refuse what cannot be trained, in one sentence."""
         check_choices(self, CHOICES)
         check_whole(self, {"batch": 1, "classes": 2, "features": 1, "scale_growth": 1})
-        check_positive(self, "clip_at", "target_scale", "loss_scale")
+        check_positive(self, "clip_at", "target_scale", "loss_scale", "optimizer_eps")
         check_positive(self, "lr", "l2", "decay", or_zero=True)
         if contradiction := self.arch.contradicts(self.batch, self.features, self.precision) or self._contradiction():
             raise SpecError(contradiction)
@@ -87,6 +89,8 @@ class Spec:
         if self.l2 and not OPTIMIZERS[self.optimizer].coupled:
             instead = "use decay instead of l2" if self.optimizer == "adamw" else "leave out l2"
             return f"{self.optimizer} decouples its weight decay: {instead}, or optimizer=adam."
+        if self.optimizer_eps != Spec.optimizer_eps and not OPTIMIZERS[self.optimizer].epsilon:
+            return f"optimizer_eps is no part of {self.optimizer}'s rule: leave it out, or use optimizer=adam."
         if self.target_scale != 1 and not LOSSES[self.loss].scaled:
             return f"target_scale scales regression targets, and loss={self.loss} has none: use loss=mse or loss=huber."
         if self.format.half and not LOSSES[self.loss].half:

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -36,7 +35,6 @@ from bench.selftest import sweep
 from fixtures.plugin.options import SEEDS as RUN_SEEDS
 from models.architectures import graph
 from models.matrix import networks
-from models.parts import update_rules
 from models.parts.initializers import INITIALIZERS
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
@@ -119,8 +117,8 @@ def optimizer_epsilon(run: Evidence) -> float:
     exact = Rule(run.spec, run.conventions).step(forced_step.weights, step.gradients)
     near = Rule(run.spec, run.conventions, np.float32).step(forced_step.weights, step.gradients)
     for factor in FACTORS:
-        with mock.patch.object(update_rules, "EPSILON", update_rules.EPSILON * (1 + factor)):
-            moved = Rule(run.spec, run.conventions).step(forced_step.weights, step.gradients)
+        wrong = run.spec.but(optimizer_eps=run.spec.optimizer_eps * (1 + factor))
+        moved = Rule(wrong, run.conventions).step(forced_step.weights, step.gradients)
         for key, w in exact.items():
             lost = max(float(np.linalg.norm(near[key] - w)) * run.resolution, run.unit * float(np.linalg.norm(w)))
             if float(np.linalg.norm(moved[key] - w)) > 2 * ROUNDING_MULTIPLE * lost:

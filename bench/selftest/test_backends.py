@@ -18,7 +18,7 @@ from bench.report.record_file import read
 from fixtures.data.datasets import load
 from fixtures.plugin import options
 from models.backends import registry, usual
-from models.backends.protocol import Backend, Network
+from models.backends.protocol import Backend, EpochNetwork, Network
 from models.backends.registry import BACKENDS, backend_module, info, lacking
 from models.observation import Job, Observation
 from models.spec import Spec, SpecError
@@ -69,13 +69,14 @@ def test_a_missing_package_is_one_sentence(backend: str, installed: tuple[str, .
 def test_a_package_offers_the_protocol_as_it_is_declared(backend: str) -> None:
     """A type checker holds the packages that are here; this holds any, in the process that runs it."""
     offered = backend_module(backend)
-    for protocol, thing in ((Backend, offered), (Network, offered.Network)):
+    for protocol, thing in ((Backend, offered), (Network, offered.Network), (EpochNetwork, offered.EpochNetwork)):
         for name, member in vars(protocol).items():
             if inspect.isfunction(member) and not name.startswith("_"):
                 wanted = [parameter for parameter in inspect.signature(member).parameters if parameter != "self"]
                 given = inspect.signature(getattr(thing, name)).parameters
                 assert [parameter for parameter in given if parameter != "self"] == wanted, f"{name} of {backend}"
     assert set(inspect.signature(offered.Network).parameters) == {"spec", "seed", "device", "mode", "record"}
+    assert set(inspect.signature(offered.EpochNetwork).parameters) == {"spec", "steps", "every", "seed", "device"}
 
 
 def test_a_type_checker_holds_every_package_against_the_protocol() -> None:

@@ -26,8 +26,8 @@ from models.matrix import networks
 from models.spec import Spec
 
 LONG = {
-    "aa", "accuracy", "bisect", "device-faults", "disturbed", "duet", "duet-power", "duet-study", "false-alarms", "history", "hostile",
-    "images", "kill-grid", "literature", "long-sequences", "mutants",
+    "aa", "accuracy", "bisect", "device-faults", "disturbed", "duet", "duet-power", "duet-study", "experiment", "false-alarms",
+    "history", "hostile", "images", "kill-grid", "literature", "long-sequences", "mutants",
     "overhead", "own-models", "power", "profile", "random-networks", "releases", "run",
     "selftest", "versions",
 }  # fmt: skip

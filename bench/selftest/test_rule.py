@@ -30,14 +30,17 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM, NADAM_DECAY, OPTIMIZERS, Update
 from models.reference.draws import prepare_forced_steps
 from models.reference.optimizers import Rule
-from models.spec import CHOICES, Spec
+from models.spec import CHOICES, Spec, SpecError
 from models.worker.tasks.observe import observe
 
 SMALL = "depth=4,width=8,batch=8,features=8,classes=3,groups=2,precision=float64"
 JUDGED = ("forward_parity", "gradient_parity", "update", "clipping")
 PARITY = {"forward_parity", "gradient_parity"}
 
-BY_OPTIMIZER = [f"optimizer={name}" for name in OPTIMIZERS]
+BY_OPTIMIZER = [
+    *(f"optimizer={name}" for name in OPTIMIZERS),
+    *(f"optimizer={name},optimizer_eps=0.01" for name, row in OPTIMIZERS.items() if row.epsilon),
+]
 BY_PENALTY = ["optimizer=sgd,l2=0.1", "optimizer=adamw,decay=0.1"]
 BY_CLIP = [f"optimizer=sgd,clip={name},clip_at={at}" for name, at in (("value", 0.02), ("variable", 0.1), ("global", 0.1))]
 BY_PART = [
@@ -279,3 +282,16 @@ def test_a_hyperparameter_that_is_off_by_a_trillionth_is_seen(monkeypatch: Any) 
 
 def _worst(found: dict[str, Verdict]) -> list[tuple[str, str, Any]]:
     return [(name, verdict.reason or verdict.status, verdict.worst) for name, verdict in found.items() if verdict.status != PASSED]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_with_an_epsilon_uses_it_and_no_other_takes_it(name: str) -> None:
+    row, weight, gradient = OPTIMIZERS[name], np.array([[0.5, -0.25]]), np.array([[0.01, 0.02]])
+    for conventions in ("torch", "keras"):
+        new = [row.rule(weight.copy(), gradient.copy(), {}, Update(row.steps, 0.1, 0.0, conventions, eps)) for eps in (1e-7, 1e-2)]
+        assert np.array_equal(*new) != row.epsilon
+    if row.epsilon:
+        assert Spec.of(optimizer=name, optimizer_eps=0.01).optimizer_eps == 0.01
+    else:
+        with pytest.raises(SpecError, match=f"optimizer_eps is no part of {name}'s rule"):
+            Spec.of(optimizer=name, optimizer_eps=0.01)

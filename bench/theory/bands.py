@@ -46,7 +46,9 @@ ROUNDING = 1e-4
 """Least standard deviation: float32 rounding of a gain that theory says is exact (an identity branch, orthogonal weights)."""
 ENOUGH = 0.5
 """Share of networks in which a layer's norm must be non-zero for the layer to have a band."""
-TRAINING = ("momentum", "clip", "clip_at", "optimizer", "lr", "l2", "decay", "precision", "loss_scale", "scale_growth")
+TRAINING = (
+    "momentum", "clip", "clip_at", "optimizer", "lr", "optimizer_eps", "l2", "decay", "precision", "loss_scale", "scale_growth",
+)  # fmt: skip
 """Fields of a Spec that an untrained network does not depend on: networks that differ in nothing else share their bands."""
 
 

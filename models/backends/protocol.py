@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Points, Statistics
+from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Places, Points, Statistics
 
 if TYPE_CHECKING:  # `Spec` reads the rows
-    from models.observation import Trained, WatchedPass
+    from models.observation import Epoch, Trained, WatchedPass
     from models.own.address import OwnModel
     from models.own.protocol import OwnNetwork
     from models.spec import Spec
@@ -154,6 +154,28 @@ class Restartable(Network, Protocol):
 
 
 @runtime_checkable
+class EpochNetwork(Network, Protocol):
+    """A network that is trained for many epochs, of which only what is looked at is kept."""
+
+    def fit(self, x: Batch, labels: Labels, places: Places, schedule: PerStep) -> Epoch:
+        """One epoch over the samples at `places`, whole batches, each at its factor of the learning rate."""
+
+    def batch_logits(self, x: Batch) -> Logits:
+        """Outputs by this batch's own statistics, as in training; running statistics stay as they are."""
+
+    def refresh(self, x: Batch, places: Places) -> None:
+        """Running statistics become the mean over these batches, and nothing else changes."""
+
+
+@runtime_checkable
+class BuildForEpochs(Protocol):
+    """How such a network is built."""
+
+    def __call__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu") -> EpochNetwork:
+        """`spec` on `device`, whose epochs have `steps` steps and whose gradients are looked at after each `every` of them."""
+
+
+@runtime_checkable
 class Build(Protocol):
     """How a network is built."""
 
@@ -175,6 +197,10 @@ class Backend(Protocol):
     @property
     def Network(self) -> Build:  # noqa: N802 (a class)
         """How a network is built."""
+
+    @property
+    def EpochNetwork(self) -> BuildForEpochs:  # noqa: N802 (a class)
+        """How a network that is trained for many epochs is built."""
 
     def configure(self, threads: int, deterministic: bool = False) -> None:
         """Fix the number of threads and, if asked to, kernels that give the same bits every time, before any work."""

@@ -43,7 +43,7 @@ class Optimizer:
 
     What a framework does not have is None. `steps` in a row show the whole rule. `coupled` says that PyTorch adds a
     penalty to the gradient, and does not decay weights apart from it. `core` says that it joins the core matrix, not the full
-    one alone.
+    one alone. `epsilon` says that it adds `Spec.optimizer_eps` to a root.
 
     Scalars are computed in the weight's own precision, so that the rule run in float32 shows what its rounding costs. Keras computes
     1 − 0.999 in float32, which is off by 6e-5 of itself.
@@ -57,6 +57,7 @@ class Optimizer:
     steps: int = 3
     coupled: bool = True
     core: bool = True
+    epsilon: bool = True
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -65,6 +66,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         lr=0.03,
         torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate),
         keras=lambda optimizers: optimizers.SGD,
+        epsilon=False,
     ),
     "momentum": Optimizer(
         rules.momentum,
@@ -72,6 +74,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate, momentum=MOMENTUM),
         keras=lambda optimizers: optimizers.SGD,
         arguments=lambda spec: {"momentum": MOMENTUM},
+        epsilon=False,
     ),
     "nesterov": Optimizer(
         rules.nesterov,
@@ -79,72 +82,77 @@ OPTIMIZERS: dict[str, Optimizer] = {
         torch=lambda optim, groups, spec: optim.SGD(groups, lr=spec.learning_rate, momentum=MOMENTUM, nesterov=True),
         keras=lambda optimizers: optimizers.SGD,
         arguments=lambda spec: {"momentum": MOMENTUM, "nesterov": True},
+        epsilon=False,
     ),
     "rmsprop": Optimizer(
         rules.rmsprop,
         lr=0.001,
-        torch=lambda optim, groups, spec: optim.RMSprop(groups, lr=spec.learning_rate, alpha=RHO, eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.RMSprop(groups, lr=spec.learning_rate, alpha=RHO, eps=spec.optimizer_eps),
         keras=lambda optimizers: optimizers.RMSprop,
-        arguments=lambda spec: {"rho": RHO, "epsilon": EPSILON},
+        arguments=lambda spec: {"rho": RHO, "epsilon": spec.optimizer_eps},
     ),
     "adagrad": Optimizer(
         rules.adagrad,
         lr=0.02,
-        torch=lambda optim, groups, spec: optim.Adagrad(groups, lr=spec.learning_rate, initial_accumulator_value=0.1, eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.Adagrad(
+            groups, lr=spec.learning_rate, initial_accumulator_value=0.1, eps=spec.optimizer_eps
+        ),
         keras=lambda optimizers: optimizers.Adagrad,
-        arguments=lambda spec: {"initial_accumulator_value": 0.1, "epsilon": EPSILON},
+        arguments=lambda spec: {"initial_accumulator_value": 0.1, "epsilon": spec.optimizer_eps},
     ),
     "adadelta": Optimizer(
         rules.adadelta,
         lr=1.0,
-        torch=lambda optim, groups, spec: optim.Adadelta(groups, lr=spec.learning_rate, rho=ADADELTA_RHO, eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.Adadelta(groups, lr=spec.learning_rate, rho=ADADELTA_RHO, eps=spec.optimizer_eps),
         keras=lambda optimizers: optimizers.Adadelta,
-        arguments=lambda spec: {"rho": ADADELTA_RHO, "epsilon": EPSILON},
+        arguments=lambda spec: {"rho": ADADELTA_RHO, "epsilon": spec.optimizer_eps},
     ),
     "adam": Optimizer(
         rules.adam,
         lr=0.001,
-        torch=lambda optim, groups, spec: optim.Adam(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.Adam(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps),
         keras=lambda optimizers: optimizers.Adam,
-        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps},
     ),
     "adamw": Optimizer(
         rules.adam,
         lr=0.001,
-        torch=lambda optim, groups, spec: optim.AdamW(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.AdamW(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps),
         keras=lambda optimizers: optimizers.AdamW,
-        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON, "weight_decay": spec.decay},
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps, "weight_decay": spec.decay},
         coupled=False,
     ),
     "nadam": Optimizer(
         rules.nadam,
         lr=0.001,
         torch=lambda optim, groups, spec: optim.NAdam(
-            groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON, momentum_decay=1.0
+            groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps, momentum_decay=1.0
         ),
         keras=lambda optimizers: optimizers.Nadam,
-        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps},
     ),
     "adamax": Optimizer(
         rules.adamax,
         lr=0.002,
-        torch=lambda optim, groups, spec: optim.Adamax(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.Adamax(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps),
         keras=lambda optimizers: optimizers.Adamax,
-        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps},
         core=False,
     ),
     "amsgrad": Optimizer(
         rules.amsgrad,
         lr=0.001,
-        torch=lambda optim, groups, spec: optim.Adam(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON, amsgrad=True),
+        torch=lambda optim, groups, spec: optim.Adam(
+            groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps, amsgrad=True
+        ),
         keras=lambda optimizers: optimizers.Adam,
-        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON, "amsgrad": True},
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps, "amsgrad": True},
         core=False,
     ),
     "radam": Optimizer(
         rules.radam,
         lr=0.001,
-        torch=lambda optim, groups, spec: optim.RAdam(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=EPSILON),
+        torch=lambda optim, groups, spec: optim.RAdam(groups, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps),
         keras=None,
         steps=7,
         core=False,
@@ -156,6 +164,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         keras=lambda optimizers: optimizers.Lion,
         arguments=lambda spec: {"beta_1": LION_BETAS[0], "beta_2": LION_BETAS[1]},
         core=False,
+        epsilon=False,
     ),
     "adafactor": Optimizer(
         rules.adafactor,
@@ -172,13 +181,14 @@ OPTIMIZERS: dict[str, Optimizer] = {
         },
         coupled=False,
         core=False,
+        epsilon=False,
     ),
     "lamb": Optimizer(
         rules.lamb,
         lr=0.001,
         torch=None,
         keras=lambda optimizers: optimizers.Lamb,
-        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": EPSILON},
+        arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps},
         core=False,
     ),
     "ftrl": Optimizer(
@@ -188,5 +198,6 @@ OPTIMIZERS: dict[str, Optimizer] = {
         keras=lambda optimizers: optimizers.Ftrl,
         arguments=lambda spec: {"initial_accumulator_value": ACCUMULATED},
         core=False,
+        epsilon=False,
     ),
 }

@@ -33,12 +33,13 @@ AVERAGE = 0.98
 
 @dataclass(frozen=True)
 class Update:
-    """One update: its number `t` from 1, the step size, decoupled decay of this tensor, and whose documented rule holds."""
+    """One update: its number `t` from 1, the step size, decoupled decay of this tensor, whose documented rule holds, and epsilon."""
 
     t: int
     lr: float
     decay: float
     conventions: str
+    epsilon: float = EPSILON
 
 
 def _slot(slots: Arrays, name: str, like: Array, value: float = 0.0) -> Array:
@@ -88,7 +89,7 @@ def adagrad(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
 
 
 def _root(square: Array, update: Update) -> Array:
-    return np.sqrt(square + EPSILON) if update.conventions == "keras" else np.sqrt(square) + EPSILON
+    return np.sqrt(square + update.epsilon) if update.conventions == "keras" else np.sqrt(square) + update.epsilon
 
 
 def adadelta(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
@@ -96,7 +97,7 @@ def adadelta(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     square, moved = _slot(slots, "square", w), _slot(slots, "moved", w)
     square *= ADADELTA_RHO
     square += (1 - ADADELTA_RHO) * g * g
-    delta = np.sqrt(moved + EPSILON) / np.sqrt(square + EPSILON) * g
+    delta = np.sqrt(moved + update.epsilon) / np.sqrt(square + update.epsilon) * g
     moved *= ADADELTA_RHO
     moved += (1 - ADADELTA_RHO) * delta * delta
     return w - w.dtype.type(update.lr) * delta
@@ -117,8 +118,8 @@ def adam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
         w = w - number(update.lr) * number(update.decay) * w
     correction_1, correction_2 = 1 - number(BETA_1) ** number(update.t), np.sqrt(1 - number(BETA_2) ** number(update.t))
     if update.conventions == "keras":  # ε outside the bias correction ("epsilon hat" in the paper)
-        return w - number(update.lr) * correction_2 / correction_1 * first / (np.sqrt(second) + number(EPSILON))
-    return w - number(update.lr) / correction_1 * first / (np.sqrt(second) / correction_2 + number(EPSILON))
+        return w - number(update.lr) * correction_2 / correction_1 * first / (np.sqrt(second) + number(update.epsilon))
+    return w - number(update.lr) / correction_1 * first / (np.sqrt(second) / correction_2 + number(update.epsilon))
 
 
 def nadam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
@@ -128,7 +129,7 @@ def nadam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     now, coming = (number(BETA_1) * (1 - number(0.5) * number(NADAM_DECAY) ** number(s)) for s in (update.t, update.t + 1))
     product = slots["product"] = np.asarray(slots.get("product", number(1)) * now)
     mean = coming / (1 - product * coming) * first + (1 - now) / (1 - product) * g
-    return w - number(update.lr) * mean / (np.sqrt(second / (1 - number(BETA_2) ** number(update.t))) + number(EPSILON))
+    return w - number(update.lr) * mean / (np.sqrt(second / (1 - number(BETA_2) ** number(update.t))) + number(update.epsilon))
 
 
 def amsgrad(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
@@ -138,8 +139,8 @@ def amsgrad(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     largest = slots["largest"] = np.maximum(_slot(slots, "largest", w), second)
     correction_1, correction_2 = _correction(BETA_1, w, update), np.sqrt(_correction(BETA_2, w, update))
     if update.conventions == "keras":
-        return w - number(update.lr) * correction_2 / correction_1 * first / (np.sqrt(largest) + number(EPSILON))
-    return w - number(update.lr) / correction_1 * first / (np.sqrt(largest) / correction_2 + number(EPSILON))
+        return w - number(update.lr) * correction_2 / correction_1 * first / (np.sqrt(largest) + number(update.epsilon))
+    return w - number(update.lr) / correction_1 * first / (np.sqrt(largest) / correction_2 + number(update.epsilon))
 
 
 def _correction(beta: float, w: Array, update: Update) -> np.number:
@@ -153,8 +154,8 @@ def adamax(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     number = w.dtype.type
     first, largest = _slot(slots, "first", w), _slot(slots, "largest", w)
     first += (1 - BETA_1) * (g - first)
-    outside = number(EPSILON) if update.conventions == "keras" else number(0)  # PyTorch adds ε to every gradient's size
-    largest[...] = np.maximum(BETA_2 * largest, np.abs(g) + (number(EPSILON) - outside))
+    outside = number(update.epsilon) if update.conventions == "keras" else number(0)  # PyTorch adds ε to every gradient's size
+    largest[...] = np.maximum(BETA_2 * largest, np.abs(g) + (number(update.epsilon) - outside))
     return w - number(update.lr) * first / (_correction(BETA_1, w, update) * (largest + outside))
 
 
@@ -168,7 +169,7 @@ def radam(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     if length <= RECTIFIED:
         return w - number(update.lr) * mean
     rectified = number(((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) ** 0.5)
-    return w - number(update.lr) * rectified * mean * np.sqrt(short) / (np.sqrt(second) + number(EPSILON))
+    return w - number(update.lr) * rectified * mean * np.sqrt(short) / (np.sqrt(second) + number(update.epsilon))
 
 
 def lion(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
@@ -211,7 +212,7 @@ def lamb(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     """Adam's step, as long as the weight itself times the learning rate."""
     number = w.dtype.type
     first, second = _moments(g, slots)
-    step = first / _correction(BETA_1, w, update) / (np.sqrt(second / _correction(BETA_2, w, update)) + number(EPSILON))
+    step = first / _correction(BETA_1, w, update) / (np.sqrt(second / _correction(BETA_2, w, update)) + number(update.epsilon))
     size, length = np.sqrt((w * w).sum()), np.sqrt((step * step).sum())
     return w - (size / length if size > 0 and length > 0 else number(1)) * number(update.lr) * step
 

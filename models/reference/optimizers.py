@@ -39,7 +39,8 @@ class Rule:
             decayed = is_weight(key)
             if self.spec.l2 and self.conventions == "torch" and decayed:
                 g = g + w.dtype.type(self.spec.l2) * w
-            update = Update(self.t, factor * self.spec.learning_rate, self.spec.decay if decayed else 0.0, self.conventions)
+            decay = self.spec.decay if decayed else 0.0
+            update = Update(self.t, factor * self.spec.learning_rate, decay, self.conventions, self.spec.optimizer_eps)
             moved[key] = rule(w, g, self.slots.setdefault(key, {}), update)
         return moved
 

@@ -271,4 +271,4 @@ def subject_of(arguments: Job | dict[str, Any]) -> str:
         return arguments.spec.id
     if arguments.get("jobs"):
         return str(arguments["jobs"][0].spec.id)
-    return str(next((arguments[name] for name in ("spec", "scenario", "name") if name in arguments), ""))
+    return str(next((arguments[name] for name in ("spec", "network", "scenario", "name") if name in arguments), ""))

@@ -25,6 +25,7 @@ from models.worker import messages
 from models.worker.network_cache import NetworkCache
 from models.worker.tasks import overhead, own, scenarios
 from models.worker.tasks.device_probe import probe_device, probe_step
+from models.worker.tasks.epochs import Epochs
 from models.worker.tasks.observe import draw_own, observe, observe_seeds
 from models.worker.tasks.step_timer import StepTimer
 
@@ -41,7 +42,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
     gc.collect()
     gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
     WORKER.charge("imports", time.process_time())
-    timer, cache = StepTimer(framework), NetworkCache()
+    timer, cache, epochs = StepTimer(framework), NetworkCache(), Epochs(framework)
     tasks = {
         "observe": lambda given: observe(messages.as_kind(given, Job), cache.network),
         "observe_seeds": lambda given: observe_seeds(messages.as_kind(given["jobs"], list[Job]), cache.network),
@@ -65,6 +66,10 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "bare": lambda given: overhead.bare(framework, **given),
         "overhead": lambda given: overhead.interleave(framework, **given),
         "probe": lambda given: overhead.probe(framework, **given),
+        "hold": lambda given: epochs.hold(**given),
+        "begin": lambda given: epochs.begin(**given),
+        "epoch": lambda given: epochs.epoch(**given),
+        "refresh": lambda given: epochs.refresh(**given),
         "scenario": lambda given: scenarios.take(backend, given["scenario"], given["with"]),
     }
     while True:

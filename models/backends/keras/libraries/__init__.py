@@ -27,6 +27,8 @@ class Library(Protocol):
     """Whether float64 tensors exist beside float32 ones."""
     CALLS_TRAIN_FUNCTION: bool
     """Whether the trainer's compiled function can be called with batches that are on the device already."""
+    SEVERAL_STEPS: bool
+    """Whether `fit` can take several steps in one execution."""
 
     def version(self) -> str:
         """The library's version."""

@@ -15,6 +15,7 @@ from models.backends.keras.libraries.added_zeros import by_added_zeros
 
 FLOAT64 = False
 CALLS_TRAIN_FUNCTION = False
+SEVERAL_STEPS = True
 
 
 def version() -> str:

@@ -14,6 +14,7 @@ from models.backends.keras.libraries import Side, Tapped, Tensor
 
 FLOAT64 = True
 CALLS_TRAIN_FUNCTION = True
+SEVERAL_STEPS = True
 TRACES_ONCE = (3, 7)
 """The first Keras release whose `train_on_batch` does not trace its step anew at every call (tensorflow #67033)."""
 

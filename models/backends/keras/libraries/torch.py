@@ -17,13 +17,15 @@ from models.backends.torch.device import built_for, configure, device_memory, dr
 from models.backends.torch.precision import allow_tf32, float32_products, forward_mode
 
 __all__ = [
-    "CALLS_TRAIN_FUNCTION", "FLOAT64", "allow_float64", "allow_tf32", "built_for", "collect_weights", "compiled", "configure",
+    "CALLS_TRAIN_FUNCTION", "FLOAT64", "SEVERAL_STEPS", "allow_float64", "allow_tf32", "built_for", "collect_weights", "compiled",
+    "configure",
     "device_memory", "drain", "float32_products", "forget_traces", "gpus", "gradient", "once_traced", "peak_device_memory", "place_of",
     "slope", "tapped_gradients", "version",
 ]  # fmt: skip
 
 FLOAT64 = True
 CALLS_TRAIN_FUNCTION = False
+SEVERAL_STEPS = False
 
 
 def version() -> str:

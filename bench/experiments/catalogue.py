@@ -1,0 +1,12 @@
+"""Which experiments there are."""
+
+from __future__ import annotations
+
+from bench.experiments.depth import DEPTH
+from bench.experiments.experiment import Experiment
+from bench.experiments.recipes import DEEP_RECIPES
+from bench.experiments.remedies import REMEDIES
+from bench.experiments.statistics import STATISTICS
+
+EXPERIMENTS: dict[str, Experiment] = {each.name: each for each in (DEPTH, STATISTICS, REMEDIES, DEEP_RECIPES)}
+"""By the name that `python -m bench experiment` takes."""

@@ -1,0 +1,89 @@
+"""What an experiment trains: rows, which are networks with their settings, and cells, which are a row on one backend from one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.arrays import PerStep
+from models.backends.registry import info
+from models.spec import Spec
+
+WARM_UP = 100
+"""Steps over which the learning rate rises where a row warms up: no more than a tenth of all steps."""
+LOOKS = 9
+"""How often an epoch's gradients are looked at."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network with its settings.
+
+    `label` and `depth` say where it stands in tables. `extra` are fields by the conventions of a backend, where two frameworks need
+    other numbers to compute the same. `schedule` is `constant`, or `warm-up`: a rise over `WARM_UP` steps, then a linear fall to zero.
+    `inputs` lie in [0, 1] (`unit`) or have mean square 1 (`standard`). `refresh` is the number of batches over which running statistics
+    are computed anew at the end.
+    """
+
+    label: str
+    depth: int
+    network: str
+    epochs: int = 20
+    seeds: int = 3
+    schedule: str = "constant"
+    inputs: str = "unit"
+    refresh: int = 0
+    extra: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def on(self, backend: str) -> str:
+        """The network's id on a backend."""
+        return ",".join(filter(None, (self.network, self.extra.get(info(backend).conventions, ""))))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row on one backend from one seed: what is trained at one go."""
+
+    row: Row
+    backend: str
+    seed: int
+
+    @property
+    def setting(self) -> str:
+        """All but the seed, as it stands in records."""
+        row = self.row
+        statistics = f", statistics over {row.refresh} batches" if row.refresh else ""
+        return f"{row.on(self.backend)} · {row.epochs} epochs, {row.schedule} rate, {row.inputs} inputs{statistics} · {self.backend}"
+
+    @property
+    def key(self) -> str:
+        """Its name in the store and in records."""
+        return f"{self.setting} · seed {self.seed}"
+
+    @property
+    def cost(self) -> float:
+        """Roughly how long it takes beside other cells: layers times epochs, more with normalizations."""
+        return self.row.epochs * self.row.depth * (1.4 if "norm=" in self.row.network else 1.0)
+
+    def spec(self, features: int) -> Spec:
+        """The network for data with so many features. Raises SpecError."""
+        return Spec.parse(self.row.on(self.backend), features=features)
+
+
+def cells(rows: Iterable[Row], backends: Iterable[str]) -> list[Cell]:
+    """Every cell, first seeds first, so that what is finished early says something of every row."""
+    rows, backends = list(rows), list(backends)
+    most = max((row.seeds for row in rows), default=0)
+    return [Cell(row, backend, seed) for seed in range(most) for row in rows if seed < row.seeds for backend in backends]
+
+
+def rates(schedule: str, steps: int, epochs: int, number: int) -> PerStep:
+    """Factors of the learning rate in the steps of epoch `number`, counted from 1."""
+    if schedule == "constant":
+        return np.ones(steps)
+    total = steps * epochs
+    rise = max(1, min(WARM_UP, total // 10))
+    step = np.arange((number - 1) * steps, number * steps, dtype=np.float64)
+    return np.minimum((step + 1) / rise, (total - step) / (total - rise + 1))

@@ -1,0 +1,81 @@
+"""What an experiment is: a question, rows, and what its results are shown as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from bench.experiments.cell import Cell, Row
+from bench.experiments.record import Result, Results
+from bench.judging.finding import SCALES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LOGIT = SCALES["logit"]
+CONFIDENCE = 0.95
+BACKENDS = "torch", "keras"
+NAMES = {"torch": "PyTorch", "keras": "Keras", "keras-jax": "Keras on JAX", "keras-torch": "Keras on PyTorch", "numpy": "NumPy"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of the rows of an experiment: results of whatever cells have been trained."""
+
+    rows: Sequence[Row]
+    results: Results
+
+    def of(self, row: Row, backend: str) -> list[Result]:
+        """The results of a row on a backend, by seed."""
+        beginning = f"{Cell(row, backend, 0).setting} · seed "
+        found = {int(key.removeprefix(beginning)): result for key, result in self.results.items() if key.startswith(beginning)}
+        return [found[seed] for seed in sorted(found)]
+
+    @property
+    def backends(self) -> list[str]:
+        """Those of which there is any result, PyTorch and Keras always."""
+        others = [name for name in NAMES if name not in BACKENDS and any(self.of(row, name) for row in self.rows)]
+        return [*BACKENDS, *others]
+
+    def missing(self) -> int:
+        """How many cells of PyTorch and Keras have not been trained."""
+        return sum(max(0, row.seeds - len(self.of(row, backend))) for row in self.rows for backend in BACKENDS)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment: what it answers, what it takes, what it trains in earnest and for `--quick`.
+
+    `tables` gives Markdown; `figure` draws what the pictures show, one figure a name.
+    """
+
+    name: str
+    question: str
+    cost: str
+    rows: tuple[Row, ...]
+    quick: tuple[Row, ...]
+    tables: Callable[[Seen], Iterator[str]]
+    figures: Callable[[Seen], dict[str, Figure]]
+
+
+def mean(values: Sequence[float]) -> str:
+    """`0.978 ± 0.002 ×3`: the mean of accuracies over seeds with half of its 95 % interval, where there are several; `–` for none."""
+    if not values:
+        return "–"
+    low, high = interval(values)
+    half = f" ± {(high - low) / 2:.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{half} ×{len(values)}"
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's 95 % interval of the mean accuracy, on the logit scale, so that it stays within 0 and 1; one value has none but itself."""
+    x = LOGIT.forward(np.asarray(values, np.float64))
+    if len(x) < 2:
+        return float(values[0]), float(values[0])
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5)
+    low, high = (float(np.clip(LOGIT.backward(x.mean() + sign * half), 0, 1)) for sign in (-1, 1))
+    return low, high

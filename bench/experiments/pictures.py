@@ -1,0 +1,74 @@
+"""Pictures of experiments, drawn from records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.experiments.experiment import interval
+from bench.experiments.record import Result
+from bench.theory.diagnosis import NOTABLE
+from bench.theory.plot import figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+else:
+    Figure = Any
+
+Points = Sequence[tuple[float, list[float]]]
+LINES, MARKERS = ("-", "--", ":", "-."), "osx^d"
+
+
+def lines(series: Mapping[tuple[str, str], Points], title: str, x: str, y: str) -> dict[str, Figure]:
+    """Accuracy against a number, a panel a family, a line a framework: means over seeds with their 95 % intervals."""
+    present = {key: points for key, points in series.items() if points}
+    families = list(dict.fromkeys(family for family, _ in present))
+    names = list(dict.fromkeys(name for _, name in present))
+    if not present:
+        return {}
+    drawn, (axes,) = figure(len(families), 3.2, 2.8)
+    for (family, who), points in present.items():
+        place = names.index(who)
+        style: dict[str, Any] = {"ls": LINES[place % len(LINES)], "marker": MARKERS[place % len(MARKERS)], "color": f"C{place}"}
+        means = np.array([np.mean(values) for _, values in points])
+        ends = np.array([interval(values) for _, values in points]).T
+        reach = np.maximum([means - ends[0], ends[1] - means], 0)
+        panel = axes[families.index(family)]
+        panel.errorbar([where for where, _ in points], means, reach, capsize=2, label=who, ms=4, lw=1.2, **style)
+        panel.set(title=family, xlabel=x, ylim=(0, 1.02))
+        panel.grid(alpha=0.3)
+    axes[0].set_ylabel(y)
+    axes[0].legend(fontsize=8, frameon=False)
+    return {title: drawn}
+
+
+def gradients_over_training(results: Mapping[tuple[str, str], Result], title: str) -> Figure:
+    """log₁₀ of weight-gradient norms by layer, a panel a network, a line an epoch, of one seed."""
+    drawn, (axes,) = figure(len(results), 3.0, 2.8)
+    for panel, ((family, who), result) in zip(axes, results.items(), strict=True):
+        for number, (epoch, norms) in enumerate(result.norms.items()):
+            shade = str(0.75 * (1 - number / max(1, len(result.norms) - 1)))
+            values = [np.nan if each is None else each for each in norms]
+            panel.plot(result.layers, values, color=shade, lw=1.1, label="begin" if epoch == "0" else f"epoch {epoch}")
+        panel.set_title(f"{family}\n{who}, {title}", fontsize=9)
+        panel.set_xlabel("layer")
+        panel.grid(alpha=0.3)
+    axes[0].set_ylabel("log₁₀ weight-gradient norm")
+    axes[0].legend(fontsize=7, frameon=False)
+    return drawn
+
+
+def predicted_and_seen(points: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> Figure:
+    """Accuracy against what theory predicted of the gradient, a point a remedy and framework."""
+    drawn, ((panel,),) = figure(1, 5.0, 3.2)
+    for (who, found), marker in zip(points.items(), MARKERS, strict=False):
+        if found:
+            panel.plot(*zip(*found, strict=True), marker, ms=4, alpha=0.7, label=who)
+    panel.axvspan(-NOTABLE, NOTABLE, color="0.92", label="predicted to train")
+    panel.set(xlabel=x, ylabel=y, ylim=(0, 1.02))
+    panel.set_xscale("symlog", linthresh=1)
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=8, frameon=False)
+    return drawn

@@ -1,0 +1,126 @@
+"""Every remedy by itself, on the plain net that does not train at depth 40 and 100, beside what theory said before it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.experiments import predictions
+from bench.experiments.cell import Row
+from bench.experiments.depth import OUTSIDE, PLAIN
+from bench.experiments.experiment import NAMES, Experiment, Seen, mean
+from bench.experiments.pictures import Figure, predicted_and_seen
+from bench.report.text_table import markdown
+from models.parts.activations import ACTIVATIONS
+from models.parts.initializers import INITIALIZERS
+from models.parts.norms import NORMS
+from models.parts.optimizers import OPTIMIZERS
+
+TRAINS = 0.9
+"""Accuracy from which a net counts as one that trains; chance is 0.1."""
+SIZES = {"width": "128", "batch": "128"}
+BASE = {"init": "glorot_uniform", "optimizer": "rmsprop", "lr": "0.001"}
+"""The plain net of the experiment `depth`."""
+NORM = {"eps": "0.001", "momentum": "0.99"}
+PRE = {"skip": "two", "skip_order": "pre"}
+OLD = ("linear", "relu"), ("torch_default", "keras_default", "glorot_uniform"), ("rmsprop",)
+"""Activations, initializers and optimizers that are no change, or that change nothing by themselves."""
+
+CHANGES: dict[str, dict[str, str]] = {
+    PLAIN: {},
+    **{f"{name} activation": {"act": name} for name in ACTIVATIONS if name not in OLD[0]},
+    **{f"{name} initialization": {"init": name} for name in INITIALIZERS if name not in OLD[1]},
+    **{f"{name} normalization": {"norm": name, **(NORM if name == "batch" else {})} for name in NORMS},
+    "skips over two": {"skip": "two"},
+    "skips, sums divided by √2": {"skip": "two", "branch": "root2"},
+    "skips, branches divided by √blocks": {"skip": "two", "branch": "depth"},
+    "pre-activation skips": PRE,
+    "pre-activation skips, branches divided by √blocks": {**PRE, "branch": "depth"},
+    "pre-activation skips, branches that start at zero": {**PRE, "branch": "zero"},
+    "pre-activation bottlenecks of a quarter": {**PRE, "bottleneck": "4"},
+    "each gradient clipped to norm 1": {"clip": "variable", "clip_at": "1"},
+    "all gradients clipped to norm 1": {"clip": "global", "clip_at": "1"},
+    "gradients clipped to 0.5": {"clip": "value", "clip_at": "0.5"},
+    "learning rate 1e-4": {"lr": "0.0001"},
+    "batch norm and learning rate 3e-3": {"norm": "batch", **NORM, "lr": "0.003"},
+    "batch of 32": {"batch": "32"},
+    "fewer layers: 10": {"depth": "10"},
+    "L2 penalty 1e-4": {"l2": "0.0001"},
+    "squared loss": {"loss": "mse"},
+    "squared loss of targets scaled by 10": {"loss": "mse", "target_scale": "10"},
+    **{f"{name} optimizer": {"optimizer": name, "lr": "0"} for name in OPTIMIZERS if name not in OLD[2]},
+    "He and learning rate 1e-4": {"init": "he_normal", "lr": "0.0001"},
+    "orthogonal tanh and learning rate 1e-4": {"act": "tanh", "init": "orthogonal", "lr": "0.0001"},
+}
+"""Fields that a remedy changes; an optimizer comes with its own usual learning rate."""
+
+
+def rows(depth: int, sizes: dict[str, str], changes: dict[str, dict[str, str]], epochs: int = 2) -> tuple[Row, ...]:
+    """Every remedy at one depth, one seed each."""
+    made = []
+    for label, change in changes.items():
+        fields = {"depth": str(depth), **sizes, **BASE, **change}
+        network = ",".join(f"{name}={value}" for name, value in fields.items() if (name, value) != ("lr", "0"))
+        made.append(Row(label, depth, network, epochs, seeds=1, extra=OUTSIDE if fields["optimizer"] == "rmsprop" else {}))
+    return tuple(made)
+
+
+def _tables(seen: Seen) -> Iterator[str]:
+    foretold = predictions.read()
+    for depth in sorted({row.depth for row in seen.rows}):
+        backends = seen.backends
+        table = [[f"depth {depth}", "predicted gain", "diagnosis", *(NAMES[each] for each in backends), "first ÷ last", "ms a step"]]
+        for row in (row for row in seen.rows if row.depth == depth):
+            found = {backend: seen.of(row, backend) for backend in backends}
+            if not any(found.values()):
+                continue
+            results = [result for each in found.values() for result in each]
+            predicted = foretold.get(row.network)
+            said = [f"10^{predicted.decades:+.1f}", predicted.words[0]] if predicted else ["–", "–"]
+            change = [each for result in results if (each := result.decades()) is not None]
+            ratio = f"10^{sum(change) / len(change):+.1f}" if change else "–"
+            times = " / ".join(f"{each[0].ms_a_step:.1f}" if each else "–" for each in found.values())
+            table.append([row.label, *said, *(mean([result.best for result in each]) for each in found.values()), ratio, times])
+        if len(table) > 1:
+            yield from (*markdown(table), "")
+    yield from shares(seen, foretold)
+    if missing := seen.missing():
+        yield f"{missing} cells of {sum(row.seeds for row in seen.rows) * 2} have not been trained yet."
+
+
+def shares(seen: Seen, foretold: dict[str, predictions.Predicted]) -> Iterator[str]:
+    """How often theory was right about which nets reach `TRAINS`, by its gain alone and by its whole diagnosis."""
+    cases = [
+        (foretold[row.network], max(result.best for result in results) >= TRAINS)
+        for row in seen.rows
+        if row.network in foretold
+        for backend in seen.backends
+        if (results := seen.of(row, backend))
+    ]
+    for name, says in (("gain", "by_gain"), ("diagnosis", "by_diagnosis")):
+        right = sum(getattr(predicted, says) == trains for predicted, trains in cases)
+        if cases:
+            yield f"Predicted by {name}: {right} of {len(cases)} right ({right / len(cases):.0%}); {sum(t for _, t in cases)} train."
+
+
+def _figures(seen: Seen) -> dict[str, Figure]:
+    foretold = predictions.read()
+    points = {
+        NAMES[backend]: [
+            (foretold[row.network].decades, max(result.best for result in results))
+            for row in seen.rows
+            if row.network in foretold and (results := seen.of(row, backend))
+        ]
+        for backend in seen.backends
+    }
+    return {"remedies": predicted_and_seen(points, "predicted decades, last to first gradient", "highest accuracy")}
+
+
+REMEDIES = Experiment(
+    "remedies",
+    "Which single change lets a plain net of 40 or 100 layers train, and did theory say so before?",
+    f"{4 * len(CHANGES) - 2} cells, about 2.5 core-hours",
+    (*rows(40, SIZES, CHANGES), *rows(100, SIZES, {label: change for label, change in CHANGES.items() if "depth" not in change})),
+    rows(12, {"width": "32", "batch": "32"}, {label: CHANGES[label] for label in (PLAIN, "layer normalization", "pre-activation skips")}),
+    _tables,
+    _figures,
+)

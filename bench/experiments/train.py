@@ -1,0 +1,172 @@
+"""Trains cells in worker processes, as many at a time as are asked for, and keeps each one that is finished."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from bench.experiments.cell import LOOKS, Cell, rates
+from bench.experiments.record import Result, Statistics
+from fixtures.data.datasets import Data
+from models.arrays import Array
+from models.worker import devices
+from models.worker.process import Worker, WorkerDied, WorkerError
+from models.worker.tasks.epochs import EpochSeen, Refreshed
+
+LONGEST = 6 * 3600.0
+"""Seconds of a processor that one epoch, or building a network, may take: those of 1,000 layers take a hundredth."""
+SHOWN_LAYERS, SHOWN_EPOCHS = 41, (1, 2, 5, 10, 20, 50, 100)
+"""At most so many layers, evenly spread, and these epochs and the last of gradient norms are kept."""
+Told = Callable[[Cell, int, float], None]
+"""Called after each epoch with its number and the accuracy."""
+
+
+class Pool:
+    """So many slots, each with a worker that is kept while its backend is wanted."""
+
+    def __init__(self, data: Data, device: str, told: Told, keep: Callable[[Cell, Result], object]) -> None:
+        """`keep` is called with each result as soon as it is there."""
+        self._data, self._device, self._told, self._keep = data, device, told, keep
+        self._lock = threading.Lock()
+        self._waiting: list[Cell] = []
+        self._workers: set[Worker] = set()
+        self._ended = False
+        self.failed: dict[Cell, str] = {}
+
+    def run(self, cells: list[Cell], slots: int) -> None:
+        """Train every cell. One whose worker dies twice is in `failed` with the reason; the others go on."""
+        self._waiting = list(cells)
+        with ThreadPoolExecutor(slots) as threads:
+            try:
+                for slot in [threads.submit(self._slot) for _ in range(slots)]:
+                    slot.result()
+            finally:
+                self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._ended, self._waiting = True, []
+            workers = list(self._workers)
+        for worker in workers:
+            worker.close()
+
+    def _next(self, backend: str) -> Cell | None:
+        """The first cell that is left, or one of the same row and seed on the backend whose worker is there."""
+        with self._lock:
+            if not self._waiting:
+                return None
+            first = self._waiting[0]
+            chosen = next((c for c in self._waiting if c.backend == backend and (c.row, c.seed) == (first.row, first.seed)), first)
+            self._waiting.remove(chosen)
+            return chosen
+
+    def _slot(self) -> None:
+        worker: Worker | None = None
+        held = ""
+        while cell := self._next(worker.backend if worker else ""):
+            for again in (True, False):
+                try:
+                    if worker is None or worker.backend != cell.backend or not worker.alive:
+                        if worker:
+                            worker.close()
+                        worker, held = self._start(cell.backend), ""
+                    if held != cell.row.inputs:
+                        hold(worker, self._data, cell.row.inputs)
+                        held = cell.row.inputs
+                    self._keep(cell, train(worker, cell, self._data, self._device, self._told))
+                    break
+                except WorkerDied as error:
+                    if self._ended:
+                        return
+                    if not again:
+                        self.failed[cell] = str(error)
+                except WorkerError as error:
+                    self.failed[cell] = str(error)
+                    break
+        if worker:
+            worker.close()
+
+    def _start(self, backend: str) -> Worker:
+        with self._lock:
+            if self._ended:
+                raise WorkerDied("the run has ended")
+            worker = Worker(backend, device=self._device, threads=1, deadline=LONGEST)
+            self._workers.add(worker)
+        return worker
+
+
+def hold(worker: Worker, data: Data, inputs: str) -> None:
+    """Give a worker training and test samples as a row wants them."""
+    x_train, x_test = (inputs_of(x, data, inputs).astype(np.float32) for x in (data.x_train, data.x_test))
+    worker.call("hold", x_train=x_train, y_train=data.y_train, x_test=x_test, y_test=data.y_test)
+
+
+def train(worker: Worker, cell: Cell, data: Data, device: str, told: Told) -> Result:
+    """Train one cell from its first epoch to its last. Raises WorkerError."""
+    row, spec = cell.row, cell.spec(data.features)
+    network, steps = spec.id, len(data.x_train) // spec.batch
+    worker.call("begin", network=network, seed=cell.seed, device=devices.kind(device), every=max(1, steps // LOOKS))
+    seen: list[EpochSeen] = []
+    for number in range(1, row.epochs + 1):
+        schedule = rates(row.schedule, steps, row.epochs, number)
+        seen.append(worker.call("epoch", EpochSeen, network=network, number=number, schedule=schedule))
+        told(cell, number, seen[-1].accuracy)
+        if not math.isfinite(seen[-1].loss):
+            break
+    refreshed = worker.call("refresh", Refreshed, network=network, batches=row.refresh) if row.refresh else None
+    return result_of(seen, refreshed)
+
+
+def train_alone(cell: Cell, data: Data, device: str) -> Result:
+    """Train one cell in a worker of its own. Raises WorkerError."""
+    worker = Worker(cell.backend, device=device, threads=1, deadline=LONGEST)
+    try:
+        hold(worker, data, cell.row.inputs)
+        return train(worker, cell, data, device, lambda *_: None)
+    finally:
+        worker.close()
+
+
+def inputs_of(x: Array, data: Data, inputs: str) -> Array:
+    """Samples as a row wants them: as they are, which is standardised, or with the training set's range moved to [0, 1]."""
+    low, high = (data.x_train.min(), data.x_train.max()) if inputs == "unit" else (0.0, 1.0)
+    return (x - low) / (high - low)
+
+
+def result_of(seen: list[EpochSeen], refreshed: Refreshed | None) -> Result:
+    """What is kept of a training."""
+    depth = seen[0].gradient_norms.shape[1]
+    layers = sorted({round(each) for each in np.linspace(1, depth, min(depth, SHOWN_LAYERS))})
+    chosen = np.array(layers) - 1
+    shown = [(n, each.gradient_norms) for n, each in enumerate(seen, 1) if n in (*SHOWN_EPOCHS, len(seen))]
+    looks = {str(n): norms[-1][chosen] for n, norms in shown if len(norms)}
+    first = {"0": seen[0].gradient_norms[0][chosen]} if len(seen[0].gradient_norms) else {}
+    by_batch = [each.batch_accuracy for each in seen if math.isfinite(each.batch_accuracy)]
+    return Result(
+        accuracy=[round(each.accuracy, 4) for each in seen],
+        loss=[_finite(each.loss) for each in seen],
+        layers=layers,
+        norms={name: _logs(norms) for name, norms in (first | looks).items()},
+        ms_a_step=_finite(1e3 * float(np.median([each.processor_s / each.steps for each in seen]))) or 0.0,
+        batch_accuracy=[round(each, 4) for each in by_batch],
+        stopped=not math.isfinite(seen[-1].loss),
+        statistics=_statistics(refreshed) if refreshed else None,
+    )
+
+
+def _statistics(seen: Refreshed) -> Statistics:
+    distances = [[_finite(each) for each in found] for found in (seen.distance_before, seen.distance_after)]
+    return Statistics(round(seen.before, 4), round(seen.after, 4), round(seen.by_batch, 4), *distances)
+
+
+def _finite(value: float) -> float | None:
+    """Four digits, or nothing for what JSON cannot hold."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
+def _logs(norms: Array) -> list[float | None]:
+    return [round(math.log10(each), 2) if math.isfinite(each) and each > 0 else None for each in norms]
