@@ -1,7 +1,7 @@
 """Made-up GPUs, each under the core matrix, the equalities and planted faults: `python -m bench twins` writes `twin_grid.csv`.
 
-What was judged before is kept, so that the command goes on where it stopped; `--again=WORD` judges rows anew whose name has the word.
-Status 1 where a healthy network is red or a fault is missed.
+What was judged before is kept, so that the command goes on where it stopped; `--again=WORD` judges rows anew whose name has the word, and
+`--check` all of them without writing. Status 1 where a healthy network is red or a fault is missed.
 """
 
 from __future__ import annotations
@@ -208,6 +208,7 @@ def main() -> int:
     parser.add_argument("--twin", default="", help="only twins whose name contains this")
     parser.add_argument("--again", default="", help="judge rows anew whose name contains this")
     parser.add_argument("--first", type=int, default=None, help="at most so many rows now (default: all)")
+    parser.add_argument("--check", action="store_true", help="judge all rows of this backend anew, and leave the committed ones alone")
     parser.add_argument("--summary", action="store_true", help="only print the committed summary")
     options = parser.parse_args()
     if options.summary:
@@ -215,7 +216,7 @@ def main() -> int:
         return Status.SAME
     os.environ |= {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1", **BACKENDS[options.backend].variables}  # TF32 unless the suite forbids it
     warnings.simplefilter("ignore", UserWarning)  # frameworks' words on planted faults
-    rows = {row.cell: row for row in read()}
+    rows = {row.cell: row for row in ([] if options.check else read())}
     wanted = list(todo(options, rows))[: options.first]
     begun = time.monotonic()
     for done, cell in enumerate(wanted, 1):
@@ -224,7 +225,8 @@ def main() -> int:
         except Absent as lack:  # a part of a network that the framework does not have
             say(f"{done} of {len(wanted)}  {', '.join(cell)}: {lack}")
             continue
-        write(list(rows.values()))
+        if not options.check:
+            write(list(rows.values()))
         left = clock((time.monotonic() - begun) / done * (len(wanted) - done))
         say(f"{done} of {len(wanted)}  {', '.join(cell)}: {rows[cell].wrong or rows[cell].red or 'green'}; {left} left")
     wrong = [row for row in rows.values() if row.wrong]
