@@ -22,7 +22,7 @@ import pandas as pd
 from bench import files
 from bench.exit_status import Status
 from bench.judging.check import Need
-from bench.judging.verdict import FAILED, Verdict
+from bench.judging.verdict import FAILED, PASSED, Verdict
 from bench.metamorphic import equality_cases
 from bench.progress import clock, say
 from bench.selftest.faults import FAULTS, Fault
@@ -35,6 +35,7 @@ COMPILED = "compiled by XLA"
 """The twin of Keras on TensorFlow; the others are those of `twins.TWINS`."""
 MULTIPLYING = "float32 split in four", "float32 one by one", "TF32 to nearest", "TF32 cut", "TF32 cut, sums cut"
 KINDS = "network", "equality", "fault"
+BACKENDS_WITH_TWINS = "torch", "keras", "keras-torch"
 OF_TF32 = ("reference", "width=256", "batch=256", "act=linear,lr=1e-5", "norm=layer", "skip=two")
 """Networks judged in TF32 on every twin that has it: products of many terms, and those whose gradients cut operands turned most."""
 WITHOUT_PRODUCTS = {Need.DRAWS, Need.CURVES, Need.TRAININGS, Need.HELD_OUT}
@@ -160,7 +161,7 @@ def _fault(backend: str, twin: str, name: str) -> Row:
 def _row(cell: tuple[str, str, str, str], verdicts: dict[str, Verdict], wrong: str) -> Row:
     judged = [verdict for verdict in verdicts.values() if verdict.judged]
     red = " ".join(key for key, verdict in verdicts.items() if verdict.status == FAILED)
-    left = round(min((verdict.headroom for verdict in judged), default=1.0), 3)
+    left = round(min((verdict.headroom for verdict in judged if verdict.status in (PASSED, FAILED)), default=1.0), 3)
     return Row(*cell, sum(verdict.judged for verdict in judged), left, red, wrong)
 
 
@@ -190,7 +191,8 @@ def summary(rows: list[Row]) -> str:
                  f"{min((row.left for row in healthy), default=1.0):.0%}", sum(bool(row.wrong) for row in healthy),
                  len(kind["fault"]), seen]  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines) + "\n"
+    missing = len({cell for backend in BACKENDS_WITH_TWINS for cell in cells(backend)} - {row.cell for row in rows})
+    return "\n".join(lines) + f"\n\n{len(rows)} rows are judged, {missing} are still to be.\n"
 
 
 def todo(options: argparse.Namespace, kept: dict[tuple[str, str, str, str], Row]) -> Iterator[tuple[str, str, str, str]]:
@@ -203,7 +205,7 @@ def todo(options: argparse.Namespace, kept: dict[tuple[str, str, str, str], Row]
 def main() -> int:
     """Judge what is missing, print what is wrong and the summary."""
     parser = argparse.ArgumentParser(prog="python -m bench twins", description=__doc__)
-    parser.add_argument("--backend", default="torch", choices=["torch", "keras", "keras-torch"])
+    parser.add_argument("--backend", default="torch", choices=BACKENDS_WITH_TWINS)
     parser.add_argument("--kind", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--twin", default="", help="only twins whose name contains this")
     parser.add_argument("--again", default="", help="judge rows anew whose name contains this")
