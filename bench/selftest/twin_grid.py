@@ -187,10 +187,10 @@ def summary(rows: list[Row]) -> str:
         kind = {kind: [row for row in here if row.kind == kind] for kind in KINDS}
         healthy = kind["network"] + kind["equality"]
         seen = sum(not row.wrong for row in kind["fault"])
-        cells = [f"{backend}, {twin}", len(kind["network"]), len(kind["equality"]), f"{sum(row.judged for row in healthy):,}",
+        shown = [f"{backend}, {twin}", len(kind["network"]), len(kind["equality"]), f"{sum(row.judged for row in healthy):,}",
                  f"{min((row.left for row in healthy), default=1.0):.0%}", sum(bool(row.wrong) for row in healthy),
                  len(kind["fault"]), seen]  # fmt: skip
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        lines.append(f"| {' | '.join(map(str, shown))} |")
     missing = len({cell for backend in BACKENDS_WITH_TWINS for cell in cells(backend)} - {row.cell for row in rows})
     return "\n".join(lines) + f"\n\n{len(rows)} rows are judged, {missing} are still to be.\n"
 
