@@ -42,6 +42,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "prove": {
         "selftest": Command("pytest", "the tests of the suite itself, with the options of pytest", ("bench/selftest", "-m", "not slow")),
         "kill-grid": Command("bench.selftest.kill_grid", "plant every fault: which check catches it"),
+        "twins": Command("bench.selftest.twin_grid", "made-up GPUs: core matrix, equalities and planted faults on each"),
         "device-faults": Command("bench.selftest.device_faults", "plant faults on a GPU: each is caught there as on the CPU"),
         "power": Command("bench.selftest.power", "the smallest error that is caught, network by network"),
         "false-alarms": Command("bench.selftest.false_alarms", "how often a healthy framework is called broken"),

@@ -81,6 +81,8 @@ class Finding:
             return 0.0
         if self.low == self.high:
             return 1.0
+        if self.bottomed:
+            return 1 - self.low / self.value
         if self.one_sided:
             return 1 - self.value / self.high if self.high > 0 else 1.0
         low, value, high = self._on_scale()
@@ -93,6 +95,8 @@ class Finding:
             return math.inf
         if self.within:
             return 0.0
+        if self.bottomed:
+            return self.low / self.value if self.value > 0 else math.inf
         if self.one_sided:
             return self.value / self.high if self.high > 0 else math.inf
         low, value, high = self._on_scale()
@@ -103,6 +107,11 @@ class Finding:
     def one_sided(self) -> bool:
         """Whether only the upper edge can be crossed: an error, which is never negative."""
         return self.scale == "linear" and (self.low == 0 or math.isinf(self.low))
+
+    @property
+    def bottomed(self) -> bool:
+        """Whether only a lower edge above zero can be crossed: something that must be there."""
+        return self.low > 0 and math.isinf(self.high)
 
     def _on_scale(self) -> tuple[float, float, float]:
         forward = SCALES[self.scale].forward

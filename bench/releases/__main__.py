@@ -23,6 +23,7 @@ from bench.releases.table import changes, numbers, page, status, table
 from bench.versions.environments import VersionsError
 from models.backends.registry import BACKENDS
 from models.spec import SpecError
+from models.worker.devices import DeviceError, refuse_unknown
 from models.worker.process import WorkerError
 
 TABLE = BASELINES / "keras_releases.md"
@@ -44,20 +45,24 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--only", action="append", metavar="CASE", help="only this equality or network; may be repeated")
     on = [name for name, row in BACKENDS.items() if row.conventions == "keras"]
     parser.add_argument("--backend", default="keras", choices=on, help="keras (TensorFlow), keras-torch or keras-jax")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0 (default: cpu)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where releases and results are kept (default: {FOLDER})")
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
     parser.add_argument("--write", action="store_true", help=f"write the page to {TABLE.relative_to(BASELINES.parent)}, too")
     chosen = parser.parse_args(arguments)
     cases, results = chosen.only or [*EQUAL, *NETWORKS], dict[str, Examined]()
     try:
+        refuse_unknown(chosen.device)
         for network in (case for case in cases if case not in EQUALITIES):
             admission.network(network)
+    except DeviceError as error:
+        return _refused(str(error))
     except SpecError as error:
         return _refused(f"--only: {error} Or name an equality: {', '.join(EQUALITIES)}.")
     for release in track(chosen.releases.split(","), "releases"):
         began = time.monotonic()
         try:
-            results[release] = examine(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh)
+            results[release] = examine(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh, device=chosen.device)
         except (VersionsError, WriteError) as error:
             return _refused(f"Keras {release} could not be examined: {error}")
         except (WorkerError, OSError) as error:

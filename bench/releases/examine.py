@@ -18,6 +18,7 @@ from bench.store import Store
 from bench.versions.environments import VersionsError, Wanted, build, installed
 from fixtures.data.datasets import load
 from models.spec import Spec
+from models.worker.devices import kind
 from models.worker.process import Worker, WorkerError
 
 FOLDER = Path(".gradgauge/releases")
@@ -50,27 +51,28 @@ class Examined:
     cases: dict[str, Seen] = field(default_factory=dict)
 
 
-def wanted(release: str) -> Wanted:
+def wanted(release: str, device: str = "cpu") -> Wanted:
     """What a release is installed as. Raises VersionsError."""
+    old = OLD if device == "cpu" else OLD.replace("tensorflow-cpu", "tensorflow[and-cuda]")
     try:
-        beside = f" {OLD}" if Version(release) < NEEDS_OLD else ""
+        beside = f" {old}" if Version(release) < NEEDS_OLD else ""
     except InvalidVersion:
         raise VersionsError("that is not a version number: write for instance 3.14.1.") from None
     return Wanted(f"keras=={release}{beside}", group="judge")
 
 
-def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False) -> Examined:
+def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False, device: str = "cpu") -> Examined:
     """Run `cases` on one release, in one process that is replaced when it dies; what was seen before is not run again.
 
     Raises VersionsError where the release cannot be had, WorkerError where it does not start, WriteError.
     """
     code = imported.digest((__name__, "models.worker.server"), (installed(), sys.version))
     versions, results = Store(folder / "results.jsonl", dict[str, str], code), Store(folder / "results.jsonl", Seen, code)
-    own = f"{release} {backend}"
+    own = " ".join([release, backend, *[device] * (device != "cpu")])
     missing = [case for case in cases if fresh or f"{own} {case}" not in results]
     if missing or own not in versions:
-        interpreter = build(wanted(release), folder)
-        start = lambda: Worker(backend, python=interpreter.python, path=interpreter.path)  # noqa: E731
+        interpreter = build(wanted(release, device), folder)
+        start = lambda: Worker(backend, device=device, python=interpreter.python, path=interpreter.path)  # noqa: E731
         workers = [start()]
         scenarios = Scenarios(backend, lambda scenario, given: workers[-1].call("scenario", scenario=scenario, **{"with": given}))
         try:
@@ -80,7 +82,7 @@ def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER,
             for case in missing:
                 if not workers[-1].alive:
                     workers.append(start())
-                word = results.keep(f"{own} {case}", _seen(case, scenarios, workers[-1])).word
+                word = results.keep(f"{own} {case}", _seen(case, scenarios, workers[-1], kind(device))).word
                 say(f"Keras {release}  {case:<36} {word}")
         finally:
             for worker in workers:
@@ -88,9 +90,9 @@ def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER,
     return Examined(versions[own], {case: results[f"{own} {case}"] for case in cases})
 
 
-def _seen(case: str, scenarios: Scenarios, worker: Worker) -> Seen:
+def _seen(case: str, scenarios: Scenarios, worker: Worker, device: str = "cpu") -> Seen:
     try:
-        verdict = decide(case, scenarios) if case in EQUALITIES else _parity(case, worker, scenarios.backend)
+        verdict = decide(case, scenarios) if case in EQUALITIES else _parity(case, worker, scenarios.backend, device)
     except WorkerError as error:
         return Seen(GONE, str(error).splitlines()[0])
     worst = verdict.worst
@@ -98,7 +100,7 @@ def _seen(case: str, scenarios: Scenarios, worker: Worker) -> Seen:
     return Seen(MARKS[verdict.status], text)
 
 
-def _parity(case: str, worker: Worker, backend: str) -> Verdict:
+def _parity(case: str, worker: Worker, backend: str, device: str) -> Verdict:
     """Gradient parity of one network: the loss that train_on_batch reports has an equality of its own."""
     check = CHECKS["gradient_parity"]
-    return judge(check, collect(Request(Spec.parse(case), backend, load(), check.needs), worker.submit))
+    return judge(check, collect(Request(Spec.parse(case), backend, load(), check.needs, device=device), worker.submit))

@@ -7,6 +7,7 @@ healthy network is red; 14 where the device is not there.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import os
 import sys
@@ -30,14 +31,21 @@ def chosen(framework: str, count: int) -> list[Fault]:
     return [fault for fault in turns if fault is not None][:count]
 
 
+@functools.cache
+def red_without_a_fault(backend: str, network: str, device: str) -> str:
+    """The checks that are red on a healthy network; several faults share one."""
+    from bench.selftest import kills
+
+    return " ".join(kills.catchers(kills.verdicts(kills.seen(backend, network, False, device=device))))
+
+
 def judged(backend: str, fault: Fault, device: str) -> tuple[str, str]:
     """Nothing where the fault is caught where it is, or else what went wrong; and the checks that are red."""
     from bench.selftest import kills
     from bench.selftest.faults.plant import planted
 
-    healthy = kills.catchers(kills.verdicts(kills.seen(backend, fault.network, False, device=device)))
-    if healthy:
-        return "red without a fault", " ".join(healthy)
+    if red := red_without_a_fault(backend, fault.network, device):
+        return "red without a fault", red
     with planted(fault):
         verdicts = kills.verdicts(kills.seen(backend, fault.network, False, device=device))
     red = " ".join(kills.catchers(verdicts))

@@ -57,11 +57,11 @@ def here(backend: str) -> Submit:
     return at_once(lambda do, kind, **arguments: tasks[do](**arguments))
 
 
-def seen(backend: str, network: str, trains: bool, needs: Set[Need] = ALL, device: str = "cpu") -> Evidence:
+def seen(backend: str, network: str, trains: bool, needs: Set[Need] = ALL, device: str = "cpu", repeats: bool | None = None) -> Evidence:
     """The evidence as pytest would have it; free training, which few faults need, only where asked for. On a GPU no bits are promised."""
     needs = needs if trains else needs - {Need.TRAININGS, Need.HELD_OUT}
-    spec, repeats = Spec.parse(network), device == "cpu"
-    request = Request(spec, backend, data(), needs, TRAINING_SEEDS, device, repeats, recorded(backend), reference(network))
+    spec, repeats = Spec.parse(network), device == "cpu" if repeats is None else repeats
+    request = Request(spec, backend, data(), needs, TRAINING_SEEDS, device, repeats, recorded(backend), reference(spec.on(backend).id))
     return collect(request, here(backend))
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import zipfile
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from bench.selftest import device_faults
 from bench.selftest.faults import FAULTS
+from bench.timing.duet import __main__ as duet
+from bench.versions.environments import group
+from models.matrix import refuse_without_device
+from models.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / ".ci" / "gpu"
@@ -76,6 +83,90 @@ def test_every_stage_is_a_command_that_takes_its_options(script: Any, tmp_path: 
             assert (ROOT / path).exists()
 
 
+COLLECT = """
+import contextlib, io, json, sys
+import pytest
+for name, words in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        status = pytest.main([*words, "--collect-only"])
+    print(json.dumps([name, int(status), told.getvalue().count("::")]))
+"""
+
+
+def test_stages_of_pytest_collect_something_and_duets_understand_their_options(script: Any, tmp_path: Path) -> None:
+    """What a stage would do is only collected here; `test_the_whole_road` runs all of them."""
+    planned = script.stages("cpu", ["torch"], tmp_path)
+    collected = [(stage.name, list(stage.words[2:])) for stage in planned if stage.words[1] == "pytest" and stage.name != "spread"]
+    done = subprocess.run([sys.executable, "-c", COLLECT], input=json.dumps(collected), cwd=ROOT, capture_output=True, text=True)
+    found = {name: (status, count) for name, status, count in map(json.loads, done.stdout.splitlines())}
+    assert found.keys() == dict(collected).keys(), done.stdout + done.stderr
+    assert all(status == 0 and count >= 1 for status, count in found.values()), found
+    assert found["determinism"][1] == 2 and found["core-slice"][1] >= 50 and found["equalities"][1] > 20
+    for stage in script.stages("cuda", ["torch"], tmp_path):
+        if stage.words[1] == "bench.timing.duet":
+            given = duet._parser().parse_args(stage.words[2:])
+            assert given.budget + 10 < stage.seconds
+
+
+def test_networks_of_all_stages_exist_on_a_gpu(script: Any) -> None:
+    for name in (*script.SLICE, *script.FORMATS):
+        refuse_without_device(Spec.parse(name), "cuda:0")
+
+
+def test_a_run_that_was_killed_goes_on_with_the_stage_that_it_was_in(tmp_path: Path) -> None:
+    """Results are written after each stage, whole or not at all."""
+    words = [sys.executable, str(SCRIPT), "--device=cpu", "--backend=numpy", "--only=doctor,equalities", f"--out={tmp_path}"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("doctor       green")
+        process.kill()
+    assert [each["name"] for each in json.loads((tmp_path / "results.json").read_text())] == ["doctor"]
+    written = (tmp_path / "doctor.log").stat().st_mtime_ns
+    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert again.stdout.count("doctor       green") == 1 and "equalities   " in again.stdout
+    assert (tmp_path / "doctor.log").stat().st_mtime_ns == written
+
+
+def wheel(folder: Path, name: str, content: str) -> None:
+    with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as file:
+        file.writestr(f"{name.split('-')[0]}.py", content)
+
+
+def test_only_what_a_container_lacks_is_unpacked(script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy is here, the judge's pytest too old, and the third was never heard of."""
+    for name in ("numpy-2.0.0", "pytest-9.2.0", "never_heard_of-1.2"):
+        wheel(tmp_path, name, "SEEN = 7\n")
+    version = script.importlib.metadata.version
+    monkeypatch.setattr(script.importlib.metadata, "version", lambda name: "8.4.1" if name == "pytest" else version(name))
+    into = tmp_path / "packages"
+    into.mkdir()
+    assert script.unpack(tmp_path, into) == ["never-heard-of 1.2", "pytest 9.2.0"]
+    assert (into / "never_heard_of.py").read_text() == "SEEN = 7\n"
+    assert not (into / "numpy.py").exists()
+    (into / "never_heard_of.py").unlink()
+    assert script.unpack(tmp_path, into) and not (into / "never_heard_of.py").exists(), "unpacked twice"
+
+
+@pytest.mark.parametrize(("limit", "status"), [(10**6, 0), (10, 1)])
+def test_what_is_packed_leaves_out_what_is_there_and_is_not_too_large(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, limit: int, status: int
+) -> None:
+    asked: list[str] = []
+
+    def download(words: list[str]) -> subprocess.CompletedProcess[str]:
+        asked.extend(words)
+        for name in ("keras-3.15.1", "msgspec-0.22.0", "scipy-1.18.1", "numpy-2.5.2"):
+            wheel(tmp_path, name, "")
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(script.subprocess, "run", download)
+    monkeypatch.setattr(script, "LARGEST", limit)
+    assert script.pack(tmp_path, "3.12") == status
+    assert {path.name.split("-")[0] for path in tmp_path.glob("*.whl")} == {"keras", "msgspec"}
+    assert "2 wheels" in capsys.readouterr().out
+    assert {"keras==3.15.1", *(str(each) for each in group("judge"))} <= {str(Requirement(word)) for word in asked if word[:1].isalpha()}
+
+
 def test_ten_faults_and_more_of_every_part_are_planted_on_a_device() -> None:
     faults = device_faults.chosen("torch", 12)
     assert len({fault.name for fault in faults}) == 12
@@ -86,3 +177,10 @@ def test_ten_faults_and_more_of_every_part_are_planted_on_a_device() -> None:
 def test_faults_on_a_device_that_is_not_there_are_one_sentence(capsys: Any) -> None:
     assert device_faults.main(["--device=gpu"]) == 14
     assert "--device=gpu is not known" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_whole_road_runs_on_a_cpu(tmp_path: Path) -> None:
+    """Every stage with its own command, on PyTorch; what a GPU alone has is left out."""
+    done = run("--device=cpu", "--backend=torch", f"--out={tmp_path}", "--slower=10", "--seconds=7200")
+    assert done.returncode == 0, done.stdout

@@ -59,7 +59,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
         alive = True
 
         def __init__(self, backend: str, **options: str) -> None:
-            asked.append("a process")
+            asked.append("a process" + f" on {options['device']}" * (options["device"] != "cpu"))
 
         def call(self, do: str, kind: object = None, **given: object) -> dict[str, str]:
             return {"keras": "3.9.2"}
@@ -67,7 +67,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
         def close(self) -> None:
             pass
 
-    def see(case: str, scenarios: Scenarios, worker: Quick) -> Seen:
+    def see(case: str, scenarios: Scenarios, worker: Quick, device: str) -> Seen:
         if case == "c":
             raise KeyboardInterrupt
         asked.append(case)
@@ -84,6 +84,10 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
     assert asked == ["a process", "a", "a process", "b"]
     examine.examine("3.9.2", "keras", ["a"], tmp_path, fresh=True)
     assert asked[-1] == "a"
+    examine.examine("3.9.2", "keras", ["a"], tmp_path, device="cuda:1")
+    assert asked[-2:] == ["a process on cuda:1", "a"], "what a CPU showed is another cell"
+    assert "tensorflow[and-cuda]" in examine.wanted("3.0.1", "cuda").text
+    assert "tensorflow-cpu" in examine.wanted("3.0.1").text
 
 
 @pytest.mark.parametrize(

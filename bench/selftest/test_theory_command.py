@@ -12,10 +12,13 @@ from bench.checks import CHECKS, applies
 from bench.selftest.studies.literature import explosion, shattering, trainable_depth
 from bench.selftest.studies.literature.__main__ import RECORDED, recorded
 from bench.selftest.studies.theory_accuracy import RECORD, report
-from bench.theory.__main__ import main
+from bench.theory.__main__ import main, measured
 from bench.theory.moments import batch_norm_growth
+from fixtures.data.datasets import load
 from fixtures.data.mnist_family import holds
 from models.matrix import networks
+from models.spec import Spec
+from models.worker.process import WorkerError
 
 ROOT = Path(__file__).resolve().parents[2]
 gain = CHECKS["backward_gain"]
@@ -25,7 +28,7 @@ STUDIES = {"trainable_depth": trainable_depth, "explosion": explosion, "shatteri
 def test_profile_and_diagnosis_are_printed_without_a_framework(capsys):
     code = """
 import sys
-from bench.theory.__main__ import main
+from bench.theory.__main__ import main, measured
 code = main(sys.argv[1:])
 assert not {"torch", "keras", "tensorflow"} & set(sys.modules)
 sys.exit(code)
@@ -37,6 +40,27 @@ sys.exit(code)
     assert re.search(r"^ +1 +0\.0\d+ +\S+e-0\d +\S+ … \S+$", done.stdout, flags=re.MULTILINE)
     for part in ("fixed point      q* = 0.2647", "ξ_c = 0.346", "vanishing: ", "remedy 1: ", "χ from 0.0"):
         assert part in done.stdout
+
+
+def test_what_is_drawn_is_computed_on_the_device_that_is_named(monkeypatch):
+    """A worker sees its own GPU alone, which it calls cuda."""
+    asked = []
+
+    class Noting:
+        def __init__(self, backend, device):
+            asked.append((backend, device))
+
+        def submit(self, do, kind, **given):
+            asked.extend(job.device for job in given["jobs"])
+            raise WorkerError("stopped")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("bench.theory.__main__.Worker", Noting)
+    with pytest.raises(WorkerError, match="stopped"):
+        measured(Spec.parse("depth=2,width=8"), "torch", load(), range(2), "cuda:1")
+    assert asked == [("torch", "cuda:1"), "cuda", "cuda"]
 
 
 def test_batch_norm_has_its_own_rate(capsys):
@@ -53,6 +77,7 @@ def test_a_default_is_each_framework_s_own(capsys):
 @pytest.mark.parametrize(("words", "says"), [
     (["depth=40,act=sigmoit"], "did you mean sigmoid"), (["depth"], "write field=value"),
     (["depth=4", "--backend=mxnet"], "use one or several of"),
+    (["depth=4", "--device=gpu"], "use cpu, cuda or cuda:0"),
     (["depth=4", "--backend=torch", "--plot=/nowhere/x.png"], "No such file or directory"),
     (["depth=4", "--backend=torch", "--plot=x.tape"], "is not supported"),
 ])  # fmt: skip

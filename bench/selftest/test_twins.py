@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Any
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.checks.precision import COARSE, _share_of_tf32
 from bench.judging.verdict import FAILED, Verdict
-from bench.selftest.faults import FAULTS, Fault
-from bench.selftest.faults.plant import planted
+from bench.selftest import twin_grid
 from bench.selftest.kills import catchers, seen, verdicts
-from bench.selftest.twins import TWINS, Twin, compiling_as_on_a_gpu, multiplying
-from models.matrix import networks
-from models.spec import Spec
+from bench.selftest.twins import TWINS, compiling_as_on_a_gpu, multiplying
 
+ROOT = Path(__file__).resolve().parents[2]
 QUICK = {
     "float32 split in four": ("reference",),
     "float32 one by one": ("depth=4,norm=batch",),
@@ -25,10 +24,7 @@ QUICK = {
     "TF32 cut, sums cut": ("precision=tf32",),
 }
 """One network or two a twin, for every run of the self-tests; cut operands turned gradients of skip connections most."""
-OF_TF32 = ("precision=tf32,width=256", "precision=tf32,batch=256", "precision=tf32,act=linear,lr=1e-5", "precision=tf32,norm=layer")
 COMPILED_QUICK = "depth=2,norm=layer,norm_at=after"
-HARD_FOR_XLA = ("norm=layer,norm_at=after", "norm=batch,input=shifted", "precision=mixed_bfloat16,batch=256")
-"""Where steps compiled by XLA were red before the worker said that they are."""
 
 
 def green(found: dict[str, Verdict]) -> None:
@@ -36,16 +32,7 @@ def green(found: dict[str, Verdict]) -> None:
     assert any(verdict.judged for verdict in found.values())
 
 
-def core(twin: Twin) -> list[str]:
-    """The core matrix as a GPU of this kind has it: with TF32 where it has some."""
-    return [spec.id for spec in networks("core", device="cuda" if twin.tf32 else "cpu")]
-
-
-def each_twin(chosen: Any) -> list[Any]:
-    return [pytest.param(name, network, id=f"{name}-{network}") for name, twin in TWINS.items() for network in chosen(name, twin)]
-
-
-@pytest.mark.parametrize(("name", "network"), each_twin(lambda name, twin: QUICK.get(name, ())))
+@pytest.mark.parametrize(("name", "network"), [(name, network) for name, networks in QUICK.items() for network in networks])
 def test_no_check_is_red(name: str, network: str) -> None:
     with multiplying(TWINS[name]):
         run = seen("torch", network, trains=False)
@@ -53,13 +40,33 @@ def test_no_check_is_red(name: str, network: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "network"), each_twin(lambda name, twin: () if name == "no TF32" else (*core(twin), *(OF_TF32 if twin.tf32 else ())))
-)
-def test_no_check_is_red_in_the_core_matrix(name: str, network: str) -> None:
-    with multiplying(TWINS[name]):
-        run = seen("torch", network, trains=False)
-    green(verdicts(run))
+@pytest.mark.parametrize("backend", twin_grid.BACKENDS_WITH_TWINS)
+def test_nothing_healthy_is_red_and_no_fault_is_missed_on_any_twin(backend: str) -> None:
+    """In a process of its own, whose Keras has the right library."""
+    words = "-m", "bench", "twins", f"--backend={backend}", "--check"
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_committed_grid_is_of_what_there_is_and_nothing_in_it_is_wrong() -> None:
+    rows = twin_grid.read()
+    known = {cell for backend in twin_grid.BACKENDS_WITH_TWINS for cell in twin_grid.cells(backend)}
+    assert {row.cell for row in rows} <= known
+    assert [row.cell for row in rows if row.wrong] == []
+    assert all(row.judged and bool(row.red) == (row.kind == "fault") for row in rows)
+    assert {row.twin for row in rows} >= {*twin_grid.MULTIPLYING, twin_grid.COMPILED}, "a twin without a row"
+
+
+def test_the_readme_shows_the_committed_grid() -> None:
+    assert twin_grid.summary(twin_grid.read()) in (ROOT / "bench" / "selftest" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_red_row_says_what_and_a_missed_fault_by_which_check() -> None:
+    rows = [
+        twin_grid.Row("torch", "TF32 cut", "network", "reference", 1000, 0.0, "gradient_parity", "gradient_parity: far"),
+        twin_grid.Row("torch", "TF32 cut", "fault", "a sign", 100, 0.0, "update", "missed by gradient_parity"),
+    ]
+    assert "| torch, TF32 cut | 1 | 0 | 1,000 | 0% | 1 | 1 | 0 |" in twin_grid.summary(rows)
 
 
 def test_products_of_twins_are_what_they_are_said_to_be() -> None:
@@ -89,35 +96,10 @@ def test_a_device_without_tf32_is_red_where_tf32_was_asked() -> None:
     assert _share_of_tf32(run) < COARSE / 30
 
 
-def slice_of_faults() -> list[Any]:
-    """A fault of each part of PyTorch, seen without training."""
-    first = {part: [fault for fault in faults if not fault.trains] for part, faults in FAULTS["torch"].items()}
-    return list(chain.from_iterable(faults[:2] for part, faults in first.items() if part != "controls"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", slice_of_faults(), ids=lambda fault: fault.name)
-@pytest.mark.parametrize("name", ["float32 split in four", "float32 one by one"])
-def test_faults_are_seen_by_their_checks(name: str, fault: Fault) -> None:
-    with multiplying(TWINS[name]), planted(fault):
-        run = seen("torch", fault.network, trains=False)
-    found = verdicts(run)
-    assert found[fault.check].status == FAILED, f"{fault.check} missed it; caught by {catchers(found)}"
-    assert any(fault.where in finding.where for finding in found[fault.check].findings if not finding.within)
-
-
-LARGE = "layer 5's gradient lost", "layer 5's gradient with the other sign", "gradients accumulate"
-IN_TF32 = [fault for name in LARGE for faults in FAULTS["torch"].values() for fault in faults if fault.name == name]
-"""Faults of gradients that are larger than what TF32 rounds, which it must not hide."""
-
-
-@pytest.mark.parametrize(
-    "fault", [pytest.param(fault, id=fault.name, marks=[pytest.mark.slow] if number else []) for number, fault in enumerate(IN_TF32)]
-)
-def test_faults_of_gradients_are_seen_through_tf32(fault: Fault) -> None:
-    with multiplying(TWINS["TF32 cut"]), planted(fault):
-        run = seen("torch", Spec.parse(f"{fault.network},precision=tf32").id, trains=False)
-    assert verdicts(run)["gradient_parity"].status == FAILED
+def test_a_lost_gradient_is_seen_through_tf32() -> None:
+    fault = twin_grid.faults_on("torch", "TF32 cut")[0]
+    row = twin_grid.judge("torch", "TF32 cut", "fault", fault.name)
+    assert (row.wrong, fault.check in row.red.split()) == ("", True)
 
 
 def test_a_step_that_is_compiled_as_beside_a_gpu_says_so_and_is_judged_so() -> None:
@@ -127,11 +109,3 @@ def test_a_step_that_is_compiled_as_beside_a_gpu_says_so_and_is_judged_so() -> N
     assert (run.step, run.apart) == ("fused", True)
     green(verdicts(run))
     assert seen("keras", "depth=2", trains=False).step == "compiled"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("network", dict.fromkeys((*HARD_FOR_XLA, *core(TWINS["no TF32"]))))
-def test_no_check_is_red_where_steps_are_compiled_as_beside_a_gpu(network: str) -> None:
-    with compiling_as_on_a_gpu():
-        run = seen("keras", network, trains=False)
-    green(verdicts(run))

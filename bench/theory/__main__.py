@@ -29,17 +29,18 @@ from models.graph import Recurrent
 from models.matrix import CASES
 from models.observation import WatchedPass
 from models.spec import Spec, SpecError
+from models.worker.devices import DeviceError, kind, refuse_unknown
 from models.worker.process import Worker, WorkerError
 
 SEEDS = 3
 """Networks that each framework initializes for a plot."""
 
 
-def measured(spec: Spec, backend: str, data: Data, seeds: range) -> list[WatchedPass]:
+def measured(spec: Spec, backend: str, data: Data, seeds: range, device: str = "cpu") -> list[WatchedPass]:
     """The first pass of the framework's own initialization, one per seed. Raises WorkerError."""
-    worker, reference = Worker(backend), reference_of(spec.on(backend), data, steps=1)
+    worker, reference = Worker(backend, device=device), reference_of(spec.on(backend), data, steps=1)
     try:
-        requests = [Request(spec, backend, data, {Need.NATIVE}, (seed,), reference=reference) for seed in seeds]
+        requests = [Request(spec, backend, data, {Need.NATIVE}, (seed,), kind(device), reference=reference) for seed in seeds]
         return [evidence.native for evidence in Collection(requests, worker.submit).result()]
     finally:
         worker.close()
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("network", nargs="?", help="a network's id, e.g. depth=40,act=sigmoid,init=glorot_uniform (default: reference)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw band and measured profiles into FILE (png, svg or pdf)")
     parser.add_argument("--backend", default="torch,keras", help="which frameworks to draw (default: torch,keras)")
+    parser.add_argument("--device", default="cpu", help="where frameworks compute what is drawn: cpu, cuda or cuda:0 (default: cpu)")
     parser.add_argument("--coverage", choices=CASES, help="list which networks of a set have a band, and which a closed form")
     options = parser.parse_args(arguments)
     with shown():
@@ -63,6 +65,7 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     try:
         backends = _backends(options.backend)
+        refuse_unknown(options.device)
         spec, data = admission.network(options.network or "reference"), load()
         for each in dict.fromkeys(spec.on(backend) for backend in backends):
             if graph(each).of(Recurrent):
@@ -81,11 +84,11 @@ def _run(options: argparse.Namespace) -> int:
                 f"Profiles by layer are drawn of networks whose layers follow each other, and {spec.id} has time steps: leave out --plot."
             )
         if options.plot:
-            seen = {backend: measured(spec, backend, data, range(SEEDS)) for backend in backends}
+            seen = {backend: measured(spec, backend, data, range(SEEDS), options.device) for backend in backends}
             x = reference_of(spec.on(backends[0]), data, steps=1).forced_steps[0].x
             draw(options.plot, {backend: spec.on(backend) for backend in backends}, x, seen)
             print(f"drawn into {options.plot}")
-    except (SpecError, DataError, WorkerError, WriteError, OSError, ValueError) as error:
+    except (SpecError, DataError, DeviceError, WorkerError, WriteError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
