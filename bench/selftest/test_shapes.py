@@ -13,7 +13,8 @@ CHECKED = ("models.reference", "models.graph", "models.parts")
 NETWORKS = (
     "depth=4,norm=batch,batch=8", "depth=4,norm=rms,norm_at=after,act=gelu,batch=8,loss=mse", "depth=6,skip=two,act=selu,batch=8",
     "depth=6,bottleneck=4,skip=two,skip_order=pre,norm=group,batch=8,optimizer=nadam", "depth=3,precision=mixed_float16,batch=8,loss=huber",
-    "depth=3,optimizer=adafactor,loss=categorical_hinge,batch=8,act=hardswish", "depth=3,optimizer=lamb,loss=kl_divergence,batch=8,act=relu6",
+    "depth=3,optimizer=adafactor,loss=categorical_hinge,batch=8,act=hardswish",
+    "depth=3,optimizer=lamb,loss=kl_divergence,batch=8,act=relu6",
     "depth=3,optimizer=adamw,decay=0.1,clip=global,batch=8,act=rrelu", "depth=3,precision=float64,batch=8,optimizer=rmsprop,l2=0.1",
     "rnn,layers=2,batch=8,cell=gru,l2=0.1", "rnn,length=80,batch=8,cell=lstm,outputs=all", "rnn,batch=8,cell=relu,recurrent=normal",
 )  # fmt: skip
