@@ -31,11 +31,11 @@ AXES: dict[str, tuple[str, ...]] = {
     # A recurrent network is of another family, whose word comes first, so that this axis does.
     "recurrence": (
         "rnn", "rnn,cell=relu,recurrent=identity", *(f"rnn,cell={name}" for name in CELLS if name not in ("tanh", "relu")),
-        "rnn,layers=3,length=16,cell=lstm,outputs=all", "rnn,length=64,cell=gru", "rnn,cell=lstm,recurrent=default,init=default",
+        "rnn,layers=3,length=16,cell=lstm,outputs=all,forget=chrono,truncated=6,clip=global,clip_at=0.1",
+        "rnn,length=64,cell=gru", "rnn,cell=lstm,recurrent=default,init=default",
         "rnn,width=8,radius=0.5,init=orthogonal,input=tiny", "rnn,width=8,init=orthogonal,input=tiny",
         "rnn,width=8,radius=1.5,init=orthogonal,input=tiny", "rnn,cell=lstm,precision=float64", "rnn,cell=gru,precision=float64",
-        "rnn,layers=2,cell=lstm,direction=both,lengths=uneven", "rnn,layers=2,cell=gru,outputs=all,lengths=uneven,between=layer",
-        "rnn,length=16,cell=lstm,forget=chrono,truncated=6,clip=global,clip_at=0.1",
+        "rnn,layers=2,cell=lstm,direction=both,lengths=uneven,between=layer",
     ),
     "depth": ("depth=2", "depth=4", "depth=8", "depth=32", "depth=64", "depth=100"),
     "width": ("width=16", "width=256"),

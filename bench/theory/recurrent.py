@@ -29,8 +29,8 @@ from models.reference.draws import BIAS_SD, draw_weights, fed
 from models.reference.network import Reference
 from models.spec import Spec
 
-NETWORKS = 32
-"""Networks of an ensemble: their mean and spread are known to 1/√32 and 1/√62 of the spread."""
+NETWORKS = 24
+"""Networks of an ensemble: their mean and spread are known to 1/√24 and 1/√46 of the spread."""
 LONG, FEW = 100, 8
 """Time steps beyond which an ensemble has few networks, since each takes its time."""
 FIRST_SEED = 1_000_003

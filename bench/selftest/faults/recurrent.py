@@ -8,7 +8,7 @@ from bench.selftest.faults.plant import Fault, after, one, scaled, with_argument
 
 LSTM, GRU, TANH = "torch._VF.lstm", "torch._VF.gru", "torch._VF.rnn_tanh"
 BOTH, UNEVEN = "rnn,layers=2,cell=lstm,direction=both,lengths=uneven", "rnn,layers=2,cell=gru,outputs=all,lengths=uneven,between=layer"
-CUT = "rnn,length=16,cell=lstm,forget=chrono,truncated=6,clip=global,clip_at=0.1"
+CUT = "rnn,layers=3,length=16,cell=lstm,outputs=all,forget=chrono,truncated=6,clip=global,clip_at=0.1"
 AT_ORIGIN = "rnn,width=8,init=orthogonal,input=tiny"
 
 TORCH_RECURRENT = (
