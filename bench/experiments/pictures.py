@@ -51,12 +51,12 @@ def gradients_over_training(results: Mapping[tuple[str, str], Result], title: st
         for number, (epoch, norms) in enumerate(result.norms.items()):
             shade = str(0.75 * (1 - number / max(1, len(result.norms) - 1)))
             values = [np.nan if each is None else each for each in norms]
-            panel.plot(result.layers, values, color=shade, lw=1.1, label="begin" if epoch == "0" else f"epoch {epoch}")
+            panel.plot(result.layers, values, color=shade, lw=1.1, label="first look" if epoch == "0" else f"epoch {epoch}")
         panel.set_title(f"{family}\n{who}, {title}", fontsize=9)
         panel.set_xlabel("layer")
         panel.grid(alpha=0.3)
     axes[0].set_ylabel("log₁₀ weight-gradient norm")
-    axes[0].legend(fontsize=7, frameon=False)
+    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8, frameon=False)
     return drawn
 
 

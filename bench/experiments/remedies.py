@@ -112,6 +112,8 @@ def _figures(seen: Seen) -> dict[str, Figure]:
         ]
         for backend in seen.backends
     }
+    if not any(points.values()):
+        return {}
     return {"remedies": predicted_and_seen(points, "predicted decades, last to first gradient", "highest accuracy")}
 
 
