@@ -165,6 +165,8 @@ def norm_orthogonality(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _learned(spec: Spec, view: View) -> Residuals:
+    first = {joint.left.name: joint.between[0] for joint in graph(spec).joints if joint.between}
+    divided = {name for name, node in first.items() if isinstance(node, Normalize) and node.norm == "batch"}
     for joint in graph(spec).joints:
         where = joint.left.name
         norms = [node for node in joint.between if isinstance(node, Normalize)]
@@ -177,7 +179,9 @@ def _learned(spec: Spec, view: View) -> Residuals:
             share = norm.eps / (np.asarray(view.statistics[norm.name][1], np.float64) + norm.eps)
             yield Place("⟨w, ∂w⟩ before the norm", where), (w * dw).sum(1) - share * scale * dscale, natural
             yield Place("∂b before the norm", where), view.gradients[joint.left.bias], dw
-        if norm is joint.between[-1] or spec.arch.act in HOMOGENEOUS:
+        # Of a single weight that the next normalization divides out, both sides are zero but for ε, and all that is seen is rounding.
+        nothing = joint.right.fan_in == 1 and joint.right.name in divided
+        if not nothing and (norm is joint.between[-1] or spec.arch.act in HOMOGENEOUS):
             out, dout = view.of(joint.right.weight)
             products = [np.multiply(*view.of(f"{norm.name}.{kind}")) for kind in norm.parameters]
             natural = np.linalg.norm(out, axis=0) * np.linalg.norm(dout, axis=0) * _cancelling(norm, view)

@@ -26,6 +26,7 @@ TYPED = (
     "depth=2,width=16,batch=4,act=selu,norm=batch,norm_at=after,bias=normal,loss=hinge,input=tiny",
 )
 NARROW = (
+    "depth=4,width=1,norm=batch,batch=4",
     "width=1", "depth=2,width=1", "depth=4,width=2,norm=rms", "depth=4,width=1,skip=one", "depth=4,width=4,norm=group,groups=1",
     "depth=4,width=16,batch=1", "depth=4,width=16,batch=4,norm=batch", "depth=2,width=8,batch=1197", "depth=2,width=8,classes=600",
     "bottleneck=64,skip=two,skip_order=pre", "depth=4,width=16,loss=mse,target_scale=1e15",
