@@ -48,6 +48,7 @@ def test_a_number_that_is_nan_is_outside(backend: str, equality: str) -> None:
         return taken[-1][2]
 
     before = decide(equality, Scenarios(backend, ask))
+    led_to = {messages.encode([scenario, given]): seen for scenario, given, seen in taken}
     missed = []
     poisoned = 0
     for scenario, given, seen in taken:
@@ -56,9 +57,7 @@ def test_a_number_that_is_nan_is_outside(backend: str, equality: str) -> None:
         for place in _places(seen, UNREAD.get(equality, set())):
             spoilt = copy.deepcopy(seen)
             _spoil(spoilt, place)
-            scenarios = Scenarios(
-                backend, ask, _taken={messages.encode([r, g]): s for r, g, s in taken} | {messages.encode([scenario, given]): spoilt}
-            )
+            scenarios = Scenarios(backend, ask, _taken=led_to | {messages.encode([scenario, given]): spoilt})
             poisoned += 1
             if not _more_outside(decide(equality, scenarios), before):
                 missed.append((scenario, place))
