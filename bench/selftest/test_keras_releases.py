@@ -67,7 +67,7 @@ def test_the_judge_learns_that_it_is_a_lack_and_no_fault(monkeypatch) -> None:
                 {"error": "broke", "trace": "", "absent": False, "told": False},
             ]
         )
-        monkeypatch.setattr("models.worker.messages.receive", lambda stream: next(answers))
+        monkeypatch.setattr("models.worker.messages.receive", lambda *_: next(answers))
         with pytest.raises(WorkerLacks, match="has no X"):
             worker.call("versions")
         with pytest.raises(WorkerError, match="broke") as other:
