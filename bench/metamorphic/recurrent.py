@@ -148,7 +148,7 @@ def error_carousel(scenarios: Scenarios) -> Iterator[Finding]:
     held["weight"][[1, 3]] = 0
     for bias in (OPEN, 0.0, -1.0):
         held["bias"][1] = bias
-        given = [{kind: w.reshape(weights[kind].shape) for kind, w in held.items()}]
+        given = [{kind: w.reshape(weights[kind].shape).copy() for kind, w in held.items()}]
         x = np.repeat(x[:, :1], CAROUSEL, axis=1)
         pull = np.zeros((BATCH, CAROUSEL, UNITS), np.float32)
         asked = {"cell": "lstm", "way": "layer", "weights": given, "x": x, "pull": pull, "lengths": [CAROUSEL] * BATCH}
@@ -164,7 +164,7 @@ def kept_orthogonal(scenarios: Scenarios) -> Iterator[Finding]:
 
     A linear recurrence with a unitary weight changes no norm, forward or back (Arjovsky et al. 2016), where the framework has one.
     """
-    seen = scenarios("kept_orthogonal", units=UNITS, length=CAROUSEL, steps=5)
+    seen = dict(scenarios("kept_orthogonal", units=UNITS, length=CAROUSEL, steps=5))
     weight = np.asarray(seen.pop("weight"), np.float64)
     allowed = ROUNDING_MULTIPLE * 2 * UNIT * UNITS**0.5
     yield Finding(Place("largest entry of RᵀR − 1"), float(np.abs(weight.T @ weight - np.eye(UNITS)).max()), 0.0, allowed)

@@ -30,6 +30,7 @@ UNREAD = {
     "traces": {"first", "later"},
     "traces_of_epochs": {"first", "later"},
     "models_dropped": {"grown"},
+    "error_carousel": {1},
 }
 """By equality, what a road tells beside what this one compares: another reads it, or it is only reported."""
 CASES = [
@@ -51,7 +52,7 @@ def test_a_number_that_is_nan_is_outside(backend: str, equality: str) -> None:
     led_to = {messages.encode([scenario, given]): seen for scenario, given, seen in taken}
     missed = []
     poisoned = 0
-    for scenario, given, seen in taken:
+    for scenario, given, seen in list(taken):  # a road that takes what another led to is asked again
         if _may_be_nan(equality, given, seen):
             continue
         for place in _places(seen, UNREAD.get(equality, set())):
