@@ -103,7 +103,7 @@ def test_what_is_said_of_a_recurrent_network() -> None:
 
 def test_a_start_whose_gradient_grows_otherwise_through_time_is_caught() -> None:
     def spoil(native: Any) -> None:
-        native.pre_activation_gradients["steps"][:, 0] *= 30
+        native.pre_activation_gradients["steps"][:, 0] *= 100
 
     where = spoilt("rnn,cell=lstm,width=8,batch=16", spoil, "time_scales")
     assert where == ["first ‖∂L/∂x‖ over the last in decades"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.arrays import Array, Batch, Mask, Sequence, Units
+from models.arrays import Array, Batch, Gates, Mask, Sequence, Units
 from models.graph import BACKWARD, Read, Recurrent, Steps
 from models.parts.cells import CELLS, Saved
 
@@ -73,7 +73,7 @@ def _order(node: Recurrent, direction: str) -> slice:
 
 def _forward(
     at: Execution, node: Recurrent, direction: str, x: Sequence, within: Mask | None
-) -> tuple[Sequence, Unrolled, list[Units], tuple[Units, ...]]:
+) -> tuple[Sequence, Unrolled, list[Gates], tuple[Units, ...]]:
     """Outputs, what the way back needs, pre-activations and last state of one direction, in the order in which its steps are taken."""
     a, row, name = at.arithmetic, CELLS[node.cell], f"{node.name}.{direction}"
     recurrent, second = at.weights[f"{name}recurrent_weight"], _second_bias(at, name)
