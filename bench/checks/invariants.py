@@ -17,7 +17,7 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.architectures import graph
 from models.arrays import Array
-from models.graph import INPUT, Activate, Dense, Normalize, Read, Sum
+from models.nodes import INPUT, Activate, Dense, Normalize, Read, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS

@@ -14,7 +14,7 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
 from models.arrays import Arrays
-from models.graph import describe
+from models.naming import describe
 from models.observation import SCALE_GROWTH, StepResult
 from models.reference.network import Reference
 from models.reference.optimizers import Rule

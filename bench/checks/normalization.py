@@ -13,7 +13,7 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.architectures import graph
 from models.arrays import Statistics
-from models.graph import Normalize
+from models.nodes import Normalize
 from models.parts.norms import running_variance
 from models.reference.network import Pass
 

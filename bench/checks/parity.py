@@ -24,7 +24,7 @@ from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
 from models.architectures import graph
 from models.arrays import Array, Logits, Signals
-from models.graph import dense_of, kind_of, layer_of, node_of
+from models.naming import dense_of, kind_of, layer_of, node_of
 from models.reference import kinks
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import Rule

@@ -17,7 +17,8 @@ from bench.judging.verdict import RestNotJudged
 from models.architectures import graph
 from models.arrays import Array
 from models.backends.registry import CONVENTIONS
-from models.graph import INPUT, Dense, Normalize, Sum, describe, describe_part, kind_of, part_of
+from models.naming import describe, describe_part, kind_of, part_of
+from models.nodes import INPUT, Dense, Normalize, Sum
 from models.parts.precisions import Format
 from models.spec import Spec
 

@@ -15,7 +15,7 @@ from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.theory.recurrent import ensemble, logs
 from models.architectures import graph
 from models.arrays import Array, PerUnit, Weight
-from models.graph import Read, Recurrent, Steps
+from models.nodes import Read, Recurrent, Steps
 from models.observation import WatchedPass
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS

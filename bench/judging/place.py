@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from models.graph import describe, kind_of, layer_of, node_of
+from models.naming import describe, kind_of, layer_of, node_of
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):

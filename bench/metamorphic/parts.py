@@ -12,7 +12,7 @@ from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Scenarios, Start, same, start
 from models.architectures import graph
 from models.arrays import Array
-from models.graph import layer_of, node_of
+from models.naming import layer_of, node_of
 from models.parts.clips import CLIPS
 from models.parts.initializers import TRUNCATED_SD
 

@@ -15,7 +15,7 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Scenarios
 from models.arrays import Array, Arrays
-from models.graph import INPUT, Recurrent
+from models.nodes import INPUT, Recurrent
 from models.parts.cells import CELLS
 from models.parts.precisions import PRECISIONS
 from models.reference import recurrence

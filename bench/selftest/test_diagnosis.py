@@ -11,7 +11,7 @@ from bench.theory import predict
 from bench.theory.diagnosis import HEALTHY, NOTABLE, Seen, class_correlation, diagnose, expected, loss_after
 from bench.theory.remedies import DECADES, remedies
 from fixtures.data.datasets import load
-from models.graph import layer_of
+from models.naming import layer_of
 from models.observation import ForcedStep, Job, Observation, Training, WatchedPass
 from models.reference.draws import draw_weights, rounded
 from models.reference.network import Reference

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from models.architectures import graph
-from models.graph import Activate, Normalize, Sum, dense_of, describe, describe_part, kind_of, layer_of
 from models.matrix import networks, symmetric
+from models.naming import dense_of, describe, describe_part, kind_of, layer_of
+from models.nodes import Activate, Normalize, Sum
 from models.parts.norms import NORMS
 from models.reference.draws import draw_weights
 from models.spec import Spec

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.architectures import graph
-from models.graph import Steps
+from models.nodes import Steps
 from models.parts.cells import CELLS
 from models.parts.losses import LOSSES
 from models.parts.recurrences import RECURRENCES, spectral_radius

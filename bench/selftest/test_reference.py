@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from models.architectures import graph
-from models.graph import Activate
 from models.matrix import FURTHER, networks
+from models.nodes import Activate
 from models.parts.activations import ACTIVATIONS
 from models.parts.losses import LOSSES
 from models.reference.draws import draw_weights

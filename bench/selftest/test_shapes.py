@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKED = ("models.reference", "models.graph", "models.parts")
+CHECKED = ("models.reference", "models.graph", "models.nodes", "models.parts")
 NETWORKS = (
     "depth=4,norm=batch,batch=8", "depth=4,norm=rms,norm_at=after,act=gelu,batch=8,loss=mse", "depth=6,skip=two,act=selu,batch=8",
     "depth=6,bottleneck=4,skip=two,skip_order=pre,norm=group,batch=8,optimizer=nadam", "depth=3,precision=mixed_float16,batch=8,loss=huber",

@@ -14,7 +14,8 @@ from bench.judging.place import Place
 from bench.symmetry.row import Residuals, along
 from models.architectures import graph
 from models.arrays import Array, Arrays
-from models.graph import Node, layer_of, node_of
+from models.naming import layer_of, node_of
+from models.nodes import Node
 from models.observation import Backward, ForcedStep
 from models.spec import Spec
 

@@ -10,7 +10,7 @@ from bench.judging.place import Place
 from bench.symmetry.row import Changed, Residuals, altered, equal, in_float64, stream
 from models.architectures import graph
 from models.arrays import Arrays, Indices
-from models.graph import kind_of, layer_of, node_of
+from models.naming import kind_of, layer_of, node_of
 from models.observation import Backward, ForcedStep
 from models.reference.draws import rounded
 from models.spec import Spec

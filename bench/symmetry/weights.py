@@ -9,7 +9,7 @@ import numpy as np
 from bench.judging.place import Place
 from bench.symmetry.row import Changed, Residuals, altered, in_float64, stream
 from models.architectures import graph
-from models.graph import kind_of
+from models.naming import kind_of
 from models.observation import Backward, ForcedStep
 from models.spec import Spec
 

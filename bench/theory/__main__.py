@@ -25,8 +25,8 @@ from bench.theory.profile import coverage, lines
 from fixtures.data.datasets import Data, DataError, load
 from models.architectures import graph
 from models.backends.registry import BACKENDS
-from models.graph import Recurrent
 from models.matrix import CASES
+from models.nodes import Recurrent
 from models.observation import WatchedPass
 from models.spec import Spec, SpecError
 from models.worker.devices import DeviceError, kind, refuse_unknown

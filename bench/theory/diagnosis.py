@@ -21,7 +21,8 @@ from bench.theory.meanfield import gains
 from bench.theory.remedies import DECADES, Remedy, power_of_ten, remedies
 from models.architectures import graph
 from models.arrays import Arrays, Labels, Signals, Units
-from models.graph import Activate, layer_of
+from models.naming import layer_of
+from models.nodes import Activate
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from bench.progress import track
 from models.architectures import graph
 from models.arrays import Array
-from models.graph import INPUT, Activate, Dense, Node, Normalize, Sum
+from models.nodes import INPUT, Activate, Dense, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES

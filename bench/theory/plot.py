@@ -14,7 +14,7 @@ from bench.theory.bands import predict
 from bench.theory.remedies import DECADES
 from models.architectures import graph
 from models.arrays import Array
-from models.graph import layer_of
+from models.naming import layer_of
 from models.observation import WatchedPass
 from models.spec import Spec
 

@@ -21,7 +21,7 @@ import numpy as np
 from bench.theory.moments import moments
 from models.architectures import graph
 from models.arrays import Batch, Labels, Sequence
-from models.graph import Recurrent, Steps
+from models.nodes import Recurrent, Steps
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
 from models.parts.recurrences import RECURRENCES

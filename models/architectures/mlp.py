@@ -10,7 +10,8 @@ from typing import ClassVar
 import msgspec
 
 from models.fields import SpecError, check_choices, check_positive, check_whole
-from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Sum
+from models.graph import Graph
+from models.nodes import INPUT, Activate, Dense, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS
 

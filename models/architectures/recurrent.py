@@ -11,7 +11,8 @@ from typing import ClassVar
 import msgspec
 
 from models.fields import SpecError, check_choices, check_positive, check_whole
-from models.graph import INPUT, Dense, Graph, Node, NormalizeInTime, Read, Recurrent, Steps
+from models.graph import Graph
+from models.nodes import INPUT, Dense, Node, NormalizeInTime, Read, Recurrent, Steps
 from models.parts.cells import CELLS, CHRONO
 from models.parts.norms import NORMS
 from models.parts.recurrences import RECURRENCES

@@ -83,7 +83,7 @@ Loop = Callable[[Batches, BatchLabels], Callable[[], PerStep]]
 
 @runtime_checkable
 class Network(Protocol):
-    """One network in its framework. Parameters and gradients are named as in `models.graph`, weights (fan-out, fan-in)."""
+    """One network in its framework. Parameters and gradients are named as in `models.naming`, weights (fan-out, fan-in)."""
 
     @property
     def spec(self) -> Spec:

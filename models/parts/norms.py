@@ -16,7 +16,7 @@ from models.arrays import Array, Arrays, PerUnit, Units
 from models.parts import Namespace, Native
 
 if TYPE_CHECKING:
-    from models.graph import Normalize
+    from models.nodes import Normalize
 
 
 Total = Callable[[Array, int], Array]

@@ -6,7 +6,7 @@ import numpy as np
 
 from models.architectures import graph
 from models.arrays import Array, Arrays, Batch, Indices, Labels
-from models.graph import Dense, Normalize, Recurrent
+from models.nodes import Dense, Normalize, Recurrent
 from models.observation import ForcedStep
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS, Initializer

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from models.architectures import graph
 from models.arrays import AnySignal, Arrays, Batch, Labels, Logits, Statistics, Targets
-from models.graph import INPUT, WATCHED
+from models.nodes import INPUT, WATCHED
 from models.observation import WatchedPass
 from models.parts.losses import LOSSES
 from models.reference.arithmetic import Arithmetic

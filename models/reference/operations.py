@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.arrays import Arrays, Batch, Logits, Mask, PerUnit, Sequence, Signals, Statistics, Units
-from models.graph import Activate, Dense, Node, Normalize, NormalizeInTime, Read, Recurrent, Steps, Sum
+from models.nodes import Activate, Dense, Node, Normalize, NormalizeInTime, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS, Normalized
 from models.reference import recurrence

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from models.arrays import Arrays
-from models.graph import is_weight
+from models.naming import is_weight
 from models.parts.clips import CLIPS
 from models.parts.optimizers import OPTIMIZERS, Update
 from models.spec import Spec

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.arrays import Array, Batch, Gates, Mask, Sequence, Units
-from models.graph import BACKWARD, Read, Recurrent, Steps
+from models.nodes import BACKWARD, Read, Recurrent, Steps
 from models.parts.cells import CELLS, Saved
 
 if TYPE_CHECKING:

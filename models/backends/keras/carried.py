@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from models.arrays import Array, Arrays
-from models.graph import Graph, Recurrent, is_weight
+from models.graph import Graph
+from models.naming import is_weight
+from models.nodes import Recurrent
 from models.parts.cells import CELLS
 
 SECOND = "recurrent_bias"

@@ -13,7 +13,7 @@ from models.backends.keras.layers import array
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.network import Network
 from models.backends.keras.taps import Taps
-from models.graph import Node, Normalize
+from models.nodes import Node, Normalize
 from models.observation import Epoch
 from models.spec import Spec
 

@@ -12,7 +12,7 @@ from keras import ops
 from models.arrays import Array, Arrays, Points
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.precision import begin_session, compute_in
-from models.graph import BACKWARD, INPUT, Dense, Read, Recurrent, Steps
+from models.nodes import BACKWARD, INPUT, Dense, Read, Recurrent, Steps
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS

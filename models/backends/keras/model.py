@@ -17,7 +17,8 @@ from models.backends.keras.layers import ReadOut, Unfold, array, cell_of, dense,
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
 from models.backends.registry import Absent
-from models.graph import BACKWARD, INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum, is_weight, kind_of, node_of
+from models.naming import is_weight, kind_of, node_of
+from models.nodes import BACKWARD, INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES

@@ -25,7 +25,9 @@ from models.backends.keras.taps import NORM_ROWS, Taps
 from models.backends.keras.timing import timed_step
 from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
-from models.graph import BACKWARD, WATCHED, Activate, Dense, Graph, Node, Normalize, Recurrent, kind_of
+from models.graph import Graph
+from models.naming import kind_of
+from models.nodes import BACKWARD, WATCHED, Activate, Dense, Node, Normalize, Recurrent
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.optimizers import AVERAGE

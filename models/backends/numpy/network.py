@@ -11,7 +11,7 @@ from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, P
 from models.backends.numpy.timing import timed_step
 from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import Absent, BackendError
-from models.graph import Normalize, Sum
+from models.nodes import Normalize, Sum
 from models.observation import Trained, WatchedPass
 from models.own.address import OwnModel
 from models.own.protocol import OwnNetwork

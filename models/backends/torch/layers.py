@@ -8,7 +8,7 @@ from torch.nn.utils import rnn
 
 from models.arrays import Array, Arrays, Points
 from models.backends.registry import Absent
-from models.graph import BACKWARD, INPUT, Dense, Recurrent
+from models.nodes import BACKWARD, INPUT, Dense, Recurrent
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS

@@ -12,7 +12,9 @@ from models.architectures import graph
 from models.arrays import Array, Arrays, BatchLabels, Labels, Statistics
 from models.backends.registry import Absent
 from models.backends.torch.layers import Lengths, Recurrence, array, linear, recurrence
-from models.graph import INPUT, Activate, Dense, Graph, Node, Normalize, Read, Recurrent, Steps, Sum, kind_of, node_of
+from models.graph import Graph
+from models.naming import kind_of, node_of
+from models.nodes import INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES

@@ -17,7 +17,7 @@ from models.backends.torch.layers import array
 from models.backends.torch.model import Model, optimizer_of
 from models.backends.torch.precision import absences, allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
 from models.backends.torch.timing import timed_step
-from models.graph import Activate, InTime, Sum
+from models.nodes import Activate, InTime, Sum
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import SHRUNK

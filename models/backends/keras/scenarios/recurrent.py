@@ -15,7 +15,9 @@ from models.backends.keras.carried import carried, given_back, variables
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.model import KINDS
-from models.graph import INPUT, Graph, Recurrent, kind_of
+from models.graph import Graph
+from models.naming import kind_of
+from models.nodes import INPUT, Recurrent
 from models.parts.cells import CELLS
 
 NAME, COMPILED = "recurrent1", "compiled "

@@ -12,7 +12,7 @@ from models.arrays import Array, Arrays, Batches, BatchLabels
 from models.backends.keras.layers import array
 from models.backends.keras.model import Model, optimizer_of
 from models.backends.keras.precision import compute_in
-from models.graph import layer_of
+from models.naming import layer_of
 from models.spec import Spec
 
 

@@ -14,7 +14,8 @@ from torch.optim import swa_utils
 from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels
 from models.backends.torch.layers import array
 from models.backends.torch.model import Model, optimizer_of
-from models.graph import Normalize, layer_of
+from models.naming import layer_of
+from models.nodes import Normalize
 from models.parts.clips import CLIPS
 from models.spec import Spec
 
