@@ -115,6 +115,20 @@ def test_a_script_shows_a_gradient_that_float32_alone_has_wrong(tmp_path: Path) 
     assert "off by 0.0001 of its length" in done.stdout
 
 
+def test_a_factory_may_be_a_method_in_a_file_of_any_name(tmp_path: Path) -> None:
+    text = (GAUGES / "of_torch.py").read_text(encoding="utf-8")
+    (tmp_path / "my-gauge.py").write_text(f"{text}\n\nclass Nets:\n    net = staticmethod(bare)\n", encoding="utf-8")
+    done = run_script(f"{tmp_path}/my-gauge.py:Nets.net", "0.bias", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_table_of_several_models_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = f'[tool.gradgauge.models]\na = "{GAUGES}/of_torch.py:bare"\nb = "{GAUGES}/of_torch.py:encoder"\n'
+    (tmp_path / "pyproject.toml").write_text(table, encoding="utf-8")
+    assert script.main([f"--model={tmp_path}/pyproject.toml", "--parameter=x"]) == Status.BAD_INPUT
+    assert "is 2 models: name one" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:convnext_atto", "keras:MobileNetV3Small"])
 def test_a_script_of_a_published_network_is_python(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main([f"--model={name}", "--parameter=x"]) == Status.SAME

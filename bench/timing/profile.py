@@ -27,6 +27,7 @@ from bench.progress import shown, track
 from bench.report import text_table
 from fixtures.data.datasets import load
 from models.spec import Spec
+from models.worker.devices import kind
 from models.worker.process import Worker, WorkerLacks
 
 LARGEST = 12
@@ -45,6 +46,8 @@ class Profile(msgspec.Struct):
     networks: list[str]
     seeds: int
     data: str
+    device: str
+    threads: int
     bare: dict[str, float] = {}
 
 
@@ -53,7 +56,7 @@ def bare(profile: Profile, folder: Path | None) -> dict[str, float]:
     data, found = load(profile.data, folder=folder), {}
     trained = [spec for spec in map(Spec.parse, profile.networks) if spec.trained]
     for backend in profile.backends:
-        worker = Worker(backend)
+        worker = Worker(backend, device=profile.device, threads=profile.threads)
         try:
             seconds = 0.0
             for spec in track(trained, f"networks of {backend}, the shortest way"):
@@ -61,7 +64,14 @@ def bare(profile: Profile, folder: Path | None) -> dict[str, float]:
                 labels = data.y_train % own.classes
                 with contextlib.suppress(WorkerLacks):
                     seconds += worker.call(
-                        "bare", float, name=own.id, trainings=profile.seeds, steps=STEPS[data.name], x=data.x_train, labels=labels
+                        "bare",
+                        float,
+                        name=own.id,
+                        trainings=profile.seeds,
+                        steps=STEPS[data.name],
+                        x=data.x_train,
+                        labels=labels,
+                        device=kind(profile.device),
                     )
             found[backend] = seconds
         finally:

@@ -55,7 +55,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
             subjects[process][subject or "(none)"] += seconds
         del subjects[process]["(none)"]
     option = config.option
-    of_run = {"backends": option.backends, "networks": [spec.id for spec in option.networks], "seeds": option.seeds, "data": option.data}
+    of_run = {name: getattr(option, name) for name in ("backends", "seeds", "data", "device", "threads")}
+    of_run["networks"] = [spec.id for spec in option.networks]
     option.spent.write_text(json.dumps({"stages": stages, "subjects": subjects, **of_run}), encoding="utf-8")
 
 

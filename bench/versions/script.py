@@ -22,7 +22,7 @@ from models.own.published import CLASSES, settings
 LONGEST = 40
 """Lines: what a reader of an issue takes in at once."""
 FACTORY = """sys.path.insert(0, $folder)
-from $module import $attribute as factory
+factory = operator.attrgetter($attribute)(importlib.import_module($module))
 """
 PUBLISHED = {
     "torchvision": """def factory():
@@ -127,7 +127,8 @@ def script(model: OwnModel, framework: str, parameter: str) -> str:
         )  # fmt: skip
     else:
         module = Path(model.target).stem if model.target.endswith(".py") else model.target
-        factory = Template(FACTORY).substitute(folder=repr(model.folder), module=module, attribute=model.attribute)
+        factory = Template(FACTORY).substitute(folder=repr(model.folder), module=repr(module), attribute=repr(model.attribute))
+        imports[:0] = ["import importlib", "import operator"]
     template = TORCH if framework == "torch" else KERAS
     words = {"imports": "\n".join(imports), "parameter": repr(parameter), "factory": factory, "explained": EXPLAINED}
     return Template(template).substitute(words)
@@ -142,7 +143,9 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--backend", choices=sorted(IMPORTS), help="whose model it is, where its file does not say")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write here instead of to the terminal")
     given = parser.parse_args(arguments)
-    (model,) = own_models([given.model], Path.cwd())
+    model, *others = own_models([given.model], Path.cwd())
+    if others:
+        raise OwnError(f"--model={given.model} is {len(others) + 1} models: name one, such as {model.id}.")
     text = script(model, given.backend or framework_of(model), given.parameter)
     if given.output:
         print(files.write(given.output, text))
