@@ -160,7 +160,7 @@ def _series(network: str) -> tuple[str, int] | None:
     """Which line of the picture of accuracy a network belongs to and its depth, if nothing else moved."""
     try:
         spec = Spec.parse(network)
-        for kind, fields in SERIES.items():
+        for kind, fields in SERIES.items() if "depth" in spec.fields else ():  # recurrent networks have layers and a length
             same = {name: str(spec.fields[name]) for name in ("depth", "features", "classes")}
             if spec == Spec.parse(",".join(f"{name}={value}" for name, value in (same | fields).items())):
                 return kind, spec.arch.depth

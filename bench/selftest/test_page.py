@@ -18,6 +18,7 @@ from bench.report import galleries, page, pictures
 from bench.report.record import Error, Profile, Record
 from bench.selftest import made_up
 from bench.selftest.studies import chromium
+from models.matrix import networks
 
 CASES = [(backend, network) for backend in ("torch", "keras") for network in made_up.NETWORKS]
 NASTY = "<script>alert(1)</script>\"'&$x_{$"
@@ -216,3 +217,11 @@ def test_a_gradient_that_is_lost_on_the_way_is_not_told_as_unchanged():
     lost, kept = (Profile(backend="torch", network="act=tanh", gradient=gradient) for gradient in ([0.0, 1e-6, 1.0], [0.1, 0.5, 1.0]))
     assert galleries.caption([("torch", lost), ("keras", kept)]) == "First layer against last, in decades: torch loses all, keras -1.0."
     assert galleries.ranked([kept, Profile(backend="torch", network="act=sigmoid", gradient=lost.gradient)])[0] == "act=sigmoid"
+
+
+def test_every_trained_network_may_be_on_a_page() -> None:
+    """Networks of families without a depth have no place in the picture of accuracy against depth, and do not end the page."""
+    places = {spec.id: galleries._series(spec.id) for spec in networks("core") if spec.trained}
+    assert places["depth=4"] == ("plain", 4)
+    assert [network for network in places if network.startswith("rnn")], "recurrent networks are trained"
+    assert not any(place for network, place in places.items() if network.startswith("rnn"))
