@@ -6,6 +6,7 @@ Derivations stand with each relation. δ_l = ∂L/∂z_l, z_l = W_l h_{l−1} + 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
 from models.spec import Spec
 
+FLOAT64_UNIT = float(np.finfo(np.float64).eps) / 2
 HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 """φ(az) = a·φ(z) for a > 0, so that φ′(z)·z = φ(z)."""
 
@@ -96,9 +98,13 @@ def _stream(spec: Spec, view: View) -> Residuals:
 
 
 def _isometry(spec: Spec, view: View) -> Residuals:
-    *hidden, last = graph(spec).dense
-    end = np.linalg.norm(view.pre_activation_gradients[last.name], axis=1)
-    for node in hidden:
+    """As far back from the logits as W Wᵀ = 1: of an orthogonal layer that widens, Wᵀδ is as long as δ's share in its range."""
+    dense = graph(spec).dense
+    end = np.linalg.norm(view.pre_activation_gradients[dense[-1].name], axis=1)
+    for node, after in reversed(list(pairwise(dense))):
+        outputs, inputs = view.of(after.weight)[0].shape
+        if outputs > inputs:
+            return
         here = np.linalg.norm(view.pre_activation_gradients[node.name], axis=1)
         yield Place("samples' ‖δ‖ against the logits'", node.name), here - end, end
 
@@ -220,9 +226,9 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
     """No layer enlarges a gradient by more than max|φ′| times its largest singular value, and branches of zero pass it on untouched.
 
     ‖δ_l‖ ≤ max|φ′|·σ_max(W_{l+1})·‖δ_{l+1}‖ for Frobenius norms, trained or not; softmax cross-entropy starts it with
-    ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F, and numbers next to zero. Where
-    a branch is exactly zero, δ of every block's last layer has the same bits, layers inside the branch get no gradient and the zeros
-    get one.
+    ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F, that of the float64 sums by which
+    norms are taken here, and numbers next to zero. Where a branch is exactly zero, δ of every block's last layer has the same bits,
+    layers inside the branch get no gradient and the zeros get one.
     """
     sup, nodes = ACTIVATIONS[evidence.spec.arch.act].sup, graph(evidence.spec)
     for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
@@ -238,8 +244,9 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
             w = seen.weights[joint.right.weight].astype(np.float64)
             largest = float(np.linalg.norm(w, 2))
             bound = sup * largest * size[joint.right.name]
-            slack = w.shape[0] * evidence.result_unit * float(np.linalg.norm(w)) / (largest or 1.0)
-            grain = evidence.grain * seen.pre_activation_gradients[joint.left.name].size ** 0.5
+            entries = seen.pre_activation_gradients[joint.left.name].size
+            slack = w.shape[0] * evidence.result_unit * float(np.linalg.norm(w)) / (largest or 1.0) + (entries + w.size) * FLOAT64_UNIT
+            grain = evidence.grain * entries**0.5
             place = Place("‖δ‖ over its bound", joint.left.name, scope=title)
             yield _over(place, max(size[joint.left.name] - grain, 0.0), bound, slack)
         if evidence.spec.arch.branch == "zero" and evidence.spec.arch.skip_order == "pre":

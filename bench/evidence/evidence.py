@@ -173,17 +173,18 @@ class Evidence:
     def without_penalty(self, weights: Arrays, passed: Backward) -> list[Backward]:
         """A pass, float64, with the penalty taken off that was added to it.
 
-        In float64 these are two: Keras has cast the factor through float32 since 3.15, which parity judges.
+        In float64 these are two: Keras has cast the factor through float32 since 3.15, which parity judges. Each is computed from its own
+        factor, as a framework does: a ratio of the two would round once more, which shows where a gradient vanishes beside its penalty.
         """
-        if not (added := self.penalty(weights)[1]):
+        if not self.penalty(weights)[1]:
             return [passed]
-        factors = dict.fromkeys((1.0, float(np.float32(self.spec.l2)) / self.spec.l2) if self.spec.precision == "float64" else (1.0,))
-        loss = self.penalty(weights)[0]
+        factors = {self.spec.l2: None} | ({float(np.float32(self.spec.l2)): None} if self.spec.precision == "float64" else {})
+        added = [penalty(self.spec.but(l2=factor), weights) for factor in factors]
         return [
             Backward(
-                passed.loss - factor * loss,
-                {key: np.asarray(g, np.float64) - factor * added.get(key, 0.0) for key, g in passed.gradients.items()},
+                passed.loss - loss,
+                {key: np.asarray(g, np.float64) - extra.get(key, 0.0) for key, g in passed.gradients.items()},
                 passed.slope,
             )
-            for factor in factors
+            for loss, extra in added
         ]

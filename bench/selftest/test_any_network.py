@@ -9,7 +9,7 @@ import pytest
 
 from bench.checks import CHECKS
 from bench.evidence import divergence
-from bench.judging.verdict import FAILED, NOT_JUDGED, judge
+from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, judge
 from bench.report.profile import profile
 from bench.selftest.kills import seen, verdicts
 from models.observation import Training
@@ -31,6 +31,7 @@ NARROW = (
     "depth=4,width=16,batch=1", "depth=4,width=16,batch=4,norm=batch", "depth=2,width=8,batch=1197", "depth=2,width=8,classes=600",
     "bottleneck=64,skip=two,skip_order=pre", "depth=4,width=16,loss=mse,target_scale=1e15",
     "depth=4,width=16,precision=mixed_float16,loss_scale=9.5367431640625e-07",
+    "depth=20,width=2,classes=20,act=linear,bottleneck=2,init=orthogonal,lr=1e-05,loss=hinge,precision=float64",
 )  # fmt: skip
 """Fields at their edges, where units are so few that all of them are off in many random networks, or numbers so small that none is left."""
 DIVERGING = (
@@ -56,6 +57,12 @@ def test_a_healthy_framework_is_not_blamed_at_the_edges_of_fields(network: str) 
     assert [(name, verdict.worst) for name, verdict in found.items() if verdict.status == FAILED] == []
     assert found["update"].status == "passed"
     assert profile(evidence).gradient
+
+
+def test_a_penalty_is_taken_off_to_its_last_bit_where_gradients_vanish_beside_it() -> None:
+    network = "depth=20,width=2,batch=32,classes=20,act=linear,bottleneck=2,init=orthogonal,l2=0.01,loss=hinge,precision=float64"
+    verdict = judge(CHECKS["homogeneity"], seen("keras", network, trains=False))
+    assert verdict.status == PASSED, verdict.worst
 
 
 @pytest.mark.parametrize("network", DIVERGING)
