@@ -16,6 +16,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from bench.checks.signals import by_place
+from bench.evidence.divergence import representable
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error, roundings
 from bench.judging.finding import Finding
@@ -24,18 +25,22 @@ from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
 from models.architectures import graph
 from models.arrays import Array, Logits, Signals
+from models.backends.registry import info
 from models.naming import dense_of, kind_of, layer_of, node_of
+from models.parts.losses import LOSSES
 from models.reference import kinks
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import Rule
 
 
+@representable
 def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     """Signals, logits and reported loss equal the float64 reference, to rounding.
 
     ‖z_l − z_l*‖ / ‖z_l*‖ for every weight layer of the drawn network and every time step of a sequence, the loss of every step, and the
     logits in evaluation mode after the last step.
     """
+    refuse_clips(evidence)
     for title, seen, exact, rounded in evidence.passes:
         yield from _signals(
             evidence, Place(scope=title), seen.pre_activations, exact.pre_activations, [each.pre_activations for each in rounded]
@@ -44,12 +49,11 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
         zip(evidence.seen.forced_steps, evidence.reference.exact, evidence.reference.rounded, strict=True)
     ):
         loss = true.loss + evidence.penalties[number][0]
-        # First order: a loss moves by at most its gradient times the logits' error; storing it rounds once more.
-        moved = (
-            np.linalg.norm(true.pre_activation_gradients[graph(evidence.spec).dense[-1].name])
-            * rms_error(true.logits, [each.logits for each in near])
-            * evidence.resolution
-        )
+        # First order: a loss moves by at most its gradient times the logits' error; storing it rounds once more. Beside it stands what
+        # the loss's own operations round, such as 1 less the smallest probability.
+        by_logits = float(np.linalg.norm(true.pre_activation_gradients[graph(evidence.spec).dense[-1].name]))
+        by_logits *= rms_error(true.logits, [each.logits for each in near])
+        moved = evidence.resolution * max(by_logits, rms_error(np.asarray(true.loss), [np.asarray(each.loss) for each in near]))
         allowed = ROUNDING_MULTIPLE * (moved + evidence.unit * abs(loss))
         size = float(abs(loss)) or 1.0
         off = abs(step.loss - loss) / size
@@ -79,6 +83,7 @@ def _logits_by_the_rule(evidence: Evidence) -> Logits:
         return reference.forward(forced_step.x, evidence.seen.forced_steps[-1].running or None).logits
 
 
+@representable
 def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
     """Each weight gradient equals the float64 reference, to rounding.
 
@@ -87,6 +92,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
     a sequence, time step by time step, is what backpropagation through time hands to the layer below.
     """
     evidence.refuse_unwatched()
+    refuse_clips(evidence)
     for exact, rounded in evidence.steps:
         refuse_kinks(evidence, exact, rounded)
     for title, seen, exact, rounded in evidence.passes:
@@ -203,3 +209,17 @@ def refuse_kinks(evidence: Evidence, exact: Pass, rounded: list[Pass]) -> None:
             )
     elif not np.all(exact.bends.get("loss", 1)):
         raise NotJudged("some logit lies on the loss's kink, as numbers of half precision may, and has either slope: judge it in float32")
+
+
+def refuse_clips(evidence: Evidence) -> None:
+    """Refuse to judge a loss where it is that of clipped probabilities by its documentation, and the framework clips none."""
+    clips = LOSSES[evidence.spec.loss].clips
+    if clips is None or not info(evidence.backend).unclipped:
+        return
+    for forced_step, exact in zip(evidence.reference.forced_steps, evidence.reference.exact, strict=True):
+        target = Reference(evidence.spec, forced_step.weights).target(forced_step.labels)
+        if clips(exact.logits, target).any():
+            raise NotJudged(
+                f"{evidence.backend} computes {evidence.spec.loss} from logits, and some probability here lies where the documented loss "
+                "clips it: judge it on other inputs, or the loss of logits instead"
+            )

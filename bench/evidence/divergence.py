@@ -40,6 +40,21 @@ def within_range(law: Law) -> Law:
     return judged
 
 
+def representable(law: Law) -> Law:
+    """Decorates a check, which then declines networks whose single steps, exact as they are, are beyond what the precision can hold."""
+
+    @functools.wraps(law)
+    def judged(evidence: Evidence) -> Iterator[Finding]:
+        largest = float(np.finfo(evidence.spec.format.held).max)
+        for number, done in enumerate(evidence.reference.exact):
+            held = (np.asarray(done.loss), done.logits, *done.pre_activation_gradients.values(), *done.gradients.values())
+            if not all(np.all(np.abs(values) <= largest) for values in held):  # which NaN is not, either
+                raise NotJudged(f"numbers leave the range of what is held of themselves, in the float64 reference (step {number})")
+        yield from law(evidence)
+
+    return judged
+
+
 def _overflowing(evidence: Evidence) -> str:
     """The first of the passes that the reference cannot take in this precision; nothing where it takes them all."""
     for number, step in enumerate(evidence.reference.forced_steps):

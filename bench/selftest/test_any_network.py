@@ -34,6 +34,12 @@ NARROW = (
     "depth=20,width=2,classes=20,act=linear,bottleneck=2,init=orthogonal,lr=1e-05,loss=hinge,precision=float64",
 )  # fmt: skip
 """Fields at their edges, where units are so few that all of them are off in many random networks, or numbers so small that none is left."""
+BEYOND = (
+    ("torch", "poisson", "huge", NOT_JUDGED), ("torch", "binary_cross_entropy_of_probabilities", "saturated", PASSED),
+    ("torch", "kl_divergence", "far", PASSED), ("keras", "cross_entropy_of_probabilities", "saturated", NOT_JUDGED),
+    ("keras", "binary_cross_entropy_of_probabilities", "centred", PASSED),
+)  # fmt: skip
+"""Losses on logits at which they overflow, or probabilities are clipped, and what becomes of parity."""
 DIVERGING = (
     "depth=3,width=16,batch=4,act=selu,norm=layer,norm_at=after,skip=one,skip_order=pre,lr=1,l2=0.01,precision=mixed_float16",
     "depth=6,width=16,batch=16,act=gelu,norm=group,lr=300,precision=mixed_float16",
@@ -57,6 +63,15 @@ def test_a_healthy_framework_is_not_blamed_at_the_edges_of_fields(network: str) 
     assert [(name, verdict.worst) for name, verdict in found.items() if verdict.status == FAILED] == []
     assert found["update"].status == "passed"
     assert profile(evidence).gradient
+
+
+@pytest.mark.parametrize(("backend", "loss", "x", "status"), BEYOND)
+def test_a_healthy_framework_is_not_blamed_for_what_a_loss_cannot_hold(backend: str, loss: str, x: str, status: str) -> None:
+    evidence = seen(backend, f"depth=4,width=16,batch=32,loss={loss},input={x}", trains=False)
+    found = verdicts(evidence)
+    assert [(name, verdict.worst) for name, verdict in found.items() if verdict.status == FAILED] == []
+    assert found["forward_parity"].status == status
+    profile(evidence)
 
 
 def test_a_penalty_is_taken_off_to_its_last_bit_where_gradients_vanish_beside_it() -> None:

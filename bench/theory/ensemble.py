@@ -94,7 +94,10 @@ class _Chunk:
         loss = LOSSES[self.spec.loss]
         labels = self.rng.integers(0, self.spec.classes, (logits.shape[1],))
         target = loss.target(labels, self.spec.classes, self.spec.target_scale)
-        return np.stack([loss.df(one, target) for one in logits])
+        with np.errstate(over="ignore", invalid="ignore"):
+            gradients = np.stack([loss.df(one, target) for one in logits])
+        told = np.isfinite(gradients).all(axis=tuple(range(1, gradients.ndim)), keepdims=True)
+        return np.where(told, gradients, 0.0)  # a network whose loss overflows counts as one whose gradient is not seen
 
     def _forward(self, node: Node, inputs: list[Stacked]) -> tuple[Stacked, Pull]:
         """The node's result and the function that takes a gradient back to each of its inputs."""

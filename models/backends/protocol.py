@@ -36,7 +36,7 @@ class BackendInfo:
     first; `gpu_modes` of them need a GPU, `slow_modes` are timed in the full set only.
     `default_initializer` stands for `init=default`, `default_recurrence` for `recurrent=default`. `rewritten` lists activations that a
     compiled step computes by another operation. `known_kinks` says that the slope taken at a kink is the table's; where it is not known,
-    either side's is allowed.
+    either side's is allowed. `unclipped` says that a loss of probabilities is computed from the logits behind them, which are not clipped.
     `distributions` are names on the package index, `variables` the environment its worker starts with, `recorded_as` its name in
     baseline files, and `gpu_build` what to install for a GPU. `fewer_instructions` are variables that take some of the processor's away.
     """
@@ -53,6 +53,7 @@ class BackendInfo:
     default_recurrence: str = "orthogonal"
     rewritten: tuple[str, ...] = ()
     known_kinks: bool = False
+    unclipped: bool = False
     distributions: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     recorded_as: str = ""

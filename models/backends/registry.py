@@ -46,6 +46,7 @@ BACKENDS: dict[str, BackendInfo] = {
         default_recurrence="keras_default",
         rewritten=("gelu", "gelu_tanh", "tanh", "sigmoid", "elu"),
         known_kinks=True,
+        unclipped=True,
         distributions=("keras", "tensorflow", "tensorflow-cpu"),
         variables={"KERAS_BACKEND": "tensorflow"},
         recorded_as="keras-tensorflow",
@@ -92,7 +93,8 @@ BACKENDS: dict[str, BackendInfo] = {
 """Steps that run eagerly in Keras take 50 times as long and nobody trains so. Only TensorFlow's trainer hands out its compiled function.
 
 TensorFlow's graph optimizer puts one operation in the place of those that GELU consists of, and computes tanh, sigmoid and ELU inside
-the product that they follow. Values and slopes are then some 1e-7 away from those of the activation by itself.
+the product that they follow. Values and slopes are then some 1e-7 away from those of the activation by itself. Keras on TensorFlow looks
+for the softmax or sigmoid that made a probability, and takes its logits (`_get_logits` in keras/src/backend/tensorflow/nn.py of 3.15.1).
 """
 USUAL = "torch", "keras"
 """What runs where nobody chooses."""

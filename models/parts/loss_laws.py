@@ -71,9 +71,14 @@ def clipped(p: Logits, most: float = 1.0) -> Logits:
     return np.minimum(np.maximum(p, EPSILON), most)
 
 
+def beyond_clip(p: Logits) -> Array:
+    """Where a probability is nearer to 0 or 1 than `EPSILON`."""
+    return (p < EPSILON) | (p > 1 - EPSILON)
+
+
 def through_softmax(dp: Logits, p: Logits, most: float) -> Logits:
-    """The gradient with respect to logits from that with respect to clipped probabilities, over the batch."""
-    dp = np.where((p > EPSILON) & (p < most), dp, np.zeros_like(dp)) / p.dtype.type(len(p))
+    """The gradient with respect to logits from that with respect to clipped probabilities, over the batch; on a bound it passes."""
+    dp = np.where((p >= EPSILON) & (p <= most), dp, np.zeros_like(dp)) / p.dtype.type(len(p))
     return p * (dp - (dp * p).sum(1, keepdims=True))  # type: ignore[no-any-return]
 
 

@@ -18,6 +18,7 @@ from models.parts import Namespace, Native
 from models.parts.loss_laws import (
     EPSILON,
     LOG_2,
+    beyond_clip,
     categorical_hinge,
     categorical_hinge_margin,
     clipped,
@@ -46,6 +47,7 @@ class Loss:
 
     `target(labels, classes, scale)` makes what the framework's loss is called with; `torch(nn)` and `keras(keras)`
     return a loss called as `loss(logits, target)` and `loss(target, logits)`; PyTorch's is None where it has none.
+    `clips(logits, target)` says where the value is that of a clipped probability, which a loss of the logits does not clip.
     `scaled` says that targets may be scaled, `half` that the frameworks take the loss in mixed precision. `core` says that it joins the
     core matrix, not the full one alone.
     """
@@ -56,6 +58,7 @@ class Loss:
     torch: Callable[[Namespace], Native] | None
     keras: Callable[[Namespace], Native]
     margin: Callable[[Logits, Targets], Array] | None = None
+    clips: Callable[[Logits, Targets], Array] | None = None
     scaled: bool = False
     half: bool = True
     core: bool = True
@@ -192,6 +195,7 @@ LOSSES: dict[str, Loss] = {
         torch=lambda nn: lambda logits, target: nn.NLLLoss()(logits.softmax(1).clamp(EPSILON, 1 - EPSILON).log(), target.argmax(1)),
         keras=_of(lambda keras: keras.losses.CategoricalCrossentropy(), "softmax"),
         margin=over_epsilon,
+        clips=lambda logits, target: beyond_clip((target * probabilities(logits)).sum(1)),
         core=False,
     ),
     "binary_cross_entropy": Loss(
@@ -213,6 +217,7 @@ LOSSES: dict[str, Loss] = {
         torch=_torch_of(lambda nn: nn.BCELoss(), lambda logits: logits.sigmoid().clamp(EPSILON, 1 - EPSILON)),
         keras=_of(lambda keras: keras.losses.BinaryCrossentropy(), "sigmoid"),
         margin=lambda logits, target: -np.log(EPSILON) - size(logits),
+        clips=lambda logits, target: beyond_clip(sigmoid(logits)),
         half=False,
         core=False,
     ),
