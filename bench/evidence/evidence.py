@@ -173,12 +173,12 @@ class Evidence:
     def without_penalty(self, weights: Arrays, passed: Backward) -> list[Backward]:
         """A pass, float64, with the penalty taken off that was added to it.
 
-        In float64 these are two: Keras has cast the factor through float32 since 3.15, which parity judges. Each is computed from its own
-        factor, as a framework does: a ratio of the two would round once more, which shows where a gradient vanishes beside its penalty.
+        In float64 these are two: Keras has cast the factor through float32 since 3.15, which parity judges. Each is computed from the
+        factor as it is held, as a framework does: all of a layer's weights are off in one direction by what the factor is.
         """
         if not self.penalty(weights)[1]:
             return [passed]
-        factors = {self.spec.l2: None} | ({float(np.float32(self.spec.l2)): None} if self.spec.precision == "float64" else {})
+        factors = {float(np.float32(self.spec.l2))} | ({self.spec.l2} if self.spec.precision == "float64" else set())
         added = [penalty(self.spec.but(l2=factor), weights) for factor in factors]
         return [
             Backward(

@@ -74,8 +74,14 @@ def test_a_healthy_framework_is_not_blamed_for_what_a_loss_cannot_hold(backend: 
     profile(evidence)
 
 
-def test_a_penalty_is_taken_off_to_its_last_bit_where_gradients_vanish_beside_it() -> None:
-    network = "depth=20,width=2,batch=32,classes=20,act=linear,bottleneck=2,init=orthogonal,l2=0.01,loss=hinge,precision=float64"
+PENALIZED = (
+    "depth=20,width=2,batch=32,classes=20,act=linear,bottleneck=2,init=orthogonal,l2=0.01,loss=hinge,precision=float64",
+    "depth=22,width=128,batch=7,classes=2,act=leaky_relu,bottleneck=4,init=glorot_uniform,bias=normal,l2=0.01,loss=huber,target_scale=10000",
+)
+
+
+@pytest.mark.parametrize("network", PENALIZED)
+def test_a_penalty_is_taken_off_as_it_is_held_where_gradients_vanish_beside_it(network: str) -> None:
     verdict = judge(CHECKS["homogeneity"], seen("keras", network, trains=False))
     assert verdict.status == PASSED, verdict.worst
 
