@@ -215,6 +215,12 @@ def test_nan_is_explained_only_by_a_known_failure_that_names_it(nan: bool, statu
     assert judged.status == status
 
 
+def test_a_known_failure_of_nan_alone_has_no_size_to_tell() -> None:
+    judged = verdict(Finding(Place("step 1 layer 2"), float("nan"), 0, 1))
+    known_failures.apply(judged, [entry(most=None, nan=True)], {"keras": "3.5"})
+    assert (judged.status, judged.excuses) == (KNOWN, [Excuse("r (https://example.org)", 1, 0.0, 0.0)])
+
+
 def test_a_known_failure_says_what_it_excused_and_what_it_could_not() -> None:
     judged = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 2, 0, 1))
     known_failures.apply(judged, [entry()], {"keras": "3.5"})
