@@ -2,8 +2,8 @@
 
 `python -m bench.selftest.false_alarms` prints, check by check, how many numbers were judged, how many fell outside, and
 how much of its bound the worst one used, and writes `false_alarms.csv` once all that was asked for is done. What was done
-is kept in `.gradgauge/sweep.jsonl`, so that an interrupted run goes on where it stopped. Checks that ask for draws and
-curves of their own are not swept.
+is kept in `.gradgauge/sweep.jsonl`, so that an interrupted run goes on where it stopped. `--family` measures one family of networks
+and keeps the rows of the others. Checks that ask for draws and curves of their own are not swept.
 """
 
 from __future__ import annotations
@@ -17,28 +17,30 @@ import pandas as pd
 from bench import files
 from bench.arguments import at_least
 from bench.selftest import sweep
+from models.architectures import FAMILIES
 from models.backends.registry import BackendError, info
 
 PATH = Path(__file__).with_suffix(".csv")
 SEEDS = 50
+KEYS = "backend", "threads", "seed"
 
 
 def table(rows: list[sweep.Row]) -> pd.DataFrame:
-    """One row a check, backend and number of threads: runs, numbers judged, numbers outside, the worst share of a bound used and where."""
+    """One row a family, check, backend and number of threads: runs, numbers judged and outside, the worst share of a bound and where."""
     flat = [
-        (check, row["backend"], row["threads"], row["seed"], judged, outside, used, f"{row['network']} {where}")
+        (sweep.family_of(row["network"]), check, *(row[name] for name in KEYS), *counts, f"{row['network']} {where}")
         for row in rows
-        for check, (judged, outside, used, where) in row["checks"].items()
+        for check, (*counts, where) in row["checks"].items()
     ]
-    frame = pd.DataFrame(flat, columns=["check", "backend", "threads", "seed", "numbers", "outside", "used", "where"])
-    groups = frame.sort_values(["outside", "used"]).groupby(["check", "backend", "threads"], sort=False)
+    frame = pd.DataFrame(flat, columns=["family", "check", *KEYS, "numbers", "outside", "used", "where"])
+    groups = frame.sort_values(["outside", "used"]).groupby(["family", "check", "backend", "threads"], sort=False)
     counts = groups.agg(seeds=("seed", "nunique"), runs=("seed", "size"), numbers=("numbers", "sum"), outside=("outside", "sum"))
     return counts.join(groups[["used", "where"]].last()).round({"used": 2}).sort_index().reset_index()
 
 
 def summary(frame: pd.DataFrame) -> str:
     """The table in one sentence; a run is one network on one framework, seed and number of threads."""
-    worst, runs = frame.loc[frame["used"].idxmax()], frame.groupby(["backend", "threads"])["runs"].max().sum()
+    worst, runs = frame.loc[frame["used"].idxmax()], frame.groupby(["family", "backend", "threads"])["runs"].max().sum()
     return (
         f"{runs:,} runs over up to {frame['seeds'].max()} seeds, {frame['numbers'].sum():,} numbers judged, "
         f"{frame['outside'].sum()} outside; the nearest, in `{worst['check']}`, used {worst['used']:.0%} of its bound.\n"
@@ -56,17 +58,22 @@ def main() -> int:
     parser.add_argument("--seeds", type=at_least(1), default=SEEDS, help=f"how many fresh seeds (default: {SEEDS})")
     parser.add_argument("--backend", default="torch,keras", help="which frameworks (default: torch,keras)")
     parser.add_argument("--threads", default="1,2", help="how many threads a framework runs on (default: 1,2)")
+    parser.add_argument("--family", choices=list(FAMILIES), help="one family of networks (default: all)")
     options = parser.parse_args()
     try:
         backends = [name for name in options.backend.split(",") if info(name)]
         sides = [(backend, at_least(1)(count)) for count in options.threads.split(",") for backend in backends]
     except (BackendError, argparse.ArgumentTypeError) as error:
         parser.error(str(error))
-    rows = sweep.run(options.seeds, sides)
-    wanted = len(sides) * sum(len(seeds) for _, seeds in sweep.wanted(options.seeds))
+    families = [options.family] if options.family else list(FAMILIES)
+    networks = sweep.swept(families)
+    rows = sweep.run(options.seeds, sides, only=networks)
+    wanted = len(sides) * sum(len(seeds) for _, seeds in sweep.wanted(options.seeds, networks))
     print(table(rows).to_string(index=False))
     if len(rows) >= wanted > 0:
-        files.write(PATH, table(rows).to_csv(index=False))
+        others = read()
+        kept = others[~others["family"].isin(families)]
+        files.write(PATH, sweep.by_family(pd.concat([kept, table(rows)])).to_csv(index=False))
         print(summary(read()), end="")
     return int(any(counts[1] for row in rows for counts in row["checks"].values()))
 

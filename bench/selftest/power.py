@@ -33,8 +33,10 @@ from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.judging.verdict import NOT_JUDGED, judge
 from bench.selftest import sweep
 from fixtures.plugin.options import SEEDS as RUN_SEEDS
-from models.architectures import graph
+from models.architectures import FAMILIES, graph
 from models.matrix import networks
+from models.naming import is_weight
+from models.nodes import Normalize
 from models.parts.initializers import INITIALIZERS
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
@@ -55,7 +57,7 @@ def of_run(run: Evidence) -> dict[str, float]:
     found = {"gradient": float(np.quantile(gradient(run), CAUGHT, method="higher")), "learning rate": learning_rate(run)}
     if judge(CHECKS["gradient_parity"], run).status == NOT_JUDGED:
         found["gradient"] = np.inf
-    if run.spec.arch.norm != "none":
+    if "eps" in run.spec.fields and graph(run.spec).of(Normalize):
         found["normalization epsilon"] = normalization_epsilon(run)
     if run.spec.optimizer in ("rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam"):
         found["optimizer epsilon"] = optimizer_epsilon(run)
@@ -70,22 +72,21 @@ def accuracy_evaluated(run: Evidence) -> float:
 
 
 def gradient(run: Evidence) -> list[float]:
-    """For each layer the least relative error of its weight gradient, too long or too short, that some step's bound does not admit.
+    """For each weight the least relative error of its gradient, too long or too short, that some step's bound does not admit.
 
     A gradient s scaled by 1 + e is off by r + e·s, where r is the healthy error; it is caught where ‖r + e·s‖ exceeds the bound.
     """
     least: dict[str, float] = {}
     for number, (step, (true, near)) in enumerate(zip(run.seen.forced_steps, run.steps, strict=True)):
         allowed, extra = rounding_of_gradients(true, near, run.once), run.penalties[number][1]
-        for node in graph(run.spec).dense:
-            key = node.weight
+        for key in filter(is_weight, step.gradients):
             added, s = extra.get(key, 0.0), np.asarray(step.gradients[key], np.float64)
             r = s - true.gradients[key] - added
             limit = ROUNDING_MULTIPLE * (allowed[key] * run.resolution + run.unit * float(np.linalg.norm(added)))
             square, along = float(np.sum(s * s)), abs(float(np.sum(r * s)))
             room = max(0.0, limit**2 - float(np.sum(r * r)))
             error = (along + (along**2 + square * room) ** 0.5) / square if square else np.inf
-            least[node.name] = min(least.get(node.name, np.inf), error)
+            least[key] = min(least.get(key, np.inf), error)
     return list(least.values())
 
 
@@ -233,12 +234,16 @@ def main() -> int:
     parser.add_argument("--trained", action="store_true", help="compute only anew what recordings tell of trainings, and keep the rest")
     parser.add_argument("--summary", action="store_true", help="only print the committed table's summary")
     parser.add_argument("--seeds", type=at_least(1), default=sweep.POWER_SEEDS, help=f"how many fresh seeds (default: {sweep.POWER_SEEDS})")
+    parser.add_argument("--family", choices=list(FAMILIES), help="one family of networks (default: all)")
     options = parser.parse_args()
     if options.trained:
         files.write(PATH, with_trained(read()).to_csv(index=False, float_format="%.3g"))
     elif not options.summary:
-        rows = table(sweep.run(options.seeds, [("torch", 1), ("keras", 1)]))
-        files.write(PATH, rows.to_csv(index=False, float_format="%.3g"))
+        families = [options.family] if options.family else list(FAMILIES)
+        rows = sweep.run(options.seeds, [("torch", 1), ("keras", 1)], only=sweep.swept(families))
+        kept = read()
+        kept = kept[~kept["network"].map(sweep.family_of).isin(families)]
+        files.write(PATH, sweep.by_family(pd.concat([kept, table(rows)])).to_csv(index=False, float_format="%.3g"))
     print(summary(read()), end="")
     return 0
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from bench import imported
 from bench.baselines.known_failures import KnownFailure, apply, read
@@ -23,6 +26,7 @@ from bench.judging.verdict import FAILED, KNOWN, judge
 from bench.store import Store
 from fixtures.data.datasets import Data, load
 from fixtures.machine.fingerprint import judge_on_one_thread
+from models.architectures import FAMILIES
 from models.matrix import networks, symmetric
 from models.spec import Spec
 from models.worker.process import Worker
@@ -32,10 +36,9 @@ FIRST_SEED = 5000
 """Apart from the seeds of runs and recordings."""
 POWER_SEEDS = 5
 """The first seeds also tell how small an error would have been caught."""
-APART = ("initializer", "activation", "training", "recurrent_start", "time_scales", "time_gain")
+APART = ("initializer", "activation", "training")
 """Checks that a sweep does not judge: the first two ask the framework for draws and curves of their own, whatever the seed;
-training's interval is for the mean of a run's seeds and is tested on the recordings themselves (`test_interval.py`); the last three are
-of recurrent networks, which are not swept."""
+training's interval is for the mean of a run's seeds and is tested on the recordings themselves (`test_interval.py`)."""
 JUDGED = [check for check in CHECKS.values() if check.name not in APART]
 NEEDS = ALL - {Need.DRAWS, Need.CURVES, Need.BASELINE}
 AT_ONCE = 10
@@ -46,9 +49,25 @@ LAWS_SEEDS = 10
 networks, nothing is asked of them."""
 ENTRIES = ("bench.checks", "bench.evidence.collect", "bench.baselines.known_failures", "models.worker.server")
 """Where the code begins by which a row is made."""
-SWEPT = [spec for spec in networks("core") if spec.arch.layered]
-"""Networks that are swept: power is the power to see an error of a layer's gradient, and is not measured of time steps."""
 Row = dict[str, Any]
+
+
+@cache
+def family_of(network: str) -> str:
+    """The family of networks that a network's id names."""
+    arch = Spec.parse(network).arch
+    return next(word for word, each in FAMILIES.items() if isinstance(arch, each))
+
+
+def by_family(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table in the order of families; it has a column `family`, or one of networks."""
+    families = frame["family"] if "family" in frame else frame["network"].map(family_of)
+    return frame.iloc[families.map(list(FAMILIES).index).argsort(kind="stable")]
+
+
+def swept(families: Iterable[str] = FAMILIES) -> list[Spec]:
+    """Networks of the core matrix and those for exact laws alone, of some families."""
+    return [spec for spec in (*networks("core"), *symmetric()) if family_of(spec.id) in families]
 
 
 def state() -> str:
@@ -88,7 +107,7 @@ def cell(network: str, backend: str, seed: int, threads: int) -> str:
 
 def wanted(seeds: int, only: list[Spec] | None = None) -> list[tuple[Spec, range]]:
     """Every network with the seeds that a sweep over `seeds` looks at it with."""
-    counts = [(spec, min(seeds, LAWS_SEEDS) if spec in LAWS_ALONE else seeds) for spec in only or [*SWEPT, *symmetric()]]
+    counts = [(spec, min(seeds, LAWS_SEEDS) if spec in LAWS_ALONE else seeds) for spec in only or swept()]
     return [(spec, range(FIRST_SEED, FIRST_SEED + count)) for spec, count in counts]
 
 
@@ -131,7 +150,8 @@ def run(seeds: int, sides: list[tuple[str, int]], record: Path = RECORD, only: l
     if todo:
         print(f"\n{(time.monotonic() - begun) / 60:.1f} min", file=sys.stderr)
     rows = [row for _, row in store.items()]
-    return [row for row in rows if row["seed"] < FIRST_SEED + seeds and (row["backend"], row["threads"]) in sides]
+    asked = {spec.id for spec, _ in wanted(seeds, only)}
+    return [r for r in rows if r["seed"] < FIRST_SEED + seeds and (r["backend"], r["threads"]) in sides and r["network"] in asked]
 
 
 def _asked(block: list[int], spec: Spec, workers: dict[tuple[str, int], Worker], data: Data) -> list[tuple[int, Collection]]:
