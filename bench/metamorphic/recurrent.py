@@ -17,12 +17,13 @@ from bench.metamorphic.scenarios import UNIT, Scenarios
 from models.arrays import Array, Arrays
 from models.nodes import INPUT, Recurrent
 from models.parts.cells import CELLS
+from models.parts.parametrizations import PARAMETRIZATIONS
 from models.parts.precisions import PRECISIONS
 from models.reference import recurrence
 from models.reference.arithmetic import Arithmetic
 from models.reference.operations import Execution
 
-BATCH, LENGTH, INPUTS, UNITS = 3, 4, 5, 7
+BATCH, LENGTH, INPUTS, UNITS, EVEN = 3, 4, 5, 7, 8
 LENGTHS = (2, 4, 1)
 """Uneven lengths, not sorted, of which one is a single step."""
 LOOKED_AT = tuple(cell for cell, row in CELLS.items() if not row.kink)
@@ -162,15 +163,22 @@ def error_carousel(scenarios: Scenarios) -> Iterator[Finding]:
 def kept_orthogonal(scenarios: Scenarios) -> Iterator[Finding]:
     """A recurrent weight that is kept orthogonal is so after every step, and its layer computes what a plain one with it does.
 
-    A linear recurrence with a unitary weight changes no norm, forward or back (Arjovsky et al. 2016), where the framework has one.
+    It is kept by what users write, and by the parametrizations of recurrent networks; a unitary one is P + iQ for R = (P −Q; Q P). A
+    linear recurrence with a unitary weight changes no norm, forward or back (Arjovsky et al. 2016), where the framework has one.
     """
-    seen = dict(scenarios("kept_orthogonal", units=UNITS, length=CAROUSEL, steps=5))
-    weight = np.asarray(seen.pop("weight"), np.float64)
-    allowed = ROUNDING_MULTIPLE * 2 * UNIT * UNITS**0.5
-    yield Finding(Place("largest entry of RᵀR − 1"), float(np.abs(weight.T @ weight - np.eye(UNITS)).max()), 0.0, allowed)
-    yield Finding(Place("outputs"), seen.pop("off"), 0.0, ROUNDING_MULTIPLE * _rounding("tanh") * CAROUSEL)
-    for way, ratio in seen.items():
-        yield Finding(Place(f"norm {way} through a unitary recurrence"), ratio, 1 - CAROUSEL * allowed, 1 + CAROUSEL * allowed)
+    allowed = ROUNDING_MULTIPLE * 2 * UNIT * EVEN**0.5
+    for kept in ("usual", *PARAMETRIZATIONS):
+        seen = dict(scenarios("kept_orthogonal", units=EVEN, length=CAROUSEL, steps=5, way=kept))
+        weight, scope = np.asarray(seen.pop("weight"), np.float64), f"{kept}:"
+        off = float(np.abs(weight.T @ weight - np.eye(EVEN)).max())
+        yield Finding(Place("largest entry of RᵀR − 1", scope=scope), off, 0.0, allowed)
+        yield Finding(Place("outputs", scope=scope), seen.pop("off"), 0.0, ROUNDING_MULTIPLE * _rounding("tanh") * CAROUSEL)
+        if kept in PARAMETRIZATIONS and PARAMETRIZATIONS[kept].paired:
+            (a, b), (c, d) = (np.split(half, 2, axis=1) for half in np.split(weight, 2))
+            off = float(max(np.abs(a - d).max(), np.abs(b + c).max()))
+            yield Finding(Place("largest entry of what is no P or Q", scope=scope), off, 0.0, allowed)
+        for way, ratio in seen.items():
+            yield Finding(Place(f"norm {way} through a unitary recurrence"), ratio, 1 - CAROUSEL * allowed, 1 + CAROUSEL * allowed)
 
 
 def _equal(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import DTypeLike
+from scipy import linalg
 
 from models.arrays import Array
 from models.parts.precisions import Precision
@@ -45,6 +46,14 @@ class Arithmetic:
             return a @ b
         terms = self._order.permutation(len(b))
         return a[:, terms] @ b[terms]
+
+    def solve(self, a: Array, b: Array) -> Array:
+        """a⁻¹ b by elimination; with an order of its own, of equations and unknowns in another order."""
+        if self._order is None:
+            return linalg.solve(a, b, check_finite=False, assume_a="gen")  # type: ignore[no-any-return]
+        terms, found = self._order.permutation(len(a)), np.empty_like(b)
+        found[terms] = linalg.solve(a[np.ix_(terms, terms)], b[terms], check_finite=False, assume_a="gen")
+        return found
 
     def total(self, x: Array, axis: int) -> Array:
         """The sum over an axis, which is kept.

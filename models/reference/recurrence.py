@@ -6,13 +6,17 @@ step. Cells themselves are written out in `models.parts.cells`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.arrays import Array, Batch, Gates, Mask, Sequence, Units
+from models.arrays import Array, Batch, Gates, Mask, Sequence, Units, Weight
 from models.nodes import BACKWARD, Read, Recurrent, Steps
 from models.parts.cells import CELLS, Saved
+from models.parts.parametrizations import GRADIENT, NONE, PARAMETRIZATIONS
+from models.reference.arithmetic import as_it_is
 
 if TYPE_CHECKING:
     from models.reference.operations import Execution
@@ -76,7 +80,7 @@ def _forward(
 ) -> tuple[Sequence, Unrolled, list[Gates], tuple[Units, ...]]:
     """Outputs, what the way back needs, pre-activations and last state of one direction, in the order in which its steps are taken."""
     a, row, name = at.arithmetic, CELLS[node.cell], f"{node.name}.{direction}"
-    recurrent, second = at.weights[f"{name}recurrent_weight"], _second_bias(at, name)
+    (recurrent, _), second = _of_states(at, node, name), _second_bias(at, name)
     flat = x.reshape(-1, x.shape[2])
     gates = a.product(flat, at.weights[f"{name}weight"].T) + at.weights[f"{name}bias"]
     gates = gates.reshape(len(x), node.length, -1)
@@ -104,7 +108,7 @@ def _back(at: Execution, node: Recurrent, direction: str, unrolled: Unrolled, d:
     """From the last time step to the first, the gradient of a step's output and that of the state it hands on add up."""
     a, row, name = at.arithmetic, CELLS[node.cell], f"{node.name}.{direction}"
     (x, before, kept), weight = unrolled, at.weights[f"{name}weight"]
-    recurrent = at.weights[f"{name}recurrent_weight"]
+    recurrent, to_learned = _of_states(at, node, name)
     dstate = tuple(np.zeros_like(before[:, 0]) for _ in range(row.states))
     drecurrent, into, inside = np.zeros_like(recurrent), [], []
     for time in reversed(range(node.length)):
@@ -125,12 +129,12 @@ def _back(at: Execution, node: Recurrent, direction: str, unrolled: Unrolled, d:
     size = float(np.linalg.norm(flat))
     at.out.gradients |= {
         f"{name}weight": a.product(flat.T, inputs),
-        f"{name}recurrent_weight": drecurrent,
+        f"{name}recurrent_weight": to_learned(drecurrent),
         f"{name}bias": a.product(ones, flat)[0],
     }
     at.out.sizes |= {
         f"{name}weight": size * float(np.linalg.norm(inputs)),
-        f"{name}recurrent_weight": size * float(np.linalg.norm(before)),
+        f"{name}recurrent_weight": size * float(np.linalg.norm(before)) * (1 if node.parametrization == NONE else GRADIENT),
         f"{name}bias": size * len(flat) ** 0.5,
     }
     if row.biases == 2:
@@ -160,6 +164,16 @@ def _weights(at: Execution, node: Read, h: Sequence) -> list[Array]:
         return [np.asarray(within / lengths).astype(h.dtype)] * (1 + node.both)
     lasts = (lengths - 1, np.zeros_like(lengths))[: 1 + node.both]
     return [(np.arange(node.length) == last).astype(h.dtype) for last in lasts]
+
+
+def _of_states(at: Execution, node: Recurrent, name: str) -> tuple[Weight, Callable[[Weight], Weight]]:
+    """What states are multiplied by, and what its gradient is to that of what is learned."""
+    learned = at.weights[f"{name}recurrent_weight"]
+    if node.parametrization == NONE:
+        return learned, as_it_is
+    row = PARAMETRIZATIONS[node.parametrization]
+    weight, saved = row.make(at.arithmetic, learned)
+    return weight, partial(row.back, at.arithmetic, saved)
 
 
 def _second_bias(at: Execution, name: str) -> Array:

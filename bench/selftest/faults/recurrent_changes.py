@@ -291,6 +291,17 @@ def compiled_otherwise(call: Any) -> Any:
     return called
 
 
+def half_learned(solve: Any) -> Any:
+    """No gradient passes to the matrix of the equations."""
+
+    def called(a: Any, b: Any) -> Any:
+        from keras import ops
+
+        return solve(ops.stop_gradient(a), b)
+
+    return called
+
+
 def mask_drawn_anew(get: Any) -> Any:
     return lambda self, inputs: self._create_dropout_mask(inputs, self.dropout) if self.dropout > 0 else get(self, inputs)
 

@@ -13,12 +13,12 @@ from keras import ops
 from models.architectures import graph
 from models.arrays import Arrays, Labels, Statistics, Targets
 from models.backends.keras.carried import carried, given_back, variables
-from models.backends.keras.layers import ReadOut, Unfold, array, cell_of, dense, recurrence
+from models.backends.keras.layers import KINDS, ReadOut, Unfold, array, cell_of, dense, recurrence, variable
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
 from models.backends.registry import Absent
 from models.naming import is_weight, kind_of, node_of
-from models.nodes import BACKWARD, INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
+from models.nodes import INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -26,7 +26,6 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-KINDS = {"weight": "kernel", "recurrent_weight": "recurrent_kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
 FRAMES_PER_LAYER = 12
 """Room for Keras to walk a model, which it does recursively: with Python's usual 1,000 frames it ends at some 300 layers."""
 Apply = Callable[[Node, Tensor], Tensor]
@@ -89,7 +88,7 @@ class Model:
     def _parameter(self, name: str) -> keras.Variable:
         layer, node, kind = self.parts[node_of(name)], self.graph[node_of(name)], kind_of(name)
         if isinstance(node, Recurrent):
-            layer, kind = cell_of(layer, kind), kind.removeprefix(BACKWARD)
+            return variable(cell_of(layer, kind), kind)
         return layer.scale if isinstance(node, Normalize) and node.norm == "rms" else getattr(layer, KINDS[kind])
 
     def target(self, labels: Labels) -> Targets:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.utils import rnn
+from torch.nn.utils import parametrizations, parametrize, rnn
 
 from models.arrays import Array, Arrays, Points
 from models.backends.registry import Absent
@@ -12,6 +12,7 @@ from models.nodes import BACKWARD, INPUT, Dense, Recurrent
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
+from models.parts.parametrizations import NONE, PARAMETRIZATIONS
 from models.parts.recurrences import RECURRENCES
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
@@ -74,7 +75,10 @@ class Recurrence(nn.Module):
 
     def parameter(self, kind: str) -> nn.Parameter:
         """What the layer learns, by its kind."""
-        return getattr(self.layer, carried(kind))  # type: ignore[no-any-return]
+        name = carried(kind)
+        if parametrize.is_parametrized(self.layer, name):
+            return self.layer.parametrizations[name].original  # type: ignore[index,union-attr,return-value]
+        return getattr(self.layer, name)  # type: ignore[no-any-return]
 
 
 SUFFIXES = "_l0", "_l0_reverse"
@@ -113,7 +117,28 @@ def recurrence(spec: Spec, node: Recurrent, lengths: Lengths) -> Recurrence:
             elif not initializer.random_bias:
                 nn.init.zeros_(bias)
                 _begin_forgetting(node, bias.view(row.gates, node.units))
+    if node.parametrization != NONE:
+        keep_orthogonal(layer, [carried(f"{direction}recurrent_weight") for direction in node.directions], node.parametrization)
     return part
+
+
+class Paired(nn.Module):
+    """Of a matrix the lower triangle of a skew matrix that commutes with multiplication by i, units being real and imaginary parts."""
+
+    def forward(self, learned: torch.Tensor) -> torch.Tensor:
+        """From (units × units)."""
+        lower = learned.tril(-1)
+        (a, b), (c, d) = ((left, right) for left, right in (half.chunk(2, 1) for half in (lower - lower.mT).chunk(2)))
+        p, q = (a + d) / 2, (c - b) / 2
+        return torch.cat([torch.cat([p, -q], 1), torch.cat([q, p], 1)]).tril(-1)
+
+
+def keep_orthogonal(layer: nn.Module, names: list[str], parametrization: str) -> None:
+    """Make these weights by PyTorch's own parametrization of what they are now, for unitary ones after one of ours."""
+    for name in names:
+        if PARAMETRIZATIONS[parametrization].paired:
+            parametrize.register_parametrization(layer, name, Paired(), unsafe=True)
+        parametrizations.orthogonal(layer, name, "cayley", use_trivialization=False)
 
 
 def _begin_forgetting(node: Recurrent, by_gate: torch.Tensor) -> None:

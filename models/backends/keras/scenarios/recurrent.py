@@ -12,13 +12,14 @@ from keras import ops
 
 from models.arrays import Array, Arrays
 from models.backends.keras.carried import carried, given_back, variables
-from models.backends.keras.layers import array
+from models.backends.keras.layers import array, variable
 from models.backends.keras.libraries import LIBRARY, Tensor
-from models.backends.keras.model import KINDS
+from models.backends.keras.parametrized import ParametrizedCell, ParametrizedRNN
 from models.graph import Graph
 from models.naming import kind_of
 from models.nodes import INPUT, Recurrent
 from models.parts.cells import CELLS
+from models.parts.parametrizations import PARAMETRIZATIONS
 
 NAME, COMPILED = "recurrent1", "compiled "
 DROPOUT, SEED = 0.5, 11
@@ -52,9 +53,9 @@ class Layers:
         graph = self.graphs[number]
         values = carried(graph, {f"{NAME}.{kind}": w for kind, w in self.weights[number].items()})
         for name in variables(graph):
-            variable = getattr(layer.cell, KINDS[kind_of(name)])
-            variable.assign(values[name])
-            self.held.append((number, name, variable))
+            held = variable(layer.cell, kind_of(name))
+            held.assign(values[name])
+            self.held.append((number, name, held))
 
 
 def recurrent(
@@ -321,10 +322,16 @@ ITERATIONS = 8
 """Of Newton and Schulz; errors of 0.1 are under rounding after four."""
 
 
-def kept_orthogonal(*, units: int, length: int, steps: int) -> dict[str, Any]:
-    """The recurrent weight after `steps` training steps under a constraint, and how far outputs are from those of a plain layer with it."""
+def kept_orthogonal(*, units: int, length: int, steps: int, way: str) -> dict[str, Any]:
+    """The recurrent weight after `steps` training steps, and how far outputs are from those of a plain layer with it.
+
+    It is kept by a constraint, or by a row of PARAMETRIZATIONS.
+    """
     keras.utils.set_random_seed(SEED)
-    layer = keras.layers.SimpleRNN(units, return_sequences=True, recurrent_initializer="orthogonal", recurrent_constraint=Orthogonal())
+    if way in PARAMETRIZATIONS:
+        layer = ParametrizedRNN(ParametrizedCell(units, way, recurrent_initializer="orthogonal"), return_sequences=True)
+    else:
+        layer = keras.layers.SimpleRNN(units, return_sequences=True, recurrent_initializer="orthogonal", recurrent_constraint=Orthogonal())
     model = keras.Sequential([keras.Input((length, units)), layer])
     model.compile(keras.optimizers.SGD(0.1), "mse")
     x = np.random.default_rng(SEED).standard_normal((8, length, units)).astype(np.float32)
@@ -333,9 +340,11 @@ def kept_orthogonal(*, units: int, length: int, steps: int) -> dict[str, Any]:
     LIBRARY.collect_weights(model)
     plain = keras.layers.SimpleRNN(units, return_sequences=True)
     plain.build(x.shape)
-    plain.set_weights(layer.get_weights())
+    kernel, _, bias = layer.get_weights()
+    weight = array(ops.convert_to_tensor(layer.cell.recurrent_kernel))
+    plain.set_weights([kernel, weight, bias])
     outputs = array(plain(x))
-    return {"weight": array(layer.cell.recurrent_kernel), "off": float(np.linalg.norm(array(layer(x)) - outputs) / np.linalg.norm(outputs))}
+    return {"weight": weight, "off": float(np.linalg.norm(array(layer(x)) - outputs) / np.linalg.norm(outputs))}
 
 
 def stateful_trained(*, weights: Arrays, x: Array, targets: Array, stateful: bool) -> dict[str, Any]:
