@@ -137,7 +137,8 @@ def test_a_masked_step_changes_nothing(cell: str) -> None:
     ("rnn,between=rms,lengths=uneven", "mask"), ("rnn,cell=gru,parametrization=orthogonal", "one a gate"),
     ("rnn,parametrization=orthogonal,radius=0.5", "at radius 1"), ("rnn,parametrization=unitary,width=7", "in pairs"),
     ("rnn,width=2,between=layer", "over so few units"), ("rnn,cell=gru,forget=chrono", "cell=gru has none"),
-    ("rnn,precision=mixed_float16", "not judged in recurrent networks"), ("depth=4,cell=lstm", "not a field"),
+    ("rnn,precision=tf32", "not judged in recurrent networks"), ("depth=4,cell=lstm", "not a field"),
+    ("rnn,cell=relu,precision=mixed_bfloat16", "kink"), ("rnn,parametrization=unitary,precision=mixed_float16", "solves equations"),
 ])  # fmt: skip
 def test_what_cannot_be_built_is_refused_in_one_sentence(text: str, says: str) -> None:
     with pytest.raises(SpecError, match=says):

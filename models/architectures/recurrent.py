@@ -59,7 +59,7 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
     }  # fmt: skip
     STARTS: ClassVar[tuple[str, ...]] = ("recurrent", "radius", "forget")
     """Fields that say how weights begin and nothing else."""
-    PRECISIONS: ClassVar[tuple[str, ...]] = ("float32", "float64")
+    PRECISIONS: ClassVar[tuple[str, ...]] = ("float32", "float64", "mixed_bfloat16", "mixed_float16")
     """What the reference of a cell is written out for."""
 
     # What laws of layers ask of any network: this one has no normalization, no skip connection, and nothing that draws.
@@ -123,6 +123,10 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
             return f"length={self.length} must divide the {features} features, so that each step brings as many, or be more than they are."
         if precision not in self.PRECISIONS:
             return f"precision={precision} is not judged in recurrent networks yet: use {' or '.join(self.PRECISIONS)}."
+        if precision.startswith("mixed") and CELLS[self.cell].kink:
+            return f"{precision} puts units of cell={self.cell} on the other side of their kink from step to step: use cell=tanh."
+        if precision.startswith("mixed") and self.parametrization != NONE:
+            return f"parametrization={self.parametrization} solves equations, which no framework does in half precision: use float32."
         return ""
 
     def trained(self, precision: str) -> bool:

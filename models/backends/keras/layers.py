@@ -120,8 +120,10 @@ class InPieces(keras.layers.Layer):
         return ops.concatenate(outputs, axis=1)
 
 
-def recurrence(spec: Spec, node: Recurrent) -> keras.layers.Layer:
+def recurrence(spec: Spec, node: Recurrent, mode: str = "") -> keras.layers.Layer:
     """A recurrent layer with the rows' initializers that hands on the outputs of all time steps; what rows leave out keeps the default.
+
+    It is Keras's own, or with a `mode` out of `recurrent_modes` the same `unrolled`, or the general layer over its `cells`.
 
     Outputs of masked steps are zero, as in a packed sequence of PyTorch's.
     """
@@ -142,15 +144,16 @@ def recurrence(spec: Spec, node: Recurrent) -> keras.layers.Layer:
     if spec.l2:
         options |= dict.fromkeys(("kernel_regularizer", "recurrent_regularizer"), keras.regularizers.L2(spec.l2 / 2))
     if node.truncated:
-        return InPieces(_made(node, options, return_state=True), node.truncated)
-    layer = _made(node, options)
+        return InPieces(_made(node, options, mode, return_state=True), node.truncated)
+    layer = _made(node, options, mode)
     return keras.layers.Bidirectional(layer) if node.both else layer
 
 
-def _made(node: Recurrent, options: dict[str, Any], **of_layer: bool) -> keras.layers.RNN:
-    row, of_layer = CELLS[node.cell], {"return_sequences": True, "zero_output_for_mask": True} | of_layer
+def _made(node: Recurrent, options: dict[str, Any], mode: str, **of_layer: bool) -> keras.layers.RNN:
+    row, of_layer = CELLS[node.cell], {"return_sequences": True, "zero_output_for_mask": True, "unroll": mode == "unrolled"} | of_layer
     if node.parametrization == NONE:
-        return row.keras(keras.layers, node.units, options | of_layer)  # type: ignore[no-any-return]
+        layer = row.keras(keras.layers, node.units, options | of_layer)
+        return keras.layers.RNN(layer.cell, **of_layer) if mode == "cells" else layer  # type: ignore[no-any-return]
     return ParametrizedRNN(ParametrizedCell(node.units, node.parametrization, activation=row.act, **options), **of_layer)
 
 

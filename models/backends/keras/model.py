@@ -38,12 +38,15 @@ class Model:
     A second bias of a recurrent layer stands in the variable of the first one.
     """
 
-    def __init__(self, spec: Spec, weights: Arrays | None = None, *, frozen: Container[int] = (), **options: Any) -> None:
+    def __init__(
+        self, spec: Spec, weights: Arrays | None = None, *, frozen: Container[int] = (), recurrent: str = "", **options: Any
+    ) -> None:
         """Build and initialize by Keras or set `weights`; layers with a number in `frozen` are frozen before they are built.
 
-        `options` go to every Dense. Raises Absent for a layer that this release does not have.
+        Recurrent layers are written in the mode `recurrent`, and `options` go to every Dense. Raises Absent for a layer that this release
+        does not have.
         """
-        self.spec, self.graph = spec, graph(spec)
+        self.spec, self.graph, self._recurrent = spec, graph(spec), recurrent
         with absences():
             self.parts = {node.name: self._part(node, options) for node in self.graph.nodes if not isinstance(node, Sum)}
         for node in self.graph.nodes:
@@ -66,7 +69,7 @@ class Model:
         if isinstance(node, Steps):
             return Unfold(node)
         if isinstance(node, Recurrent):
-            return recurrence(self.spec, node)
+            return recurrence(self.spec, node, self._recurrent)
         if isinstance(node, Read):
             return ReadOut(node)
         assert isinstance(node, Activate)

@@ -44,7 +44,7 @@ class Network(Model):
         begin_session()
         compute_as(spec)
         keras.utils.set_random_seed(seed)
-        super().__init__(spec)
+        super().__init__(spec, recurrent=mode)
         self.mode = mode
         self.inner = self.optimizer = optimizer_of(spec, **({"use_ema": True, "ema_momentum": AVERAGE} if "average" in record else {}))
         if spec.format.scaled:

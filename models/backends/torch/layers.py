@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, rnn
@@ -41,17 +43,40 @@ class Lengths:
     now: torch.Tensor | None = None
 
 
+class CellLoop(nn.Module):
+    """A recurrent layer as a loop over its cell, which has the parameters of PyTorch's own layer."""
+
+    def __init__(self, layer: nn.RNNBase) -> None:
+        """Share them. Raises models.backends.registry.Absent for a layer of two directions."""
+        super().__init__()
+        if layer.bidirectional:
+            raise Absent("a loop of cells has one direction")
+        options = {"nonlinearity": layer.nonlinearity} if isinstance(layer, nn.RNN) else {}
+        self.cell = getattr(nn, f"{type(layer).__name__}Cell")(layer.input_size, layer.hidden_size, **options)
+        for name in CARRIED.values():
+            setattr(self.cell, name.removesuffix("_l0"), getattr(layer, name))
+
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Outputs of all time steps, and the last state, which is a tensor, or two of an LSTM."""
+        outputs = []
+        for step in x.unbind(1):
+            state = self.cell(step, state)
+            outputs.append(state[0] if isinstance(state, tuple) else state)
+        return torch.stack(outputs, 1), state
+
+
 class Recurrence(nn.Module):
     """A recurrent layer of PyTorch's that hands on the outputs of all time steps.
 
     PyTorch's two biases move their sum twice as far in one step; where they only add up, the second one is zero and frozen. Samples of
-    uneven lengths are packed. After `truncated` steps the state is detached.
+    uneven lengths are packed. After `truncated` steps the state is detached. With `cells` the layer is written as a loop.
     """
 
-    def __init__(self, layer: nn.RNNBase, biases: int, lengths: Lengths, truncated: int) -> None:
+    def __init__(self, layer: nn.RNNBase, biases: int, lengths: Lengths, truncated: int, cells: bool = False) -> None:
         """Freeze the second bias where the cell has one."""
         super().__init__()
         self.layer, self.lengths, self.truncated = layer, lengths, truncated
+        self.run: nn.Module = CellLoop(layer) if cells else layer
         if biases == 1:
             for suffix in SUFFIXES[: 1 + layer.bidirectional]:
                 nn.init.zeros_(getattr(layer, f"bias_hh{suffix}").requires_grad_(False))
@@ -61,14 +86,14 @@ class Recurrence(nn.Module):
         if self.truncated:
             return self._in_pieces(x)
         if self.lengths.now is None:
-            return self.layer(x)[0]  # type: ignore[no-any-return]
+            return self.run(x)[0]  # type: ignore[no-any-return]
         packed = rnn.pack_padded_sequence(x, self.lengths.now.cpu(), batch_first=True, enforce_sorted=False)
         return rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
     def _in_pieces(self, x: torch.Tensor) -> torch.Tensor:
         state, outputs = None, []
         for piece in x.split(self.truncated, 1):
-            output, state = self.layer(piece, state)
+            output, state = self.run(piece, state)
             state = tuple(each.detach() for each in state) if isinstance(state, tuple) else state.detach()
             outputs.append(output)
         return torch.cat(outputs, 1)
@@ -94,16 +119,16 @@ def carried(kind: str) -> str:
 
 
 @torch.no_grad()
-def recurrence(spec: Spec, node: Recurrent, lengths: Lengths) -> Recurrence:
+def recurrence(spec: Spec, node: Recurrent, lengths: Lengths, mode: str = "") -> Recurrence:
     """A recurrent layer filled by torch.nn.init, gate by gate; what rows leave out keeps PyTorch's default.
 
-    Raises models.backends.registry.Absent for a cell that PyTorch does not have.
+    It is PyTorch's own, or with the mode `cells` a loop. Raises models.backends.registry.Absent for a cell that PyTorch does not have.
     """
     row, initializer, start = CELLS[node.cell], INITIALIZERS[spec.init], RECURRENCES[node.start]
     if (own := row.torch) is None:
         raise Absent(f"PyTorch has no cell {node.cell}")
     layer = own(nn, node.fan_in, node.units, batch_first=True, bidirectional=node.both)
-    part = Recurrence(layer, row.biases, lengths, node.truncated)
+    part = Recurrence(layer, row.biases, lengths, node.truncated, cells=mode == "cells")
     for direction in node.directions:
         if initializer.torch:
             initializer.torch(nn.init, part.parameter(f"{direction}weight"))
