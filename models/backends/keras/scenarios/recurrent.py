@@ -59,9 +59,17 @@ class Layers:
 
 
 def recurrent(
-    *, cell: str, way: str, weights: list[Arrays], x: Array, pull: Array, lengths: list[int], state: list[Array] | None = None
+    *,
+    cell: str,
+    way: str,
+    weights: list[Arrays],
+    x: Array,
+    pull: Array,
+    lengths: list[int],
+    state: list[Array] | None = None,
+    differentiated: bool = True,
 ) -> list[Arrays]:
-    """Outputs, last outputs and gradients of x and of each layer's weights, by one way of using the layers.
+    """Outputs, last outputs and, where it is `differentiated`, gradients of x and of each layer's weights, by one way of using the layers.
 
     The layer begins with `state` where one is given. A way that begins with "compiled " is compiled with its gradient.
 
@@ -81,8 +89,11 @@ def recurrent(
         return ops.sum(outputs * ops.convert_to_tensor(np.asarray(pull))) + ops.sum(last), (outputs, last)
 
     at = [ops.convert_to_tensor(np.asarray(x)), *(ops.convert_to_tensor(array(variable)) for _, _, variable in layers.held)]
-    differentiated = LIBRARY.compiled(partial(LIBRARY.gradient, pulled)) if way.startswith(COMPILED) else partial(LIBRARY.gradient, pulled)
-    _, (outputs, last), (of_x, *slopes) = differentiated(at)
+    computed = partial(LIBRARY.gradient, pulled) if differentiated else pulled
+    _, (outputs, last), *gradients = (LIBRARY.compiled(computed) if way.startswith(COMPILED) else computed)(at)
+    if not gradients:
+        return [{"outputs": array(outputs), "last output": array(last)}]
+    ((of_x, *slopes),) = gradients
     found: list[Arrays] = [{} for _ in weights]
     for (number, name, _), slope in zip(layers.held, slopes, strict=True):
         found[number][name] = array(slope)
@@ -348,12 +359,18 @@ def kept_orthogonal(*, units: int, length: int, steps: int, way: str) -> dict[st
 
 
 def stateful_trained(*, weights: Arrays, x: Array, targets: Array, stateful: bool) -> dict[str, Any]:
-    """Weights of an LSTM after one `train_on_batch` from a state of zeros, and what it computes then from a state of zeros."""
+    """Weights of an LSTM after one `train_on_batch` from a state of zeros, and what it computes then from a state of zeros.
+
+    Where PyTorch refuses the step's gradient, its words as `refused`.
+    """
     layer = keras.layers.LSTM(weights["recurrent_weight"].shape[1], return_sequences=True, stateful=stateful)
     model = keras.Sequential([keras.Input(batch_shape=x.shape), layer])
     layer.set_weights([weights["weight"].T, weights["recurrent_weight"].T, weights["bias"]])
     model.compile(keras.optimizers.SGD(0.1), "mse")
-    model.train_on_batch(x, targets)
+    try:
+        model.train_on_batch(x, targets)
+    except RuntimeError as error:
+        return {"refused": str(error).partition(";")[0]}
     LIBRARY.collect_weights(model)
     if stateful:
         layer.reset_state() if hasattr(layer, "reset_state") else layer.reset_states()
