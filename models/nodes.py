@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from models.naming import layer_of
 from models.parts.cells import CELLS
 from models.parts.norms import NORMS
+from models.parts.parametrizations import NONE
 
 INPUT, BACKWARD = "input", "backward_"
 """The name under which nodes read the network's input, and what parameters of the backward direction begin with."""
@@ -137,7 +138,8 @@ class Recurrent(InTime):
     """A row of CELLS over a sequence, from a state of zeros; `start`, `radius` and `forget` say how its weights begin.
 
     With `both`, half of the result is that of a second set of weights (`backward_weight`, …) on the reversed sequence. No gradient passes
-    back from one `truncated` number of time steps to those before, where that is not 0.
+    back from one `truncated` number of time steps to those before, where that is not 0. With a row of PARAMETRIZATIONS, states are
+    multiplied by what it makes of `recurrent_weight`.
     """
 
     cell: str
@@ -147,6 +149,7 @@ class Recurrent(InTime):
     forget: str
     both: bool = False
     truncated: int = 0
+    parametrization: str = NONE
 
     @property
     def units(self) -> int:

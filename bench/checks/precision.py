@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 from scipy.stats import norm, t
 
+from bench.checks.signals import by_place
 from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error
@@ -17,8 +19,9 @@ from bench.judging.verdict import RestNotJudged
 from models.architectures import graph
 from models.arrays import Array
 from models.backends.registry import CONVENTIONS
-from models.naming import describe, describe_part, kind_of, part_of
-from models.nodes import INPUT, Dense, Normalize, Sum
+from models.naming import describe, describe_part, is_weight, kind_of, part_of
+from models.nodes import INPUT, Dense, Normalize, Recurrent, Sum
+from models.parts.cells import CELLS
 from models.parts.precisions import Format
 from models.spec import Spec
 
@@ -87,7 +90,9 @@ def formats(spec: Spec, conventions: str, device: str, torch: str = "") -> dict[
         inputs = [results[name] for name in node.inputs]
         if isinstance(node, Sum):
             results[node.name] = held if held in inputs else half
-        elif isinstance(node, Dense) or conventions == "keras":
+        elif isinstance(node, Recurrent) and conventions == "torch" and CELLS[node.cell].mixed_on_cpu and not device.startswith("cuda"):
+            results[node.name] = held
+        elif isinstance(node, Dense | Recurrent) or conventions == "keras":
             results[node.name] = half
         elif isinstance(node, Normalize) and conventions == "torch" and device.startswith("cuda") and node.norm in in_float32:
             results[node.name] = held
@@ -141,12 +146,12 @@ def _rounded(evidence: Evidence) -> Iterator[tuple[Place, Array, Array, float]]:
     scale = evidence.spec.first_scale
     for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
         near = rounded[CONVENTIONS.index(evidence.conventions)]
-        for node, z in near.pre_activations.items():
-            yield Place("drift", node, scope=title), seen.pre_activations[node], z, 1.0
-        for node, d in near.pre_activation_gradients.items():
-            yield Place("∂L/∂z drift", node, scope=title), seen.pre_activation_gradients[node], d, scale
-        for node in near.pre_activation_gradients if evidence.step == "eager" else ():
-            weight = f"{node}.weight"
+        signals, gradients = by_place(seen.pre_activations), by_place(seen.pre_activation_gradients)
+        for place, z in by_place(near.pre_activations).items():
+            yield replace(place, quantity="drift", scope=title), signals[place], z, 1.0
+        for place, d in by_place(near.pre_activation_gradients).items():
+            yield replace(place, quantity="∂L/∂z drift", scope=title), gradients[place], d, scale
+        for weight in filter(is_weight, step.gradients) if evidence.step == "eager" else ():
             yield Place.of(weight, "gradient drift", scope=title), step.gradients[weight], near.gradients[weight], scale
 
 

@@ -19,11 +19,15 @@ from models.nodes import Read, Recurrent, Steps
 from models.observation import WatchedPass
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
+from models.parts.parametrizations import NONE, PARAMETRIZATIONS
+from models.parts.precisions import PRECISIONS
 from models.parts.recurrences import RECURRENCES, spectral_radius
+from models.reference.arithmetic import Arithmetic
 from models.reference.network import Pass
 from models.spec import Spec
 
 LN10 = float(np.log(10))
+IN_FLOAT64 = Arithmetic(np.float64, PRECISIONS["float64"])
 FOURTH = {"normal": 3.0, "uniform": 1.8}
 """Fourth moment over the squared second; that of a truncated normal is smaller than a normal's, which is taken for it."""
 
@@ -179,6 +183,12 @@ def _slack(evidence: Evidence, node: Recurrent, name: str, of: str) -> Array:
     return ROUNDING_MULTIPLE * (error + evidence.unit * node.width**0.5)
 
 
+def _of_states(node: Recurrent, seen: WatchedPass) -> Weight:
+    """R in float64: the recurrent weight, or what is made of it."""
+    learned = np.asarray(seen.weights[f"{node.name}.recurrent_weight"], np.float64)
+    return learned if node.parametrization == NONE else PARAMETRIZATIONS[node.parametrization].make(IN_FLOAT64, learned)[0]
+
+
 def _singular(weight: Array) -> tuple[float, float]:
     """The smallest and the largest singular value."""
     values = np.linalg.svd(np.asarray(weight, np.float64), compute_uv=False)
@@ -189,7 +199,7 @@ def _bounds(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) 
     """‖Wᵀδ_t‖ against σ_max(W)(‖∂L/∂h_t‖ + σ_max(R)‖δ_{t+1}‖) all the way back."""
     below = node.inputs[0]
     arrived, passed = (_norms(seen.pre_activation_gradients[name]) for name in (node.name, below))
-    (_, largest), (_, input_largest) = (_singular(seen.weights[f"{node.name}.{kind}"]) for kind in ("recurrent_weight", "weight"))
+    (_, largest), (_, input_largest) = _singular(_of_states(node, seen)), _singular(seen.weights[f"{node.name}.weight"])
     slack, bound = _slack(evidence, node, below, "pre_activation_gradients"), 0.0
     for time in reversed(range(node.length)):
         bound = float(arrived[time]) + largest * bound
@@ -204,7 +214,7 @@ def _rates(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -
     last = [read for read in graph(evidence.spec).readers[node.name] if isinstance(read, Read) and read.outputs == "last"]
     if node.width > node.fan_in or not last:
         return
-    smallest, largest = _singular(seen.weights[f"{node.name}.recurrent_weight"])
+    smallest, largest = _singular(_of_states(node, seen))
     low_w, high_w = _singular(seen.weights[f"{node.name}.weight"])
     distortion = high_w / low_w if low_w > 0 else np.inf
     slopes = _least_slopes(node, seen)
@@ -230,7 +240,7 @@ def _waiting(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str)
     below = [steps for steps in graph(evidence.spec).of(Steps) if node.inputs == (steps.name,)]
     if not below or np.any(seen.weights[f"{node.name}.bias"]):
         return
-    smallest, largest = _singular(seen.weights[f"{node.name}.recurrent_weight"])
+    smallest, largest = _singular(_of_states(node, seen))
     norms, slopes = _norms(seen.pre_activations[node.name]), _least_slopes(node, seen)
     slack = _slack(evidence, node, node.name, "pre_activations")
     for time in range(below[0].filled, node.length):

@@ -143,7 +143,8 @@ class Evidence:
         """
         if self.spec.format.plain or self.step == "eager":
             return True
-        fused = self.spec.precision == "mixed_bfloat16" and (self.spec.arch.skip != "none" or self.spec.arch.act in self.info.rewritten)
+        rewritten = self.spec.arch.layered and self.spec.arch.act in self.info.rewritten  # cells add two products before they bend
+        fused = self.spec.precision == "mixed_bfloat16" and (self.spec.arch.skip != "none" or rewritten)
         return self.spec.arch.norm == "none" and not fused
 
     def refuse_unwatched(self) -> None:

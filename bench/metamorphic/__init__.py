@@ -134,7 +134,7 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.stateful_trained, _keras, "full"),
         Equality(recurrent.padded_head, _keras, "full"),
         Equality(recurrent.scanned, _keras, "full"),
-        Equality(recurrent.while_loop, lambda row: _keras(row) and row.library == "tensorflow", "full"),
+        Equality(recurrent.while_loop, _keras, "full"),
         Equality(recurrent.compiled_layer, lambda row: _keras(row) and _compiles(row)),
         Equality(recurrent.dropout_between),
         Equality(recurrent.dropout_in_time, _keras, "full"),

@@ -23,6 +23,7 @@ from bench.selftest.test_diagnosis import headline
 from bench.theory.diagnosis import LOST, Seen, as_rounded, diagnose, expected
 from fixtures.plugin import options
 from fixtures.plugin.options import check as check_options
+from models.architectures import graph
 from models.backends.registry import CONVENTIONS
 from models.matrix import left_out, networks
 from models.observation import Job, Observation, StepResult, WatchedPass
@@ -96,7 +97,7 @@ def test_a_stand_in_that_rounds_as_documented_is_healthy_and_one_that_computes_i
         for name in ("rounding", "underflow", "precision"):
             assert judge(CHECKS[name], run).status == PASSED, (name, judge(CHECKS[name], run).worst)
         assert seen.shared
-        seen.shared.formats["dense5"] = "float32"
+        seen.shared.formats[graph(spec).dense[0].name] = "float32"
         assert judge(CHECKS["precision"], run).status == FAILED
 
 

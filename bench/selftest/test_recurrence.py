@@ -14,6 +14,8 @@ from bench.checks import CHECKS
 from bench.evidence.evidence import Evidence
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, PASSED, judge
+from bench.metamorphic import decide
+from bench.metamorphic.scenarios import Scenarios
 from bench.report.failure import describe_network
 from bench.report.profile import profile
 from bench.selftest.kills import seen, verdicts
@@ -138,3 +140,12 @@ def test_theory_says_what_time_does_to_a_gradient(capsys: pytest.CaptureFixture[
         assert says in capsys.readouterr().out
     assert main(["rnn", "--plot", "rates.png"]) == 2
     assert "leave out --plot" in capsys.readouterr().err
+
+
+def test_a_stateful_layer_that_cannot_be_trained_is_a_finding_with_the_frameworks_words() -> None:
+    def ask(scenario: str, given: dict[str, Any]) -> dict[str, Any]:
+        return {"refused": "modified in place"} if given["stateful"] else {"outputs": np.ones(3)}
+
+    verdict = decide("stateful_trained", Scenarios("keras-torch", ask))
+    assert verdict.status == FAILED
+    assert [(each.where, each.note) for each in verdict.findings] == [("stateful: weights after a step", "modified in place")]

@@ -9,7 +9,10 @@ from models.architectures import graph
 from models.nodes import Steps
 from models.parts.cells import CELLS
 from models.parts.losses import LOSSES
+from models.parts.parametrizations import PARAMETRIZATIONS
+from models.parts.precisions import PRECISIONS
 from models.parts.recurrences import RECURRENCES, spectral_radius
+from models.reference.arithmetic import Arithmetic
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
 from models.spec import Spec, SpecError
@@ -20,9 +23,10 @@ MORE = (
     "cell=lstm,layers=2,length=6,direction=both", "cell=gru,layers=2,length=6,direction=both,lengths=uneven,outputs=all,between=layer",
     "cell=lstm,length=6,lengths=uneven", "cell=tanh,length=12,truncated=5", "cell=lstm,layers=2,length=6,truncated=2,outputs=all",
     "cell=lstm,length=12,forget=chrono", "cell=tanh,layers=2,length=4,between=rms",
+    "cell=tanh,layers=2,length=6,parametrization=orthogonal,direction=both", "cell=relu,length=12,width=6,parametrization=unitary",
 )  # fmt: skip
 WIRED = [*(f"cell={cell},{shape}" for cell in CELLS for shape in SHAPES), *(text for text in MORE if "truncated" not in text)]
-SPECS = [Spec.parse(f"rnn,{text},{SMALL}") for text in WIRED]
+SPECS = [Spec.parse(f"rnn,{text},{SMALL}".replace("width=5,", "" if "width" in text else "width=5,")) for text in WIRED]
 IMAGINARY, TO_ROUNDING, STEP, CUT_OFF = 1e-30, 1e-12, 1e-5, 1e-7
 
 
@@ -130,9 +134,11 @@ def test_a_masked_step_changes_nothing(cell: str) -> None:
     ("rnn,recurrent=torch_default,radius=2", "radius scales"), ("rnn,depth=4", "not a field"), ("rnn,cell=elman", "elman is not known"),
     ("rnn,cell=lstm,length=2,forget=chrono", "length=3 or more"), ("rnn,cell=lstm,forget=chrono,direction=both", "copies a layer"),
     ("rnn,truncated=8", "cuts no gradient"), ("rnn,truncated=2,lengths=uneven", "from step to step"),
-    ("rnn,between=rms,lengths=uneven", "mask"),
+    ("rnn,between=rms,lengths=uneven", "mask"), ("rnn,cell=gru,parametrization=orthogonal", "one a gate"),
+    ("rnn,parametrization=orthogonal,radius=0.5", "at radius 1"), ("rnn,parametrization=unitary,width=7", "in pairs"),
     ("rnn,width=2,between=layer", "over so few units"), ("rnn,cell=gru,forget=chrono", "cell=gru has none"),
-    ("rnn,precision=mixed_float16", "not judged in recurrent networks"), ("depth=4,cell=lstm", "not a field"),
+    ("rnn,precision=tf32", "not judged in recurrent networks"), ("depth=4,cell=lstm", "not a field"),
+    ("rnn,cell=relu,precision=mixed_bfloat16", "kink"), ("rnn,parametrization=unitary,precision=mixed_float16", "solves equations"),
 ])  # fmt: skip
 def test_what_cannot_be_built_is_refused_in_one_sentence(text: str, says: str) -> None:
     with pytest.raises(SpecError, match=says):
@@ -152,3 +158,30 @@ def test_ids_read_back(text: str) -> None:
     assert spec.id == text and Spec.parse(spec.id) == spec
     learned, units = spec.arch.size(spec.features, spec.classes)
     assert learned == sum(int(np.prod(shape)) for shape in graph(spec).parameters.values()) and units > 0
+
+
+@pytest.mark.parametrize("name", PARAMETRIZATIONS)
+def test_a_parametrized_weight_is_orthogonal_whatever_is_learned(name: str) -> None:
+    """To rounding for numbers of any size, and as complex multiplication where units are paired; A = 0 gives the identity."""
+    row, maths = PARAMETRIZATIONS[name], Arithmetic(np.float64, PRECISIONS["float64"])
+    rng, i = np.random.default_rng(0), np.kron([[0, -1], [1, 0]], np.eye(4))
+    for size in (0.0, 1e-3, 1.0, 1e3):
+        weight, _ = row.make(maths, size * rng.standard_normal((8, 8)))
+        np.testing.assert_allclose(weight.T @ weight, np.eye(8), atol=1e-12)
+        assert np.linalg.det(weight) == pytest.approx(1)
+        assert (np.abs(weight @ i - i @ weight).max() < 1e-12) == (row.paired or size == 0)
+        assert size or np.array_equal(weight, np.eye(8))
+
+
+@pytest.mark.parametrize("name", PARAMETRIZATIONS)
+def test_a_parametrized_recurrence_keeps_gradients_as_long_while_it_is_trained(name: str) -> None:
+    """Where tanh is linear and inputs see all of δ (WWᵀ = 1), ‖δ‖ of every time step is that of the last one."""
+    spec = Spec.parse(f"rnn,width=8,batch=16,parametrization={name},precision=float64,input=tiny,init=orthogonal")
+    rng, weights, learned = np.random.default_rng(0), draw_weights(spec, 0), "recurrent1.recurrent_weight"
+    before = weights[learned].copy()
+    for _ in range(3):
+        done = Reference(spec, weights).run(1e-6 * rng.standard_normal((16, 64)), rng.integers(0, 10, 16))
+        norms = np.linalg.norm(done.pre_activation_gradients["steps"], axis=(0, 2))
+        np.testing.assert_allclose(norms, norms[-1], rtol=1e-9)
+        weights[learned] = weights[learned] - 1e6 * done.gradients[learned]
+    assert np.abs(weights[learned] - before).max() > 0.1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,14 +10,16 @@ import pytest
 from bench.selftest.studies.overhead import Ratio, exponent, ratio
 from bench.timing import steps
 from bench.timing.cases import TimedCase, timed_cases
+from bench.timing.duet import sides
+from bench.versions.environments import VersionsError
 from fixtures.data.datasets import load
-from models.backends.registry import BACKENDS
+from models.backends.registry import BACKENDS, backend_module
 from models.matrix import CASES
 from models.spec import Spec, SpecError
 from models.worker.process import Worker
 from models.worker.tasks.overhead import AGAIN, HAND_WRITTEN, OURS, RECORDED, Interleaved
 
-SHALLOW = Spec.of(depth=4)
+SHALLOW, LSTM = Spec.of(depth=4), Spec.parse("rnn,cell=lstm")
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +36,15 @@ def workers():
 
 
 @pytest.mark.parametrize(
-    ("backend", "mode"), [(backend, mode) for backend in ("torch", "keras") for mode in BACKENDS[backend].modes_on("cpu")]
+    ("backend", "mode", "spec"),
+    [
+        *((backend, mode, SHALLOW) for backend in ("torch", "keras") for mode in BACKENDS[backend].modes_on("cpu")),
+        *((backend, mode, LSTM) for backend in ("torch", "keras") for mode in BACKENDS[backend].recurrent_modes),
+    ],
+    ids=lambda each: each.id if isinstance(each, Spec) else each,
 )
-def test_every_mode_trains_the_named_network_and_is_timed(backend, mode, workers, data):
-    timing = steps.StepTiming(TimedCase(backend, mode, SHALLOW), workers[backend], data)
+def test_every_mode_trains_the_named_network_and_is_timed(backend, mode, spec, workers, data):
+    timing = steps.StepTiming(TimedCase(backend, mode, spec), workers[backend], data)
     before = steps.CLOCK.now()
     timing.control()
     timing.block()
@@ -105,8 +113,13 @@ def test_ids_are_unique_and_say_what_is_timed():
     assert sum(case.mode == "compile" for case in timed_cases("core", ("torch",))) == 1
     assert not any(case.mode == "graphs" for case in timed_cases("full", ("torch",)))
     assert sum(case.mode == "graphs" for case in timed_cases("core", ("torch",), device="cuda")) == 1
-    assert len(timed_cases("full", ("torch", "keras"))) == 12 * 6
+    assert len(timed_cases("full", ("torch", "keras"))) == 12 * 6 + 6 * (2 + 3)
+    assert [case.mode for case in timed_cases("core", ("torch", "keras")) if not case.spec.arch.layered] == [
+        "eager", "cells", "train_on_batch", "cells",
+    ]  # fmt: skip
     assert dataclasses.replace(timed_cases("smoke", ("torch",))[0], spec=Spec.of(depth=2)).flops == 6 * 64 * (64 * 64 + 64 * 10)
+    lstm = TimedCase("torch", "eager", Spec.parse("rnn,cell=lstm"))
+    assert lstm.flops == 6 * 64 * (8 * 4 * 32 * (8 + 32) + 32 * 10)
     with pytest.raises(SpecError, match="cases=some"):
         timed_cases("some", ("torch",))
 
@@ -122,3 +135,25 @@ def test_overhead_is_a_ratio_within_rounds_and_growth_an_exponent():
     assert " met" in found.words(1.03)
     assert "not met" in Ratio(np.nan, 0, 0).words(1.1)
     assert exponent((64, 250, 1000), (64**1.5, 250**1.5, 1000**1.5)) == pytest.approx(1.5)
+
+
+WRITTEN = [(backend, mode) for backend in ("torch", "keras") for mode in ("", *BACKENDS[backend].recurrent_modes)]
+
+
+@pytest.mark.parametrize(("backend", "mode"), WRITTEN)
+def test_a_recurrent_layer_is_written_as_its_mode_says(backend, mode):
+    network: Any = backend_module(backend).Network(Spec.parse("rnn,cell=lstm,width=4"), mode=mode)
+    part = network.parts["recurrent1"]
+    if backend == "torch":
+        assert (type(part.run).__name__, hasattr(part.run, "cell")) == (("CellLoop", True) if mode else ("LSTM", False))
+        return
+    assert (type(part).__name__, type(part.cell).__name__) == ("RNN" if mode == "cells" else "LSTM", "LSTMCell")
+    assert part.unroll == (mode == "unrolled")
+
+
+def test_a_duet_of_a_mode_of_recurrent_layers_needs_such_layers():
+    side = sides.parse("torch --cells")
+    (case,) = sides.cases(sides.parse("torch"), side, (LSTM,))
+    assert case.id == "torch-eager:torch-cells-cpu-rnn,cell=lstm"
+    with pytest.raises(VersionsError, match="--cells in 'torch --cells' writes recurrent layers, and reference has none"):
+        sides.cases(sides.parse("torch"), side, (Spec(),))

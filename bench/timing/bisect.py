@@ -81,7 +81,7 @@ def first_changed(names: list[str], like_first: Callable[[str], bool]) -> tuple[
 def case_of(text: str) -> tuple[str, str, Spec]:
     """Backend, mode and network of a case id such as `keras-train_on_batch-cpu-reference`. Raises SpecError."""
     for backend in sorted(BACKENDS, key=len, reverse=True):
-        for mode in BACKENDS[backend].modes:
+        for mode in (*BACKENDS[backend].modes, *BACKENDS[backend].recurrent_modes):
             if text.startswith(f"{backend}-{mode}-cpu-"):
                 return backend, mode, admission.network(text.removeprefix(f"{backend}-{mode}-cpu-"))
     raise SpecError(f"--case {text} is no case: write backend-mode-cpu-network, such as keras-train_on_batch-cpu-reference.")

@@ -15,6 +15,7 @@ from models.graph import Graph
 from models.nodes import INPUT, Dense, Node, NormalizeInTime, Read, Recurrent, Steps
 from models.parts.cells import CELLS, CHRONO
 from models.parts.norms import NORMS
+from models.parts.parametrizations import NONE, PARAMETRIZATIONS
 from models.parts.recurrences import RECURRENCES
 
 FORGETS = "0", "1", CHRONO
@@ -31,6 +32,7 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
     where biases begin at zero: 0, 1, or drawn for memories of up to `length` steps (Tallec & Ollivier 2018). With `direction=both` each
     layer also reads backwards, by `width` units of its own. With `lengths=uneven` samples end at different steps, and the rest is masked.
     `between` is the normalization of each layer's outputs. After `truncated` steps the state is handed on without its gradient (0: never).
+    With `parametrization=orthogonal` or `unitary` states are multiplied by such a matrix, made of a recurrent weight that begins as ever.
     Raises `SpecError` for an unknown value or a contradiction.
     """
 
@@ -46,16 +48,18 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
     lengths: str = "equal"
     between: str = "none"
     truncated: int = 0
+    parametrization: str = NONE
 
     SIZES: ClassVar[tuple[str, ...]] = ("layers", "width", "length")
     """Fields that an id names before those of the data."""
     CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
         "cell": tuple(CELLS), "outputs": ("last", "all"), "recurrent": ("default", *RECURRENCES),
         "forget": FORGETS, "direction": ("forward", "both"), "lengths": ("equal", "uneven"), "between": ("none", "layer", "rms"),
+        "parametrization": (NONE, *PARAMETRIZATIONS),
     }  # fmt: skip
     STARTS: ClassVar[tuple[str, ...]] = ("recurrent", "radius", "forget")
     """Fields that say how weights begin and nothing else."""
-    PRECISIONS: ClassVar[tuple[str, ...]] = ("float32", "float64")
+    PRECISIONS: ClassVar[tuple[str, ...]] = ("float32", "float64", "mixed_bfloat16", "mixed_float16")
     """What the reference of a cell is written out for."""
 
     # What laws of layers ask of any network: this one has no normalization, no skip connection, and nothing that draws.
@@ -101,6 +105,12 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
             return "truncated hands the state on from step to step: use direction=forward and lengths=equal."
         if self.truncated >= self.length:
             return f"truncated={self.truncated} cuts no gradient in length={self.length} steps: use less."
+        if self.parametrization != NONE and CELLS[self.cell].gates > 1:
+            return f"parametrization={self.parametrization} is of one square weight, and cell={self.cell} has one a gate: use cell=tanh."
+        if self.parametrization != NONE and self.radius != 1:
+            return f"parametrization={self.parametrization} keeps every recurrence at radius 1: leave out radius={self.radius:g}."
+        if self.parametrization == "unitary" and self.width % 2:
+            return f"parametrization=unitary takes units in pairs, and width={self.width} is odd: use an even width."
         if self.between == "rms" and self.lengths == "uneven":
             return "between=rms loses the mask in Keras, whose RMSNormalization supports none: use between=layer."
         if self.between != "none" and self.width * (1 + (self.direction == "both")) < 3:
@@ -113,6 +123,10 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
             return f"length={self.length} must divide the {features} features, so that each step brings as many, or be more than they are."
         if precision not in self.PRECISIONS:
             return f"precision={precision} is not judged in recurrent networks yet: use {' or '.join(self.PRECISIONS)}."
+        if precision.startswith("mixed") and CELLS[self.cell].kink:
+            return f"{precision} puts units of cell={self.cell} on the other side of their kink from step to step: use cell=tanh."
+        if precision.startswith("mixed") and self.parametrization != NONE:
+            return f"parametrization={self.parametrization} solves equations, which no framework does in half precision: use float32."
         return ""
 
     def trained(self, precision: str) -> bool:
@@ -131,6 +145,7 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
             "uneven lengths" if self.lengths == "uneven" else "",
             f"{self.between} norm of outputs" if self.between != "none" else "",
             f"no gradient past {self.truncated} steps" if self.truncated else "",
+            f"kept {self.parametrization}" if self.parametrization != NONE else "",
         )
         return layers, f"width {self.width}", f"{self.length} time steps", read, start, *filter(None, more)
 
@@ -168,7 +183,7 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
         for layer in range(1, self.layers + 1):
             name, below, fan_in = f"recurrent{layer}", (nodes[-1].name,), nodes[-1].width
             start = self.recurrent, self.radius, self.forget
-            more = self.direction == "both", self.truncated
+            more = self.direction == "both", self.truncated, self.parametrization
             nodes.append(Recurrent(name, below, self.wide, self.length, self.cell, fan_in, *start, *more))
             if self.between != "none":
                 settings = self.length, self.between, self.eps, self.momentum, self.groups

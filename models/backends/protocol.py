@@ -33,7 +33,8 @@ class BackendInfo:
 
     `module` has the functions of `Backend`. `conventions` names whose documented rules hold, in the tables of `models/parts`.
     `framework` is the package that users import, `library` the one that computes. `modes` are the ways to run a step, the usual one
-    first; `gpu_modes` of them need a GPU, `slow_modes` are timed in the full set only.
+    first; `gpu_modes` of them need a GPU, `slow_modes` are timed in the full set only. `recurrent_modes` are ways to write a recurrent
+    layer besides the framework's own: a loop of its `cells`, or `unrolled`.
     `default_initializer` stands for `init=default`, `default_recurrence` for `recurrent=default`. `rewritten` lists activations that a
     compiled step computes by another operation. `known_kinks` says that the slope taken at a kink is the table's; where it is not known,
     either side's is allowed. `unclipped` says that a loss of probabilities is computed from the logits behind them, which are not clipped.
@@ -48,6 +49,7 @@ class BackendInfo:
     modes: tuple[str, ...]
     gpu_modes: tuple[str, ...] = ()
     slow_modes: tuple[str, ...] = ()
+    recurrent_modes: tuple[str, ...] = ()
     step: StepKind = "eager"
     default_initializer: str = "he_normal"
     default_recurrence: str = "orthogonal"
@@ -63,6 +65,10 @@ class BackendInfo:
     def modes_on(self, device: str) -> tuple[str, ...]:
         """The ways to run a step on `device`, the usual one first."""
         return tuple(mode for mode in self.modes if device != "cpu" or mode not in self.gpu_modes)
+
+    def modes_of(self, spec: Spec, device: str) -> tuple[str, ...]:
+        """The ways to run a step of this network on `device`, the usual one first."""
+        return self.modes_on(device) + (() if spec.arch.layered else self.recurrent_modes)
 
     def own(self, spec: Spec) -> Spec:
         """The same network with `init=default` and `recurrent=default` replaced by this backend's defaults."""

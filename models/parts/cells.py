@@ -47,7 +47,8 @@ class Cell:
     the output, which `kink` says is bent at zero. `forget` is the place of the forget gate and `fill` that of the input gate, None where
     there is none.
     `torch(nn, inputs, units, **options)` and `keras(layers, units, options)` make the framework's own layer, None where it has none.
-    `keras_gates` are the places of our gates in Keras's order.
+    `keras_gates` are the places of our gates in Keras's order. `mixed_on_cpu` says that PyTorch's autocast on a CPU, which casts operands
+    of products alone, leaves the state in float32, because it mixes gates in half precision with a first state in float32.
     """
 
     gates: int
@@ -62,6 +63,7 @@ class Cell:
     forget: int | None = None
     fill: int | None = None
     keras_gates: tuple[int, ...] = (0,)
+    mixed_on_cpu: bool = False
 
 
 def _logistic(x: Array) -> Array:
@@ -188,7 +190,7 @@ CELLS: dict[str, Cell] = {
         3, _gru, _gru_back, "tanh",
         torch=lambda nn, inputs, units, **options: nn.GRU(inputs, units, **options),
         keras=lambda layers, units, options: layers.GRU(units, reset_after=True, **options),
-        biases=2, keras_gates=(1, 0, 2),
+        biases=2, keras_gates=(1, 0, 2), mixed_on_cpu=True,
     ),
     "gru_reset_before": Cell(
         3, _gru_before, _gru_before_back, "tanh",

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import DTypeLike
+from scipy import linalg
 
 from models.arrays import Array
 from models.parts.precisions import Precision
+from models.reference.rounded import Rounded, rounded
 
 CUT_FROM = 3
 """The order of summing from which on operands of TF32 products are cut and not rounded: half of the six passes of a reference.
@@ -31,6 +33,7 @@ class Arithmetic:
         round_operand = precision.operands.cut if cuts else precision.operands.rounded
         self.operand: Callable[[Array], Array] = round_operand if self.rounds else as_it_is
         self.result: Callable[[Array], Array] = precision.results.rounded if self.rounds else as_it_is
+        self._half = precision.results if self.rounds and precision.half else None
         self._order = None if order is None else np.random.default_rng(order)
         self.otherwise = order is not None and order % 2 == 1
         """Whether normalizations are computed folded (`models.parts.norms.Norm.forward`) and functions in double: in every other order."""
@@ -45,6 +48,14 @@ class Arithmetic:
             return a @ b
         terms = self._order.permutation(len(b))
         return a[:, terms] @ b[terms]
+
+    def solve(self, a: Array, b: Array) -> Array:
+        """a⁻¹ b by elimination; with an order of its own, of equations and unknowns in another order."""
+        if self._order is None:
+            return linalg.solve(a, b, check_finite=False, assume_a="gen")  # type: ignore[no-any-return]
+        terms, found = self._order.permutation(len(a)), np.empty_like(b)
+        found[terms] = linalg.solve(a[np.ix_(terms, terms)], b[terms], check_finite=False, assume_a="gen")
+        return found
 
     def total(self, x: Array, axis: int) -> Array:
         """The sum over an axis, which is kept.
@@ -61,8 +72,14 @@ class Arithmetic:
         return moved.take(self._order.permutation(x.shape[axis]), axis).sum(axis, keepdims=True)
 
     def function(self, f: Callable[[Array], Array], x: Array) -> Array:
-        """f(x), in which every operation is rounded or, in every other order, only the result."""
-        return f(x.astype(np.float64)).astype(x.dtype) if self.otherwise else f(x)
+        """f(x), in which every operation is rounded or, in every other order, only the result; of narrow arrays only the result."""
+        plain = np.asarray(x)
+        value = f(plain.astype(np.float64)).astype(plain.dtype) if self.otherwise else f(plain)
+        return self.narrow(value) if isinstance(x, Rounded) else value
+
+    def narrow(self, x: Array) -> Array:
+        """x as an array whose every operation is rounded to half precision; as it is where the precision is none."""
+        return rounded(self._half, x) if self._half else x
 
     def cast(self, value: Array, cast_by: str) -> Array:
         """What a normalization learns, or its gradient, as the layer computes with it: rounded where the framework casts it."""

@@ -6,13 +6,17 @@ step. Cells themselves are written out in `models.parts.cells`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.arrays import Array, Batch, Gates, Mask, Sequence, Units
+from models.arrays import Array, Batch, Gates, Mask, Sequence, Units, Weight
 from models.nodes import BACKWARD, Read, Recurrent, Steps
 from models.parts.cells import CELLS, Saved
+from models.parts.parametrizations import GRADIENT, NONE, PARAMETRIZATIONS
+from models.reference.arithmetic import as_it_is
 
 if TYPE_CHECKING:
     from models.reference.operations import Execution
@@ -24,7 +28,7 @@ Unrolled = tuple[Sequence, Sequence, list[Saved]]
 def steps(at: Execution, node: Steps, x: Batch) -> tuple[Sequence, None]:
     """The features of a sample one after the other, and zeros where there are none left."""
     sequence = np.zeros((len(x), *node.per_sample), x.dtype)
-    sequence[:, : node.filled] = x.reshape(len(x), node.filled, node.width)
+    sequence[:, : node.filled] = at.arithmetic.cast(x.reshape(len(x), node.filled, node.width), "keras")
     if node.uneven:
         at.within = np.arange(node.length) < (node.length - (x[:, : node.tellers].real > 0).sum(axis=1))[:, None]
     return sequence, None
@@ -49,7 +53,7 @@ def recur(at: Execution, node: Recurrent, x: Sequence) -> tuple[Sequence, list[U
         bends += bent
     if CELLS[node.cell].kink:
         at.out.bends[node.name] = np.concatenate(bends, axis=1)
-    return np.concatenate(outputs, axis=2), unrolled
+    return np.asarray(np.concatenate(outputs, axis=2)), unrolled
 
 
 def state_after(at: Execution, node: Recurrent, x: Sequence) -> tuple[Units, ...]:
@@ -63,8 +67,8 @@ def recur_back(at: Execution, node: Recurrent, unrolled: list[Unrolled], d: Sequ
     for direction, saved, share in zip(node.directions, unrolled, np.split(d, len(unrolled), axis=2), strict=True):
         order = _order(node, direction)
         within = None if at.within is None else at.within[:, order]
-        parts.append(_back(at, node, direction, saved, share[:, order], within)[:, order])
-    return (sum(parts[1:], start=parts[0]),)
+        parts.append(_back(at, node, direction, saved, at.arithmetic.narrow(share[:, order]), within)[:, order])
+    return (np.asarray(sum(parts[1:], start=parts[0])),)
 
 
 def _order(node: Recurrent, direction: str) -> slice:
@@ -76,9 +80,9 @@ def _forward(
 ) -> tuple[Sequence, Unrolled, list[Gates], tuple[Units, ...]]:
     """Outputs, what the way back needs, pre-activations and last state of one direction, in the order in which its steps are taken."""
     a, row, name = at.arithmetic, CELLS[node.cell], f"{node.name}.{direction}"
-    recurrent, second = at.weights[f"{name}recurrent_weight"], _second_bias(at, name)
-    flat = x.reshape(-1, x.shape[2])
-    gates = a.product(flat, at.weights[f"{name}weight"].T) + at.weights[f"{name}bias"]
+    (recurrent, _), second = _of_states(at, node, name), _second_bias(at, name)
+    x, weight, bias = (a.narrow(each) for each in (x, at.weights[f"{name}weight"], at.weights[f"{name}bias"]))
+    gates = a.product(x.reshape(-1, x.shape[2]), weight.T) + bias
     gates = gates.reshape(len(x), node.length, -1)
     state = tuple(np.zeros((len(x), node.units), a.dtype) for _ in range(row.states))
     before, outputs, kept, bends = [], [], [], []
@@ -103,8 +107,8 @@ def _forward(
 def _back(at: Execution, node: Recurrent, direction: str, unrolled: Unrolled, d: Sequence, within: Mask | None) -> Sequence:
     """From the last time step to the first, the gradient of a step's output and that of the state it hands on add up."""
     a, row, name = at.arithmetic, CELLS[node.cell], f"{node.name}.{direction}"
-    (x, before, kept), weight = unrolled, at.weights[f"{name}weight"]
-    recurrent = at.weights[f"{name}recurrent_weight"]
+    (x, before, kept), weight = unrolled, a.narrow(at.weights[f"{name}weight"])
+    recurrent, to_learned = _of_states(at, node, name)
     dstate = tuple(np.zeros_like(before[:, 0]) for _ in range(row.states))
     drecurrent, into, inside = np.zeros_like(recurrent), [], []
     for time in reversed(range(node.length)):
@@ -123,18 +127,20 @@ def _back(at: Execution, node: Recurrent, direction: str, unrolled: Unrolled, d:
     flat, inputs = _flat(into), x.reshape(-1, x.shape[2])
     ones = np.ones((1, len(flat)), flat.dtype)
     size = float(np.linalg.norm(flat))
-    at.out.gradients |= {
+    gradients = {
         f"{name}weight": a.product(flat.T, inputs),
-        f"{name}recurrent_weight": drecurrent,
+        f"{name}recurrent_weight": to_learned(drecurrent),
         f"{name}bias": a.product(ones, flat)[0],
     }
+    if row.biases == 2:
+        gradients[f"{name}recurrent_bias"] = a.product(ones, _flat(inside))[0]
+    at.out.gradients |= {kind: np.asarray(g) for kind, g in gradients.items()}
     at.out.sizes |= {
         f"{name}weight": size * float(np.linalg.norm(inputs)),
-        f"{name}recurrent_weight": size * float(np.linalg.norm(before)),
+        f"{name}recurrent_weight": size * float(np.linalg.norm(before)) * (1 if node.parametrization == NONE else GRADIENT),
         f"{name}bias": size * len(flat) ** 0.5,
     }
     if row.biases == 2:
-        at.out.gradients[f"{name}recurrent_bias"] = a.product(ones, _flat(inside))[0]
         at.out.sizes[f"{name}recurrent_bias"] = size * len(flat) ** 0.5
     return a.product(flat, weight).reshape(x.shape)
 
@@ -143,13 +149,14 @@ def read(at: Execution, node: Read, h: Sequence) -> tuple[Units, None]:
     """The last output of every sample, or the mean of its own."""
     shares = np.split(h, 1 + node.both, axis=2)
     read = [np.einsum("bt,btu->bu", weight, share) for weight, share in zip(_weights(at, node, h), shares, strict=True)]
-    return np.concatenate(read, axis=1), None
+    return at.arithmetic.result(np.concatenate(read, axis=1)), None
 
 
 def read_back(at: Execution, node: Read, saved: None, d: Units) -> tuple[Sequence, ...]:
     """To what was read, as it was weighted."""
     shares, empty = np.split(d, 1 + node.both, axis=1), np.zeros((len(d), node.length, 0), d.dtype)
-    return (np.concatenate([w[:, :, None] * share[:, None] for w, share in zip(_weights(at, node, empty), shares, strict=True)], axis=2),)
+    read = [w[:, :, None] * share[:, None] for w, share in zip(_weights(at, node, empty), shares, strict=True)]
+    return (at.arithmetic.result(np.concatenate(read, axis=2)),)
 
 
 def _weights(at: Execution, node: Read, h: Sequence) -> list[Array]:
@@ -162,9 +169,19 @@ def _weights(at: Execution, node: Read, h: Sequence) -> list[Array]:
     return [(np.arange(node.length) == last).astype(h.dtype) for last in lasts]
 
 
+def _of_states(at: Execution, node: Recurrent, name: str) -> tuple[Weight, Callable[[Weight], Weight]]:
+    """What states are multiplied by, and what its gradient is to that of what is learned."""
+    learned = at.arithmetic.narrow(at.weights[f"{name}recurrent_weight"])
+    if node.parametrization == NONE:
+        return learned, as_it_is
+    row = PARAMETRIZATIONS[node.parametrization]
+    weight, saved = row.make(at.arithmetic, learned)
+    return weight, partial(row.back, at.arithmetic, saved)
+
+
 def _second_bias(at: Execution, name: str) -> Array:
     """The bias that is added to what comes from the state; 0 where the cell has none."""
-    return at.weights.get(f"{name}recurrent_bias", np.zeros((), at.arithmetic.dtype))
+    return at.arithmetic.narrow(at.weights.get(f"{name}recurrent_bias", np.zeros((), at.arithmetic.dtype)))
 
 
 def _flat(backwards: list[Units]) -> Array:

@@ -10,6 +10,8 @@ LSTM, GRU, TANH = "torch._VF.lstm", "torch._VF.gru", "torch._VF.rnn_tanh"
 BOTH, UNEVEN = "rnn,layers=2,cell=lstm,direction=both,lengths=uneven", "rnn,layers=2,cell=gru,outputs=all,lengths=uneven,between=layer"
 CUT = "rnn,layers=3,length=16,cell=lstm,outputs=all,forget=chrono,truncated=6,clip=global,clip_at=0.1"
 AT_ORIGIN = "rnn,width=8,init=orthogonal,input=tiny"
+HALF = "rnn,precision=mixed_float16"
+KEPT, UNITARY = "rnn,width=8,parametrization=orthogonal,init=orthogonal,input=tiny", "rnn,cell=relu,parametrization=unitary"
 
 TORCH_RECURRENT = (
     Fault("lstm: input and forget gate swapped", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one(LSTM, change.torch_weights(change.blocks(4, lambda gate: [gate[1], gate[0], *gate[2:]])))),
@@ -31,6 +33,10 @@ TORCH_RECURRENT = (
     Fault("gru: outputs normalized over time steps, too", UNEVEN, "forward_parity", "layer  1 normalized time 1", one("torch.nn.LayerNorm.forward", change.normalized_over_time)),
     Fault("lstm: memories of a chrono start twice as long", CUT, "recurrent_start", "memory in steps", one("torch.nn.init.uniform_", lambda f: lambda w, a=0.0, b=1.0: f(w, a, 2 * b))),
     Fault("lstm: a truncated gradient ends a step too late in its piece", CUT, "gradient_parity", "steps time 13", one("torch.nn.LSTM.forward", change.first_step_detached)),
+    Fault("rnn: a weight that is kept orthogonal is a thousandth too long", KEPT, "forward_parity", "layer  1 time 2", one("torch.nn.utils.parametrizations._Orthogonal.forward", scaled(1.001))),
+    Fault("rnn: a weight that is kept unitary learns from half of its formula", UNITARY, "gradient_parity", "layer  1 recurrent weight", one("torch.linalg.solve", lambda f: lambda a, b: f(a.detach(), b))),
+    Fault("rnn: autocast leaves recurrent layers in float32", HALF, "precision", "recur in another format", one("torch.nn.RNN.forward", change.without_autocast(lambda h: h))),
+    Fault("rnn: half outputs cut off, not rounded", HALF, "rounding", "layer  1 time", one("torch.nn.RNN.forward", change.without_autocast(change.cut_off))),
     Fault("lstm: in training, the state of the last batch is not reset from the 450th call on", "rnn,cell=lstm", "training", "loss", one("torch.nn.LSTM.forward", after(450, change.stale_state)), trains=True),
 )  # fmt: skip
 
@@ -50,6 +56,10 @@ KERAS_RECURRENT = (
     Fault("gru: normalized outputs a thousandth too long", UNEVEN, "forward_parity", "layer  1 normalized time 1", one("keras.layers.LayerNormalization.call", scaled(1.001))),
     Fault("gru: the second bias added twice", "rnn,cell=gru", "forward_parity", "step 1 loss", one("keras.layers.GRUCell.call", with_attribute("bias", change.second_bias_twice))),
     Fault("lstm: memories of a chrono start twice as long", CUT, "recurrent_start", "memory in steps", one("keras.initializers.RandomUniform.__call__", with_attribute("maxval", lambda most: 2 * most))),
+    Fault("rnn: a weight that is kept orthogonal is turned the other way", KEPT, "forward_parity", "layer  1 time 2", one("keras.ops.solve", lambda f: lambda a, b: f(b, a))),
+    Fault("rnn: a weight that is kept unitary learns from half of its formula", UNITARY, "gradient_parity", "layer  1 recurrent weight", one("keras.ops.solve", change.half_learned)),
+    Fault("rnn: half outputs are handed on in float32", HALF, "precision", "recur in another format", one("keras.layers.SimpleRNN.call", change.handed_on_in_float32)),
+    Fault("rnn: half outputs a last place too small", HALF, "rounding", "layer  1 time", one("keras.layers.SimpleRNN.call", scaled(1 - 2.0**-11))),
     Fault("lstm: a state that is cut off hands its gradient back", CUT, "gradient_parity", "steps time 12", one("keras.ops.stop_gradient", lambda f: lambda x: x)),
 )  # fmt: skip
 

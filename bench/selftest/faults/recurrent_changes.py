@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from bench.selftest.faults.of_precision import CUT_TO_TEN_BITS
+
 Weights = list[Any]
 
 
@@ -206,6 +208,30 @@ backward_detached = of_outputs(_backward_detached)
 outputs_in_float32 = of_outputs(lambda outputs: outputs.float().to(outputs.dtype))
 
 
+def without_autocast(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A recurrent layer of PyTorch's computes in float32 whatever precision is asked for, and its outputs are changed."""
+
+    def wrap(forward: Any) -> Any:
+        def called(self: Any, x: Any, hx: Any = None) -> Any:
+            import torch
+
+            with torch.autocast("cpu", enabled=False):
+                outputs, state = forward(self, x.float(), hx)
+            return change(outputs), state
+
+        return called
+
+    return wrap
+
+
+def cut_off(outputs: Any) -> Any:
+    """float16 with the digits left out that it has no room for."""
+    import torch
+
+    cut = (outputs.detach().view(torch.int32) & CUT_TO_TEN_BITS).view(torch.float32)
+    return (outputs + (cut - outputs).detach()).half()
+
+
 def normalized_over_time(forward: Any) -> Any:
     def called(self: Any, x: Any) -> Any:
         import torch
@@ -287,6 +313,27 @@ def compiled_otherwise(call: Any) -> Any:
 
         output, after = call(self, inputs, states, training=training)
         return (output if tensorflow.executing_eagerly() else output * 1.001), after
+
+    return called
+
+
+def handed_on_in_float32(call: Any) -> Any:
+    @functools.wraps(call)
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from keras import ops
+
+        return ops.cast(call(self, *args, **kwargs), "float32")
+
+    return called
+
+
+def half_learned(solve: Any) -> Any:
+    """No gradient passes to the matrix of the equations."""
+
+    def called(a: Any, b: Any) -> Any:
+        from keras import ops
+
+        return solve(ops.stop_gradient(a), b)
 
     return called
 

@@ -93,9 +93,9 @@ def parse(text: str, device: str = "cpu") -> Side:
     if wanted and device != "cpu":
         wanted = Wanted(rest, GPU_TORCH if backends == ("torch",) else GPU_KERAS)
     backends = backends or _importable(python, text)
-    able = tuple(backend for backend in backends if not modes or modes[0] in BACKENDS[backend].modes)
+    able = tuple(backend for backend in backends if not modes or modes[0] in (*BACKENDS[backend].modes, *BACKENDS[backend].recurrent_modes))
     if not able:
-        known = ", --".join(BACKENDS[backends[0]].modes)
+        known = ", --".join((*BACKENDS[backends[0]].modes, *BACKENDS[backends[0]].recurrent_modes))
         raise VersionsError(f"--{modes[0]} in {text!r} is no mode of {backends[0]}: use one of --{known}.")
     return Side(text, wanted, python, able, modes[0] if modes else "")
 
@@ -106,6 +106,9 @@ def cases(a: Side, b: Side, networks: tuple[Spec, ...], *, device: str = "cpu", 
     at, bt = a.interpreter(), b.interpreter()
     found = []
     for spec in networks:
+        for side in (a, b) if spec.arch.layered else ():
+            if side.mode and not any(side.mode in BACKENDS[backend].modes for backend in side.backends):
+                raise VersionsError(f"--{side.mode} in {side.text!r} writes recurrent layers, and {spec.id} has none: use --network rnn.")
         for one, other in pairs:
             variants = [
                 Variant(side, where, backend, side.mode or BACKENDS[backend].modes[0], threads, device)

@@ -11,11 +11,13 @@ from keras import ops
 
 from models.arrays import Array, Arrays, Points
 from models.backends.keras.libraries import LIBRARY, Tensor
+from models.backends.keras.parametrized import ParametrizedCell, ParametrizedRNN
 from models.backends.keras.precision import begin_session, compute_in
 from models.nodes import BACKWARD, INPUT, Dense, Read, Recurrent, Steps
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
+from models.parts.parametrizations import NONE
 from models.parts.recurrences import RECURRENCES
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
@@ -37,6 +39,10 @@ def dense(spec: Spec, node: Dense, **given: Any) -> keras.layers.Dense:
     if spec.l2:
         options["kernel_regularizer"] = keras.regularizers.L2(spec.l2 / 2)
     return keras.layers.Dense(node.fan_out, **options | given)
+
+
+KINDS = {"weight": "kernel", "recurrent_weight": "recurrent_kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
+"""Keras's names of what layers learn."""
 
 
 class Unfold(keras.layers.Layer):
@@ -114,13 +120,15 @@ class InPieces(keras.layers.Layer):
         return ops.concatenate(outputs, axis=1)
 
 
-def recurrence(spec: Spec, node: Recurrent) -> keras.layers.Layer:
+def recurrence(spec: Spec, node: Recurrent, mode: str = "") -> keras.layers.Layer:
     """A recurrent layer with the rows' initializers that hands on the outputs of all time steps; what rows leave out keeps the default.
+
+    It is Keras's own, or with a `mode` out of `recurrent_modes` the same `unrolled`, or the general layer over its `cells`.
 
     Outputs of masked steps are zero, as in a packed sequence of PyTorch's.
     """
     row, initializer, start = CELLS[node.cell], INITIALIZERS[spec.init], RECURRENCES[node.start]
-    options: dict[str, Any] = {"return_sequences": True, "zero_output_for_mask": True}
+    options: dict[str, Any] = {}
     if initializer.keras:
         options["kernel_initializer"] = initializer.keras(keras.initializers, None)
     if start.keras:
@@ -136,9 +144,17 @@ def recurrence(spec: Spec, node: Recurrent) -> keras.layers.Layer:
     if spec.l2:
         options |= dict.fromkeys(("kernel_regularizer", "recurrent_regularizer"), keras.regularizers.L2(spec.l2 / 2))
     if node.truncated:
-        return InPieces(row.keras(keras.layers, node.units, options | {"return_state": True}), node.truncated)
-    layer = row.keras(keras.layers, node.units, options)
+        return InPieces(_made(node, options, mode, return_state=True), node.truncated)
+    layer = _made(node, options, mode)
     return keras.layers.Bidirectional(layer) if node.both else layer
+
+
+def _made(node: Recurrent, options: dict[str, Any], mode: str, **of_layer: bool) -> keras.layers.RNN:
+    row, of_layer = CELLS[node.cell], {"return_sequences": True, "zero_output_for_mask": True, "unroll": mode == "unrolled"} | of_layer
+    if node.parametrization == NONE:
+        layer = row.keras(keras.layers, node.units, options | of_layer)
+        return keras.layers.RNN(layer.cell, **of_layer) if mode == "cells" else layer  # type: ignore[no-any-return]
+    return ParametrizedRNN(ParametrizedCell(node.units, node.parametrization, activation=row.act, **options), **of_layer)
 
 
 def _chrono(node: Recurrent) -> Callable[..., Array]:
@@ -160,6 +176,12 @@ def cell_of(layer: keras.layers.Layer, kind: str) -> keras.layers.Layer:
     if isinstance(layer, keras.layers.Bidirectional):
         layer = layer.backward_layer if kind.startswith(BACKWARD) else layer.forward_layer
     return (layer.layer if isinstance(layer, InPieces) else layer).cell
+
+
+def variable(cell: keras.layers.Layer, kind: str) -> keras.Variable:
+    """What a cell learns, by its kind."""
+    kind = kind.removeprefix(BACKWARD)
+    return cell.learned if kind == "recurrent_weight" and isinstance(cell, ParametrizedCell) else getattr(cell, KINDS[kind])
 
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:

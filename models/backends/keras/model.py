@@ -13,12 +13,12 @@ from keras import ops
 from models.architectures import graph
 from models.arrays import Arrays, Labels, Statistics, Targets
 from models.backends.keras.carried import carried, given_back, variables
-from models.backends.keras.layers import ReadOut, Unfold, array, cell_of, dense, recurrence
+from models.backends.keras.layers import KINDS, ReadOut, Unfold, array, cell_of, dense, recurrence, variable
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
 from models.backends.registry import Absent
 from models.naming import is_weight, kind_of, node_of
-from models.nodes import BACKWARD, INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
+from models.nodes import INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -26,7 +26,6 @@ from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-KINDS = {"weight": "kernel", "recurrent_weight": "recurrent_kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
 FRAMES_PER_LAYER = 12
 """Room for Keras to walk a model, which it does recursively: with Python's usual 1,000 frames it ends at some 300 layers."""
 Apply = Callable[[Node, Tensor], Tensor]
@@ -39,12 +38,15 @@ class Model:
     A second bias of a recurrent layer stands in the variable of the first one.
     """
 
-    def __init__(self, spec: Spec, weights: Arrays | None = None, *, frozen: Container[int] = (), **options: Any) -> None:
+    def __init__(
+        self, spec: Spec, weights: Arrays | None = None, *, frozen: Container[int] = (), recurrent: str = "", **options: Any
+    ) -> None:
         """Build and initialize by Keras or set `weights`; layers with a number in `frozen` are frozen before they are built.
 
-        `options` go to every Dense. Raises Absent for a layer that this release does not have.
+        Recurrent layers are written in the mode `recurrent`, and `options` go to every Dense. Raises Absent for a layer that this release
+        does not have.
         """
-        self.spec, self.graph = spec, graph(spec)
+        self.spec, self.graph, self._recurrent = spec, graph(spec), recurrent
         with absences():
             self.parts = {node.name: self._part(node, options) for node in self.graph.nodes if not isinstance(node, Sum)}
         for node in self.graph.nodes:
@@ -67,7 +69,7 @@ class Model:
         if isinstance(node, Steps):
             return Unfold(node)
         if isinstance(node, Recurrent):
-            return recurrence(self.spec, node)
+            return recurrence(self.spec, node, self._recurrent)
         if isinstance(node, Read):
             return ReadOut(node)
         assert isinstance(node, Activate)
@@ -89,7 +91,7 @@ class Model:
     def _parameter(self, name: str) -> keras.Variable:
         layer, node, kind = self.parts[node_of(name)], self.graph[node_of(name)], kind_of(name)
         if isinstance(node, Recurrent):
-            layer, kind = cell_of(layer, kind), kind.removeprefix(BACKWARD)
+            return variable(cell_of(layer, kind), kind)
         return layer.scale if isinstance(node, Normalize) and node.norm == "rms" else getattr(layer, KINDS[kind])
 
     def target(self, labels: Labels) -> Targets:

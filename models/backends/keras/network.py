@@ -16,9 +16,9 @@ from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
 from models.backends.keras.carried import carried, given_back, variable_of, variables
 from models.backends.keras.device import devices
-from models.backends.keras.layers import array, cell_of, dense, recurrence
+from models.backends.keras.layers import array, cell_of, dense, recurrence, variable
 from models.backends.keras.libraries import LIBRARY, Side, Tap, Tensor
-from models.backends.keras.model import KINDS, Model, optimizer_of
+from models.backends.keras.model import Model, optimizer_of
 from models.backends.keras.precision import begin_session, compute_as, format_of
 from models.backends.keras.releases import masked_as, train_steps
 from models.backends.keras.taps import NORM_ROWS, Taps
@@ -27,7 +27,7 @@ from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
 from models.graph import Graph
 from models.naming import kind_of
-from models.nodes import BACKWARD, WATCHED, Activate, Dense, Node, Normalize, Recurrent
+from models.nodes import WATCHED, Activate, Dense, Node, Normalize, Recurrent
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.optimizers import AVERAGE
@@ -44,7 +44,7 @@ class Network(Model):
         begin_session()
         compute_as(spec)
         keras.utils.set_random_seed(seed)
-        super().__init__(spec)
+        super().__init__(spec, recurrent=mode)
         self.mode = mode
         self.inner = self.optimizer = optimizer_of(spec, **({"use_ema": True, "ema_momentum": AVERAGE} if "average" in record else {}))
         if spec.format.scaled:
@@ -91,9 +91,8 @@ class Network(Model):
                 layer = recurrence(self.spec, node)
                 layer.build((None, node.length, node.fan_in))
                 alone = Graph((node,))
-                held = {name: cell_of(layer, kind_of(name)) for name in variables(alone)}
-                kinds = {name: KINDS[kind_of(name).removeprefix(BACKWARD)] for name in held}
-                weights |= given_back(alone, {name: array(getattr(cell, kinds[name])) for name, cell in held.items()})
+                held = {name: array(variable(cell_of(layer, kind_of(name)), kind_of(name))) for name in variables(alone)}
+                weights |= given_back(alone, held)
             elif isinstance(node, Normalize):
                 weights |= {f"{node.name}.{kind}": np.full(node.width, float(kind == "scale")) for kind in node.parameters}
         self.load(weights, fresh=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
-from torch.nn.utils import rnn
+from torch.nn.utils import parametrizations, parametrize, rnn
 
 from models.arrays import Array, Arrays, Points
 from models.backends.registry import Absent
@@ -12,6 +14,7 @@ from models.nodes import BACKWARD, INPUT, Dense, Recurrent
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
+from models.parts.parametrizations import NONE, PARAMETRIZATIONS
 from models.parts.recurrences import RECURRENCES
 from models.reference.draws import BIAS_SD
 from models.spec import Spec
@@ -40,17 +43,40 @@ class Lengths:
     now: torch.Tensor | None = None
 
 
+class CellLoop(nn.Module):
+    """A recurrent layer as a loop over its cell, which has the parameters of PyTorch's own layer."""
+
+    def __init__(self, layer: nn.RNNBase) -> None:
+        """Share them. Raises models.backends.registry.Absent for a layer of two directions."""
+        super().__init__()
+        if layer.bidirectional:
+            raise Absent("a loop of cells has one direction")
+        options = {"nonlinearity": layer.nonlinearity} if isinstance(layer, nn.RNN) else {}
+        self.cell = getattr(nn, f"{type(layer).__name__}Cell")(layer.input_size, layer.hidden_size, **options)
+        for name in CARRIED.values():
+            setattr(self.cell, name.removesuffix("_l0"), getattr(layer, name))
+
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Outputs of all time steps, and the last state, which is a tensor, or two of an LSTM."""
+        outputs = []
+        for step in x.unbind(1):
+            state = self.cell(step, state)
+            outputs.append(state[0] if isinstance(state, tuple) else state)
+        return torch.stack(outputs, 1), state
+
+
 class Recurrence(nn.Module):
     """A recurrent layer of PyTorch's that hands on the outputs of all time steps.
 
     PyTorch's two biases move their sum twice as far in one step; where they only add up, the second one is zero and frozen. Samples of
-    uneven lengths are packed. After `truncated` steps the state is detached.
+    uneven lengths are packed. After `truncated` steps the state is detached. With `cells` the layer is written as a loop.
     """
 
-    def __init__(self, layer: nn.RNNBase, biases: int, lengths: Lengths, truncated: int) -> None:
+    def __init__(self, layer: nn.RNNBase, biases: int, lengths: Lengths, truncated: int, cells: bool = False) -> None:
         """Freeze the second bias where the cell has one."""
         super().__init__()
         self.layer, self.lengths, self.truncated = layer, lengths, truncated
+        self.run: nn.Module = CellLoop(layer) if cells else layer
         if biases == 1:
             for suffix in SUFFIXES[: 1 + layer.bidirectional]:
                 nn.init.zeros_(getattr(layer, f"bias_hh{suffix}").requires_grad_(False))
@@ -60,21 +86,24 @@ class Recurrence(nn.Module):
         if self.truncated:
             return self._in_pieces(x)
         if self.lengths.now is None:
-            return self.layer(x)[0]  # type: ignore[no-any-return]
+            return self.run(x)[0]  # type: ignore[no-any-return]
         packed = rnn.pack_padded_sequence(x, self.lengths.now.cpu(), batch_first=True, enforce_sorted=False)
         return rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
     def _in_pieces(self, x: torch.Tensor) -> torch.Tensor:
         state, outputs = None, []
         for piece in x.split(self.truncated, 1):
-            output, state = self.layer(piece, state)
+            output, state = self.run(piece, state)
             state = tuple(each.detach() for each in state) if isinstance(state, tuple) else state.detach()
             outputs.append(output)
         return torch.cat(outputs, 1)
 
     def parameter(self, kind: str) -> nn.Parameter:
         """What the layer learns, by its kind."""
-        return getattr(self.layer, carried(kind))  # type: ignore[no-any-return]
+        name = carried(kind)
+        if parametrize.is_parametrized(self.layer, name):
+            return self.layer.parametrizations[name].original  # type: ignore[index,union-attr,return-value]
+        return getattr(self.layer, name)  # type: ignore[no-any-return]
 
 
 SUFFIXES = "_l0", "_l0_reverse"
@@ -90,16 +119,16 @@ def carried(kind: str) -> str:
 
 
 @torch.no_grad()
-def recurrence(spec: Spec, node: Recurrent, lengths: Lengths) -> Recurrence:
+def recurrence(spec: Spec, node: Recurrent, lengths: Lengths, mode: str = "") -> Recurrence:
     """A recurrent layer filled by torch.nn.init, gate by gate; what rows leave out keeps PyTorch's default.
 
-    Raises models.backends.registry.Absent for a cell that PyTorch does not have.
+    It is PyTorch's own, or with the mode `cells` a loop. Raises models.backends.registry.Absent for a cell that PyTorch does not have.
     """
     row, initializer, start = CELLS[node.cell], INITIALIZERS[spec.init], RECURRENCES[node.start]
     if (own := row.torch) is None:
         raise Absent(f"PyTorch has no cell {node.cell}")
     layer = own(nn, node.fan_in, node.units, batch_first=True, bidirectional=node.both)
-    part = Recurrence(layer, row.biases, lengths, node.truncated)
+    part = Recurrence(layer, row.biases, lengths, node.truncated, cells=mode == "cells")
     for direction in node.directions:
         if initializer.torch:
             initializer.torch(nn.init, part.parameter(f"{direction}weight"))
@@ -113,7 +142,28 @@ def recurrence(spec: Spec, node: Recurrent, lengths: Lengths) -> Recurrence:
             elif not initializer.random_bias:
                 nn.init.zeros_(bias)
                 _begin_forgetting(node, bias.view(row.gates, node.units))
+    if node.parametrization != NONE:
+        keep_orthogonal(layer, [carried(f"{direction}recurrent_weight") for direction in node.directions], node.parametrization)
     return part
+
+
+class Paired(nn.Module):
+    """Of a matrix the lower triangle of a skew matrix that commutes with multiplication by i, units being real and imaginary parts."""
+
+    def forward(self, learned: torch.Tensor) -> torch.Tensor:
+        """From (units × units)."""
+        lower = learned.tril(-1)
+        (a, b), (c, d) = ((left, right) for left, right in (half.chunk(2, 1) for half in (lower - lower.mT).chunk(2)))
+        p, q = (a + d) / 2, (c - b) / 2
+        return torch.cat([torch.cat([p, -q], 1), torch.cat([q, p], 1)]).tril(-1)
+
+
+def keep_orthogonal(layer: nn.Module, names: list[str], parametrization: str) -> None:
+    """Make these weights by PyTorch's own parametrization of what they are now, for unitary ones after one of ours."""
+    for name in names:
+        if PARAMETRIZATIONS[parametrization].paired:
+            parametrize.register_parametrization(layer, name, Paired(), unsafe=True)
+        parametrizations.orthogonal(layer, name, "cayley", use_trivialization=False)
 
 
 def _begin_forgetting(node: Recurrent, by_gate: torch.Tensor) -> None:

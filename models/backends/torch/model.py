@@ -99,13 +99,15 @@ class Wired(nn.Module):
 class Model:
     """The layers of `spec` as a module, with parameters by name and batch normalizations by node."""
 
-    def __init__(self, spec: Spec, device: str | None = None, weights: Arrays | None = None) -> None:
+    def __init__(self, spec: Spec, device: str | None = None, weights: Arrays | None = None, recurrent: str = "") -> None:
         """Build, initialize by PyTorch or set `weights`, and move; without `device` everything is where PyTorch makes it.
+
+        Recurrent layers are written in the mode `recurrent`.
 
         Raises Absent for a part that PyTorch does not have.
         """
         self.spec, self.graph, self.device, self.dtype = spec, graph(spec), device, getattr(torch, spec.format.held)
-        self._lengths = Lengths()
+        self._lengths, self._recurrent = Lengths(), recurrent
         self.parts = {node.name: self._part(node) for node in self.graph.nodes}
         self.module = Wired(self.graph, self.parts).to(device, self.dtype)
         self.parameters: dict[str, nn.Parameter] = {name: self._parameter(name) for name in self.graph.parameters}
@@ -126,7 +128,7 @@ class Model:
         if isinstance(node, Steps):
             return Unfold(node, self._lengths)
         if isinstance(node, Recurrent):
-            return recurrence(self.spec, node, self._lengths)
+            return recurrence(self.spec, node, self._lengths, self._recurrent)
         if isinstance(node, Read):
             return ReadOut(node, self._lengths)
         if isinstance(node, Dense):

@@ -44,7 +44,7 @@ class Network(Model):
             )
         allow_tf32(spec.format.tf32)
         torch.manual_seed(seed)
-        super().__init__(spec, device)
+        super().__init__(spec, device, recurrent=mode)
         self.device: str = device
         self.fused = mode in COMPILED
         self._in_precision = autocast(spec, device)

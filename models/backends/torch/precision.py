@@ -12,6 +12,9 @@ from torch.autograd import forward_ad
 from models.backends.registry import Absent
 from models.spec import Spec
 
+LACKING = "could not create a primitive descriptor"
+"""What oneDNN says of a kernel that it does not have for this processor and format."""
+
 
 def autocast(spec: Spec, device: str) -> contextlib.AbstractContextManager[object]:
     """The context in which a user of the spec's precision computes outputs and loss."""
@@ -30,11 +33,16 @@ def scaler(spec: Spec, device: str) -> torch.amp.GradScaler | None:
 
 @contextlib.contextmanager
 def absences(device: str) -> Iterator[None]:
-    """A kernel that this release does not have for a format raises models.backends.registry.Absent with PyTorch's own words."""
+    """A kernel that this release does not have for a format raises models.backends.registry.Absent with PyTorch's own words.
+
+    oneDNN, which computes LSTMs on CPUs, has those in bfloat16 for processors with AVX-512 alone, and those in float16 for fewer.
+    """
     try:
         yield
-    except NotImplementedError as error:
-        raise Absent(f"PyTorch {torch.__version__} on {device}: {error}") from None
+    except RuntimeError as error:  # NotImplementedError is one
+        if not isinstance(error, NotImplementedError) and LACKING not in str(error):
+            raise
+        raise Absent(f"PyTorch {torch.__version__} on {device}: {str(error).partition('. ')[0]}") from None
 
 
 def allow_tf32(allowed: bool) -> None:

@@ -12,9 +12,8 @@ from keras import ops
 
 from models.arrays import Array, Arrays
 from models.backends.keras.carried import carried, given_back, variables
-from models.backends.keras.layers import array
+from models.backends.keras.layers import array, variable
 from models.backends.keras.libraries import LIBRARY, Tensor
-from models.backends.keras.model import KINDS
 from models.graph import Graph
 from models.naming import kind_of
 from models.nodes import INPUT, Recurrent
@@ -52,15 +51,23 @@ class Layers:
         graph = self.graphs[number]
         values = carried(graph, {f"{NAME}.{kind}": w for kind, w in self.weights[number].items()})
         for name in variables(graph):
-            variable = getattr(layer.cell, KINDS[kind_of(name)])
-            variable.assign(values[name])
-            self.held.append((number, name, variable))
+            held = variable(layer.cell, kind_of(name))
+            held.assign(values[name])
+            self.held.append((number, name, held))
 
 
 def recurrent(
-    *, cell: str, way: str, weights: list[Arrays], x: Array, pull: Array, lengths: list[int], state: list[Array] | None = None
+    *,
+    cell: str,
+    way: str,
+    weights: list[Arrays],
+    x: Array,
+    pull: Array,
+    lengths: list[int],
+    state: list[Array] | None = None,
+    differentiated: bool = True,
 ) -> list[Arrays]:
-    """Outputs, last outputs and gradients of x and of each layer's weights, by one way of using the layers.
+    """Outputs, last outputs and, where it is `differentiated`, gradients of x and of each layer's weights, by one way of using the layers.
 
     The layer begins with `state` where one is given. A way that begins with "compiled " is compiled with its gradient.
 
@@ -80,8 +87,11 @@ def recurrent(
         return ops.sum(outputs * ops.convert_to_tensor(np.asarray(pull))) + ops.sum(last), (outputs, last)
 
     at = [ops.convert_to_tensor(np.asarray(x)), *(ops.convert_to_tensor(array(variable)) for _, _, variable in layers.held)]
-    differentiated = LIBRARY.compiled(partial(LIBRARY.gradient, pulled)) if way.startswith(COMPILED) else partial(LIBRARY.gradient, pulled)
-    _, (outputs, last), (of_x, *slopes) = differentiated(at)
+    computed = partial(LIBRARY.gradient, pulled) if differentiated else pulled
+    _, (outputs, last), *gradients = (LIBRARY.compiled(computed) if way.startswith(COMPILED) else computed)(at)
+    if not gradients:
+        return [{"outputs": array(outputs), "last output": array(last)}]
+    ((of_x, *slopes),) = gradients
     found: list[Arrays] = [{} for _ in weights]
     for (number, name, _), slope in zip(layers.held, slopes, strict=True):
         found[number][name] = array(slope)
@@ -302,51 +312,3 @@ WAYS: dict[str, tuple[Callable[[Layers, int], Parts], Callable[..., Outputs]]] =
     "dropout replayed": (_pair, _mask_replayed),
 }
 """How layers are made, by name, and what is done with them."""
-
-
-class Orthogonal(keras.constraints.Constraint):
-    """The orthogonal matrix next to a weight, by Newton's iteration for its polar factor (Higham 1986).
-
-    Keras has no such constraint, so that users write one.
-    """
-
-    def __call__(self, w: Tensor) -> Tensor:
-        """From a matrix whose singular values lie near 1."""
-        for _ in range(ITERATIONS):
-            w = 1.5 * w - 0.5 * ops.matmul(w, ops.matmul(ops.transpose(w), w))
-        return w
-
-
-ITERATIONS = 8
-"""Of Newton and Schulz; errors of 0.1 are under rounding after four."""
-
-
-def kept_orthogonal(*, units: int, length: int, steps: int) -> dict[str, Any]:
-    """The recurrent weight after `steps` training steps under a constraint, and how far outputs are from those of a plain layer with it."""
-    keras.utils.set_random_seed(SEED)
-    layer = keras.layers.SimpleRNN(units, return_sequences=True, recurrent_initializer="orthogonal", recurrent_constraint=Orthogonal())
-    model = keras.Sequential([keras.Input((length, units)), layer])
-    model.compile(keras.optimizers.SGD(0.1), "mse")
-    x = np.random.default_rng(SEED).standard_normal((8, length, units)).astype(np.float32)
-    for _ in range(steps):
-        model.train_on_batch(x, np.zeros_like(x))
-    LIBRARY.collect_weights(model)
-    plain = keras.layers.SimpleRNN(units, return_sequences=True)
-    plain.build(x.shape)
-    plain.set_weights(layer.get_weights())
-    outputs = array(plain(x))
-    return {"weight": array(layer.cell.recurrent_kernel), "off": float(np.linalg.norm(array(layer(x)) - outputs) / np.linalg.norm(outputs))}
-
-
-def stateful_trained(*, weights: Arrays, x: Array, targets: Array, stateful: bool) -> dict[str, Any]:
-    """Weights of an LSTM after one `train_on_batch` from a state of zeros, and what it computes then from a state of zeros."""
-    layer = keras.layers.LSTM(weights["recurrent_weight"].shape[1], return_sequences=True, stateful=stateful)
-    model = keras.Sequential([keras.Input(batch_shape=x.shape), layer])
-    layer.set_weights([weights["weight"].T, weights["recurrent_weight"].T, weights["bias"]])
-    model.compile(keras.optimizers.SGD(0.1), "mse")
-    model.train_on_batch(x, targets)
-    LIBRARY.collect_weights(model)
-    if stateful:
-        layer.reset_state() if hasattr(layer, "reset_state") else layer.reset_states()
-    names = "weight", "recurrent weight", "bias"
-    return {"outputs": array(layer(x))} | dict(zip(names, layer.get_weights(), strict=True))

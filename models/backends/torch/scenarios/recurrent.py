@@ -12,8 +12,9 @@ from torch.nn.utils import parametrizations, rnn
 
 from models.arrays import Array, Arrays
 from models.backends.registry import Absent
-from models.backends.torch.layers import CARRIED, array
+from models.backends.torch.layers import CARRIED, array, keep_orthogonal
 from models.parts.cells import CELLS
+from models.parts.parametrizations import PARAMETRIZATIONS
 
 DROPOUT, SEED = 0.5, 11
 """The share that dropout between layers drops, and the seed from which its masks are drawn."""
@@ -169,16 +170,19 @@ WAYS: dict[str, Way] = {
 }  # fmt: skip
 
 
-def kept_orthogonal(*, units: int, length: int, steps: int) -> dict[str, Any]:
+def kept_orthogonal(*, units: int, length: int, steps: int, way: str) -> dict[str, Any]:
     """What an orthogonal recurrent weight is after training, and how far a unitary one changes norms.
 
-    `weight` is the weight after `steps` steps on a layer with torch.nn.utils.parametrizations.orthogonal, `off` the distance of the
-    layer's outputs from those of a plain layer with the same weight. `forth` and `back` are norms after `length` steps of a linear
-    recurrence with a unitary weight of complex numbers, over those before.
+    `weight` is the weight after `steps` steps on a layer with torch.nn.utils.parametrizations.orthogonal, as a user writes it or for a row
+    of PARAMETRIZATIONS. `off` is the distance of the layer's outputs from those of a plain layer with the same weight. `forth` and `back`
+    are norms after `length` steps of a linear recurrence with a unitary weight of complex numbers, over those before.
     """
     torch.manual_seed(SEED)
     layer, x = nn.RNN(units, units, batch_first=True), torch.randn(8, length, units)
-    parametrizations.orthogonal(layer, "weight_hh_l0")
+    if way in PARAMETRIZATIONS:
+        keep_orthogonal(layer, ["weight_hh_l0"], way)
+    else:
+        parametrizations.orthogonal(layer, "weight_hh_l0")
     optimizer = torch.optim.SGD(layer.parameters(), 0.1)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -187,15 +191,13 @@ def kept_orthogonal(*, units: int, length: int, steps: int) -> dict[str, Any]:
     plain = nn.RNN(units, units, batch_first=True)
     plain.load_state_dict({name: getattr(layer, name).detach() for name in plain.state_dict()})
     outputs = plain(x)[0]
+    seen = {"weight": array(layer.weight_hh_l0), "off": float((layer(x)[0] - outputs).detach().norm() / outputs.detach().norm())}
+    if way in PARAMETRIZATIONS:
+        return seen
     turn = parametrizations.orthogonal(nn.Linear(units, units, bias=False, dtype=torch.complex64)).weight.detach()
     before = h = torch.randn(8, units, dtype=torch.complex64, requires_grad=True)
     for _ in range(length):
         h = h @ turn.T
     pull = torch.randn_like(h)
     (back,) = torch.autograd.grad(h, before, pull)
-    return {
-        "weight": array(layer.weight_hh_l0),
-        "off": float((layer(x)[0] - outputs).detach().norm() / outputs.detach().norm()),
-        "forth": float(h.detach().norm() / before.detach().norm()),
-        "back": float(back.norm() / pull.norm()),
-    }
+    return seen | {"forth": float(h.detach().norm() / before.detach().norm()), "back": float(back.norm() / pull.norm())}

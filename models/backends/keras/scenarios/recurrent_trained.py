@@ -1,0 +1,80 @@
+"""Scenarios of trained recurrent layers: weights that are kept orthogonal, and a state that is kept from batch to batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.arrays import Array, Arrays
+from models.backends.keras.layers import array
+from models.backends.keras.libraries import LIBRARY, Tensor
+from models.backends.keras.parametrized import ParametrizedCell, ParametrizedRNN
+from models.parts.parametrizations import PARAMETRIZATIONS
+
+SEED = 11
+"""From which the weights are drawn."""
+
+
+class Orthogonal(keras.constraints.Constraint):
+    """The orthogonal matrix next to a weight, by Newton's iteration for its polar factor (Higham 1986).
+
+    Keras has no such constraint, so that users write one.
+    """
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """From a matrix whose singular values lie near 1."""
+        for _ in range(ITERATIONS):
+            w = 1.5 * w - 0.5 * ops.matmul(w, ops.matmul(ops.transpose(w), w))
+        return w
+
+
+ITERATIONS = 8
+"""Of Newton and Schulz; errors of 0.1 are under rounding after four."""
+
+
+def kept_orthogonal(*, units: int, length: int, steps: int, way: str) -> dict[str, Any]:
+    """The recurrent weight after `steps` training steps, and how far outputs are from those of a plain layer with it.
+
+    It is kept by a constraint, or by a row of PARAMETRIZATIONS.
+    """
+    keras.utils.set_random_seed(SEED)
+    if way in PARAMETRIZATIONS:
+        layer = ParametrizedRNN(ParametrizedCell(units, way, recurrent_initializer="orthogonal"), return_sequences=True)
+    else:
+        layer = keras.layers.SimpleRNN(units, return_sequences=True, recurrent_initializer="orthogonal", recurrent_constraint=Orthogonal())
+    model = keras.Sequential([keras.Input((length, units)), layer])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    x = np.random.default_rng(SEED).standard_normal((8, length, units)).astype(np.float32)
+    for _ in range(steps):
+        model.train_on_batch(x, np.zeros_like(x))
+    LIBRARY.collect_weights(model)
+    plain = keras.layers.SimpleRNN(units, return_sequences=True)
+    plain.build(x.shape)
+    kernel, _, bias = layer.get_weights()
+    weight = array(ops.convert_to_tensor(layer.cell.recurrent_kernel))
+    plain.set_weights([kernel, weight, bias])
+    outputs = array(plain(x))
+    return {"weight": weight, "off": float(np.linalg.norm(array(layer(x)) - outputs) / np.linalg.norm(outputs))}
+
+
+def stateful_trained(*, weights: Arrays, x: Array, targets: Array, stateful: bool) -> dict[str, Any]:
+    """Weights of an LSTM after one `train_on_batch` from a state of zeros, and what it computes then from a state of zeros.
+
+    Where PyTorch refuses the step's gradient, its words as `refused`.
+    """
+    layer = keras.layers.LSTM(weights["recurrent_weight"].shape[1], return_sequences=True, stateful=stateful)
+    model = keras.Sequential([keras.Input(batch_shape=x.shape), layer])
+    layer.set_weights([weights["weight"].T, weights["recurrent_weight"].T, weights["bias"]])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    try:
+        model.train_on_batch(x, targets)
+    except RuntimeError as error:
+        return {"refused": str(error).partition(";")[0]}
+    LIBRARY.collect_weights(model)
+    if stateful:
+        layer.reset_state() if hasattr(layer, "reset_state") else layer.reset_states()
+    names = "weight", "recurrent weight", "bias"
+    return {"outputs": array(layer(x))} | dict(zip(names, layer.get_weights(), strict=True))
