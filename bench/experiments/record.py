@@ -42,6 +42,8 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
     `batch_accuracy` is by batches' own statistics, and empty without batch normalization. `norms` holds log₁₀ of weight-gradient norms of
     `layers`, by the epoch at whose end they were seen; null is zero or no finite number. `stopped` says that the loss was no finite number.
+    `test_loss` is that after every epoch where targets are given, and empty elsewhere. `in_time` holds log₁₀ of the norm of the loss's
+    gradient with respect to inputs at the time steps `times`, counted from 1, before training and after its last epoch.
     `recording` is the place in the file's recordings.
     """
 
@@ -53,6 +55,9 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
     batch_accuracy: list[Share] = []
     stopped: bool = False
     statistics: Statistics | None = None
+    test_loss: list[float | None] = []
+    times: list[int] = []
+    in_time: dict[str, list[float | None]] = {}
     recording: int = 0
 
     @property
