@@ -25,7 +25,7 @@ from bench.experiments import page, predictions, record
 from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import Cell, Row, cells
 from bench.experiments.experiment import BACKENDS, Experiment, Seen
-from bench.experiments.judge import judge, overall
+from bench.experiments.judge import judge, judge_in_time, overall
 from bench.experiments.on_ray import RayPool
 from bench.experiments.page import PICTURES
 from bench.experiments.progress import Progress
@@ -191,7 +191,14 @@ def _judged(done: dict[Cell, Result], known: record.File | None) -> Status:
         print(each)
     if unrecorded := len(settings) - len(judged):
         print(f'nothing recorded for {unrecorded} of {len(settings)} networks, so that nothing is judged there: --record "why" records')
-    return overall(judged)
+    in_time = judge_in_time(done, known.cells) if known else []
+    for each in in_time:
+        if each.status != Status.SAME:
+            print(each)
+    if in_time:
+        same = sum(each.status == Status.SAME for each in in_time)
+        print(f"gradients through time before training: {same} of {len(in_time)} as recorded")
+    return overall([*judged, *in_time])
 
 
 def _train(name: str, left: list[Cell], data: Sources, store: Store[Result], options: argparse.Namespace) -> tuple[dict[Cell, str], bool]:

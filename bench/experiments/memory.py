@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bench.experiments.cell import Row
-from bench.experiments.experiment import NAMES, Experiment, Seen, mean
+from bench.experiments.experiment import NAMES, Experiment, Seen, mean, published
 from bench.experiments.lags import through_time
 from bench.experiments.pictures import Figure, lines
 from bench.experiments.record import Result
@@ -33,6 +33,7 @@ CELLS: dict[str, str] = {
     "GRU": "cell=gru",
 }
 """What a row changes: cell, start of recurrent weights, remedy. `ReLU, identity` is the IRNN of Le et al. 2015."""
+PUBLISHED = published("adding")
 LOSSES = {"adding": "mse", "copying": "cross_entropy"}
 SHOWN = "tanh, PyTorch's start", "tanh, orthogonal", "ReLU, identity, clipped", "LSTM, forget bias 1", "LSTM, chrono", "GRU"
 """Cells whose gradients through time are drawn."""
@@ -77,6 +78,10 @@ def _tables(seen: Seen) -> Iterator[str]:
                     table.append([label, NAMES[backend], *(found.get(lag, "–") for lag in lags)])
         if len(table) > 1:
             yield from (*markdown(table), "")
+    if seen.rows and seen.rows[0].data.startswith("adding"):
+        before = {int(lag): f"{count:,}" for lag, count in PUBLISHED["sequences"].items()}
+        row = ["Sequences until an LSTM had solved it, 1997", *(before.get(lag, "–") for lag in lags)]
+        yield from (*markdown([["", *map(str, lags)], row]), "")
     if missing := seen.missing():
         yield f"{missing} cells of {sum(row.seeds for row in seen.rows) * 2} have not been trained yet."
 
