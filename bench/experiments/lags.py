@@ -41,10 +41,12 @@ def ensemble(row: Row) -> tuple[PerStep, PerStep]:
 def rate(row: Row, source: MemoryProblem) -> PerStep | None:
     """The same by mean-field theory for infinite width, where the last output alone is read; None for cells with gates.
 
-    A step back multiplies the squared norm by χ, so that the logarithm is half of the sum of log₁₀ χ over the steps between.
+    A step back multiplies the squared norm by χ, so that the logarithm is half of the sum of log₁₀ χ over the steps between. Theory takes
+    recurrent weights for random ones, which the identity is not.
     """
     spec, (x, _) = Cell(row, "torch", 0).spec(source), source.test(SAMPLES)
-    chi = mean_field(spec, x) if spec.loss == "mse" and spec.fields["layers"] == 1 else None
+    covered = spec.loss == "mse" and spec.fields["layers"] == 1 and spec.fields["recurrent"] != "identity"
+    chi = mean_field(spec, x) if covered else None
     if chi is None:
         return None
     steps = 0.5 * np.log10(chi[:-1])

@@ -42,7 +42,7 @@ def _tables(seen: Seen) -> Iterator[str]:
         results = [result for each in found.values() for result in each]
         if not results:
             continue
-        change = [b - e for r in results if None not in (b := r.in_time["0"][0], e := r.in_time["0"][-1])]  # type: ignore[operator]
+        change = [each for result in results if (each := result.decades_in_time()) is not None]
         ratio = f"10^{sum(change) / len(change):+.1f}" if change else "–"
         times = " / ".join(f"{each[0].ms_a_step:.0f}" if each else "–" for each in found.values())
         accuracies = [mean([result.last for result in each]) for each in found.values()]

@@ -72,8 +72,16 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
     def decades(self) -> float | None:
         """From the last weight's gradient norm to the first one's, at the first look; None where one is zero or no finite number."""
-        begin = self.norms.get("0") or [None]
-        return None if begin[0] is None or begin[-1] is None else begin[0] - begin[-1]
+        return _apart(self.norms.get("0"))
+
+    def decades_in_time(self) -> float | None:
+        """From the last time step's gradient norm to the first one's, before training; None where one is zero or no finite number."""
+        return _apart(self.in_time.get("0"))
+
+
+def _apart(logs: list[float | None] | None) -> float | None:
+    first, last = (logs[0], logs[-1]) if logs else (None, None)
+    return None if first is None or last is None else first - last
 
 
 Results = dict[str, Result]
