@@ -59,7 +59,7 @@ def through_time(title: str, rows: Sequence[Row], seen: Seen) -> dict[str, Figur
     found = {row: results for row, results in first.items() if any(each.in_time for each in results.values())}
     if not found:
         return {}
-    drawn, (axes,) = figure(len(found), 2.9, 2.8)
+    drawn, (axes,) = figure(len(found), 2.4, 2.4)
     for panel, (row, each) in zip(axes, found.items(), strict=True):
         source = problem(row.data)
         back = source.length - np.arange(1, source.length + 1)

@@ -16,7 +16,7 @@ from fixtures.data.memory_problems import problem
 
 LAGS = 50, 100, 200, 500, 1000
 DRAWN = 100
-"""The lag at which gradients through time are drawn."""
+"""The lag at which gradients through time are drawn; where nothing was trained there, the shortest one is."""
 CLIPPED = "clip=global,clip_at=1"
 SETTINGS = "width=64,batch=32,init=glorot_uniform,optimizer=adam,lr=0.003"
 CELLS: dict[str, str] = {
@@ -93,10 +93,11 @@ def _figures(seen: Seen, kind: str) -> dict[str, Figure]:
             rows = [row for row in seen.rows if row.label == label]
             points = [(row.depth, [result.last for result in seen.of(row, backend)]) for row in sorted(rows, key=lambda row: row.depth)]
             series[label, NAMES[backend]] = [point for point in points if point[1]]
-    drawn = lines(series, kind, "lag", "share solved")
-    lags = [lag for lag in (DRAWN, *sorted({row.depth for row in seen.rows})) if any(row.depth == lag for row in seen.rows)]
-    rows = [row for row in seen.rows if row.depth == lags[0] and row.label in SHOWN]
-    return drawn | through_time(f"{kind}-through-time", rows, seen)
+    several = len({lag for points in series.values() for lag, _ in points}) > 1
+    drawn = lines(series, kind, "lag", "share solved") if several else {}
+    shown = [row for row in seen.rows if row.label in SHOWN and any(seen.of(row, backend) for backend in seen.backends)]
+    lags = sorted({row.depth for row in shown}, key=lambda lag: (lag != DRAWN, lag))
+    return drawn | through_time(f"{kind}-through-time", [row for row in shown if row.depth in lags[:1]], seen)
 
 
 def _experiment(kind: str, question: str) -> Experiment:

@@ -65,7 +65,7 @@ def test_the_published_lstm_stands_beside_the_lags_that_it_had() -> None:
 def test_gradients_against_time_lag_are_drawn_where_they_were_seen(kind: str) -> None:
     seen = row("tanh, orthogonal", kind)
     figures = EXPERIMENTS[kind].figures(Seen([seen], {Cell(seen, "torch", 0).key: result(seen, 0.1, 1.0)}))
-    assert list(figures) == [kind, f"{kind}-through-time"]
+    assert list(figures) == [f"{kind}-through-time"], "one lag makes no line"
     (panel,) = figures[f"{kind}-through-time"].axes
     drawn = {line.get_label() for line in panel.lines}
     assert {"PyTorch, at the start", "PyTorch, after training"} <= drawn and ("mean field" in drawn) == (kind == "adding")
