@@ -192,5 +192,12 @@ class Read(Node):
     both: bool = False
 
 
+@dataclass(frozen=True)
+class ReadEach(Node):
+    """Every one of a sequence's `length` outputs, one after the other."""
+
+    length: int
+
+
 WATCHED = Dense, InTime
 """Kinds of nodes whose results are signals: dense nodes, and sequences."""

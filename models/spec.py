@@ -76,7 +76,7 @@ class Spec:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, in one sentence."""
         check_choices(self, CHOICES)
-        check_whole(self, {"batch": 1, "classes": 2, "features": 1, "scale_growth": 1})
+        check_whole(self, {"batch": 1, "classes": 1, "features": 1, "scale_growth": 1})
         check_positive(self, "clip_at", "target_scale", "loss_scale", "optimizer_eps")
         check_positive(self, "lr", "l2", "decay", or_zero=True)
         if contradiction := self.arch.contradicts(self.batch, self.features, self.precision) or self._contradiction():
@@ -84,6 +84,8 @@ class Spec:
 
     def _contradiction(self) -> str:
         """The sentence that says why these values do not go together, or nothing."""
+        if self.classes == 1 and not LOSSES[self.loss].scaled:
+            return f"classes=1 is one number and no class, which loss={self.loss} cannot tell: use classes=2 or more, or loss=mse."
         if self.decay and self.optimizer != "adamw":
             return f"decay is decoupled weight decay, which PyTorch has in adamw only; optimizer={self.optimizer} takes l2."
         if self.l2 and not OPTIMIZERS[self.optimizer].coupled:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import re
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,17 +25,18 @@ from bench.experiments import page, predictions, record
 from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import Cell, Row, cells
 from bench.experiments.experiment import BACKENDS, Experiment, Seen
-from bench.experiments.judge import judge, overall
+from bench.experiments.judge import judge, judge_in_time, overall
 from bench.experiments.on_ray import RayPool
 from bench.experiments.page import PICTURES
 from bench.experiments.progress import Progress
 from bench.experiments.record import RecordError, Result
+from bench.experiments.sources import Sources, sources
 from bench.experiments.train import Pool
 from bench.files import WriteError
 from bench.progress import say, shown, track
 from bench.report import text_table
 from bench.store import Store
-from fixtures.data.datasets import Data, DataError, load
+from fixtures.data.datasets import DataError
 from fixtures.machine.fingerprint import fingerprint, judge_on_one_thread
 from models.backends.registry import BackendError, info, lacking
 from models.fields import nearest
@@ -113,11 +116,12 @@ def _show(experiment: Experiment, options: argparse.Namespace) -> Status:
 
 def _predict(experiment: Experiment, options: argparse.Namespace) -> Status:
     judge_on_one_thread()
-    known, data = predictions.read(options.predictions), _data(options)
+    known = predictions.read(options.predictions)
     rows = list(dict.fromkeys(cell.row for cell in _chosen(cells(_rows(experiment, options), BACKENDS[:1]), options.only)))
     new = [row for row in rows if row.network not in known]
+    data = _data(new, options)
     with shown():
-        found = [(row, predictions.foresee(row, data)) for row in track(new, "predictions")]
+        found = [(row, predictions.foresee(row, data[row.data])) for row in track(new, "predictions")]
     print(f"{predictions.write(found, options.predictions)}: {len(found)} new, {len(rows) - len(found)} stood there already")
     return Status.SAME
 
@@ -128,8 +132,8 @@ def _rows(experiment: Experiment, options: argparse.Namespace) -> list[Row]:
     return [replace(row, **given) for row in (experiment.quick if options.quick else experiment.rows)]
 
 
-def _data(options: argparse.Namespace) -> Data:
-    return load(QUICK if options.quick else FULL, folder=options.data_dir and Path(options.data_dir))
+def _data(rows: Iterable[Row], options: argparse.Namespace) -> Sources:
+    return sources(rows, QUICK if options.quick else FULL, options.data_dir and Path(options.data_dir))
 
 
 def _name(experiment: Experiment, quick: bool) -> str:
@@ -141,12 +145,13 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> Status:
         raise RecordError('A recording needs a reason that a reviewer can read: --record "why".')
     refuse_unknown(options.device)
     judge_on_one_thread()
-    name, data_name = _name(experiment, options.quick), QUICK if options.quick else FULL
+    name, usual = _name(experiment, options.quick), QUICK if options.quick else FULL
+    data_name = ", ".join(dict.fromkeys(row.data or usual for row in (experiment.quick if options.quick else experiment.rows)))
     known = record.read(name, options.baselines)
     wanted = _chosen(cells(_rows(experiment, options), _backends(options.backend)), options.only)
-    data = _data(options)
+    data = _data([cell.row for cell in wanted], options)
     for cell in wanted:
-        cell.spec(data.features)
+        cell.spec(data[cell.row.data])
     environment = fingerprint(options.device, 1)
     versions = {package: environment[package] for package in PACKAGES if package in environment}
     files.folder(options.store)  # what cannot be kept is not trained
@@ -186,10 +191,17 @@ def _judged(done: dict[Cell, Result], known: record.File | None) -> Status:
         print(each)
     if unrecorded := len(settings) - len(judged):
         print(f'nothing recorded for {unrecorded} of {len(settings)} networks, so that nothing is judged there: --record "why" records')
-    return overall(judged)
+    in_time = judge_in_time(done, known.cells) if known else []
+    for each in in_time:
+        if each.status != Status.SAME:
+            print(each)
+    if in_time:
+        same = sum(each.status == Status.SAME for each in in_time)
+        print(f"gradients through time before training: {same} of {len(in_time)} as recorded")
+    return overall([*judged, *in_time])
 
 
-def _train(name: str, left: list[Cell], data: Data, store: Store[Result], options: argparse.Namespace) -> tuple[dict[Cell, str], bool]:
+def _train(name: str, left: list[Cell], data: Sources, store: Store[Result], options: argparse.Namespace) -> tuple[dict[Cell, str], bool]:
     """Train what is left; which cells failed and why, and whether the user ended it. What is finished is kept either way."""
     progress = Progress(name, left)
 
@@ -213,8 +225,8 @@ def _train(name: str, left: list[Cell], data: Data, store: Store[Result], option
 
 def _chosen(all_cells: list[Cell], only: str) -> list[Cell]:
     """Those in whose name all words are. Raises SpecError where there is none."""
-    words = only.split()
-    found = [cell for cell in all_cells if all(word in f"{cell.row.label} depth={cell.row.depth} {cell.key}" for word in words)]
+    words = [re.compile(re.escape(word) + r"(?!\d)") for word in only.split()]  # depth=10 is no depth=100
+    found = [cell for cell in all_cells if all(w.search(f"{cell.row.label} {cell.row.axis}={cell.row.depth} {cell.key}") for w in words)]
     if not found:
         raise SpecError(f"--only={only!r} fits no cell: the first one is {all_cells[0].row.label!r}, {all_cells[0].key!r}.")
     return found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bench.experiments.depth import DEPTH
 from bench.experiments.experiment import Experiment
+from bench.experiments.memory import ADDING, COPYING
+from bench.experiments.pixels import PIXELS
 from bench.experiments.recipes import DEEP_RECIPES
 from bench.experiments.remedies import REMEDIES
 from bench.experiments.statistics import STATISTICS
 
-EXPERIMENTS: dict[str, Experiment] = {each.name: each for each in (DEPTH, STATISTICS, REMEDIES, DEEP_RECIPES)}
+EXPERIMENTS: dict[str, Experiment] = {each.name: each for each in (DEPTH, STATISTICS, REMEDIES, DEEP_RECIPES, ADDING, COPYING, PIXELS)}
 """By the name that `python -m bench experiment` takes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -17,14 +18,27 @@ LOOKS = 9
 """How often an epoch's gradients are looked at."""
 
 
+class Sized(Protocol):
+    """Anything with samples of so many features, out of so many classes."""
+
+    @property
+    def features(self) -> int:
+        """Numbers of one sample."""
+
+    @property
+    def classes(self) -> int:
+        """Classes, or numbers to be read out."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One network with its settings.
 
-    `label` and `depth` say where it stands in tables. `extra` are fields by the conventions of a backend, where two frameworks need
-    other numbers to compute the same. `schedule` is `constant`, or `warm-up`: a rise over `WARM_UP` steps, then a linear fall to zero.
-    `inputs` lie in [0, 1] (`unit`) or have mean square 1 (`standard`). `refresh` is the number of batches over which running statistics
-    are computed anew at the end.
+    `label` and `depth` say where it stands in tables; `axis` is what `depth` counts. `data` names what it is trained on, where that is not
+    what its experiment is trained on. `extra` are fields by the conventions of a backend, where two frameworks need other numbers to
+    compute the same. `schedule` is `constant`, or `warm-up`: a rise over `WARM_UP` steps, then a linear fall to zero. `inputs` lie in
+    [0, 1] (`unit`), have mean square 1 (`standard`) or are as a problem draws them (`drawn`). `refresh` is the number of batches over
+    which running statistics are computed anew at the end.
     """
 
     label: str
@@ -36,6 +50,8 @@ class Row:
     inputs: str = "unit"
     refresh: int = 0
     extra: dict[str, str] = field(default_factory=dict, hash=False)
+    axis: str = "depth"
+    data: str = ""
 
     def on(self, backend: str) -> str:
         """The network's id on a backend."""
@@ -55,7 +71,8 @@ class Cell:
         """All but the seed, as it stands in records."""
         row = self.row
         statistics = f", statistics over {row.refresh} batches" if row.refresh else ""
-        return f"{row.on(self.backend)} · {row.epochs} epochs, {row.schedule} rate, {row.inputs} inputs{statistics} · {self.backend}"
+        inputs = f"{row.inputs} inputs{f' of {row.data}' if row.data else ''}"
+        return f"{row.on(self.backend)} · {row.epochs} epochs, {row.schedule} rate, {inputs}{statistics} · {self.backend}"
 
     @property
     def key(self) -> str:
@@ -67,9 +84,9 @@ class Cell:
         """Roughly how long it takes beside other cells: layers times epochs, more with normalizations."""
         return self.row.epochs * self.row.depth * (1.4 if "norm=" in self.row.network else 1.0)
 
-    def spec(self, features: int) -> Spec:
-        """The network for data with so many features. Raises SpecError."""
-        return Spec.parse(self.row.on(self.backend), features=features)
+    def spec(self, data: Sized) -> Spec:
+        """The network for data of that size. Raises SpecError."""
+        return Spec.parse(self.row.on(self.backend), features=data.features, classes=data.classes)
 
 
 def cells(rows: Iterable[Row], backends: Iterable[str]) -> list[Cell]:

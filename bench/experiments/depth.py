@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from bench.experiments.cell import Row
-from bench.experiments.experiment import NAMES, Experiment, Seen, mean
+from bench.experiments.experiment import NAMES, Experiment, Seen, mean, published
 from bench.experiments.pictures import Figure, gradients_over_training, lines
 from bench.experiments.record import Result
 from bench.report.text_table import markdown
 
-PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))["depth"]
+PUBLISHED = published("depth")
 SETTINGS = "width=128,batch=128,init=glorot_uniform,optimizer=rmsprop,lr=0.001"
 NORM = "norm=batch,eps=0.001,momentum=0.99"
 OUTSIDE = {"torch": "", "keras": "optimizer_eps=1e-14"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -20,6 +22,11 @@ LOGIT = SCALES["logit"]
 CONFIDENCE = 0.95
 BACKENDS = "torch", "keras"
 NAMES = {"torch": "PyTorch", "keras": "Keras", "keras-jax": "Keras on JAX", "keras-torch": "Keras on PyTorch", "numpy": "NumPy"}
+
+
+def published(name: str) -> Any:
+    """What was published of an experiment's subject, with its source: a structure of its own for each (`published.json`)."""
+    return json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))[name]
 
 
 @dataclass(frozen=True)

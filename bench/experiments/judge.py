@@ -1,7 +1,11 @@
-"""A later run against the record: cell by cell with the same seed, by how far recorded seeds lie apart."""
+"""A later run against the record: cell by cell with the same seed, by how far recorded seeds lie apart.
+
+Gradients through time before training are those of given weights and samples, and must be the recorded ones to their digits.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,12 +25,17 @@ LEAST_DEGREES = 2
 """Degrees of freedom from which a spread between seeds is known: three seeds of one framework, or two of each of two."""
 SAME = 2e-3
 """An accuracy this near to the recorded one is the same whatever seeds say: 20 of 10,000 test images."""
+SAME_DECADES, SMALLEST = 0.02, -30.0
+"""Decades by which a gradient may differ that is recorded to two digits, and under which float32 holds it with fewer of them."""
 LOGIT = SCALES["logit"]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One setting: mean accuracies of the seeds that run and record have both, and the interval that admits the run's mean."""
+    """One setting: mean accuracies of the seeds that run and record have both, and the interval that admits the run's mean.
+
+    `what` is accuracy, or another number of a single cell.
+    """
 
     setting: str
     seeds: int
@@ -35,6 +44,7 @@ class Judged:
     low: float
     high: float
     reason: str = ""
+    what: str = "accuracy"
 
     @property
     def status(self) -> Status:
@@ -47,7 +57,7 @@ class Judged:
 
     def __str__(self) -> str:
         """One line."""
-        found = f"{self.setting}: accuracy {self.value:.4f}, recorded {self.recorded:.4f} (same {self.seeds} seeds)"
+        found = f"{self.setting}: {self.what} {self.value:.4f}, recorded {self.recorded:.4f} (same {self.seeds} seeds)"
         if self.reason:
             return f"not judged  {found}: {self.reason}"
         word = {Status.SAME: "within", Status.WORSE: "WORSE", Status.FAILING: "HIGHER"}[self.status]
@@ -66,6 +76,22 @@ def judge(cells: Mapping[Cell, Result], recorded: Results) -> list[Judged]:
         if cell.key in recorded:
             both[cell.setting].append(cell)
     return [_judged(setting, same, cells, recorded, len(both)) for setting, same in both.items()]
+
+
+def judge_in_time(cells: Mapping[Cell, Result], recorded: Results) -> list[Judged]:
+    """Every cell of which both have gradients through time before training: log₁₀ of the norm where it differs most."""
+    found = []
+    for cell, result in cells.items():
+        then = recorded[cell.key].in_time.get("0") if cell.key in recorded else None
+        if then is None or len(now := result.in_time.get("0", [])) != len(then):
+            continue
+        pairs = [(t, a, -math.inf if b is None else b) for t, a, b in zip(result.times, then, now, strict=True) if a is not None]
+        apart = [(abs(b - a), t, a, b) for t, a, b in pairs if a > SMALLEST]
+        if apart:
+            _, time, before, value = max(apart)
+            what = f"log₁₀ gradient at time step {time} before training"
+            found.append(Judged(cell.key, 1, before, value, before - SAME_DECADES, before + SAME_DECADES, what=what))
+    return found
 
 
 def _judged(setting: str, same: list[Cell], cells: Mapping[Cell, Result], recorded: Results, settings: int) -> Judged:

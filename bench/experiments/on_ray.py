@@ -9,9 +9,9 @@ from typing import Any
 
 from bench.experiments.cell import Cell
 from bench.experiments.record import Result
+from bench.experiments.sources import Sources
 from bench.experiments.train import Told, train_alone
 from bench.imported import ROOT
-from fixtures.data.datasets import Data
 from models.backends.registry import BackendError
 from models.worker.process import WorkerDied, WorkerError
 
@@ -24,7 +24,7 @@ LOCAL = "local"
 class RayPool:
     """As `bench.experiments.train.Pool`, on a cluster whose nodes have this environment, and this checkout in PYTHONPATH."""
 
-    def __init__(self, address: str, data: Data, device: str, told: Told, keep: Callable[[Cell, Result], object]) -> None:
+    def __init__(self, address: str, data: Sources, device: str, told: Told, keep: Callable[[Cell, Result], object]) -> None:
         """`keep` is called with each result as soon as it is there. Raises BackendError without Ray."""
         try:
             self._ray: Any = importlib.import_module("ray")  # optional, and without types
@@ -47,10 +47,10 @@ class RayPool:
                 f"--ray={self._address} does not answer ({str(error).splitlines()[0]}): name another address, or local."
             ) from None
         try:
-            data = ray.put(self._data)
+            data = {name: ray.put(source) for name, source in self._data.items()}
             gpus = {"num_gpus": 1} if self._device != "cpu" else {}
             task = ray.remote(num_cpus=1, max_retries=AGAIN, retry_exceptions=[WorkerDied], **gpus)(train_alone)
-            waiting = {task.remote(cell, data, self._device): cell for cell in cells}
+            waiting = {task.remote(cell, data[cell.row.data], self._device): cell for cell in cells}
             while waiting:
                 (done, *_), _ = ray.wait(list(waiting), num_returns=1)
                 self._take(waiting.pop(done), done)

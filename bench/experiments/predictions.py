@@ -11,12 +11,12 @@ import msgspec
 from bench import files
 from bench.experiments.cell import Row
 from bench.experiments.record import FOLDER, RecordError
-from bench.experiments.train import inputs_of
+from bench.experiments.sources import Source, inputs_of
 from bench.theory.bands import predict
 from bench.theory.diagnosis import HEALTHY, NOTABLE, as_rounded, diagnose, expected
 from bench.theory.remedies import DECADES
 from fixtures.data.datasets import Data
-from models.spec import Spec
+from models.spec import Spec, SpecError
 
 PATH = FOLDER / "predictions.json"
 HARMLESS = (HEALTHY, "shattered")
@@ -50,8 +50,10 @@ def read(path: Path = PATH) -> dict[str, Predicted]:
         raise RecordError(f"{path} is no file of predictions ({error}): restore it from version control.") from None
 
 
-def foresee(row: Row, data: Data) -> Predicted:
-    """What theory says of a row on the first training samples."""
+def foresee(row: Row, data: Source) -> Predicted:
+    """What theory says of a row on the first training samples. Raises SpecError for a recurrent network, whose theory draws its picture."""
+    if not isinstance(data, Data) or row.network.startswith("rnn"):
+        raise SpecError(f"Nothing is predicted of {row.label}: theory of recurrent networks stands in pictures, which --plot draws.")
     spec = Spec.parse(row.network, features=data.features)
     batch, labels = inputs_of(data.x_train[: spec.batch], data, row.inputs), data.y_train[: spec.batch]
     prediction = predict(spec, batch)

@@ -31,7 +31,9 @@ class Progress:
             self._printed = now
             spent = now - self._begun
             left = spent / self._done * max(0.0, self._all - self._done)
-            where = f"{cell.row.label}, depth {cell.row.depth}, {cell.backend}, seed {cell.seed}: epoch {number} of {cell.row.epochs}"
+            where = (
+                f"{cell.row.label}, {cell.row.axis} {cell.row.depth}, {cell.backend}, seed {cell.seed}: epoch {number} of {cell.row.epochs}"
+            )
             counted = f"{self._finished} of {self._cells} cells, {clock(spent)}, about {_long(left)} left"
             say(f"{self._name}: {counted} ({where}, accuracy {accuracy:.3f})")
 

@@ -42,6 +42,8 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
     `batch_accuracy` is by batches' own statistics, and empty without batch normalization. `norms` holds log₁₀ of weight-gradient norms of
     `layers`, by the epoch at whose end they were seen; null is zero or no finite number. `stopped` says that the loss was no finite number.
+    `test_loss` is that after every epoch where targets are given, and empty elsewhere. `in_time` holds log₁₀ of the norm of the loss's
+    gradient with respect to inputs at the time steps `times`, counted from 1, before training and after its last epoch.
     `recording` is the place in the file's recordings.
     """
 
@@ -53,6 +55,9 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
     batch_accuracy: list[Share] = []
     stopped: bool = False
     statistics: Statistics | None = None
+    test_loss: list[float | None] = []
+    times: list[int] = []
+    in_time: dict[str, list[float | None]] = {}
     recording: int = 0
 
     @property
@@ -67,8 +72,16 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
     def decades(self) -> float | None:
         """From the last weight's gradient norm to the first one's, at the first look; None where one is zero or no finite number."""
-        begin = self.norms.get("0") or [None]
-        return None if begin[0] is None or begin[-1] is None else begin[0] - begin[-1]
+        return _apart(self.norms.get("0"))
+
+    def decades_in_time(self) -> float | None:
+        """From the last time step's gradient norm to the first one's, before training; None where one is zero or no finite number."""
+        return _apart(self.in_time.get("0"))
+
+
+def _apart(logs: list[float | None] | None) -> float | None:
+    first, last = (logs[0], logs[-1]) if logs else (None, None)
+    return None if first is None or last is None else first - last
 
 
 Results = dict[str, Result]

@@ -11,8 +11,10 @@ import numpy as np
 
 from bench.experiments.cell import LOOKS, Cell, rates
 from bench.experiments.record import Result, Statistics
+from bench.experiments.sources import Source, Sources, hold, renew, steps_of
 from fixtures.data.datasets import Data
-from models.arrays import Array
+from models.architectures.recurrent import RNN
+from models.arrays import Array, PerStep
 from models.worker import devices
 from models.worker.process import Worker, WorkerDied, WorkerError
 from models.worker.tasks.epochs import EpochSeen, Refreshed
@@ -28,7 +30,7 @@ Told = Callable[[Cell, int, float], None]
 class Pool:
     """So many slots, each with a worker that is kept while its backend is wanted."""
 
-    def __init__(self, data: Data, device: str, told: Told, keep: Callable[[Cell, Result], object]) -> None:
+    def __init__(self, data: Sources, device: str, told: Told, keep: Callable[[Cell, Result], object]) -> None:
         """`keep` is called with each result as soon as it is there."""
         self._data, self._device, self._told, self._keep = data, device, told, keep
         self._lock = threading.Lock()
@@ -66,18 +68,19 @@ class Pool:
 
     def _slot(self) -> None:
         worker: Worker | None = None
-        held = ""
+        held: tuple[str, ...] = ()
         while cell := self._next(worker.backend if worker else ""):
             for again in (True, False):
                 try:
                     if worker is None or worker.backend != cell.backend or not worker.alive:
                         if worker:
                             worker.close()
-                        worker, held = self._start(cell.backend), ""
-                    if held != cell.row.inputs:
-                        hold(worker, self._data, cell.row.inputs)
-                        held = cell.row.inputs
-                    self._keep(cell, train(worker, cell, self._data, self._device, self._told))
+                        worker, held = self._start(cell.backend), ()
+                    source = self._data[cell.row.data]
+                    if held != (wanted := (cell.row.data, cell.row.inputs)) or not isinstance(source, Data):
+                        hold(worker, source, cell)
+                        held = wanted
+                    self._keep(cell, train(worker, cell, source, self._device, self._told))
                     break
                 except WorkerDied as error:
                     if self._ended:
@@ -99,52 +102,51 @@ class Pool:
         return worker
 
 
-def hold(worker: Worker, data: Data, inputs: str) -> None:
-    """Give a worker training and test samples as a row wants them."""
-    x_train, x_test = (inputs_of(x, data, inputs).astype(np.float32) for x in (data.x_train, data.x_test))
-    worker.call("hold", x_train=x_train, y_train=data.y_train, x_test=x_test, y_test=data.y_test)
-
-
-def train(worker: Worker, cell: Cell, data: Data, device: str, told: Told) -> Result:
-    """Train one cell from its first epoch to its last. Raises WorkerError."""
-    row, spec = cell.row, cell.spec(data.features)
-    network, steps = spec.id, len(data.x_train) // spec.batch
+def train(worker: Worker, cell: Cell, data: Source, device: str, told: Told) -> Result:
+    """Train one cell, whose first samples the worker holds, from its first epoch to its last. Raises WorkerError."""
+    row, spec, steps = cell.row, cell.spec(data), steps_of(data, cell)
+    network = spec.id
     worker.call("begin", network=network, seed=cell.seed, device=devices.kind(device), every=max(1, steps // LOOKS))
     seen: list[EpochSeen] = []
+    in_time: dict[str, PerStep] = {}
+
+    def look(epoch: int) -> None:
+        if isinstance(spec.arch, RNN):
+            in_time[str(epoch)] = worker.call("in_time", network=network, length=spec.arch.length)
+
+    look(0)
     for number in range(1, row.epochs + 1):
+        renew(worker, data, cell, number)
         schedule = rates(row.schedule, steps, row.epochs, number)
         seen.append(worker.call("epoch", EpochSeen, network=network, number=number, schedule=schedule))
         told(cell, number, seen[-1].accuracy)
         if not math.isfinite(seen[-1].loss):
             break
     refreshed = worker.call("refresh", Refreshed, network=network, batches=row.refresh) if row.refresh else None
-    return result_of(seen, refreshed)
+    look(len(seen))
+    return result_of(seen, refreshed, in_time)
 
 
-def train_alone(cell: Cell, data: Data, device: str) -> Result:
+def train_alone(cell: Cell, data: Source, device: str) -> Result:
     """Train one cell in a worker of its own. Raises WorkerError."""
     worker = Worker(cell.backend, device=device, threads=1, deadline=LONGEST)
     try:
-        hold(worker, data, cell.row.inputs)
+        hold(worker, data, cell)
         return train(worker, cell, data, device, lambda *_: None)
     finally:
         worker.close()
 
 
-def inputs_of(x: Array, data: Data, inputs: str) -> Array:
-    """Samples as a row wants them: as they are, which is standardised, or with the training set's range moved to [0, 1]."""
-    low, high = (data.x_train.min(), data.x_train.max()) if inputs == "unit" else (0.0, 1.0)
-    return (x - low) / (high - low)
-
-
-def result_of(seen: list[EpochSeen], refreshed: Refreshed | None) -> Result:
-    """What is kept of a training."""
+def result_of(seen: list[EpochSeen], refreshed: Refreshed | None, in_time: dict[str, PerStep]) -> Result:
+    """What is kept of a training; `in_time` has gradient norms of all time steps, by the number of epochs before."""
     depth = seen[0].gradient_norms.shape[1]
-    layers = sorted({round(each) for each in np.linspace(1, depth, min(depth, SHOWN_LAYERS))})
+    layers = _evenly(depth)
+    times = _evenly(len(in_time["0"])) if in_time else []
     chosen = np.array(layers) - 1
     shown = [(n, each.gradient_norms) for n, each in enumerate(seen, 1) if n in (*SHOWN_EPOCHS, len(seen))]
     looks = {str(n): norms[-1][chosen] for n, norms in shown if len(norms)}
     first = {"0": seen[0].gradient_norms[0][chosen]} if len(seen[0].gradient_norms) else {}
+    test_loss = [_finite(each.test_loss) for each in seen]
     by_batch = [each.batch_accuracy for each in seen if math.isfinite(each.batch_accuracy)]
     return Result(
         accuracy=[round(each.accuracy, 4) for each in seen],
@@ -155,7 +157,15 @@ def result_of(seen: list[EpochSeen], refreshed: Refreshed | None) -> Result:
         batch_accuracy=[round(each, 4) for each in by_batch],
         stopped=not math.isfinite(seen[-1].loss),
         statistics=_statistics(refreshed) if refreshed else None,
+        test_loss=test_loss if any(each is not None for each in test_loss) else [],
+        times=times,
+        in_time={epoch: _logs(norms[np.array(times) - 1]) for epoch, norms in in_time.items()},
     )
+
+
+def _evenly(count: int) -> list[int]:
+    """At most `SHOWN_LAYERS` numbers from 1 to `count`, evenly spread."""
+    return sorted({round(each) for each in np.linspace(1, count, min(count, SHOWN_LAYERS))})
 
 
 def _statistics(seen: Refreshed) -> Statistics:

@@ -17,6 +17,7 @@ from bench.report import texts
 from bench.store import Store
 from bench.versions.environments import VersionsError, Wanted, build, installed
 from fixtures.data.datasets import load
+from models.backends.registry import BACKENDS
 from models.spec import Spec
 from models.worker.devices import kind
 from models.worker.process import Worker, WorkerError
@@ -24,7 +25,7 @@ from models.worker.process import Worker, WorkerError
 FOLDER = Path(".gradgauge/releases")
 NEEDS_OLD = Version("3.1")
 OLD = "tensorflow-cpu==2.16.2 numpy<2"
-"""What releases before 3.1 run beside, in an environment of their own."""
+"""What releases before 3.1 run beside on TensorFlow, in an environment of their own."""
 MARKS = {PASSED: "·", FAILED: "BREAKS", NOT_JUDGED: "–"}
 GONE = "lacks"
 """What a release did not have yet: the scenario itself failed."""
@@ -51,11 +52,11 @@ class Examined:
     cases: dict[str, Seen] = field(default_factory=dict)
 
 
-def wanted(release: str, device: str = "cpu") -> Wanted:
-    """What a release is installed as. Raises VersionsError."""
+def wanted(release: str, device: str = "cpu", backend: str = "keras") -> Wanted:
+    """What a release is installed as on a backend. Raises VersionsError."""
     old = OLD if device == "cpu" else OLD.replace("tensorflow-cpu", "tensorflow[and-cuda]")
     try:
-        beside = f" {old}" if Version(release) < NEEDS_OLD else ""
+        beside = f" {old}" if Version(release) < NEEDS_OLD and BACKENDS[backend].library == "tensorflow" else ""
     except InvalidVersion:
         raise VersionsError("that is not a version number: write for instance 3.14.1.") from None
     return Wanted(f"keras=={release}{beside}", group="judge")
@@ -71,7 +72,7 @@ def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER,
     own = " ".join([release, backend, *[device] * (device != "cpu")])
     missing = [case for case in cases if fresh or f"{own} {case}" not in results]
     if missing or own not in versions:
-        interpreter = build(wanted(release, device), folder)
+        interpreter = build(wanted(release, device, backend), folder)
         start = lambda: Worker(backend, device=device, python=interpreter.python, path=interpreter.path)  # noqa: E731
         workers = [start()]
         scenarios = Scenarios(backend, lambda scenario, given: workers[-1].call("scenario", scenario=scenario, **{"with": given}))

@@ -54,7 +54,7 @@ NETWORKS = {
     "depth=1000000": "of memory, and",
     "depth=1000000000,width=1,batch=1": "of memory, and",
     "depth=2000000000,norm=group": "of memory, and",
-    "classes=1": "at least 2",
+    "classes=1": "one number and no class",
     "classes=2000000000": "of memory, and",
     "classes=99999999999999999999": "the largest number that every framework counts with",
     "batch=0": "at least 1",

@@ -69,14 +69,16 @@ def test_a_missing_package_is_one_sentence(backend: str, installed: tuple[str, .
 def test_a_package_offers_the_protocol_as_it_is_declared(backend: str) -> None:
     """A type checker holds the packages that are here; this holds any, in the process that runs it."""
     offered = backend_module(backend)
-    for protocol, thing in ((Backend, offered), (Network, offered.Network), (EpochNetwork, offered.EpochNetwork)):
+    trained = offered.EpochNetwork, offered.MemoryNetwork
+    for protocol, thing in ((Backend, offered), (Network, offered.Network), *((EpochNetwork, each) for each in trained)):
         for name, member in vars(protocol).items():
             if inspect.isfunction(member) and not name.startswith("_"):
                 wanted = [parameter for parameter in inspect.signature(member).parameters if parameter != "self"]
                 given = inspect.signature(getattr(thing, name)).parameters
                 assert [parameter for parameter in given if parameter != "self"] == wanted, f"{name} of {backend}"
     assert set(inspect.signature(offered.Network).parameters) == {"spec", "seed", "device", "mode", "record"}
-    assert set(inspect.signature(offered.EpochNetwork).parameters) == {"spec", "steps", "every", "seed", "device"}
+    for each in trained:
+        assert set(inspect.signature(each).parameters) == {"spec", "steps", "every", "seed", "device"}
 
 
 def test_a_type_checker_holds_every_package_against_the_protocol() -> None:

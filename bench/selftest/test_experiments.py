@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -22,14 +23,16 @@ from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import Cell, Row, cells
 from bench.experiments.depth import PUBLISHED
 from bench.experiments.experiment import Seen, interval, mean
-from bench.experiments.judge import judge, overall
+from bench.experiments.judge import judge, judge_in_time, overall
 from bench.experiments.page import PICTURES
 from bench.experiments.record import Result
 from bench.experiments.remedies import shares
 from bench.selftest.pages import ROOT, read
+from fixtures.data.memory_problems import problem
 from models.parts.activations import ACTIVATIONS
 
 ROW = Row("plain", 4, "depth=4", epochs=1)
+SIZES = {"mnist": SimpleNamespace(features=784, classes=10), "digits": SimpleNamespace(features=64, classes=10)}
 
 
 def command(folder: Path, *words: str) -> list[str]:
@@ -182,6 +185,37 @@ def test_a_run_is_judged_by_the_spread_of_recorded_seeds(now: list[float], then:
     assert overall(judge(made_up(now), recorded)) == status
 
 
+@pytest.mark.parametrize(
+    ("now", "status"),
+    [
+        ([-3.0, -1.01, 0.0], Status.SAME),
+        ([-2.97, -1.0, 0.0], Status.FAILING),
+        ([-3.0, -1.0, -0.05], Status.WORSE),
+        ([None, -1.0, 0.0], Status.WORSE),
+    ],
+)
+def test_gradients_through_time_before_training_are_the_recorded_ones(now: list[float | None], status: Status) -> None:
+    """One seed is enough. What lies under the range of float32 is not judged, and one that vanished there is."""
+    cell = Cell(ROW, "torch", 0)
+    then, seen = (
+        result(0.9, times=[1, 2, 3, 4], in_time={"0": [last, *norms]}) for last, norms in ((-40.0, [-3.0, -1.0, 0.0]), (-50.0, now))
+    )
+    assert overall(judge_in_time({cell: seen}, {cell.key: then})) == status
+
+
+def test_a_row_is_chosen_by_its_whole_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [f"--baselines={tmp_path}", f"--store={tmp_path}", "--backend=numpy", "--finished", "--seeds=1"]
+    assert main(["adding", "--only=lag=100", *given]) == Status.NOTHING
+    assert "nothing recorded for 0 of 0" not in capsys.readouterr().out
+    assert main(["adding", "--only=lag=10", *given]) == Status.BAD_INPUT
+    assert "--only='lag=10' fits no cell" in capsys.readouterr().err
+
+
+def test_nothing_is_predicted_of_a_recurrent_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["adding", "--quick", "--predict", f"--predictions={tmp_path / 'said.json'}"]) == Status.BAD_INPUT
+    assert "Nothing is predicted of tanh, orthogonal" in capsys.readouterr().err
+
+
 def test_what_is_not_recorded_is_not_judged() -> None:
     assert judge(made_up([0.5]), {}) == [] and overall([]) == Status.SAME
 
@@ -210,10 +244,12 @@ def test_the_published_table_is_there_as_data_and_in_the_table() -> None:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_cell_can_be_built_and_has_a_name_of_its_own(name: str) -> None:
-    for rows, features in ((EXPERIMENTS[name].rows, 784), (EXPERIMENTS[name].quick, 64)):
+    for rows, usual in ((EXPERIMENTS[name].rows, SIZES["mnist"]), (EXPERIMENTS[name].quick, SIZES["digits"])):
         wanted = cells(rows, ["torch", "keras"])
         assert len({cell.key for cell in wanted}) == len(wanted)
-        assert all(cell.spec(features).batch in (32, 128, 512) for cell in wanted)
+        for cell in wanted:
+            data = usual if not cell.row.data else SIZES[cell.row.data] if cell.row.data in SIZES else problem(cell.row.data)
+            assert cell.spec(data).batch in (32, 128, 512)
 
 
 def test_every_activation_is_a_remedy() -> None:
@@ -254,7 +290,7 @@ def test_committed_records_are_shown_as_they_are(name: str) -> None:
     if not record.path_of(name).exists():
         pytest.skip(f"nothing is recorded of {name} yet")
     content = record.read(name)
-    assert content and content.data == "mnist"
+    assert content and content.data == ", ".join(dict.fromkeys(row.data or "mnist" for row in EXPERIMENTS[name].rows))
     begin, end = page.marks(name)
     assert read(page.PAGE).partition(begin)[2].partition(end)[0].strip() == page.block(EXPERIMENTS[name], content).strip()
     for title in EXPERIMENTS[name].figures(Seen(EXPERIMENTS[name].rows, content.cells)):

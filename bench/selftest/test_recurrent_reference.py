@@ -128,7 +128,7 @@ def test_a_masked_step_changes_nothing(cell: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "says"), [
-    ("rnn,layers=4", "more than 3"), ("rnn,length=7", "must divide the 64 features"), ("rnn,length=1001", "the longest"),
+    ("rnn,layers=4", "more than 3"), ("rnn,length=7", "must divide the 64 features"), ("rnn,length=1021", "the longest"),
     ("rnn,forget=0", "cell=tanh has none"), ("rnn,cell=lstm,forget=2", "one of 0, 1, chrono"),
     ("rnn,cell=gru,recurrent=identity", "has gates"),
     ("rnn,recurrent=torch_default,radius=2", "radius scales"), ("rnn,depth=4", "not a field"), ("rnn,cell=elman", "elman is not known"),

@@ -88,6 +88,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
     assert asked[-2:] == ["a process on cuda:1", "a"], "what a CPU showed is another cell"
     assert "tensorflow[and-cuda]" in examine.wanted("3.0.1", "cuda").text
     assert "tensorflow-cpu" in examine.wanted("3.0.1").text
+    assert examine.wanted("3.0.1", backend="keras-torch").text == "keras==3.0.1"
 
 
 @pytest.mark.parametrize(

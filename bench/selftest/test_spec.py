@@ -27,6 +27,8 @@ def test_id_reads_back_as_the_same_network(spec: Spec) -> None:
         ("eps=x", "must be a number"),
         ("depth=4,depth=8", "depth is given twice"),
         ("classes=99999999999999999999", "the largest number that every framework counts with"),
+        ("classes=1", "is one number and no class, which loss=cross_entropy cannot tell"),
+        ("classes=0,loss=mse", "at least 1"),
         ("scale_growth=2147483648,precision=mixed_float16", "the largest number"),
         ("depth=2000000000,norm=group,groups=3", "must divide every hidden width [64]"),
         ("depth=1", "at least 2"),

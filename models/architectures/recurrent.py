@@ -19,8 +19,8 @@ from models.parts.parametrizations import NONE, PARAMETRIZATIONS
 from models.parts.recurrences import RECURRENCES
 
 FORGETS = "0", "1", CHRONO
-MOST_LAYERS, LONGEST = 3, 1000
-"""How many layers and time steps a network may have."""
+MOST_LAYERS, LONGEST = 3, 1020
+"""How many layers and time steps a network may have: to copy ten symbols over a lag of 1,000 takes ten steps before and ten after."""
 
 
 class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rnn"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Places, Points, Statistics
+from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Places, Points, Statistics, Targets
 
 if TYPE_CHECKING:  # `Spec` reads the rows
     from models.observation import Epoch, Trained, WatchedPass
@@ -164,8 +164,11 @@ class Restartable(Network, Protocol):
 class EpochNetwork(Network, Protocol):
     """A network that is trained for many epochs, of which only what is looked at is kept."""
 
-    def fit(self, x: Batch, labels: Labels, places: Places, schedule: PerStep) -> Epoch:
+    def fit(self, x: Batch, labels: Targets, places: Places, schedule: PerStep) -> Epoch:
         """One epoch over the samples at `places`, whole batches, each at its factor of the learning rate."""
+
+    def input_gradients(self, x: Batch, labels: Targets) -> Batch:
+        """The training loss's gradient with respect to the inputs."""
 
     def batch_logits(self, x: Batch) -> Logits:
         """Outputs by this batch's own statistics, as in training; running statistics stay as they are."""
@@ -208,6 +211,13 @@ class Backend(Protocol):
     @property
     def EpochNetwork(self) -> BuildForEpochs:  # noqa: N802 (a class)
         """How a network that is trained for many epochs is built."""
+
+    @property
+    def MemoryNetwork(self) -> BuildForEpochs:  # noqa: N802 (a class)
+        """The same for a recurrent network whose targets are what its loss is given: a number, or a label for each time step.
+
+        With `loss=mse` the last output is read, with `loss=cross_entropy` every one; logits are then (batch · length × classes).
+        """
 
     def configure(self, threads: int, deterministic: bool = False) -> None:
         """Fix the number of threads and, if asked to, kernels that give the same bits every time, before any work."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.arrays import Arrays, Batch, Logits, Mask, PerUnit, Sequence, Signals, Statistics, Units
-from models.nodes import Activate, Dense, Node, Normalize, NormalizeInTime, Read, Recurrent, Steps, Sum
+from models.nodes import Activate, Dense, Node, Normalize, NormalizeInTime, Read, ReadEach, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS, Normalized
 from models.reference import recurrence
@@ -151,4 +151,8 @@ OPERATIONS: dict[type[Node], Operation] = {
     Steps: Operation(recurrence.steps, recurrence.steps_back),
     Recurrent: Operation(recurrence.recur, recurrence.recur_back),
     Read: Operation(recurrence.read, recurrence.read_back),
+    ReadEach: Operation(
+        lambda at, node, h: (h.reshape(-1, node.width), None),
+        lambda at, node, saved, d: (d.reshape(-1, node.length, node.width),),
+    ),
 }

@@ -70,6 +70,8 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "begin": lambda given: epochs.begin(**given),
         "epoch": lambda given: epochs.epoch(**given),
         "refresh": lambda given: epochs.refresh(**given),
+        "renew": lambda given: epochs.renew(**given),
+        "in_time": lambda given: epochs.in_time(**given),
         "scenario": lambda given: scenarios.take(backend, given["scenario"], given["with"]),
     }
     while True:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.arrays import Batch, Labels, Logits, Norms, PerStep, Places
+from models.arrays import Batch, Logits, Norms, PerStep, Places, Targets
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.network import Network
@@ -66,14 +66,24 @@ class EpochNetwork(Network):
         self._rates = self.inner.add_variable((steps,), dtype="float32", name="rates")
         self.inner.learning_rate = Rates(self._rates)
 
-    def fit(self, x: Batch, labels: Labels, places: Places, schedule: PerStep) -> Epoch:
+    def fit(self, x: Batch, labels: Targets, places: Places, schedule: PerStep) -> Epoch:
         """One epoch over the samples at `places`, whole batches, each at its factor of the learning rate."""
         self._rates.assign(np.asarray(schedule * self.spec.learning_rate, np.float32))
         looks, order = Looks(self._taps, self._every), places.ravel()
         inputs = np.asarray(x[order], self.spec.format.held)
         self.model.fit(inputs, self.target(labels[order]), self.spec.batch, shuffle=False, verbose=0, callbacks=[looks])
         norms = np.array(looks.norms[: len(places) // self._every])  # of a last execution with fewer steps nothing is looked at
-        return Epoch(looks.loss, norms.reshape(len(norms), len(self.graph.dense)), min(looks.steps, len(places)))
+        return Epoch(looks.loss, norms.reshape(len(norms), len(self.graph.followed)), min(looks.steps, len(places)))
+
+    def input_gradients(self, x: Batch, labels: Targets) -> Batch:
+        """The training loss's gradient with respect to the inputs."""
+        target = ops.convert_to_tensor(self.target(labels))
+
+        def loss_of(inputs: list[Tensor]) -> tuple[Tensor, None]:
+            return self.loss(target, self.wire(inputs[0], self._train)), None
+
+        with keras.StatelessScope():
+            return array(LIBRARY.gradient(loss_of, [ops.convert_to_tensor(np.asarray(x, self.spec.format.held))])[2][0])
 
     def batch_logits(self, x: Batch) -> Logits:
         """Outputs by this batch's own statistics, as in training; running statistics stay as they are."""

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from models.arrays import Batch, Labels, Logits, PerStep, Places
+from models.arrays import Batch, Logits, PerStep, Places, Targets
 from models.backends.numpy.network import Network
+from models.nodes import Steps
 from models.observation import Epoch
 from models.reference.network import Reference
 from models.spec import Spec
@@ -21,17 +22,23 @@ class EpochNetwork(Network):
         super().__init__(spec, seed=seed, device=device, record=())
         self._every = every
 
-    def fit(self, x: Batch, labels: Labels, places: Places, schedule: PerStep) -> Epoch:
+    def fit(self, x: Batch, labels: Targets, places: Places, schedule: PerStep) -> Epoch:
         """One epoch over the samples at `places`, whole batches, each at its factor of the learning rate."""
         losses, norms = [], []
         for number, (batch, self._factor) in enumerate(zip(places, schedule, strict=True), start=1):
             losses.append(self.step(x[batch], labels[batch]))
             if number % self._every == 0:
-                norms.append([np.linalg.norm(self._last.gradients[node.weight].astype(np.float64)) for node in self.graph.dense])
+                norms.append([np.linalg.norm(self._last.gradients[name].astype(np.float64)) for name in self.graph.followed])
                 if not math.isfinite(losses[-1]):
                     break
         self._factor = 1.0
-        return Epoch(float(np.mean(losses)), np.array(norms).reshape(-1, len(self.graph.dense)), len(losses))
+        return Epoch(float(np.mean(losses)), np.array(norms).reshape(-1, len(self.graph.followed)), len(losses))
+
+    def input_gradients(self, x: Batch, labels: Targets) -> Batch:
+        """The training loss's gradient with respect to the inputs."""
+        first = self.graph.nodes[0]
+        d = self._run(x, labels).pre_activation_gradients[first.name]
+        return d.reshape(len(d), -1)[:, : self.spec.features] if isinstance(first, Steps) else d @ self._weights[f"{first.name}.weight"]
 
     def batch_logits(self, x: Batch) -> Logits:
         """Outputs by this batch's own statistics, as in training."""

@@ -3,12 +3,13 @@
 from models.backends.torch.device import built_for, configure, devices, drain, multiplied, peak_device_memory, versions
 from models.backends.torch.epochs import EpochNetwork
 from models.backends.torch.layers import activate, draw_layers
+from models.backends.torch.memory import MemoryNetwork
 from models.backends.torch.network import Network
 from models.backends.torch.own import own_network
 from models.backends.torch.scenarios import SCENARIOS
 from models.backends.torch.timing import hand_written, product
 
 __all__ = [
-    "SCENARIOS", "EpochNetwork", "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers", "hand_written",
-    "multiplied", "own_network", "peak_device_memory", "product", "versions",
+    "SCENARIOS", "EpochNetwork", "MemoryNetwork", "Network", "activate", "built_for", "configure", "devices", "drain", "draw_layers",
+    "hand_written", "multiplied", "own_network", "peak_device_memory", "product", "versions",
 ]  # fmt: skip

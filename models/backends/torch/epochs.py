@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.optim import swa_utils
 
-from models.arrays import Batch, Labels, Logits, PerStep, Places
+from models.arrays import Batch, Logits, PerStep, Places, Targets
 from models.backends.torch.layers import array
 from models.backends.torch.network import Network
 from models.observation import Epoch
@@ -21,10 +21,10 @@ class EpochNetwork(Network):
         super().__init__(spec, seed=seed, device=device, record=())
         self._every = every
 
-    def fit(self, x: Batch, labels: Labels, places: Places, schedule: PerStep) -> Epoch:
+    def fit(self, x: Batch, labels: Targets, places: Places, schedule: PerStep) -> Epoch:
         """One epoch over the samples at `places`, whole batches, each at its factor of the learning rate."""
         inputs, targets, chosen = self.tensor(x), self.target(labels), torch.as_tensor(places, device=self.device)
-        weights = [self.parameters[node.weight] for node in self.graph.dense]
+        weights = [self.parameters[name] for name in self.graph.followed]
         losses: list[torch.Tensor] = []
         norms: list[torch.Tensor] = []
         for number, (batch, factor) in enumerate(zip(chosen, schedule, strict=True), start=1):
@@ -39,6 +39,11 @@ class EpochNetwork(Network):
                 break
         table = array(torch.stack(norms)).reshape(-1, len(weights)) if norms else np.zeros((0, len(weights)))
         return Epoch(float(torch.stack(losses).double().mean()), table, len(losses))
+
+    def input_gradients(self, x: Batch, labels: Targets) -> Batch:
+        """The training loss's gradient with respect to the inputs."""
+        inputs = self.tensor(x).requires_grad_()
+        return array(torch.autograd.grad(self.forward_loss(inputs, self.target(labels)), inputs)[0])
 
     def batch_logits(self, x: Batch) -> Logits:
         """Outputs by this batch's own statistics, as in training; running statistics stay as they are."""

@@ -1,0 +1,110 @@
+"""The adding problem and the copying memory problem: which cell, start and remedy carries how far through time within 2,000 steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from bench.experiments.cell import Row
+from bench.experiments.experiment import NAMES, Experiment, Seen, mean, published
+from bench.experiments.lags import through_time
+from bench.experiments.pictures import Figure, lines
+from bench.experiments.record import Result
+from bench.report.text_table import markdown
+from fixtures.data.memory_problems import problem
+
+LAGS = 50, 100, 200, 500, 1000
+DRAWN = 100
+"""The lag at which gradients through time are drawn; where nothing was trained there, the shortest one is."""
+CLIPPED = "clip=global,clip_at=1"
+SETTINGS = "width=64,batch=32,init=glorot_uniform,optimizer=adam,lr=0.003"
+CELLS: dict[str, str] = {
+    "tanh, PyTorch's start": "cell=tanh,recurrent=torch_default",
+    "tanh, orthogonal": "cell=tanh",
+    "tanh, orthogonal, clipped": f"cell=tanh,{CLIPPED}",
+    "tanh, orthogonal, two layers": "layers=2,cell=tanh",
+    "tanh, orthogonal, two layers, layer norm": "layers=2,cell=tanh,between=layer",
+    "ReLU, identity, clipped": f"cell=relu,recurrent=identity,{CLIPPED}",
+    "LSTM, forget bias 0": "cell=lstm,forget=0",
+    "LSTM, forget bias 1": "cell=lstm",
+    "LSTM, chrono": "cell=lstm,forget=chrono",
+    "LSTM, forget bias 1, clipped": f"cell=lstm,{CLIPPED}",
+    "GRU": "cell=gru",
+}
+"""What a row changes: cell, start of recurrent weights, remedy. `ReLU, identity` is the IRNN of Le et al. 2015."""
+PUBLISHED = published("adding")
+LOSSES = {"adding": "mse", "copying": "cross_entropy"}
+SHOWN = "tanh, PyTorch's start", "tanh, orthogonal", "ReLU, identity, clipped", "LSTM, forget bias 1", "LSTM, chrono", "GRU"
+"""Cells whose gradients through time are drawn."""
+
+
+def _row(kind: str, lag: int, label: str, settings: str, epochs: int, seeds: int) -> Row:
+    name = f"{kind}-{lag}"
+    network = f"rnn,length={problem(name).length},loss={LOSSES[kind]},{settings},{CELLS[label]}"
+    return Row(label, lag, network, epochs, seeds, inputs="drawn", axis="lag", data=name)
+
+
+def _rows(kind: str, lags: tuple[int, ...], epochs: int = 20, seeds: int = 3) -> tuple[Row, ...]:
+    return tuple(_row(kind, lag, label, SETTINGS, epochs, seeds) for lag in lags for label in CELLS)
+
+
+def _quick(kind: str) -> tuple[Row, ...]:
+    settings = SETTINGS.replace("width=64", "width=16")
+    return tuple(_row(kind, 20, label, settings, 1, 1) for label in ("tanh, orthogonal", "LSTM, forget bias 1"))
+
+
+def _over_memoryless(row: Row, results: list[Result]) -> str:
+    """The last test loss over that of a network without memory, the mean of seeds; `∞` where the training left the range of numbers."""
+    losses = [each.test_loss[-1] for each in results if each.test_loss]
+    if not losses:
+        return "–"
+    known = [each for each in losses if each is not None]
+    return f"{np.mean(known) / problem(row.data).memoryless:.3f} ×{len(known)}" if len(known) == len(losses) else "∞"
+
+
+def _tables(seen: Seen) -> Iterator[str]:
+    lags = sorted({row.depth for row in seen.rows})
+    views: list[tuple[str, Callable[[Row, list[Result]], str]]] = [
+        ("Test loss over that of no memory", _over_memoryless),
+        ("Share solved", lambda row, results: mean([each.last for each in results])),
+    ]
+    for title, view in views:
+        table = [[title, "", *map(str, lags)]]
+        for label in CELLS:
+            for backend in seen.backends:
+                found = {row.depth: view(row, seen.of(row, backend)) for row in seen.rows if row.label == label}
+                if any(each != "–" for each in found.values()):
+                    table.append([label, NAMES[backend], *(found.get(lag, "–") for lag in lags)])
+        if len(table) > 1:
+            yield from (*markdown(table), "")
+    if seen.rows and seen.rows[0].data.startswith("adding"):
+        before = {int(lag): f"{count:,}" for lag, count in PUBLISHED["sequences"].items()}
+        row = ["Sequences until an LSTM had solved it, 1997", *(before.get(lag, "–") for lag in lags)]
+        yield from (*markdown([["", *map(str, lags)], row]), "")
+    if missing := seen.missing():
+        yield f"{missing} cells of {sum(row.seeds for row in seen.rows) * 2} have not been trained yet."
+
+
+def _figures(seen: Seen, kind: str) -> dict[str, Figure]:
+    series = {}
+    for label in SHOWN:
+        for backend in seen.backends:
+            rows = [row for row in seen.rows if row.label == label]
+            points = [(row.depth, [result.last for result in seen.of(row, backend)]) for row in sorted(rows, key=lambda row: row.depth)]
+            series[label, NAMES[backend]] = [point for point in points if point[1]]
+    several = len({lag for points in series.values() for lag, _ in points}) > 1
+    drawn = lines(series, kind, "lag", "share solved") if several else {}
+    shown = [row for row in seen.rows if row.label in SHOWN and any(seen.of(row, backend) for backend in seen.backends)]
+    lags = sorted({row.depth for row in shown}, key=lambda lag: (lag != DRAWN, lag))
+    return drawn | through_time(f"{kind}-through-time", [row for row in shown if row.depth in lags[:1]], seen)
+
+
+def _experiment(kind: str, question: str) -> Experiment:
+    rows = _rows(kind, LAGS)
+    cost = f"{2 * sum(row.seeds for row in rows)} cells, about 40 core-hours; 2 at lag 50"
+    return Experiment(kind, question, cost, rows, _quick(kind), _tables, lambda seen: _figures(seen, kind))
+
+
+ADDING = _experiment("adding", "Over which lag does a cell learn to add two marked numbers, and what does its gradient do on the way back?")
+COPYING = _experiment("copying", "Over which lag does a cell learn to repeat ten symbols?")

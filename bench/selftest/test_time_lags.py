@@ -1,0 +1,84 @@
+"""Problems of memory as experiments: what theory says of gradients against time lag, and what tables and pictures show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.experiments.catalogue import EXPERIMENTS
+from bench.experiments.cell import Cell, Row
+from bench.experiments.experiment import Seen
+from bench.experiments.lags import ensemble, rate
+from bench.experiments.memory import CELLS
+from bench.experiments.record import Result
+from fixtures.data.memory_problems import problem
+
+
+def row(label: str, kind: str = "adding") -> Row:
+    return next(each for each in EXPERIMENTS[kind].rows if (each.label, each.depth) == (label, 50))
+
+
+def result(row: Row, solved: float, loss: float | None) -> Result:
+    times = [1, problem(row.data).length]
+    norms = {"layers": [1], "norms": {"0": [-1.0]}, "times": times, "in_time": {"0": [-3.0, 0.0], "20": [-1.0, 0.0]}}
+    return Result(accuracy=[solved], loss=[0.1], ms_a_step=1.0, test_loss=[loss], **norms)
+
+
+@pytest.mark.parametrize("label", ["tanh, PyTorch's start", "tanh, orthogonal"])
+def test_mean_field_theory_lies_within_the_band_of_drawn_networks(label: str) -> None:
+    """The start that loses eleven decades over 50 steps, and the one that loses one."""
+    (middle, spread), line = ensemble(row(label)), rate(row(label), problem("adding-50"))
+    assert line is not None and middle[-1] == line[-1] == 0
+    assert (np.abs(line - middle)[:-1] <= 2 * spread[:-1] + 0.2).all()
+
+
+def test_gates_that_are_held_open_keep_the_gradient_and_others_lose_it() -> None:
+    first = {label: ensemble(row(label))[0][0] for label in ("LSTM, forget bias 0", "LSTM, chrono", "GRU", "ReLU, identity, clipped")}
+    assert first["LSTM, forget bias 0"] < -5 and first["GRU"] < -5, "about half is handed back in each of 50 steps"
+    assert abs(first["ReLU, identity, clipped"]) < 0.5 and first["LSTM, chrono"] > -2.5
+    assert all(rate(row(label), problem("adding-50")) is None for label in first), "mean-field theory knows neither gates nor the identity"
+
+
+def test_a_table_says_how_far_a_loss_is_under_that_of_no_memory() -> None:
+    rows = [row("GRU"), row("LSTM, chrono")]
+    results = {
+        Cell(rows[0], "torch", 0).key: result(rows[0], 0.9, 1 / 12),
+        Cell(rows[0], "torch", 1).key: result(rows[0], 0.7, 1 / 4),
+        Cell(rows[1], "keras", 0).key: result(rows[1], 0.1, None),
+    }
+    lines = list(EXPERIMENTS["adding"].tables(Seen(rows, results)))
+    assert "| GRU | PyTorch | 1.000 ×2 |" in lines and "| LSTM, chrono | Keras | ∞ |" in lines
+    assert any(line.startswith("| GRU | PyTorch | 0.800 ±") for line in lines)
+    assert lines[-1] == "9 cells of 12 have not been trained yet."
+
+
+def test_the_published_lstm_stands_beside_the_lags_that_it_had() -> None:
+    adding = EXPERIMENTS["adding"]
+    lines = list(adding.tables(Seen(adding.rows, {})))
+    assert "| Sequences until an LSTM had solved it, 1997 | – | 74,000 | – | 209,000 | 853,000 |" in lines
+    assert {each.label for each in adding.rows} == set(CELLS) and {each.depth for each in adding.rows} == {50, 100, 200, 500, 1000}
+
+
+@pytest.mark.parametrize("kind", ["adding", "copying"])
+def test_gradients_against_time_lag_are_drawn_where_they_were_seen(kind: str) -> None:
+    seen = row("tanh, orthogonal", kind)
+    figures = EXPERIMENTS[kind].figures(Seen([seen], {Cell(seen, "torch", 0).key: result(seen, 0.1, 1.0)}))
+    assert list(figures) == [f"{kind}-through-time"], "one lag makes no line"
+    (panel,) = figures[f"{kind}-through-time"].axes
+    drawn = {line.get_label() for line in panel.lines}
+    assert {"PyTorch, at the start", "PyTorch, after training"} <= drawn and ("mean field" in drawn) == (kind == "adding")
+    assert EXPERIMENTS[kind].figures(Seen([replace(seen, epochs=3)], {})) == {}
+
+
+def test_pixels_of_mnist_have_what_was_published_and_those_of_digits_have_not() -> None:
+    pixels = EXPERIMENTS["pixels"]
+    chosen = [each for each in pixels.rows if each.label == "LSTM, forget bias 1"]
+    results = {Cell(each, "torch", 0).key: result(row("GRU"), 0.5, None) for each in chosen}
+    lines = [line for line in pixels.tables(Seen(chosen, results)) if line.startswith("| LSTM")]
+    assert [line.split(" | ")[1:4] for line in lines] == [
+        ["28 rows of MNIST", "3", "–"],
+        ["64 pixels of digits", "20", "–"],
+        ["784 pixels of MNIST", "3", "0.982, Arjovsky et al. 2016"],
+    ]
