@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bench.checks import convolution
 from bench.checks.relations import Residuals, View, findings, refuse_rest
 from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
@@ -31,6 +32,11 @@ def is_homogeneous(spec: Spec) -> bool:
     """Whether every layer but its bias is positively homogeneous, and layers meet or biases are zero."""
     unbiased = spec.bias == "zero" and not INITIALIZERS[spec.init].random_bias
     return spec.arch.layered and spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none" and (unbiased or bool(graph(spec).joints))
+
+
+def is_normalized(spec: Spec) -> bool:
+    """Whether dense layers follow each other with a normalization in between."""
+    return spec.arch.layered and spec.arch.norm != "none" and not spec.arch.span
 
 
 @within_range
@@ -108,7 +114,8 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     """Parameter gradients are the sums they are made of, and those of softmax cross-entropy add up to zero over the classes.
 
     ∂L/∂b = Σ_samples δ and ∂L/∂W = δᵀh, the left sides from the training step and the right sides from a pass of their
-    own, where that rounds as the step does. Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
+    own, where that rounds as the step does; a convolution's are sums over pixels as well, with h what lies under each tap.
+    Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
     ∂W sum to 0 in the last layer.
     """
     lost = 0
@@ -133,6 +140,8 @@ def _sums(spec: Spec, view: View) -> Residuals:
     for node in graph(spec).dense if view.pre_activation_gradients else ():
         d = view.pre_activation_gradients[node.name]
         yield Place("∂b against Σδ", node.name), view.gradients[node.bias] - d.sum(0), np.abs(d).sum(0)
+    if view.pre_activation_gradients:
+        yield from convolution.sums(spec, view)
     for name, h in inputs.items():
         d = view.pre_activation_gradients[name]
         natural = np.linalg.norm(d) * np.linalg.norm(h)

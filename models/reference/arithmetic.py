@@ -43,8 +43,12 @@ class Arithmetic:
         """a @ b."""
         if self._order is None:
             return a @ b
-        terms = self._order.permutation(len(b))
+        terms = self.order(len(b))
         return a[:, terms] @ b[terms]
+
+    def order(self, terms: int) -> Array:
+        """In which order so many terms are added."""
+        return np.arange(terms) if self._order is None else self._order.permutation(terms)
 
     def total(self, x: Array, axis: int) -> Array:
         """The sum over an axis, which is kept.
