@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.checks.activation import activation
 from bench.checks.clipping import clipping
+from bench.checks.convolution import convolution_start, image_gain
 from bench.checks.derivative import derivative, has_derivative
 from bench.checks.evaluation import evaluation
 from bench.checks.finite import finite
@@ -24,7 +25,7 @@ from bench.evidence.collect import available
 from bench.evidence.evidence import Evidence
 from bench.judging.check import Check, Condition, Need
 from models.architectures import graph
-from models.nodes import Recurrent
+from models.nodes import Conv, Recurrent
 from models.spec import Spec
 
 THEORY, REFERENCE, ITSELF, BASELINE = "theory", "reference", "itself", "baseline"
@@ -37,6 +38,7 @@ CLIPPED = Condition("gradient clipping", lambda spec: spec.clip != "none")
 RUNNING = Condition("batch normalization", lambda spec: spec.arch.norm == "batch")
 HOMOGENEOUS = Condition("positively homogeneous layers that follow each other or have no biases", is_homogeneous)
 RECURRENT = Condition("recurrent layers", lambda spec: bool(graph(spec).of(Recurrent)))
+CONVOLUTIONAL = Condition("convolutions", lambda spec: bool(graph(spec).of(Conv)))
 SIMPLE = Condition("recurrent layers of simple cells", is_simple)
 NORMALIZED = Condition("a normalization of dense layers without skips", is_normalized)
 BOUNDED = Condition("cross-entropy, branches of zero, or layers that follow each other without normalization", has_bound)
@@ -51,6 +53,8 @@ CHECKS: dict[str, Check[Evidence]] = {
         Check(signal_gain, THEORY, {Need.NATIVE, Need.THEORY}),
         Check(backward_gain, THEORY, {Need.NATIVE, Need.THEORY}),
         Check(initializer, THEORY, {Need.DRAWS}),
+        Check(convolution_start, THEORY, {Need.NATIVE}, CONVOLUTIONAL),
+        Check(image_gain, THEORY, STEPS | {Need.NATIVE}, CONVOLUTIONAL),
         Check(recurrent_start, THEORY, {Need.NATIVE}, RECURRENT),
         Check(time_scales, THEORY, STEPS | {Need.NATIVE}, RECURRENT),
         Check(time_gain, THEORY, STEPS | {Need.NATIVE}, SIMPLE),
