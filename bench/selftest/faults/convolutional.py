@@ -1,0 +1,45 @@
+"""Faults of convolutions, pooling, and what stands around them, each patched into the real symbol."""
+
+from __future__ import annotations
+
+from bench.selftest.faults import convolutional_changes as change
+from bench.selftest.faults.plant import Fault, one, scaled, with_attribute
+
+CONV, POOL = "torch.nn.functional.conv2d", "torch.nn.functional.max_pool2d"
+PLAIN = "conv,batch=16"
+POOLED, BLOCKS = "conv,batch=16,pool=max,init=default", "conv,depth=6,batch=16,norm=batch,skip=two,pool=average,window=3,pool_padding=same"
+STRIDED = "conv,batch=16,act=tanh,stride=2"
+AT_END = "conv,batch=16,act=tanh,stride=2,padding=same_at_end,norm=group,norm_groups=2,precision=float64"
+DELTA = "conv,batch=16,act=tanh,init=orthogonal,start=delta"
+
+TORCH_CONVOLUTIONAL = (
+    Fault("conv: a tap of every kernel dropped", PLAIN, "forward_parity", "layer  1", one(CONV, change.on_weights(change.without_last_tap))),
+    Fault("conv: an image of several channels moved by a pixel", PLAIN, "forward_parity", "layer  2", one(CONV, change.on_images(lambda x: x.roll(1, 3), change.behind_the_first))),
+    Fault("conv: strided windows begin a pixel later", STRIDED, "forward_parity", "layer  1", one(CONV, change.padded_at_the_start)),
+    Fault("conv: dilation ignored", f"{PLAIN},dilation=2", "forward_parity", "layer  1", one(CONV, change.undilated)),
+    Fault("conv: groups read each other's channels", f"{PLAIN},groups=2", "forward_parity", "layer  2", one(CONV, change.groups_swapped)),
+    Fault("conv: the bias's gradient lost at the border", PLAIN, "gradient_parity", "layer  1 bias", one(CONV, change.border_without_gradient("bias"))),
+    Fault("conv: the kernel's gradient lost at the border", PLAIN, "gradient_parity", "layer  3 weight", one(CONV, change.border_without_gradient("weight"))),
+    Fault("conv: an image's gradient a thousandth too long", PLAIN, "gradient_parity", "∂L/∂z layer  1", one(CONV, change.on_images(change.with_gradient(1.001)))),
+    Fault("max pool: the gradient goes to the whole window", "conv,batch=16,act=tanh,pool=max", "gradient_parity", "∂L/∂z layer  3", one(POOL, change.values_of(change.torch_mean))),
+    Fault("average pool: padding counts", BLOCKS, "forward_parity", "layer  5 pooled", one("torch.nn.AvgPool2d.forward", with_attribute("count_include_pad", lambda counts: True))),
+    Fault("batch norm: epsilon of images ten times as large", BLOCKS, "forward_parity", "layer  2", one("torch.nn.BatchNorm2d.forward", with_attribute("eps", lambda eps: 10 * eps))),
+    Fault("batch norm: running variance corrected by samples, not pixels", BLOCKS, "normalization_state", "running variance", one("torch.nn.functional.batch_norm", change.counted_by_samples)),
+    Fault("group norm: groups of channels that are no neighbours", AT_END, "forward_parity", "layer  2", one("torch.nn.functional.group_norm", change.channels_in_another_order)),
+    Fault("flatten: pixel after pixel", PLAIN, "forward_parity", "layer  4", one("torch.nn.Flatten.forward", change.pixels_first)),
+    Fault("conv: taps beside the middle do not begin at zero", DELTA, "convolution_start", "beside the middle", one("torch.nn.init.zeros_", change.beside_the_middle)),
+    Fault("conv: all weights begin positive, of the variance asked for", PLAIN, "image_gain", "layer", one("torch.nn.init.kaiming_normal_", change.positive)),
+)  # fmt: skip
+
+KERAS_CONVOLUTIONAL = (
+    Fault("conv: a tap of every kernel dropped", PLAIN, "forward_parity", "layer  1", one("keras.src.ops.conv", change.keras_kernel(change.keras_tap_dropped))),
+    Fault("conv: the odd row of strided windows is added before", AT_END, "forward_parity", "layer  1", one("keras.src.ops.conv", change.keras_padded_at_the_start)),
+    Fault("conv: a kernel's gradient a thousandth too long", PLAIN, "gradient_parity", "layer  2 weight", one("keras.src.ops.conv", change.keras_kernel(change.keras_gradient(1.001)))),
+    Fault("depthwise: each channel takes the next one's kernel", "conv,depth=3,batch=16,convolution=depthwise,init=default", "forward_parity", "layer  2", one("keras.src.ops.depthwise_conv", change.keras_channels_rolled)),
+    Fault("max pool: the gradient goes to the whole window", "conv,batch=16,act=tanh,pool=max", "gradient_parity", "∂L/∂z layer  3", one("keras.src.ops.max_pool", change.keras_spread)),
+    Fault("average pool: a thousandth too large", f"{PLAIN},pool=average", "forward_parity", "layer  3 pooled", one("keras.src.ops.average_pool", scaled(1.001))),
+    Fault("batch norm: epsilon of images ten times as large", BLOCKS, "forward_parity", "layer  2", one("keras.layers.BatchNormalization.call", with_attribute("epsilon", lambda eps: 10 * eps))),
+    Fault("flatten: column after column", PLAIN, "forward_parity", "layer  4", one("keras.layers.Flatten.call", change.keras_rows_first)),
+    Fault("image: column after column", PLAIN, "forward_parity", "image", one("keras.layers.Reshape.call", change.keras_transposed)),
+    Fault("conv: fans count no taps", PLAIN, "convolution_start", "variance", one("keras.src.initializers.random_initializers.compute_fans", change.fans_without_taps)),
+)  # fmt: skip
