@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -158,98 +157,38 @@ def counted_by_samples(f: Any) -> Any:
     return called
 
 
-def keras_kernel(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A convolution of Keras's with another kernel."""
-    return lambda f: functools.wraps(f)(lambda x, kernel, *args, **kwargs: f(x, change(kernel), *args, **kwargs))
+def where(place: int, value: int, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A convolution of PyTorch's of another image where the argument at `place` behind the kernel is `value` both ways."""
+
+    def wrap(f: Any) -> Any:
+        return lambda x, w, *rest: f(change(x) if rest[place] == (value, value) else x, w, *rest)
+
+    return wrap
 
 
-def keras_tap_dropped(kernel: Any) -> Any:
-    """The kernel's last tap is zero."""
-    import numpy as np
-
-    mask = np.ones(tuple(kernel.shape), "float32")
-    mask[-1, -1] = 0
-    return kernel * mask
+def channels_last(x: Any, w: Any) -> bool:
+    """Whether an image has channels last in memory, and not first."""
+    return not x.is_contiguous()
 
 
-def keras_gradient(factor: float) -> Callable[[Any], Any]:
-    """The same numbers, whose gradient is `factor` times as long."""
+def first_row_without_gradient(f: Any) -> Any:
+    """An image's first row gets no gradient."""
 
-    def changed(x: Any) -> Any:
-        from keras import ops
+    def called(x: Any, *rest: Any, **k: Any) -> Any:
+        import torch
 
-        return x * factor - ops.stop_gradient(x * (factor - 1))
-
-    return changed
-
-
-def keras_padded_at_the_start(f: Any) -> Any:
-    """The odd row of strided windows is added before the image."""
-
-    @functools.wraps(f)
-    def called(x: Any, kernel: Any, strides: Any = 1, padding: str = "valid", **kwargs: Any) -> Any:
-        from keras import ops
-
-        if padding == "same" and tuple(strides) == (2, 2):
-            low, high = (kernel.shape[0] - 1) // 2, kernel.shape[0] // 2
-            x, padding = ops.pad(x, ((0, 0), (low, high - 1), (low, high - 1), (0, 0))), "valid"
-        return f(x, kernel, strides=strides, padding=padding, **kwargs)
+        return f(torch.cat([x[:, :, :1].detach(), x[:, :, 1:]], 2), *rest, **k)
 
     return called
 
 
-def keras_spread(f: Any) -> Any:
-    """Largest numbers whose gradient goes to all under their window alike."""
+def first_row_again(f: Any) -> Any:
+    """The second row of windows has what the first has."""
 
-    @functools.wraps(f)
-    def called(x: Any, *args: Any, **kwargs: Any) -> Any:
-        from keras import ops
+    def called(*args: Any, **kwargs: Any) -> Any:
+        import torch
 
-        spread = ops.average_pool(x, *args, **kwargs)
-        return ops.stop_gradient(f(x, *args, **kwargs)) + spread - ops.stop_gradient(spread)
-
-    return called
-
-
-def keras_rows_first(call: Any) -> Any:
-    """An image is flattened column after column."""
-
-    @functools.wraps(call)
-    def called(self: Any, inputs: Any) -> Any:
-        from keras import ops
-
-        return call(self, ops.transpose(inputs, (0, 2, 1, 3)) if len(inputs.shape) == 4 else inputs)
-
-    return called
-
-
-def keras_channels_rolled(f: Any) -> Any:
-    """Each channel is convolved with the next one's kernel."""
-    return lambda x, kernel, *args, **kwargs: f(x, _rolled(kernel), *args, **kwargs)
-
-
-def _rolled(kernel: Any) -> Any:
-    from keras import ops
-
-    return ops.roll(kernel, 1, axis=2)
-
-
-def fans_without_taps(f: Any) -> Any:
-    """Fans count channels alone."""
-
-    def called(shape: Any, *args: Any, **kwargs: Any) -> Any:
-        return f(tuple(shape)[-2:] if len(shape) == 4 else shape, *args, **kwargs)
-
-    return called
-
-
-def keras_transposed(call: Any) -> Any:
-    """Features become an image column after column."""
-
-    @functools.wraps(call)
-    def called(self: Any, inputs: Any) -> Any:
-        from keras import ops
-
-        return ops.transpose(call(self, inputs), (0, 2, 1, 3))
+        y = f(*args, **kwargs)
+        return torch.cat([y[:, :, :1], y[:, :, :1], y[:, :, 2:]], 2)
 
     return called
