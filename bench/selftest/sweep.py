@@ -32,10 +32,10 @@ FIRST_SEED = 5000
 """Apart from the seeds of runs and recordings."""
 POWER_SEEDS = 5
 """The first seeds also tell how small an error would have been caught."""
-APART = ("initializer", "activation", "training", "recurrent_start", "time_scales", "time_gain")
+APART = ("initializer", "activation", "training", "recurrent_start", "time_scales", "time_gain", "convolution_start", "image_gain")
 """Checks that a sweep does not judge: the first two ask the framework for draws and curves of their own, whatever the seed;
-training's interval is for the mean of a run's seeds and is tested on the recordings themselves (`test_interval.py`); the last three are
-of recurrent networks, which are not swept."""
+training's interval is for the mean of a run's seeds and is tested on the recordings themselves (`test_interval.py`); the others are
+of recurrent and convolutional networks, which are not swept."""
 JUDGED = [check for check in CHECKS.values() if check.name not in APART]
 NEEDS = ALL - {Need.DRAWS, Need.CURVES, Need.BASELINE}
 AT_ONCE = 10
