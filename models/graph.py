@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from models.nodes import INPUT, WATCHED, Activate, Dense, Node, Normalize, Recurrent, Shape, Sum
+from models.nodes import INPUT, WATCHED, Activate, Conv, Dense, InSpace, InTime, Node, Normalize, Recurrent, Shape, Sum
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Graph:
     @cached_property
     def weighted(self) -> tuple[Node, ...]:
         """All nodes with weights, in the order of layers."""
-        return tuple(node for node in self.nodes if isinstance(node, Dense | Recurrent))
+        return tuple(node for node in self.nodes if isinstance(node, Dense | Recurrent | Conv))
 
     @cached_property
     def followed(self) -> tuple[str, ...]:
@@ -68,6 +68,11 @@ class Graph:
     def watched(self) -> tuple[Node, ...]:
         """All nodes whose results are signals."""
         return tuple(node for node in self.nodes if isinstance(node, WATCHED))
+
+    @cached_property
+    def watches_inputs(self) -> bool:
+        """Whether what samples are turned into, a sequence or an image, is a signal, so that inputs have a gradient."""
+        return any(isinstance(node, InTime | InSpace) for node in self.nodes)
 
     @cached_property
     def parameters(self) -> dict[str, Shape]:

@@ -28,7 +28,7 @@ TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 """The variable by which CUDA's libraries are told to use TF32 never (0) or always (1), whatever a framework asks for."""
 
 AXES: dict[str, tuple[str, ...]] = {
-    # A recurrent network is of another family, whose word comes first, so that this axis does.
+    # Recurrent and convolutional networks are of other families, whose word comes first, so that these axes do.
     "recurrence": (
         "rnn", "rnn,cell=relu,recurrent=identity", *(f"rnn,cell={name}" for name in CELLS if name not in ("tanh", "relu")),
         "rnn,layers=3,length=16,cell=lstm,outputs=all,forget=chrono,truncated=6,clip=global,clip_at=0.1",
@@ -38,6 +38,10 @@ AXES: dict[str, tuple[str, ...]] = {
         "rnn,layers=2,cell=lstm,direction=both,lengths=uneven,between=layer",
         "rnn,width=8,parametrization=orthogonal,init=orthogonal,input=tiny", "rnn,cell=relu,parametrization=unitary",
         "rnn,precision=mixed_float16", "rnn,cell=gru,precision=mixed_bfloat16",
+    ),
+    "convolution": (
+        "conv,batch=16,pool=max,init=default", "conv,depth=6,batch=16,norm=batch,skip=two,pool=average,window=3,pool_padding=same",
+        "conv,batch=16,act=tanh,stride=2,padding=same_at_end,norm=group,norm_groups=2,precision=float64",
     ),
     "depth": ("depth=2", "depth=4", "depth=8", "depth=32", "depth=64", "depth=100"),
     "width": ("width=16", "width=256"),
@@ -76,6 +80,25 @@ AXES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 FURTHER: dict[str, tuple[str, ...]] = {
+    "convolution": (
+        "conv",
+        "conv,groups=2",
+        "conv,kernel=1",
+        "conv,depth=3,kernel=5",
+        "conv,padding=valid",
+        "conv,padding=circular,dilation=2",
+        "conv,stride=2",
+        "conv,depth=8,padding=circular,act=linear,init=orthogonal,start=delta",
+        "conv,depth=6,convolution=depthwise,norm=batch",
+        "conv,act=tanh,pool=max,window=3,pool_padding=same_at_end",
+        "conv,pool=average,window=3,pool_padding=same,counted=yes,pools=2",
+        "conv,norm=layer",
+        "conv,norm=rms,norm_at=after",
+        "conv,read=average",
+        "conv,act=tanh,read=max",
+        "conv,flatten=channels_last,head=16",
+        "conv,depth=20,channels=4,skip=one,norm=batch",
+    ),
     "activation": tuple(f"act={name}" for name, row in ACTIVATIONS.items() if not row.core),
     "optimizer": tuple(f"optimizer={name}" for name, row in OPTIMIZERS.items() if not row.core),
     "loss": tuple(f"loss={name}" for name, row in LOSSES.items() if not row.core),

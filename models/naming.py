@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+LAYERS = "dense", "conv"
+"""Words of nodes that normalizations are numbered after."""
 
 
 def layer_of(name: str) -> int:
@@ -16,10 +20,10 @@ def node_of(parameter: str) -> str:
     return parameter.rpartition(".")[0]
 
 
-def dense_of(parameter: str) -> str:
-    """The node whose signal a parameter shapes, its own or the dense node before it: `dense5` for `dense5.bias` and `norm5.scale`."""
+def signal_of(parameter: str, signals: Iterable[str]) -> str:
+    """The node whose signal a parameter shapes, its own or that of its layer: `dense5` for `dense5.bias` and `norm5.scale`."""
     node = node_of(parameter)
-    return f"dense{layer_of(node)}" if node.startswith("norm") else node
+    return node if node in signals else next(name for name in signals if name in (f"{word}{layer_of(node)}" for word in LAYERS))
 
 
 def kind_of(parameter: str) -> str:
@@ -34,18 +38,21 @@ def is_weight(parameter: str) -> bool:
 
 PARTS = {
     "dense": "dense", "norm": "normalize", "act": "activate", "sum": "sum", "recurrent": "recur", "steps": "steps", "read": "read",
-    "between": "normalize",
+    "between": "normalize", "image": "image", "conv": "convolve", "pool": "pool", "flatten": "flatten",
 }  # fmt: skip
+"""What nodes do, by the word that their names begin with; a number behind it is a layer's."""
+BESIDE = {"between": "normalized", "pool": "pooled"}
+"""Nodes that have a signal of their own beside their layer's, and how it is told."""
 
 
 def describe(name: str) -> str:
     """A node or parameter as a person reads it: `layer  5` for `dense5`, `layer  5 weight` for `dense5.weight`."""
     node, _, kind = name.partition(".")
     kind = kind.replace("_", " ")
-    if not (numbered := re.fullmatch(r"(?:dense|norm|act|sum|recurrent|between)(\d+)", node)):
+    word = node.rstrip("0123456789")
+    if word == node or word not in PARTS:
         return name.replace(".", " ").replace("_", " ")
-    what = kind or ("normalized" if node.startswith("between") else "")  # a sequence of its own, beside the layer's
-    return f"layer {numbered[1]:>2} {what}".rstrip()
+    return f"layer {layer_of(node):>2} {kind or BESIDE.get(word, '')}".rstrip()
 
 
 def part_of(node: str) -> str:

@@ -101,6 +101,9 @@ class Spec:
             return f"target_scale={plain(self.target_scale)} has a square beyond float32: use at most {LARGEST_FLOAT**0.5:.2g}."
         if (self.loss_scale, self.scale_growth) != (Spec.loss_scale, Spec.scale_growth) and not self.format.scaled:
             return f"loss_scale and scale_growth belong to precision=mixed_float16, and precision={self.precision} scales no loss."
+        learned = self.arch.build(self.features, self.classes).parameters if self.optimizer == "adafactor" else {}
+        if any(len(shape) > 2 for shape in learned.values()):
+            return "adafactor keeps rows and columns of a matrix, and frameworks take other ones of a kernel: use optimizer=adam."
         if self.input == "huge" and self.precision == "mixed_float16":
             return "input=huge lies beyond float16's largest number, 65,504: use precision=mixed_bfloat16."
         if math.frexp(self.loss_scale)[0] != 0.5:

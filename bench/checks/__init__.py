@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bench.checks.activation import activation
 from bench.checks.clipping import clipping
+from bench.checks.convolution import convolution_start, image_gain
 from bench.checks.derivative import derivative, has_derivative
 from bench.checks.evaluation import evaluation
 from bench.checks.finite import finite
 from bench.checks.gain import backward_gain, signal_gain
 from bench.checks.initializer import initializer
-from bench.checks.invariants import gradient_bound, has_bound, homogeneity, is_homogeneous, norm_orthogonality, sum_rules
+from bench.checks.invariants import gradient_bound, has_bound, homogeneity, is_homogeneous, is_normalized, norm_orthogonality, sum_rules
 from bench.checks.loss_scale import loss_scale
 from bench.checks.normalization import normalization_state
 from bench.checks.parity import forward_parity, gradient_parity
@@ -23,6 +24,8 @@ from bench.checks.update import update
 from bench.evidence.collect import available
 from bench.evidence.evidence import Evidence
 from bench.judging.check import Check, Condition, Need
+from models.architectures import graph
+from models.nodes import Conv, Recurrent
 from models.spec import Spec
 
 THEORY, REFERENCE, ITSELF, BASELINE = "theory", "reference", "itself", "baseline"
@@ -34,12 +37,13 @@ PLAIN = Condition("float32 or float64 throughout", lambda spec: spec.format.plai
 CLIPPED = Condition("gradient clipping", lambda spec: spec.clip != "none")
 RUNNING = Condition("batch normalization", lambda spec: spec.arch.norm == "batch")
 HOMOGENEOUS = Condition("positively homogeneous layers that follow each other or have no biases", is_homogeneous)
-RECURRENT = Condition("recurrent layers", lambda spec: not spec.arch.layered)
+RECURRENT = Condition("recurrent layers", lambda spec: bool(graph(spec).of(Recurrent)))
+CONVOLUTIONAL = Condition("convolutions", lambda spec: bool(graph(spec).of(Conv)))
 SIMPLE = Condition("recurrent layers of simple cells", is_simple)
-NORMALIZED = Condition("a normalization without skips", lambda spec: spec.arch.norm != "none" and not spec.arch.span)
+NORMALIZED = Condition("a normalization of dense layers without skips", is_normalized)
 BOUNDED = Condition("cross-entropy, branches of zero, or layers that follow each other without normalization", has_bound)
 TRANSFORMED = Condition("a symmetry of the network", has_symmetry)
-DIFFERENTIATED = Condition("depth 8, or recurrent layers in float64, where derivatives are compared", has_derivative)
+DIFFERENTIATED = Condition("depth 8, or layers of another kind in float64, where derivatives are compared", has_derivative)
 
 CHECKS: dict[str, Check[Evidence]] = {
     check.name: check
@@ -49,6 +53,8 @@ CHECKS: dict[str, Check[Evidence]] = {
         Check(signal_gain, THEORY, {Need.NATIVE, Need.THEORY}),
         Check(backward_gain, THEORY, {Need.NATIVE, Need.THEORY}),
         Check(initializer, THEORY, {Need.DRAWS}),
+        Check(convolution_start, THEORY, {Need.NATIVE}, CONVOLUTIONAL),
+        Check(image_gain, THEORY, STEPS | {Need.NATIVE}, CONVOLUTIONAL),
         Check(recurrent_start, THEORY, {Need.NATIVE}, RECURRENT),
         Check(time_scales, THEORY, STEPS | {Need.NATIVE}, RECURRENT),
         Check(time_gain, THEORY, STEPS | {Need.NATIVE}, SIMPLE),

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from bench.checks import convolution
 from bench.checks.relations import Residuals, View, findings, refuse_rest
 from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
@@ -18,7 +19,7 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Dense, Normalize, Read, Sum
+from models.nodes import INPUT, Activate, Conv, Dense, Normalize, Read, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
@@ -31,8 +32,18 @@ HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 
 def is_homogeneous(spec: Spec) -> bool:
     """Whether every layer but its bias is positively homogeneous, and layers meet or biases are zero."""
-    unbiased = spec.bias == "zero" and not INITIALIZERS[spec.init].random_bias
-    return spec.arch.layered and spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none" and (unbiased or bool(graph(spec).joints))
+    unbiased, plain = (
+        spec.bias == "zero" and not INITIALIZERS[spec.init].random_bias,
+        spec.arch.act in HOMOGENEOUS and spec.arch.norm == "none",
+    )
+    if graph(spec).of(Conv):
+        return plain and unbiased and not spec.arch.span
+    return plain and spec.arch.layered and (unbiased or bool(graph(spec).joints))
+
+
+def is_normalized(spec: Spec) -> bool:
+    """Whether dense layers follow each other with a normalization in between."""
+    return spec.arch.layered and spec.arch.norm != "none" and not spec.arch.span
 
 
 @within_range
@@ -42,12 +53,15 @@ def homogeneity(evidence: Evidence) -> Iterator[Finding]:
     Unit i of layer l: ⟨w_in, ∂w_in⟩ + b·∂b = Σ z_i δ_i = Σ h_i ∂h_i = ⟨w_out, ∂w_out⟩, because φ′(z)z = φ(z) (Du et al.
     2018); summed over units it is Euler's theorem for the layer. For linear units the whole matrix ∂W_l W_lᵀ + ∂b bᵀ =
     δ_lᵀz_l = δ_lᵀh_l = W_{l+1}ᵀ∂W_{l+1}. Without biases ⟨x, ∂L/∂x⟩ of every sample is the same all along the stream,
-    through residual sums as well. Orthogonal linear layers keep every sample's ‖δ‖.
+    through residual sums as well. Orthogonal linear layers keep every sample's ‖δ‖, and delta-orthogonal convolutions every
+    pixel's (Xiao et al. 2018).
     """
     lost = yield from findings(evidence, _units)
     if not any(np.any(w) for key, w in evidence.reference.forced_steps[0].weights.items() if key.endswith("bias")):
-        lost += yield from findings(evidence, _stream, (0,))
-    if evidence.spec.arch.act == "linear":
+        lost += yield from findings(evidence, convolution.stream if graph(evidence.spec).of(Conv) else _stream, (0,))
+    if convolution.is_isometric(evidence.spec):
+        lost += yield from findings(evidence, convolution.isometry, (0,))
+    elif evidence.spec.arch.act == "linear":
         lost += yield from findings(evidence, _matrices)
         if evidence.spec.init == "orthogonal" and not evidence.spec.arch.span:
             lost += yield from findings(evidence, _isometry, (0,))
@@ -114,7 +128,8 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     """Parameter gradients are the sums they are made of, and those of softmax cross-entropy add up to zero over the classes.
 
     ∂L/∂b = Σ_samples δ and ∂L/∂W = δᵀh, the left sides from the training step and the right sides from a pass of their
-    own, where that rounds as the step does. Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
+    own, where that rounds as the step does; a convolution's are sums over pixels as well, with h what lies under each tap.
+    Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
     ∂W sum to 0 in the last layer.
     """
     lost = 0
@@ -139,6 +154,8 @@ def _sums(spec: Spec, view: View) -> Residuals:
     for node in graph(spec).dense if view.pre_activation_gradients else ():
         d = view.pre_activation_gradients[node.name]
         yield Place("∂b against Σδ", node.name), view.gradients[node.bias] - d.sum(0), np.abs(d).sum(0)
+    if view.pre_activation_gradients:
+        yield from convolution.sums(spec, view)
     for name, h in inputs.items():
         d = view.pre_activation_gradients[name]
         natural = np.linalg.norm(d) * np.linalg.norm(h)

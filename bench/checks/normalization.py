@@ -51,7 +51,8 @@ def _averages(evidence: Evidence, passes: list[Pass]) -> list[Statistics]:
     history = []
     for each in passes:
         for node, (mean, var) in each.statistics.items():
-            var = running_variance(var.astype(np.float64), evidence.spec.batch, evidence.conventions)
+            samples = evidence.spec.batch * graph(evidence.spec)[node].positions
+            var = running_variance(var.astype(np.float64), samples, evidence.conventions)
             state[node] = (old * state[node][0] + new * mean, old * state[node][1] + new * var)
         history.append(dict(state))
     return history

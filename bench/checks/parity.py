@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from msgspec.structs import replace
 
-from bench.checks.signals import by_place
+from bench.checks.signals import IMAGE, by_place
 from bench.evidence.divergence import representable
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import rms_error, roundings
@@ -26,9 +26,10 @@ from bench.judging.verdict import NotJudged
 from models.architectures import graph
 from models.arrays import Array, Logits, Signals
 from models.backends.registry import info
-from models.naming import dense_of, kind_of, layer_of, node_of
+from models.naming import LAYERS, kind_of, layer_of, node_of, signal_of
 from models.parts.losses import LOSSES
 from models.reference import kinks
+from models.reference.convolution import pixels
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import Rule
 
@@ -105,12 +106,10 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
         )
     for number, (step, (true, near)) in enumerate(zip(evidence.seen.forced_steps, evidence.steps, strict=True)):
         extra = evidence.penalties[number][1]
-        allowed = rounding_of_gradients(true, near, evidence.once)
+        allowed, signals = rounding_of_gradients(true, near, evidence.once), true.pre_activation_gradients
         if set(step.gradients) != set(true.gradients):
             raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
-        scales = {
-            key: max(np.linalg.norm(g), np.linalg.norm(true.pre_activation_gradients[dense_of(key)])) for key, g in true.gradients.items()
-        }
+        scales = {key: max(np.linalg.norm(g), np.linalg.norm(signals[signal_of(key, signals)])) for key, g in true.gradients.items()}
         refuse_noise(evidence, float(np.max([allowed[key] / scale for key, scale in scales.items() if 0 < scale < np.inf], initial=0.0)))
         for key in step.gradients:
             g = true.gradients[key] + extra.get(key, 0.0)
@@ -130,14 +129,16 @@ def rounding_of_gradients(exact: Pass, rounded: list[Pass], once: float = 0.0) -
 
     Typical is the median error relative to ‖∂L/∂z_l‖, whose own error every gradient inherits, or relative to the product of the
     norms of the gradient's factors, by whose rounding it moves (Higham 2002, equation 3.13), whichever expects less here. A bias's
-    is at least that of adding sample after sample, as some frameworks do: where δ is the same number for many (a hinge), all orders of
-    summing are the same one, and each addition may round the same way.
+    is at least that of adding sample after sample, and pixel after pixel, as some frameworks do: where δ is the same number for many (a
+    hinge), all orders of summing are the same one, and each addition may round the same way.
     """
     errors = {key: rms_error(g, [each.gradients[key] for each in rounded]) for key, g in exact.gradients.items()}
-    for key in (key for key in errors if key.endswith(".bias") and node_of(key).startswith("dense")):
-        one_by_one = np.cumsum(exact.pre_activation_gradients[dense_of(key)], axis=0, dtype=np.float32)[-1]
+    signals = exact.pre_activation_gradients
+    for key in (key for key in errors if key.endswith(".bias") and node_of(key).startswith(LAYERS)):
+        d = signals[node_of(key)]
+        one_by_one = np.cumsum(pixels(d) if d.ndim == IMAGE else d, axis=0, dtype=np.float32)[-1]
         errors[key] = max(errors[key], float(np.linalg.norm(one_by_one - exact.gradients[key])))
-    inherited = {key: float(np.linalg.norm(exact.pre_activation_gradients[dense_of(key)])) for key in errors}
+    inherited = {key: float(np.linalg.norm(signals[signal_of(key, signals)])) for key in errors}
     typical = [_typical(errors, sizes) for sizes in (inherited, exact.sizes)]
     least = {key: max(once * float(np.linalg.norm(g)), min(each[key] for each in typical)) for key, g in exact.gradients.items()}
     return {key: max(error, least[key]) for key, error in errors.items()}

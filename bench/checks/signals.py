@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.judging.place import Place
 from models.arrays import Array, Signals
 
-SEQUENCE = 3
-"""Dimensions of a sequence: batch, time steps, units."""
+SEQUENCE, IMAGE = 3, 4
+"""Dimensions of a sequence: batch, time steps, units; and of an image: batch, channels, rows, columns."""
 
 
 def by_place(signals: Signals) -> dict[Place, Array]:

@@ -12,7 +12,7 @@ from bench.judging.check import Check
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, Verdict, judge
-from bench.metamorphic import entry_points, parts, promised, recurrent, reported, steps
+from bench.metamorphic import entry_points, images, parts, promised, recurrent, reported, steps
 from bench.metamorphic.scenarios import Scenarios
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
@@ -141,6 +141,16 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.truncated_through_time),
         Equality(recurrent.error_carousel),
         Equality(recurrent.kept_orthogonal),
+        Equality(images.pointwise_convolution),
+        Equality(images.whole_image),
+        Equality(images.grouped_convolution),
+        Equality(images.depthwise_convolution),
+        Equality(images.dilated_convolution),
+        Equality(images.strided_convolution),
+        Equality(images.translated_image),
+        Equality(images.average_by_kernel),
+        Equality(images.mirrored_pooling),
+        Equality(images.memory_order),
     )
 }
 

@@ -14,6 +14,7 @@ from bench.metamorphic import EQUALITIES, EqualityCase, decide, equality_cases
 from bench.metamorphic.runner import RelationRunner
 from bench.metamorphic.scenarios import Scenarios
 from bench.report import failure
+from bench.selftest.faults.convolutional import KERAS_IMAGES, TORCH_IMAGES
 from bench.selftest.faults.of_equalities import TORCH, Broken
 from bench.selftest.faults.of_equalities_in_keras import KERAS
 from bench.selftest.faults.of_promises import KERAS_PROMISES, TORCH_PROMISES
@@ -24,8 +25,8 @@ from models.backends.registry import Absent, backend_module
 from models.worker.tasks import scenarios as taken
 
 BROKEN: dict[str, tuple[Broken, ...]] = {
-    "torch": (*TORCH, *TORCH_WAYS, *TORCH_PROMISES),
-    "keras": (*KERAS, *KERAS_WAYS, *KERAS_PROMISES),
+    "torch": (*TORCH, *TORCH_WAYS, *TORCH_IMAGES, *TORCH_PROMISES),
+    "keras": (*KERAS, *KERAS_WAYS, *KERAS_IMAGES, *KERAS_PROMISES),
 }
 QUICK = {broken.equality for broken in BROKEN["torch"]}
 """Laws with a fault in PyTorch: planting Keras's as well takes minutes, and is left to `tox -e slow`."""

@@ -11,7 +11,7 @@ import pytest
 
 from models.architectures import graph
 from models.matrix import networks, symmetric
-from models.naming import dense_of, describe, describe_part, kind_of, layer_of
+from models.naming import describe, describe_part, kind_of, layer_of, signal_of
 from models.nodes import Activate, Normalize, Sum
 from models.parts.norms import NORMS
 from models.reference.draws import draw_weights
@@ -86,7 +86,8 @@ def test_names_as_a_person_reads_them() -> None:
     assert describe("block3.conv1.weight") == "block3 conv1 weight"
     assert [describe(name) for name in ("recurrent1.recurrent_weight", "steps")] == ["layer  1 recurrent weight", "steps"]
     assert [describe_part(name) for name in ("dense5", "norm5", "act12")] == ["layer  5 dense", "layer  5 normalize", "layer 12 activate"]
-    assert (dense_of("norm5.scale"), kind_of("norm5.scale")) == ("dense5", "scale")
+    assert (signal_of("norm5.scale", ["dense4", "dense5"]), kind_of("norm5.scale")) == ("dense5", "scale")
+    assert [signal_of(name, ["image", "conv1", "pool1"]) for name in ("norm1.shift", "conv1.weight")] == ["conv1", "conv1"]
 
 
 def test_weights_have_the_shapes_that_the_graph_says() -> None:

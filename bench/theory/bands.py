@@ -121,7 +121,7 @@ def why_not(spec: Spec) -> str:
     if spec.init == "default":
         return "init=default stands for each framework's own initializer: ask for spec.on(backend)."
     if not spec.arch.layered:
-        return "bands are of networks in which layer follows layer, and gradients through time are judged by the check time_gain."
+        return "bands are of dense layers that follow each other; time_gain judges gradients through time, image_gain those through images."
     return ""
 
 

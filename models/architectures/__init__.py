@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from models.architectures.convolutional import CNN
 from models.architectures.mlp import MLP
 from models.architectures.recurrent import RNN
 from models.graph import Graph
@@ -15,9 +16,9 @@ from models.graph import Graph
 if TYPE_CHECKING:
     from models.spec import Spec
 
-Architecture = MLP | RNN
+Architecture = MLP | RNN | CNN
 """A record of any family."""
-FAMILIES: dict[str, type[MLP] | type[RNN]] = {"mlp": MLP, "rnn": RNN}
+FAMILIES: dict[str, type[MLP] | type[RNN] | type[CNN]] = {"mlp": MLP, "rnn": RNN, "conv": CNN}
 """Families by the word with which an id begins; ids without one are of the first."""
 
 

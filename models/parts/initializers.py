@@ -40,9 +40,9 @@ class Initializer:
         fan = {"in": fan_in, "out": fan_out, "avg": (fan_in + fan_out) / 2, "max": max(fan_in, fan_out), "none": 1}[self.fan]
         return self.gain / fan
 
-    def draw(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> Weight:
-        """A weight matrix (fan-out, fan-in) in float64."""
-        sd = self.variance(fan_in, fan_out) ** 0.5
+    def draw(self, rng: np.random.Generator, fan_in: int, fan_out: int, taps: int = 1) -> Weight:
+        """A weight matrix (fan-out, fan-in · taps) in float64; a kernel of several taps multiplies both fans."""
+        sd, fan_in = self.variance(fan_in * taps, fan_out * taps) ** 0.5, fan_in * taps
         if self.shape == "uniform":
             return rng.uniform(-sd * 3**0.5, sd * 3**0.5, (fan_out, fan_in))
         normal = rng.standard_normal((fan_out, fan_in))

@@ -132,7 +132,9 @@ def _multiplied_and_added(a: Array, b: Array, c: Array) -> Array:
 NORMS: dict[str, Norm] = {
     "batch": Norm(
         "batch", True,
-        torch=lambda nn, node: nn.BatchNorm1d(node.width, eps=node.eps, momentum=1 - node.momentum),
+        torch=lambda nn, node: (nn.BatchNorm1d if node.positions == 1 else nn.BatchNorm2d)(
+            node.width, eps=node.eps, momentum=1 - node.momentum
+        ),
         keras=lambda layers, node: layers.BatchNormalization(epsilon=node.eps, momentum=node.momentum),
     ),
     "layer": Norm(
@@ -155,7 +157,7 @@ NORMS: dict[str, Norm] = {
 
 
 def running_variance(batch_variance: PerUnit, batch: int, conventions: str) -> PerUnit:
-    """The variance that a framework averages over time: PyTorch's is unbiased, Keras's the batch's own.
+    """The variance that a framework averages over time: PyTorch's is unbiased, Keras's the batch's own; pixels are samples of their own.
 
     Source: torch.nn.BatchNorm1d and keras.layers.BatchNormalization documentation.
     """

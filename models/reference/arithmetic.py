@@ -46,7 +46,7 @@ class Arithmetic:
         """a @ b."""
         if self._order is None:
             return a @ b
-        terms = self._order.permutation(len(b))
+        terms = self.order(len(b))
         return a[:, terms] @ b[terms]
 
     def solve(self, a: Array, b: Array) -> Array:
@@ -56,6 +56,10 @@ class Arithmetic:
         terms, found = self._order.permutation(len(a)), np.empty_like(b)
         found[terms] = linalg.solve(a[np.ix_(terms, terms)], b[terms], check_finite=False, assume_a="gen")
         return found
+
+    def order(self, terms: int) -> Array:
+        """In which order so many terms are added."""
+        return np.arange(terms) if self._order is None else self._order.permutation(terms)
 
     def total(self, x: Array, axis: int) -> Array:
         """The sum over an axis, which is kept.

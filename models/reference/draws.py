@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from models.architectures import graph
 from models.arrays import Array, Arrays, Batch, Indices, Labels
-from models.nodes import Dense, Normalize, Recurrent
+from models.nodes import Conv, Dense, Normalize, Recurrent
 from models.observation import ForcedStep
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS, Initializer
@@ -52,9 +54,25 @@ def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
         elif isinstance(node, Normalize):
             for kind in node.parameters:
                 weights[f"{node.name}.{kind}"] = float(kind == "scale") + rng.normal(0, 0.1 * jitter, node.width)
+        elif isinstance(node, Conv):
+            weights |= _convolution(rng, spec, node, initializer, jitter)
         elif isinstance(node, Recurrent):
             weights |= _recurrent(rng, spec, node, initializer, jitter)
     return {name: rounded(spec, weights[name]) for name in graph(spec).parameters}
+
+
+def _convolution(rng: np.random.Generator, spec: Spec, node: Conv, initializer: Initializer, jitter: bool) -> Arrays:
+    """Weights of a convolution: the initializer's, with the fans of all taps, or of the middle one where the others begin at zero."""
+    _, below, *kernel = shape = node.parameters["weight"]
+    weight, bias = np.zeros(shape), initializer.draw_bias(rng, node.fan_in, node.width)
+    if node.delta:
+        weight[:, :, node.kernel // 2, node.kernel // 2] = initializer.draw(rng, below, node.width)
+        weight += rng.normal(0, 0.01 * jitter, shape)
+    else:
+        weight = initializer.draw(rng, below, node.width, math.prod(kernel)).reshape(shape)
+    if spec.bias == "normal":
+        bias = BIAS_SD * rng.standard_normal(node.width)
+    return {node.weight: weight, node.bias: bias + rng.normal(0, 0.1 * jitter, node.width)}
 
 
 def _recurrent(rng: np.random.Generator, spec: Spec, node: Recurrent, initializer: Initializer, jitter: bool) -> Arrays:

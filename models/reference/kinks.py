@@ -7,6 +7,7 @@ that. So batches are chosen whose units all keep further from their kinks than a
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from models.arrays import PerSample
 from models.reference.network import Pass
@@ -21,9 +22,15 @@ def reach(exact: Pass, rounded: list[Pass]) -> dict[str, float]:
     unit = float(np.finfo(np.float32).eps) / 2
     errors = {}
     for place, bend in exact.bends.items():
-        error = float(np.sqrt(np.mean([np.mean((each.bends[place] - bend) ** 2) for each in rounded])))
-        errors[place] = max(error, unit * float(np.sqrt(np.mean(bend**2))), float(np.finfo(np.float64).tiny))
+        known = np.isfinite(bend) & np.all([np.isfinite(each.bends[place]) for each in rounded], axis=0)  # the others bend nowhere
+        moved = [each.bends[place][known] - bend[known] for each in rounded]
+        errors[place] = max(_rms(moved), unit * _rms(bend[known]), float(np.finfo(np.float64).tiny))
     return errors
+
+
+def _rms(values: ArrayLike) -> float:
+    """Root mean square; 0 of no values."""
+    return float(np.sqrt(np.mean(np.square(values)))) if np.size(values) else 0.0
 
 
 def distances(exact: Pass, errors: dict[str, float]) -> PerSample:

@@ -10,15 +10,31 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.arrays import Arrays, Batch, Logits, Mask, PerUnit, Sequence, Signals, Statistics, Units
-from models.nodes import Activate, Dense, Node, Normalize, NormalizeInTime, Read, ReadEach, Recurrent, Steps, Sum
+from models.arrays import AnySignal, Array, Arrays, Batch, Images, Logits, Mask, PerUnit, Sequence, Signals, Statistics, Units
+from models.nodes import (
+    Activate,
+    Conv,
+    Dense,
+    Flatten,
+    Image,
+    Node,
+    Normalize,
+    NormalizeInSpace,
+    NormalizeInTime,
+    Pool,
+    Read,
+    ReadEach,
+    Recurrent,
+    Steps,
+    Sum,
+)
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS, Normalized
-from models.reference import recurrence
+from models.reference import convolution, recurrence
 from models.reference.arithmetic import Arithmetic, as_it_is
 from models.reference.recurrence import Unrolled
 
-Saved = Units | Normalized | list[Unrolled] | None
+Saved = Array | Normalized | list[Unrolled] | None
 """What a node's way back needs of its way there."""
 
 
@@ -26,10 +42,11 @@ Saved = Units | Normalized | list[Unrolled] | None
 class Pass:
     """One forward and backward pass; dictionaries are by node or parameter name.
 
-    `pre_activations` are results of dense nodes (z_l, batch × units) and of sequences (batch × length × units),
-    `pre_activation_gradients` the loss's gradients with respect to them, `gradients` those with respect to parameters. `sizes` bound the
-    latter: ‖∂L/∂z_l‖ times the norm of what it is multiplied with. `statistics` are each normalization's mean and variance. `bends` have
-    a kink at zero (batch × units, once a kink): inputs of activations, and the margin of a loss that has one.
+    `pre_activations` are results of dense nodes (z_l, batch × units), of sequences (batch × length × units) and of images (batch ×
+    channels × height × width), `pre_activation_gradients` the loss's gradients with respect to them, `gradients` those with respect to
+    parameters. `sizes` bound the latter: ‖∂L/∂z_l‖ times the norm of what it is multiplied with. `statistics` are each normalization's
+    mean and variance. `bends` have a kink at zero (batch × units, once a kink): inputs of activations, by how much a largest number leads,
+    and the margin of a loss that has one.
     """
 
     loss: float | np.number = 0.0
@@ -59,8 +76,8 @@ class Execution:
 class Operation:
     """`forward(at, node, *inputs)` gives the result and what the way back needs, `backward(at, node, saved, d)` a gradient an input."""
 
-    forward: Callable[..., tuple[Units, Saved]]
-    backward: Callable[..., tuple[Units, ...]]
+    forward: Callable[..., tuple[AnySignal, Saved]]
+    backward: Callable[..., tuple[AnySignal, ...]]
 
 
 def _dense(at: Execution, node: Dense, h: Batch) -> tuple[Units, Batch]:
@@ -79,9 +96,10 @@ def _dense_back(at: Execution, node: Dense, h: Batch, d: Units) -> tuple[Batch, 
     return (a.result(a.product(d, a.operand(at.weights[node.weight]))),)
 
 
-def _normalize(at: Execution, node: Normalize, h: Units) -> tuple[Units, Normalized | None]:
+def _normalize(at: Execution, node: Normalize, h: Units, positions: int = 1) -> tuple[Units, Normalized | None]:
+    """Where a channel has several `positions` in a row of h, they share what it learns."""
     a, row = at.arithmetic, NORMS[node.norm]
-    scale, shift = (_learned(at, node, kind) for kind in ("scale", "shift"))
+    scale, shift = (np.repeat(_learned(at, node, kind), positions) for kind in ("scale", "shift"))
     if at.running is not None and node.norm == "batch":
         mean, var = (np.asarray(s).astype(a.dtype) for s in at.running[node.name])
         return a.result(row.evaluate(h, scale, shift, (mean, var), node.eps, a.otherwise)), None
@@ -90,11 +108,13 @@ def _normalize(at: Execution, node: Normalize, h: Units) -> tuple[Units, Normali
     return a.result(y), cache
 
 
-def _normalize_back(at: Execution, node: Normalize, cache: Normalized, d: Units) -> tuple[Units, ...]:
-    row = NORMS[node.norm]
-    dz, learned = row.backward(d, cache, at.arithmetic.total)
-    at.out.gradients |= {f"{node.name}.{kind}": at.arithmetic.cast(g, row.cast_by) for kind, g in learned.items()}
-    at.out.sizes |= {f"{node.name}.{kind}": float(np.linalg.norm(d)) * len(d) ** 0.5 for kind in learned}
+def _normalize_back(at: Execution, node: Normalize, cache: Normalized, d: Units, positions: int = 1) -> tuple[Units, ...]:
+    a, row = at.arithmetic, NORMS[node.norm]
+    dz, learned = row.backward(d, cache, a.total)
+    if positions > 1:
+        learned = {kind: a.total(g.reshape(-1, positions), 1)[:, 0] for kind, g in learned.items()}
+    at.out.gradients |= {f"{node.name}.{kind}": a.cast(g, row.cast_by) for kind, g in learned.items()}
+    at.out.sizes |= {f"{node.name}.{kind}": float(np.linalg.norm(d)) * (len(d) * positions) ** 0.5 for kind in learned}
     return (at.arithmetic.result(dz),)
 
 
@@ -109,20 +129,37 @@ def _normalize_in_time_back(at: Execution, node: NormalizeInTime, cache: Normali
     return (dz.reshape(d.shape),)
 
 
+def _normalize_in_space(at: Execution, node: NormalizeInSpace, h: Images) -> tuple[Images, Normalized | None]:
+    """Pixels are samples of their own; groups of channels are normalized over all pixels."""
+    if NORMS[node.norm].over == "groups":
+        y, cache = _normalize(at, node, h.reshape(len(h), -1), node.positions)
+        return y.reshape(h.shape), cache
+    y, cache = _normalize(at, node, convolution.pixels(h))
+    return convolution.images(y, node.size), cache
+
+
+def _normalize_in_space_back(at: Execution, node: NormalizeInSpace, cache: Normalized, d: Images) -> tuple[Images, ...]:
+    if NORMS[node.norm].over == "groups":
+        (dz,) = _normalize_back(at, node, cache, d.reshape(len(d), -1), node.positions)
+        return (dz.reshape(d.shape),)
+    (dz,) = _normalize_back(at, node, cache, convolution.pixels(d))
+    return (convolution.images(dz, node.size),)
+
+
 def _learned(at: Execution, node: Normalize, kind: str) -> PerUnit | float:
     """A parameter as it is computed with; 0 where the row does not learn it."""
     value = at.weights.get(f"{node.name}.{kind}")
     return 0.0 if value is None else at.arithmetic.cast(value, NORMS[node.norm].cast_by)
 
 
-def _activate(at: Execution, node: Activate, h: Units) -> tuple[Units, Units]:
+def _activate(at: Execution, node: Activate, h: AnySignal) -> tuple[AnySignal, AnySignal]:
     row = ACTIVATIONS[node.activation]
     if row.kinks:
-        at.out.bends[node.name] = row.bends(h)
+        at.out.bends[node.name] = row.bends(h.reshape(len(h), -1))
     return at.arithmetic.result(at.arithmetic.function(row.f, h)), h
 
 
-def _activate_back(at: Execution, node: Activate, h: Units, d: Units) -> tuple[Units, ...]:
+def _activate_back(at: Execution, node: Activate, h: AnySignal, d: AnySignal) -> tuple[AnySignal, ...]:
     a, row = at.arithmetic, ACTIVATIONS[node.activation]
     if row.df_of_value and a.rounds:  # Keras composes a derivative of operations that each round
         slope = row.df_of_value(a.result(row.f(h)), a.result if a.conventions == "keras" else as_it_is)
@@ -131,13 +168,13 @@ def _activate_back(at: Execution, node: Activate, h: Units, d: Units) -> tuple[U
     return (a.result(d * slope),)
 
 
-def _sum(at: Execution, node: Sum, stream: Units, branch: Units) -> tuple[Units, None]:
+def _sum(at: Execution, node: Sum, stream: AnySignal, branch: AnySignal) -> tuple[AnySignal, None]:
     """Each term is rounded, and their sum."""
     a = at.arithmetic
     return a.result(a.result(stream * a.number(node.keep)) + a.result(branch * a.number(node.scale))), None
 
 
-def _sum_back(at: Execution, node: Sum, saved: None, d: Units) -> tuple[Units, ...]:
+def _sum_back(at: Execution, node: Sum, saved: None, d: AnySignal) -> tuple[AnySignal, ...]:
     a = at.arithmetic
     return a.result(d * a.number(node.keep)), a.result(d * a.number(node.scale))
 
@@ -146,6 +183,7 @@ OPERATIONS: dict[type[Node], Operation] = {
     Dense: Operation(_dense, _dense_back),
     Normalize: Operation(_normalize, _normalize_back),
     NormalizeInTime: Operation(_normalize_in_time, _normalize_in_time_back),
+    NormalizeInSpace: Operation(_normalize_in_space, _normalize_in_space_back),
     Activate: Operation(_activate, _activate_back),
     Sum: Operation(_sum, _sum_back),
     Steps: Operation(recurrence.steps, recurrence.steps_back),
@@ -155,4 +193,8 @@ OPERATIONS: dict[type[Node], Operation] = {
         lambda at, node, h: (h.reshape(-1, node.width), None),
         lambda at, node, saved, d: (d.reshape(-1, node.length, node.width),),
     ),
+    Image: Operation(convolution.image, convolution.image_back),
+    Conv: Operation(convolution.convolve, convolution.convolve_back),
+    Pool: Operation(convolution.pool, convolution.pool_back),
+    Flatten: Operation(convolution.flatten, convolution.flatten_back),
 }

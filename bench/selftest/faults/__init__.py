@@ -6,6 +6,7 @@ bench.selftest.kill_grid` then writes down who catches it.
 
 from __future__ import annotations
 
+from bench.selftest.faults.convolutional import KERAS_CONVOLUTIONAL, TORCH_CONVOLUTIONAL
 from bench.selftest.faults.exact import KERAS_EXACT, TORCH_EXACT
 from bench.selftest.faults.guises import KERAS_GUISES, TORCH_GUISES
 from bench.selftest.faults.healed import KERAS_HEALED, TORCH_HEALED
@@ -17,9 +18,21 @@ from bench.selftest.faults.recurrent import KERAS_RECURRENT, TORCH_RECURRENT
 
 FAULTS: dict[str, dict[str, tuple[Fault, ...]]] = {
     "torch": TORCH
-    | {"exact laws": (*TORCH_EXACT, *TORCH_GUISES), "precision": TORCH_PRECISION, "controls": TORCH_HEALED, "recurrent": TORCH_RECURRENT},
+    | {
+        "exact laws": (*TORCH_EXACT, *TORCH_GUISES),
+        "precision": TORCH_PRECISION,
+        "controls": TORCH_HEALED,
+        "recurrent": TORCH_RECURRENT,
+        "convolutional": TORCH_CONVOLUTIONAL,
+    },
     "keras": KERAS
-    | {"exact laws": (*KERAS_EXACT, *KERAS_GUISES), "precision": KERAS_PRECISION, "controls": KERAS_HEALED, "recurrent": KERAS_RECURRENT},
+    | {
+        "exact laws": (*KERAS_EXACT, *KERAS_GUISES),
+        "precision": KERAS_PRECISION,
+        "controls": KERAS_HEALED,
+        "recurrent": KERAS_RECURRENT,
+        "convolutional": KERAS_CONVOLUTIONAL,
+    },
 }
 
 

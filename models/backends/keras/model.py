@@ -12,13 +12,14 @@ from keras import ops
 
 from models.architectures import graph
 from models.arrays import Arrays, Labels, Statistics, Targets
+from models.backends.keras import images
 from models.backends.keras.carried import carried, given_back, variables
 from models.backends.keras.layers import KINDS, ReadOut, Unfold, array, cell_of, dense, recurrence, variable
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
 from models.backends.registry import Absent
 from models.naming import is_weight, kind_of, node_of
-from models.nodes import INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
+from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -72,6 +73,14 @@ class Model:
             return recurrence(self.spec, node, self._recurrent)
         if isinstance(node, Read):
             return ReadOut(node)
+        if isinstance(node, Conv):
+            return images.convolution(self.spec, node)
+        if isinstance(node, Pool):
+            return images.pooling(node)
+        if isinstance(node, Image):
+            return images.image(node)
+        if isinstance(node, Flatten):
+            return keras.layers.Flatten()
         assert isinstance(node, Activate)
         return ACTIVATIONS[node.activation].keras(keras)
 
@@ -92,6 +101,7 @@ class Model:
         layer, node, kind = self.parts[node_of(name)], self.graph[node_of(name)], kind_of(name)
         if isinstance(node, Recurrent):
             return variable(cell_of(layer, kind), kind)
+        layer = images.inner(layer)
         return layer.scale if isinstance(node, Normalize) and node.norm == "rms" else getattr(layer, KINDS[kind])
 
     def target(self, labels: Labels) -> Targets:

@@ -14,7 +14,8 @@ from keras import ops
 
 from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep
-from models.backends.keras.carried import carried, given_back, variable_of, variables
+from models.backends.keras import images
+from models.backends.keras.carried import as_held, carried, given_back, seen_by_all, variable_of, variables
 from models.backends.keras.device import devices
 from models.backends.keras.layers import array, cell_of, dense, recurrence, variable
 from models.backends.keras.libraries import LIBRARY, Side, Tap, Tensor
@@ -27,7 +28,7 @@ from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
 from models.graph import Graph
 from models.naming import kind_of
-from models.nodes import WATCHED, Activate, Dense, Node, Normalize, Recurrent
+from models.nodes import WATCHED, Activate, Conv, Dense, Node, Normalize, Recurrent
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.optimizers import AVERAGE
@@ -93,6 +94,11 @@ class Network(Model):
                 alone = Graph((node,))
                 held = {name: array(variable(cell_of(layer, kind_of(name)), kind_of(name))) for name in variables(alone)}
                 weights |= given_back(alone, held)
+            elif isinstance(node, Conv):
+                layer = images.convolution(self.spec, node)
+                layer.build((None, node.size_below, node.size_below, node.channels_below))
+                held = {node.weight: images.inner(layer).kernel, node.bias: images.inner(layer).bias}
+                weights |= given_back(Graph((node,)), {name: array(variable) for name, variable in held.items()})
             elif isinstance(node, Normalize):
                 weights |= {f"{node.name}.{kind}": np.full(node.width, float(kind == "scale")) for kind in node.parameters}
         self.load(weights, fresh=True)
@@ -130,7 +136,7 @@ class Network(Model):
         formats: dict[str, str] = {}
         scale = self.loss_scale()
         inputs, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
-        shapes: dict[str, tuple[int, ...]] = {node.name: (len(x), *node.per_sample) for node in self.graph.watched}
+        shapes: dict[str, tuple[int, ...]] = {node.name: (len(x), *as_held(node)) for node in self.graph.watched}
 
         def loss_of(tap: Tap) -> tuple[Tensor, Side]:
             pre_activations: dict[str, Tensor] = {}
@@ -156,8 +162,8 @@ class Network(Model):
             self.weights(),
             float(loss) / scale,
             array(logits),
-            {name: array(z) for name, z in pre_activations.items()},
-            {name: array(d).astype(held) / held.type(scale) for name, d in gradients.items()},
+            {name: seen_by_all(self.graph[name], array(z)) for name, z in pre_activations.items()},
+            {name: seen_by_all(self.graph[name], array(d).astype(held) / held.type(scale)) for name, d in gradients.items()},
             formats,
             LIBRARY.float32_products(),
         )

@@ -102,7 +102,7 @@ class Network:
         for node in self.graph.of(Normalize):
             if node.name in self._running:
                 mean, variance = self._last.statistics[node.name]
-                new, kept = (mean, running_variance(variance, len(x), CONVENTIONS)), self._dtype.type(node.momentum)
+                new, kept = (mean, running_variance(variance, len(x) * node.positions, CONVENTIONS)), self._dtype.type(node.momentum)
                 self._running[node.name] = tuple(kept * a + (1 - kept) * b for a, b in zip(self._running[node.name], new, strict=True))
         self._weights = self._rule.step(self._weights, self._last.gradients, self._factor)
         return float(self._last.loss)

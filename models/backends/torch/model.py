@@ -11,14 +11,14 @@ from torch import nn
 from models.architectures import graph
 from models.arrays import Array, Arrays, BatchLabels, Labels, Statistics
 from models.backends.registry import Absent
+from models.backends.torch import images
 from models.backends.torch.layers import Lengths, Recurrence, array, linear, recurrence
 from models.graph import Graph
 from models.naming import kind_of, node_of
-from models.nodes import INPUT, Activate, Dense, Node, Normalize, Read, Recurrent, Steps, Sum
+from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
-from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
@@ -111,7 +111,8 @@ class Model:
         self.parts = {node.name: self._part(node) for node in self.graph.nodes}
         self.module = Wired(self.graph, self.parts).to(device, self.dtype)
         self.parameters: dict[str, nn.Parameter] = {name: self._parameter(name) for name in self.graph.parameters}
-        self.norms: dict[str, nn.BatchNorm1d] = {name: part for name, part in self.parts.items() if isinstance(part, nn.BatchNorm1d)}
+        kinds = nn.BatchNorm1d, nn.BatchNorm2d
+        self.norms: dict[str, nn.BatchNorm1d | nn.BatchNorm2d] = {n: part for n, part in self.parts.items() if isinstance(part, kinds)}
         if (loss := LOSSES[spec.loss].torch) is None:
             raise Absent(f"PyTorch has no loss {spec.loss}")
         self.loss: nn.Module = loss(nn)
@@ -120,7 +121,7 @@ class Model:
 
     def _parameter(self, name: str) -> nn.Parameter:
         part, kind = self.parts[node_of(name)], kind_of(name)
-        return part.parameter(kind) if isinstance(part, Recurrence) else getattr(part, KINDS[kind])
+        return part.parameter(kind) if isinstance(part, Recurrence) else getattr(images.inner(part), KINDS[kind])
 
     def _part(self, node: Node) -> nn.Module:
         if isinstance(node, Sum):
@@ -134,7 +135,15 @@ class Model:
         if isinstance(node, Dense):
             return linear(self.spec, node)
         if isinstance(node, Normalize):
-            return NORMS[node.norm].torch(nn, node)
+            return images.normalization(node)
+        if isinstance(node, Conv):
+            return images.convolution(self.spec, node)
+        if isinstance(node, Pool):
+            return images.pooling(node)
+        if isinstance(node, Image):
+            return nn.Unflatten(1, node.per_sample)
+        if isinstance(node, Flatten):
+            return images.flattening(node)
         assert isinstance(node, Activate)
         return ACTIVATIONS[node.activation].torch(nn)
 

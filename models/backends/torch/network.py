@@ -17,7 +17,7 @@ from models.backends.torch.layers import array
 from models.backends.torch.model import Model, optimizer_of
 from models.backends.torch.precision import absences, allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
 from models.backends.torch.timing import timed_step
-from models.nodes import Activate, InTime, Sum
+from models.nodes import Activate, Sum
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import SHRUNK
@@ -109,7 +109,7 @@ class Network(Model):
             if not isinstance(node, Sum)
         ]
         with absences(self.device), autocast(self.spec, self.device):
-            logits = self.module(self.tensor(x).requires_grad_(bool(self.graph.of(InTime))))  # a sequence of inputs is watched, too
+            logits = self.module(self.tensor(x).requires_grad_(self.graph.watches_inputs))  # a sequence or an image is watched, too
             loss = self.loss(logits, self.target(labels))
         outputs = {node.name: results[node.name] for node in self.graph.watched}
         scale = self.loss_scale()
