@@ -52,6 +52,7 @@ class OwnModelOfKeras:
                 optimizer = gauge.optimizer if gauge.optimizer is not None else self.model.optimizer if self.model.compiled else "sgd"
                 self.model.compile(optimizer=optimizer, loss=gauge.loss, jit_compile=False)
         self.variables: list[keras.Variable] = list(self.model.trainable_variables)
+        self.changed: list[str] = []
         self._begin = [array(v).copy() for v in self.model.variables] if twin_of is None else []
         if twin_of is not None:
             self._become(twin_of)
@@ -88,6 +89,7 @@ class OwnModelOfKeras:
                 output = self.model(inputs, training=True)
                 loss = self.model.compute_loss(x=inputs, y=targets, y_pred=output)
             statistics = [scope.get_current_value(v) for v in held]
+            self.changed = [name for name, (v, value) in zip(self.names, pairs, strict=True) if scope.get_current_value(v) is not value]
             return loss, (output, [s if s is not None else v.value for s, v in zip(statistics, held, strict=True)], dict(watched.seen))
 
         with self._told("could not be trained", watched):
@@ -231,7 +233,10 @@ class Layers:
             self.inside = outer
             name = self._names.get(id(layer), "")
             if id(layer) in self._whole and name not in self.seen and ops.is_tensor(output) and "float" in str(output.dtype):
-                output = tap(name, output) if tap is not None else output
+                if tap is not None:
+                    mask, output = getattr(output, "_keras_mask", None), tap(name, output)
+                    if mask is not None:
+                        output._keras_mask = mask  # Keras carries the mask of padding on the tensor itself
                 self.seen[name] = output
             return output
 
