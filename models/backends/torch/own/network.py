@@ -37,7 +37,8 @@ class OwnModule:
     def __init__(self, home: Home, gauge: Gauge, seed: int, device: str, twin: bool = False) -> None:
         """Keep the state that every pass begins with."""
         self._home, self.gauge, self._seed, self.device, self.is_twin = home, gauge, seed, device, twin
-        self.model: nn.Module = gauge.model.to(device)
+        with self._told(f"could not be put on {device}"):
+            self.model: nn.Module = gauge.model.to(device)
         self._original = self.model
         self.call: Callable[..., Tree] = gauge.model
         self._sparse: set[str] = set()
@@ -69,6 +70,10 @@ class OwnModule:
         with self._told("could not be trained", modules), modules:
             output = self._forward(batch)
             loss = self._loss(output, batch)
+            if not loss.requires_grad:
+                raise OwnError(
+                    f"the loss of {self._home.model.id} reaches nothing that learns: all is frozen, or its outputs are detached."
+                )
             loss.backward()
         self._sparse |= {name for name, p in self.parameters().items() if p.grad is not None and p.grad.layout != torch.strided}
         gradients = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
@@ -130,6 +135,8 @@ class OwnModule:
             again = build(self._home, self._seed)
             model, optimizer = again.model, again.optimizer
             original = model
+            if _shapes(model) != _shapes(self.model):
+                raise NoTwinError("its module cannot be copied, and the factory builds another one the second time") from None
         if twin:
             widen(model)
         self._start.put_back(model)
@@ -167,12 +174,17 @@ class OwnModule:
             with self._told("has an optimizer that could not be built"):
                 made = made(self.model.parameters())
             self._claim(made)
+        ours = {id(p) for p in self.model.parameters()}
+        if not any(id(p) in ours for group in made.param_groups for p in group["params"]):
+            raise OwnError(f"the optimizer of {self._home.model.id} has none of the model's parameters.")
         for group in made.param_groups:
             group |= {name: value for name, value in flags.items() if name in group}
         return made
 
     def _claim(self, optimizer: torch.optim.Optimizer) -> None:
         """Give it this module's parameters in place of those of the module that the user's function may know and take them from."""
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise OwnError(f"the optimizer of {self._home.model.id} is {type(optimizer).__name__}, no torch.optim.Optimizer.")
         names, ours = {id(p): name for name, p in self._original.named_parameters()}, self.parameters()
         for group in optimizer.param_groups:
             group["params"] = [ours.get(names.get(id(p), ""), p) for p in group["params"]]
@@ -247,9 +259,10 @@ class OwnModule:
             loss = self.gauge.loss(output, targets) if targets is not None else self.gauge.loss(output)
         else:
             loss = own_loss(output, targets)
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-            raise OwnError(f"the loss of {self._home.model.id} is no single number but {shape}: return its mean.")
+        if not isinstance(loss, Tensor):
+            raise OwnError(f"the loss of {self._home.model.id} is no tensor but {type(loss).__name__}: return the tensor itself.")
+        if loss.numel() != 1:
+            raise OwnError(f"the loss of {self._home.model.id} is no single number but {tuple(loss.shape)}: return its mean.")
         return loss
 
     def _statistics(self) -> Arrays:
@@ -266,18 +279,27 @@ def build(home: Home, seed: int) -> Gauge:
     """What the user's factory returns with every seed set. Raises OwnError."""
     torch.manual_seed(seed)
     try:
-        return gauge_of(home.call(seed), is_model, "PyTorch module")
+        gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
     except OwnError as error:
         if "operator torchvision::" not in str(error):
             raise
         declare_operators()  # the user's file imports a torchvision of another build than torch's
         torch.manual_seed(seed)
-        return gauge_of(home.call(seed), is_model, "PyTorch module")
+        gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
+    for part, takes in (("loss", "outputs and targets"), ("optimizer", "parameters"), ("schedule", "an optimizer")):
+        given = getattr(gauge, part)
+        if given is not None and not callable(given) and not isinstance(given, torch.optim.Optimizer):
+            raise OwnError(f"the {part} of {home.model.id} is {type(given).__name__}, and in PyTorch it is a function of {takes}.")
+    return gauge
 
 
 def is_model(value: Any) -> bool:
     """Whether this is a module."""
     return isinstance(value, nn.Module)
+
+
+def _shapes(model: nn.Module) -> dict[str, torch.Size]:
+    return {name: p.shape for name, p in model.named_parameters()}
 
 
 def _pair(batch: Tree) -> Tree:
