@@ -71,8 +71,7 @@ class Yardstick:
         """One more rounded pass."""
         for kind, name, array in rounded.arrays():
             if (kind, name) in self._arrays:
-                with np.errstate(invalid="ignore"):  # of infinity from infinity, which is no number
-                    self._squares[kind, name] += norm(array - self._arrays[kind, name]) ** 2
+                self._squares[kind, name] += norm(array - self._arrays[kind, name]) ** 2
         self._count += 1
 
     def of(self, kind: str, name: str) -> float:

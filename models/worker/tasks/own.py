@@ -23,6 +23,7 @@ ROUNDED_STEPS = 3
 UNIT = float(np.finfo(np.float32).eps) / 2
 
 
+@np.errstate(invalid="ignore", over="ignore")  # infinity less infinity is no number, and the checks say so
 def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     """All that a job asks of one model. Raises OwnError for what is the model's own fault."""
     begun = time.monotonic()

@@ -71,9 +71,7 @@ class OwnModule:
             output = self._forward(batch)
             loss = self._loss(output, batch)
             if not loss.requires_grad:
-                raise OwnError(
-                    f"the loss of {self._home.model.id} reaches nothing that learns: all is frozen, or its outputs are detached."
-                )
+                raise OwnError(f"the loss of {self._home.model.id} reaches nothing that learns: all is frozen, or outputs are detached.")
             loss.backward()
         self._sparse |= {name for name, p in self.parameters().items() if p.grad is not None and p.grad.layout != torch.strided}
         gradients = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
