@@ -174,6 +174,8 @@ class OwnModelOfKeras:
         """Take the other's state. Raises NoTwinError for a model that is not the same one in float64."""
         for layer in self.model._flatten_layers(include_self=False):
             kind = type(layer).__name__
+            if not layer.variables and getattr(layer, "compute_dtype", "") == "float32":
+                layer.dtype_policy = keras.DTypePolicy("float64")  # a softmax, for example, that its author keeps in float32
             if kind != "InputLayer" and getattr(layer, "compute_dtype", "float64") != "float64":
                 raise NoTwinError(
                     f"{named(layer.path or layer.name, self.model.name)} computes in {layer.compute_dtype} wherever it is built"
