@@ -23,7 +23,7 @@ def vit():
 
 def resnet():
     """A conv net with batch normalization."""
-    return images(timm.create_model("test_resnet", num_classes=10))
+    return images(timm.create_model("test_resnet", num_classes=10, zero_init_last=False))
 
 
 def efficientnet():

@@ -12,18 +12,18 @@ import importlib.metadata
 import importlib.util
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from bench.exit_status import Status
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import FAILED
 from bench.selftest.faults.of_own_models import OFF
-from bench.selftest.faults.plant import Fault, one
+from bench.selftest.faults.of_parameters import wrong_gradient_in_keras, wrong_gradient_of
+from bench.selftest.faults.plant import Fault
 from bench.selftest.studies.own_models import GAUGES, evidence, found, verdicts
 from bench.selftest.studies.tables import keep
+from models.backends.registry import backend_module
 
 PATH = Path(__file__).with_name("packaged_models.csv")
 
@@ -87,43 +87,6 @@ class Row:
     largest: float = 0.0
 
 
-def wrong_gradient_of(parameter: str, factor: float = OFF) -> Callable[[Any], None]:
-    """A fault: the gradient of one named parameter of a PyTorch module is off where the module is in float32."""
-
-    def changed(original: Any) -> Any:
-        def build(*args: Any) -> Any:
-            gauge = original(*args)
-            gauge.model.get_parameter(parameter).register_hook(lambda g: g * factor)
-            return gauge
-
-        return build
-
-    return one("models.backends.torch.own.subject.build", changed)
-
-
-def wrong_gradient_in_keras(parameter: str, factor: float = OFF) -> Callable[[Any], None]:
-    """The same of a Keras model on TensorFlow, as its variable is read."""
-
-    def changed(original: Any) -> Any:
-        import tensorflow as tf
-
-        @tf.custom_gradient
-        def off(value: Any) -> Any:
-            return tf.identity(value), lambda g: g * factor
-
-        def backward(self: Any, differentiate: Any, **named: Any) -> Any:
-            place = next(n for n, name in enumerate(self.names) if name.endswith(parameter))
-
-            def planted(loss_of: Any, values: list[Any]) -> Any:
-                return differentiate(lambda at, tap: loss_of([off(v) if n == place else v for n, v in enumerate(at)], tap), values)
-
-            return original(self, differentiate if self.is_twin else planted, **named)
-
-        return backward
-
-    return one("models.backends.keras.own.network.OwnModelOfKeras.backward", changed)
-
-
 def fault(model: Packaged, factor: float = OFF) -> Fault:
     """The fault that is planted into a model."""
     plant = (wrong_gradient_of if model.backend == "torch" else wrong_gradient_in_keras)(model.parameter, factor)
@@ -181,13 +144,16 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="keep the rows in packaged_models.csv")
     given = parser.parse_args()
     names, order = [field.name for field in fields(Row)], [(model.backend, model.name) for model in MODELS]
-    good = []
+    good, configured = [], set[str]()
     for model in MODELS:
         if model.backend not in given.backend.split(",") or given.only not in model.name:
             continue
         if not model.installed:
             print(f"{model.backend} {model.name} left out: its packages are not installed here")
             continue
+        if model.backend not in configured:
+            backend_module(model.backend).configure(1)  # as a worker does
+            configured.add(model.backend)
         row = judge_seeds(model, planted_row(model), range(given.seeds))
         print(*astuple(row), flush=True)
         good.append(bool(row.found) and not row.also and not row.alarms)
