@@ -55,6 +55,8 @@ GROUPS: dict[str, dict[str, Command]] = {
         "duet-power": Command("bench.selftest.studies.duet.power", "error rates of duets on these series"),
         "accuracy": Command("bench.selftest.studies.theory_accuracy", "predicted against measured gains of random networks"),
         "own-models": Command("bench.selftest.studies.own_models", "users' own models: false alarms, smallest errors, planted faults"),
+        "packaged-models": Command("bench.selftest.studies.packaged", "models of timm, diffusers, keras-hub: planted faults, false alarms"),
+        "other-tools": Command("bench.selftest.studies.other_tools", "what gradcheck, assert_close and others say of the same faults"),
         "long-sequences": Command("bench.selftest.studies.long_sequences", "time and memory of a step through 1,000 time steps"),
         "images": Command("bench.selftest.studies.images", "draw the pictures of README again from the record of a core run"),
         "literature": Command("bench.selftest.studies.literature", "measure published results on deep networks again"),

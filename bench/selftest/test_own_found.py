@@ -33,3 +33,30 @@ def test_the_judge_names_the_embedding() -> None:
     }
     assert list(red) == ["update"]
     assert {finding.place.parameter for finding in red["update"].findings if not finding.within} == {"embedding.embeddings"}
+
+
+@pytest.mark.parametrize("name", ["Adam", "RMSprop", "Adagrad", "Lamb"])
+def test_keras_on_tensorflow_squares_an_embedding_s_gradient_before_it_sums_repeated_tokens(name: str) -> None:
+    keras, tf = pytest.importorskip("keras"), pytest.importorskip("tensorflow")
+    apart = {}
+    for tokens in ([[0, 1, 2], [3, 4, 5]], [[1, 1, 1], [1, 3, 1]]):
+        ends = []
+        for sums_first in (True, False):
+            keras.utils.set_random_seed(0)
+            embedding, optimizer = keras.layers.Embedding(6, 3), getattr(keras.optimizers, name)(0.1)
+            for _ in range(2):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_sum((embedding(np.array(tokens)) - np.arange(6).reshape(2, 3, 1)) ** 2)
+                gradient = tape.gradient(loss, embedding.embeddings)
+                optimizer.apply([tf.convert_to_tensor(gradient) if sums_first else gradient], [embedding.embeddings])
+            ends.append(embedding.embeddings.numpy())
+        apart[tokens[0][0]] = float(np.abs(ends[0] - ends[1]).max())
+    assert apart[0] < 1e-5, "tokens that come once"
+    assert apart[1] > 1e-4, "mended: say from which release on in models/own/README.md"
+
+
+@pytest.mark.slow
+def test_the_judge_names_the_embedding_of_an_adaptive_optimizer() -> None:
+    seen = verdicts(evidence("keras", f"{GAUGES}/layers_keras.py:adaptive"))
+    assert [name for name, verdict in seen.items() if verdict.status == FAILED] == ["update"]
+    assert {finding.place.parameter for finding in seen["update"].findings if not finding.within} == {"embedding.embeddings"}

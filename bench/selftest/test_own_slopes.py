@@ -45,3 +45,15 @@ def test_without_time_the_group_stays_together(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(subject, "MORE_SECONDS", 0.0)
     ((group,), calls) = found(WRONG)
     assert "w37" in group and len(group) == 64 and calls == 5
+
+
+def test_a_slope_that_jumps_here_is_no_slope() -> None:
+    """A unit at its kink: central differences at two steps agree on the mean of both sides, and only the sides differ."""
+    (seen,) = subject.slopes(
+        lambda moved: float(np.abs(moved.get("w", 0.0)).sum() + moved.get("w", np.zeros(2)).sum()), {"w": np.ones(2)}, {"w": np.ones(2)}
+    )
+    assert seen.by_difference == pytest.approx(2.0) and seen.error == pytest.approx(2.0)
+    assert (
+        subject.slopes(lambda moved: float(np.exp(1 + moved.get("w", np.zeros(1))).sum()), {"w": np.ones(1)}, {"w": np.ones(1)})[0].error
+        < 1e-8
+    )

@@ -67,7 +67,9 @@ def gauge_of(returned: Any, is_model: Callable[[Any], bool], kind: str) -> Gauge
     if not is_model(given.get("model")):
         raise OwnError(f"the factory returned no {kind} but {type(given.get('model', returned)).__name__}: {FORMS}.")
     if given.get("batch") is None and given.get("data") is not None:
-        given["batch"] = next(iter(given["data"]))
+        given["batch"] = next(iter(given["data"]), None)
+        if given["batch"] is None:
+            raise OwnError("the factory returned data without a single batch: return one that has some.")
     if given.get("batch") is None:
         given["batch"] = _example(given["model"])
     batch = given["batch"]

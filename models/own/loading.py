@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import linecache
 import os
 import random
@@ -44,6 +45,8 @@ class Home:
                 self._factory = self._load()
             random.seed(seed)
             np.random.seed(seed % 2**32)
+            if needed := _needed(self._factory):
+                raise OwnError(f"{self.model.id} takes {needed}, and a factory is called without arguments: give it a default.")
             return self._factory()
 
     @contextlib.contextmanager
@@ -111,6 +114,16 @@ def told(error: BaseException, folder: str) -> str:
     last = theirs[-1]
     line = (last.line or linecache.getline(last.filename, last.lineno or 0)).strip()
     return f"{said} ({Path(last.filename).name}, line {last.lineno}: {line})"
+
+
+def _needed(factory: Factory) -> str:
+    """The first argument that a factory cannot be called without."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    fixed = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return next((p.name for p in parameters if p.default is p.empty and p.kind not in fixed), "")
 
 
 def _first(message: str) -> str:

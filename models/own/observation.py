@@ -92,7 +92,9 @@ class LayerSeen:
 class OwnObservation:
     """Everything one backend did with one model. Without a twin, `no_twin` says why, and what needs one is empty.
 
-    `undecided` says why gradients, and `unevaluated` why outputs in evaluation cannot be judged although there is one.
+    `undecided` says why gradients, `unevaluated` why outputs in evaluation, and `unsloped` why differences of the loss cannot be judged
+    although there is one. `unstepped` says why steps of the optimizer were not looked at. What is learned and
+    yet written by the forward pass itself is `rewritten`: its steps are not looked at.
     """
 
     backend: str
@@ -103,6 +105,9 @@ class OwnObservation:
     no_twin: str = ""
     undecided: str = ""
     unevaluated: str = ""
+    unsloped: str = ""
+    unstepped: str = ""
+    rewritten: list[str] = field(default_factory=list)
     finite: list[Counted] = field(default_factory=list)
     repeated: list[Counted] = field(default_factory=list)
     forward: list[Deviation] = field(default_factory=list)
@@ -117,3 +122,10 @@ class OwnObservation:
     layers: list[LayerSeen] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+
+def surrogate_gradients(functions: dict[str, str]) -> str:
+    """Why a gradient need not be the loss's derivative, by what the forward pass of each of the user's functions does."""
+    return "; ".join(
+        f"the forward pass of {name} {what}, so that its gradient is one of its author's choice" for name, what in functions.items()
+    )

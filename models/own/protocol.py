@@ -88,7 +88,13 @@ class OwnNetwork(Protocol):
         """Layers in the order of computation."""
 
     def trained(self) -> Trajectory | None:
-        """Steps of the user's optimizer; None without one."""
+        """Steps of the user's optimizer; None without one. Raises NoRoadError for one whose steps cannot be taken here."""
+
+    def rewritten(self) -> list[str]:
+        """Parameters that the forward pass itself writes into, so that a step does not begin where the pass did."""
+
+    def by_its_author(self) -> str:
+        """Why the gradient need not be the loss's derivative: a function of the user's is written for another one. Else empty."""
 
     def twin(self) -> OwnTwin:
         """The float64 twin. Raises NoTwinError where it cannot be had."""

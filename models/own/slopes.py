@@ -18,6 +18,9 @@ SECONDS, MORE_SECONDS = 5.0, 20.0
 has its parameters moved several at a time."""
 WRONG = 1e-3
 """From this share of a slope a group of parameters is halved, as often as there is time."""
+MOVE, FLAT_SHARE = 1e-6, 0.99
+"""Every number of a user's function's input is moved by this share of itself. Where this share of its outputs stays, the function is flat:
+others may have passed a step."""
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -43,12 +46,18 @@ def slopes(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Array
 
 
 def _slope(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Arrays, names: list[str], loss: float) -> Slope:
-    """Central differences at two steps, extrapolated; their error is how far this moved the finer one, and the loss's own rounding."""
+    """Central differences at two steps, extrapolated.
+
+    Their error is how far this moved the finer one, half of what the slope jumps by here, and the loss's own rounding. Where the slope is
+    the same on both sides, what the two sides differ by halves with the step.
+    """
     way = {name: gradients[name] * ((norm(weights[name]) or 1.0) / norm(gradients[name])) for name in names}
     expected = sum(float(np.sum(gradients[name] * v)) for name, v in way.items())
-    coarse, fine = (
-        (loss_at({name: h * v for name, v in way.items()}) - loss_at({name: -h * v for name, v in way.items()})) / (2 * h)
-        for h in (STEP, STEP / 2)
-    )
-    best = (4 * fine - coarse) / 3
-    return Slope(names, expected, best, abs(best - fine) + 8 * EPS * abs(loss) / STEP)
+    central, sides = [], []
+    for h in (STEP, STEP / 2):
+        above, below = (loss_at({name: sign * h * v for name, v in way.items()}) for sign in (1, -1))
+        central.append((above - below) / (2 * h))
+        sides.append((above - 2 * loss + below) / h)
+    best = (4 * central[1] - central[0]) / 3
+    jump = abs(2 * sides[1] - sides[0])
+    return Slope(names, expected, best, abs(best - central[1]) + jump / 2 + 8 * EPS * abs(loss) / STEP)

@@ -12,6 +12,8 @@ from bench.judging.tolerance import ROUNDING_LIMIT, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotApplicable, NotJudged, RestNotJudged
 from models.own.observation import Deviation
 
+REWRITTEN = "the forward pass itself writes into {names}, so that a step does not begin where the pass did"
+
 
 def finite(evidence: OwnEvidence) -> Iterator[Finding]:
     """Loss, outputs, gradients and new weights are finite.
@@ -62,6 +64,8 @@ def derivative(evidence: OwnEvidence) -> Iterator[Finding]:
     ten times what the extrapolation changed. Framework and twin share the formulas of a backward pass, and this law does not.
     """
     refuse_without_twin(evidence.seen)
+    if evidence.seen.unsloped:
+        raise NotJudged(evidence.seen.unsloped)
     rough = 0
     for slope in evidence.seen.slopes:
         scale = abs(slope.by_gradient)
@@ -94,13 +98,18 @@ def update(evidence: OwnEvidence) -> Iterator[Finding]:
 
     ‖w − w*‖ in multiples of what rounding moves w, slots carried from step to step. What is frozen stays, bit for bit.
     """
+    if evidence.seen.unstepped:
+        raise NotApplicable(f"an optimizer that takes gradients as they are, and {evidence.seen.unstepped}")
     if not evidence.seen.updates and not evidence.seen.kept:
+        refuse_without_twin(evidence.seen)
         raise NotApplicable("an optimizer")
     for each in evidence.seen.kept:
         yield Finding(place(each), each.entries, 0.0, 0.0, "entries of the gradient were changed by the step", remark="after the step")
     if evidence.seen.no_twin:
         raise RestNotJudged(f"the rule needs a float64 twin, and {evidence.seen.no_twin}")
     yield from _steps(_all(evidence.seen.updates))
+    if evidence.seen.rewritten:
+        raise RestNotJudged(REWRITTEN.format(names=", ".join(evidence.seen.rewritten)))
 
 
 def evaluation(evidence: OwnEvidence) -> Iterator[Finding]:
@@ -139,6 +148,8 @@ def execution(evidence: OwnEvidence) -> Iterator[Finding]:
         yield from by_rounding(passes)
     if undecided:
         raise RestNotJudged(undecided)
+    if evidence.seen.rewritten:
+        raise RestNotJudged(REWRITTEN.format(names=", ".join(evidence.seen.rewritten)))
 
 
 def _all(deviations: list[Deviation], scope: str = "") -> list[tuple[str, Deviation]]:

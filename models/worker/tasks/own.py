@@ -23,6 +23,7 @@ ROUNDED_STEPS = 3
 UNIT = float(np.finfo(np.float32).eps) / 2
 
 
+@np.errstate(invalid="ignore", over="ignore")  # infinity less infinity is no number, and the checks say so
 def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     """All that a job asks of one model. Raises OwnError for what is the model's own fault."""
     begun = time.monotonic()
@@ -35,7 +36,11 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     seen.layers = network.layers(watched)
     evaluated = network.evaluated()
     _evaluate(network, seen)
-    trajectory = network.trained()
+    trajectory: Trajectory | None = None
+    try:
+        trajectory = network.trained()
+    except NoRoadError as reason:
+        seen.unstepped = str(reason)
     if trajectory is not None:
         seen.kept = trajectory.kept
         seen.finite += [
@@ -71,7 +76,9 @@ def _against_twin(
     seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
     seen.statistics = yardstick.deviations(looked_at, ("statistic",))
     weights = {name: np.asarray(w, np.float64) for name, w in network.weights().items()}
-    seen.slopes = slopes(twin.loss_at, yardstick.exact.gradients, weights)
+    seen.rewritten = network.rewritten()
+    seen.unsloped = network.by_its_author()
+    seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, yardstick.exact.gradients, weights)
     try:
         exact, rounded_ones = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
         seen.evaluation = _each("output", evaluated, exact, rounded_ones)
@@ -80,22 +87,27 @@ def _against_twin(
     steps: tuple[list[Arrays], list[list[Arrays]]] | None = None
     if trajectory is not None:
         steps = twin.steps(trajectory, None), [twin.steps(trajectory, rounded) for rounded in range(ROUNDED_STEPS)]
-        seen.updates = _updates(trajectory, trajectory.ends, *steps)
+        seen.updates = _but(seen.rewritten, _updates(trajectory, trajectory.ends, *steps))
     for road in network.roads(job.compiled):
         try:
             if isinstance(road, RoadOfPass):
                 if yardstick.exact.near and not road.decided:
                     raise UndecidedError(UNSEEN.format(units=yardstick.exact.near))
                 here, answer, near = road.run(twin)
-                seen.roads.append(Road(road.name, yardstick.against(answer, near).deviations(here, ("loss", "output", "gradient"))))
+                found = yardstick.against(answer, near).deviations(here, ("loss", "output", "gradient"))
+                seen.roads.append(Road(road.name, _but(seen.rewritten, found)))
+            elif trajectory is None or steps is None:
+                raise NoRoadError(seen.unstepped)
             else:
-                assert trajectory is not None, "steps are taken by an optimizer"
-                assert steps is not None, "steps are taken by an optimizer"
                 seen.roads.append(Road(road.name, _updates(trajectory, road.run(trajectory), *steps)))
         except UndecidedError as reason:
             seen.roads.append(Road(road.name, undecided=str(reason)))
         except (NoRoadError, OwnError) as reason:  # a model may run by its user's road alone, such as on whole batches
             seen.roads.append(Road(road.name, absent=str(reason)))
+
+
+def _but(names: list[str], deviations: list[Deviation]) -> list[Deviation]:
+    return [each for each in deviations if each.name not in names]
 
 
 def _evaluate(network: OwnNetwork, seen: OwnObservation) -> None:

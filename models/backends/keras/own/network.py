@@ -52,6 +52,7 @@ class OwnModelOfKeras:
                 optimizer = gauge.optimizer if gauge.optimizer is not None else self.model.optimizer if self.model.compiled else "sgd"
                 self.model.compile(optimizer=optimizer, loss=gauge.loss, jit_compile=False)
         self.variables: list[keras.Variable] = list(self.model.trainable_variables)
+        self.changed: list[str] = []
         self._begin = [array(v).copy() for v in self.model.variables] if twin_of is None else []
         if twin_of is not None:
             self._become(twin_of)
@@ -88,6 +89,7 @@ class OwnModelOfKeras:
                 output = self.model(inputs, training=True)
                 loss = self.model.compute_loss(x=inputs, y=targets, y_pred=output)
             statistics = [scope.get_current_value(v) for v in held]
+            self.changed = [name for name, (v, value) in zip(self.names, pairs, strict=True) if scope.get_current_value(v) is not value]
             return loss, (output, [s if s is not None else v.value for s, v in zip(statistics, held, strict=True)], dict(watched.seen))
 
         with self._told("could not be trained", watched):
@@ -172,6 +174,8 @@ class OwnModelOfKeras:
         """Take the other's state. Raises NoTwinError for a model that is not the same one in float64."""
         for layer in self.model._flatten_layers(include_self=False):
             kind = type(layer).__name__
+            if not layer.variables and getattr(layer, "compute_dtype", "") == "float32":
+                layer.dtype_policy = keras.DTypePolicy("float64")  # a softmax, for example, that its author keeps in float32
             if kind != "InputLayer" and getattr(layer, "compute_dtype", "float64") != "float64":
                 raise NoTwinError(
                     f"{named(layer.path or layer.name, self.model.name)} computes in {layer.compute_dtype} wherever it is built"
@@ -231,7 +235,10 @@ class Layers:
             self.inside = outer
             name = self._names.get(id(layer), "")
             if id(layer) in self._whole and name not in self.seen and ops.is_tensor(output) and "float" in str(output.dtype):
-                output = tap(name, output) if tap is not None else output
+                if tap is not None:
+                    mask, output = getattr(output, "_keras_mask", None), tap(name, output)
+                    if mask is not None:
+                        output._keras_mask = mask  # Keras carries the mask of padding on the tensor itself
                 self.seen[name] = output
             return output
 

@@ -15,7 +15,7 @@ from models.backends.keras.own.network import OwnModelOfKeras, by_library, named
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError
 from models.own.loading import Home
-from models.own.observation import LayerSeen
+from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import OwnPass, Trajectory, norm
 from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
 
@@ -118,6 +118,20 @@ class Subject:
     def trained(self) -> Trajectory | None:
         """Steps of the user's optimizer by the compiled `train_on_batch`."""
         return self._steps()[0]
+
+    def rewritten(self) -> list[str]:
+        """What the last pass in training mode wrote into, as spectral normalization does: `train_on_batch` does so within the step."""
+        return self._own.changed
+
+    def by_its_author(self) -> str:
+        """Which of the user's functions have a backward pass that is no derivative on purpose; TensorFlow alone shows them."""
+        if not self._on_tensorflow:
+            return ""
+        from models.backends.keras.own.functions import surrogates
+
+        with surrogates() as found:
+            self.backward()
+        return surrogate_gradients(found)
 
     def twin(self) -> OwnTwin:
         """The model in float64, on TensorFlow."""

@@ -123,7 +123,8 @@ class Operations:
         if operation == "StopGradient":
             self.stopped += tensors
             if self._held is not None and len(self.stopped) <= len(self._held):
-                return self._held[len(self.stopped) - 1]
+                tensors = [self._held[len(self.stopped) - 1]]
+                return tensors if several else tensors[0]
         if _decides(operation, inputs, tensors):
             tensors = self._decided(operation, inputs, tensors)
         if self._errors is not None and operation not in EXACT and "Random" not in operation:

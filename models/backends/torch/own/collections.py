@@ -21,7 +21,7 @@ def factory(package: str, name: str) -> Callable[[], Any]:
     """A function that builds a network of a package's collection. Raises OwnError for a package or name that is not there."""
     if importlib.util.find_spec(package) is None:
         raise OwnError(f"--model={package}:{name} needs the package {package}, which is not installed here: install it.")
-    models: Any = imported(f"{package}.models") if package == "torchvision" else importlib.import_module(package)
+    models: Any = imported(f"{package}.models" if package == "torchvision" else package)
     names = models.list_models(module=models) if package == "torchvision" else models.list_models()
     if name not in names:
         near = [each for each in names if each[:4] == name[:4].lower()][:6]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.arrays import Array, Arrays
+from models.arrays import Arrays
+from models.backends.torch.own.state import array
 from models.own.trees import Tree, leaves
 
 
@@ -22,8 +22,9 @@ class Modules:
         self.gradients: Arrays = {}
         self.stack: list[str] = []
         self._handles: list[Any] = []
-        self._named = [(name, module) for name, module in model.named_modules() if signals and name and _is_layer(module)]
-        self._stacked = list(model.named_modules()) if stack else []
+        modules = [(name, module) for name, module in model.named_modules() if not isinstance(module, torch.jit.ScriptModule)]
+        self._named = [(name, module) for name, module in modules if signals and name and _is_layer(module)]
+        self._stacked = modules if stack else []
 
     def __enter__(self) -> Modules:
         """Begin to watch."""
@@ -40,7 +41,7 @@ class Modules:
 
     def _hook(self, name: str) -> Callable[..., None]:
         def seen(module: nn.Module, args: Any, output: Tree) -> None:
-            first = next((leaf for _, leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()), None)
+            first = next((leaf for _, leaf in leaves(output) if is_number(leaf)), None)
             if first is None or name in self.signals:
                 return
             self.signals[name] = array(first)
@@ -54,8 +55,6 @@ def _is_layer(module: nn.Module) -> bool:
     return not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
 
 
-def array(tensor: Tensor) -> Array:
-    """A copy of a tensor's numbers, a sparse one's as dense; those of bfloat16, which NumPy lacks, in float32."""
-    tensor = tensor.detach().cpu()
-    tensor = tensor.to_dense() if tensor.layout != torch.strided else tensor
-    return np.array((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).resolve_conj().numpy())
+def is_number(leaf: Any) -> bool:
+    """Whether this is a tensor of real or complex numbers."""
+    return isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.is_complex())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-import random
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -15,15 +14,19 @@ import torch
 from torch import Tensor, nn
 
 from models.arrays import Arrays
+from models.backends.torch.own.calls import outputs, own_loss, takes_several
 from models.backends.torch.own.collections import declare_operators
-from models.backends.torch.own.modules import Modules, array
+from models.backends.torch.own.modules import Modules, is_number
+from models.backends.torch.own.state import WIDER, State, array, seed_everything, tensor_like, widen
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
 from models.own.loading import Home
 from models.own.passes import OwnPass, Trajectory, unlike
+from models.own.protocol import NoRoadError
 from models.own.trees import Tree, leaves, mapped
 
+NO_CLOSURE = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)
 STEPS = 2
 """Optimizer steps that are looked at: the second has slots that the first has filled."""
 
@@ -34,14 +37,19 @@ class OwnModule:
     def __init__(self, home: Home, gauge: Gauge, seed: int, device: str, twin: bool = False) -> None:
         """Keep the state that every pass begins with."""
         self._home, self.gauge, self._seed, self.device, self.is_twin = home, gauge, seed, device, twin
-        self.model: nn.Module = gauge.model.to(device)
+        with self._told(f"could not be put on {device}"):
+            self.model: nn.Module = gauge.model.to(device)
+        self._original = self.model
         self.call: Callable[..., Tree] = gauge.model
         self._sparse: set[str] = set()
         bound = isinstance(gauge.optimizer, torch.optim.Optimizer)
         self._fresh = copy.deepcopy(gauge.optimizer.state_dict()) if bound else None
-        self._start = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         batches = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
         self._batches = [mapped(self._placed, each) for each in batches] * (1 if len(batches) == STEPS else STEPS)
+        if any(nn.parameter.is_lazy(p) for p in self.model.parameters()):
+            with self._told("could not be called"), torch.no_grad():
+                self._forward(self._batches[0])
+        self._start = State(self.model)
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """What can be learned, by name; what is frozen as well."""
@@ -62,6 +70,8 @@ class OwnModule:
         with self._told("could not be trained", modules), modules:
             output = self._forward(batch)
             loss = self._loss(output, batch)
+            if not loss.requires_grad:
+                raise OwnError(f"the loss of {self._home.model.id} reaches nothing that learns: all is frozen, or outputs are detached.")
             loss.backward()
         self._sparse |= {name for name, p in self.parameters().items() if p.grad is not None and p.grad.layout != torch.strided}
         gradients = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
@@ -73,7 +83,7 @@ class OwnModule:
         with torch.no_grad():
             for name, p in self.parameters().items():
                 if name in moved:
-                    p.add_(torch.from_numpy(moved[name]).to(p))
+                    p.add_(tensor_like(moved[name], p))
         with self._told("could not be trained"), stopped:
             loss = self._loss(self._forward(self._batches[0]), self._batches[0])
         return _number(loss)
@@ -118,15 +128,20 @@ class OwnModule:
         """The same model once more, changed in place by `change`; as a twin in float64 on the CPU."""
         try:
             model, optimizer = copy.deepcopy((self.model, self.gauge.optimizer))
+            original = self._original
         except Exception:  # a module may hold what cannot be copied: the factory makes another one
             again = build(self._home, self._seed)
             model, optimizer = again.model, again.optimizer
-        model.load_state_dict(self._start)
+            original = model
+            if _shapes(model) != _shapes(self.model):
+                raise NoTwinError("its module cannot be copied, and the factory builds another one the second time") from None
         if twin:
-            model.to("cpu", torch.float64)
+            widen(model)
+        self._start.put_back(model)
         change(model)
         gauge = Gauge(model, self.gauge.loss, self.gauge.batch, optimizer, self.gauge.schedule, self._batches)
         other = OwnModule(self._home, gauge, self._seed, "cpu" if twin else self.device, twin)
+        other._original = original
         other._fresh, other._sparse = self._fresh, self._sparse  # the copied optimizer may have taken steps
         return other
 
@@ -156,9 +171,21 @@ class OwnModule:
         else:
             with self._told("has an optimizer that could not be built"):
                 made = made(self.model.parameters())
+            self._claim(made)
+        ours = {id(p) for p in self.model.parameters()}
+        if not any(id(p) in ours for group in made.param_groups for p in group["params"]):
+            raise OwnError(f"the optimizer of {self._home.model.id} has none of the model's parameters.")
         for group in made.param_groups:
             group |= {name: value for name, value in flags.items() if name in group}
         return made
+
+    def _claim(self, optimizer: torch.optim.Optimizer) -> None:
+        """Give it this module's parameters in place of those of the module that the user's function may know and take them from."""
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise OwnError(f"the optimizer of {self._home.model.id} is {type(optimizer).__name__}, no torch.optim.Optimizer.")
+        names, ours = {id(p): name for name, p in self._original.named_parameters()}, self.parameters()
+        for group in optimizer.param_groups:
+            group["params"] = [ours.get(names.get(id(p), ""), p) for p in group["params"]]
 
     def steps(self, begins: list[Arrays], gradients: list[Arrays], **flags: bool) -> Iterator[Arrays]:
         """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
@@ -168,9 +195,9 @@ class OwnModule:
         for begin, given in zip(begins, gradients, strict=True):
             with torch.no_grad():
                 for name, p in self.parameters().items():
-                    p.copy_(torch.from_numpy(begin[name]).to(p))
+                    p.copy_(tensor_like(begin[name], p))
                     # A copy, since some steps write into the gradient.
-                    p.grad = torch.from_numpy(given[name]).to(p, copy=True) if name in given else None
+                    p.grad = tensor_like(given[name], p) if name in given else None
                     if p.grad is not None and name in self._sparse:
                         p.grad = p.grad.to_sparse(1)  # which some optimizers insist on
             with self._told("could not take a step"):
@@ -180,10 +207,12 @@ class OwnModule:
             yield self.weights()
 
     def trained(self) -> Trajectory:
-        """Steps of the user's optimizer on the gradients that this model computes."""
+        """Steps of the user's optimizer on the gradients that this model computes. Raises NoRoadError where it asks for the loss again."""
         seen = Trajectory()
         self.restore()
         optimizer = self.optimizer()
+        if inspect.signature(optimizer.step).parameters.get("closure", NO_CLOSURE).default is inspect.Parameter.empty:
+            raise NoRoadError(f"{type(optimizer).__name__} computes gradients itself")
         schedule = self.gauge.schedule(optimizer) if callable(self.gauge.schedule) else None
         for number in range(STEPS):
             gradients = self.backward(number=number, reset=False).gradients
@@ -212,17 +241,15 @@ class OwnModule:
 
     def restore(self) -> None:
         """The state of the start, and the seeds of every pass."""
-        self.model.load_state_dict(self._start)
-        torch.manual_seed(self._seed)
-        random.seed(self._seed)
-        np.random.seed(self._seed % 2**32)
+        self._start.put_back(self.model)
+        seed_everything(self._seed)
 
     def _forward(self, batch: Tree) -> Tree:
         batch = mapped(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, batch)
         inputs = batch if isinstance(batch, Mapping) else batch[0]
         if isinstance(inputs, Mapping):
             return self.call(**inputs)
-        return self.call(*inputs) if isinstance(inputs, (tuple, list)) and _takes_several(self.model) else self.call(inputs)
+        return self.call(*inputs) if isinstance(inputs, (tuple, list)) and takes_several(self.model) else self.call(inputs)
 
     def _loss(self, output: Tree, batch: Tree) -> Tensor:
         targets = batch if isinstance(batch, Mapping) else batch[1]
@@ -230,50 +257,38 @@ class OwnModule:
             loss = self.gauge.loss(output, targets) if targets is not None else self.gauge.loss(output)
         else:
             loss = own_loss(output, targets)
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-            raise OwnError(f"the loss of {self._home.model.id} is no single number but {shape}: return its mean.")
+        if not isinstance(loss, Tensor):
+            raise OwnError(f"the loss of {self._home.model.id} is no tensor but {type(loss).__name__}: return the tensor itself.")
+        if loss.numel() != 1:
+            raise OwnError(f"the loss of {self._home.model.id} is no single number but {tuple(loss.shape)}: return its mean.")
         return loss
 
     def _statistics(self) -> Arrays:
-        return {name: array(value) for name, value in self.model.named_buffers() if value.is_floating_point()}
+        return {name: array(value) for name, value in self.model.named_buffers() if is_number(value)}
 
     def _placed(self, leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
         leaf = leaf.detach().to(self.device)
-        return leaf.double() if self.is_twin and leaf.is_floating_point() else leaf
-
-
-def outputs(tree: Tree) -> Arrays:
-    """Floating-point leaves of an output by their path; `output` where it is one tensor."""
-    return {path or "output": array(leaf) for path, leaf in leaves(tree) if isinstance(leaf, Tensor) and leaf.is_floating_point()}
-
-
-def own_loss(output: Tree, targets: Tree) -> Tensor:
-    """The loss that a model computes itself; the mean square of its outputs where nobody gives a loss or targets."""
-    if isinstance(output, Tensor) and output.numel() == 1:
-        return output
-    within = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
-    if isinstance(within, Tensor):
-        return within
-    if targets is None:
-        floats = [leaf for _, leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-        return torch.stack([leaf.square().mean() for leaf in floats]).mean()
-    raise OwnError("the factory returned targets and no loss, and the model's output has none: return a loss(outputs, targets).")
+        return leaf.to(WIDER.get(leaf.dtype, leaf.dtype)) if self.is_twin else leaf
 
 
 def build(home: Home, seed: int) -> Gauge:
     """What the user's factory returns with every seed set. Raises OwnError."""
     torch.manual_seed(seed)
     try:
-        return gauge_of(home.call(seed), is_model, "PyTorch module")
+        gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
     except OwnError as error:
         if "operator torchvision::" not in str(error):
             raise
         declare_operators()  # the user's file imports a torchvision of another build than torch's
         torch.manual_seed(seed)
-        return gauge_of(home.call(seed), is_model, "PyTorch module")
+        gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
+    for part, takes in (("loss", "outputs and targets"), ("optimizer", "parameters"), ("schedule", "an optimizer")):
+        given = getattr(gauge, part)
+        if given is not None and not callable(given) and not isinstance(given, torch.optim.Optimizer):
+            raise OwnError(f"the {part} of {home.model.id} is {type(given).__name__}, and in PyTorch it is a function of {takes}.")
+    return gauge
 
 
 def is_model(value: Any) -> bool:
@@ -281,13 +296,8 @@ def is_model(value: Any) -> bool:
     return isinstance(value, nn.Module)
 
 
-def _takes_several(model: nn.Module) -> bool:
-    try:
-        parameters = inspect.signature(model.forward).parameters.values()
-    except (TypeError, ValueError):
-        return True
-    kinds = [p.kind for p in parameters]
-    return len(kinds) > 1 or inspect.Parameter.VAR_POSITIONAL in kinds
+def _shapes(model: nn.Module) -> dict[str, torch.Size]:
+    return {name: p.shape for name, p in model.named_parameters()}
 
 
 def _pair(batch: Tree) -> Tree:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import function
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -30,14 +31,34 @@ class Stopped(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function; a stopped result is kept, or is the one that was kept."""
-        out = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if (padded := _padded(func, args, kwargs)) is not None:
+            held = self._held(out)
+            return torch.where(padded.unsqueeze(-1), held, out) if self._replays else out
         if not _stops(func, (args, kwargs)) or not any(isinstance(leaf, Tensor) for leaf in tree_leaves(out)):
             return out
+        held = self._held(out)
+        # What stops here has no gradient the second time, so that it must have none the first time for both to stop alike.
+        return held if self._replays else tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, out)
+
+    def _held(self, out: Any) -> Any:
+        """The value that was kept in this place; in the first pass the one that is kept now."""
+        clone = lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf  # noqa: E731
         if not self._replays:
-            self.held.append(tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, out))
+            self.held.append(tree_map(clone, out))
             return out
         self._place += 1
-        return self.held[self._place - 1] if self._place <= len(self.held) else out
+        return tree_map(clone, self.held[self._place - 1]) if self._place <= len(self.held) else out
+
+
+def _padded(func: Any, args: Any, kwargs: Any) -> Tensor | None:
+    """Where an embedding is asked for its padding, whose row has no gradient by definition; nothing for other functions."""
+    if func is not functional.embedding:
+        return None
+    given = dict(zip(("input", "weight", "padding_idx"), args, strict=False)) | kwargs
+    padding = given.get("padding_idx")
+    return None if padding is None else given["input"] == padding % len(given["weight"])
 
 
 def _stops(func: Any, given: Any) -> bool:

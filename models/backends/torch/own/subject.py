@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import nn
 
 from models.arrays import Arrays
 from models.backends.torch.own.collections import factory
+from models.backends.torch.own.functions import surrogates
 from models.backends.torch.own.network import OwnModule, build
+from models.backends.torch.own.padding import zeros_for_padding
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape, TapeEndsError
 from models.backends.torch.own.twin import wide
@@ -19,7 +22,7 @@ from models.backends.torch.precision import float32_products
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError
 from models.own.loading import Home
-from models.own.observation import LayerSeen
+from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import OwnPass, Trajectory, norm
 from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
 
@@ -27,6 +30,10 @@ REST_AT_ZERO = nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Threshold
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
 ROUNDED = 3
 """Rounded passes of a road that rounds more than the usual one: each has an error of its own in every channel."""
+FORMATS = "float32", "complex64"
+"""Formats of parameters whose float64 is a reference for them."""
+WARM = 3
+"""Passes after which TorchScript has compiled what it compiles, so that the next ones give the same bits."""
 FLAT = 0.05
 """A value is saturated where |φ′| is under 5 % of its largest, as in `bench.theory.diagnosis`."""
 
@@ -38,6 +45,9 @@ class Subject:
         """Build it by the user's factory. Raises OwnError."""
         home = Home(model, factory)
         self._own = OwnModule(home, build(home, seed), seed, device)
+        if any(isinstance(module, torch.jit.ScriptModule) for module in self._own.model.modules()):
+            for _ in range(WARM):
+                self._own.backward()
         self._tape: Tape | None = None
         self._evaluation: Tape | None = None
 
@@ -97,9 +107,19 @@ class Subject:
         """Steps of the user's optimizer."""
         return self._own.trained() if self._own.gauge.optimizer is not None else None
 
+    def rewritten(self) -> list[str]:
+        """Nothing: weights are looked at between the pass and the step."""
+        return []
+
+    def by_its_author(self) -> str:
+        """Which of the user's functions have a backward pass that is no derivative on purpose."""
+        with surrogates() as found:
+            self._own.backward()
+        return surrogate_gradients(found)
+
     def twin(self) -> OwnTwin:
         """The module in float64."""
-        if self.precision != "float32":
+        if not set(self.precision.split(", ")) <= {"", *FORMATS}:
             raise NoTwinError(f"a float64 reference of float32: its parameters are {self.precision}")
         assert self._tape is not None, "a twin is given the decisions of a watched pass"
         if self._own.device != "cpu" and float32_products() != "float32":
@@ -167,6 +187,7 @@ class Twin:
     def __init__(self, own: OwnModule, tape: Tape | None, evaluation: Tape | None = None) -> None:
         """A copy of the module; `evaluation` is the tape of a pass in that mode."""
         self._twin, self._tape, self._evaluation = own.copied(twin=True), tape, evaluation
+        self._packs = evaluation is not None and evaluation.packs
         self._held: list[Any] | None = None
 
     def backward(self, rounded: int | None, *, watch: bool = True, batch: int | None = None, one_by_one: bool = False) -> OwnPass:
@@ -202,7 +223,7 @@ class Twin:
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode, with the decisions of its tape."""
         try:
-            with wide(self._evaluation, rounded):
+            with wide(self._evaluation, rounded), zeros_for_padding(self._twin.model) if self._packs else nullcontext():
                 return self._twin.evaluated()
         except TapeEndsError as reason:
             _refuse_other_draws(self._evaluation, reason)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from models.backends.torch.own.padding import PACKING
 from models.own.gauge import NoTwinError
 from models.own.passes import NEAR
 
@@ -32,12 +33,13 @@ class Entry(NamedTuple):
 class Tape:
     """Decisions in the order of computation, on the CPU; `half` names the first operation that computed in less than float32.
 
-    `draws` says whether any of them is random.
+    `draws` says whether any of them is random, `packs` whether an encoder has packed its sequences.
     """
 
     entries: list[Entry] = field(default_factory=list)
     draws: bool = False
     half: str = ""
+    packs: bool = False
 
     def reader(self) -> Callable[[str], tuple[Tensor | None, ...]]:
         """A function that gives the next operation's decisions. Raises TapeEndsError where the operation is another one."""
@@ -67,13 +69,14 @@ class Recorder(TorchDispatchMode):
         out = func(*args, **kwargs)
         if kept is not None:
             self.tape.entries.append(Entry(name, (kept.to("cpu", copy=True),)))
-        elif drawn(func, args, kwargs) or name in STEPS:
+        elif drawn(func, args, kwargs) or _jumps(name, args):
             self.tape.entries.append(Entry(name, tuple(each.to("cpu", copy=True) for each in tensors(out))))
             self.tape.draws = self.tape.draws or drawn(func, args, kwargs)
         elif chosen(out, args):
             places = (None if each.is_floating_point() else each.to("cpu", copy=True) for each in tensors(out))
             self.tape.entries.append(Entry(name, tuple(places)))
             self.tape.draws = self.tape.draws or name in MIXED
+        self.tape.packs = self.tape.packs or name == PACKING
         if not self.tape.half and any(each.dtype in (torch.float16, torch.bfloat16) for each in tensors(out)):
             self.tape.half = name
         return out
@@ -146,13 +149,17 @@ def chosen(out: Any, args: Any) -> bool:
     return floats and len(found) in (1, 2) and found[-1].dtype in (torch.bool, torch.int64, torch.int32) and found[-1].numel() > 0
 
 
+def _jumps(name: str, args: Any) -> bool:
+    return name in STEPS and not (isinstance(args[0], Tensor) and args[0].is_complex())
+
+
 def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tensor | None, ...]]) -> Any:
     """The operation's result with the decisions of the tape in place of its own; NotImplemented for one that decides nothing."""
     name = operation(func)
     if name in KINKS:
         (zone,) = read(name)
         return KINKS[name].slope(zone, *args, **kwargs)
-    if drawn(func, args, kwargs) or name in STEPS:
+    if drawn(func, args, kwargs) or _jumps(name, args):
         out = func(*args, **kwargs)
         for each, kept in zip(tensors(out), read(name), strict=True):
             _fits(each, kept, name)
@@ -178,10 +185,8 @@ def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tens
     values = out[0]
     _fits(out[-1], places, name)
     if name.startswith(("max_pool", "adaptive_max_pool", "fractional_max_pool")):
-        spatial = places.dim() - 2 if places.dim() > 3 or name.endswith("1d") else places.dim() - 1
-        kind = {"2d": 2, "3d": 3}.get(name.partition("_with")[0][-2:], spatial)
-        flat = args[0].flatten(-kind)
-        values = flat.gather(-1, places.flatten(-kind)).view_as(places)
+        flat = args[0].flatten(-_spatial(name))
+        values = flat.gather(-1, places.flatten(-_spatial(name))).view_as(places)
     elif name in ("max", "min", "topk", "sort", "kthvalue", "median", "cummax", "cummin", "mode"):
         values = _gathered(name, args, kwargs, places)
     return type(out)((values, places.clone()))
@@ -205,9 +210,14 @@ def near(func: Any, args: Any, kwargs: Any) -> int:
         changed = (*args[:place], moved, *args[place + 1 :])
         found.append(KINKS[name].zone(*changed, **kwargs) if name in KINKS else tensors(func(*changed, **kwargs))[-1])
     if pools:  # among equal numbers either may be chosen: those are dead units or copies, and no decision
-        flat = x.flatten(-2)
-        found = [flat.gather(-1, places.flatten(-2)) for places in found]
+        flat = x.flatten(-_spatial(name))
+        found = [flat.gather(-1, places.flatten(-_spatial(name))) for places in found]
     return int(((found[0] != found[1]) | (found[0] != found[2])).sum())
+
+
+def _spatial(name: str) -> int:
+    """How many axes a pool runs over: 2 for `max_pool2d_with_indices`, as which PyTorch runs a pool over one axis, too."""
+    return 3 if "3d" in name else 2
 
 
 def _gathered(name: str, args: Any, kwargs: Any, places: Tensor) -> Tensor:

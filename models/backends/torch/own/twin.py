@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
+from models.backends.torch.own.state import WIDER
+from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed
 from models.backends.torch.own.terms import TERMS
 
 AMPLITUDE = 2.0**-24 * math.sqrt(3)
@@ -27,7 +28,6 @@ The k-th partial sum is k/n of the total and is rounded once, so that the square
 4.2). A rounding is uniform, hence a third of its largest square, over numbers whose E[1/m²] is 0.541 for mantissas m with Benford's law.
 PyTorch's batch normalization of channels-last images adds up so: 14 unit roundoffs over 1,600 terms, 29 over 25,600 (2.13.0).
 """
-WIDER = {torch.float32: torch.float64, torch.float16: torch.float64, torch.bfloat16: torch.float64, torch.complex64: torch.complex128}
 EXACT = {
     "relu", "relu_", "threshold_backward", "neg", "abs", "clone", "copy_", "_to_copy", "cat", "stack", "slice_backward",
     "select_backward", "slice_scatter", "select_scatter", "index", "index_select", "gather", "embedding", "repeat", "zeros", "ones",
@@ -39,6 +39,8 @@ EXACT = {
     "eye", "set_", "resize_", "nan_to_num",
 }  # fmt: skip
 """Operations that move, choose or make numbers and round none."""
+OF_PAIRS = {"abs", "sgn"}
+"""Those of them that compute where numbers are complex."""
 
 
 class TwinMode(TorchDispatchMode):
@@ -60,10 +62,11 @@ class TwinMode(TorchDispatchMode):
         out = NotImplemented if self._read is None else replayed(func, args, kwargs, self._read)
         if out is NotImplemented:
             out = func(*args, **kwargs)
-        if self._generator is not None and not func.is_view and operation(func) not in EXACT and not drawn(func, args, kwargs):
+        if self._generator is not None and not func.is_view and not _is_exact(func, args) and not drawn(func, args, kwargs):
             terms = TERMS[operation(func)](*args, **kwargs) if operation(func) in TERMS else None
-            for place, each in enumerate(tensors(out)):
-                self._round(each, terms if place == 0 else None)
+            for place, each in enumerate(out if isinstance(out, (tuple, list)) else (out,)):
+                if isinstance(each, Tensor):
+                    self._round(each, terms if place == 0 else None)
             if self._one_by_one and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):
                 self._round_statistics(operation(func), args[0], out, terms)
         return out
@@ -94,6 +97,12 @@ class TwinMode(TorchDispatchMode):
             terms = torch.where(x.isfinite(), terms, 0.0)
             noise = torch.where(x.isfinite(), noise, 0.0)
         x.addcmul_(terms, noise.to(x.device, torch.float64))
+
+
+def _is_exact(func: Any, args: Any) -> bool:
+    """Whether an operation rounds nothing; sizes and directions of complex numbers are roots and quotients."""
+    name = operation(func)
+    return name in EXACT and not (name in OF_PAIRS and isinstance(args[0], Tensor) and args[0].is_complex())
 
 
 class WideTypes(TorchFunctionMode):

@@ -1,0 +1,76 @@
+"""Models of every build run whole: no traceback, no false alarm, and what cannot be judged is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.judging.verdict import FAILED, NOT_APPLICABLE, PASSED, Verdict
+from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+
+ALWAYS = ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation", "update")
+WHOLE = {
+    "layers_torch.py": (
+        "translation", "cells", "normalized", "upsampled", "sequences_of_signals", "volumes", "weight_normed", "spectral_normed",
+        "old_weight_norm", "pruned", "residual", "skipping", "attending", "distances",
+    ),
+    "forms_torch.py": (
+        "several", "losing", "scalar", "moving", "tied", "frozen", "grouped", "bound", "loaded", "growing", "uncopied",
+    ),
+    "wrapped_torch.py": (
+        "functions", "complex_numbers", "traced", "parallel", "averaged", "checkpointed", "checkpointed_reentrant",
+    ),
+    "layers_keras.py": ("subclassed", "spectral"),
+}  # fmt: skip
+"""Models that every check of ALWAYS judges."""
+SLOWLY = {
+    "layers_torch.py": ("texts",),
+    "wrapped_torch.py": ("compiled", "compiled_in_place"),
+    "layers_keras.py": (
+        "sequential", "attention", "recurrent", "several", "augmented", "upsampled", "nested", "scheduled", "accumulated", "named",
+        "scalar",
+    ),
+}  # fmt: skip
+"""More of them, which take long."""
+PARTLY = (
+    ("wrapped_torch.py:binary", "derivative", "the forward pass of Clipped is flat"),
+    ("wrapped_torch.py:reversed_gradient", "derivative", "the forward pass of Reversed changes nothing"),
+    ("forms_torch.py:curved", "update", "LBFGS computes gradients itself"),
+    ("wrapped_torch.py:double", "gradient_parity", "its parameters are float64"),
+    ("wrapped_torch.py:bfloat", "gradient_parity", "its parameters are bfloat16"),
+    ("wrapped_torch.py:autocast", "gradient_parity", "_to_copy computes in half precision"),
+    ("wrapped_torch.py:scripted", "gradient_parity", "does not run in float64"),
+    ("layers_keras.py:binary", "derivative", "the forward pass of sign is flat"),
+    ("layers_keras.py:half", "gradient_parity", "computes in half precision"),
+    ("layers_keras.py:rotated", "gradient_parity", "random_rotation does not run in float64"),
+)
+"""Models that one check does not judge, and the words of its reason; no check is red."""
+
+
+def judged(address: str) -> dict[str, Verdict]:
+    file, _, name = address.partition(":")
+    return verdicts(evidence(file.removesuffix(".py").partition("_")[2], f"{GAUGES}/{file}:{name}"))
+
+
+def cases() -> list[Any]:
+    quick = [f"{file}:{name}" for file, names in WHOLE.items() for name in names]
+    slow = [pytest.param(f"{file}:{name}", marks=pytest.mark.slow) for file, names in SLOWLY.items() for name in names]
+    return [*quick, *slow]
+
+
+@pytest.mark.filterwarnings("ignore")  # of the user's own model, such as an old form of weight normalization
+@pytest.mark.parametrize("address", cases())
+def test_a_model_of_any_build_is_judged_whole(address: str) -> None:
+    seen = judged(address)
+    assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
+    assert {name: seen[name].reason for name in ALWAYS if seen[name].status != PASSED or not seen[name].judged} == {}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("address", "check", "said"), PARTLY)
+def test_what_cannot_be_judged_says_why(address: str, check: str, said: str) -> None:
+    seen = judged(address)
+    assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
+    assert said in seen[check].reason and not seen[check].judged
+    assert check == "derivative" or seen[check].status == NOT_APPLICABLE

@@ -1,0 +1,43 @@
+"""How a module is called with a batch, and what its loss is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from models.arrays import Arrays
+from models.backends.torch.own.modules import is_number
+from models.backends.torch.own.state import array
+from models.own.gauge import OwnError
+from models.own.trees import Tree, leaves
+
+
+def outputs(tree: Tree) -> Arrays:
+    """Numbers of an output by their path; `output` where it is one tensor."""
+    return {path or "output": array(leaf) for path, leaf in leaves(tree) if is_number(leaf)}
+
+
+def own_loss(output: Tree, targets: Tree) -> Tensor:
+    """The loss that a model computes itself; the mean square of its outputs where nobody gives a loss or targets."""
+    if isinstance(output, Tensor) and output.numel() == 1:
+        return output
+    within = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+    if isinstance(within, Tensor):
+        return within
+    if targets is None:
+        floats = [leaf for _, leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+        return torch.stack([leaf.square().mean() for leaf in floats]).mean()
+    raise OwnError("the factory returned targets and no loss, and the model's output has none: return a loss(outputs, targets).")
+
+
+def takes_several(model: nn.Module) -> bool:
+    """Whether the module is called with several arguments, which inputs in a tuple are."""
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    kinds = [p.kind for p in parameters]
+    return len(kinds) > 1 or inspect.Parameter.VAR_POSITIONAL in kinds
