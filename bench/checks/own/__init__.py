@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bench.checks import CHECKS
 from bench.checks.own import laws
+from bench.checks.own.aligned import ALIGNED_CHECKS
 from bench.evidence.own import NEEDS, OwnEvidence
 from bench.judging.check import ANY, Check, Need
+from models.own.address import OwnModel
 
 REFERENCE, ITSELF = "reference", "itself"
 STEPS = frozenset({Need.STEPS})
@@ -25,6 +30,19 @@ OWN_CHECKS: dict[str, Check[OwnEvidence]] = {
         Check(laws.execution, REFERENCE, TWIN),
     )
 }
+
+
+def table(model: OwnModel) -> Mapping[str, Check[Any]]:
+    """The checks that judge a model: of a user's own and of published ones, or of one that both frameworks hold."""
+    return ALIGNED_CHECKS if model.aligned else OWN_CHECKS
+
+
+def lacking_of(model: OwnModel) -> dict[str, str]:
+    """What checks that do not judge a model need, by name, in words that complete "needs …"."""
+    if not model.aligned:
+        return absent()
+    names = dict.fromkeys((*CHECKS, *OWN_CHECKS))
+    return {name: "a network of one framework" for name in names if name not in ALIGNED_CHECKS}
 
 
 def absent() -> dict[str, str]:

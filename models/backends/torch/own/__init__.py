@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.backends.torch.precision import allow_tf32
 from models.own.address import OwnModel
-from models.own.protocol import OwnNetwork
+from models.own.protocol import AlignedNetwork, OwnNetwork
 
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
@@ -13,3 +13,10 @@ def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
 
     allow_tf32(False)
     return Subject(model, seed, device)
+
+
+def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
+    """The network of a pair, untrained. Raises OwnError."""
+    from models.backends.torch.own.aligned import Module  # late, as above
+
+    return Module(model, seed, device)
