@@ -88,10 +88,8 @@ def test_weights_go_there_and_back_in_every_layout() -> None:
         (("dense", "dense"), ((5, 12), (12, 5)), 2),
         (("scale", "scale"), ((4, 1, 1), (4,)), 1),
     ):
-        layers = [
-            WeightedLayer("x", kind, {"weight": "x.weight"}, {"weight": list(shape)}) for kind, shape in zip(kinds, shapes, strict=True)
-        ]
-        both = Pair(*layers, side)
+        one, other = (layer(kind, shape) for kind, shape in zip(kinds, shapes, strict=True))
+        both = Pair(one, other, side)
         weight = draws.standard_normal(shapes[0])
         there = both.weight_in_keras("weight", weight)
         assert there.shape == shapes[1]

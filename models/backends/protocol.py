@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # `Spec` reads the rows
     from models.observation import Epoch, Trained, WatchedPass
     from models.own.address import OwnModel
     from models.own.protocol import AlignedNetwork, OwnNetwork
+    from models.own.training import OwnHistory
     from models.spec import Spec
 
 StepKind = Literal["eager", "compiled", "fused"]
@@ -234,6 +235,9 @@ class Backend(Protocol):
 
     def own_network(self, model: OwnModel, seed: int, device: str) -> OwnNetwork:
         """A user's own model. Raises OwnError with one sentence on what is wrong with it, Absent where the backend takes none."""
+
+    def train_own(self, model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
+        """One training of a user's own model over its data; `moved` begins one unit in the last place away. Raises OwnError."""
 
     def aligned_network(self, model: OwnModel, seed: int, device: str) -> AlignedNetwork:
         """A network that both frameworks hold. Raises OwnError, Absent where the backend has none."""

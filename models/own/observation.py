@@ -92,6 +92,7 @@ class LayerSeen:
 class OwnObservation:
     """Everything one backend did with one model. Without a twin, `no_twin` says why, and what needs one is empty.
 
+    `trains` says that it has data and an optimizer to train with.
     `undecided` says why gradients, and `unevaluated` why outputs in evaluation cannot be judged although there is one.
     """
 
@@ -100,6 +101,7 @@ class OwnObservation:
     device: str = "cpu"
     parameters: int = 0
     precision: str = "float32"
+    trains: bool = False
     no_twin: str = ""
     undecided: str = ""
     unevaluated: str = ""

@@ -94,6 +94,10 @@ class OwnNetwork(Protocol):
     def precision(self) -> str:
         """The format of what it learns, such as `float32`; several are joined by commas."""
 
+    @property
+    def trains(self) -> bool:
+        """Whether it has data and an optimizer to train with."""
+
     def backward(self) -> OwnPass:
         """One pass in training mode, by the usual way to run it."""
 

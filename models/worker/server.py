@@ -19,6 +19,7 @@ from models.backends.registry import Absent, backend_module
 from models.observation import Job
 from models.own.gauge import OwnError
 from models.own.observation import OwnJob
+from models.own.training import OwnTraining
 from models.spec import Spec, SpecError
 from models.spent import WORKER
 from models.worker import messages
@@ -48,6 +49,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "observe": lambda given: observe(messages.as_kind(given, Job), cache.network),
         "observe_seeds": lambda given: observe_seeds(messages.as_kind(given["jobs"], list[Job]), cache.network),
         "examine": lambda given: own.examine(framework, messages.as_kind(given["own"], OwnJob)),
+        "train_own": lambda given: own.train(framework, messages.as_kind(given["own"], OwnTraining)),
         "aligned": lambda given: aligned.take(given["own"], given["given"]),
         "draw": lambda given: draw_own(framework, **given),
         "activate": lambda given: framework.activate(Spec.parse(given["spec"]), given["x"]),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.checks import CHECKS
+from bench.checks import BASELINE, CHECKS
 from bench.checks.own import laws
 from bench.checks.own.aligned import ALIGNED_CHECKS
+from bench.checks.own.trained import training
 from bench.evidence.own import NEEDS, OwnEvidence
 from bench.judging.check import ANY, Check, Need
 from models.own.address import OwnModel
@@ -28,6 +29,7 @@ OWN_CHECKS: dict[str, Check[OwnEvidence]] = {
         Check(laws.normalization_state, REFERENCE, TWIN),
         Check(laws.evaluation, REFERENCE, STEPS, also={Need.REFERENCE}),
         Check(laws.execution, REFERENCE, TWIN),
+        Check(training, BASELINE, STEPS),
     )
 }
 

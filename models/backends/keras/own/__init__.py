@@ -8,6 +8,7 @@ from models.backends.keras.libraries import LIBRARY
 from models.own.address import OwnModel
 from models.own.gauge import OwnError
 from models.own.protocol import AlignedNetwork, OwnNetwork
+from models.own.training import OwnHistory
 
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
@@ -25,3 +26,10 @@ def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
     from models.backends.keras.own.aligned import Model  # late, as above
 
     return Model(model, seed, device)
+
+
+def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
+    """One training over the model's own data. Raises OwnError."""
+    from models.backends.keras.own import training  # late, as above
+
+    return training.train_own(model, seed, moved, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.backends.torch.precision import allow_tf32
 from models.own.address import OwnModel
 from models.own.protocol import AlignedNetwork, OwnNetwork
+from models.own.training import OwnHistory
 
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
@@ -20,3 +21,10 @@ def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
     from models.backends.torch.own.aligned import Module  # late, as above
 
     return Module(model, seed, device)
+
+
+def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
+    """One training over the model's own data. Raises OwnError."""
+    from models.backends.torch.own import training  # late, as above
+
+    return training.train_own(model, seed, moved, device)
