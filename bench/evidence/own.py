@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
+from bench.baselines.own import OwnRecording
 from bench.evidence.pool import ObservationPool
 from bench.judging.check import Need
 from models.own.address import OwnModel
 from models.own.observation import OwnJob, OwnObservation
+from models.own.training import OwnHistory, OwnTraining
 from models.worker.devices import kind
 from models.worker.process import Worker, WorkerDied, WorkerError
 
@@ -20,6 +23,15 @@ NEEDS = frozenset({Need.STEPS, Need.REFERENCE, Need.RESOLVED})
 
 
 @dataclass
+class OwnTrained:
+    """Trainings of a model with data, what was recorded of it, and the file that this is in."""
+
+    histories: list[OwnHistory]
+    recording: OwnRecording | None
+    path: Path
+
+
+@dataclass
 class OwnEvidence:
     """One model on one backend, beside its float64 twin; checks of own models read it and nothing else."""
 
@@ -27,6 +39,7 @@ class OwnEvidence:
     backend: str
     seen: OwnObservation
     repeats: bool = True
+    training: OwnTrained | None = None
 
 
 class OwnPool:
@@ -65,6 +78,11 @@ class OwnPool:
         if isinstance(found, WorkerError):
             raise found
         return found
+
+    def trained(self, backend: str, model: OwnModel, *, moved: bool) -> list[OwnHistory]:
+        """Trainings on every seed of the run; with `moved` each also from one unit in the last place away. Raises WorkerError."""
+        job = OwnTraining(model, list(self._pool.seeds), moved, kind(self._pool.device))
+        return self._pool.get(backend).call("train_own", list[OwnHistory], own=job)
 
     def failed(self, backend: str, model: OwnModel) -> bool:
         """Whether the model is known to have failed on this backend."""

@@ -7,6 +7,10 @@ ROUNDING_MULTIPLE = 10.0
 (`bench.evidence.reference.ROUNDINGS`: Student's t with 6 degrees of freedom exceeds 10 once in 20,000 where one sample carries the
 gradient, and practically never where many do); `python -m bench.selftest.false_alarms` prints how much of it fresh seeds use."""
 
+CARRIED_MULTIPLE = 100.0
+"""How many float64 roundings two frameworks may lie apart that hold the same weights: 1e-14 of an output. Kernels add up in other orders,
+and float64's add number by number; `bench/selftest/test_aligned.py` prints how much of it each network uses."""
+
 ROUNDING_LIMIT = 1e-2
 """Relative rounding error above which float32 cannot judge a network: its own noise would excuse a real fault."""
 

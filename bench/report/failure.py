@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from bench.evidence.aligned import NAMES, AlignedEvidence
 from bench.evidence.evidence import Evidence
 from bench.evidence.own import OwnEvidence
 from bench.judging.finding import Finding
@@ -43,6 +44,20 @@ def of_own(verdict: Verdict, evidence: OwnEvidence, environment: Mapping[str, st
         "backend": " · ".join(backend),
         "against": against,
     }
+    return _failure(verdict, facts, _with_neighbours(verdict), [])
+
+
+def of_aligned(verdict: Verdict, evidence: AlignedEvidence, environment: Mapping[str, str]) -> str:
+    """A failed verdict on one side of a network that both frameworks hold: where they first part, and whose fault that is."""
+    facts = {
+        "model": f"{verdict.subject}   {texts.counted(evidence.parameters, 'parameter')}",
+        "backend": f"{texts.library(evidence.versions)} · {environment.get('threads', '?')} thread(s)",
+        "against": f"{evidence.other} with the same weights, and both float64 twins; numbers are multiples of what rounding costs here",
+    }
+    for way, where, whose in evidence.first_parted():
+        facts[way] = f"first part at {where}{': this is ' + NAMES[whose] + chr(39) + 's' if whose else ', and nothing tells whose it is'}"
+    if reasons := [parting.because for parting in evidence.parted.values()]:
+        facts["because"] = reasons[0]
     return _failure(verdict, facts, _with_neighbours(verdict), [])
 
 

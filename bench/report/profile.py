@@ -9,6 +9,7 @@ import numpy as np
 from bench.baselines import samples
 from bench.baselines.metrics import metrics
 from bench.baselines.pairs import Recorded
+from bench.evidence.aligned import AlignedEvidence
 from bench.evidence.evidence import Evidence
 from bench.evidence.own import OwnEvidence
 from bench.judging.tolerance import BAND_Z
@@ -63,6 +64,13 @@ def own_profile(evidence: OwnEvidence) -> Profile:
     seen.names, seen.gradient = [each.name for each in layers], [_few(each.gradient) for each in layers]
     seen.dead = {each.name: _few(each.dead) for each in evidence.seen.layers if each.dead > 0}
     seen.saturated = {each.name: _few(each.saturated) for each in evidence.seen.layers if each.saturated > 0}
+    return seen
+
+
+def aligned_profile(evidence: AlignedEvidence) -> Profile:
+    """Gradients at the outputs of weighted layers, in one framework of a network that both hold, by PyTorch's names."""
+    seen = Profile(evidence.backend, evidence.network)
+    seen.names, seen.gradient = list(evidence.gradients), [_few(norm) for norm in evidence.gradients.values()]
     return seen
 
 

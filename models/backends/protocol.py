@@ -14,7 +14,8 @@ from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Lo
 if TYPE_CHECKING:  # `Spec` reads the rows
     from models.observation import Epoch, Trained, WatchedPass
     from models.own.address import OwnModel
-    from models.own.protocol import OwnNetwork
+    from models.own.protocol import AlignedNetwork, OwnNetwork
+    from models.own.training import OwnHistory
     from models.spec import Spec
 
 StepKind = Literal["eager", "compiled", "fused"]
@@ -251,6 +252,12 @@ class Backend(Protocol):
 
     def own_network(self, model: OwnModel, seed: int, device: str) -> OwnNetwork:
         """A user's own model. Raises OwnError with one sentence on what is wrong with it, Absent where the backend takes none."""
+
+    def train_own(self, model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
+        """One training of a user's own model over its data; `moved` begins one unit in the last place away. Raises OwnError."""
+
+    def aligned_network(self, model: OwnModel, seed: int, device: str) -> AlignedNetwork:
+        """A network that both frameworks hold. Raises OwnError, Absent where the backend has none."""
 
     def hand_written(self, spec: Spec, weights: Arrays, device: str) -> Loop:
         """The shortest training loop that a user of the framework would write."""

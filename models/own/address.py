@@ -16,6 +16,8 @@ TOML = "pyproject.toml"
 TABLE = "tool.gradgauge.models"
 SHORT = {"torchvision": "torch", "timm": "torch", "keras": "keras"}
 """Packages whose networks have a short form, and the framework that they are written for."""
+ALIGNED = "aligned"
+"""What networks that both frameworks hold with the same weights are called by: `aligned:resnet50`."""
 FRAMEWORKS = {
     "torch": ("torch", "torchvision", "timm", "transformers", "lightning", "pytorch_lightning", "torchaudio", "torch_geometric"),
     "keras": ("keras", "tensorflow", "keras_hub", "keras_cv", "keras_nlp", "tf_keras"),
@@ -38,11 +40,18 @@ class OwnModel:
     @property
     def published(self) -> bool:
         """Whether it comes from a package's collection."""
-        return self.target in SHORT
+        return self.target in SHORT or self.aligned
+
+    @property
+    def aligned(self) -> bool:
+        """Whether both frameworks hold it, with the same weights."""
+        return self.target == ALIGNED
 
     @property
     def frameworks(self) -> list[str]:
         """The frameworks that its file imports; none where the file is not found or imports neither."""
+        if self.aligned:
+            return list(FRAMEWORKS)
         if self.published:
             return [SHORT[self.target]]
         file = self.target if self.target.endswith(".py") else _module_file(self.target, self.folder)
@@ -68,7 +77,7 @@ def own_models(texts: list[str] | None, folder: Path) -> list[OwnModel]:
         else:
             raise OwnError(
                 f"--model={text} has no colon and is not in [{TABLE}] of {folder / TOML}: use path/to/file.py:function, "
-                f"package.module:function or one of {', '.join(f'{name}:…' for name in SHORT)}."
+                f"package.module:function or one of {', '.join(f'{name}:…' for name in (*SHORT, ALIGNED))}."
             )
     return list(dict.fromkeys(found))
 
@@ -96,7 +105,7 @@ def _parse(text: str, folder: Path, name: str) -> OwnModel:
     target, _, attribute = text.rpartition(":")
     if not target or not attribute.replace(".", "").replace("_", "").replace("-", "").isalnum():
         raise OwnError(f"--model={text} names nothing: use path/to/file.py:function or package.module:function.")
-    if target in SHORT:
+    if target in SHORT or target == ALIGNED:
         return OwnModel(name, target, attribute, str(folder))
     if target.endswith(".py") or "/" in target or os.sep in target:
         path = (folder / Path(target).expanduser()).resolve()

@@ -26,7 +26,8 @@ class Gauge:
     A batch is `(inputs, targets)`, or a dict that the model takes by name. Inputs that are a tuple are several arguments, a dict is
     arguments by name. `loss` is called as its framework calls losses; without one the model's output is the loss, or has it as `loss`.
     In PyTorch `optimizer` is a function of parameters and `schedule` one of the optimizer. In Keras `optimizer` and `loss` are what
-    `compile` takes, and those of a compiled model are its own.
+    `compile` takes, and those of a compiled model are its own. `metric` of outputs and targets, a share such as an accuracy, is taken
+    behind a training on the batch `test`, or on `batch`.
     """
 
     model: Any
@@ -35,6 +36,8 @@ class Gauge:
     optimizer: Any = None
     schedule: Any = None
     data: Iterable[Tree] | None = None
+    metric: Callable[[Tree, Tree], Any] | None = None
+    test: Tree = None
 
     @property
     def inputs(self) -> Tree:

@@ -94,7 +94,7 @@ class OwnObservation:
 
     `undecided` says why gradients, `unevaluated` why outputs in evaluation, and `unsloped` why differences of the loss cannot be judged
     although there is one. `unstepped` says why steps of the optimizer were not looked at. What is learned and
-    yet written by the forward pass itself is `rewritten`: its steps are not looked at.
+    yet written by the forward pass itself is `rewritten`: its steps are not looked at. `trains` says that it has data and an optimizer.
     """
 
     backend: str
@@ -102,6 +102,7 @@ class OwnObservation:
     device: str = "cpu"
     parameters: int = 0
     precision: str = "float32"
+    trains: bool = False
     no_twin: str = ""
     undecided: str = ""
     unevaluated: str = ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
+from models.own.carried import WeightedLayer
+from models.own.decisions import Decisions
 from models.own.observation import LayerSeen
 from models.own.passes import OwnPass, Trajectory
 
@@ -55,6 +57,32 @@ class RoadOfSteps(NamedTuple):
 
 
 @runtime_checkable
+class AlignedNetwork(Protocol):
+    """A network that both frameworks hold, in one of them."""
+
+    def layers(self) -> list[WeightedLayer]:
+        """Layers with weights, in the order in which they correspond to the other framework's."""
+
+    def load(self, weights: Arrays) -> None:
+        """Begin with these parameters and running statistics, by their names here."""
+
+    def run(self) -> None:
+        """One pass forward and backward as a user runs it, for the clock."""
+
+    def observe(self) -> tuple[OwnPass, Decisions]:
+        """The watched float32 pass, and what it decides."""
+
+    def exact(self, decided: Decisions | None, rounded: int | None = None) -> OwnPass:
+        """The float64 pass with its own decisions or, where they fit, another framework's; `rounded` seeds errors as large as float32's."""
+
+    def entering(self, name: str, decided: Decisions | None) -> Array:
+        """What enters a layer in the float64 pass."""
+
+    def loss_at(self, moved: Arrays) -> float:
+        """The float64 loss with some parameters moved, kinks where they then are."""
+
+
+@runtime_checkable
 class OwnNetwork(Protocol):
     """A user's model as its user trains it."""
 
@@ -65,6 +93,10 @@ class OwnNetwork(Protocol):
     @property
     def precision(self) -> str:
         """The format of what it learns, such as `float32`; several are joined by commas."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether it has data and an optimizer to train with."""
 
     def backward(self) -> OwnPass:
         """One pass in training mode, by the usual way to run it."""

@@ -19,11 +19,13 @@ from models.backends.registry import Absent, backend_module
 from models.observation import Job
 from models.own.gauge import OwnError
 from models.own.observation import OwnJob
+from models.own.training import OwnTraining
 from models.spec import Spec, SpecError
 from models.spent import WORKER
 from models.worker import messages
 from models.worker.network_cache import NetworkCache
 from models.worker.tasks import overhead, own, scenarios
+from models.worker.tasks.aligned import AlignedSide
 from models.worker.tasks.device_probe import probe_device, probe_step
 from models.worker.tasks.epochs import Epochs
 from models.worker.tasks.observe import draw_own, observe, observe_seeds
@@ -42,11 +44,13 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
     gc.collect()
     gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
     WORKER.charge("imports", time.process_time())
-    timer, cache, epochs = StepTimer(framework), NetworkCache(), Epochs(framework)
+    timer, cache, epochs, aligned = StepTimer(framework), NetworkCache(), Epochs(framework), AlignedSide(framework)
     tasks = {
         "observe": lambda given: observe(messages.as_kind(given, Job), cache.network),
         "observe_seeds": lambda given: observe_seeds(messages.as_kind(given["jobs"], list[Job]), cache.network),
         "examine": lambda given: own.examine(framework, messages.as_kind(given["own"], OwnJob)),
+        "train_own": lambda given: own.train(framework, messages.as_kind(given["own"], OwnTraining)),
+        "aligned": lambda given: aligned.take(given["own"], given["given"]),
         "draw": lambda given: draw_own(framework, **given),
         "activate": lambda given: framework.activate(Spec.parse(given["spec"]), given["x"]),
         "versions": lambda given: framework.versions(),

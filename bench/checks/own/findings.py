@@ -37,7 +37,7 @@ def by_rounding(deviations: Iterable[tuple[str, Deviation]]) -> Iterator[Finding
             noisy.append((place(each, scope), each.rounding / scale))
             continue
         value, judged = roundings(each), judged + 1
-        yield Finding(place(each, scope), value, 0.0, ROUNDING_MULTIPLE, "" if value <= ROUNDING_MULTIPLE else _note(each))
+        yield Finding(place(each, scope), value, 0.0, ROUNDING_MULTIPLE, "" if value <= ROUNDING_MULTIPLE else note(each))
     if noisy:
         most, others = max(share for _, share in noisy), f" and {len(noisy) - 1} others" if len(noisy) > 1 else ""
         why = f"rounding alone moves {noisy[0][0]}{others} by {f'up to {most:.0%}' if most < 1 else 'more than all of it'}"
@@ -64,7 +64,8 @@ def counted(each: Counted, note: str) -> Finding:
     return Finding(place(each), each.entries, 0.0, 0.0, note)
 
 
-def _note(each: Deviation) -> str:
+def note(each: Deviation) -> str:
+    """What an outlier looks like."""
     what = "weight" if each.kind == "new" else "value" if each.kind in VALUES else "gradient"
     scale = max(each.size, each.reach) or 1.0
     return f"{looks_like(each.bad, (each.seen, each.size), each.cosine, what)}; off by {each.error / scale:.2g} of its length"

@@ -14,7 +14,8 @@ from models.backends.registry import Absent, BackendError
 from models.nodes import Normalize, Sum
 from models.observation import Trained, WatchedPass
 from models.own.address import OwnModel
-from models.own.protocol import OwnNetwork
+from models.own.protocol import AlignedNetwork, OwnNetwork
+from models.own.training import OwnHistory
 from models.parts.clips import SHRUNK
 from models.parts.norms import running_variance
 from models.parts.optimizers import AVERAGE
@@ -144,5 +145,15 @@ class Network:
 
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
+    """None: raises Absent."""
+    raise Absent("a model of a framework")
+
+
+def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
+    """None: raises Absent."""
+    raise Absent("a model of a framework")
+
+
+def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
     """None: raises Absent."""
     raise Absent("a model of a framework")

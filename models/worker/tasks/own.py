@@ -13,6 +13,7 @@ from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, R
 from models.own.passes import OwnPass, Trajectory, Yardstick, deviation, norm, not_finite, unlike
 from models.own.protocol import NoRoadError, OwnNetwork, RoadOfPass, UndecidedError
 from models.own.slopes import slopes
+from models.own.training import OwnHistory, OwnTraining
 
 BY_ITSELF = "{units:,} units lie within rounding of a kink, and float64 takes other operations, so that it cannot be given float32's side"
 UNSEEN = "{units:,} units lie within rounding of a kink, and a compiled step does not show on which side it took them"
@@ -28,7 +29,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     """All that a job asks of one model. Raises OwnError for what is the model's own fault."""
     begun = time.monotonic()
     network = backend.own_network(job.model, job.seed, job.device)
-    seen = OwnObservation(job.model.id, backend.versions(), job.device, network.size, network.precision)
+    seen = OwnObservation(job.model.id, backend.versions(), job.device, network.size, network.precision, network.trains)
     plain = network.backward()
     seen.finite = not_finite(plain)
     seen.repeated = _other_bits(plain, network.backward())
@@ -54,6 +55,12 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
         seen.no_twin = str(reason)
     seen.seconds = round(time.monotonic() - begun, 1)
     return seen
+
+
+def train(backend: Backend, job: OwnTraining) -> list[OwnHistory]:
+    """One training for each seed and, where they are moved as well, two. Raises OwnError."""
+    starts = (False, True) if job.moved else (False,)
+    return [backend.train_own(job.model, seed, moved, job.device) for seed in job.seeds for moved in starts]
 
 
 def _against_twin(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import keras
+
 from models.backends.keras.libraries import LIBRARY
 from models.own.address import OwnModel
-from models.own.protocol import OwnNetwork
+from models.own.gauge import OwnError
+from models.own.protocol import AlignedNetwork, OwnNetwork
+from models.own.training import OwnHistory
 
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
@@ -13,3 +17,19 @@ def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
 
     LIBRARY.allow_tf32(False)
     return Subject(model, seed, device)
+
+
+def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
+    """The network of a pair, untrained. Raises OwnError."""
+    if keras.backend.backend() != "tensorflow":
+        raise OwnError(f"{model.id} needs a float64 twin, which Keras has on TensorFlow alone: use --backend=torch,keras.")
+    from models.backends.keras.own.aligned import Model  # late, as above
+
+    return Model(model, seed, device)
+
+
+def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
+    """One training over the model's own data. Raises OwnError."""
+    from models.backends.keras.own import training  # late, as above
+
+    return training.train_own(model, seed, moved, device)

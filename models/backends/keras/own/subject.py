@@ -54,6 +54,11 @@ class Subject:
         """The format of its parameters."""
         return ", ".join(dict.fromkeys(str(v.dtype) for v in self._own.variables))
 
+    @property
+    def trains(self) -> bool:
+        """Whether it has data to train on; every compiled model has an optimizer."""
+        return self._own.gauge.data is not None
+
     def backward(self) -> OwnPass:
         """One pass, operation by operation."""
         if not self._on_tensorflow:

@@ -100,9 +100,10 @@ class Operations:
         finally:
             self._busy = False
 
-    def _run_slowly(self, operation: bytes, outputs: int, inputs: Any, attrs: Any, ctx: Any, name: Any = None) -> Any:
-        """What the fast function does not take: lists in the place of tensors, for example."""
-        result = self._execute_slowly(operation, outputs, inputs=inputs, attrs=attrs, ctx=ctx, name=name)
+    def _run_slowly(self, op_name: Any, num_outputs: int, inputs: Any, attrs: Any, ctx: Any, name: Any = None) -> Any:
+        """What the fast function does not take: lists in the place of tensors, for example, and compiled functions."""
+        operation = op_name if isinstance(op_name, bytes) else str(op_name).encode()
+        result = self._execute_slowly(op_name, num_outputs, inputs=inputs, attrs=attrs, ctx=ctx, name=name)
         if self._busy:
             return result
         self._busy = True

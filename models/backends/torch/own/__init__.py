@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from models.backends.torch.precision import allow_tf32
 from models.own.address import OwnModel
-from models.own.protocol import OwnNetwork
+from models.own.protocol import AlignedNetwork, OwnNetwork
+from models.own.training import OwnHistory
 
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
@@ -13,3 +14,17 @@ def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
 
     allow_tf32(False)
     return Subject(model, seed, device)
+
+
+def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
+    """The network of a pair, untrained. Raises OwnError."""
+    from models.backends.torch.own.aligned import Module  # late, as above
+
+    return Module(model, seed, device)
+
+
+def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
+    """One training over the model's own data. Raises OwnError."""
+    from models.backends.torch.own import training  # late, as above
+
+    return training.train_own(model, seed, moved, device)

@@ -61,6 +61,11 @@ class Subject:
         """The format of its parameters."""
         return ", ".join(dict.fromkeys(str(p.dtype).removeprefix("torch.") for p in self._own.parameters().values()))
 
+    @property
+    def trains(self) -> bool:
+        """Whether it has data and an optimizer to train with."""
+        return self._own.gauge.data is not None and self._own.gauge.optimizer is not None
+
     def backward(self) -> OwnPass:
         """One pass as a user runs it."""
         return self._own.backward()

@@ -1,0 +1,51 @@
+"""Trains a user's PyTorch module on its own data, as a training loop does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from models.backends.torch.own.collections import factory
+from models.backends.torch.own.network import OwnModule, build
+from models.backends.torch.precision import allow_tf32
+from models.own.address import OwnModel
+from models.own.loading import Home
+from models.own.training import OwnHistory, batches, nudged, share
+from models.own.trees import mapped
+
+
+def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
+    """One training over all of its data, from the factory's weights. Raises OwnError."""
+    allow_tf32(False)
+    home = Home(model, factory)
+    own = OwnModule(home, build(home, seed), seed, device)
+    own.restore()
+    parameters = own.parameters()
+    if moved:
+        with torch.no_grad():
+            for name, w in nudged(own.weights(), seed).items():
+                parameters[name].copy_(torch.from_numpy(w))
+    optimizer = own.optimizer()
+    schedule = own.gauge.schedule(optimizer) if callable(own.gauge.schedule) else None
+    own.model.train()
+    losses, norms = [], []
+    with own._told("could not be trained"):
+        for given in batches(own.gauge.data, model.id):
+            batch = mapped(own._placed, given if isinstance(given, (Mapping, tuple, list)) else (given, None))
+            optimizer.zero_grad()
+            loss = own._loss(own._forward(batch), batch)
+            loss.backward()
+            norms.append([0.0 if p.grad is None else float(p.grad.double().norm()) for p in parameters.values()])
+            optimizer.step()
+            if schedule is not None:
+                schedule.step()
+            losses.append(float(loss.detach()))
+    found = OwnHistory(seed, losses, np.array(norms), list(parameters), moved=moved)
+    if own.gauge.metric is not None:
+        batch = mapped(own._placed, own.gauge.batch if own.gauge.test is None else own.gauge.test)
+        own.model.eval()
+        with own._told("has a metric that could not be computed"), torch.no_grad():
+            found.score = share(own.gauge.metric(own._forward(batch), batch if isinstance(batch, Mapping) else batch[1]), model.id)
+    return found
