@@ -36,7 +36,7 @@ AXES: dict[str, tuple[str, ...]] = {
         "rnn,width=8,radius=0.5,init=orthogonal,input=tiny", "rnn,width=8,init=orthogonal,input=tiny",
         "rnn,width=8,radius=1.5,init=orthogonal,input=tiny", "rnn,cell=lstm,precision=float64", "rnn,cell=gru,precision=float64",
         "rnn,layers=2,cell=lstm,direction=both,lengths=uneven,between=layer",
-        "rnn,width=8,parametrization=orthogonal,init=orthogonal,input=tiny", "rnn,cell=relu,parametrization=unitary",
+        "rnn,width=8,parametrization=orthogonal,init=orthogonal,input=tiny",
         "rnn,precision=mixed_float16", "rnn,cell=gru,precision=mixed_bfloat16",
     ),
     "convolution": (
