@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.experiments import record
 from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import Cell, Row
 from bench.experiments.experiment import Seen
@@ -70,6 +71,19 @@ def test_gradients_against_time_lag_are_drawn_where_they_were_seen(kind: str) ->
     drawn = {line.get_label() for line in panel.lines}
     assert {"PyTorch, at the start", "PyTorch, after training"} <= drawn and ("mean field" in drawn) == (kind == "adding")
     assert EXPERIMENTS[kind].figures(Seen([replace(seen, epochs=3)], {})) == {}
+
+
+@pytest.mark.parametrize("kind", ["adding", "copying"])
+def test_recorded_gradients_through_time_are_the_same_in_both_frameworks(kind: str) -> None:
+    """The page says so: two digits are kept, and each side may round its second one otherwise."""
+    content = record.read(kind)
+    if content is None:
+        pytest.skip(f"nothing is recorded of {kind} yet")
+    pairs = [(each, content.cells.get(key.replace("· torch ·", "· keras ·"))) for key, each in content.cells.items() if "· torch ·" in key]
+    both = [(one.in_time["0"], other.in_time["0"]) for one, other in pairs if other]
+    assert both
+    for one, other in both:
+        np.testing.assert_allclose(np.array(one, float), np.array(other, float), atol=0.0101)
 
 
 def test_pixels_of_mnist_have_what_was_published_and_those_of_digits_have_not() -> None:
