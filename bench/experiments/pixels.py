@@ -61,7 +61,8 @@ def _figures(seen: Seen) -> dict[str, Figure]:
             rows = sorted((row for row in seen.rows if row.label == label), key=lambda row: row.depth)
             points = [(row.depth, [result.last for result in seen.of(row, backend)]) for row in rows]
             series[label, NAMES[backend]] = [point for point in points if point[1]]
-    return lines(series, "pixels", "time steps", "accuracy after the last epoch")
+    several = len({length for points in series.values() for length, _ in points}) > 1
+    return lines(series, "pixels", "time steps", "accuracy after the last epoch") if several else {}
 
 
 ROWS = (*_rows(64, 20), *_rows(28, 3), *_rows(784, 3, seeds=1))
