@@ -21,6 +21,8 @@ from models.reference.draws import draw_weights
 
 NETWORKS, SAMPLES = 8, 16
 """Networks of an ensemble, and samples on which each is run."""
+LEGEND = 6
+"""Entries of a legend that fit in one line under six panels."""
 EVERY = 5
 """One marker stands for so many time steps that were recorded."""
 
@@ -59,7 +61,7 @@ def through_time(title: str, rows: Sequence[Row], seen: Seen) -> dict[str, Figur
     found = {row: results for row, results in first.items() if any(each.in_time for each in results.values())}
     if not found:
         return {}
-    drawn, (axes,) = figure(len(found), 2.4, 2.4)
+    drawn, (axes,) = figure(len(found), 2.5, 2.7)
     for panel, (row, each) in zip(axes, found.items(), strict=True):
         source = problem(row.data)
         back = source.length - np.arange(1, source.length + 1)
@@ -69,11 +71,12 @@ def through_time(title: str, rows: Sequence[Row], seen: Seen) -> dict[str, Figur
             panel.plot(back, line, color="k", lw=0.9, ls=":", label="mean field")
         for place, (backend, result) in enumerate(each.items()):
             _draw(panel, place, NAMES[backend], result, source.length)
-        panel.set_title(f"{row.label}, lag {row.depth}", fontsize=9)
-        panel.set_xlabel("steps back from the last")
+        panel.set_title(f"{row.label}\nlag {row.depth}", fontsize=9)
+        panel.set_xlabel("steps back from the last", fontsize=9)
         panel.grid(alpha=0.3)
-    axes[0].set_ylabel("log₁₀ ‖∂L/∂x‖ over the last step's")
-    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8, frameon=False)
+    axes[0].set_ylabel("log₁₀ ‖∂L/∂x‖ over last step's", fontsize=9)
+    columns = min(LEGEND, len(found) + 1)
+    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     return {title: drawn}
 
 

@@ -61,14 +61,15 @@ def _figures(seen: Seen) -> dict[str, Figure]:
             rows = sorted((row for row in seen.rows if row.label == label), key=lambda row: row.depth)
             points = [(row.depth, [result.last for result in seen.of(row, backend)]) for row in rows]
             series[label, NAMES[backend]] = [point for point in points if point[1]]
-    return lines(series, "pixels", "time steps", "accuracy after the last epoch")
+    several = len({length for points in series.values() for length, _ in points}) > 1
+    return lines(series, "pixels", "time steps", "accuracy after the last epoch") if several else {}
 
 
 ROWS = (*_rows(64, 20), *_rows(28, 3), *_rows(784, 3, seeds=1))
 PIXELS = Experiment(
     "pixels",
     "Which cell reads an image pixel by pixel, over 64 steps of digits and 784 of MNIST, or MNIST row by row?",
-    f"{2 * sum(row.seeds for row in ROWS)} cells, about 6 core-hours; half of one for digits",
+    f"{2 * sum(row.seeds for row in ROWS)} cells, about 2 core-hours; minutes for digits",
     ROWS,
     tuple(_row(label, 64, SETTINGS.replace("width=64", "width=16"), 1, 1) for label in ("tanh, orthogonal, clipped", "GRU")),
     _tables,

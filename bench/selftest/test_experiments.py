@@ -62,7 +62,8 @@ def test_the_quick_form_runs_on_the_reference(name: str, tmp_path: Path) -> None
     assert content and len(content.cells) == len(cells(EXPERIMENTS[name].quick, ["numpy"]))
     assert main([name, "--quick", f"--baselines={tmp_path / 'records'}", f"--plot={tmp_path / 'pictures'}"]) == Status.SAME
     drawn = {path.stem.partition("-")[0] for path in (tmp_path / "pictures").glob("*.png")}
-    assert drawn == ({name} if name != "remedies" else set()), "of the small form of remedies nothing is predicted"
+    undrawn = {"remedies", "pixels"}, "of the small form of remedies nothing is predicted, and one length of pixels makes no line"
+    assert drawn == ({name} if name not in undrawn[0] else set()), undrawn[1]
 
 
 def test_a_quick_form_runs_on_both_frameworks(tmp_path: Path) -> None:

@@ -7,13 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.exit_status import Status
+from bench.experiments import record
 from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import Cell, Row
 from bench.experiments.experiment import Seen
+from bench.experiments.judge import judge_in_time, overall
 from bench.experiments.lags import ensemble, rate
 from bench.experiments.memory import CELLS
 from bench.experiments.record import Result
 from fixtures.data.memory_problems import problem
+from models.backends.registry import backend_module
+from models.reference.draws import draw_weights
 
 
 def row(label: str, kind: str = "adding") -> Row:
@@ -70,6 +75,44 @@ def test_gradients_against_time_lag_are_drawn_where_they_were_seen(kind: str) ->
     drawn = {line.get_label() for line in panel.lines}
     assert {"PyTorch, at the start", "PyTorch, after training"} <= drawn and ("mean field" in drawn) == (kind == "adding")
     assert EXPERIMENTS[kind].figures(Seen([replace(seen, epochs=3)], {})) == {}
+
+
+@pytest.mark.parametrize("kind", ["adding", "copying"])
+def test_recorded_gradients_through_time_are_the_same_in_both_frameworks(kind: str) -> None:
+    """The page says so: two digits are kept, and each side may round its second one otherwise."""
+    content = record.read(kind)
+    if content is None:
+        pytest.skip(f"nothing is recorded of {kind} yet")
+    pairs = [(each, content.cells.get(key.replace("· torch ·", "· keras ·"))) for key, each in content.cells.items() if "· torch ·" in key]
+    both = [(one.in_time["0"], other.in_time["0"]) for one, other in pairs if other]
+    assert both
+    for one, other in both:
+        np.testing.assert_allclose(np.array(one, float), np.array(other, float), atol=0.0101)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_gradient_that_is_cut_off_or_lost_on_the_way_back_is_red(backend: str) -> None:
+    """Truncation loses what came before, and a forget gate whose bias is lost hands back half; the other way round is red, too."""
+    cell = Cell(row("LSTM, forget bias 1"), backend, 0)
+    right, truncated, forgetting = (seen_in_time(cell, change) for change in ({}, {"truncated": 25}, {"forget": "0"}))
+    assert overall(judge_in_time({cell: seen_in_time(cell, {})}, {cell.key: right})) == Status.SAME
+    for wrong in (truncated, forgetting):
+        (found,) = judge_in_time({cell: wrong}, {cell.key: right})
+        assert found.status == Status.WORSE and "log₁₀ gradient at time step" in str(found)
+    assert overall(judge_in_time({cell: right}, {cell.key: forgetting})) == Status.FAILING
+
+
+def seen_in_time(cell: Cell, change: dict[str, int | str]) -> Result:
+    """What is kept of a network's gradients through time before training, which may be another network's."""
+    source = problem(cell.row.data)
+    spec = cell.spec(source)
+    network = backend_module(cell.backend).MemoryNetwork(spec.but(**change), steps=1, every=1)
+    network.load(draw_weights(spec.but(**change), cell.seed), fresh=True)
+    x, targets = source.test(spec.batch)
+    norms = np.linalg.norm(network.input_gradients(x, targets).astype(np.float64).reshape(len(x), source.length, -1), axis=(0, 2))
+    with np.errstate(divide="ignore"):
+        logs = [float(each) if np.isfinite(each) else None for each in np.log10(norms).round(2)]
+    return Result(accuracy=[0.5], loss=[0.1], layers=[1], norms={}, ms_a_step=1.0, times=[*range(1, len(logs) + 1)], in_time={"0": logs})
 
 
 def test_pixels_of_mnist_have_what_was_published_and_those_of_digits_have_not() -> None:
