@@ -75,7 +75,7 @@ def test_a_start_other_than_asked_is_caught(network: str, change: Callable[[Any]
 
 def test_a_start_whose_gradient_grows_otherwise_is_caught_between_its_layers() -> None:
     def spoil(run: Any) -> None:
-        run.native.pre_activation_gradients["conv2"] *= 100
+        run.native.pre_activation_gradients["conv2"] *= 1000
 
     assert spoilt(SMALL, spoil, "image_gain") == ["∂L/∂z layer  1 over 2", "∂L/∂z layer  2 over 3"]
 
@@ -91,13 +91,15 @@ def test_where_padding_wraps_around_mean_field_theory_of_dense_layers_holds() ->
             done = Reference(spec, draw_weights(spec, seed)).run(x, np.arange(4))
             gains.append(logs(spec, done.pre_activations, done.pre_activation_gradients)[[0, 1]])
         means[padding] = float(np.mean(gains))
-    assert means["circular"] == pytest.approx(0, abs=0.03)
-    assert means["same"] < -0.05
+    assert means["circular"] == pytest.approx(0, abs=0.15), "six networks know it to some 0.05"
+    assert means["same"] < means["circular"] - 0.04, "of nine taps 16 % lie outside, and the same weights are compared"
 
 
 def test_what_is_said_of_a_convolutional_network() -> None:
     evidence = healthy(f"{SMALL},norm=batch")
-    assert describe_network(evidence.spec).startswith("depth 4 · 4 channels · 3 × 3 kernels · relu · same padding · no pooling · batch norm")
+    assert describe_network(evidence.spec).startswith(
+        "depth 4 · 4 channels · 3 × 3 kernels · relu · same padding · no pooling · batch norm"
+    )
     assert len(profile(evidence).gradient) == 1 and np.isfinite(profile(evidence).gradient).all()
 
 
@@ -105,6 +107,6 @@ def test_the_full_matrix_has_every_choice_of_the_family() -> None:
     specs = [*(spec for spec in networks("core") if "channels" in spec.fields), *map(Spec.parse, FURTHER["convolution"])]
     assert len([spec for spec in networks("core") if "channels" in spec.fields]) == 3
     taken = {(name, spec.fields[name]) for spec in specs for name in type(spec.arch).CHOICES}
-    left = {name for name in ("act", "padding", "norm_at", "pool_padding") for _ in name}
-    assert {(name, value) for name, values in type(specs[0].arch).CHOICES.items() for value in values if name not in left} <= taken
+    others = {(name, value) for name, values in type(specs[0].arch).CHOICES.items() for value in values if name != "act"}
+    assert others <= taken, "activations have an axis of their own"
     assert Conv in {type(node) for spec in specs for node in spec.arch.build(64, 10).nodes}

@@ -17,6 +17,7 @@ NETWORKS = (
     "depth=3,optimizer=lamb,loss=kl_divergence,batch=8,act=relu6",
     "depth=3,optimizer=adamw,decay=0.1,clip=global,batch=8,act=rrelu", "depth=3,precision=float64,batch=8,optimizer=rmsprop,l2=0.1",
     "rnn,layers=2,batch=8,cell=gru,l2=0.1", "rnn,length=80,batch=8,cell=lstm,outputs=all", "rnn,batch=8,cell=relu,recurrent=normal",
+    "conv,batch=8,norm=group,norm_groups=2,pool=max,l2=0.1", "conv,depth=3,stride=2,batch=8,norm=batch,pool=average,convolution=depthwise",
 )  # fmt: skip
 RUN = f"""
 from jaxtyping import TypeCheckError, install_import_hook
