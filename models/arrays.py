@@ -23,8 +23,8 @@ AnyUnits = Inexact[np.ndarray, "batch _"]
 """The same, where nodes of several widths stand together."""
 Sequence = Inexact[np.ndarray, "batch length _"]
 """The same for every time step of a sequence, whatever number of units."""
-Images = Inexact[np.ndarray, "batch channels height width"]
-"""The same for every pixel of an image, channel after channel."""
+Images = Inexact[np.ndarray, "batch _ _ _"]
+"""The same for every pixel of an image: (batch × channels × rows × columns), whatever number of these."""
 Mask = Bool[np.ndarray, "batch length"]
 """Which time steps are within each sample."""
 AnySignal = Inexact[np.ndarray, "batch *_"]

@@ -46,6 +46,7 @@ from models.worker.process import WorkerError, WorkerLacks, resident
 PATH = Path(__file__).with_suffix(".csv")
 RECORD = Path(".gradgauge/random_networks.jsonl")
 BACKENDS = "torch", "keras"
+FAMILIES_DRAWN = "mlp", "conv"
 SEEDS = range(3)
 """Trainings of each network, as in a run."""
 LONGEST, LARGEST = 300.0, 6e3
@@ -77,6 +78,18 @@ NUMBERS: dict[str, tuple[float, ...]] = {
     "scale_growth": (2000, 2000, 20),
 }
 """What a field that is a number is drawn from; what stands twice is drawn twice as often."""
+OF_IMAGES: dict[str, tuple[float, ...]] = {
+    "channels": (1, 2, 3, 4, 6, 8, 12, 16),
+    "kernel": (1, 3, 3, 5),
+    "stride": (1, 1, 2, 3),
+    "dilation": (1, 1, 2, 3),
+    "groups": (1, 1, 2, 4),
+    "pools": (1, 2, 3),
+    "window": (2, 3),
+    "norm_groups": (1, 2, 4),
+    "head": (0, 0, 8, 16),
+}
+"""The same of fields that convolutional networks alone have."""
 WORDS: dict[str, tuple[str, ...]] = {
     **CHOICES,
     "precision": tuple(name for name, row in PRECISIONS.items() if "cpu" in row.devices),
@@ -110,12 +123,13 @@ class Row(msgspec.Struct):
     red: list[str] = []
 
 
-def draw(seed: int, number: int) -> Spec:
+def draw(seed: int, number: int, family: str = "mlp") -> Spec:
     """Network `number` of a seed: every field is drawn, in random order, and left as it is where the others contradict it."""
-    generator, spec = np.random.default_rng((seed, number)), Spec()
+    generator, spec = np.random.default_rng((seed, number)), Spec.of(family)
+    numbers = {name: choices for name, choices in {**NUMBERS, **(OF_IMAGES if family == "conv" else {})}.items() if name in spec.fields}
     words = {**WORDS, **type(spec.arch).CHOICES, **(CORE if number < FIRST else {})}
-    for name in generator.permutation([*NUMBERS, *words]):
-        choices = NUMBERS.get(name) or words[name]
+    for name in generator.permutation([*numbers, *words]):
+        choices = numbers.get(name) or words[name]
         value = choices[generator.integers(len(choices))]
         try:
             drawn = spec.but(**{str(name): value})
@@ -187,14 +201,15 @@ def _told(verdict: Verdict) -> str:
     return f"{verdict.backend} {verdict.check}: {verdict.outside} of {verdict.judged} outside, worst {worst.where} {bounds}"
 
 
-def run(seed: int, networks: int, record: Path = RECORD) -> list[Row]:
+def run(seed: int, networks: int, record: Path = RECORD, family: str = "mlp") -> list[Row]:
     """A row for each of the first networks of a seed: finished ones from the record, the rest now, with progress."""
     store = Store(record, Row, state())
-    cells = {f"{seed} {number}": Row(seed, number, draw(seed, number).id) for number in range(networks)}
+    kind = "" if family == "mlp" else f"{family} "
+    cells = {f"{kind}{seed} {number}": Row(seed, number, draw(seed, number, family).id) for number in range(networks)}
     todo = [row for cell, row in cells.items() if cell not in store]
     begun = time.monotonic()
     for done, row in enumerate(_judged(todo), 1):
-        store.keep(f"{seed} {row.number}", row)
+        store.keep(f"{kind}{seed} {row.number}", row)
         for red in row.red:
             say(f"red  {row.network}  {red}")
         left = (time.monotonic() - begun) / done * (len(todo) - done)
@@ -290,10 +305,11 @@ def main() -> Status:
     parser = argparse.ArgumentParser(prog="python -m bench random-networks", description=__doc__)
     parser.add_argument("--networks", type=at_least(1), default=200, help="how many networks (default: 200)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="what they are drawn from (default: 0)")
+    parser.add_argument("--family", choices=FAMILIES_DRAWN, default="mlp", help="of which family networks are (default: mlp)")
     parser.add_argument("-o", "--output", type=Path, default=None, help="also write the table as CSV to this file")
     options = parser.parse_args()
     try:
-        rows = run(options.seed, options.networks)
+        rows = run(options.seed, options.networks, family=options.family)
     except KeyboardInterrupt:
         say("stopped; what is done is kept")
         return Status.INTERRUPTED

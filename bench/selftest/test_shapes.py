@@ -18,6 +18,7 @@ NETWORKS = (
     "depth=3,optimizer=adamw,decay=0.1,clip=global,batch=8,act=rrelu", "depth=3,precision=float64,batch=8,optimizer=rmsprop,l2=0.1",
     "rnn,layers=2,batch=8,cell=gru,l2=0.1", "rnn,length=80,batch=8,cell=lstm,outputs=all", "rnn,batch=8,cell=relu,recurrent=normal",
     "rnn,batch=8,cell=lstm,precision=mixed_bfloat16,lengths=uneven", "rnn,batch=8,parametrization=unitary",
+    "conv,batch=8,norm=group,norm_groups=2,pool=max,l2=0.1", "conv,depth=3,stride=2,batch=8,norm=batch,pool=average,convolution=depthwise",
 )  # fmt: skip
 RUN = f"""
 from jaxtyping import TypeCheckError, install_import_hook

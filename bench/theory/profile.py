@@ -90,7 +90,7 @@ def coverage(cases: str) -> Iterator[str]:
     for listed in track((*networks(cases), *(symmetric() if cases != "smoke" else ())), "networks"):
         for spec in dict.fromkeys(listed.on(backend) for backend in ("torch", "keras")):
             if not spec.arch.layered:
-                kind, says = "reference", "reference alone: gradients through time are the check time_gain's"
+                kind, says = "reference", "reference alone: gradients through time or images are the checks time_gain's and image_gain's"
             elif listed in symmetric():
                 kind, says = "reference", "reference alone: looked at for its exact laws"
             elif not listed.centred:

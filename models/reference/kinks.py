@@ -7,9 +7,8 @@ that. So batches are chosen whose units all keep further from their kinks than a
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from models.arrays import PerSample
+from models.arrays import Array, PerSample
 from models.reference.network import Pass
 
 CLEARANCE = 10.0
@@ -28,7 +27,7 @@ def reach(exact: Pass, rounded: list[Pass]) -> dict[str, float]:
     return errors
 
 
-def _rms(values: ArrayLike) -> float:
+def _rms(values: Array | list[Array]) -> float:
     """Root mean square; 0 of no values."""
     return float(np.sqrt(np.mean(np.square(values)))) if np.size(values) else 0.0
 
