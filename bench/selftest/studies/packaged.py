@@ -57,7 +57,7 @@ MODELS = (
     Packaged("torch", "lstm", "torch", "lstm.weight_hh_l0_reverse"),
     Packaged("torch", "unet", "diffusers", "unet.mid_block.resnets.0.conv1.weight"),
     Packaged("keras", "encoder", "keras-hub", "encoder.feedforward_intermediate_dense.kernel"),
-    Packaged("keras", "resnet", "keras-hub", "stack1_block0_1_conv.kernel"),
+    Packaged("keras", "resnet", "keras-hub", "stack0_block0_1_conv.kernel"),
     Packaged("keras", "lstm", "keras", "both.backward_lstm.lstm_cell.recurrent_kernel"),
     Packaged("keras", "unet", "keras-hub", "encoder.mid_block_0.conv1.kernel"),
 )

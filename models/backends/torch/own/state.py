@@ -38,7 +38,8 @@ class State:
                     model.get_submodule(owner)._buffers[kind] = value.clone()
         for name, module in model.named_modules():
             for attribute, value in self._attributes.get(name, {}).items():
-                module.__dict__[attribute] = copy.deepcopy(value)
+                if module.__dict__.get(attribute) is not value:  # a copy of what never changes is the thing itself
+                    module.__dict__[attribute] = copy.deepcopy(value)
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
