@@ -71,7 +71,7 @@ class AlignedEvidence:
                 beyond = [each.place for each in compared if each.against == OWN and not _within(each.deviation, ROUNDING_MULTIPLE)]
                 if beyond:
                     place = first(beyond)
-                    found.append((way, self.names[place] if place < len(self.names) else "the loss", self.backend))
+                    found.append((way, f"at {[*self.names, 'the loss'][place]}", self.backend))
         return found
 
     @property
@@ -196,7 +196,7 @@ class Comparison:
 
     def _forward(self, place: int) -> Parting:
         if place == len(self.pairs):
-            return Parting("forward", "the loss", "", "the outputs are equal")
+            return Parting("forward", "at the loss", "", "the outputs are equal")
         pair, before = self.pairs[place], self.pairs[place - 1] if place else None
         decided = self.begun["torch"].decided
         entering = self._both(
@@ -229,7 +229,9 @@ class Comparison:
                 loss_at = lambda moves: _now(self._asks["torch"]("loss_at", float, moved=moves))  # noqa: E731
                 behind = self.pairs[place + 1] if place + 1 < len(self.pairs) else None
                 return whose_gradient(self.pairs[place], behind, moved, self.weights, loss_at)
-        return Parting("backward", f"{self.pairs[place].torch.name} = {self.pairs[place].keras.name}", "", "no parameter's gradient parts")
+        return Parting(
+            "backward", f"at {self.pairs[place].torch.name} = {self.pairs[place].keras.name}", "", "no parameter's gradient parts"
+        )
 
 
 def in_torch(pair: Pair, framework: str, quantity: str, value: Any) -> Any:

@@ -46,7 +46,8 @@ def whose_output(
 
     `last` is the output of the layer before, on which both agree, or the images.
     """
-    where = f"{pair.torch.name} = {pair.keras.name}"
+    name_of = f"{pair.torch.name} = {pair.keras.name}"
+    where = f"at {name_of}"
     parameters = {role: weights[pair.torch.parameters[role]].astype(np.float64) for role in pair.roles()}
     inputs = {name: entered_by(pair, name, entering[name]) for name in BOTH}
     padded = inputs["keras"].shape[2:] > inputs["torch"].shape[2:]
@@ -63,11 +64,11 @@ def whose_output(
         return Parting("forward", where, whose, "NumPy's layer gives the other one's output from what entered it")
     if all(wrong.values()):
         return Parting("forward", where, "", "NumPy's layer gives neither's output")
-    between = f"between {before.torch.name} = {before.keras.name} and {where}" if before else f"before {where}"
+    between = f"between {before.torch.name} = {before.keras.name} and {name_of}" if before else f"before {name_of}"
     fits = {name: [word for word in (IDENTITY, *row.activations) if _is_like(KNOWN[word](last), inputs[name])] for name in BOTH}
     if bool(fits["torch"]) != bool(fits["keras"]):
-        whose, right = BOTH[not fits["keras"]], fits["torch"] or fits["keras"]
-        return Parting("forward", between, whose, f"what enters is {right[0]} of the output before it in the other one")
+        whose, right, what = BOTH[not fits["keras"]], fits["torch"] or fits["keras"], "the output before" if before else "the images"
+        return Parting("forward", between, whose, f"{right[0]} of {what} is what enters in the other one")
     said = " and ".join(f"{' or '.join(fits[name]) or 'something else'} in {name}" for name in BOTH)
     return Parting("forward", between, "", f"what enters is {said}")
 
@@ -76,7 +77,7 @@ def whose_gradient(
     pair: Pair, behind: Pair | None, gradients: dict[str, tuple[Array, Array]], weights: Arrays, loss_at: Callable[[Arrays], float]
 ) -> Parting:
     """By the difference of the loss as parameters move along what the two gradients differ by."""
-    where = f"{pair.torch.name} = {pair.keras.name}"
+    where = f"at {pair.torch.name} = {pair.keras.name}"
     if behind is not None:
         where += f", from {behind.torch.name} = {behind.keras.name} on"
     apart = {name: t - k for name, (t, k) in gradients.items()}

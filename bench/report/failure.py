@@ -55,7 +55,7 @@ def of_aligned(verdict: Verdict, evidence: AlignedEvidence, environment: Mapping
         "against": f"{evidence.other} with the same weights, and both float64 twins; numbers are multiples of what rounding costs here",
     }
     for way, where, whose in evidence.first_parted():
-        facts[way] = f"first part at {where}{': this is ' + NAMES[whose] + chr(39) + 's' if whose else ', and nothing tells whose it is'}"
+        facts[way] = f"they first part {where}{': this is ' + NAMES[whose] + chr(39) + 's' if whose else ', and nothing tells whose it is'}"
     if reasons := [parting.because for parting in evidence.parted.values()]:
         facts["because"] = reasons[0]
     return _failure(verdict, facts, _with_neighbours(verdict), [])

@@ -11,6 +11,7 @@ import pytest
 from bench.versions import runs
 from fixtures.plugin import options
 from models.own.address import OwnModel, framework_of, own_models
+from models.own.aligned import ALIGNED_NETWORKS
 from models.own.gauge import OwnError, gauge_of
 from models.own.published import PUBLISHED
 from models.own.trees import leaves, mapped
@@ -102,7 +103,11 @@ def test_a_run_of_an_own_model_is_not_kept_for_the_next_time() -> None:
 def test_published_networks_are_own_models(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     found = options._own(asked(cases="published"))
-    assert {model.id for _, model in found} == {row.id for row in PUBLISHED}
+    pairs = {f"aligned:{row.name}" for row in ALIGNED_NETWORKS if row.usual}
+    assert {model.id for _, model in found} == {row.id for row in PUBLISHED} | pairs
+    assert [backend for backend, model in found if model.id == "aligned:mobilenet_v2"] == ["torch", "keras"]
+    alone = options._own(asked(cases="published", backend="torch", backends=["torch"]))
+    assert not pairs & {model.id for _, model in alone}, "a pair needs both"
     assert {backend for backend, model in found if model.target == "torchvision"} == {"torch"}
     for given in ({"model": ["net"]}, {"backends": ["numpy"]}):
         with pytest.raises(OwnError, match="takes networks of torch and keras, and no --model"):
@@ -150,7 +155,7 @@ def test_a_bare_model_gives_its_own_example() -> None:
         ({"model": 1}, "no PyTorch module but int"),
         ({"model": MODEL, "los": abs}, "'los', which is none of model, loss, batch"),
         ({"model": MODEL, "batch": (1, 2, 3)}, "the batch has 3 parts"),
-        ((MODEL, 1, 2, 3, 4, 5, 6), "returned 7 values"),
+        ((MODEL, *range(8)), "returned 9 values"),
     ],
 )
 def test_a_wrong_return_is_one_sentence(returned: Any, said: str) -> None:

@@ -34,8 +34,8 @@ class Aligned:
     their names come behind the rest of their block, and its biases that match `zero` are 0, since PyTorch has none there. `flatten` is
     Keras's first layer behind a flattened image, with the image's side. PyTorch's layers in `replaced` are linear ones of another size, or
     nothing. Keras is given images times `scale`, by which it divides itself, and pads the image of a maximum pool by `padded` pixels.
-    `activations` are those between layers. `differs` says what else is not the same as in the collections. What is not `usual` is a larger
-    sister, judged where it is named.
+    `activations` are those between layers. `differs` says what else is not the same as in the collections. What is not `usual`
+    has more than nine million parameters, takes up to 7 GB, and is judged where it is named.
     """
 
     name: str
@@ -66,7 +66,7 @@ def batch_norm(eps: float, momentum: float) -> Setting:
     return Setting("torch", "BatchNorm2d", {"eps": eps, "momentum": 1 - momentum})
 
 
-def _resnet(name: str, keras: str, usual: bool = False) -> Aligned:
+def _resnet(name: str, keras: str) -> Aligned:
     return Aligned(
         name, name, keras, 64,
         settings=(
@@ -74,7 +74,7 @@ def _resnet(name: str, keras: str, usual: bool = False) -> Aligned:
             Setting("torch", r"layer[234]\.0\.conv1", {"stride": (2, 2)}),
             Setting("torch", r"layer[234]\.0\.conv2", {"stride": (1, 1)}),
         ),
-        last="_0_", zero=r".*_conv\.bias", padded=1, usual=usual,
+        last="_0_", zero=r".*_conv\.bias", padded=1, usual=False,
         differs="Keras strides a block's first convolution (v1), torchvision its second (v1.5)",
     )  # fmt: skip
 
@@ -90,10 +90,10 @@ SCALED_INSIDE = "Keras divides images by 255 itself"
 ALIGNED_NETWORKS: tuple[Aligned, ...] = (
     Aligned(
         "vgg16", "vgg16", "VGG16", 64, {"init_weights": False}, settings=(NO_DROPOUT,), flatten=("fc1", 2),
-        replaced={"avgpool": (), "classifier.0": (4 * 512, 4096)},
+        replaced={"avgpool": (), "classifier.0": (4 * 512, 4096)}, usual=False,
         differs="torchvision pools to 7 × 7 before it flattens, which 64 pixels do not have",
     ),
-    _resnet("resnet50", "ResNet50", usual=True),
+    _resnet("resnet50", "ResNet50"),
     _resnet("resnet101", "ResNet101"),
     _resnet("resnet152", "ResNet152"),
     _densenet("densenet121", "DenseNet121", usual=True),
@@ -115,9 +115,9 @@ ALIGNED_NETWORKS: tuple[Aligned, ...] = (
     ),
     Aligned(
         "efficientnet_v2_s", "efficientnet_v2_s", "EfficientNetV2S", 65, {"dropout": 0.0, **NO_DEPTH}, NO_SCALING,
-        settings=(batch_norm(1e-3, 0.9), Setting("keras", "Dropout", {"rate": 0.0})), activations=("silu",),
+        settings=(batch_norm(1e-3, 0.9), Setting("keras", "Dropout", {"rate": 0.0})), activations=("silu",), usual=False,
     ),
-    Aligned("convnext_tiny", "convnext_tiny", "ConvNeXtTiny", 64, NO_DEPTH, NO_SCALING, activations=("gelu",)),
+    Aligned("convnext_tiny", "convnext_tiny", "ConvNeXtTiny", 32, NO_DEPTH, NO_SCALING, activations=("gelu",), usual=False),
 )  # fmt: skip
 """`--cases=published` takes the usual ones besides `models.own.published`, and `--model=aligned:NAME` one of them.
 

@@ -65,8 +65,8 @@ def against_whom(evidence: AlignedEvidence, parting: Parting | None, way: str) -
 def why_not(parting: Parting, way: str) -> str:
     """Why a side is not compared with the other."""
     if parting.way != way:
-        return f"in float64 the outputs part already at {parting.where}"
-    return f"in float64 the two part at {parting.where}, and that is {NAMES[parting.whose]}'s: {parting.because}"
+        return f"in float64 the outputs part already {parting.where}"
+    return f"in float64 the two part {parting.where}, and that is {NAMES[parting.whose]}'s: {parting.because}"
 
 
 ALIGNED_CHECKS: dict[str, Check[AlignedEvidence]] = {
