@@ -14,6 +14,7 @@ from models.arrays import Array, Arrays
 from models.backends.torch.own.collections import imported
 from models.backends.torch.own.modules import array
 from models.backends.torch.own.network import OwnModule, build
+from models.backends.torch.own.state import State
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import KINKS, Entry, Recorder, Tape, operation
 from models.backends.torch.own.twin import wide
@@ -56,7 +57,7 @@ class Module:
             state = self._own.model.state_dict()
             for name, value in weights.items():
                 state[name].copy_(torch.from_numpy(value))
-        self._own._start = {name: value.detach().clone() for name, value in state.items()}
+        self._own._start = State(self._own.model)
 
     def run(self) -> None:
         """One pass forward and backward."""
