@@ -10,6 +10,7 @@ from markupsafe import Markup
 from bench.checks import CHECKS
 from bench.report import pictures
 from bench.report.record import Profile, Record
+from models.own.address import ALIGNED
 from models.spec import Spec, SpecError
 
 PROFILED, MAPPED, NAMED = 9, 6, 5
@@ -53,13 +54,15 @@ def of_run(run: Record) -> list[Gallery]:
 
 
 def gradients(run: Record) -> Gallery:
-    """Gradient norms by layer, a picture a network: several depths, then those that vanish or explode most."""
+    """Gradient norms by layer, a picture a network: several depths, those that vanish or explode most, all that both frameworks hold."""
     intro = (
         "How large the gradient that reaches each layer is, as a multiple of the last layer's, in the network as each framework "
         "initializes it; the band is what theory predicts. A line that falls to the left vanishes, one that rises explodes."
     )
     gallery = Gallery("profiles", "Gradients by layer", intro, [])
-    for place, network in enumerate(ranked(run.profiles)[:PROFILED]):
+    networks = ranked(run.profiles)
+    pairs = [network for network in networks[PROFILED:] if network.startswith(f"{ALIGNED}:")]
+    for place, network in enumerate(networks[:PROFILED] + pairs):
         own = [(p.backend, p) for p in run.profiles if p.network == network]
         gallery.add(f"profile{place}", network, caption(own), pictures.gradient_profile(own, f"profile{place}"))
     return gallery

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from bench.checks.own.aligned import ALIGNED_CHECKS
 from bench.evidence.aligned import AlignedEvidence, Comparison
 from bench.judging.verdict import FAILED, PASSED, Verdict, judge
-from bench.report import failure
+from bench.report import failure, galleries
+from bench.report.record import Profile
 from bench.selftest.faults.of_aligned import PAIR_FAULTS, PairFault
 from bench.selftest.faults.plant import patching
 from bench.selftest.gauges import pair
@@ -117,3 +119,11 @@ def test_a_pair_needs_both_frameworks(arguments: list[str], said: str, pytestcon
     option.backend = "torch" if arguments else None
     with pytest.raises(pytest.UsageError, match=said):
         options.check(option)
+
+
+def test_the_page_draws_every_pair_with_both_frameworks() -> None:
+    names = [f"depth={n}" for n in range(70, 84)] + ["aligned:mobilenet_v2", "aligned:vgg16"]
+    seen = [Profile(backend, name, gradient=[1.0, 1.0 + (name[0] == "d"), 2.0]) for name in names for backend in aligned.BOTH]
+    drawn_for = {picture.title: picture.caption for picture in galleries.gradients(SimpleNamespace(profiles=seen)).pictures}
+    assert {"aligned:mobilenet_v2", "aligned:vgg16"} <= set(drawn_for)
+    assert "torch -0.3, keras -0.3" in drawn_for["aligned:vgg16"]
