@@ -76,7 +76,7 @@ class Recurrence(nn.Module):
         """Freeze the second bias where the cell has one."""
         super().__init__()
         self.layer, self.lengths, self.truncated = layer, lengths, truncated
-        self.run: nn.Module = CellLoop(layer) if cells else layer
+        self.loop = CellLoop(layer) if cells else None  # no second name of the layer, which PyTorch would swap twice
         if biases == 1:
             for suffix in SUFFIXES[: 1 + layer.bidirectional]:
                 nn.init.zeros_(getattr(layer, f"bias_hh{suffix}").requires_grad_(False))
@@ -86,14 +86,14 @@ class Recurrence(nn.Module):
         if self.truncated:
             return self._in_pieces(x)
         if self.lengths.now is None:
-            return self.run(x)[0]  # type: ignore[no-any-return]
+            return (self.loop or self.layer)(x)[0]  # type: ignore[no-any-return]
         packed = rnn.pack_padded_sequence(x, self.lengths.now.cpu(), batch_first=True, enforce_sorted=False)
         return rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
     def _in_pieces(self, x: torch.Tensor) -> torch.Tensor:
         state, outputs = None, []
         for piece in x.split(self.truncated, 1):
-            output, state = self.run(piece, state)
+            output, state = (self.loop or self.layer)(piece, state)
             state = tuple(each.detach() for each in state) if isinstance(state, tuple) else state.detach()
             outputs.append(output)
         return torch.cat(outputs, 1)
