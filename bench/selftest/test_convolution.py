@@ -52,13 +52,15 @@ def test_a_healthy_convolutional_network_passes_all_that_applies(network: str) -
 
 def test_a_delta_orthogonal_linear_network_keeps_every_pixels_gradient() -> None:
     places = [finding.where for finding in judge(CHECKS["homogeneity"], healthy(ISOMETRIC)).findings]
-    assert "layer  3 pixels' ‖δ‖ against the next layer's" in places and "image samples' ⟨x, ∂x⟩ against the logits'" in places
+    assert (
+        "step 0 layer  3 pixels' ‖δ‖ against the next layer's" in places and "step 0 image samples' ⟨x, ∂x⟩ against the logits'" in places
+    )
 
     def spoil(run: Any) -> None:
         run.shared.pre_activation_gradients["conv2"][:, :, 3, 3] *= 1.001
 
     where = spoilt(ISOMETRIC, spoil, "homogeneity")
-    assert {"layer  1 pixels' ‖δ‖ against the next layer's", "layer  2 pixels' ‖δ‖ against the next layer's"} <= set(where)
+    assert {"step 0 layer  1 pixels' ‖δ‖ against the next layer's", "step 0 layer  2 pixels' ‖δ‖ against the next layer's"} <= set(where)
 
 
 @pytest.mark.parametrize(("network", "change", "where"), [
