@@ -26,8 +26,10 @@ from bench.judging.verdict import FAILED, KNOWN, judge
 from bench.store import Store
 from fixtures.data.datasets import Data, load
 from fixtures.machine.fingerprint import judge_on_one_thread
-from models.architectures import FAMILIES
+from models.architectures import FAMILIES, graph
 from models.matrix import networks, symmetric
+from models.nodes import Recurrent
+from models.parts.cells import CELLS
 from models.spec import Spec
 from models.worker.process import Worker
 
@@ -66,8 +68,9 @@ def by_family(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def swept(families: Iterable[str] = FAMILIES) -> list[Spec]:
-    """Networks of the core matrix and those for exact laws alone, of some families."""
-    return [spec for spec in (*networks("core"), *symmetric()) if family_of(spec.id) in families]
+    """Networks of the core matrix and those for exact laws alone, of some families, whose cells both frameworks have."""
+    every = [spec for spec in (*networks("core"), *symmetric()) if family_of(spec.id) in families]
+    return [spec for spec in every if all(CELLS[node.cell].torch for node in graph(spec).of(Recurrent))]
 
 
 def state() -> str:

@@ -17,9 +17,11 @@ import tensorflow as tf
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.eager import execute
 
+from models.arrays import Array
 from models.backends.keras.libraries import Tensor
 from models.own.gauge import NoTwinError
 from models.own.passes import NEAR
+from models.own.sums import CHANNELS, times
 
 AMPLITUDE = 2.0**-24 * 3**0.5
 """Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
@@ -33,6 +35,13 @@ EXACT = {
     "ConjugateTranspose", "LeakyRelu", "Const", "TensorListStack", "Where", "MatrixDiagV3", "MatrixBandPart",
 }  # fmt: skip
 """Operations that move, choose or make numbers and round none."""
+CONVOLUTIONS = {
+    "Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv3D", "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2",
+    "DepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
+}  # fmt: skip
+"""Operations that add up a window, with channels last."""
+MANY = 16
+"""Terms up to which one rounding covers what a sum is off."""
 JUMPS = {"Sign", "Floor", "Round", "Ceil", "Rint"}
 """Operations whose results jump."""
 
@@ -130,9 +139,11 @@ class Operations:
             tensors = self._decided(operation, inputs, tensors)
         if self._errors is not None and operation not in EXACT and "Random" not in operation:
             terms = _terms(operation, inputs)
-            tensors = [self._rounded(each, terms.get(place)) for place, each in enumerate(tensors)]
+            tensors = [self._rounded(each, terms.get(place), times(_summed_terms(operation, inputs))) for place, each in enumerate(tensors)]
             if operation in ("Sum", "Mean", "BiasAddGrad"):
                 tensors = [self._summed(operation, inputs, tensors[0])]
+            if operation == "UnsortedSegmentSum" and tensors[0].dtype == tf.float64:
+                tensors = [tensors[0] + tf.constant(_off_by_rows(inputs[0].numpy(), inputs[1].numpy(), tuple(tensors[0].shape)))]
         return tensors if several else tensors[0]
 
     def _decided(self, operation: str, inputs: tuple[Any, ...], tensors: list[Tensor]) -> list[Tensor]:
@@ -150,11 +161,12 @@ class Operations:
             return [tf.gather(inputs[0], entry[1][1], batch_dims=entry[1][1].ndim - 1), entry[1][1]]
         return [tf.cast(kept, here.dtype) for kept, here in zip(entry[1], tensors, strict=True)]
 
-    def _rounded(self, x: Tensor, terms: Tensor | None) -> Tensor:
+    def _rounded(self, x: Tensor, terms: Tensor | None, roundings: float) -> Tensor:
         if x.dtype != tf.float64 or not x.shape.num_elements():
             return x
         assert self._errors is not None, "rounding takes errors"
-        noise = self._errors.random(tuple(x.shape), np.float32) * np.float32(2 * AMPLITUDE) - np.float32(AMPLITUDE)
+        reach = AMPLITUDE * roundings
+        noise = self._errors.random(tuple(x.shape), np.float32) * np.float32(2 * reach) - np.float32(reach)
         if terms is not None:
             return x + tf.stop_gradient(terms) * tf.constant(noise.astype(np.float64))
         return x * tf.constant(1.0 + noise.astype(np.float64))
@@ -176,6 +188,29 @@ class Operations:
         terms = self._errors.permutation(terms, axis=0)
         off = (np.cumsum(terms, axis=0, dtype=np.float32)[-1] - terms.sum(axis=0)) / (len(terms) if operation == "Mean" else 1)
         return out + tf.constant(off.reshape(out.shape))
+
+
+def _summed_terms(operation: str, inputs: tuple[Any, ...]) -> int:
+    """How many terms a pooling, a convolution, its input's or its kernel's gradient adds one after the other; 1 of other operations."""
+    if operation in ("AvgPool", "AvgPool3D"):
+        return int(np.prod(dict(zip(inputs[1::2], inputs[2::2], strict=False))["ksize"]))
+    if operation not in CONVOLUTIONS or not all(isinstance(each, tf.Tensor) for each in inputs[:2]):
+        return 1
+    if operation.startswith(("Conv2DBackpropFilter", "Conv3DBackpropFilter", "DepthwiseConv2dNativeBackpropFilter")):
+        g = inputs[2]
+        return g.shape.num_elements() // g.shape[-1]
+    *window, below, above = inputs[1].shape
+    channels = 1 if operation.startswith("Depthwise") else above if "Backprop" in operation else below
+    return min(channels, CHANNELS) * int(np.prod(window))
+
+
+def _off_by_rows(terms: Array, rows: Array, shape: tuple[int, ...]) -> Array:
+    """What sums of each row's terms, of `MANY` or more, are off that are added up one after the other, an embedding's gradient for one."""
+    off, terms, rows = np.zeros(shape), terms.reshape(rows.size, -1), rows.ravel()
+    for row in np.flatnonzero(np.bincount(rows[rows >= 0], minlength=shape[0]) >= MANY):
+        own = terms[rows == row]
+        off[row] = (np.cumsum(own, axis=0, dtype=np.float32)[-1] - own.sum(axis=0)).reshape(shape[1:])
+    return off
 
 
 def _axes(axes: Any, rank: int) -> set[int]:

@@ -6,11 +6,20 @@ after its mean is subtracted. A float32 kernel rounds the terms.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from models.own.sums import CHANNELS
+
+MEAN, LARGEST = 1, 2
+"""Modes of a bag of embeddings."""
+MANY = 16
+"""Terms up to which one rounding covers what a sum is off."""
 
 
 def _log_softmax(x: Tensor, dim: int, *_: Any) -> Tensor:
@@ -64,6 +73,54 @@ def _group_norm_slope(
     return (g * scale * (1 if weight is None else _by_channel(weight, g))).abs()
 
 
+def _window(weight: Tensor, transposed: bool, groups: int) -> int:
+    """Terms that a convolution adds one after the other: the window's, of a block of channels."""
+    channels = weight.shape[0] // groups if transposed else weight.shape[1]
+    return min(channels, CHANNELS) * math.prod(weight.shape[2:])
+
+
+def _convolution(
+    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
+) -> tuple[int, ...]:
+    return (_window(weight, transposed, groups),)
+
+
+def _convolution_slope(g: Tensor, x: Tensor, weight: Tensor, sizes: Any, *rest: Any) -> tuple[int, ...]:
+    *_, transposed, _, groups, _ = rest
+    pixels = x if transposed else g
+    return (_window(weight, not transposed, groups), pixels.numel() // pixels.shape[1])
+
+
+def _pooled(x: Tensor, kernel: Any, *_: Any) -> tuple[int, ...]:
+    return (math.prod(kernel) if len(kernel) > 1 else kernel[0] ** (x.dim() - 2),)
+
+
+def _pooled_to(x: Tensor, size: Any, *_: Any) -> tuple[int, ...]:
+    return (math.prod(x.shape[-len(size) :]) // math.prod(size),)
+
+
+def _looked_up_slope(g: Tensor, places: Tensor, rows: int, *_: Any) -> Tensor:
+    """The error of a row's gradient that is added up token after token in float32, here in an order of its own."""
+    return _in_rows(g.reshape(-1, g.shape[-1]), places.reshape(-1), rows)
+
+
+def _bags(weight: Tensor, places: Tensor, offsets: Tensor, scaled: Any = False, mode: int = 0, *rest: Any) -> Tensor:
+    """The same of bags, of which modes 0 and 1 are sums and means."""
+    bags = torch.searchsorted(offsets, torch.arange(len(places)), right=True) - 1
+    off = _in_rows(weight[places], bags, len(offsets))
+    return off / torch.bincount(bags, minlength=len(offsets)).clamp(min=1)[:, None] if mode == MEAN else off * (mode != LARGEST)
+
+
+def _in_rows(terms: Tensor, rows: Tensor, count: int) -> Tensor:
+    """What float32 sums of the terms of each row are off, of `MANY` terms or more; one rounding covers fewer."""
+    off, counts = terms.new_zeros(count, terms.shape[-1]), torch.bincount(rows, minlength=count)
+    ends, ordered = counts.cumsum(0).tolist(), terms[rows.argsort(stable=True)].numpy()
+    for row in torch.nonzero(counts >= MANY).flatten().tolist():
+        own = ordered[ends[row] - int(counts[row]) : ends[row]]
+        off[row] = torch.from_numpy(np.cumsum(own, axis=0, dtype=np.float32)[-1] - own.sum(axis=0))
+    return off
+
+
 TERMS: dict[str, Callable[..., Tensor]] = {
     "_log_softmax": _log_softmax,
     "_log_softmax_backward_data": _log_softmax_slope,
@@ -76,3 +133,14 @@ TERMS: dict[str, Callable[..., Tensor]] = {
     "native_group_norm_backward": _group_norm_slope,
 }
 """By operation the size of the terms of its first result, of the operation's own arguments."""
+SUMMED: dict[str, Callable[..., tuple[int, ...]]] = {
+    "convolution": _convolution,
+    "convolution_backward": _convolution_slope,
+    "avg_pool2d": _pooled,
+    "avg_pool3d": _pooled,
+    "_adaptive_avg_pool2d": _pooled_to,
+    "_adaptive_avg_pool3d": _pooled_to,
+}
+"""By operation how many terms each of its results is the sum of, of the operation's own arguments."""
+ADDED: dict[str, Callable[..., Tensor]] = {"embedding_dense_backward": _looked_up_slope, "_embedding_bag": _bags}
+"""By operation what its first result is off where it adds, one after the other, what may be the same number many times over."""

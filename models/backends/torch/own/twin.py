@@ -17,7 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.state import WIDER
 from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed
-from models.backends.torch.own.terms import TERMS
+from models.backends.torch.own.terms import ADDED, SUMMED, TERMS
+from models.own.sums import times
 
 AMPLITUDE = 2.0**-24 * math.sqrt(3)
 """Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
@@ -64,9 +65,12 @@ class TwinMode(TorchDispatchMode):
             out = func(*args, **kwargs)
         if self._generator is not None and not func.is_view and not _is_exact(func, args) and not drawn(func, args, kwargs):
             terms = TERMS[operation(func)](*args, **kwargs) if operation(func) in TERMS else None
+            summed = SUMMED[operation(func)](*args, **kwargs) if operation(func) in SUMMED else ()
             for place, each in enumerate(out if isinstance(out, (tuple, list)) else (out,)):
                 if isinstance(each, Tensor):
-                    self._round(each, terms if place == 0 else None)
+                    self._round(each, terms if place == 0 else None, times(summed[place]) if place < len(summed) else 1.0)
+            if operation(func) in ADDED:
+                (out[0] if isinstance(out, tuple) else out).add_(ADDED[operation(func)](*args, **kwargs))
             if self._one_by_one and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):
                 self._round_statistics(operation(func), args[0], out, terms)
         return out
@@ -84,14 +88,15 @@ class TwinMode(TorchDispatchMode):
                 if isinstance(each, Tensor) and each.numel() == len(sizes):
                     each.addcmul_(sizes, errors)
 
-    def _round(self, x: Tensor, terms: Tensor | None) -> None:
+    def _round(self, x: Tensor, terms: Tensor | None, roundings: float = 1.0) -> None:
         if x.layout == torch.sparse_coo:
             x = x._values()
         if x.is_complex():
             x = torch.view_as_real(x)
         if x.dtype != torch.float64 or not x.numel():
             return
-        noise = torch.empty(x.shape, dtype=torch.float32).uniform_(-AMPLITUDE, AMPLITUDE, generator=self._generator)
+        reach = AMPLITUDE * roundings
+        noise = torch.empty(x.shape, dtype=torch.float32).uniform_(-reach, reach, generator=self._generator)
         terms = x if terms is None else terms
         if not x.isfinite().all():  # infinity is not rounded: logarithms of 0 are
             terms = torch.where(x.isfinite(), terms, 0.0)
