@@ -82,7 +82,7 @@ def dilated_convolution(scenarios: Scenarios) -> Iterator[Finding]:
 
 def strided_convolution(scenarios: Scenarios) -> Iterator[Finding]:
     """A convolution with a stride gives every second number of one without."""
-    x, (w, b), pull = _image(), _kernel(BELOW, 3), _pull(SIZE - 2)
+    x, (w, b), pull = _image()[:, :, 1:, 1:], _kernel(BELOW, 3), _pull(SIZE - 3)
     pull[:, :, 1::2] = pull[:, :, :, 1::2] = 0
     whole = _layer(scenarios, "conv", x, pull, w, b)
     yield from _same(
@@ -93,10 +93,10 @@ def strided_convolution(scenarios: Scenarios) -> Iterator[Finding]:
 def translated_image(scenarios: Scenarios) -> Iterator[Finding]:
     """A convolution of an image's part is that part of the image's convolution."""
     x, (w, b), pull = _image(), _kernel(BELOW, 3), _pull(SIZE - 2)
-    pull[:, :, :1] = pull[:, :, :, -1:] = 0
+    pull[:, :, :1] = pull[:, :, :, :2] = 0
     whole = _layer(scenarios, "conv", x, pull, w, b)
-    part = _layer(scenarios, "conv", x[:, :, 1:, :-1], pull[:, :, 1:, :-1], w, b)
-    yield from _same("part", part, whole | {OUTPUTS: whole[OUTPUTS][:, :, 1:, :-1], OF_X: whole[OF_X][:, :, 1:, :-1]})
+    part = _layer(scenarios, "conv", x[:, :, 1:, 2:], pull[:, :, 1:, 2:], w, b)
+    yield from _same("part", part, whole | {OUTPUTS: whole[OUTPUTS][:, :, 1:, 2:], OF_X: whole[OF_X][:, :, 1:, 2:]})
 
 
 def average_by_kernel(scenarios: Scenarios) -> Iterator[Finding]:

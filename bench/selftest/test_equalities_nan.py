@@ -31,6 +31,7 @@ UNREAD = {
     "traces_of_epochs": {"first", "later"},
     "models_dropped": {"grown"},
     "error_carousel": {1},
+    "average_by_kernel": {"gradient of weight", "gradient of bias"},
 }
 """By equality, what a road tells beside what this one compares: another reads it, or it is only reported."""
 CASES = [

@@ -25,13 +25,11 @@ COLOURS = {"torch": "tab:red", "keras": "tab:blue"}
 
 
 def figure(columns: int, width: float = 5.0, height: float = 3.8) -> tuple[Figure, np.ndarray]:
-    """A figure and its row of axes, drawn without any display."""
-    import matplotlib
+    """A figure and its row of axes, drawn without any display, and gone when nobody holds it."""
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot.subplots(1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False)
+    drawn = Figure(figsize=(width * columns, height), layout="constrained")
+    return drawn, drawn.subplots(1, columns, squeeze=False)
 
 
 def save(path: Path, drawn: Figure) -> None:

@@ -99,7 +99,8 @@ def _dense_back(at: Execution, node: Dense, h: Batch, d: Units) -> tuple[Batch, 
 def _normalize(at: Execution, node: Normalize, h: Units, positions: int = 1) -> tuple[Units, Normalized | None]:
     """Where a channel has several `positions` in a row of h, they share what it learns."""
     a, row = at.arithmetic, NORMS[node.norm]
-    scale, shift = (np.repeat(_learned(at, node, kind), positions) for kind in ("scale", "shift"))
+    learned = (_learned(at, node, kind) for kind in ("scale", "shift"))
+    scale, shift = (np.repeat(each, positions) if positions > 1 and isinstance(each, np.ndarray) else each for each in learned)
     if at.running is not None and node.norm == "batch":
         mean, var = (np.asarray(s).astype(a.dtype) for s in at.running[node.name])
         return a.result(row.evaluate(h, scale, shift, (mean, var), node.eps, a.otherwise)), None
