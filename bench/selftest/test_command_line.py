@@ -162,3 +162,9 @@ def test_the_record_of_equalities_is_read_again(tmp_path: Path) -> None:
     kept = read(tmp_path / "latest.json")
     assert kept.verdicts[0].subject == "traces"
     assert kept.verdicts[0].rerun == "pytest 'bench/test_equalities.py::test_equality[traces-torch-cpu]'"
+
+
+def test_backends_that_are_named_one_by_one_are_all_judged() -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--cases=smoke", "--collect-only", "-q"]
+    seen = subprocess.run([*command, "--backend=torch", "--backend=numpy"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert "-torch-" in seen and "-numpy-" in seen
