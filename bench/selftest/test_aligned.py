@@ -116,7 +116,7 @@ def test_a_pair_that_is_not_there_or_not_whole_is_one_sentence() -> None:
 def test_a_pair_needs_both_frameworks(arguments: list[str], said: str, pytestconfig: pytest.Config) -> None:
     option = copy.copy(pytestconfig.option)
     option.model = ["aligned:small" if arguments else "aligned:alexnet"]
-    option.backend = "torch" if arguments else None
+    option.backend = ["torch"] if arguments else None
     with pytest.raises(pytest.UsageError, match=said):
         options.check(option)
 

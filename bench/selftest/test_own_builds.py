@@ -8,6 +8,7 @@ import pytest
 
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, PASSED, Verdict
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+from models.spec import Spec
 
 ALWAYS = ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation", "update")
 WHOLE = {
@@ -74,3 +75,19 @@ def test_what_cannot_be_judged_says_why(address: str, check: str, said: str) -> 
     assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
     assert said in seen[check].reason and not seen[check].judged
     assert check == "derivative" or seen[check].status == NOT_APPLICABLE
+
+
+def test_a_model_is_built_as_configured_after_networks_of_the_matrix() -> None:
+    keras = pytest.importorskip("keras")
+    from models.backends.keras import precision
+
+    theirs = keras.config.floatx(), keras.config.dtype_policy().name
+    precision.compute_as(Spec.parse("depth=2,precision=float64"))
+    precision.compute_as(Spec.parse("depth=2,precision=mixed_float16"))
+    assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float32", "mixed_float16")
+    precision.compute_as_configured()
+    assert (keras.config.floatx(), keras.config.dtype_policy().name) == theirs
+    keras.config.set_floatx("float64")  # as a user's file may say
+    precision.compute_as_configured()
+    assert keras.config.floatx() == "float64"
+    keras.config.set_floatx(theirs[0])

@@ -12,7 +12,7 @@ from keras import ops
 from models.arrays import Array, Arrays, Points
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.parametrized import ParametrizedCell, ParametrizedRNN
-from models.backends.keras.precision import begin_session, compute_in
+from models.backends.keras.precision import begin_session, build_with, compute_in
 from models.nodes import BACKWARD, INPUT, Dense, Read, Recurrent, Steps
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
@@ -186,7 +186,7 @@ def variable(cell: keras.layers.Layer, kind: str) -> keras.Variable:
 
 def draw_layers(spec: Spec, fan_in: int, fan_out: int, draws: int, seed: int, device: str) -> list[Arrays]:
     """`draws` layers initialized one after the other from one seed."""
-    keras.mixed_precision.set_dtype_policy(spec.format.keras)
+    build_with(spec.format.keras)
     keras.utils.set_random_seed(seed)
     layers = [dense(spec, Dense("dense1", (INPUT,), fan_out, fan_in)) for _ in range(draws)]
     for layer in layers:
@@ -198,7 +198,7 @@ def activate(spec: Spec, x: Points) -> tuple[Points, Points]:
     """The activation's own layer, in evaluation mode, and its derivative at the points x, in their precision."""
     begin_session()
     compute_in(spec.format.held)
-    keras.mixed_precision.set_dtype_policy(spec.format.held)
+    build_with(spec.format.held)
     layer = ACTIVATIONS[spec.arch.act].keras(keras)
     layer.build(x.shape)
 

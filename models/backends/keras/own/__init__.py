@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from models.backends.keras.libraries import LIBRARY
+from models.backends.keras.precision import compute_as_configured
 from models.own.address import OwnModel
 from models.own.gauge import OwnError
 from models.own.protocol import AlignedNetwork, OwnNetwork
@@ -15,7 +15,7 @@ def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
     """The model that the factory returns, in float32 products unless its own file allows others. Raises OwnError."""
     from models.backends.keras.own.subject import Subject  # late, for runs of the matrix need none of it
 
-    LIBRARY.allow_tf32(False)
+    compute_as_configured()
     return Subject(model, seed, device)
 
 

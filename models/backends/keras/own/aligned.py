@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
-from models.backends.keras.libraries import LIBRARY
 from models.backends.keras.own import twin
 from models.backends.keras.own.network import OwnModelOfKeras, copied, named
+from models.backends.keras.precision import compute_as_configured
 from models.own.address import OwnModel
 from models.own.aligned import CLASSES, Aligned, Setting, known_row
 from models.own.carried import CONVOLUTION, DENSE, DEPTHWISE, NORM, SCALE, WeightedLayer, images
@@ -39,7 +39,7 @@ class Model:
 
     def __init__(self, model: OwnModel, seed: int, device: str) -> None:
         """Build it untrained. Raises OwnError."""
-        LIBRARY.allow_tf32(False)
+        compute_as_configured()
         self.row = known_row(model.attribute)
         self._home = Home(model, lambda *_: lambda: made(self.row, seed))
         self._own = OwnModelOfKeras(self._home, seed)

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.backends.keras.libraries import LIBRARY
 from models.backends.keras.own.collections import factory
 from models.backends.keras.own.network import OwnModelOfKeras, named
+from models.backends.keras.precision import compute_as_configured
 from models.backends.keras.taps import Taps
 from models.own.address import OwnModel
 from models.own.loading import Home
@@ -21,7 +21,7 @@ from models.own.trees import mapped
 def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
     """One training over all of its data, from the factory's weights. Raises OwnError."""
     keras.config.disable_traceback_filtering()
-    LIBRARY.allow_tf32(False)
+    compute_as_configured()
     own = OwnModelOfKeras(Home(model, factory), seed)
     own.restore()
     net, optimizer = own.model, own.model.optimizer
