@@ -62,7 +62,7 @@ def test_a_missing_package_is_one_sentence(backend: str, installed: tuple[str, .
     monkeypatch.setattr(importlib.util, "find_spec", only(*installed))
     assert lacking(backend) == package
     with pytest.raises(SpecError, match=f"--backend={backend} needs the package {package}, which is not installed here"):
-        options._backends(backend)
+        options._backends([backend])
 
 
 @pytest.mark.parametrize("backend", ["torch", "keras", "numpy"])
