@@ -86,12 +86,14 @@ class Spec:
         """The sentence that says why these values do not go together, or nothing."""
         if self.classes == 1 and not LOSSES[self.loss].scaled:
             return f"classes=1 is one number and no class, which loss={self.loss} cannot tell: use classes=2 or more, or loss=mse."
-        if self.decay and self.optimizer != "adamw":
-            return f"decay is decoupled weight decay, which PyTorch has in adamw only; optimizer={self.optimizer} takes l2."
-        if self.l2 and not OPTIMIZERS[self.optimizer].coupled:
-            instead = "use decay instead of l2" if self.optimizer == "adamw" else "leave out l2"
+        row = OPTIMIZERS[self.optimizer]
+        if self.decay and not row.decays:
+            instead = "takes l2" if row.coupled else "takes none"
+            return f"decay is decoupled weight decay, which PyTorch has in adamw and muon only; optimizer={self.optimizer} {instead}."
+        if self.l2 and not row.coupled:
+            instead = "use decay instead of l2" if row.decays else "leave out l2"
             return f"{self.optimizer} decouples its weight decay: {instead}, or optimizer=adam."
-        if self.optimizer_eps != Spec.optimizer_eps and not OPTIMIZERS[self.optimizer].epsilon:
+        if self.optimizer_eps != Spec.optimizer_eps and not row.epsilon:
             return f"optimizer_eps is no part of {self.optimizer}'s rule: leave it out, or use optimizer=adam."
         if self.target_scale != 1 and not LOSSES[self.loss].scaled:
             return f"target_scale scales regression targets, and loss={self.loss} has none: use loss=mse or loss=huber."

@@ -161,6 +161,8 @@ TORCH: dict[str, tuple[Fault, ...]] = {
         Fault("AMSGrad as plain Adam", "depth=4,optimizer=amsgrad", "update", "step 1", one("torch.optim.Adam.__init__", with_arguments(amsgrad=False))),
         Fault("RAdam never rectified", "depth=4,optimizer=radam", "update", "step 5", one("torch.optim.radam._single_tensor_radam", never_rectified)),
         Fault("Adafactor's least scale ten times as large", "depth=4,optimizer=adafactor", "update", "bias", one("torch.optim.Adafactor.__init__", with_arguments(eps=(1e-15, 1e-2)))),
+        Fault("Muon iterates once too few", "depth=4,optimizer=muon", "update", "layer  2 weight", one("torch.optim.Muon.__init__", with_arguments(ns_steps=4))),
+        Fault("Muon decays by its own default", "depth=4,optimizer=muon,decay=0.1", "update", "layer  2 weight", one("torch.optim._muon.muon", with_arguments(weight_decay=200.0))),
         Fault("one tensor forgotten", "reference", "update", "layer  3 weight", one(f"{SGD}.step", skip_one_tensor)),
         Fault("stale gradients", "reference", "update", "step 1", one(f"{SGD}.step", stale_gradients)),
         Fault("two tensors share a slot", "reference", "update", "layer  3 weight", one(f"{SGD}.step", second_and_third_share_a_slot)),
