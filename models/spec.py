@@ -23,6 +23,7 @@ from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.parts.optimizers import EPSILON, OPTIMIZERS
 from models.parts.precisions import PRECISIONS, Precision
+from models.parts.schedules import SCHEDULES
 
 __all__ = ["Spec", "SpecError", "Value"]
 
@@ -31,6 +32,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "bias": ("zero", "normal"),
     "clip": tuple(CLIPS),
     "optimizer": tuple(OPTIMIZERS),
+    "schedule": tuple(SCHEDULES),
     "loss": tuple(LOSSES),
     "input": ("centred", "shifted", "far", "tiny", "huge", "saturated"),
     "precision": tuple(PRECISIONS),
@@ -45,7 +47,8 @@ Value = int | float | str
 class Spec:
     """One architecture, its loss and its optimizer; the defaults are the reference network.
 
-    `clip_at` is the threshold of clipping. `optimizer_eps` is what an optimizer adds to the root that it divides by, or under that root.
+    `clip_at` is the threshold of clipping. Networks with a `schedule` are judged step by step and not trained, because trainings have
+    one of their own. `optimizer_eps` is what an optimizer adds to the root that it divides by, or under that root.
     `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled (`lr·decay·w`); biases are never decayed. Networks whose `input` is not
     centred are judged step by step and not trained. `loss_scale` multiplies the loss at first in `mixed_float16`. It is under what the
     frameworks begin with (2¹⁵ and 2¹⁶), because a healthy network's first steps overflow there now and then and are skipped.
@@ -63,6 +66,7 @@ class Spec:
     clip_at: float = 1.0
     optimizer: str = "momentum"
     lr: float = 0.0
+    schedule: str = "constant"
     optimizer_eps: float = EPSILON
     l2: float = 0.0
     decay: float = 0.0
@@ -124,8 +128,8 @@ class Spec:
 
     @property
     def trained(self) -> bool:
-        """Whether it is trained: its family is, inputs are friendly, and the loss scale keeps gradients off float16's floor."""
-        return self.arch.trained(self.precision) and self.centred and self.above_floor
+        """Whether it is trained: its family is, at a constant rate, inputs are friendly, and gradients stay off float16's floor."""
+        return self.arch.trained(self.precision) and self.centred and self.above_floor and self.schedule == Spec.schedule
 
     @property
     def above_floor(self) -> bool:
@@ -146,9 +150,9 @@ class Spec:
     def built_as(self) -> Spec | None:
         """The network that a framework builds and compiles alike: this one with the reference's start, inputs and learning rate.
 
-        None where the parts themselves draw, so that a network goes on where the last one left off.
+        None where the parts themselves draw, so that a network goes on where the last one left off, or where a schedule sets the rate.
         """
-        if self.arch.random:
+        if self.arch.random or self.schedule != Spec.schedule:
             return None
         usual = Spec(arch=type(self.arch)()).fields
         return self.but(**{name: usual[name] for name in ("init", "bias", "input", "lr", "target_scale", *self.arch.STARTS)})

@@ -178,6 +178,8 @@ KERAS: dict[str, tuple[Fault, ...]] = {
         Fault("FTRL of power −0.4", "depth=4,optimizer=ftrl", "update", "step 0", one("keras.optimizers.Ftrl.update_step", with_attribute("learning_rate_power", lambda p: -0.4))),
         Fault("Muon without the look ahead", "depth=4,optimizer=muon", "update", "step 1 layer  2 weight", one("keras.optimizers.Muon.update_step", with_attribute("nesterov", lambda n: False))),
         Fault("Muon takes a GRU's bias for a matrix", "rnn,cell=gru,length=8,optimizer=muon", "update", "layer  1 bias", one("keras.optimizers.Muon.__init__", with_arguments(exclude_layers=[]))),
+        Fault("a cosine falls to zero", "depth=2,optimizer=sgd,schedule=cosine", "update", "step 1", one("keras.optimizers.schedules.CosineDecay.__init__", with_arguments(alpha=0.0))),
+        Fault("a schedule is a step ahead", "depth=2,optimizer=sgd,schedule=random", "update", "step 0", one("keras.optimizers.schedules.PiecewiseConstantDecay.__call__", lambda f: lambda self, step: f(self, step + 1))),
         Fault("one variable forgotten", "reference", "update", "layer  3 weight", one(SGD, skip_one_variable)),
         Fault("two variables share a slot", "reference", "update", "layer  3 weight", one("keras.optimizers.SGD._get_variable_index", first_slot_for(4))),
         Fault("stale gradients", "reference", "update", "step 1", stale_gradients),

@@ -163,6 +163,8 @@ TORCH: dict[str, tuple[Fault, ...]] = {
         Fault("Adafactor's least scale ten times as large", "depth=4,optimizer=adafactor", "update", "bias", one("torch.optim.Adafactor.__init__", with_arguments(eps=(1e-15, 1e-2)))),
         Fault("Muon iterates once too few", "depth=4,optimizer=muon", "update", "layer  2 weight", one("torch.optim.Muon.__init__", with_arguments(ns_steps=4))),
         Fault("Muon decays by its own default", "depth=4,optimizer=muon,decay=0.1", "update", "layer  2 weight", one("torch.optim._muon.muon", with_arguments(weight_decay=200.0))),
+        Fault("warm restarts never lengthen", "depth=2,optimizer=sgd,schedule=restarts", "update", "step 3", one("torch.optim.lr_scheduler.CosineAnnealingWarmRestarts.__init__", lambda f: lambda self, optimizer, *_: f(self, optimizer, 2, 1))),
+        Fault("a milestone takes too much", "depth=2,optimizer=sgd,schedule=milestones", "update", "step 1", one("torch.optim.lr_scheduler.MultiStepLR.__init__", lambda f: lambda self, optimizer, milestones, gamma: f(self, optimizer, milestones, gamma * 0.9))),
         Fault("one tensor forgotten", "reference", "update", "layer  3 weight", one(f"{SGD}.step", skip_one_tensor)),
         Fault("stale gradients", "reference", "update", "step 1", one(f"{SGD}.step", stale_gradients)),
         Fault("two tensors share a slot", "reference", "update", "layer  3 weight", one(f"{SGD}.step", second_and_third_share_a_slot)),

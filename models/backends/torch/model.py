@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
 from models.parts.optimizers import OPTIMIZERS
+from models.parts.schedules import SCHEDULES
 from models.spec import Spec
 
 KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
@@ -224,3 +226,21 @@ def optimizer_of(spec: Spec, parameters: Mapping[str, nn.Parameter], **options: 
     if not isinstance(made, list):
         return made  # type: ignore[no-any-return]
     return made[0] if len(made) == 1 else OneAfterTheOther(made)
+
+
+def schedule_of(spec: Spec, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+    """What a user calls after each step of the optimizer: the spec's schedule, up to its end where it has one.
+
+    Raises Absent where PyTorch has none.
+    """
+    if spec.schedule == Spec.schedule:
+        return lambda: None
+    if (make := SCHEDULES[spec.schedule].torch) is None:
+        raise Absent(f"PyTorch has no schedule {spec.schedule}")
+    scheduler = make(torch.optim.lr_scheduler, optimizer, spec.learning_rate)
+
+    def advance() -> None:
+        if scheduler.last_epoch + 1 < getattr(scheduler, "total_steps", math.inf):
+            scheduler.step()
+
+    return advance
