@@ -102,12 +102,14 @@ SCHEDULES: dict[str, Schedule] = {
         lambda s, rate: s.InverseTimeDecay(rate, 1, FALL),
     ),
     "random": Schedule(
-        lambda t, _: DRAWN[t],
+        lambda t, _: DRAWN[min(t, len(DRAWN) - 1)],
         lambda lr, o, rate: lr.LambdaLR(o, lambda t: DRAWN[min(t, len(DRAWN) - 1)]),
         lambda s, rate: s.PiecewiseConstantDecay(list(range(len(DRAWN) - 1)), [rate * drawn for drawn in DRAWN]),
     ),
     "one_cycle": Schedule(
-        lambda t, _: _one_cycle(t), lambda lr, o, rate: lr.OneCycleLR(o, rate, ONE_CYCLE, cycle_momentum=False), keras=None
+        lambda t, _: _one_cycle(min(t, ONE_CYCLE - 1)),
+        lambda lr, o, rate: lr.OneCycleLR(o, rate, ONE_CYCLE, cycle_momentum=False),
+        keras=None,
     ),
     "cyclic": Schedule(
         lambda t, _: LOW + (1 - LOW) * (1 - abs(1 - t % (2 * UP) / UP)),
