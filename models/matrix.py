@@ -17,6 +17,7 @@ from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
+from models.parts.schedules import SCHEDULES
 from models.spec import Spec, SpecError
 
 CASES = ("smoke", "core", "full")
@@ -101,6 +102,7 @@ FURTHER: dict[str, tuple[str, ...]] = {
     ),
     "activation": tuple(f"act={name}" for name, row in ACTIVATIONS.items() if not row.core),
     "optimizer": tuple(f"optimizer={name}" for name, row in OPTIMIZERS.items() if not row.core),
+    "learning rate": tuple(f"schedule={name}" for name in SCHEDULES if name != Spec.schedule),
     "loss": tuple(f"loss={name}" for name, row in LOSSES.items() if not row.core),
 }
 """More values of some axes, which the full matrix alone moves, by themselves and in pairs."""

@@ -23,6 +23,7 @@ from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
 from models.parts.optimizers import EPSILON, OPTIMIZERS
 from models.parts.precisions import PRECISIONS, Precision
+from models.parts.schedules import SCHEDULES
 
 __all__ = ["Spec", "SpecError", "Value"]
 
@@ -31,6 +32,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "bias": ("zero", "normal"),
     "clip": tuple(CLIPS),
     "optimizer": tuple(OPTIMIZERS),
+    "schedule": tuple(SCHEDULES),
     "loss": tuple(LOSSES),
     "input": ("centred", "shifted", "far", "tiny", "huge", "saturated"),
     "precision": tuple(PRECISIONS),
@@ -45,7 +47,8 @@ Value = int | float | str
 class Spec:
     """One architecture, its loss and its optimizer; the defaults are the reference network.
 
-    `clip_at` is the threshold of clipping. `optimizer_eps` is what an optimizer adds to the root that it divides by, or under that root.
+    `clip_at` is the threshold of clipping. Networks with a `schedule` are judged step by step and not trained, because trainings have
+    one of their own. `optimizer_eps` is what an optimizer adds to the root that it divides by, or under that root.
     `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled (`lr·decay·w`); biases are never decayed. Networks whose `input` is not
     centred are judged step by step and not trained. `loss_scale` multiplies the loss at first in `mixed_float16`. It is under what the
     frameworks begin with (2¹⁵ and 2¹⁶), because a healthy network's first steps overflow there now and then and are skipped.
@@ -63,6 +66,7 @@ class Spec:
     clip_at: float = 1.0
     optimizer: str = "momentum"
     lr: float = 0.0
+    schedule: str = "constant"
     optimizer_eps: float = EPSILON
     l2: float = 0.0
     decay: float = 0.0
@@ -86,12 +90,14 @@ class Spec:
         """The sentence that says why these values do not go together, or nothing."""
         if self.classes == 1 and not LOSSES[self.loss].scaled:
             return f"classes=1 is one number and no class, which loss={self.loss} cannot tell: use classes=2 or more, or loss=mse."
-        if self.decay and self.optimizer != "adamw":
-            return f"decay is decoupled weight decay, which PyTorch has in adamw only; optimizer={self.optimizer} takes l2."
-        if self.l2 and not OPTIMIZERS[self.optimizer].coupled:
-            instead = "use decay instead of l2" if self.optimizer == "adamw" else "leave out l2"
+        row = OPTIMIZERS[self.optimizer]
+        if self.decay and not row.decays:
+            instead = "takes l2" if row.coupled else "takes none"
+            return f"decay is decoupled weight decay, which PyTorch has in adamw and muon only; optimizer={self.optimizer} {instead}."
+        if self.l2 and not row.coupled:
+            instead = "use decay instead of l2" if row.decays else "leave out l2"
             return f"{self.optimizer} decouples its weight decay: {instead}, or optimizer=adam."
-        if self.optimizer_eps != Spec.optimizer_eps and not OPTIMIZERS[self.optimizer].epsilon:
+        if self.optimizer_eps != Spec.optimizer_eps and not row.epsilon:
             return f"optimizer_eps is no part of {self.optimizer}'s rule: leave it out, or use optimizer=adam."
         if self.target_scale != 1 and not LOSSES[self.loss].scaled:
             return f"target_scale scales regression targets, and loss={self.loss} has none: use loss=mse or loss=huber."
@@ -122,8 +128,8 @@ class Spec:
 
     @property
     def trained(self) -> bool:
-        """Whether it is trained: its family is, inputs are friendly, and the loss scale keeps gradients off float16's floor."""
-        return self.arch.trained(self.precision) and self.centred and self.above_floor
+        """Whether it is trained: its family is, at a constant rate, inputs are friendly, and gradients stay off float16's floor."""
+        return self.arch.trained(self.precision) and self.centred and self.above_floor and self.schedule == Spec.schedule
 
     @property
     def above_floor(self) -> bool:
@@ -144,9 +150,9 @@ class Spec:
     def built_as(self) -> Spec | None:
         """The network that a framework builds and compiles alike: this one with the reference's start, inputs and learning rate.
 
-        None where the parts themselves draw, so that a network goes on where the last one left off.
+        None where the parts themselves draw, so that a network goes on where the last one left off, or where a schedule sets the rate.
         """
-        if self.arch.random:
+        if self.arch.random or self.schedule != Spec.schedule:
             return None
         usual = Spec(arch=type(self.arch)()).fields
         return self.but(**{name: usual[name] for name in ("init", "bias", "input", "lr", "target_scale", *self.arch.STARTS)})

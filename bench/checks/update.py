@@ -12,7 +12,7 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.arrays import Array
-from models.parts.optimizers import UNDECIDED
+from models.parts.optimizers import COARSE, UNDECIDED
 from models.parts.precisions import FLOAT32
 from models.reference.optimizers import Rule
 
@@ -27,7 +27,8 @@ def update(evidence: Evidence) -> Iterator[Finding]:
     ‖w − w*‖ / ‖w* − w₀‖ for every parameter and step, slots carried from step to step; clipping, L2 penalty and decoupled
     decay included. Allowed: the rule's own error in the network's precision, the rounding of storing w once, and the smallest normal
     number. Where that is larger than the step, as with vanished gradients, the place says so: the weight may only stay where it is.
-    Entries of which a rule takes a sign that float32's rounding decides are left out.
+    Entries of which a rule takes a sign that float32's rounding decides are left out. Where a rule rounds to a short format of itself,
+    a few entries rounded to the other side are allowed besides.
     """
     exact = Rule(evidence.spec, evidence.conventions, np.float64)
     rounded = Rule(evidence.spec, evidence.conventions, np.float32)
@@ -40,7 +41,9 @@ def update(evidence: Evidence) -> Iterator[Finding]:
             decided = exact.slots[key].get(UNDECIDED, np.ones(w.shape)) > ROUNDING_MULTIPLE * FLOAT32.unit
             stored = evidence.unit * float(np.linalg.norm(w))
             smallest = evidence.floor * w.size**0.5
-            allowed = ROUNDING_MULTIPLE * max(float(np.linalg.norm((near[key] - w)[decided])) * evidence.resolution, stored, smallest)
+            coarse = float(np.linalg.norm(exact.slots[key].get(COARSE, 0.0)))
+            own = float(np.linalg.norm((near[key] - w)[decided])) * evidence.resolution
+            allowed = ROUNDING_MULTIPLE * max(own, coarse, stored, smallest)
             error = float(np.linalg.norm((step.weights[key] - w)[decided]))
             scale = moved or 1.0
             yield Finding(

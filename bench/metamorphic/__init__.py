@@ -12,7 +12,7 @@ from bench.judging.check import Check
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, Verdict, judge
-from bench.metamorphic import entry_points, images, parts, promised, recurrent, reported, steps
+from bench.metamorphic import entry_points, images, minimized, parts, promised, recurrent, reported, steps
 from bench.metamorphic.scenarios import Scenarios
 from models.backends.protocol import BackendInfo
 from models.backends.registry import info
@@ -107,6 +107,8 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.padded_tail),
         Equality(recurrent.both_directions),
         Equality(recurrent.stacked_layers),
+        Equality(minimized.second_order, slow_on=_jax),
+        Equality(minimized.lbfgs, _torch),
         Equality(promised.seeds_of_initializers, slow_on=_jax),
         Equality(promised.seeds_of_draws, slow_on=_jax),
         Equality(promised.shuffled),

@@ -89,7 +89,7 @@ NETWORKS = {
     "bottleneck=3,skip=two": "must divide width",
     "bottleneck=128,skip=two": "must divide width",
     "l2=0.1,optimizer=adamw": "use decay instead of l2",
-    "decay=0.1": "adamw only",
+    "decay=0.1": "adamw and muon only",
     "target_scale=2": "use loss=mse or loss=huber",
     "precision=tf32": "use --device=cuda",
     "precision=float8": "use one of",

@@ -41,7 +41,7 @@ BY_OPTIMIZER = [
     *(f"optimizer={name}" for name in OPTIMIZERS),
     *(f"optimizer={name},optimizer_eps=0.0078125" for name in ("rmsprop", "adadelta")),  # others round something else in float64
 ]
-BY_PENALTY = ["optimizer=sgd,l2=0.1", "optimizer=adamw,decay=0.1"]
+BY_PENALTY = ["optimizer=sgd,l2=0.1", "optimizer=adamw,decay=0.1", "optimizer=muon,decay=0.1"]
 BY_CLIP = [f"optimizer=sgd,clip={name},clip_at={at}" for name, at in (("value", 0.02), ("variable", 0.1), ("global", 0.1))]
 BY_PART = [
     f"optimizer=sgd,{text}"
@@ -204,6 +204,8 @@ CAUSES: dict[tuple[str, str], Cause] = {
     ("keras", "act=tanh,optimizer=adam"): Cause(UPDATE, _adam),
     ("keras", "act=tanh,optimizer=adamw"): Cause(UPDATE, _adam),
     ("keras", "act=tanh,optimizer=adamw,decay=0.1"): Cause(UPDATE, _adam, ("decay",)),
+    ("keras", "act=tanh,optimizer=muon"): Cause(UPDATE, _adam),
+    ("keras", "act=tanh,optimizer=muon,decay=0.1"): Cause(UPDATE, _adam, ("decay",)),
     ("keras", "act=tanh,optimizer=nadam"): Cause(UPDATE, _keras_nadam),
     **{("keras", f"act=tanh,optimizer={name}"): Cause(UPDATE, _corrections) for name in ("adamax", "amsgrad", "lamb")},
     ("keras", "act=tanh,optimizer=adafactor"): Cause(UPDATE, _constant("LEAST_SCALE")),
@@ -288,8 +290,12 @@ def _worst(found: dict[str, Verdict]) -> list[tuple[str, str, Any]]:
 def test_an_optimizer_with_an_epsilon_uses_it_and_no_other_takes_it(name: str) -> None:
     row, weight, gradient = OPTIMIZERS[name], np.array([[0.5, -0.25]]), np.array([[0.01, 0.02]])
     for conventions in ("torch", "keras"):
-        new = [row.rule(weight.copy(), gradient.copy(), {}, Update(row.steps, 0.1, 0.0, conventions, eps)) for eps in (1e-7, 1e-2)]
-        assert np.array_equal(*new) != row.epsilon
+        matrix, vector = (
+            [row.rule(w.copy(), g.copy(), {}, Update(row.steps, 0.1, 0.0, conventions, eps)) for eps in (1e-7, 1e-2)]
+            for w, g in ((weight, gradient), (weight[0], gradient[0]))
+        )
+        assert np.array_equal(*vector) != row.epsilon
+        assert np.array_equal(*matrix) != (row.epsilon and name != "muon")  # whose matrices are divided by their own length
     if row.epsilon:
         assert Spec.of(optimizer=name, optimizer_eps=0.01).optimizer_eps == 0.01
     else:

@@ -42,7 +42,7 @@ def test_id_reads_back_as_the_same_network(spec: Spec) -> None:
         ("norm_at=after", "choose a norm"),
         ("norm=group,groups=5", "must divide every hidden width"),
         ("norm=batch,batch=2", "too small"),
-        ("decay=0.1", "adamw only"),
+        ("decay=0.1", "adamw and muon only"),
         ("target_scale=2", "loss=mse"),
     ],
 )

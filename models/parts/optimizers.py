@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from models.arrays import Array, Arrays
 from models.parts import Namespace, Native
 from models.parts import update_rules as rules
+from models.parts.muon import MUON_MOMENTUM, POLYNOMIAL, SHARE, TIMES, Groups, by_shape, muon
 from models.parts.update_rules import (
     ACCUMULATED,
     ADADELTA_RHO,
     AVERAGE,
     BETA_1,
     BETA_2,
+    COARSE,
     EPSILON,
     FACTOR_DECAY,
     LEAST_SCALE,
@@ -34,16 +36,19 @@ from models.parts.update_rules import (
 if TYPE_CHECKING:
     from models.spec import Spec
 
-__all__ = ["AVERAGE", "BETA_1", "BETA_2", "EPSILON", "MOMENTUM", "NADAM_DECAY", "OPTIMIZERS", "UNDECIDED", "Optimizer", "Update"]
+__all__ = [
+    "AVERAGE", "BETA_1", "BETA_2", "COARSE", "EPSILON", "MOMENTUM", "NADAM_DECAY", "OPTIMIZERS", "UNDECIDED", "Optimizer", "Update",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Optimizer:
     """The written-out update, its step size where a network names none, PyTorch's constructor, Keras's class and its arguments.
 
-    What a framework does not have is None. `steps` in a row show the whole rule. `coupled` says that PyTorch adds a
-    penalty to the gradient, and does not decay weights apart from it. `core` says that it joins the core matrix, not the full
-    one alone. `epsilon` says that it adds `Spec.optimizer_eps` to a root.
+    What a framework does not have is None; PyTorch's is a list where users step several one after the other. `steps` in a row show the
+    whole rule. `coupled` says that PyTorch adds a penalty to the gradient, and does not decay weights apart from it; `decays` that both
+    frameworks decay weights apart from it. `core` says that it joins the core matrix, not the full one alone. `epsilon` says that it adds
+    `Spec.optimizer_eps` to a root.
 
     Scalars are computed in the weight's own precision, so that the rule run in float32 shows what its rounding costs. Keras computes
     1 − 0.999 in float32, which is off by 6e-5 of itself.
@@ -51,11 +56,12 @@ class Optimizer:
 
     rule: Callable[[Array, Array, Arrays, Update], Array]
     lr: float
-    torch: Callable[[Namespace, list[dict[str, Native]], Spec], Native] | None
+    torch: Callable[[Namespace, Groups, Spec], Native | list[Native]] | None
     keras: Callable[[Namespace], Native] | None
-    arguments: Callable[[Spec], dict[str, float | bool]] = lambda spec: {}
+    arguments: Callable[[Spec], dict[str, float | bool | list[str]]] = lambda spec: {}
     steps: int = 3
     coupled: bool = True
+    decays: bool = False
     core: bool = True
     epsilon: bool = True
 
@@ -121,6 +127,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         keras=lambda optimizers: optimizers.AdamW,
         arguments=lambda spec: {"beta_1": BETA_1, "beta_2": BETA_2, "epsilon": spec.optimizer_eps, "weight_decay": spec.decay},
         coupled=False,
+        decays=True,
     ),
     "nadam": Optimizer(
         rules.nadam,
@@ -199,5 +206,48 @@ OPTIMIZERS: dict[str, Optimizer] = {
         arguments=lambda spec: {"initial_accumulator_value": ACCUMULATED},
         core=False,
         epsilon=False,
+    ),
+    "muon": Optimizer(
+        muon,
+        lr=0.001,
+        torch=lambda optim, groups, spec: [
+            make(chosen)
+            for chosen, make in zip(
+                by_shape(groups),
+                (
+                    lambda matrices: optim.Muon(
+                        matrices,
+                        lr=spec.learning_rate,
+                        momentum=MUON_MOMENTUM,
+                        nesterov=True,
+                        ns_coefficients=POLYNOMIAL,
+                        ns_steps=TIMES,
+                        eps=EPSILON,
+                        adjust_lr_fn="match_rms_adamw",
+                    ),
+                    lambda others: optim.AdamW(others, lr=spec.learning_rate, betas=(BETA_1, BETA_2), eps=spec.optimizer_eps),
+                ),
+                strict=True,
+            )
+            if chosen
+        ],
+        keras=lambda optimizers: optimizers.Muon,
+        arguments=lambda spec: {
+            "adam_beta_1": BETA_1,
+            "adam_beta_2": BETA_2,
+            "epsilon": spec.optimizer_eps,
+            "adam_lr_ratio": 1,
+            "momentum": MUON_MOMENTUM,
+            "weight_decay": spec.decay,
+            "adam_weight_decay": spec.decay,
+            "nesterov": True,
+            "ns_steps": TIMES,
+            "rms_rate": SHARE,
+            **dict(zip(("muon_a", "muon_b", "muon_c"), POLYNOMIAL, strict=True)),
+            "exclude_layers": ["bias$"],  # a GRU's bias is a matrix of two rows in Keras
+        },
+        coupled=False,
+        decays=True,
+        core=False,
     ),
 }

@@ -4,7 +4,7 @@
 (where ε stands, whether momentum remembers the learning rate), the update's conventions choose. Sources: the class documentation of
 torch.optim and keras.optimizers; Kingma & Ba 2015 (Adam, Adamax), Loshchilov & Hutter 2019, Dozat 2016, Duchi et al. 2011, Zeiler 2012,
 Reddi et al. 2018 (AMSGrad), Liu et al. 2020 (RAdam), Chen et al. 2023 (Lion), Shazeer & Stern 2018 (Adafactor), You et al. 2020 (LAMB),
-McMahan et al. 2013 (FTRL).
+McMahan et al. 2013 (FTRL). Muon stands in `models.parts.muon`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ RECTIFIED = 5.0
 """Length of the moving average from which on RAdam divides by the second moment."""
 UNDECIDED = "undecided"
 """The slot in which a rule that takes signs leaves how large what it took the sign of was, as a share of its terms."""
+COARSE = "coarse"
+"""The slot in which a rule that rounds to a short format leaves how far a step may be off by what is rounded to the other side."""
 AVERAGE = 0.98
 """Weight of the old in the moving average of weights that a training keeps: it spans about fifty steps."""
 

@@ -14,6 +14,7 @@ from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS, Initializer
 from models.parts.optimizers import OPTIMIZERS
 from models.parts.recurrences import RECURRENCES
+from models.parts.schedules import STEPS
 from models.reference import kinks
 from models.reference.network import Reference
 from models.spec import Spec
@@ -123,12 +124,12 @@ def fed(spec: Spec, x: Batch) -> Batch:
 def prepare_forced_steps(spec: Spec, x: Batch, labels: Labels, seed: int, steps: int = 0) -> list[ForcedStep]:
     """Single training steps whose batches keep away from kinks (`models.reference.kinks`), as far as `DRAWS` tries find such.
 
-    They are `steps`, or as many as show the whole rule of the network's optimizer.
+    They are `steps`, or as many as show the whole rule of the network's optimizer and schedule.
     The first step starts from the network at initialization, the others from jittered draws. A sample next to a kink is replaced by
     another; batch normalization couples samples, so there a whole batch is drawn again.
     """
     forced_steps = []
-    for number in range(steps or OPTIMIZERS[spec.optimizer].steps):
+    for number in range(steps or max(OPTIMIZERS[spec.optimizer].steps, STEPS if spec.schedule != Spec.schedule else 0)):
         weights = draw_weights(spec, seed + ONE_SEED_APART * number, jitter=number > 0)
         if spec.input == "saturated":
             last = weights[graph(spec).dense[-1].weight]

@@ -9,11 +9,12 @@ from models.arrays import Arrays
 from models.naming import is_weight
 from models.parts.clips import CLIPS
 from models.parts.optimizers import OPTIMIZERS, Update
+from models.parts.schedules import SCHEDULES
 from models.spec import Spec
 
 
 class Rule:
-    """The optimizer's written-out rule: clip, penalty, update, with its own slots per tensor.
+    """The optimizer's written-out rule: clip, penalty, schedule, update, with its own slots per tensor.
 
     `conventions` are `torch` or `keras`, whose documented rules differ in where ε stands and in what clipping does to
     gradients under the threshold. Fed with observed gradients it says where the weights must have gone.
@@ -32,6 +33,7 @@ class Rule:
         """New weights from weights and raw gradients, at `factor` of the learning rate. In Keras gradients have the L2 penalty already."""
         self.t += 1
         rule = OPTIMIZERS[self.spec.optimizer].rule
+        rate = factor * SCHEDULES[self.spec.schedule].factor(self.t - 1, self.conventions) * self.spec.learning_rate
         clipped = self.clip({key: np.asarray(g).astype(self.dtype) for key, g in gradients.items()})
         moved = {}
         for key, g in clipped.items():
@@ -40,7 +42,7 @@ class Rule:
             if self.spec.l2 and self.conventions == "torch" and decayed:
                 g = g + w.dtype.type(self.spec.l2) * w
             decay = self.spec.decay if decayed else 0.0
-            update = Update(self.t, factor * self.spec.learning_rate, decay, self.conventions, self.spec.optimizer_eps)
+            update = Update(self.t, rate, decay, self.conventions, self.spec.optimizer_eps)
             moved[key] = rule(w, g, self.slots.setdefault(key, {}), update)
         return moved
 

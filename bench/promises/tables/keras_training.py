@@ -7,7 +7,7 @@ from bench.promises.promise import Promise, each
 API = "https://keras.io/api/"
 OPTIMIZER, SCHEDULE, CALLBACK = API + "optimizers/", API + "optimizers/learning_rate_schedules/", API + "callbacks/"
 TRAINING, SAVING, MODEL = API + "models/model_training_apis/", API + "models/model_saving_apis/", API + "models/"
-OPTIMIZERS = ("SGD", "RMSprop", "Adam", "AdamW", "Nadam", "Adamax", "Adagrad", "Adadelta", "Adafactor", "Ftrl", "Lion", "Lamb")
+OPTIMIZERS = ("SGD", "RMSprop", "Adam", "AdamW", "Nadam", "Adamax", "Adagrad", "Adadelta", "Adafactor", "Ftrl", "Lion", "Lamb", "Muon")
 RULES = {
     "SGD": "optimizer=sgd",
     "RMSprop": "optimizer=rmsprop",
@@ -16,6 +16,11 @@ RULES = {
     "Nadam": "optimizer=nadam",
     "Adagrad": "optimizer=adagrad",
     "Adadelta": "optimizer=adadelta",
+    "Adamax": "optimizer=adamax",
+    "Adafactor": "optimizer=adafactor",
+    "Ftrl": "optimizer=ftrl",
+    "Lion": "optimizer=lion",
+    "Lamb": "optimizer=lamb",
 }
 SCHEDULES = ("ExponentialDecay", "InverseTimeDecay", "PiecewiseConstantDecay", "PolynomialDecay", "CosineDecay", "CosineDecayRestarts")
 SAVED = ("SGD momentum", "Adam")
@@ -46,7 +51,7 @@ AREAS: dict[str, tuple[Promise, ...]] = {
         Promise("keras.optimizers.Optimizer.iterations", "counts updates.", OPTIMIZER, "iterations"),
         Promise("keras.optimizers.Optimizer", "treats each variable alone, whatever others there are.", OPTIMIZER, "variable_count"),
         Promise("keras.optimizers.Optimizer.apply_gradients", "takes pairs like apply takes lists.", OPTIMIZER, "ways_of_training: training: own loop, apply_gradients"),
-        Promise("keras.optimizers.Muon", "orthogonalizes the momentum of matrices.", OPTIMIZER, why="its orthogonalization is an approximation"),
+        Promise("keras.optimizers.Muon", "orthogonalizes the momentum of matrices.", OPTIMIZER, "update@optimizer=muon"),
     ),
     "schedules": (
         *each(SCHEDULES, "keras.optimizers.schedules", "has the rates of its formula, called and in an optimizer.", SCHEDULE, "schedules_by_formula: {}"),

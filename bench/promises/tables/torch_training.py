@@ -19,6 +19,8 @@ RULES = {
     "Adagrad": "optimizer=adagrad",
     "Adadelta": "optimizer=adadelta",
     "RMSprop": "optimizer=rmsprop",
+    "Adamax": "optimizer=adamax",
+    "RAdam": "optimizer=radam",
 }
 SCHEDULERS = (
     "LambdaLR", "MultiplicativeLR", "StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR", "PolynomialLR", "CosineAnnealingLR",
@@ -49,9 +51,10 @@ AREAS: dict[str, tuple[Promise, ...]] = {
         Promise("torch.optim.Optimizer", "treats each parameter alone, whatever others there are.", OPTIM, "variable_count"),
         Promise("torch.optim.Adam", "refuses foreach together with fused.", PAGE.format("Adam"), "refused"),
         Promise("torch.optim.LBFGS", "calls its closure several times.", PAGE.format("LBFGS"), why="its line search has no rule to the last digit"),
+        Promise("torch.optim.LBFGS", "steps along its memory of gradients.", PAGE.format("LBFGS"), "lbfgs"),
         Promise("torch.optim.SparseAdam", "updates rows that have a gradient alone.", PAGE.format("SparseAdam"), why="no network here has sparse gradients"),
-        Promise("torch.optim.Muon", "orthogonalizes the momentum of matrices.", PAGE.format("Muon"), why="its orthogonalization is an approximation in bfloat16"),
-        Promise("torch.optim.Adafactor", "factorizes second moments.", PAGE.format("Adafactor"), why="not in the table of parts yet"),
+        Promise("torch.optim.Muon", "orthogonalizes the momentum of matrices.", PAGE.format("Muon"), "update@optimizer=muon"),
+        Promise("torch.optim.Adafactor", "factorizes second moments.", PAGE.format("Adafactor"), "update@optimizer=adafactor"),
     ),
     "schedules": (
         *each(SCHEDULERS, "torch.optim.lr_scheduler", "has the rates of its formula, in the optimizer and as it tells them.", SCHEDULER, "schedules_by_formula: {}"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.selftest.faults.guises import steep
 from bench.selftest.faults.plant import Patch, one, scaled, with_arguments
 from bench.selftest.faults.torch_optimizers import one_factor_too_many
 
@@ -140,6 +141,18 @@ def _middle_piece_at_both_ends(hardswish: Any) -> Any:
     return lambda x, *args, **kwargs: torch.where(x.abs() <= 3, x * (x + 3) / 6, hardswish(x))
 
 
+def block_lost(hessian: Any) -> Any:
+    """Second derivatives by two layers at a time read zero, from one side as from the other."""
+
+    def lost(*args: Any, **kwargs: Any) -> Any:
+        found = hessian(*args, **kwargs)
+        first = np.arange(len(found)) < 6
+        kept = np.equal.outer(first, first).astype(np.float64)
+        return found * (found.new_tensor(kept) if hasattr(found, "new_tensor") else kept)
+
+    return lost
+
+
 LEAKED: list[Any] = []
 
 TORCH = (
@@ -171,5 +184,8 @@ TORCH = (
     Broken("compiled anew at every call", "traces", "compiled batch=12: traces", one("torch.nn.Linear.forward", _count_in_forward)),
     Broken("nothing is compiled, so that nothing is counted", "traces", "compiled batch=16: no trace", one("torch.compile", lambda f: lambda model, **k: model)),
     Broken("every call keeps a megabyte", "memory", "step: MB", one("torch.nn.Tanh.forward", after(lambda self: LEAKED.append(np.ones(1 << 17))))),
+    Broken("a millionth of the gradient passes tanh by", "second_order", "CG: step 0", one("torch.nn.Tanh.forward", steep(1e-6))),
+    Broken("a block of the Hessian is lost", "second_order", "trust-exact: step 0", one("torch.autograd.functional.hessian", block_lost)),
+    Broken("LBFGS remembers a step more", "lbfgs", "LBFGS: step 3", one("torch.optim.LBFGS.__init__", lambda f: lambda self, parameters, lr, **k: f(self, parameters, lr, **{**k, "history_size": k["history_size"] + 1}))),
     Broken("models are kept", "models_dropped", "still alive", one("torch.nn.ModuleDict.__init__", after(LEAKED.append))),
 )  # fmt: skip

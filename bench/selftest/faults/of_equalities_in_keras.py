@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.selftest.faults.keras_changes import plain_normal
-from bench.selftest.faults.of_equalities import LEAKED, Broken, after, before, zero_is_none
+from bench.selftest.faults.of_equalities import LEAKED, Broken, after, before, block_lost, zero_is_none
 from bench.selftest.faults.plant import one, scaled, with_arguments, with_attribute
 
 
@@ -207,5 +207,6 @@ KERAS = (
     Broken("clipping lets through what has no finite norm", "extreme_gradients", "clip=variable gradient 1e+30", one("keras.optimizers.Optimizer._clip_by_norm", _only_finite)),
     Broken("train_on_batch traced anew at every call (Keras 3.0 to 3.6)", "traces", "train_on_batch batch=12: traces", one("keras.Model.make_train_function", before(_forget_train_function)), link="https://github.com/tensorflow/tensorflow/issues/67033"),
     Broken("every call keeps a megabyte", "memory", "train_on_batch: MB", one("keras.Model.train_on_batch", after(lambda self: LEAKED.append(np.ones(1 << 17))))),
+    Broken("a block of the Hessian is lost", "second_order", "trust-exact: step 0", one("tensorflow.GradientTape.jacobian", block_lost)),
     Broken("models are kept", "models_dropped", "still alive", one("keras.Model.compile", after(LEAKED.append))),
 )  # fmt: skip

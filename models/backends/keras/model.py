@@ -25,6 +25,7 @@ from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
+from models.parts.schedules import SCHEDULES
 from models.spec import Spec
 
 FRAMES_PER_LAYER = 12
@@ -133,14 +134,17 @@ class Model:
 
 
 def optimizer_of(spec: Spec, *, schedule: float = 0.0, **options: Any) -> keras.optimizers.Optimizer:
-    """The spec's optimizer with more `options`; `schedule` multiplies the learning rate after every step.
+    """The spec's optimizer at its schedule with more `options`; `schedule` multiplies the learning rate after every step.
 
     Raises Absent where this release of Keras has none.
     """
     row = OPTIMIZERS[spec.optimizer]
     if row.keras is None:
         raise Absent(f"Keras has no optimizer {spec.optimizer}")
-    rate: Any = spec.learning_rate
+    if (make := SCHEDULES[spec.schedule].keras) is None:
+        raise Absent(f"Keras has no schedule {spec.schedule}")
+    with absences():
+        rate: Any = make(keras.optimizers.schedules, spec.learning_rate)
     if schedule:
         rate = keras.optimizers.schedules.ExponentialDecay(rate, decay_steps=1, decay_rate=schedule)
     with absences():

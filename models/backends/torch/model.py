@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
 from models.parts.optimizers import OPTIMIZERS
+from models.parts.schedules import SCHEDULES
 from models.spec import Spec
 
 KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
@@ -184,6 +187,26 @@ class Model:
             CLIPS[self.spec.clip].torch(nn.utils, list(self.parameters.values()), self.spec.clip_at)
 
 
+class OneAfterTheOther(torch.optim.Optimizer):
+    """Several optimizers, each with parameters of its own, that a scaler or a schedule takes for one."""
+
+    def __init__(self, optimizers: list[torch.optim.Optimizer]) -> None:
+        """Groups are those of the optimizers, so that a learning rate that is set there is theirs."""
+        self.optimizers = optimizers
+        super().__init__([group for each in optimizers for group in each.param_groups], {})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """The group itself."""
+        self.param_groups.append(param_group)
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Every optimizer's step."""
+        loss = closure() if closure else None
+        for each in self.optimizers:
+            each.step()
+        return loss
+
+
 def optimizer_of(spec: Spec, parameters: Mapping[str, nn.Parameter], **options: bool) -> torch.optim.Optimizer:
     """The spec's optimizer; `options` (foreach, fused) are set in every group. Raises Absent where PyTorch has none.
 
@@ -196,4 +219,28 @@ def optimizer_of(spec: Spec, parameters: Mapping[str, nn.Parameter], **options: 
     groups = [{"params": chosen, "weight_decay": rate, **options} for chosen, rate in shares if chosen]
     if (make := OPTIMIZERS[spec.optimizer].torch) is None:
         raise Absent(f"PyTorch has no optimizer {spec.optimizer}")
-    return make(torch.optim, groups, spec)
+    try:
+        made = make(torch.optim, groups, spec)
+    except AttributeError as error:
+        raise Absent(f"PyTorch {torch.__version__} has no optimizer {spec.optimizer}: {error}") from error
+    if not isinstance(made, list):
+        return made  # type: ignore[no-any-return]
+    return made[0] if len(made) == 1 else OneAfterTheOther(made)
+
+
+def schedule_of(spec: Spec, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+    """What a user calls after each step of the optimizer: the spec's schedule, up to its end where it has one.
+
+    Raises Absent where PyTorch has none.
+    """
+    if spec.schedule == Spec.schedule:
+        return lambda: None
+    if (make := SCHEDULES[spec.schedule].torch) is None:
+        raise Absent(f"PyTorch has no schedule {spec.schedule}")
+    scheduler = make(torch.optim.lr_scheduler, optimizer, spec.learning_rate)
+
+    def advance() -> None:
+        if scheduler.last_epoch + 1 < getattr(scheduler, "total_steps", math.inf):
+            scheduler.step()
+
+    return advance

@@ -14,7 +14,7 @@ from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, P
 from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
 from models.backends.torch.layers import array
-from models.backends.torch.model import Model, optimizer_of
+from models.backends.torch.model import Model, optimizer_of, schedule_of
 from models.backends.torch.precision import absences, allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
 from models.backends.torch.timing import timed_step
 from models.nodes import Activate, Sum
@@ -60,6 +60,7 @@ class Network(Model):
 
     def _new_optimizer(self) -> None:
         self.optimizer, self._scaler = optimizer_of(self.spec, self.parameters), scaler(self.spec, self.device)
+        self._advance = schedule_of(self.spec, self.optimizer)
 
     def loss_scale(self) -> float:
         """What the loss is multiplied with now."""
@@ -166,12 +167,13 @@ class Network(Model):
         return [torch.stack(shrank).any()] if shrank else []
 
     def update(self) -> None:
-        """Step the optimizer, through the scaler if there is one."""
+        """Step the optimizer, through the scaler if there is one, and then its schedule."""
         if self._scaler:
             self._scaler.step(self.optimizer)
             self._scaler.update()
         else:
             self.optimizer.step()
+        self._advance()
 
     def step(self, x: Batch, labels: Labels, scale: float = 1.0) -> float:
         """One training step on `scale` times the loss that keeps its gradients before and after clipping; returns the loss."""

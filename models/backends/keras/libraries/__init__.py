@@ -51,6 +51,9 @@ class Library(Protocol):
     def slope(self, function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:
         """Derivative of `function(tensors) -> scalar` in the direction `along`, by forward mode."""
 
+    def hessian(self, function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+        """Second derivatives (parameters × parameters) of `function(vector) -> scalar`."""
+
     def forget_traces(self) -> None:
         """Forget training steps traced so far that the library itself would keep for the life of the process."""
 

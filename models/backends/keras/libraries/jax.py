@@ -46,6 +46,11 @@ def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: l
     return jax.jvp(function, (at,), (along,))[1]
 
 
+def hessian(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """By forward mode over reverse mode."""
+    return jax.hessian(function)(at)
+
+
 def forget_traces() -> None:
     """JAX keeps none."""
 

@@ -69,6 +69,17 @@ def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: l
     return forward.jvp(value)
 
 
+def hessian(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """By one tape inside another."""
+    with tensorflow.GradientTape(persistent=True) as outer:
+        outer.watch(at)
+        with tensorflow.GradientTape() as inner:
+            inner.watch(at)
+            value = function(at)
+        slopes = inner.gradient(value, at)
+    return outer.jacobian(slopes, at, experimental_use_pfor=False)
+
+
 def forget_traces() -> None:
     """Keras's optimizer sums gradients over replicas by a function with a gradient of its own.
 

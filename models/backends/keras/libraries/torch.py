@@ -19,7 +19,8 @@ from models.backends.torch.precision import allow_tf32, float32_products, forwar
 __all__ = [
     "CALLS_TRAIN_FUNCTION", "FLOAT64", "SEVERAL_STEPS", "allow_float64", "allow_tf32", "built_for", "collect_weights", "compiled",
     "configure",
-    "device_memory", "drain", "float32_products", "forget_traces", "gpus", "gradient", "once_traced", "peak_device_memory", "place_of",
+    "device_memory", "drain", "float32_products", "forget_traces", "gpus", "gradient", "hessian", "once_traced",
+    "peak_device_memory", "place_of",
     "slope", "tapped_gradients", "version",
 ]  # fmt: skip
 
@@ -57,6 +58,11 @@ def slope(function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: l
     with forward_mode():
         duals = [forward_ad.make_dual(value.detach(), tangent) for value, tangent in zip(at, along, strict=True)]
         return forward_ad.unpack_dual(function(duals)).tangent
+
+
+def hessian(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """By autograd, twice."""
+    return torch.autograd.functional.hessian(function, at.detach())
 
 
 def forget_traces() -> None:

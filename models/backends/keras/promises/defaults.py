@@ -111,6 +111,13 @@ OPTIMIZERS: dict[str, tuple[Options, Options]] = {
         {"learning_rate_power": -0.3, "initial_accumulator_value": 1.0, "l1_regularization_strength": 0.1, "l2_regularization_strength": 0.1, "beta": 1.0} | MOVED),
     "Lion": ({"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.99} | COMMON, {"beta_1": 0.1, "beta_2": 0.1, "weight_decay": 0.1, "gradient_accumulation_steps": 2}),
     "Lamb": ({"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7} | COMMON, {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 0.1, "weight_decay": 0.1}),
+    "Muon": ({
+        "learning_rate": 1e-3, "adam_beta_1": 0.9, "adam_beta_2": 0.999, "adam_weight_decay": 4e-3, "epsilon": 1e-7, "weight_decay": 4e-3, "exclude_layers": None,
+        "exclude_embeddings": True, "muon_a": 3.4445, "muon_b": -4.775, "muon_c": 2.0315, "adam_lr_ratio": 1, "momentum": 0.95, "ns_steps": 5, "nesterov": True, "rms_rate": 0.2,
+    } | {k: v for k, v in COMMON.items() if k != "weight_decay"}, {
+        "adam_beta_1": 0.5, "adam_beta_2": 0.9, "adam_weight_decay": 0.1, "epsilon": 0.1, "weight_decay": 0.1, "exclude_layers": ["variable"], "muon_a": 3.4, "muon_b": -4.7,
+        "muon_c": 2.0, "adam_lr_ratio": 0.5, "momentum": 0.5, "ns_steps": 3, "nesterov": False, "rms_rate": None, "clipvalue": 0.01, "gradient_accumulation_steps": 2,
+    }),
 }  # fmt: skip
 """By optimizer: its documented defaults, and other values that must change where eight steps lead."""
 STEPS = 8

@@ -40,6 +40,9 @@ SCHEDULES: dict[str, tuple[Callable[[Any], Any], Callable[[int], float]]] = {
     "PolynomialDecay cycle": (lambda s: s.PolynomialDecay(RATE, 5, 0.01, 1.0, cycle=True), lambda t: 0.09 * (1 - t / (5 * max(1, math.ceil(t / 5)))) + 0.01),
     "CosineDecay": (lambda s: s.CosineDecay(RATE, 8, alpha=0.1), lambda t: RATE * (0.9 * (1 + math.cos(math.pi * min(t, 8) / 8)) / 2 + 0.1)),
     "CosineDecay warm-up": (lambda s: s.CosineDecay(0.01, 6, warmup_target=RATE, warmup_steps=4), _warm),
+    "CosineDecay without steps of warm-up": (lambda s: s.CosineDecay(0.01, 6, warmup_target=RATE, warmup_steps=0), lambda t: RATE * (1 + math.cos(math.pi * min(t, 6) / 6)) / 2),
+    "CosineDecay from zero": (lambda s: s.CosineDecay(0.0, 6, warmup_target=RATE, warmup_steps=3, alpha=0.1), lambda t: RATE * t / 3 if t < 3 else RATE * (0.9 * (1 + math.cos(math.pi * min(t - 3, 6) / 6)) / 2 + 0.1)),
+    "CosineDecayRestarts of one length": (lambda s: s.CosineDecayRestarts(RATE, 4, 1.0, 0.5, 0.1), lambda t: RATE * (0.9 * 0.5 ** (t // 4) * (1 + math.cos(math.pi * (t % 4) / 4)) / 2 + 0.1)),
     "CosineDecayRestarts": (lambda s: s.CosineDecayRestarts(RATE, 3, 2.0, 0.5), _restarts),
 }  # fmt: skip
 """By schedule: how it is made, and its rate at step t."""

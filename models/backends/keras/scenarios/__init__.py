@@ -8,7 +8,7 @@ from typing import Any
 
 from models.backends.keras.precision import begin_session, compute_in
 from models.backends.keras.promises import PROMISES
-from models.backends.keras.scenarios import entry_points, images, parts, recurrent, recurrent_trained, reported, trained
+from models.backends.keras.scenarios import entry_points, images, minimized, parts, recurrent, recurrent_trained, reported, trained
 
 
 def in_float32(scenario: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,6 +30,6 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
         reported.on_batches, reported.fit, reported.stopped_early, reported.penalized, reported.constrained,
         parts.initializer_shared, parts.seeded, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.refusals,
         entry_points.entry_points, entry_points.called, entry_points.memory, entry_points.dropped,
-        recurrent.recurrent, recurrent_trained.kept_orthogonal, recurrent_trained.stateful_trained, images.image_layer,
+        recurrent.recurrent, recurrent_trained.kept_orthogonal, recurrent_trained.stateful_trained, images.image_layer, minimized.minimized,
     )
 } | PROMISES  # fmt: skip

@@ -14,7 +14,10 @@ from torch.optim import lr_scheduler as lr
 from models.backends.torch.promises.defaults import generator
 from models.backends.ways import Ways
 
-STEPS = 9
+STEPS = 12
+"""More than any of the spans below, so that every end and every seam is seen."""
+EXACT = 1e-6
+"""Roundings of float32 that Python's floats may differ by: some thousand of their own."""
 RATE = 0.1
 
 
@@ -26,17 +29,21 @@ def _restarts(t: int) -> float:
     return _cosine(t, 2) if t < 2 else _cosine(t - 2, 4) if t < 6 else _cosine(t - 6, 8)
 
 
+def _warm(t: int) -> float:
+    return RATE * (0.25 + 0.75 * min(t, 3) / 3) if t < 3 else _cosine(t - 3, 6)
+
+
 def _triangle(t: int) -> float:
     cycle = math.floor(1 + t / 4)
     return 0.01 + 0.09 * max(0.0, 1 - abs(t / 2 - 2 * cycle + 1))
 
 
 def _one_cycle(t: int) -> float:
-    up = 0.3 * 10 - 1
+    up = 0.3 * (STEPS + 1) - 1
     low, high, end = 0.1 / 25, 0.1, 0.1 / 25 / 1e4
     if t <= up:
         return high + (low - high) * (1 + math.cos(math.pi * t / up)) / 2
-    return end + (high - end) * (1 + math.cos(math.pi * (t - up) / (10 - 1 - up))) / 2
+    return end + (high - end) * (1 + math.cos(math.pi * (t - up) / (STEPS - up))) / 2
 
 
 SCHEDULES: dict[str, tuple[Callable[[Any], lr.LRScheduler], Callable[[int], float]]] = {
@@ -48,14 +55,17 @@ SCHEDULES: dict[str, tuple[Callable[[Any], lr.LRScheduler], Callable[[int], floa
     "LinearLR": (lambda o: lr.LinearLR(o, 0.25, 1.0, 4), lambda t: RATE * (0.25 + 0.75 * min(t, 4) / 4)),
     "ExponentialLR": (lambda o: lr.ExponentialLR(o, 0.8), lambda t: RATE * 0.8**t),
     "PolynomialLR": (lambda o: lr.PolynomialLR(o, 6, 2.0), lambda t: RATE * (1 - min(t, 6) / 6) ** 2),
-    "CosineAnnealingLR": (lambda o: lr.CosineAnnealingLR(o, STEPS, 0.01), lambda t: _cosine(t, STEPS, 0.01)),
+    "CosineAnnealingLR": (lambda o: lr.CosineAnnealingLR(o, 9, 0.01), lambda t: _cosine(t, 9, 0.01)),
     "CosineAnnealingWarmRestarts": (lambda o: lr.CosineAnnealingWarmRestarts(o, 2, 2), _restarts),
+    "CosineAnnealingWarmRestarts of one length": (lambda o: lr.CosineAnnealingWarmRestarts(o, 4, 1, 0.01), lambda t: _cosine(t % 4, 4, 0.01)),
     "CyclicLR": (lambda o: lr.CyclicLR(o, 0.01, 0.1, 2), _triangle),
-    "OneCycleLR": (lambda o: lr.OneCycleLR(o, 0.1, 10), _one_cycle),
+    "OneCycleLR": (lambda o: lr.OneCycleLR(o, 0.1, STEPS + 1), _one_cycle),
     "SequentialLR": (
         lambda o: lr.SequentialLR(o, [lr.ConstantLR(o, 0.5, 99), lr.ExponentialLR(o, 0.9)], [3]),
         lambda t: RATE * (0.5 if t < 3 else 0.9 ** (t - 3)),
     ),
+    "SequentialLR from a warm-up to a cosine": (lambda o: lr.SequentialLR(o, [lr.LinearLR(o, 0.25, 1.0, 3), lr.CosineAnnealingLR(o, 6)], [3]), _warm),
+    "SequentialLR of no warm-up": (lambda o: lr.SequentialLR(o, [lr.ConstantLR(o, 0.5, 99), lr.ExponentialLR(o, 0.9)], [0]), lambda t: RATE * 0.9**t),
     "ChainedScheduler": (
         lambda o: lr.ChainedScheduler([lr.ConstantLR(o, 0.5, 4), lr.ExponentialLR(o, 0.9)]), lambda t: RATE * (0.5 if t < 4 else 1) * 0.9**t
     ),
@@ -83,8 +93,7 @@ def schedules_by_formula() -> Iterator[Ways]:
 
     for name, (make, formula) in SCHEDULES.items():
         ways = {"formula": lambda: [[formula(t) for t in range(STEPS)]], "optimizer": lambda: rates(make, False)}
-        # Rates are Python's floats, of which float32's roundings leave nothing to see but a wrong rule.
-        yield Ways(name, ways | {"get_last_lr": lambda: rates(make, True)}, roundings=1)
+        yield Ways(name, ways | {"get_last_lr": lambda: rates(make, True)}, roundings=EXACT)
 
     def plateau(**given: Any) -> list[Any]:
         optimizer = _optimizer()

@@ -10,7 +10,7 @@ import torch
 
 from models.backends.torch.precision import allow_tf32
 from models.backends.torch.promises import PROMISES
-from models.backends.torch.scenarios import entry_points, images, parts, recurrent, trained
+from models.backends.torch.scenarios import entry_points, images, minimized, parts, recurrent, trained
 
 
 def on_device(scenario: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,7 +31,7 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
         trained.train, trained.heads, trained.apply, trained.freeze, trained.penalized, trained.constrained, trained.implementations,
         parts.initializer_shared, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.loaded,
         entry_points.entry_points, entry_points.memory, entry_points.dropped, recurrent.recurrent, recurrent.kept_orthogonal,
-        images.image_layer,
+        images.image_layer, minimized.minimized, minimized.lbfgs,
     )
 } | {
     scenario.__name__: scenario for scenario in (parts.seeded, parts.refusals)  # shuffling loaders draw their order on the CPU

@@ -119,6 +119,7 @@ OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "RMSprop": (torch.optim.RMSprop, {"momentum": 0.9, "centered": True}),
     "Rprop": (torch.optim.Rprop, {}),
     "ASGD": (torch.optim.ASGD, {}),
+    "Adafactor": (torch.optim.Adafactor, {"weight_decay": 0.01}),
 }
 
 
