@@ -41,8 +41,30 @@ def dense(spec: Spec, node: Dense, **given: Any) -> keras.layers.Dense:
     return keras.layers.Dense(node.fan_out, **options | given)
 
 
-KINDS = {"weight": "kernel", "recurrent_weight": "recurrent_kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
+KINDS = {
+    "weight": "kernel",
+    "recurrent_weight": "recurrent_kernel",
+    "bias": "bias",
+    "scale": "gamma",
+    "shift": "beta",
+    "multiplier": "multiplier",
+}
 """Keras's names of what layers learn."""
+
+
+class Multiplied(keras.layers.Layer):
+    """A learned number, which begins at zero, times what comes in, multiplied in the number's format as Keras's norms are.
+
+    So its gradient is a sum in float32: TensorFlow sums half precision in half precision.
+    """
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the number."""
+        self.multiplier = self.add_weight(shape=(1,), initializer="zeros", autocast=False, name="multiplier")
+
+    def call(self, branch: Tensor) -> Tensor:
+        """Cast up, and back to the layer's compute type."""
+        return ops.cast(ops.multiply(ops.cast(branch, self.multiplier.dtype), self.multiplier), self.compute_dtype)
 
 
 class Unfold(keras.layers.Layer):

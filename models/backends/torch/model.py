@@ -15,14 +15,14 @@ from models.backends.torch import images
 from models.backends.torch.layers import Lengths, Recurrence, array, linear, recurrence
 from models.graph import Graph
 from models.naming import kind_of, node_of
-from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
+from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Multiply, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
 from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
-KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
+KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias", "multiplier": "multiplier"}
 
 
 class Add(nn.Module):
@@ -37,6 +37,19 @@ class Add(nn.Module):
         """Skip the multiplications that a user would not write."""
         branch = branch if self.scale == 1 else branch * self.scale
         return stream + branch if self.keep == 1 else stream * self.keep + branch
+
+
+class Multiplied(nn.Module):
+    """A learned number times what comes in, multiplied in the number's format and handed on in that of what came in."""
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        super().__init__()
+        self.multiplier = nn.Parameter(nn.init.zeros_(torch.empty(1)))
+
+    def forward(self, branch: torch.Tensor) -> torch.Tensor:
+        """Without the cast, half precision would be float32 from here on."""
+        return (branch * self.multiplier).to(branch.dtype)
 
 
 class Unfold(nn.Module):
@@ -126,6 +139,8 @@ class Model:
     def _part(self, node: Node) -> nn.Module:
         if isinstance(node, Sum):
             return Add(node.keep, node.scale)
+        if isinstance(node, Multiply):
+            return Multiplied()
         if isinstance(node, Steps):
             return Unfold(node, self._lengths)
         if isinstance(node, Recurrent):
