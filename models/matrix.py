@@ -100,6 +100,7 @@ FURTHER: dict[str, tuple[str, ...]] = {
         "conv,depth=20,channels=4,skip=one,norm=batch",
     ),
     "skip": ("skip=two,skip_order=pre,branch=rezero",),
+    "penalty": ("l1=0.0001",),
     "activation": tuple(f"act={name}" for name, row in ACTIVATIONS.items() if not row.core),
     "optimizer": tuple(f"optimizer={name}" for name, row in OPTIMIZERS.items() if not row.core),
     "loss": tuple(f"loss={name}" for name, row in LOSSES.items() if not row.core),

@@ -24,6 +24,7 @@ TYPED = (
     "depth=6,width=12,batch=16,skip=one,skip_order=pre,init=torch_default,loss=huber",
     "depth=4,width=8,batch=8,norm=batch,skip=one,branch=zero",
     "depth=4,width=8,batch=8,skip=one,branch=rezero,norm=batch,clip=variable,optimizer=adam",
+    "depth=4,width=8,batch=8,optimizer=adam,l1=0.01,l2=0.001",
     "depth=2,width=16,batch=4,act=selu,norm=batch,norm_at=after,bias=normal,loss=hinge,input=tiny",
 )
 NARROW = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.selftest.faults.plant import Fault, one
+from bench.selftest.faults.plant import Fault, one, scaled
 
-REZERO = "depth=8,skip=two,skip_order=pre,branch=rezero"
+REZERO, L1 = "depth=8,skip=two,skip_order=pre,branch=rezero", "depth=4,l1=0.001"
 
 
 def _torch_zeros(zeros: Any) -> Any:
@@ -45,9 +45,11 @@ def _keras_mean_over_samples(multiply: Any) -> Any:
 TORCH_REMEDIES = (
     Fault("a learned number begins at a millionth", REZERO, "gradient_bound", "own weights layer  3 entries of δ", one("torch.nn.init.zeros_", _torch_zeros)),
     Fault("a learned number's gradient averaged over samples", REZERO, "sum_rules", "layer  3 a·∂a", one("torch.Tensor.__mul__", _torch_mean_over_samples)),
+    Fault("absolute values doubled", L1, "forward_parity", "loss", one("torch.Tensor.abs", scaled(2.0))),
 )  # fmt: skip
 
 KERAS_REMEDIES = (
     Fault("a learned number begins at a millionth", REZERO, "gradient_bound", "own weights layer  3 entries of δ", one("keras.initializers.Zeros.__call__", _keras_zeros)),
     Fault("a learned number's gradient averaged over samples", REZERO, "sum_rules", "layer  3 a·∂a", one("keras.src.backend.numpy.multiply", _keras_mean_over_samples)),
+    Fault("L1 penalty doubled", L1, "forward_parity", "loss", one("keras.regularizers.L1.__call__", scaled(2.0))),
 )  # fmt: skip

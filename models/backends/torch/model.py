@@ -14,7 +14,7 @@ from models.backends.registry import Absent
 from models.backends.torch import images
 from models.backends.torch.layers import Lengths, Recurrence, array, linear, recurrence
 from models.graph import Graph
-from models.naming import kind_of, node_of
+from models.naming import is_weight, kind_of, node_of
 from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Multiply, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
@@ -172,8 +172,11 @@ class Model:
         return torch.as_tensor(target, dtype=torch.int64 if target.dtype.kind == "i" else self.dtype, device=self.device)
 
     def forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The loss on a batch."""
-        return self.loss(self.module(x), target)
+        """The loss on a batch, with an L1 penalty as users add it, since no optimizer has one."""
+        loss: torch.Tensor = self.loss(self.module(x), target)
+        if self.spec.l1:
+            loss = loss + self.spec.l1 * torch.stack([w.abs().sum() for name, w in self.parameters.items() if is_weight(name)]).sum()
+        return loss
 
     def loss_of(self, x: Array, labels: Labels) -> torch.Tensor:
         """The loss on a batch of arrays."""
