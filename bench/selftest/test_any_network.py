@@ -58,6 +58,13 @@ def test_a_healthy_framework_is_judged_and_not_blamed(network: str) -> None:
     assert [(name, verdict.worst) for name, verdict in found.items() if verdict.status == FAILED] == []
 
 
+@pytest.mark.parametrize("branch", ["zero", "rezero"])
+def test_units_that_are_off_and_stay_so_by_exact_zeros_are_judged(branch: str) -> None:
+    """A ReLU that is off hands on 0, a branch of zero adds 0, and the next ReLU gets its kink itself, whose slope all take alike."""
+    found = verdicts(seen("torch", f"depth=4,width=16,batch=16,skip=two,branch={branch}", trains=False))
+    assert (found["gradient_parity"].status, found["gradient_bound"].status) == (PASSED, PASSED)
+
+
 @pytest.mark.parametrize("network", NARROW)
 def test_a_healthy_framework_is_not_blamed_at_the_edges_of_fields(network: str) -> None:
     evidence = seen("torch", network, trains=True)
