@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from models.nodes import INPUT, WATCHED, Activate, Conv, Dense, InSpace, InTime, Node, Normalize, Recurrent, Shape, Sum
+from models.nodes import INPUT, WATCHED, Activate, Conv, Dense, InSpace, InTime, Multiply, Node, Normalize, Recurrent, Shape, Sum
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,16 @@ class Block:
     def dense(self) -> tuple[Dense, ...]:
         """The branch's dense nodes."""
         return tuple(node for node in self.body if isinstance(node, Dense))
+
+    @property
+    def multiply(self) -> Multiply | None:
+        """What multiplies the branch by a learned number, if anything does."""
+        return next((node for node in self.body if isinstance(node, Multiply)), None)
+
+    @property
+    def scale_at_start(self) -> float:
+        """What the branch counts in the sum before training: 0 where a learned number multiplies it."""
+        return 0.0 if self.multiply else self.sum.scale
 
 
 Kind = TypeVar("Kind", bound=Node)

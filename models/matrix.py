@@ -100,6 +100,8 @@ FURTHER: dict[str, tuple[str, ...]] = {
         "conv,flatten=channels_last,head=16",
         "conv,depth=20,channels=4,skip=one,norm=batch",
     ),
+    "skip": ("skip=two,skip_order=pre,branch=rezero",),
+    "penalty": ("l1=0.0001",),
     "activation": tuple(f"act={name}" for name, row in ACTIVATIONS.items() if not row.core),
     "optimizer": tuple(f"optimizer={name}" for name, row in OPTIMIZERS.items() if not row.core),
     "learning rate": tuple(f"schedule={name}" for name in SCHEDULES if name != Spec.schedule),

@@ -107,6 +107,21 @@ class Sum(Node):
 
 
 @dataclass(frozen=True)
+class Multiply(Node):
+    """a · h with one learned number a, which begins at zero."""
+
+    @property
+    def multiplier(self) -> str:
+        """The name of a."""
+        return f"{self.name}.multiplier"
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """The number, as an array of one entry."""
+        return {"multiplier": (1,)}
+
+
+@dataclass(frozen=True)
 class InTime(Node):
     """A node whose result is a sequence: (batch × length × units)."""
 

@@ -49,10 +49,10 @@ class Spec:
 
     `clip_at` is the threshold of clipping. Networks with a `schedule` are judged step by step and not trained, because trainings have
     one of their own. `optimizer_eps` is what an optimizer adds to the root that it divides by, or under that root.
-    `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled (`lr·decay·w`); biases are never decayed. Networks whose `input` is not
-    centred are judged step by step and not trained. `loss_scale` multiplies the loss at first in `mixed_float16`. It is under what the
-    frameworks begin with (2¹⁵ and 2¹⁶), because a healthy network's first steps overflow there now and then and are skipped.
-    `scale_growth` is the number of steps without overflow after which it doubles.
+    `l1` adds `l1·Σ|w|` over weights to the loss, `l2` adds `l2·w` to a weight's gradient, `decay` is decoupled (`lr·decay·w`); biases are
+    never decayed. Networks whose `input` is not centred are judged step by step and not trained. `loss_scale` multiplies the loss at first
+    in `mixed_float16`. It is under what the frameworks begin with (2¹⁵ and 2¹⁶), because a healthy network's first steps overflow there
+    now and then and are skipped. `scale_growth` is the number of steps without overflow after which it doubles.
     Raises `SpecError` for an unknown value or a contradiction.
     """
 
@@ -68,6 +68,7 @@ class Spec:
     lr: float = 0.0
     schedule: str = "constant"
     optimizer_eps: float = EPSILON
+    l1: float = 0.0
     l2: float = 0.0
     decay: float = 0.0
     loss: str = "cross_entropy"
@@ -82,7 +83,7 @@ class Spec:
         check_choices(self, CHOICES)
         check_whole(self, {"batch": 1, "classes": 1, "features": 1, "scale_growth": 1})
         check_positive(self, "clip_at", "target_scale", "loss_scale", "optimizer_eps")
-        check_positive(self, "lr", "l2", "decay", or_zero=True)
+        check_positive(self, "lr", "l1", "l2", "decay", or_zero=True)
         if contradiction := self.arch.contradicts(self.batch, self.features, self.precision) or self._contradiction():
             raise SpecError(contradiction)
 

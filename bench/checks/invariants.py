@@ -19,7 +19,7 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Conv, Dense, Normalize, Read, Sum
+from models.nodes import INPUT, Activate, Conv, Dense, Multiply, Normalize, Read, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
@@ -28,6 +28,8 @@ from models.spec import Spec
 FLOAT64_UNIT = float(np.finfo(np.float64).eps) / 2
 HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
 """φ(az) = a·φ(z) for a > 0, so that φ′(z)·z = φ(z)."""
+ZEROS = ("zero", "rezero")
+"""Ways to scale branches by which they are zero at the start."""
 
 
 def is_homogeneous(spec: Spec) -> bool:
@@ -130,7 +132,8 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     ∂L/∂b = Σ_samples δ and ∂L/∂W = δᵀh, the left sides from the training step and the right sides from a pass of their
     own, where that rounds as the step does; a convolution's are sums over pixels as well, with h what lies under each tap.
     Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
-    ∂W sum to 0 in the last layer.
+    ∂W sum to 0 in the last layer. A branch a·y has a·∂a = Σ y·∂y, which is ⟨W, ∂W⟩ + ⟨b, ∂b⟩ of the layer that computes y, or
+    ⟨γ, ∂γ⟩ + ⟨β, ∂β⟩ of its normalization.
     """
     lost = 0
     if evidence.watches_the_step:
@@ -139,7 +142,18 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
         evidence.refuse_unwatched()
     if evidence.spec.loss == "cross_entropy":
         lost += yield from findings(evidence, _classes)
+    if graph(evidence.spec).of(Multiply):
+        lost += yield from findings(evidence, _multiplied, (1, 2))  # in the first step the number is zero
     refuse_rest(lost)
+
+
+def _multiplied(spec: Spec, view: View) -> Residuals:
+    for node in graph(spec).of(Multiply):
+        a, da = view.of(node.multiplier)
+        below = graph(spec)[node.inputs[0]]
+        pairs = [view.of(f"{below.name}.{kind}") for kind in below.parameters]
+        natural = sum(float(np.linalg.norm(w) * np.linalg.norm(dw)) for w, dw in pairs)
+        yield Place("a·∂a against ⟨w, ∂w⟩ of the branch", below.name), a * da - sum(float((w * dw).sum()) for w, dw in pairs), natural
 
 
 def _sums(spec: Spec, view: View) -> Residuals:
@@ -245,7 +259,7 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
     ‖δ_l‖ ≤ max|φ′|·σ_max(W_{l+1})·‖δ_{l+1}‖ for Frobenius norms, trained or not; softmax cross-entropy starts it with
     ‖δ_L‖ ≤ √(2/B). Allowed on top is the worst case of rounding a dot product of n terms, n·u·‖W‖_F, that of the float64 sums by which
     norms are taken here, and numbers next to zero. Where a branch is exactly zero, δ of every block's last layer has the same bits,
-    layers inside the branch get no gradient and the zeros get one.
+    layers inside the branch get no gradient and the zeros get one. A learned number of zero is passed by alike.
     """
     sup, nodes = ACTIVATIONS[evidence.spec.arch.act].sup, graph(evidence.spec)
     for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
@@ -273,23 +287,28 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
                 differing = np.count_nonzero(deltas[node.name] != deltas[last.name])
                 place = Place(f"entries of δ that differ from layer {last.layer}'s", node.name, scope=title)
                 yield Finding(place, float(differing), 0.0, 0.0)
+        for block in (block for block in nodes.blocks if block.multiply):
+            for node in block.dense:
+                there = np.count_nonzero(seen.pre_activation_gradients[node.name])
+                yield Finding(Place("entries of δ behind a learned zero", node.name, scope=title), float(there), 0.0, 0.0)
 
-    if evidence.spec.arch.branch == "zero":
+    if evidence.spec.arch.branch in ZEROS:
         yield from _behind_zeros(evidence)
 
 
 def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
-    """What a branch computes before weights of zero gets no gradient but a penalty's, and those weights get one."""
+    """What a branch computes before weights or a number of zero gets no gradient but a penalty's, and those zeros get one."""
     gradients, (_, extra) = evidence.seen.forced_steps[0].gradients, evidence.penalties[0]
     for block in graph(evidence.spec).blocks:
-        *inner, last = block.dense
+        inner = block.dense if block.multiply else block.dense[:-1]
+        zeros, where = (block.multiply.multiplier, block.sum.name) if block.multiply else (block.dense[-1].weight, block.dense[-1].name)
         for node in inner:
             penalty = np.asarray(extra.get(node.weight, 0.0))
             off = np.abs(gradients[node.weight] - penalty) > ROUNDING_MULTIPLE * evidence.unit * np.abs(penalty)
             moved = off.sum() + np.count_nonzero(gradients[node.bias])
-            yield Finding(Place("entries of the gradient behind zero weights", node.name, step=0), float(moved), 0.0, 0.0)
-        there = np.count_nonzero(gradients[last.weight]) / gradients[last.weight].size
-        yield Finding(Place("share of zero weights that get a gradient", last.name, step=0), there, np.finfo(float).tiny, 1.0)
+            yield Finding(Place("entries of the gradient behind zeros", node.name, step=0), float(moved), 0.0, 0.0)
+        there = np.count_nonzero(gradients[zeros]) / gradients[zeros].size
+        yield Finding(Place("share of zeros that get a gradient", where, step=0), there, np.finfo(float).tiny, float("inf"))
 
 
 def _over(place: Place, size: float, bound: float, slack: float) -> Finding:
@@ -301,4 +320,4 @@ def _over(place: Place, size: float, bound: float, slack: float) -> Finding:
 def has_bound(spec: Spec) -> bool:
     """Whether any of the bounds says something of this network."""
     plain = spec.arch.norm == "none" and bool(graph(spec).joints)
-    return spec.loss == "cross_entropy" or spec.arch.branch == "zero" or plain
+    return spec.loss == "cross_entropy" or spec.arch.branch in ZEROS or plain

@@ -88,7 +88,7 @@ def _logits_by_the_rule(evidence: Evidence) -> Logits:
 def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
     """Each weight gradient equals the float64 reference, to rounding.
 
-    ‖g − g*‖ relative to max(‖g*‖, ‖∂L/∂z_l‖) for every parameter of every step (raw, before clipping) and for ∂L/∂z_l of
+    ‖g − g*‖ relative to max(‖g*‖, ‖∂L/∂z_l‖) (`_scale`) for every parameter of every step (raw, before clipping) and for ∂L/∂z_l of
     the first: the second scale serves gradients that cancel, as a bias does before batch normalization. In a recurrent network ∂L/∂z of
     a sequence, time step by time step, is what backpropagation through time hands to the layer below.
     """
@@ -106,10 +106,10 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
         )
     for number, (step, (true, near)) in enumerate(zip(evidence.seen.forced_steps, evidence.steps, strict=True)):
         extra = evidence.penalties[number][1]
-        allowed, signals = rounding_of_gradients(true, near, evidence.once), true.pre_activation_gradients
+        allowed = rounding_of_gradients(true, near, evidence.once)
         if set(step.gradients) != set(true.gradients):
             raise AssertionError(f"gradients of {sorted(set(step.gradients) ^ set(true.gradients))} are missing or unknown")
-        scales = {key: max(np.linalg.norm(g), np.linalg.norm(signals[signal_of(key, signals)])) for key, g in true.gradients.items()}
+        scales = {key: _scale(true, key) for key in true.gradients}
         refuse_noise(evidence, float(np.max([allowed[key] / scale for key, scale in scales.items() if 0 < scale < np.inf], initial=0.0)))
         for key in step.gradients:
             g = true.gradients[key] + extra.get(key, 0.0)
@@ -122,6 +122,13 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
             )
             note = "" if error <= limit else signature(step.gradients[key], g)
             yield Finding(Place.of(key, step=number), float(error / scale), 0.0, float(limit / scale), note)
+
+
+def _scale(exact: Pass, key: str) -> float:
+    """‖g*‖, or ‖∂L/∂z_l‖ if that is more; of one number that multiplies a whole branch, what its sum would be with signs at random."""
+    g, signal = exact.gradients[key], exact.pre_activation_gradients[signal_of(key, exact.pre_activation_gradients)]
+    at_random = exact.sizes[key] / signal.size**0.5 if kind_of(key) == "multiplier" else 0.0
+    return max(float(np.linalg.norm(g)), float(np.linalg.norm(signal)), at_random)
 
 
 def rounding_of_gradients(exact: Pass, rounded: list[Pass], once: float = 0.0) -> dict[str, float]:

@@ -131,7 +131,7 @@ def _followed(spec: Spec, conventions: str, training: Training, last: int, order
             if spec.format.scaled and not all(np.isfinite(g).all() for g in done.gradients.values()):
                 spec = dataclasses.replace(spec, loss_scale=spec.loss_scale / 2)  # such a step is skipped
                 continue
-            extra = penalty(spec, weights)[1] if conventions == "keras" and spec.l2 else {}
+            extra = penalty(spec, weights, conventions)[1]
             weights = rule.step(weights, {key: g + extra.get(key, dtype(0)) for key, g in done.gradients.items()}, float(factor))
         count, places = training.steps, training.places[-1]
         loss = Reference(spec, weights, dtype, order, conventions).run(training.x[places], training.y[places]).loss

@@ -164,12 +164,12 @@ class Evidence:
 
     @cached_property
     def penalties(self) -> list[tuple[float, Arrays]]:
-        """What an L2 penalty adds to loss and raw gradient in each step: in Keras, nowhere else."""
+        """What penalties add to loss and raw gradient in each step: an L1 penalty everywhere, an L2 penalty in Keras alone."""
         return [self.penalty(forced_step.weights) for forced_step in self.reference.forced_steps]
 
     def penalty(self, weights: Arrays) -> tuple[float, Arrays]:
-        """What an L2 penalty adds to loss and raw gradient of a network with these weights."""
-        return penalty(self.spec, weights) if self.conventions == "keras" and self.spec.l2 else (0.0, {})
+        """What penalties add to loss and raw gradient of a network with these weights."""
+        return penalty(self.spec, weights, self.conventions)
 
     def without_penalty(self, weights: Arrays, passed: Backward) -> list[Backward]:
         """A pass, float64, with the penalty taken off that was added to it.
@@ -179,8 +179,9 @@ class Evidence:
         """
         if not self.penalty(weights)[1]:
             return [passed]
-        factors = {float(np.float32(self.spec.l2))} | ({self.spec.l2} if self.spec.precision == "float64" else set())
-        added = [penalty(self.spec.but(l2=factor), weights) for factor in factors]
+        cast = self.spec.but(l1=float(np.float32(self.spec.l1)), l2=float(np.float32(self.spec.l2)))
+        held = {cast, self.spec} if self.spec.precision == "float64" else {cast}
+        added = [penalty(spec, weights, self.conventions) for spec in held]
         return [
             Backward(
                 passed.loss - loss,

@@ -23,6 +23,8 @@ TYPED = (
     "depth=6,width=12,batch=16,skip=one,skip_order=pre,bias=normal,optimizer=adamw",
     "depth=6,width=12,batch=16,skip=one,skip_order=pre,init=torch_default,loss=huber",
     "depth=4,width=8,batch=8,norm=batch,skip=one,branch=zero",
+    "depth=4,width=8,batch=8,skip=one,branch=rezero,norm=batch,clip=variable,optimizer=adam",
+    "depth=4,width=8,batch=8,optimizer=adam,l1=0.01,l2=0.001",
     "depth=2,width=16,batch=4,act=selu,norm=batch,norm_at=after,bias=normal,loss=hinge,input=tiny",
 )
 NARROW = (
@@ -54,6 +56,13 @@ def test_a_healthy_framework_is_judged_and_not_blamed(network: str) -> None:
     found = verdicts(seen("torch", network, trains=True))
     assert {"finite", "gradient_parity", "update"} <= set(found)
     assert [(name, verdict.worst) for name, verdict in found.items() if verdict.status == FAILED] == []
+
+
+@pytest.mark.parametrize("branch", ["zero", "rezero"])
+def test_units_that_are_off_and_stay_so_by_exact_zeros_are_judged(branch: str) -> None:
+    """A ReLU that is off hands on 0, a branch of zero adds 0, and the next ReLU gets its kink itself, whose slope all take alike."""
+    found = verdicts(seen("torch", f"depth=4,width=16,batch=16,skip=two,branch={branch}", trains=False))
+    assert (found["gradient_parity"].status, found["gradient_bound"].status) == (PASSED, PASSED)
 
 
 @pytest.mark.parametrize("network", NARROW)

@@ -69,6 +69,9 @@ def test_wiring_of_residual_blocks() -> None:
     assert names == [["dense2", "norm2", "act2", "dense3", "norm3"], ["dense4", "norm4", "act4", "dense5", "norm5"]]
     names = [[node.name for node in block.body] for block in pre.blocks]
     assert names == [["norm1", "act1", "dense2", "norm2", "act2", "dense3"], ["norm3", "act3", "dense4", "norm4", "act4", "dense5"]]
+    learned = graph(Spec.parse("depth=6,skip=two,norm=layer,branch=rezero"))
+    assert [block.body[-1] for block in learned.blocks] == [block.multiply for block in learned.blocks]
+    assert [learned.parameters[f"branch{layer}.multiplier"] for layer in (3, 5)] == [(1,), (1,)]
     assert [node.inputs for node in pre.of(Sum)] == [("dense1", "dense3"), ("sum3", "dense5")]
     assert [(joint.left.name, joint.right.name) for joint in pre.joints] == [("dense2", "dense3"), ("dense4", "dense5")]
     assert [[type(node) for node in joint.between] for joint in pre.joints] == [[Normalize, Activate]] * 2

@@ -28,8 +28,8 @@ from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM, NADAM_DECAY, OPTIMIZERS, Update
-from models.reference.draws import prepare_forced_steps
-from models.reference.optimizers import Rule
+from models.reference.draws import draw_weights, prepare_forced_steps
+from models.reference.optimizers import Rule, penalty
 from models.spec import CHOICES, Spec, SpecError
 from models.worker.tasks.observe import observe
 
@@ -301,3 +301,20 @@ def test_an_optimizer_with_an_epsilon_uses_it_and_no_other_takes_it(name: str) -
     else:
         with pytest.raises(SpecError, match=f"optimizer_eps is no part of {name}'s rule"):
             Spec.of(optimizer=name, optimizer_eps=0.01)
+
+
+@pytest.mark.parametrize(("conventions", "l2"), [("torch", 0.0), ("keras", 0.2)])
+def test_a_penalty_s_gradient_is_its_slope(conventions: str, l2: float) -> None:
+    """By central differences, exact for |w| away from zero and for w²; PyTorch's L2 penalty is its optimizer's, and biases have none."""
+    spec, h = Spec.parse("depth=2,width=2,features=3,l1=0.1,l2=0.2"), 2.0**-10
+    weights = draw_weights(spec, 0, jitter=True)
+    loss, gradients = penalty(spec, weights, conventions)
+    kernels = np.concatenate([np.ravel(weights[f"dense{layer}.weight"]).astype(np.float64) for layer in (1, 2)])
+    assert loss == pytest.approx(0.1 * np.abs(kernels).sum() + l2 / 2 * np.square(kernels).sum(), rel=1e-12)
+    assert set(gradients) == {"dense1.weight", "dense2.weight"}
+    for key, gradient in gradients.items():
+        for place in np.ndindex(gradient.shape):
+            moved = np.zeros(gradient.shape)
+            moved[place] = h
+            up, down = (penalty(spec, weights | {key: weights[key] + sign * moved}, conventions)[0] for sign in (1, -1))
+            assert (up - down) / (2 * h) == pytest.approx(gradient[place], rel=1e-9)

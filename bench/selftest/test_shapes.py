@@ -43,7 +43,7 @@ for text in {NETWORKS!r}:
         kinks.distances(done, kinks.reach(done, [seen]))
         rule = Rule(spec, conventions)
         weights = rule.step(rule.step(step.weights, seen.gradients), seen.gradients)
-        penalty(spec, weights)
+        penalty(spec, weights, conventions)
 print("trained")
 for call in (
     lambda: Reference(spec, step.weights).run(step.x[0], step.labels),

@@ -102,7 +102,7 @@ def test_growth_per_layer(text, growth):
 
 @pytest.mark.parametrize(("text", "log10"), [
     ("depth=12", 3.01), ("depth=12,init=lecun_normal", 1.76), ("depth=12,branch=root2", 0), ("depth=102,branch=depth", 0.432),
-    ("depth=102,branch=zero", 0),
+    ("depth=102,branch=zero", 0), ("depth=102,branch=rezero", 0),
 ])  # fmt: skip
 def test_growth_of_residual_stream(text, log10):
     """Blocks x + W·relu(x) multiply the squared gradient by 1 + s2/2 each: 2 to the depth for He, e for branches over √depth."""
@@ -143,7 +143,8 @@ def test_spread_of_one_sample_is_that_of_the_finite_width_formula(text):
 @pytest.mark.parametrize("text", [
     "", "depth=64", "width=16,classes=2", "act=gelu", "norm=batch", "norm=batch,norm_at=after", "norm=group,norm_at=after", "skip=one",
     "init=torch_default",
-    "skip=two,skip_order=pre,branch=zero", "bottleneck=4,skip=two,skip_order=pre,norm=layer", "act=linear,init=orthogonal",
+    "skip=two,skip_order=pre,branch=zero", "skip=two,branch=rezero",
+    "bottleneck=4,skip=two,skip_order=pre,norm=layer", "act=linear,init=orthogonal",
 ])  # fmt: skip
 def test_reference_networks_lie_inside(text):
     """Every reference network lies inside its bands, and bands are no wider than needed (orthogonal linear gains are exact)."""

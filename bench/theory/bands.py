@@ -47,7 +47,7 @@ ROUNDING = 1e-4
 ENOUGH = 0.5
 """Share of networks in which a layer's norm must be non-zero for the layer to have a band."""
 TRAINING = (
-    "momentum", "clip", "clip_at", "optimizer", "lr", "optimizer_eps", "l2", "decay", "precision", "loss_scale", "scale_growth",
+    "momentum", "clip", "clip_at", "optimizer", "lr", "optimizer_eps", "l1", "l2", "decay", "precision", "loss_scale", "scale_growth",
 )  # fmt: skip
 """Fields of a Spec that an untrained network does not depend on: networks that differ in nothing else share their bands."""
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from bench.progress import track
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Dense, Node, Normalize, Sum
+from models.nodes import INPUT, Activate, Dense, Multiply, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
@@ -109,6 +109,8 @@ class _Chunk:
             return self._dense(node, h)
         if isinstance(node, Normalize):
             return self._normalize(node, h)
+        if isinstance(node, Multiply):
+            return np.zeros_like(h), lambda g: (np.zeros_like(g),)
         assert isinstance(node, Activate)
         row = ACTIVATIONS[node.activation]
         if row.random:

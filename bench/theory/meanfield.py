@@ -45,8 +45,8 @@ def growths(spec: Spec, x: np.ndarray) -> list[float]:
     found, at = [], 0
     for block in graph(spec).blocks:
         chi, branch = _walk(spec, v, hidden[at : at + len(block.dense)])
-        found.append(block.sum.keep**2 + block.sum.scale**2 * float(np.prod(chi)))
-        v, at = block.sum.keep**2 * v + block.sum.scale**2 * branch, at + len(block.dense)
+        found.append(block.sum.keep**2 + block.scale_at_start**2 * float(np.prod(chi)))
+        v, at = block.sum.keep**2 * v + block.scale_at_start**2 * branch, at + len(block.dense)
     return found + _walk(spec, v, hidden[at:])[0]
 
 

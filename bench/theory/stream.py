@@ -116,8 +116,8 @@ def post_activation_gain(spec: Spec, first: float, gains: Gains, nodes: int = NO
     for number, block in enumerate(graph(spec).blocks):
         here, start = laws[-1], number * spec.arch.span
         square, chi = _body(spec, float(np.sum(here.mass * here.x**2)), gains[start : start + spec.arch.span])
-        laws.append(_law(spec, block.sum.keep * here.x.ravel(), here.mass.ravel(), block.sum.scale * math.sqrt(square), nodes))
-        blocks.append((block.sum.keep**2, block.sum.scale**2 * chi))
+        laws.append(_law(spec, block.sum.keep * here.x.ravel(), here.mass.ravel(), block.scale_at_start * math.sqrt(square), nodes))
+        blocks.append((block.sum.keep**2, block.scale_at_start**2 * chi))
     s = np.full(laws[-1].x.shape, gains[-1][0])
     for here, there, (keep, share) in zip(laws[-2::-1], laws[:0:-1], reversed(blocks), strict=True):
         back = there.slope * s

@@ -11,7 +11,7 @@ import msgspec
 
 from models.fields import SpecError, check_choices, check_positive, check_whole
 from models.graph import Graph
-from models.nodes import INPUT, Activate, Dense, Node, Normalize, Sum
+from models.nodes import INPUT, Activate, Dense, Multiply, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS
 
@@ -20,7 +20,8 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
     """One multilayer perceptron; the defaults are the reference network.
 
     `depth` counts weight layers, the read-out included. `width` is in units, `momentum` is the weight of the old running statistic.
-    `skip` says how many layers a skip connection spans, `branch` how its branch is scaled. `bottleneck` divides the width of every
+    `skip` says how many layers a skip connection spans, `branch` how its branch is scaled: by a number, by weights or a learned
+    number that begin at zero (`zero`, Fixup, Zhang et al. 2019; `rezero`, Bachlechner et al. 2020). `bottleneck` divides the width of every
     other layer. Raises `SpecError` for an unknown value or a contradiction.
     """
 
@@ -45,7 +46,7 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
         "norm_at": ("before", "after"),
         "skip": ("none", "one", "two"),
         "skip_order": ("post", "pre"),
-        "branch": ("unscaled", "root2", "depth", "zero"),
+        "branch": ("unscaled", "root2", "depth", "zero", "rezero"),
     }
     STARTS: ClassVar[tuple[str, ...]] = ()
     """Fields that say how weights begin and nothing else."""
@@ -131,8 +132,9 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
         units = (layers - layers // 2) * wide + layers // 2 * narrow
         weights = features * wide + (layers - 1) * wide * narrow + wide * classes
         learned = len(NORMS[self.norm].parameters) if self.norm != "none" else 0
-        nodes = (2 + (self.norm != "none")) * units + self.blocks * wide + classes
-        return weights + (1 + learned) * units + classes, nodes
+        multiplied = self.blocks * (self.branch == "rezero")
+        nodes = (2 + (self.norm != "none")) * units + (self.blocks + multiplied) * wide + classes
+        return weights + (1 + learned) * units + classes + multiplied, nodes
 
     def build(self, features: int, classes: int) -> Graph:
         """The graph; post-activation blocks are those of He et al. 2015, pre-activation blocks those of He et al. 2016."""
@@ -208,9 +210,11 @@ class _Nodes:
             self.norm(last)
 
     def _sum(self, stream: str, last: int) -> None:
-        mlp = self.mlp
+        mlp, width = self.mlp, self.widths[last]
+        if mlp.branch == "rezero":
+            self._add(Multiply(f"branch{last}", (self.end,), width))
         keep, scale = (2**-0.5, 2**-0.5) if mlp.branch == "root2" else (1.0, mlp.blocks**-0.5 if mlp.branch == "depth" else 1.0)
-        self._add(Sum(f"sum{last}", (stream, self.end), self.widths[last], keep, scale))
+        self._add(Sum(f"sum{last}", (stream, self.end), width, keep, scale))
 
     def _add(self, node: Node) -> None:
         self.found.append(node)

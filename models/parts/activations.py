@@ -40,7 +40,8 @@ class Activation:
     `df_of_value` is φ′ as a function of φ, where frameworks take it so: what φ was rounded to matters then, and where every operation
     is one of the framework's own, so does how its result is rounded (the second argument).
     `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds, and `value_terms` those of φ. `at_kinks` holds the
-    slope a backend takes at a kink, where it is not φ′ as written here. `core` says that it joins the core matrix, not the full one alone.
+    slope a backend takes at a kink, where it is not φ′ as written here; `settled` says that all of them take φ′ there. `core` says that
+    it joins the core matrix, not the full one alone.
     """
 
     f: Callable[[Array], Array]
@@ -54,7 +55,7 @@ class Activation:
     value_terms: Callable[[Array], Array] = lambda size: size
     at_kinks: dict[str, dict[float, float]] = field(default_factory=dict)
     df_of_value: Callable[[Array, Callable[[Array], Array]], Array] | None = None
-
+    settled: bool = False
     core: bool = True
 
     def slope_at(self, point: float, backend: str, known: bool) -> tuple[float, float]:
@@ -70,8 +71,12 @@ class Activation:
         return not np.any(self.df(np.array([-FAR, FAR])))
 
     def bends(self, x: Array) -> Array:
-        """How far inputs (batch × units) lie from every kink (batch × units · kinks); zero where φ′ jumps."""
-        return x if self.kinks == (0.0,) else np.concatenate([x - x.dtype.type(kink) for kink in self.kinks], axis=1)
+        """How far inputs (batch × units) lie from every kink (batch × units · kinks); zero where φ′ jumps.
+
+        Infinite at the kink of a `settled` row: sums of zeros alone, as behind a ReLU that is off and a branch of zero, no rounding moves.
+        """
+        found = x if self.kinks == (0.0,) else np.concatenate([x - x.dtype.type(kink) for kink in self.kinks], axis=1)
+        return np.where(found == 0, x.dtype.type(np.inf), found) if self.settled else found
 
 
 def _normal_cdf(x: Array) -> Array:
@@ -171,6 +176,7 @@ ACTIVATIONS: dict[str, Activation] = {
         torch=lambda nn: nn.ReLU(),
         keras=lambda keras: keras.layers.ReLU(),
         kinks=(0.0,),
+        settled=True,
         terms=_single,
         value_terms=_single,
     ),

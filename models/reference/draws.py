@@ -8,7 +8,7 @@ import numpy as np
 
 from models.architectures import graph
 from models.arrays import Array, Arrays, Batch, Indices, Labels
-from models.nodes import Conv, Dense, Normalize, Recurrent
+from models.nodes import Conv, Dense, Multiply, Normalize, Recurrent
 from models.observation import ForcedStep
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS, Initializer
@@ -38,8 +38,8 @@ SATURATION = 30.0
 def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
     """Weights drawn by NumPy for `spec`: its initializer's, zero biases, unit scales.
 
-    With `jitter`, biases and shifts get a standard deviation of 0.1, scales 1 ± 0.1 and zero-initialized weights 0.01. A forgotten bias,
-    scale, shift or branch then shows in one step.
+    With `jitter`, biases, shifts and multipliers get a standard deviation of 0.1, scales 1 ± 0.1 and zero-initialized weights 0.01. A
+    forgotten bias, scale, shift or branch then shows in one step.
     """
     rng = np.random.default_rng([seed, int(jitter)])
     initializer, weights = INITIALIZERS[spec.init], {}
@@ -55,6 +55,8 @@ def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
         elif isinstance(node, Normalize):
             for kind in node.parameters:
                 weights[f"{node.name}.{kind}"] = float(kind == "scale") + rng.normal(0, 0.1 * jitter, node.width)
+        elif isinstance(node, Multiply):
+            weights[node.multiplier] = rng.normal(0, 0.1 * jitter, 1)
         elif isinstance(node, Conv):
             weights |= _convolution(rng, spec, node, initializer, jitter)
         elif isinstance(node, Recurrent):

@@ -17,6 +17,7 @@ from models.nodes import (
     Dense,
     Flatten,
     Image,
+    Multiply,
     Node,
     Normalize,
     NormalizeInSpace,
@@ -180,6 +181,19 @@ def _sum_back(at: Execution, node: Sum, saved: None, d: AnySignal) -> tuple[AnyS
     return a.result(d * a.number(node.keep)), a.result(d * a.number(node.scale))
 
 
+def _multiply(at: Execution, node: Multiply, h: Units) -> tuple[Units, Units]:
+    """The number is held and multiplied as it is, and the product rounded."""
+    return at.arithmetic.result(h * at.weights[node.multiplier]), h
+
+
+def _multiply_back(at: Execution, node: Multiply, h: Units, d: Units) -> tuple[Units, ...]:
+    """∂L/∂a = Σ d h, over units and then over samples."""
+    a = at.arithmetic
+    at.out.gradients[node.multiplier] = a.total(a.total(d * h, 1), 0)[0]
+    at.out.sizes[node.multiplier] = float(np.linalg.norm(d)) * float(np.linalg.norm(h))
+    return (a.result(d * at.weights[node.multiplier]),)
+
+
 OPERATIONS: dict[type[Node], Operation] = {
     Dense: Operation(_dense, _dense_back),
     Normalize: Operation(_normalize, _normalize_back),
@@ -187,6 +201,7 @@ OPERATIONS: dict[type[Node], Operation] = {
     NormalizeInSpace: Operation(_normalize_in_space, _normalize_in_space_back),
     Activate: Operation(_activate, _activate_back),
     Sum: Operation(_sum, _sum_back),
+    Multiply: Operation(_multiply, _multiply_back),
     Steps: Operation(recurrence.steps, recurrence.steps_back),
     Recurrent: Operation(recurrence.recur, recurrence.recur_back),
     Read: Operation(recurrence.read, recurrence.read_back),

@@ -1,4 +1,4 @@
-"""Optimizers: the written-out rule with its slots, and the L2 penalty."""
+"""Optimizers: the written-out rule with its slots, and penalties on weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Rule:
         return CLIPS[self.spec.clip].rule(gradients, self.spec.clip_at, self.conventions)
 
     def step(self, weights: Arrays, gradients: Arrays, factor: float = 1.0) -> Arrays:
-        """New weights from weights and raw gradients, at `factor` of the learning rate. In Keras gradients have the L2 penalty already."""
+        """New weights from weights and raw gradients, at `factor` of the learning rate. Penalties in the loss are in gradients already."""
         self.t += 1
         rule = OPTIMIZERS[self.spec.optimizer].rule
         rate = factor * SCHEDULES[self.spec.schedule].factor(self.t - 1, self.conventions) * self.spec.learning_rate
@@ -47,7 +47,14 @@ class Rule:
         return moved
 
 
-def penalty(spec: Spec, weights: Arrays) -> tuple[float, Arrays]:
-    """The L2 penalty ½·l2·Σ‖W‖² and its gradient l2·W, as Keras adds them to loss and gradient."""
+def penalty(spec: Spec, weights: Arrays, conventions: str) -> tuple[float, Arrays]:
+    """The penalty l1·Σ|W| + ½·l2·Σ‖W‖² in the loss, and its gradient l1·sign W + l2·W; empty where there is none.
+
+    PyTorch adds l2·W to the gradient in its optimizer, so that its loss has the first part alone, which its users add.
+    """
+    l2 = spec.l2 if conventions == "keras" else 0.0
+    if not (spec.l1 or l2):
+        return 0.0, {}
     kernels = {key: np.asarray(w, np.float64) for key, w in weights.items() if is_weight(key)}
-    return 0.5 * spec.l2 * sum(float((w * w).sum()) for w in kernels.values()), {key: spec.l2 * w for key, w in kernels.items()}
+    loss = sum(spec.l1 * float(np.abs(w).sum()) + 0.5 * l2 * float((w * w).sum()) for w in kernels.values())
+    return loss, {key: spec.l1 * np.sign(w) + l2 * w for key, w in kernels.items()}

@@ -15,6 +15,7 @@ from bench.selftest.faults.on_keras import KERAS
 from bench.selftest.faults.on_torch import TORCH
 from bench.selftest.faults.plant import Fault
 from bench.selftest.faults.recurrent import KERAS_RECURRENT, TORCH_RECURRENT
+from bench.selftest.faults.remedies import KERAS_REMEDIES, TORCH_REMEDIES
 
 FAULTS: dict[str, dict[str, tuple[Fault, ...]]] = {
     "torch": TORCH
@@ -24,6 +25,7 @@ FAULTS: dict[str, dict[str, tuple[Fault, ...]]] = {
         "controls": TORCH_HEALED,
         "recurrent": TORCH_RECURRENT,
         "convolutional": TORCH_CONVOLUTIONAL,
+        "remedies": TORCH_REMEDIES,
     },
     "keras": KERAS
     | {
@@ -32,6 +34,7 @@ FAULTS: dict[str, dict[str, tuple[Fault, ...]]] = {
         "controls": KERAS_HEALED,
         "recurrent": KERAS_RECURRENT,
         "convolutional": KERAS_CONVOLUTIONAL,
+        "remedies": KERAS_REMEDIES,
     },
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from models.arrays import Array
+from models.backends.keras.layers import regularizer
 from models.backends.keras.libraries import Tensor
 from models.nodes import Conv, Image, Pool, Windowed
 from models.parts.initializers import INITIALIZERS
@@ -80,8 +81,8 @@ def convolution(spec: Spec, node: Conv) -> keras.layers.Layer:
     elif initializer.random_bias:
         bound = (node.channels_below if node.delta else node.fan_in) ** -0.5
         options["bias_initializer"] = keras.initializers.RandomUniform(-bound, bound)
-    if spec.l2:
-        options[f"{kernel}_regularizer"] = keras.regularizers.L2(spec.l2 / 2)
+    if penalty := regularizer(spec):
+        options[f"{kernel}_regularizer"] = penalty
     if node.depthwise:
         layer = keras.layers.DepthwiseConv2D(node.kernel, **options)
     else:

@@ -36,13 +36,44 @@ def dense(spec: Spec, node: Dense, **given: Any) -> keras.layers.Dense:
     elif initializer.random_bias:
         bound = node.fan_in**-0.5
         options["bias_initializer"] = keras.initializers.RandomUniform(-bound, bound)
-    if spec.l2:
-        options["kernel_regularizer"] = keras.regularizers.L2(spec.l2 / 2)
+    if penalty := regularizer(spec):
+        options["kernel_regularizer"] = penalty
     return keras.layers.Dense(node.fan_out, **options | given)
 
 
-KINDS = {"weight": "kernel", "recurrent_weight": "recurrent_kernel", "bias": "bias", "scale": "gamma", "shift": "beta"}
+def regularizer(spec: Spec) -> keras.regularizers.Regularizer | None:
+    """What adds the spec's penalties to the loss, if it has any."""
+    if spec.l1 and spec.l2:
+        return keras.regularizers.L1L2(spec.l1, spec.l2 / 2)
+    if spec.l1:
+        return keras.regularizers.L1(spec.l1)
+    return keras.regularizers.L2(spec.l2 / 2) if spec.l2 else None
+
+
+KINDS = {
+    "weight": "kernel",
+    "recurrent_weight": "recurrent_kernel",
+    "bias": "bias",
+    "scale": "gamma",
+    "shift": "beta",
+    "multiplier": "multiplier",
+}
 """Keras's names of what layers learn."""
+
+
+class Multiplied(keras.layers.Layer):
+    """A learned number, which begins at zero, times what comes in, multiplied in the number's format as Keras's norms are.
+
+    So its gradient is a sum in float32: TensorFlow sums half precision in half precision.
+    """
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the number."""
+        self.multiplier = self.add_weight(shape=(1,), initializer="zeros", autocast=False, name="multiplier")
+
+    def call(self, branch: Tensor) -> Tensor:
+        """Cast up, and back to the layer's compute type."""
+        return ops.cast(ops.multiply(ops.cast(branch, self.multiplier.dtype), self.multiplier), self.compute_dtype)
 
 
 class Unfold(keras.layers.Layer):
@@ -141,8 +172,8 @@ def recurrence(spec: Spec, node: Recurrent, mode: str = "") -> keras.layers.Laye
         options["unit_forget_bias"] = node.forget == "1" and "bias_initializer" not in options
         if node.forget == CHRONO and "bias_initializer" not in options:
             options["bias_initializer"] = _chrono(node)
-    if spec.l2:
-        options |= dict.fromkeys(("kernel_regularizer", "recurrent_regularizer"), keras.regularizers.L2(spec.l2 / 2))
+    if penalty := regularizer(spec):
+        options |= dict.fromkeys(("kernel_regularizer", "recurrent_regularizer"), penalty)
     if node.truncated:
         return InPieces(_made(node, options, mode, return_state=True), node.truncated)
     layer = _made(node, options, mode)

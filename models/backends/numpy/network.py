@@ -21,7 +21,7 @@ from models.parts.norms import running_variance
 from models.parts.optimizers import AVERAGE
 from models.reference.draws import draw_weights
 from models.reference.network import Pass, Reference
-from models.reference.optimizers import Rule
+from models.reference.optimizers import Rule, penalty
 from models.spec import Spec
 
 CONVENTIONS = "torch"
@@ -98,6 +98,9 @@ class Network:
     def step(self, x: Batch, labels: Labels, scale: float = 1.0) -> float:
         """One training step on `scale` times the loss."""
         self._last = self._run(x, labels)
+        added, extra = penalty(self.spec, self._weights, CONVENTIONS)
+        self._last.loss += self._dtype.type(added)
+        self._last.gradients |= {name: self._last.gradients[name] + g.astype(self._dtype) for name, g in extra.items()}
         if scale != 1:
             self._last.gradients = {name: g * self._dtype.type(scale) for name, g in self._last.gradients.items()}
         for node in self.graph.of(Normalize):

@@ -16,8 +16,8 @@ from models.backends.registry import Absent
 from models.backends.torch import images
 from models.backends.torch.layers import Lengths, Recurrence, array, linear, recurrence
 from models.graph import Graph
-from models.naming import kind_of, node_of
-from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
+from models.naming import is_weight, kind_of, node_of
+from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Multiply, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -25,7 +25,7 @@ from models.parts.optimizers import OPTIMIZERS
 from models.parts.schedules import SCHEDULES
 from models.spec import Spec
 
-KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias"}
+KINDS = {"weight": "weight", "bias": "bias", "scale": "weight", "shift": "bias", "multiplier": "multiplier"}
 
 
 class Add(nn.Module):
@@ -40,6 +40,19 @@ class Add(nn.Module):
         """Skip the multiplications that a user would not write."""
         branch = branch if self.scale == 1 else branch * self.scale
         return stream + branch if self.keep == 1 else stream * self.keep + branch
+
+
+class Multiplied(nn.Module):
+    """A learned number times what comes in, multiplied in the number's format and handed on in that of what came in."""
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        super().__init__()
+        self.multiplier = nn.Parameter(nn.init.zeros_(torch.empty(1)))
+
+    def forward(self, branch: torch.Tensor) -> torch.Tensor:
+        """Without the cast, half precision would be float32 from here on."""
+        return (branch * self.multiplier).to(branch.dtype)
 
 
 class Unfold(nn.Module):
@@ -129,6 +142,8 @@ class Model:
     def _part(self, node: Node) -> nn.Module:
         if isinstance(node, Sum):
             return Add(node.keep, node.scale)
+        if isinstance(node, Multiply):
+            return Multiplied()
         if isinstance(node, Steps):
             return Unfold(node, self._lengths)
         if isinstance(node, Recurrent):
@@ -160,8 +175,11 @@ class Model:
         return torch.as_tensor(target, dtype=torch.int64 if target.dtype.kind == "i" else self.dtype, device=self.device)
 
     def forward_loss(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The loss on a batch."""
-        return self.loss(self.module(x), target)
+        """The loss on a batch, with an L1 penalty as users add it, since no optimizer has one."""
+        loss: torch.Tensor = self.loss(self.module(x), target)
+        if self.spec.l1:
+            loss = loss + self.spec.l1 * torch.stack([w.abs().sum() for name, w in self.parameters.items() if is_weight(name)]).sum()
+        return loss
 
     def loss_of(self, x: Array, labels: Labels) -> torch.Tensor:
         """The loss on a batch of arrays."""
