@@ -87,7 +87,7 @@ def apply(verdict: Verdict, known: list[KnownFailure], versions: dict[str, str])
     """Turn a failure into a known one where entries together cover all of it; the verdict then says what each excused.
 
     A failure at a known place that lies further off than is known stays one, and its reason says so. Returns, for every entry that
-    concerns this check and network in these versions, the status that it met: passed where others alone covered what was outside.
+    concerns a place of this verdict in these versions, the status that it met: passed where others alone covered what was outside.
     """
     concerned = [
         entry
@@ -96,6 +96,7 @@ def apply(verdict: Verdict, known: list[KnownFailure], versions: dict[str, str])
         and fnmatchcase(verdict.backend, entry.backend)
         and fnmatchcase(verdict.subject, entry.network)
         and versions.get(entry.package, "") in _range(entry.versions)
+        and (not verdict.findings or any(fnmatchcase(finding.where, entry.where) for finding in verdict.findings))
     ]
     outside = {f.where: f for f in verdict.findings if not f.within}
     covered = {entry: {where for where, finding in outside.items() if _explains(entry, finding)} for entry in concerned}

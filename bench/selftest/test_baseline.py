@@ -263,6 +263,12 @@ def test_known_failures_cover_a_verdict_together_and_each_answers_for_its_own_pl
     assert known_failures.apply(half, [first, nowhere], {"keras": "3.5"}) == {first: FAILED, nowhere: FAILED}
 
 
+def test_a_known_failure_of_places_that_a_network_lacks_is_not_stale_there() -> None:
+    healthy = verdict(Finding(Place("step 1 layer 2"), 0, 0, 1))
+    assert known_failures.apply(healthy, [entry(where="* new *embeddings")], {"keras": "3.5"}) == {}
+    assert known_failures.apply(verdict(), [entry()], {"keras": "3.5"}) == {entry(): PASSED}
+
+
 def test_a_known_failure_is_stale_when_its_cause_shows_in_no_check() -> None:
     elsewhere = msgspec.structs.replace(entry(), check="gradient_parity")
     assert known_failures.stale({entry(): [PASSED], elsewhere: [PASSED, KNOWN]}) == []
