@@ -14,6 +14,7 @@ from keras import ops
 from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import Tensor
+from models.backends.keras.own.shared import as_first_returned, unused
 from models.backends.keras.own.watched import Layers, named
 from models.backends.keras.taps import Taps
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
@@ -37,22 +38,29 @@ class OwnModelOfKeras:
     def __init__(self, home: Home, seed: int, twin_of: OwnModelOfKeras | None = None) -> None:
         """Build by the user's factory. Raises OwnError, NoTwinError for a twin that does not come out in float64."""
         self._home, self.seed, self.is_twin = home, seed, twin_of is not None
+        keras.utils.set_random_seed(seed)
+        home.load(seed)  # what the file itself builds takes names, once
         keras.utils.clear_session()  # so that names count from the start
         keras.utils.set_random_seed(seed)
         self.gauge = build(home, seed)
         self.model: keras.Model = self.gauge.model
         gauge = self.gauge
+        if twin_of is not None and twin_of.model is self.model:
+            raise NoTwinError("its factory returns the same model every time: build it in the factory")
         given = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
         batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == STEPS else STEPS)
         self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
         with self._told("could not be called"):
             if not self.model.built:
                 self.model(self._inputs(0))
+            as_first_returned(self.model)
             if not self.model.compiled or gauge.loss is not None:
                 if gauge.loss is None:
                     raise OwnError(f"{home.model.id} has no loss: return one, or a compiled model.")
                 optimizer = gauge.optimizer if gauge.optimizer is not None else self.model.optimizer if self.model.compiled else "sgd"
-                self.model.compile(optimizer=optimizer, loss=gauge.loss, jit_compile=False)
+                self.model.compile(optimizer=unused(optimizer, home.model.id), loss=gauge.loss, jit_compile=False)
+            else:
+                self.model.optimizer = unused(self.model.optimizer, home.model.id)
             if keras.backend.backend() == "jax":  # else variables of losses and metrics would be made while JAX traces
                 self.model._symbolic_build(data_batch=(self._inputs(0), self._targets(0)))
         self.variables: list[keras.Variable] = list(self.model.trainable_variables)

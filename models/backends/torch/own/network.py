@@ -17,6 +17,7 @@ from models.arrays import Arrays
 from models.backends.torch.own.calls import outputs, own_loss, takes_several
 from models.backends.torch.own.collections import declare_operators
 from models.backends.torch.own.modules import Modules, is_number
+from models.backends.torch.own.shared import as_first_made, as_first_returned
 from models.backends.torch.own.state import WIDER, State, array, seed_everything, tensor_like, widen
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
@@ -171,6 +172,8 @@ class OwnModule:
         else:
             with self._told("has an optimizer that could not be built"):
                 made = made(self.model.parameters())
+            if isinstance(made, torch.optim.Optimizer):
+                as_first_made(made)
             self._claim(made)
         ours = {id(p) for p in self.model.parameters()}
         if not any(id(p) in ours for group in made.param_groups for p in group["params"]):
@@ -284,6 +287,9 @@ def build(home: Home, seed: int) -> Gauge:
         declare_operators()  # the user's file imports a torchvision of another build than torch's
         torch.manual_seed(seed)
         gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
+    as_first_returned(gauge.model)
+    if isinstance(gauge.optimizer, torch.optim.Optimizer):
+        as_first_made(gauge.optimizer)
     for part, takes in (("loss", "outputs and targets"), ("optimizer", "parameters"), ("schedule", "an optimizer")):
         given = getattr(gauge, part)
         if given is not None and not callable(given) and not isinstance(given, torch.optim.Optimizer):
