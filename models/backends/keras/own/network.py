@@ -75,6 +75,11 @@ class OwnModelOfKeras:
         """Names of what is learned, layer and kind joined by dots."""
         return [named(variable.path, self.model.name) for variable in self.variables]
 
+    @property
+    def steps_by_itself(self) -> bool:
+        """Whether the user has written what a training step does."""
+        return type(self.model).train_step is not keras.Model.train_step
+
     def weights(self) -> Arrays:
         """What is learned and what is frozen, by name."""
         frozen = [
@@ -163,6 +168,9 @@ class OwnModelOfKeras:
         optimizer, seen, losses = self.model.optimizer, Trajectory(), []
         with self._told("could not take a step"):
             self.model.jit_compile = jit
+            if self.steps_by_itself:
+                step = self.model.train_step  # is given data as `fit` gives it, where `train_on_batch` adds None for weights of samples
+                self.model.train_step = lambda *given: step(*given[:-1], keras.utils.pack_x_y_sample_weight(*given[-1]))
             self.model.make_train_function(force=True)
             optimizer.build(self.variables)
             begin = [copied(v) for v in optimizer.variables]
@@ -178,6 +186,7 @@ class OwnModelOfKeras:
                     seen.ends.append(self.weights())
             finally:
                 optimizer.apply = applied
+                vars(self.model).pop("train_step", None)
                 for variable, value in zip(optimizer.variables, begin, strict=False):
                     variable.assign(value)
         return seen, losses
@@ -237,6 +246,10 @@ class OwnModelOfKeras:
             with self._home.told(f"{self._home.model.id} {what}"):
                 yield
         except OwnError as error:
+            if self.steps_by_itself and "No loss to compute" in str(error):
+                raise OwnError(
+                    f"{self._home.model.id} has a train_step of its own and no loss to ask for: return that loss, or write compute_loss."
+                ) from error
             if self.is_twin:
                 place = layers.inside if layers and layers.inside else "the model"
                 raise NoTwinError(f"{place} does not run in float64: {str(error).partition(': ')[2]}") from error

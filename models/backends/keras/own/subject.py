@@ -22,6 +22,8 @@ from models.own.passes import UNIT, OwnPass, Trajectory, norm
 from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
 
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
+OTHER = 1e-3
+"""From this share on, what a user's own `train_step` computes is meant to be something else."""
 FLAT = 0.05
 """A value is saturated where |φ′| is under 5 % of its largest, as in `bench.theory.diagnosis`."""
 LIBRARY_NAME = keras.backend.backend()
@@ -156,7 +158,12 @@ class Subject:
             raise NoRoadError(f"XLA does not take it ({str(error).splitlines()[0][:120]})") from error
 
     def _of_steps(self, trajectory: Trajectory, losses: list[float], twin: OwnTwin) -> Taken:
-        return OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None), []
+        seen, exact = OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None)
+        apart = [abs(seen.loss - exact.loss) / (abs(exact.loss) or 1.0)]
+        apart += [norm(seen.gradients[name] - g) / (norm(g) or 1.0) for name, g in exact.gradients.items()]
+        if self._own.steps_by_itself and max(apart) > OTHER:
+            raise NoRoadError("its own train_step computes another loss or gradient than compute_loss")
+        return seen, exact, []
 
 
 class Twin:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.arrays import Arrays
-from models.backends.torch.own.calls import outputs, own_loss, takes_several
+from models.backends.torch.own.calls import outputs, own_loss, takes_several, takes_targets
 from models.backends.torch.own.collections import declare_operators
 from models.backends.torch.own.modules import Modules, is_number
 from models.backends.torch.own.shared import as_first_made, as_first_returned
@@ -257,7 +257,8 @@ class OwnModule:
     def _loss(self, output: Tree, batch: Tree) -> Tensor:
         targets = batch if isinstance(batch, Mapping) else batch[1]
         if self.gauge.loss is not None:
-            loss = self.gauge.loss(output, targets) if targets is not None else self.gauge.loss(output)
+            given = (output,) if targets is None or not takes_targets(self.gauge.loss) else (output, targets)
+            loss = self.gauge.loss(*given)
         else:
             loss = own_loss(output, targets)
         if not isinstance(loss, Tensor):
