@@ -9,7 +9,7 @@ from unittest import mock
 
 import keras
 from keras import ops
-from keras.src.backend import get_keras_mask, set_keras_mask
+from keras.src import backend
 
 from models.backends.keras.libraries import Tensor
 
@@ -38,9 +38,9 @@ class Layers:
             name = self._names.get(id(layer), "")
             if id(layer) in self._whole and name not in self.seen and ops.is_tensor(output) and "float" in str(output.dtype):
                 if tap is not None:
-                    mask, output = get_keras_mask(output), tap(name, output)
+                    mask, output = _mask_of(output), tap(name, output)
                     if mask is not None:
-                        set_keras_mask(output, mask)  # Keras carries the mask of padding on the tensor itself
+                        _put_mask(output, mask)  # Keras carries the mask of padding on the tensor itself
                 self.seen[name] = output
             return output
 
@@ -51,3 +51,17 @@ class Layers:
 def named(path: str, root: str) -> str:
     """`block.conv.kernel` for `model/block/conv/kernel`."""
     return path.removeprefix(f"{root}/").replace("/", ".")
+
+
+def _mask_of(tensor: Tensor) -> Tensor | None:
+    """The mask of padding that a tensor carries; releases before 3.7 keep it as an attribute."""
+    if hasattr(backend, "get_keras_mask"):
+        return backend.get_keras_mask(tensor)
+    return getattr(tensor, "_keras_mask", None)
+
+
+def _put_mask(tensor: Tensor, mask: Tensor) -> None:
+    if hasattr(backend, "set_keras_mask"):
+        backend.set_keras_mask(tensor, mask)
+    else:
+        tensor._keras_mask = mask
