@@ -19,6 +19,10 @@ class NoTwinError(RuntimeError):
     """A float64 twin cannot be had; the message says where and why."""
 
 
+class TapeEndsError(NoTwinError):
+    """The float64 pass computes by other operations than the float32 one, so that it cannot be given its decisions."""
+
+
 @dataclass(frozen=True)
 class Gauge:
     """A model under test: `batch` is one training batch, `data` an iterable of such, `optimizer` and `schedule` what trains it.

@@ -40,14 +40,22 @@ class Home:
 
     def call(self, seed: int) -> Any:
         """What the factory returns, with Python's and NumPy's seeds set. Raises OwnError."""
+        self.load(seed)
+        assert self._factory is not None, "it was loaded"
         with self.told(f"{self.model.id} could not be built"):
-            if self._factory is None:
-                self._factory = self._load()
             random.seed(seed)
             np.random.seed(seed % 2**32)
             if needed := _needed(self._factory):
                 raise OwnError(f"{self.model.id} takes {needed}, and a factory is called without arguments: give it a default.")
             return self._factory()
+
+    def load(self, seed: int) -> None:
+        """Read the user's file, once, with Python's and NumPy's seeds set: it may build parts of the model itself. Raises OwnError."""
+        if self._factory is None:
+            with self.told(f"{self.model.id} could not be built"):
+                random.seed(seed)
+                np.random.seed(seed % 2**32)
+                self._factory = self._load()
 
     @contextlib.contextmanager
     def told(self, what: str) -> Iterator[None]:

@@ -24,6 +24,10 @@ class UndecidedError(RuntimeError):
 class OwnTwin(Protocol):
     """The model in float64, clean or (`rounded` seeds the errors) off by what float32 costs."""
 
+    @property
+    def constants(self) -> float:
+        """The share of themselves that constants of its formulas are off: 0 where they are float64's, too."""
+
     def backward(self, rounded: int | None) -> OwnPass:
         """The watched pass."""
 

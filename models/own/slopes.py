@@ -24,8 +24,8 @@ others may have passed a step."""
 EPS = float(np.finfo(np.float64).eps)
 
 
-def slopes(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Arrays) -> list[Slope]:
-    """One slope a parameter, or a group of parameters where there is no time for each."""
+def slopes(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Arrays, constants: float = 0.0) -> list[Slope]:
+    """One slope a parameter, or a group of parameters where there is no time for each; `constants` are off by this share."""
     names = [name for name, g in gradients.items() if norm(g) > 0]
     if not names:
         return []
@@ -36,6 +36,7 @@ def slopes(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Array
     while open_groups:
         group = open_groups.pop(0)
         seen = _slope(loss_at, gradients, weights, group, loss)
+        seen.error += constants * abs(seen.by_gradient)
         apart = abs(seen.by_difference - seen.by_gradient)
         wrong = apart > max(10 * seen.error, WRONG * abs(seen.by_gradient) / len(group))
         if wrong and len(group) > 1 and time.process_time() - begun < SECONDS + MORE_SECONDS:

@@ -85,7 +85,7 @@ def _against_twin(
     weights = {name: np.asarray(w, np.float64) for name, w in network.weights().items()}
     seen.rewritten = network.rewritten()
     seen.unsloped = network.by_its_author()
-    seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, yardstick.exact.gradients, weights)
+    seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, yardstick.exact.gradients, weights, twin.constants)
     try:
         exact, rounded_ones = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
         seen.evaluation = _each("output", evaluated, exact, rounded_ones)

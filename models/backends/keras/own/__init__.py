@@ -22,7 +22,7 @@ def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
 def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
     """The network of a pair, untrained. Raises OwnError."""
     if keras.backend.backend() != "tensorflow":
-        raise OwnError(f"{model.id} needs a float64 twin, which Keras has on TensorFlow alone: use --backend=torch,keras.")
+        raise OwnError(f"{model.id} is compared by TensorFlow's operations: use --backend=torch,keras.")
     from models.backends.keras.own.aligned import Model  # late, as above
 
     return Model(model, seed, device)

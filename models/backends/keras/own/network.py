@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
-from unittest import mock
 
 import keras
 import numpy as np
@@ -14,7 +13,9 @@ from keras import ops
 
 from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
-from models.backends.keras.libraries import LIBRARY, Tensor
+from models.backends.keras.libraries import Tensor
+from models.backends.keras.own.shared import as_first_returned, unused
+from models.backends.keras.own.watched import Layers, named
 from models.backends.keras.taps import Taps
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
 from models.own.loading import Home
@@ -23,10 +24,12 @@ from models.own.trees import Tree, leaves, mapped
 
 STEPS = 2
 """Optimizer steps that are looked at: the second has slots that the first has filled."""
-LossOf = Callable[..., tuple[Tensor, Any]]
-"""Loss and side results of variables' values and of a tap that each layer's output passes through."""
-Differentiate = Callable[..., tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]]
+SEED = "seed_generator_state"
+"""What the variable of a `keras.random.SeedGenerator` is called."""
+Differentiate = Callable[..., tuple[Tensor, Any, list[Tensor | None], dict[str, Tensor]]]
 """Value, side results, gradients of variables and of tapped layers."""
+Evaluate = Callable[[Callable[[list[Tensor]], Any], list[Array]], Any]
+"""The result of a function of tensors."""
 
 
 class OwnModelOfKeras:
@@ -35,24 +38,34 @@ class OwnModelOfKeras:
     def __init__(self, home: Home, seed: int, twin_of: OwnModelOfKeras | None = None) -> None:
         """Build by the user's factory. Raises OwnError, NoTwinError for a twin that does not come out in float64."""
         self._home, self.seed, self.is_twin = home, seed, twin_of is not None
+        keras.utils.set_random_seed(seed)
+        home.load(seed)  # what the file itself builds takes names, once
         keras.utils.clear_session()  # so that names count from the start
         keras.utils.set_random_seed(seed)
         self.gauge = build(home, seed)
         self.model: keras.Model = self.gauge.model
         gauge = self.gauge
+        if twin_of is not None and twin_of.model is self.model:
+            raise NoTwinError("its factory returns the same model every time: build it in the factory")
         given = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
         batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == STEPS else STEPS)
         self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
         with self._told("could not be called"):
             if not self.model.built:
                 self.model(self._inputs(0))
+            as_first_returned(self.model)
             if not self.model.compiled or gauge.loss is not None:
                 if gauge.loss is None:
                     raise OwnError(f"{home.model.id} has no loss: return one, or a compiled model.")
                 optimizer = gauge.optimizer if gauge.optimizer is not None else self.model.optimizer if self.model.compiled else "sgd"
-                self.model.compile(optimizer=optimizer, loss=gauge.loss, jit_compile=False)
+                self.model.compile(optimizer=unused(optimizer, home.model.id), loss=gauge.loss, jit_compile=False)
+            else:
+                self.model.optimizer = unused(self.model.optimizer, home.model.id)
+            if keras.backend.backend() == "jax":  # else variables of losses and metrics would be made while JAX traces
+                self.model._symbolic_build(data_batch=(self._inputs(0), self._targets(0)))
         self.variables: list[keras.Variable] = list(self.model.trainable_variables)
         self.changed: list[str] = []
+        self.drew = False
         self._begin = [array(v).copy() for v in self.model.variables] if twin_of is None else []
         if twin_of is not None:
             self._become(twin_of)
@@ -61,6 +74,11 @@ class OwnModelOfKeras:
     def names(self) -> list[str]:
         """Names of what is learned, layer and kind joined by dots."""
         return [named(variable.path, self.model.name) for variable in self.variables]
+
+    @property
+    def steps_by_itself(self) -> bool:
+        """Whether the user has written what a training step does."""
+        return type(self.model).train_step is not keras.Model.train_step
 
     def weights(self) -> Arrays:
         """What is learned and what is frozen, by name."""
@@ -90,7 +108,8 @@ class OwnModelOfKeras:
                 loss = self.model.compute_loss(x=inputs, y=targets, y_pred=output)
             statistics = [scope.get_current_value(v) for v in held]
             self.changed = [name for name, (v, value) in zip(self.names, pairs, strict=True) if scope.get_current_value(v) is not value]
-            return loss, (output, [s if s is not None else v.value for s, v in zip(statistics, held, strict=True)], dict(watched.seen))
+            after = [s if s is not None else v.value for s, v in zip(statistics, held, strict=True)]
+            return loss, (dict(leaves(output)), after, dict(watched.seen))
 
         with self._told("could not be trained", watched):
             loss, (output, statistics, signals), slopes, deltas = differentiate(loss_of, [v.value for v in self.variables])
@@ -105,21 +124,37 @@ class OwnModelOfKeras:
             {name: array(z) for name, z in signals.items()}, {name: dense(d) for name, d in deltas.items() if d is not None},
         )  # fmt: skip
 
-    def loss_at(self, moved: Arrays) -> float:
+    def loss_at(self, moved: Arrays, evaluate: Evaluate | None = None) -> float:
         """The loss in training mode with some parameters moved, from the state at the start."""
         self.restore()
         inputs, targets = self._inputs(0), self._targets(0)
-        pairs = zip(self.names, self.variables, strict=True)
-        state = [(v, v.value + ops.convert_to_tensor(moved[name], v.dtype) if name in moved else v.value) for name, v in pairs]
-        with self._told("could not be trained"), keras.StatelessScope(state_mapping=state, collect_losses=True):
-            output = self.model(inputs, training=True)
-            return float(ops.convert_to_numpy(self.model.compute_loss(x=inputs, y=targets, y_pred=output)))
 
-    def evaluated(self, reset: bool = True) -> Arrays:
-        """Outputs in evaluation mode."""
+        def loss_of(values: list[Tensor]) -> Tensor:
+            pairs = list(zip(self.variables, values, strict=True))
+            with keras.StatelessScope(state_mapping=pairs, collect_losses=True):
+                output = self.model(inputs, training=True)
+                return self.model.compute_loss(x=inputs, y=targets, y_pred=output)
+
+        values = [array(v).astype(np.float64) + moved.get(name, 0.0) for name, v in zip(self.names, self.variables, strict=True)]
+        with self._told("could not be trained"):
+            loss = (evaluate or directly)(loss_of, values)
+        return float(ops.convert_to_numpy(loss))
+
+    def evaluated(self, reset: bool = True, evaluate: Evaluate | None = None) -> Arrays:
+        """Outputs in evaluation mode; with `evaluate` as a function of the parameters that leaves no trace."""
         if reset:
             self.restore()
+
+        def output_of(values: list[Tensor]) -> Tree:
+            with keras.StatelessScope(state_mapping=list(zip(self.variables, values, strict=True))) as scope:
+                output = dict(leaves(self.model(self._inputs(0), training=False)))
+            seeds = [v for v in self.model.non_trainable_variables if v.path.endswith(SEED)]
+            self.drew = any(scope.get_current_value(v) is not None for v in seeds)
+            return output
+
         with self._told("could not be evaluated"):
+            if evaluate is not None:
+                return outputs(evaluate(output_of, [copied(v) for v in self.variables]))
             return outputs(self.model(self._inputs(0), training=False))
 
     def state(self) -> Arrays:
@@ -127,12 +162,15 @@ class OwnModelOfKeras:
         variables = [*self.model.variables, *(self.model.optimizer.variables if self.model.optimizer is not None else [])]
         return {f"{place} {named(v.path, self.model.name)}": copied(v) for place, v in enumerate(variables)}
 
-    def trained(self, jit: bool = False) -> tuple[Trajectory, list[float]]:
+    def trained(self, jit: bool) -> tuple[Trajectory, list[float]]:
         """Steps by `train_on_batch`, and the losses that it reports. Each leaves its raw gradients in a variable of the optimizer."""
         self.restore()
         optimizer, seen, losses = self.model.optimizer, Trajectory(), []
         with self._told("could not take a step"):
             self.model.jit_compile = jit
+            if self.steps_by_itself:
+                step = self.model.train_step  # is given data as `fit` gives it, where `train_on_batch` adds None for weights of samples
+                self.model.train_step = lambda *given: step(*given[:-1], keras.utils.pack_x_y_sample_weight(*given[-1]))
             self.model.make_train_function(force=True)
             optimizer.build(self.variables)
             begin = [copied(v) for v in optimizer.variables]
@@ -148,6 +186,7 @@ class OwnModelOfKeras:
                     seen.ends.append(self.weights())
             finally:
                 optimizer.apply = applied
+                vars(self.model).pop("train_step", None)
                 for variable, value in zip(optimizer.variables, begin, strict=False):
                     variable.assign(value)
         return seen, losses
@@ -170,6 +209,22 @@ class OwnModelOfKeras:
             for variable, value in zip(optimizer.variables, fresh, strict=True):
                 variable.assign(value)
 
+    def steps_by(self, evaluate: Evaluate, begins: list[Arrays], gradients: list[Arrays]) -> Iterator[Arrays]:
+        """The same steps as a function of weights, gradients and slots, which leaves no trace."""
+        optimizer = self.model.optimizer
+        optimizer.build(self.variables)
+        slots, count = [copied(v) for v in optimizer.variables], len(self.variables)
+
+        def step(values: list[Tensor]) -> Any:
+            return optimizer.stateless_apply(values[2 * count :], values[count : 2 * count], values[:count])
+
+        for begin, given in zip(begins, gradients, strict=True):
+            with self._told("could not take a step"):
+                values = [np.asarray(each[name], np.float64) for each in (begin, given) for name in self.names]
+                new, slots = evaluate(step, [*values, *slots])
+            slots = [np.asarray(each) for each in slots]
+            yield begin | {name: np.asarray(w) for name, w in zip(self.names, new, strict=True)}
+
     def _become(self, other: OwnModelOfKeras) -> None:
         """Take the other's state. Raises NoTwinError for a model that is not the same one in float64."""
         for layer in self.model._flatten_layers(include_self=False):
@@ -191,6 +246,10 @@ class OwnModelOfKeras:
             with self._home.told(f"{self._home.model.id} {what}"):
                 yield
         except OwnError as error:
+            if self.steps_by_itself and "No loss to compute" in str(error):
+                raise OwnError(
+                    f"{self._home.model.id} has a train_step of its own and no loss to ask for: return that loss, or write compute_loss."
+                ) from error
             if self.is_twin:
                 place = layers.inside if layers and layers.inside else "the model"
                 raise NoTwinError(f"{place} does not run in float64: {str(error).partition(': ')[2]}") from error
@@ -212,40 +271,6 @@ class OwnModelOfKeras:
         return ops.convert_to_tensor(value.astype(np.float64) if wide else value)
 
 
-class Layers:
-    """What layers without parts give out on their first call, and which layer runs."""
-
-    def __init__(self, model: keras.Model, watch: bool) -> None:
-        """`seen` fills as the model runs."""
-        layers = [layer for layer in model._flatten_layers(include_self=False) if type(layer).__name__ != "InputLayer"]
-        self._names = {id(layer): named(layer.path or layer.name, model.name) for layer in layers}
-        self._whole = {id(layer) for layer in layers if watch and not list(layer._flatten_layers(include_self=False))}
-        self.seen: dict[str, Tensor] = {}
-        self.inside = ""
-
-    @contextlib.contextmanager
-    def tapped(self, tap: Callable[[str, Tensor], Tensor] | None) -> Iterator[None]:
-        """While the model runs in here, each layer's output passes through `tap`."""
-        self.seen.clear()
-        call = keras.layers.Layer.__call__
-
-        def watched(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
-            outer, self.inside = self.inside, self._names.get(id(layer), self.inside)
-            output = call(layer, *args, **kwargs)
-            self.inside = outer
-            name = self._names.get(id(layer), "")
-            if id(layer) in self._whole and name not in self.seen and ops.is_tensor(output) and "float" in str(output.dtype):
-                if tap is not None:
-                    mask, output = getattr(output, "_keras_mask", None), tap(name, output)
-                    if mask is not None:
-                        output._keras_mask = mask  # Keras carries the mask of padding on the tensor itself
-                self.seen[name] = output
-            return output
-
-        with mock.patch.object(keras.layers.Layer, "__call__", watched):
-            yield
-
-
 def build(home: Home, seed: int) -> Gauge:
     """What the user's factory returns. Raises OwnError."""
     return gauge_of(home.call(seed), is_model, "Keras model")
@@ -262,11 +287,6 @@ def outputs(tree: Tree) -> Arrays:
     return {path: leaf for path, leaf in found.items() if np.issubdtype(leaf.dtype, np.floating)}
 
 
-def named(path: str, root: str) -> str:
-    """`block.conv.kernel` for `model/block/conv/kernel`."""
-    return path.removeprefix(f"{root}/").replace("/", ".")
-
-
 def copied(variable: keras.Variable) -> Array:
     """A variable's value, which later steps do not change."""
     return np.array(array(variable))
@@ -281,7 +301,6 @@ def _pair(batch: Tree) -> Tree:
     return batch if isinstance(batch, (Mapping, tuple, list)) else (batch, None)
 
 
-def by_library(loss_of: LossOf, values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
-    """Differentiation by whichever library Keras runs on, without gradients at layers."""
-    loss, side, slopes = LIBRARY.gradient(lambda at: loss_of(at, None), values)
-    return loss, side, slopes, {}
+def directly(function: Callable[[list[Tensor]], Any], values: list[Array]) -> Any:
+    """The function of tensors as the library computes it."""
+    return function([ops.convert_to_tensor(value) for value in values])

@@ -11,23 +11,22 @@ import numpy as np
 from models.arrays import Arrays
 from models.backends.keras.libraries import LIBRARY
 from models.backends.keras.own.collections import factory
-from models.backends.keras.own.network import OwnModelOfKeras, by_library, named
+from models.backends.keras.own.network import SEED, OwnModelOfKeras
+from models.backends.keras.own.twins import TWINS, Tape
+from models.backends.keras.own.watched import named
 from models.own.address import OwnModel
-from models.own.gauge import NoTwinError
+from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
-from models.own.passes import OwnPass, Trajectory, norm
+from models.own.passes import UNIT, OwnPass, Trajectory, norm
 from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
 
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
-OwnTape = list[tuple[str, list[Any]]]
-"""Decisions and draws of a pass, as `models.backends.keras.own.twin` keeps them."""
+OTHER = 1e-3
+"""From this share on, what a user's own `train_step` computes is meant to be something else."""
 FLAT = 0.05
 """A value is saturated where |φ′| is under 5 % of its largest, as in `bench.theory.diagnosis`."""
-SEED = "seed_generator_state"
-"""What the variable of a `keras.random.SeedGenerator` is called."""
-TWINS = "tensorflow"
-"""The library on which Keras computes in float64 wherever it is told to."""
+LIBRARY_NAME = keras.backend.backend()
 
 
 class Subject:
@@ -37,12 +36,11 @@ class Subject:
         """Build it by the user's factory. Raises OwnError."""
         keras.config.disable_traceback_filtering()  # else an exception does not tell the line of the user's file
         self._home = Home(model, factory)
-        self._tape: OwnTape | None = None
-        self._evaluation: OwnTape | None = None
+        self._tape: Tape | None = None
+        self._evaluation: Tape | None = None
         self._half = ""
         self._taken: tuple[Trajectory, list[float]] | None = None
         self._own, self._device = OwnModelOfKeras(self._home, seed), device
-        self._on_tensorflow = keras.backend.backend() == TWINS
 
     @property
     def size(self) -> int:
@@ -61,21 +59,13 @@ class Subject:
 
     def backward(self) -> OwnPass:
         """One pass, operation by operation."""
-        if not self._on_tensorflow:
-            return self._own.backward(by_library)
-        from models.backends.keras.own import twin
-
-        return self._own.backward(twin.differentiate)
+        return self._own.backward(TWINS.recording().differentiate)
 
     def watch(self) -> OwnPass:
         """The same pass with its decisions."""
-        if not self._on_tensorflow:
-            return self._own.backward(by_library, watch=True)
-        from models.backends.keras.own import twin
-
-        operations = twin.Operations()
+        operations = TWINS.recording()
         with operations.inside():
-            seen = self._own.backward(twin.differentiate, watch=True)
+            seen = self._own.backward(operations.differentiate, watch=True)
         self._tape, self._half = operations.tape, operations.half
         return seen
 
@@ -86,18 +76,16 @@ class Subject:
 
     def evaluated(self, reset: bool = True) -> Arrays:
         """Outputs in evaluation mode; from the start once more with decisions."""
-        if reset and self._on_tensorflow:
-            from models.backends.keras.own import twin
-
-            operations = twin.Operations()
+        if reset:
+            operations = TWINS.recording()
             with operations.inside():
-                self._own.evaluated()
+                self._own.evaluated(evaluate=None if TWINS.REBUILT else operations.evaluate)
             self._evaluation = operations.tape
         return self._own.evaluated(reset)
 
     def state(self) -> Arrays:
         """All variables of model and optimizer, but for the seeds of a model that draws in evaluation: drawing moves them."""
-        draws = any("Random" in operation for operation, _ in self._evaluation or [])
+        draws = self._own.drew or (self._evaluation is not None and TWINS.draws(self._evaluation))
         return {name: value for name, value in self._own.state().items() if not (draws and name.endswith(SEED))}
 
     def layers(self, watched: OwnPass) -> list[LayerSeen]:
@@ -129,19 +117,17 @@ class Subject:
         return self._own.changed
 
     def by_its_author(self) -> str:
-        """Which of the user's functions have a backward pass that is no derivative on purpose; TensorFlow alone shows them."""
-        if not self._on_tensorflow:
-            return ""
-        from models.backends.keras.own.functions import surrogates
+        """Which of the user's functions have a backward pass that is no derivative on purpose."""
+        return surrogate_gradients(TWINS.surrogates(self._looked_at))
 
-        with surrogates() as found:
-            self.backward()
-        return surrogate_gradients(found)
+    def _looked_at(self, operations: Any) -> None:
+        if TWINS.REBUILT:
+            self._own.backward(operations.differentiate)
+        else:  # of a gradient that was traced such functions are gone
+            self._own.loss_at({}, operations.evaluate)
 
     def twin(self) -> OwnTwin:
-        """The model in float64, on TensorFlow."""
-        if not self._on_tensorflow:
-            raise NoTwinError("Keras has one on TensorFlow alone: add --backend=keras")
+        """The model in float64."""
         if self.precision != "float32":
             raise NoTwinError(f"its parameters are {self.precision}")
         assert self._tape is not None, "a twin is given the decisions of a watched pass"
@@ -153,13 +139,13 @@ class Subject:
 
     def roads(self, compiled: bool) -> Iterator[RoadOfPass | RoadOfSteps]:
         """The compiled `train_on_batch`, as a graph and by XLA."""
-        yield RoadOfPass("train_on_batch", self._first_step, decided=False)
-        if compiled:
+        yield RoadOfPass("train_on_batch", self._first_step, decided=LIBRARY_NAME == "torch")  # which runs operation by operation
+        if compiled and LIBRARY_NAME != "jax":
             yield RoadOfPass("jit_compile", self._jit, decided=False)
 
     def _steps(self) -> tuple[Trajectory, list[float]]:
         if self._taken is None:
-            self._taken = self._own.trained()
+            self._taken = self._own.trained(jit=LIBRARY_NAME == "jax")  # as Keras does there by itself
         return self._taken
 
     def _first_step(self, twin: OwnTwin) -> Taken:
@@ -172,29 +158,39 @@ class Subject:
             raise NoRoadError(f"XLA does not take it ({str(error).splitlines()[0][:120]})") from error
 
     def _of_steps(self, trajectory: Trajectory, losses: list[float], twin: OwnTwin) -> Taken:
-        return OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None), []
+        seen, exact = OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None)
+        apart = [abs(seen.loss - exact.loss) / (abs(exact.loss) or 1.0)]
+        apart += [norm(seen.gradients[name] - g) / (norm(g) or 1.0) for name, g in exact.gradients.items()]
+        if self._own.steps_by_itself and max(apart) > OTHER:
+            raise NoRoadError("its own train_step computes another loss or gradient than compute_loss")
+        return seen, exact, []
 
 
 class Twin:
     """The float64 twin of a Keras model; each pass has the decisions of the tape."""
 
-    def __init__(self, home: Home, own: OwnModelOfKeras, tape: OwnTape | None, evaluation: OwnTape | None) -> None:
-        """Build it by the factory once more; `evaluation` is the tape of a pass in that mode."""
-        from models.backends.keras.own import twin
+    constants = 0.0 if TWINS.REBUILT else UNIT  # of a program that was traced in float32
 
-        self._by, self._tape, self._evaluation = twin, tape, evaluation
+    def __init__(self, home: Home, own: OwnModelOfKeras, tape: Tape | None, evaluation: Tape | None) -> None:
+        """Build it by the factory once more, where the library needs that; `evaluation` is the tape of a pass in that mode."""
+        self._tape, self._evaluation = tape, evaluation
         self._held: list[Any] | None = None
-        with twin.float64_by_default():
-            self._twin = OwnModelOfKeras(home, own.seed, twin_of=own)
+        self._loss_tape = tape
+        with TWINS.float64_by_default():
+            self._twin = OwnModelOfKeras(home, own.seed, twin_of=own) if TWINS.REBUILT else own
+        if not TWINS.REBUILT:
+            recorded = TWINS.recording()
+            own.loss_at({}, recorded.evaluate)
+            self._loss_tape = recorded.tape
 
     def backward(self, rounded: int | None) -> OwnPass:
         """The watched pass."""
-        operations = self._by.Operations(self._tape, rounded)
+        operations = TWINS.replay(self._tape, rounded)
         operations.counts_near = rounded is None
         try:
-            with self._by.float64_by_default(), operations.inside():
-                seen = self._twin.backward(self._by.differentiate, watch=True)
-        except self._by.TapeEndsError as reason:
+            with TWINS.float64_by_default(), operations.inside():
+                seen = self._twin.backward(operations.differentiate, watch=True)
+        except TapeEndsError as reason:
             _refuse_other_draws(self._tape, reason)
             self._tape = None
             return self.backward(rounded)
@@ -205,34 +201,39 @@ class Twin:
         """The loss with some parameters moved, with the draws of the tape, and held where the model stops the gradient."""
         try:
             if self._held is None:
-                unmoved = self._by.Operations(self._tape)
-                with self._by.float64_by_default(), unmoved.inside():
-                    self._twin.loss_at({})
+                unmoved = TWINS.replay(self._loss_tape)
+                with TWINS.float64_by_default(), unmoved.inside():
+                    self._twin.loss_at({}, unmoved.evaluate)
                 self._held = unmoved.stopped
-            with self._by.float64_by_default(), self._by.Operations(self._tape, held=self._held).inside():
-                return self._twin.loss_at(moved)
-        except self._by.TapeEndsError as reason:
-            _refuse_other_draws(self._tape, reason)
-            self._tape = None
+            operations = TWINS.replay(self._loss_tape, held=self._held)
+            with TWINS.float64_by_default(), operations.inside():
+                return self._twin.loss_at(moved, operations.evaluate)
+        except TapeEndsError as reason:
+            _refuse_other_draws(self._loss_tape, reason)
+            self._loss_tape = None
             return self.loss_at(moved)
 
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode, with the decisions of its tape."""
+        operations = TWINS.replay(self._evaluation, rounded)
         try:
-            with self._by.float64_by_default(), self._by.Operations(self._evaluation, rounded).inside():
-                return self._twin.evaluated()
-        except self._by.TapeEndsError as reason:
+            with TWINS.float64_by_default(), operations.inside():
+                return self._twin.evaluated(evaluate=None if TWINS.REBUILT else operations.evaluate)
+        except TapeEndsError as reason:
             _refuse_other_draws(self._evaluation, reason)
             self._evaluation = None
             return self.evaluated(rounded)
 
     def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
         """New weights by the optimizer's own rule."""
-        with self._by.float64_by_default(), self._by.Operations(None, rounded).inside():
-            return list(self._twin.steps(trajectory.begins, trajectory.gradients))
+        operations = TWINS.replay(None, rounded)
+        with TWINS.float64_by_default(), operations.inside():
+            if TWINS.REBUILT:
+                return list(self._twin.steps(trajectory.begins, trajectory.gradients))
+            return list(self._twin.steps_by(operations.evaluate, trajectory.begins, trajectory.gradients))
 
 
-def _refuse_other_draws(tape: OwnTape | None, reason: NoTwinError) -> None:
+def _refuse_other_draws(tape: Tape | None, reason: NoTwinError) -> None:
     """Raise NoTwinError where float64 would draw other numbers without the tape."""
-    if tape is None or any("Random" in operation for operation, _ in tape):
+    if tape is None or TWINS.draws(tape):
         raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason

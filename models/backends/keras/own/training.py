@@ -9,7 +9,8 @@ import numpy as np
 from keras import ops
 
 from models.backends.keras.own.collections import factory
-from models.backends.keras.own.network import OwnModelOfKeras, named
+from models.backends.keras.own.network import OwnModelOfKeras
+from models.backends.keras.own.watched import named
 from models.backends.keras.precision import compute_as_configured
 from models.backends.keras.taps import Taps
 from models.own.address import OwnModel

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,17 @@ def own_loss(output: Tree, targets: Tree) -> Tensor:
         floats = [leaf for _, leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
         return torch.stack([leaf.square().mean() for leaf in floats]).mean()
     raise OwnError("the factory returned targets and no loss, and the model's output has none: return a loss(outputs, targets).")
+
+
+def takes_targets(loss: Callable[..., Any]) -> bool:
+    """Whether a loss can be called with targets behind outputs; where it does not tell, it can."""
+    try:
+        parameters = inspect.signature(loss).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    kinds = [p.kind for p in parameters]
+    by_place = [kind for kind in kinds if kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    return len(by_place) != 1 or inspect.Parameter.VAR_POSITIONAL in kinds
 
 
 def takes_several(model: nn.Module) -> bool:

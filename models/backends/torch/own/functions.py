@@ -5,6 +5,7 @@ Such a function is flat or changes nothing in its forward pass, so that its deri
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,7 +29,8 @@ def surrogates() -> Iterator[dict[str, str]]:
         if not cls.__module__.startswith("torch."):
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 if what := _what(cls, apply, args, named, out):
-                    found[cls.__name__] = what
+                    # Keras on PyTorch has one class for all of them, and gives it the user's function first.
+                    found[args[0].__name__ if args and inspect.isfunction(args[0]) else cls.__name__] = what
         return out
 
     with mock.patch.object(function.Function, "apply", classmethod(watched)):

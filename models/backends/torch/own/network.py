@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from models.arrays import Arrays
-from models.backends.torch.own.calls import outputs, own_loss, takes_several
+from models.backends.torch.own.calls import outputs, own_loss, takes_several, takes_targets
 from models.backends.torch.own.collections import declare_operators
 from models.backends.torch.own.modules import Modules, is_number
+from models.backends.torch.own.shared import as_first_made, as_first_returned
 from models.backends.torch.own.state import WIDER, State, array, seed_everything, tensor_like, widen
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
@@ -171,6 +172,8 @@ class OwnModule:
         else:
             with self._told("has an optimizer that could not be built"):
                 made = made(self.model.parameters())
+            if isinstance(made, torch.optim.Optimizer):
+                as_first_made(made)
             self._claim(made)
         ours = {id(p) for p in self.model.parameters()}
         if not any(id(p) in ours for group in made.param_groups for p in group["params"]):
@@ -254,7 +257,8 @@ class OwnModule:
     def _loss(self, output: Tree, batch: Tree) -> Tensor:
         targets = batch if isinstance(batch, Mapping) else batch[1]
         if self.gauge.loss is not None:
-            loss = self.gauge.loss(output, targets) if targets is not None else self.gauge.loss(output)
+            given = (output,) if targets is None or not takes_targets(self.gauge.loss) else (output, targets)
+            loss = self.gauge.loss(*given)
         else:
             loss = own_loss(output, targets)
         if not isinstance(loss, Tensor):
@@ -284,6 +288,9 @@ def build(home: Home, seed: int) -> Gauge:
         declare_operators()  # the user's file imports a torchvision of another build than torch's
         torch.manual_seed(seed)
         gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
+    as_first_returned(gauge.model)
+    if isinstance(gauge.optimizer, torch.optim.Optimizer):
+        as_first_made(gauge.optimizer)
     for part, takes in (("loss", "outputs and targets"), ("optimizer", "parameters"), ("schedule", "an optimizer")):
         given = getattr(gauge, part)
         if given is not None and not callable(given) and not isinstance(given, torch.optim.Optimizer):

@@ -36,6 +36,11 @@ class Stopped(TorchFunctionMode):
         if (padded := _padded(func, args, kwargs)) is not None:
             held = self._held(out)
             return torch.where(padded.unsqueeze(-1), held, out) if self._replays else out
+        if _writes(func, args, kwargs):
+            for written, held in zip(_tensors(args[0]), _tensors(self._held(args[0])), strict=True):
+                if self._replays:
+                    written.copy_(held)
+            return out
         if not _stops(func, (args, kwargs)) or not any(isinstance(leaf, Tensor) for leaf in tree_leaves(out)):
             return out
         held = self._held(out)
@@ -68,6 +73,19 @@ def _stops(func: Any, given: Any) -> bool:
     if not detaches and (torch.is_grad_enabled() or name.endswith("_") or name.startswith("__set")):
         return False
     return any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in tree_leaves(given)) and not _inside_a_function()
+
+
+def _writes(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether what is learned is written into tensors that are not, as a teacher of averaged weights is."""
+    name = getattr(func, "__name__", "")
+    if torch.is_grad_enabled() or not name.endswith("_") or name.startswith("__") or not args:
+        return False
+    learned = any(leaf.requires_grad for leaf in _tensors((args[1:], kwargs)))
+    return learned and not any(leaf.requires_grad for leaf in _tensors(args[0])) and not _inside_a_function()
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def _inside_a_function() -> bool:

@@ -16,11 +16,11 @@ from models.backends.torch.own.functions import surrogates
 from models.backends.torch.own.network import OwnModule, build
 from models.backends.torch.own.padding import zeros_for_padding
 from models.backends.torch.own.stopped import Stopped
-from models.backends.torch.own.tape import Recorder, Tape, TapeEndsError
+from models.backends.torch.own.tape import Recorder, Tape
 from models.backends.torch.own.twin import wide
 from models.backends.torch.precision import float32_products
 from models.own.address import OwnModel
-from models.own.gauge import NoTwinError
+from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import OwnPass, Trajectory, norm
@@ -188,6 +188,8 @@ class Subject:
 
 class Twin:
     """The float64 twin of a module; each pass has the decisions of the tape."""
+
+    constants = 0.0
 
     def __init__(self, own: OwnModule, tape: Tape | None, evaluation: Tape | None = None) -> None:
         """A copy of the module; `evaluation` is the tape of a pass in that mode."""

@@ -14,12 +14,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.padding import PACKING
-from models.own.gauge import NoTwinError
+from models.own.gauge import TapeEndsError
 from models.own.passes import NEAR
-
-
-class TapeEndsError(NoTwinError):
-    """The float64 pass computes by other operations than the float32 one, so that it cannot be given its decisions."""
 
 
 class Entry(NamedTuple):
@@ -201,6 +197,8 @@ def near(func: Any, args: Any, kwargs: Any) -> int:
     if len(args) <= place or not isinstance(args[place], Tensor) or not args[place].is_floating_point():
         return 0
     x = args[place]
+    if name in ("relu", "relu_") or (name == "threshold_backward" and args[2] == 0):  # whose x may be the result, 0 of dead units
+        return int(((x.abs() < NEAR * x.square().mean().sqrt()) & (x != 0)).sum()) if x.numel() else 0
     pools = name.startswith("max_pool") and not name.endswith("backward")
     if not (name in KINKS or name in COMPARISONS or pools) or not x.numel():
         return 0

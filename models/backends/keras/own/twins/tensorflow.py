@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
@@ -19,9 +18,11 @@ from tensorflow.python.eager import execute
 
 from models.arrays import Array
 from models.backends.keras.libraries import Tensor
-from models.own.gauge import NoTwinError
+from models.backends.keras.own.twins.float64 import float64_by_default as float64_by_default
+from models.backends.keras.own.twins.tensorflow_functions import surrogates as by_their_authors
+from models.own.gauge import TapeEndsError
 from models.own.passes import NEAR
-from models.own.sums import CHANNELS, times
+from models.own.sums import CHANNELS, off_by_rows, times
 
 AMPLITUDE = 2.0**-24 * 3**0.5
 """Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
@@ -40,10 +41,10 @@ CONVOLUTIONS = {
     "DepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
 }  # fmt: skip
 """Operations that add up a window, with channels last."""
-MANY = 16
-"""Terms up to which one rounding covers what a sum is off."""
 JUMPS = {"Sign", "Floor", "Round", "Ceil", "Rint"}
 """Operations whose results jump."""
+REBUILT = True
+"""The model is built again in float64."""
 
 
 def _largest(x: Tensor, output: Tensor, g: Tensor, *settings: Any) -> Tensor:
@@ -68,11 +69,22 @@ KINKS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
 """Gradients that jump: on which side of its kink each input lies, and the slope given the sides."""
 
 
-class TapeEndsError(NoTwinError):
-    """The float64 pass computes by other operations than the float32 one, so that it cannot be given its decisions."""
-
-
 Entry = tuple[str, list[Tensor]]
+
+
+def differentiate(loss_of: Callable[..., tuple[Tensor, Any]], values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
+    """Value, side results and gradients of variables and of every tapped layer, by one tape."""
+    tapped: dict[str, Tensor] = {}
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+
+        def tap(name: str, tensor: Tensor) -> Tensor:
+            tapped[name] = tf.identity(tensor)
+            return tapped[name]
+
+        loss, side = loss_of(values, tap)
+    slopes, deltas = tape.gradient(loss, (values, tapped))
+    return loss, side, slopes, deltas
 
 
 class Operations:
@@ -98,6 +110,12 @@ class Operations:
         """Operations in here pass through this object. Raises NoTwinError where this TensorFlow executes otherwise."""
         with mock.patch.object(pywrap_tfe, EXECUTE, self._run), mock.patch.object(execute, "execute", self._run_slowly):
             yield self
+
+    differentiate = staticmethod(differentiate)
+
+    def evaluate(self, function: Callable[[list[Tensor]], Any], values: list[Array]) -> Any:
+        """The function of tensors."""
+        return function([tf.convert_to_tensor(value) for value in values])
 
     def _run(self, context: Any, operation: str, name: Any, *inputs: Any) -> Any:
         if self._busy:
@@ -143,7 +161,7 @@ class Operations:
             if operation in ("Sum", "Mean", "BiasAddGrad"):
                 tensors = [self._summed(operation, inputs, tensors[0])]
             if operation == "UnsortedSegmentSum" and tensors[0].dtype == tf.float64:
-                tensors = [tensors[0] + tf.constant(_off_by_rows(inputs[0].numpy(), inputs[1].numpy(), tuple(tensors[0].shape)))]
+                tensors = [tensors[0] + tf.constant(off_by_rows(inputs[0].numpy(), inputs[1].numpy(), tuple(tensors[0].shape)))]
         return tensors if several else tensors[0]
 
     def _decided(self, operation: str, inputs: tuple[Any, ...], tensors: list[Tensor]) -> list[Tensor]:
@@ -204,15 +222,6 @@ def _summed_terms(operation: str, inputs: tuple[Any, ...]) -> int:
     return min(channels, CHANNELS) * int(np.prod(window))
 
 
-def _off_by_rows(terms: Array, rows: Array, shape: tuple[int, ...]) -> Array:
-    """What sums of each row's terms, of `MANY` or more, are off that are added up one after the other, an embedding's gradient for one."""
-    off, terms, rows = np.zeros(shape), terms.reshape(rows.size, -1), rows.ravel()
-    for row in np.flatnonzero(np.bincount(rows[rows >= 0], minlength=shape[0]) >= MANY):
-        own = terms[rows == row]
-        off[row] = (np.cumsum(own, axis=0, dtype=np.float32)[-1] - own.sum(axis=0)).reshape(shape[1:])
-    return off
-
-
 def _axes(axes: Any, rank: int) -> set[int]:
     """The axes that a reduction sums over."""
     return {int(axis) % rank for axis in np.ravel(axes.numpy() if isinstance(axes, tf.Tensor) else axes)}
@@ -256,29 +265,23 @@ def _decides(operation: str, inputs: tuple[Any, ...], tensors: list[Tensor]) -> 
     return floats and places and operation not in ("Shape", "ShapeN", "Size", "Rank")
 
 
-@contextlib.contextmanager
-def float64_by_default() -> Iterator[None]:
-    """What is built in here is built in float64."""
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(floatx)
-        keras.config.set_dtype_policy(policy)
+def recording() -> Operations:
+    """A float32 pass whose decisions and draws are kept."""
+    return Operations()
 
 
-def differentiate(loss_of: Callable[..., tuple[Tensor, Any]], values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
-    """Value, side results and gradients of variables and of every tapped layer, by one tape."""
-    tapped: dict[str, Tensor] = {}
-    with tf.GradientTape() as tape:
-        tape.watch(values)
+def replay(tape: list[Entry] | None, rounded: int | None = None, held: list[Tensor] | None = None) -> Operations:
+    """A pass of the model that was built in float64."""
+    return Operations(tape, rounded, held)
 
-        def tap(name: str, tensor: Tensor) -> Tensor:
-            tapped[name] = tf.identity(tensor)
-            return tapped[name]
 
-        loss, side = loss_of(values, tap)
-    slopes, deltas = tape.gradient(loss, (values, tapped))
-    return loss, side, slopes, deltas
+def draws(tape: list[Entry]) -> bool:
+    """Whether any number of the pass is random."""
+    return any("Random" in operation for operation, _ in tape)
+
+
+def surrogates(run: Callable[[Operations], object]) -> dict[str, str]:
+    """Functions of the user's that are flat or change nothing, by name."""
+    with by_their_authors() as found:
+        run(Operations())
+    return found

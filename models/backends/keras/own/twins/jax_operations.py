@@ -1,0 +1,79 @@
+"""What an operation of JAX is: whether it draws or decides, and where it was called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jax._src import random as draws  # the names of its functions tell which part of a traced function draws
+from jax._src import source_info_util
+
+from models.own.passes import NEAR
+
+WIDER = {"float32": np.dtype("float64"), "complex64": np.dtype("complex128")}
+"""The format of a twin's numbers."""
+COMPARISONS = {"gt", "lt", "ge", "le"}
+
+
+def is_draw(eqn: Any) -> bool:
+    """Whether this draws numbers: one of JAX's own random functions as a whole."""
+    name = eqn.params.get("name", "") if eqn.primitive.name in ("jit", "pjit") else ""
+    whole = isinstance(name, str) and name.startswith("_") and hasattr(draws, name) and any(_bits(eqn.params["jaxpr"].jaxpr))
+    return whole or eqn.primitive.name in ("random_gamma", "rng_uniform")
+
+
+def _bits(jaxpr: Any) -> Iterator[bool]:
+    for eqn in jaxpr.eqns:
+        yield eqn.primitive.name in ("random_bits", "threefry2x32", "rng_bit_generator", "random_gamma")
+        for inner in eqn.params.values():
+            if hasattr(inner, "jaxpr"):
+                yield from _bits(inner.jaxpr)
+            elif hasattr(inner, "eqns"):
+                yield from _bits(inner)
+
+
+def is_float(value: Any) -> bool:
+    """Whether this array or type of arrays is of real or complex numbers."""
+    return str(getattr(value, "dtype", "")).startswith(("float", "bfloat", "complex"))
+
+
+def narrowed(value: Any, dtype: Any) -> Any:
+    """A number in the format that it was traced in."""
+    return np.asarray(value).astype(dtype) if str(dtype) in WIDER else value
+
+
+def order(args: list[Any], axis: int, keys: int) -> Any:
+    """The order that a stable sort by the first `keys` arguments gives."""
+    order = np.broadcast_to(np.expand_dims(np.arange(args[0].shape[axis]), _others(args[0].ndim, axis)), args[0].shape)
+    for key in reversed([np.asarray(arg) for arg in args[:keys]]):
+        taken = np.argsort(np.take_along_axis(key, order, axis), axis=axis, kind="stable")
+        order = np.take_along_axis(order, taken, axis)
+    return order
+
+
+def _others(rank: int, axis: int) -> tuple[int, ...]:
+    return tuple(n for n in range(rank) if n != axis % rank)
+
+
+def near(name: str, args: list[Any]) -> int:
+    """How many of an operation's decisions change where its numbers move by NEAR of their rms: what rounding could turn."""
+    if name in COMPARISONS and is_float(args[0]):
+        x, y = np.broadcast_arrays(*map(np.asarray, args))
+        reach = NEAR * max(float(np.sqrt(np.mean(np.square(each)))) for each in (x, y)) if x.size else 0.0
+        return int(((np.abs(x - y) < reach) & (x != y)).sum()) if np.isfinite(reach) else 0
+    return 0
+
+
+def place(eqn: Any) -> str:
+    """`(gauge.py:12)`, where the user's code or Keras called it."""
+    frames = list(source_info_util.user_frames(eqn.source_info.traceback))
+    frame = next((each for each in frames if "site-packages" not in each.file_name), frames[0] if frames else None)
+    return "" if frame is None else f" ({frame.file_name.rpartition('/')[2]}, line {frame.start_line})"
+
+
+def function(eqn: Any) -> str:
+    """The name of a function with a gradient of its own, or where it is called."""
+    debug = eqn.params["call_jaxpr"].jaxpr.debug_info
+    name = getattr(debug, "func_name", "") or "a function"
+    return f"a function{place(eqn)}" if name == "wrapped_fun" else name

@@ -1,0 +1,67 @@
+"""What the layers of a user's Keras model give out while it runs, and which one runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import keras
+from keras import ops
+from keras.src import backend
+
+from models.backends.keras.libraries import Tensor
+
+
+class Layers:
+    """What layers without parts give out on their first call, and which layer runs."""
+
+    def __init__(self, model: keras.Model, watch: bool) -> None:
+        """`seen` fills as the model runs."""
+        layers = [layer for layer in model._flatten_layers(include_self=False) if type(layer).__name__ != "InputLayer"]
+        self._names = {id(layer): named(layer.path or layer.name, model.name) for layer in layers}
+        self._whole = {id(layer) for layer in layers if watch and not list(layer._flatten_layers(include_self=False))}
+        self.seen: dict[str, Tensor] = {}
+        self.inside = ""
+
+    @contextlib.contextmanager
+    def tapped(self, tap: Callable[[str, Tensor], Tensor] | None) -> Iterator[None]:
+        """While the model runs in here, each layer's output passes through `tap`."""
+        self.seen.clear()
+        call = keras.layers.Layer.__call__
+
+        def watched(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
+            outer, self.inside = self.inside, self._names.get(id(layer), self.inside)
+            output = call(layer, *args, **kwargs)
+            self.inside = outer
+            name = self._names.get(id(layer), "")
+            if id(layer) in self._whole and name not in self.seen and ops.is_tensor(output) and "float" in str(output.dtype):
+                if tap is not None:
+                    mask, output = _mask_of(output), tap(name, output)
+                    if mask is not None:
+                        _put_mask(output, mask)  # Keras carries the mask of padding on the tensor itself
+                self.seen[name] = output
+            return output
+
+        with mock.patch.object(keras.layers.Layer, "__call__", watched):
+            yield
+
+
+def named(path: str, root: str) -> str:
+    """`block.conv.kernel` for `model/block/conv/kernel`."""
+    return path.removeprefix(f"{root}/").replace("/", ".")
+
+
+def _mask_of(tensor: Tensor) -> Tensor | None:
+    """The mask of padding that a tensor carries; releases before 3.7 keep it as an attribute."""
+    if hasattr(backend, "get_keras_mask"):
+        return backend.get_keras_mask(tensor)
+    return getattr(tensor, "_keras_mask", None)
+
+
+def _put_mask(tensor: Tensor, mask: Tensor) -> None:
+    if hasattr(backend, "set_keras_mask"):
+        backend.set_keras_mask(tensor, mask)
+    else:
+        tensor._keras_mask = mask
