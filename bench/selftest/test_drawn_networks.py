@@ -164,3 +164,9 @@ def test_equal_samples_and_single_units_tell_no_drift() -> None:
     cut, rounded = (np.asarray(each(different * 128) / 128, np.float32) for each in (np.floor, np.round))
     (finding,) = _drift(Place("drift"), cut, rounded, half)
     assert not finding.within
+
+
+def test_a_layer_without_forward_mode_leaves_the_rest_of_the_network_judged() -> None:
+    found = verdicts(seen("torch", "rnn,layers=2,width=2,length=2,batch=4,lengths=uneven,precision=float64", trains=False))
+    assert found["gradient_parity"].status == PASSED and not [name for name, verdict in found.items() if verdict.status == FAILED]
+    assert "no forward mode: PyTorch" in found["derivative"].reason and "_pack_padded_sequence" in found["derivative"].reason

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from bench.exit_status import Status
+from bench.selftest import edges
 from bench.selftest import random_networks as subject
 from bench.selftest.random_networks import Row, drawn, read, run, summary, table
 from models.architectures import FAMILIES
@@ -75,3 +79,42 @@ def test_the_committed_table_is_of_many_networks_and_none_is_red_without_a_reaso
     assert len(frame) >= 20 and frame["network"].is_unique
     assert not frame["red"].any(), frame[frame["red"].astype(bool)].to_string()
     assert frame["judged"].min() > 0
+
+
+def test_a_framework_that_lacks_a_part_is_counted_apart(tmp_path: Path) -> None:
+    (row,) = run([Row(0, 0, "depth=2,width=2,batch=4,optimizer=radam")], tmp_path / "rows.jsonl")
+    assert (row.lacking, row.red) == (["keras"], []) and row.judged > 0
+    assert "of 1 networks a framework lacks a part" in summary(table([row]))
+
+
+def test_a_backend_that_is_not_known_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["random-networks", "--backend=torch,kears"])
+    with pytest.raises(SystemExit) as ended:
+        subject.main()
+    assert ended.value.code == 2 and "--backend=kears is not known: use torch, keras" in capsys.readouterr().err
+
+
+def test_edges_that_are_refused_are_listed_with_the_sentence_and_the_others_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Row] = []
+
+    def judged(rows: list[Row], backends: list[str]) -> list[Row]:
+        asked.extend(rows)
+        return [msgspec.structs.replace(row, judged=1) for row in rows]
+
+    monkeypatch.setattr(sys, "argv", ["random-networks", "--edges", "--family=rnn"])
+    monkeypatch.setattr(subject, "run", judged)
+    assert subject.main() == Status.SAME
+    printed = capsys.readouterr().out
+    assert "refused  rnn,width=4,length=4,batch=8,layers=0: layers=0 must be a whole number of at least 1.\n" in printed
+    assert "rnn,width=4,length=1,batch=8" in {row.network for row in asked} and f"{len(asked)} random networks" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_field_at_its_edges_is_judged_and_no_healthy_framework_blamed(family: str, tmp_path: Path) -> None:
+    asked, _ = edges.networks(family)
+    rows = run([Row(0, number, network) for number, network in enumerate(asked)], tmp_path / "rows.jsonl")
+    assert [(row.network, row.red) for row in rows if row.red] == [], f"python -m bench random-networks --edges --family={family}"
+    assert all(row.judged > 0 for row in rows)
