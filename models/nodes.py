@@ -14,8 +14,8 @@ from models.parts.norms import NORMS
 from models.parts.paddings import PADDINGS
 from models.parts.parametrizations import NONE
 
-INPUT, BACKWARD = "input", "backward_"
-"""The name under which nodes read the network's input, and what parameters of the backward direction begin with."""
+INPUT, BACKWARD, SECOND = "input", "backward_", "recurrent_bias"
+"""The name under which nodes read the network's input, what parameters of the backward direction begin with, and a cell's second bias."""
 Shape = tuple[int, ...]
 
 
@@ -187,7 +187,7 @@ class Recurrent(InTime):
         """Shapes of one direction's parameters by kind: weights of inputs and of the state before, gates stacked, and biases."""
         row = CELLS[self.cell]
         units = row.gates * self.units
-        second = {"recurrent_bias": (units,)} if row.biases == 2 else {}
+        second = {SECOND: (units,)} if row.biases == 2 else {}
         shapes = {"weight": (units, self.fan_in), "recurrent_weight": (units, self.units), "bias": (units,), **second}
         return {direction + kind: shape for kind, shape in shapes.items()}
 

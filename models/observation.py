@@ -122,12 +122,14 @@ class StepResult:
 class Backward:
     """Loss and raw gradients of one batch, as the framework's own training step computes them.
 
-    `slope` is the loss's derivative along the step's direction by forward mode, NaN where none was asked for.
+    `slope` is the loss's derivative along the step's direction by forward mode, NaN where none was asked for, or where the framework has
+    none of a part: then `without` says so.
     """
 
     loss: float
     gradients: Arrays
     slope: float = math.nan
+    without: str = ""
 
 
 @dataclass

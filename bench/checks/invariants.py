@@ -19,10 +19,11 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Conv, Dense, Multiply, Normalize, Read, Sum
+from models.nodes import INPUT, Activate, Conv, Dense, Multiply, Normalize, Read, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
+from models.reference.recurrence import what_is_read, within
 from models.spec import Spec
 
 FLOAT64_UNIT = float(np.finfo(np.float64).eps) / 2
@@ -159,9 +160,10 @@ def _multiplied(spec: Spec, view: View) -> Residuals:
 def _sums(spec: Spec, view: View) -> Residuals:
     f = ACTIVATIONS[spec.arch.act].f
     inputs = {node.name: view.x for node in graph(spec).dense if node.inputs == (INPUT,)}
-    for read in graph(spec).of(Read):
-        h = view.pre_activations[read.inputs[0]]
-        inputs |= {reader.name: h[:, -1] if read.outputs == "last" else h.mean(1) for reader in graph(spec).readers[read.name]}
+    for read in graph(spec).of(Read) if view.pre_activations else ():
+        (steps,) = graph(spec).of(Steps)
+        h = what_is_read(read, view.pre_activations[read.inputs[0]], within(steps, view.x))
+        inputs |= {reader.name: h for reader in graph(spec).readers[read.name]}
     for joint in graph(spec).joints:
         if len(joint.between) == 1 and isinstance(joint.between[0], Activate):
             inputs[joint.right.name] = f(view.pre_activations[joint.left.name])

@@ -124,7 +124,8 @@ def rounding(evidence: Evidence) -> Iterator[Finding]:
     Mean over a tensor of (seen − written out)·sign in units in the last place, the written out being the reference's own rounding
     of each layer on what it was fed (smaller than a normal number digits are lost by design). Two results rounded to nearest
     differ by two errors of variance 1/12, and by one unit at the most; where terms cancel the difference is larger and counts as
-    one unit. So the mean of n has variance V = max(1/6, mean square)/n where all are independent. A value that is off in one layer is so
+    one unit. So the mean of n has variance V = max(1/6, mean square)/n where all are independent;
+    equal samples round alike, and count once. A value that is off in one layer is so
     for a whole row or column of the next: by the spread of rows' and columns' means it is V_r + V_c − V (Cameron, Gelbach and Miller
     2011, two-way clusters), and never taken for less than either; known from few means, it is that of Student's t. Where all samples
     share one error e of the layer before, columns share it, too: z = Wh and its error We have W in common, so that the mean over
@@ -163,7 +164,8 @@ def _drift(place: Place, seen: Array, near: Array, format_: Format, scale: float
         return
     last_place = 2.0 ** (np.floor(np.log2(np.where(chosen, np.abs(near), 1.0))) - format_.digits + 1)
     off = np.ma.array(np.clip((seen - near) * np.sign(near) / last_place, -1, 1), mask=~chosen)
-    alone = max(1 / 6, float(np.mean(off**2))) / int(off.count())
+    different = len(np.unique(near, axis=0)) / len(near)
+    alone = max(1 / 6, float(np.mean(off**2))) / (different * int(off.count()))
     (rows, many), (columns, units) = (_of_means(off.mean(axis).compressed()) for axis in (1, 0))
     columns *= 1 + 2 / np.pi
     reaches = (
@@ -179,8 +181,8 @@ def _drift(place: Place, seen: Array, near: Array, format_: Format, scale: float
 
 
 def _of_means(means: Array) -> tuple[float, int]:
-    """The variance of the mean of these means, and how many they are."""
-    return float(means.var()) / max(len(means) - 1, 1), len(means)
+    """The variance of the mean of these means, which a single one does not tell, and how many they are."""
+    return float(means.var()) / (len(means) - 1) if len(means) > 1 else np.inf, len(means)
 
 
 def _z(means: int) -> float:

@@ -12,7 +12,7 @@ from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
-from bench.theory.recurrent import ensemble, logs
+from bench.theory.recurrent import by_units, ensemble, logs
 from models.architectures import graph
 from models.arrays import Array, PerUnit, Weight
 from models.nodes import Read, Recurrent, Steps
@@ -86,9 +86,8 @@ def _input_weight(evidence: Evidence, node: Recurrent, kind: str, weight: Weight
         off = float(np.abs(square / row.gain - np.eye(len(square))).max())
         yield Finding(Place.of(name, "largest entry of W Wᵀ − 1"), off, 0.0, allowed)
         return
-    # PyTorch's recurrent layers draw all weights by their units, where its linear ones go by their inputs.
-    by_units = evidence.conventions == "torch" and row.torch is None
-    variance = 1 / (3 * node.units) if by_units else row.variance(node.fan_in, len(weight))
+    drawn_by_units = by_units(evidence.spec, evidence.conventions)
+    variance = 1 / (3 * node.units) if drawn_by_units else row.variance(node.fan_in, len(weight))
     yield _variance(name, weight, variance, row.shape)
 
 
@@ -133,7 +132,7 @@ def time_scales(evidence: Evidence) -> Iterator[Finding]:
     are known from these. A gradient that is cut off between the two steps is not judged.
     """
     forced_step, node = evidence.reference.forced_steps[0], graph(evidence.spec).of(Recurrent)[-1]
-    law = ensemble(evidence.spec, forced_step.x, forced_step.labels)
+    law = ensemble(evidence.spec, forced_step.x, forced_step.labels, evidence.conventions)
     seen = logs(evidence.native.pre_activation_gradients["steps"], evidence.native.pre_activations[node.name])
     factor = float(t.isf(norm.sf(BAND_Z), law.networks - 1)) * (1 + 1 / law.networks) ** 0.5
     rounding = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * node.length * node.width**0.5

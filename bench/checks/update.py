@@ -12,7 +12,7 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from models.arrays import Array
-from models.parts.optimizers import COARSE, UNDECIDED
+from models.parts.optimizers import COARSE
 from models.parts.precisions import FLOAT32
 from models.reference.optimizers import Rule
 
@@ -38,10 +38,10 @@ def update(evidence: Evidence) -> Iterator[Finding]:
             raise AssertionError(f"parameters {sorted(set(step.weights) ^ set(true))} are missing or unknown")
         for key, w in true.items():
             moved = float(np.linalg.norm(w - forced_step.weights[key]))
-            decided = exact.slots[key].get(UNDECIDED, np.ones(w.shape)) > ROUNDING_MULTIPLE * FLOAT32.unit
+            decided = exact.undecided[key] > ROUNDING_MULTIPLE * FLOAT32.unit
             stored = evidence.unit * float(np.linalg.norm(w))
             smallest = evidence.floor * w.size**0.5
-            coarse = float(np.linalg.norm(exact.slots[key].get(COARSE, 0.0)))
+            coarse = float(np.linalg.norm(exact.slots.get(key, {}).get(COARSE, 0.0)))
             own = float(np.linalg.norm((near[key] - w)[decided])) * evidence.resolution
             allowed = ROUNDING_MULTIPLE * max(own, coarse, stored, smallest)
             error = float(np.linalg.norm((step.weights[key] - w)[decided]))

@@ -3,7 +3,8 @@
 `tox -e mutation` draws `--sample` mutants of every module from `--seed`, runs the self-tests that belong to the module on each, and prints
 how many were killed; `-o FILE` writes the table as CSV, with every survivor. The changes are Cosmic Ray's. A mutant is imported in the
 place of its module by a copy of this process (`os.fork`), so that no file is changed. Changes of annotations alone change nothing and are
-not drawn. What was done is kept in `.gradgauge/mutants.jsonl`.
+not drawn; others that change nothing stand in `equivalent_mutants.csv`, each with the reason. What was done is kept in
+`.gradgauge/mutants.jsonl`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from bench.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH = Path(__file__).with_suffix(".csv")
+EQUIVALENT = PATH.with_name("equivalent_mutants.csv")
 RECORD = Path(".gradgauge/mutants.jsonl")
 TESTS = "bench/selftest/test_{}.py"
 LONGEST, FEWEST = 5.0, 30.0
@@ -253,19 +255,27 @@ def hash_of(text: str) -> str:
 
 
 def table(judged: Sequence[tuple[str, int, list[tuple[Mutant, Outcome]]]]) -> pd.DataFrame:
-    """One line a module: how many mutants it has, were drawn and were killed, and the lines of those that survived."""
-    rows = []
+    """One line a module: how many mutants it has, were drawn, were killed and change nothing, and the lines of those that survived."""
+    rows, known = [], equivalent()
     for module, every, drawn in judged:
-        survivors = [f"{mutant.line} `{mutant.reads}`" for mutant, outcome in drawn if not outcome.killed]
-        rows.append((module, every, len(drawn), len(drawn) - len(survivors), " · ".join(survivors)))
-    return pd.DataFrame(rows, columns=["module", "mutants", "drawn", "killed", "survived"])
+        left = [mutant for mutant, outcome in drawn if not outcome.killed]
+        survivors = [f"{mutant.line} `{mutant.reads}`" for mutant in left if (module, mutant.reads) not in known]
+        rows.append((module, every, len(drawn), len(drawn) - len(left), len(left) - len(survivors), " · ".join(survivors)))
+    return pd.DataFrame(rows, columns=["module", "mutants", "drawn", "killed", "equivalent", "survived"])
+
+
+def equivalent() -> set[tuple[str, str]]:
+    """Module and line of the mutants that change nothing that a test could see."""
+    frame = pd.read_csv(EQUIVALENT, keep_default_na=False)
+    return set(zip(frame["module"], frame["reads"], strict=True))
 
 
 def summary(frame: pd.DataFrame) -> str:
     """The table in a sentence."""
-    drawn, killed = frame["drawn"].sum(), frame["killed"].sum()
+    drawn, killed, same = (frame[name].sum() for name in ("drawn", "killed", "equivalent"))
     return (
-        f"{killed} of {drawn} mutants killed ({killed / drawn:.0%}), drawn from the {frame['mutants'].sum():,} of {len(frame)} modules.\n"
+        f"{killed} of {drawn} mutants killed ({killed / drawn:.0%}) and {same} that change nothing, drawn from the "
+        f"{frame['mutants'].sum():,} of {len(frame)} modules.\n"
     )
 
 
@@ -301,7 +311,7 @@ def main() -> Status:
     if options.output:
         files.write(options.output, frame.to_csv(index=False))
     print(summary(frame), end="")
-    return Status.FAILING if (frame["killed"] < frame["drawn"]).any() else Status.SAME
+    return Status.FAILING if frame["survived"].any() else Status.SAME
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Networks drawn at random from the whole of `Spec`, judged on healthy frameworks: none may be red, crash, hang or take the machine.
 
-`python -m bench.selftest.random_networks --networks=300 --seed=1` judges them as `pytest --network=…` does. Each has limits of time
-and memory, beyond which its process is killed and it is red. What was done is kept in `.gradgauge/random_networks.jsonl`, so that an
-interrupted run goes on where it stopped.
+`python -m bench random-networks --networks=300 --seed=1 --family=rnn` judges them as `pytest --network=…` does. Each has limits of time
+and memory, beyond which its process is killed and it is red. With `--edges` networks are those of `bench.selftest.edges`, each field at
+its edges, and those that are refused are listed with the sentence. What was done is kept in `.gradgauge/random_networks.jsonl`, so that
+an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pandas as pd
 import psutil
 
@@ -26,119 +26,54 @@ from bench.arguments import at_least
 from bench.baselines import known_failures
 from bench.baselines.samples import load as load_baseline
 from bench.checks import CHECKS, applies
-from bench.evidence import admission
 from bench.evidence.collect import STEPS
 from bench.evidence.pool import ObservationPool
 from bench.exit_status import Status
 from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_APPLICABLE, NOT_JUDGED, Verdict, judge
 from bench.progress import clock, say
+from bench.selftest import edges
+from bench.selftest.drawn import draw
 from bench.store import Store
 from fixtures.data.datasets import load
 from fixtures.machine.fingerprint import judge_on_one_thread
-from models.fields import SpecError
-from models.parts.activations import ACTIVATIONS
-from models.parts.losses import LOSSES
-from models.parts.optimizers import OPTIMIZERS
-from models.parts.precisions import PRECISIONS
-from models.spec import CHOICES, Spec
+from models.architectures import FAMILIES
+from models.backends.registry import BACKENDS, USUAL
+from models.spec import Spec
 from models.worker.process import WorkerError, WorkerLacks, resident
 
 PATH = Path(__file__).with_suffix(".csv")
 RECORD = Path(".gradgauge/random_networks.jsonl")
-BACKENDS = "torch", "keras"
-FAMILIES_DRAWN = "mlp", "conv"
 SEEDS = range(3)
 """Trainings of each network, as in a run."""
 LONGEST, LARGEST = 300.0, 6e3
 """Processor seconds and MB that one network may take in all processes together: ten times what one takes on average."""
 HANGS = 3600.0
 """Seconds after which a network counts as hung, on however busy a machine."""
-HEAVIEST = 1e9
-"""Bytes up to which networks are drawn (`admission.weight`): whether larger ones are taken has tests of its own."""
 LOOKED = 0.5
 """Seconds between two looks at the memory that a network takes."""
 ENTRIES = ("bench.checks", "bench.evidence.pool", "bench.baselines.known_failures", "models.worker.server")
 """Where the code begins by which a row is made."""
 
-NUMBERS: dict[str, tuple[float, ...]] = {
-    "depth": tuple(range(2, 25)),
-    "width": (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128),
-    "batch": (1, 4, 7, 8, 16, 32, 64, 128),
-    "classes": (2, 3, 10, 20),
-    "groups": (1, 2, 4, 8),
-    "bottleneck": (1, 1, 2, 4),
-    "eps": (1e-5, 1e-5, 1e-8, 1e-3, 0.1),
-    "momentum": (0.9, 0.99, 0.5, 0.0),
-    "clip_at": (1.0, 100.0, 0.1, 0.001),
-    "lr": (0.0, 0.0, 0.0, 1e-5, 1e-3, 0.03, 1.0, 30.0),
-    "l1": (0.0, 0.0, 0.0, 1e-4),
-    "l2": (0.0, 0.0, 1e-4, 0.01),
-    "decay": (0.0, 0.0, 1e-3, 0.1),
-    "target_scale": (1.0, 1.0, 0.01, 10.0, 1e4),
-    "loss_scale": (1024.0, 1024.0, 1.0, 2.0**15),
-    "scale_growth": (2000, 2000, 20),
-}
-"""What a field that is a number is drawn from; what stands twice is drawn twice as often."""
-OF_IMAGES: dict[str, tuple[float, ...]] = {
-    "channels": (1, 2, 3, 4, 6, 8, 12, 16),
-    "kernel": (1, 3, 3, 5),
-    "stride": (1, 1, 2, 3),
-    "dilation": (1, 1, 2, 3),
-    "groups": (1, 1, 2, 4),
-    "pools": (1, 2, 3),
-    "window": (2, 3),
-    "norm_groups": (1, 2, 4),
-    "head": (0, 0, 8, 16),
-}
-"""The same of fields that convolutional networks alone have."""
-WORDS: dict[str, tuple[str, ...]] = {
-    **CHOICES,
-    "precision": tuple(name for name, row in PRECISIONS.items() if "cpu" in row.devices),
-    "input": (*("centred",) * 5, *CHOICES["input"]),
-}
-"""The same of a field that is a word; networks on unfriendly inputs are not trained, and so drawn less often."""
-
-CORE: dict[str, tuple[str, ...]] = {
-    "act": tuple(name for name, row in ACTIVATIONS.items() if row.core),
-    "loss": tuple(name for name, row in LOSSES.items() if row.core),
-    "optimizer": tuple(name for name, row in OPTIMIZERS.items() if row.core),
-}
-FIRST = 20
-"""So many networks of a seed have parts of `CORE` alone: a part that joins the full matrix leaves those as they are that every change is
-tried on."""
-
 
 class Row(msgspec.Struct):
-    """What became of one network on both frameworks: numbers judged and outside, checks by status, and what is red or known, and why."""
+    """What became of one network: numbers judged and outside, checks by status, and what is red or known, and why.
+
+    `refused` counts values that were drawn for it and contradict others, `lacking` the backends that lack a part of it.
+    """
 
     seed: int
     number: int
     network: str
+    refused: int = 0
     seconds: float = 0.0
     megabytes: float = 0.0
     judged: int = 0
     outside: int = 0
     passed: int = 0
     declined: int = 0
+    lacking: list[str] = []
     known: list[str] = []
     red: list[str] = []
-
-
-def draw(seed: int, number: int, family: str = "mlp") -> Spec:
-    """Network `number` of a seed: every field is drawn, in random order, and left as it is where the others contradict it."""
-    generator, spec = np.random.default_rng((seed, number)), Spec.of(family)
-    numbers = {name: choices for name, choices in {**NUMBERS, **(OF_IMAGES if family == "conv" else {})}.items() if name in spec.fields}
-    words = {**WORDS, **type(spec.arch).CHOICES, **(CORE if number < FIRST else {})}
-    for name in generator.permutation([*numbers, *words]):
-        choices = numbers.get(name) or words[name]
-        value = choices[generator.integers(len(choices))]
-        try:
-            drawn = spec.but(**{str(name): value})
-        except SpecError:
-            continue
-        if admission.weight(drawn, len(SEEDS), len(BACKENDS)) < HEAVIEST:
-            spec = drawn
-    return spec
 
 
 def state() -> str:
@@ -146,13 +81,13 @@ def state() -> str:
     return imported.digest(ENTRIES, known_failures.read())
 
 
-def judge_each(rows: list[Row], answers: Connection) -> None:
+def judge_each(rows: list[Row], backends: Sequence[str], answers: Connection) -> None:
     """Judge networks one after the other in this process, and send each row when it is done."""
     judge_on_one_thread()
     known = known_failures.read()
     pool = ObservationPool(load(), device="cpu", threads=1, seeds=SEEDS)
-    pool.baselines |= {backend: load_baseline(backend, "cpu", STEPS) for backend in BACKENDS}
-    wanted = [(backend, Spec.parse(row.network)) for row in rows for backend in BACKENDS]
+    pool.baselines |= {backend: load_baseline(backend, "cpu", STEPS) for backend in backends}
+    wanted = [(backend, Spec.parse(row.network)) for row in rows for backend in backends]
     for backend, spec in wanted:
         for check in CHECKS.values():
             if applies(check, spec, backend):
@@ -160,7 +95,7 @@ def judge_each(rows: list[Row], answers: Connection) -> None:
     pool.plan(wanted)
     try:
         for row in rows:
-            for backend in BACKENDS:
+            for backend in backends:
                 _judge(row, backend, pool, known)
             answers.send(row)
     finally:
@@ -177,6 +112,7 @@ def _judge(row: Row, backend: str, pool: ObservationPool, known: list[known_fail
             evidence = pool.run(backend, spec, check.needs)
             verdict = judge(check, evidence)
         except WorkerLacks:
+            row.lacking = list(dict.fromkeys([*row.lacking, backend]))
             continue
         except Exception as error:  # whatever it is, it is red, and the next network is judged
             row.red.append(f"{backend} {check.name}: {type(error).__name__} {error}".replace("\n", " ")[:300])
@@ -202,15 +138,20 @@ def _told(verdict: Verdict) -> str:
     return f"{verdict.backend} {verdict.check}: {verdict.outside} of {verdict.judged} outside, worst {worst.where} {bounds}"
 
 
-def run(seed: int, networks: int, record: Path = RECORD, family: str = "mlp") -> list[Row]:
-    """A row for each of the first networks of a seed: finished ones from the record, the rest now, with progress."""
+def drawn(seed: int, networks: int, family: str = "mlp") -> list[Row]:
+    """The first networks of a seed, not judged yet."""
+    draws = [draw(seed, number, family) for number in range(networks)]
+    return [Row(seed, number, each.spec.id, len(each.refused)) for number, each in enumerate(draws)]
+
+
+def run(rows: Sequence[Row], record: Path = RECORD, backends: Sequence[str] = USUAL) -> list[Row]:
+    """What became of each network: finished ones from the record, the rest now, with progress."""
     store = Store(record, Row, state())
-    kind = "" if family == "mlp" else f"{family} "
-    cells = {f"{kind}{seed} {number}": Row(seed, number, draw(seed, number, family).id) for number in range(networks)}
-    todo = [row for cell, row in cells.items() if cell not in store]
+    cells = {f"{'+'.join(backends)} {row.network}": row for row in rows}
+    todo = {cell: row for cell, row in cells.items() if cell not in store}
     begun = time.monotonic()
-    for done, row in enumerate(_judged(todo), 1):
-        store.keep(f"{kind}{seed} {row.number}", row)
+    for done, (cell, row) in enumerate(zip(todo, _judged(list(todo.values()), backends), strict=True), 1):
+        store.keep(cell, row)
         for red in row.red:
             say(f"red  {row.network}  {red}")
         left = (time.monotonic() - begun) / done * (len(todo) - done)
@@ -218,12 +159,12 @@ def run(seed: int, networks: int, record: Path = RECORD, family: str = "mlp") ->
     return [store[cell] for cell in cells]
 
 
-def _judged(rows: Sequence[Row]) -> Iterator[Row]:
+def _judged(rows: Sequence[Row], backends: Sequence[str] = USUAL) -> Iterator[Row]:
     """Rows as they are done, by processes that are killed where one network takes too much."""
     waiting = list(rows)
     while waiting:
         receiving, sending = multiprocessing.Pipe(duplex=False)
-        process = multiprocessing.get_context("spawn").Process(target=judge_each, args=(waiting, sending), daemon=False)
+        process = multiprocessing.get_context("spawn").Process(target=judge_each, args=(waiting, backends, sending), daemon=False)
         process.start()
         sending.close()
         try:
@@ -283,15 +224,17 @@ def _memory(process: BaseProcess) -> float:
 def table(rows: list[Row]) -> pd.DataFrame:
     """One line a network."""
     frame = pd.DataFrame([msgspec.structs.asdict(row) for row in rows])
-    return frame.assign(**{name: ["; ".join(texts) for texts in frame[name]] for name in ("known", "red")})
+    return frame.assign(**{name: ["; ".join(texts) for texts in frame[name]] for name in ("lacking", "known", "red")})
 
 
 def summary(frame: pd.DataFrame) -> str:
     """The table in a sentence."""
     red = frame["red"].astype(bool).sum()
+    declined, passed = frame["declined"].sum(), frame["passed"].sum()
     return (
-        f"{len(frame):,} random networks on both frameworks, {frame['judged'].sum():,} numbers judged, {red} networks red; "
-        f"{frame['declined'].sum():,} of {(frame['declined'] + frame['passed']).sum():,} checks could not decide; "
+        f"{len(frame):,} random networks, {frame['judged'].sum():,} numbers judged, {red} networks red; {declined:,} of "
+        f"{declined + passed:,} checks could not decide; of {frame['lacking'].astype(bool).sum()} networks a framework lacks a part; "
+        f"{frame['refused'].sum():,} values drawn were refused as contradictions; "
         f"at most {frame['seconds'].max():.0f} processor seconds and {frame['megabytes'].max() / 1e3:.1f} GB a network.\n"
     )
 
@@ -306,15 +249,24 @@ def main() -> Status:
     parser = argparse.ArgumentParser(prog="python -m bench random-networks", description=__doc__)
     parser.add_argument("--networks", type=at_least(1), default=200, help="how many networks (default: 200)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="what they are drawn from (default: 0)")
-    parser.add_argument("--family", choices=FAMILIES_DRAWN, default="mlp", help="of which family networks are (default: mlp)")
+    parser.add_argument("--family", choices=FAMILIES, default="mlp", help="of which family networks are (default: mlp)")
+    parser.add_argument("--edges", action="store_true", help="networks with a field at its edge instead, of this family")
+    parser.add_argument("--backend", default=",".join(USUAL), help="on which backends, with commas (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=None, help="also write the table as CSV to this file")
     options = parser.parse_args()
+    backends = options.backend.split(",")
+    if unknown := [name for name in backends if name not in BACKENDS]:
+        parser.error(f"--backend={','.join(unknown)} is not known: use {', '.join(BACKENDS)}.")
+    asked, refused = edges.networks(options.family) if options.edges else ([], {})
+    rows = [Row(0, number, network) for number, network in enumerate(asked)]
     try:
-        rows = run(options.seed, options.networks, family=options.family)
+        rows = run(rows if options.edges else drawn(options.seed, options.networks, options.family), backends=backends)
     except KeyboardInterrupt:
         say("stopped; what is done is kept")
         return Status.INTERRUPTED
     frame = table(rows)
+    for text, sentence in refused.items():
+        print(f"refused  {text}: {sentence}")
     for row in rows:
         for red in row.red:
             print(f"{row.network}\n    {red}")

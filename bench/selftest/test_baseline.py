@@ -16,6 +16,7 @@ from bench.baselines import known_failures, recording
 from bench.baselines import samples as baselines
 from bench.baselines.pairs import Recorded
 from bench.baselines.samples import Baseline, BaselineError
+from bench.baselines.validation import fault_of_samples
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Excuse, Verdict
@@ -213,6 +214,11 @@ def test_nan_is_explained_only_by_a_known_failure_that_names_it(nan: bool, statu
     judged = verdict(Finding(Place("step 1 layer 2"), float("nan"), 0, 1))
     known_failures.apply(judged, [msgspec.structs.replace(entry(), nan=nan)], {"keras": "3.5"})
     assert judged.status == status
+
+
+def test_of_two_samples_neither_rules_the_other_out() -> None:
+    assert not fault_of_samples({"digits/reference/loss": [[0.3], [30.0]]}, [1, 2], ["as usual"])
+    assert "rule out" in fault_of_samples({"digits/reference/loss": [[0.3]] * 15 + [[1e6]]}, list(range(16)), ["as usual"])
 
 
 def test_a_known_failure_of_nan_alone_has_no_size_to_tell() -> None:

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 
 from bench.checks import CHECKS
-from bench.checks.precision import _z
+from bench.checks.precision import _drift, _z
 from bench.evidence.collect import reference_of
+from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z
 from bench.judging.verdict import FAILED, KNOWN, NOT_JUDGED, PASSED, judge
 from bench.selftest.kills import data, seen, verdicts
+from models.architectures import graph
 from models.backends.registry import Absent
 from models.parts.norms import NORMS
+from models.parts.precisions import PRECISIONS
 from models.reference.network import Reference
+from models.reference.optimizers import Rule
 from models.spec import Spec
 
 DRAWN = [
@@ -115,3 +119,54 @@ def test_folded_passes_show_what_cancelling_costs() -> None:
 def test_a_spread_known_from_few_means_reaches_further() -> None:
     assert _z(2) > 1000 > _z(6) > _z(65) > BAND_Z and _z(1) == np.inf
     assert _z(100_000) == pytest.approx(BAND_Z, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("backend", "network", "check"),
+    [
+        ("torch", "rnn,width=4,length=4,batch=8,direction=both,precision=float64", "sum_rules"),
+        ("keras", "rnn,width=4,length=4,batch=8,outputs=all,lengths=uneven,precision=float64", "sum_rules"),
+        ("keras", "rnn,width=4,length=2,batch=8,cell=gru,clip=variable,clip_at=0.001,optimizer=sgd", "clipping"),
+        ("keras", "rnn,width=4,length=2,batch=8,cell=gru,direction=both,optimizer=lamb", "update"),
+        ("torch", "rnn,width=48,batch=1,init=default", "time_scales"),
+        ("torch", "conv,depth=4,batch=16,stride=3,act=tanh,read=max", "gradient_parity"),
+    ],
+)
+def test_what_other_families_brought_is_judged_and_healthy(backend: str, network: str, check: str) -> None:
+    verdict = verdicts(seen(backend, network, trains=False))[check]
+    assert (verdict.status, verdict.reason, verdict.worst) == (PASSED, "", None)
+
+
+def test_what_is_read_of_a_sequence_is_no_reason_to_judge_nothing_in_float32() -> None:
+    evidence = seen("torch", "rnn,width=4,length=4,batch=8,direction=both,lengths=uneven", trains=False)
+    judged = {finding.where for finding in judge(CHECKS["sum_rules"], evidence).findings}
+    assert "step 0 layer  2 ∂W against δᵀh" in judged
+
+
+def test_keras_holds_both_biases_of_a_gru_in_one_variable_and_pytorch_in_two() -> None:
+    spec = Spec.parse("rnn,width=2,length=2,cell=gru,clip=variable,clip_at=1,optimizer=lion")
+    gradients = {key: np.full(shape, 3.0) for key, shape in graph(spec).parameters.items()}
+    one, two = "recurrent1.bias", "recurrent1.recurrent_bias"
+    keras, torch = (Rule(spec, conventions) for conventions in ("keras", "torch"))
+    assert np.linalg.norm([keras.clip(gradients)[key] for key in (one, two)]) == pytest.approx(1)
+    assert np.linalg.norm([torch.clip(gradients)[key] for key in (one, two)]) == pytest.approx(2**0.5)
+    for rule in (keras, torch):
+        moved = rule.step({key: np.ones(shape) for key, shape in graph(spec).parameters.items()}, gradients)
+        assert {key: w.shape for key, w in moved.items()} == {key: w.shape for key, w in rule.undecided.items()} == graph(spec).parameters
+
+
+def test_equal_samples_and_single_units_tell_no_drift() -> None:
+    near = np.full((128, 2), 1.0, np.float32)
+    seen_away, half = near * (1 + 2.0**-7), PRECISIONS["mixed_bfloat16"].results
+    assert list(_drift(Place("drift"), seen_away, near, half)) == []
+    assert list(_drift(Place("drift"), seen_away[:, :1], near[:, :1], half)) == []
+    different = np.random.default_rng(0).uniform(1, 2, (128, 32))
+    cut, rounded = (np.asarray(each(different * 128) / 128, np.float32) for each in (np.floor, np.round))
+    (finding,) = _drift(Place("drift"), cut, rounded, half)
+    assert not finding.within
+
+
+def test_a_layer_without_forward_mode_leaves_the_rest_of_the_network_judged() -> None:
+    found = verdicts(seen("torch", "rnn,layers=2,width=2,length=2,batch=4,lengths=uneven,precision=float64", trains=False))
+    assert found["gradient_parity"].status == PASSED and not [name for name, verdict in found.items() if verdict.status == FAILED]
+    assert "no forward mode: PyTorch" in found["derivative"].reason and "_pack_padded_sequence" in found["derivative"].reason

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import FrozenInstanceError
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -105,6 +107,17 @@ def test_distances_are_in_half_widths_or_in_multiples_of_a_limit(
 )
 def test_a_place_reads_as_words(place: Place, words: str) -> None:
     assert str(place) == words
+
+
+def test_a_finding_stays_as_it_was_found() -> None:
+    finding = Finding(Place("a"), 0.5, 0, 1)
+    with pytest.raises(FrozenInstanceError):
+        finding.value = 0.0  # type: ignore[misc]
+
+
+def test_a_place_is_written_without_what_it_does_not_say() -> None:
+    place = Place.of("dense5.weight", quantity="drift")
+    assert msgspec.json.decode(msgspec.json.encode(place)) == {"quantity": "drift", "node": "dense5", "parameter": "weight"}
 
 
 def test_one_nan_among_good_numbers_is_the_worst() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.selftest import mutants as subject
-from bench.selftest.mutants import MODULES, TESTS, path_of, read, run, table
+from bench.selftest.mutants import MODULES, TESTS, Mutant, Outcome, path_of, read, run, table
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("bench/judging", "bench/checks", "bench/baselines", "bench/compare")
@@ -55,5 +55,13 @@ def test_mutants_are_other_programs_and_each_is_drawn_once() -> None:
 
 def test_the_committed_table_names_every_survivor() -> None:
     frame = read()
-    assert (frame["killed"] <= frame["drawn"]).all() and set(frame.columns) == set(table([]).columns)
-    assert frame.loc[frame["killed"] < frame["drawn"], "survived"].astype(bool).all()
+    assert (frame["killed"] + frame["equivalent"] <= frame["drawn"]).all() and set(frame.columns) == set(table([]).columns)
+    assert frame.loc[frame["killed"] + frame["equivalent"] < frame["drawn"], "survived"].astype(bool).all()
+
+
+def test_a_mutant_that_changes_nothing_is_named_with_a_reason_and_any_other_survivor_is_told() -> None:
+    module, reads = sorted(subject.equivalent())[0]
+    known, other = (Mutant("operator", 1, text, "") for text in (reads, "another line"))
+    frame = table([(module, 9, [(known, Outcome(False, 1.0)), (other, Outcome(False, 1.0)), (other, Outcome(True, 1.0))])])
+    assert frame[["drawn", "killed", "equivalent", "survived"]].values.tolist() == [[3, 1, 1, "1 `another line`"]]
+    assert {name for name, _ in subject.equivalent()} <= set(MODULES)

@@ -100,18 +100,31 @@ class Rates:
     networks: int
 
 
-def ensemble(spec: Spec, x: Batch, labels: Labels) -> Rates:
-    """What networks of `spec` with drawn weights do on one batch; not finite where a norm is zero, as it is before a truncation."""
+def by_units(spec: Spec, conventions: str) -> bool:
+    """Whether a framework draws input weights by a layer's units, as PyTorch's recurrent layers do where its linear ones go by inputs."""
+    return conventions == "torch" and INITIALIZERS[spec.init].torch is None
+
+
+def ensemble(spec: Spec, x: Batch, labels: Labels, conventions: str = "") -> Rates:
+    """What networks of `spec` with weights drawn as by a framework's conventions do on one batch.
+
+    Not finite where a norm is zero, as it is before a truncation.
+    """
     many = NETWORKS if graph(spec).of(Steps)[0].length <= LONG else FEW
-    return _ensemble(spec, np.asarray(x, np.float64).tobytes(), x.shape, tuple(labels.tolist()), many)
+    return _ensemble(spec, np.asarray(x, np.float64).tobytes(), x.shape, tuple(labels.tolist()), many, by_units(spec, conventions))
 
 
 @lru_cache(maxsize=64)
-def _ensemble(spec: Spec, x: bytes, shape: tuple[int, ...], labels: tuple[int, ...], networks: int) -> Rates:
+def _ensemble(spec: Spec, x: bytes, shape: tuple[int, ...], labels: tuple[int, ...], networks: int, units: bool) -> Rates:
     inputs, y, last = np.frombuffer(x).reshape(shape), np.array(labels), graph(spec).of(Recurrent)[-1].name
     seen = []
     for seed in range(networks):
-        done = Reference(spec, draw_weights(spec, FIRST_SEED + seed)).run(inputs, y)
+        weights = draw_weights(spec, FIRST_SEED + seed)
+        for node in graph(spec).of(Recurrent) if units else ():
+            weights |= {
+                key: weights[key] * (node.fan_in / node.units) ** 0.5 for key in (f"{node.name}.{d}weight" for d in node.directions)
+            }
+        done = Reference(spec, weights).run(inputs, y)
         seen.append(logs(done.pre_activation_gradients["steps"], done.pre_activations[last]))
     (gradient, signal), (gradient_spread, signal_spread) = np.mean(seen, axis=0).tolist(), np.std(seen, axis=0, ddof=1).tolist()
     return Rates((gradient, gradient_spread), (signal, signal_spread), networks)

@@ -129,7 +129,7 @@ class Network(Protocol):
         """One forward and backward pass in training mode that changes nothing in the network."""
 
     def slope(self, x: Batch, labels: Labels, direction: Arrays) -> float:
-        """The loss's derivative along `direction` (shaped as the parameters) by forward mode."""
+        """The loss's derivative along `direction` (shaped as the parameters) by forward mode. Raises Absent where a part has none."""
 
     def step(self, x: Batch, labels: Labels, scale: float = 1.0) -> float:
         """One training step on `scale` times the loss; returns the loss that the framework reports."""

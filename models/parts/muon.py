@@ -45,7 +45,7 @@ def by_shape(groups: Groups) -> tuple[Groups, Groups]:
 
 def muon(w: Array, g: Array, slots: Arrays, update: Update) -> Array:
     """The nearest orthogonal matrix to the momentum, nearly, times the learning rate and 0.2·√(larger side)."""
-    if w.ndim != 2:
+    if w.ndim != 2 or not update.weight:
         return adam(w, g, slots, update)
     number, keras, velocity = w.dtype.type, update.conventions == "keras", slots.setdefault("velocity", np.zeros_like(w))
     new = number(1) if keras else 1 - number(MUON_MOMENTUM)

@@ -35,13 +35,17 @@ AVERAGE = 0.98
 
 @dataclass(frozen=True)
 class Update:
-    """One update: its number `t` from 1, the step size, decoupled decay of this tensor, whose documented rule holds, and epsilon."""
+    """One update: its number `t` from 1, the step size, decoupled decay of this tensor, whose documented rule holds, and epsilon.
+
+    `weight` says that the tensor is one; Keras holds both biases of a GRU as a matrix, which is none.
+    """
 
     t: int
     lr: float
     decay: float
     conventions: str
     epsilon: float = EPSILON
+    weight: bool = True
 
 
 def _slot(slots: Arrays, name: str, like: Array, value: float = 0.0) -> Array:

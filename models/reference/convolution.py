@@ -123,10 +123,12 @@ def _taps(seen: Array) -> Array:
 
 
 def _leads(node: Pool, taps: Array) -> Units:
-    """By how much each largest number leads the next.
+    """By how much each largest number leads the next: without a bound where a window holds one number alone.
 
     Where an activation is flat, numbers are alike and none gets a gradient, so that it does not matter which is taken.
     """
+    if taps.shape[-1] == 1:
+        return np.full((len(taps), taps[0].size), np.inf)
     second, first = np.moveaxis(np.partition(taps, -2, axis=-1)[..., -2:], -1, 0)
     row = ACTIVATIONS[node.behind] if node.behind else None
     flat = row.f(np.array(row.kinks)) if row else np.zeros(0)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from models.architectures import graph
 from models.arrays import Arrays
 from models.naming import is_weight
+from models.nodes import SECOND, Recurrent
+from models.parts.cells import CELLS
 from models.parts.clips import CLIPS
-from models.parts.optimizers import OPTIMIZERS, Update
+from models.parts.optimizers import OPTIMIZERS, UNDECIDED, Update
 from models.parts.schedules import SCHEDULES
 from models.spec import Spec
 
@@ -17,34 +20,61 @@ class Rule:
     """The optimizer's written-out rule: clip, penalty, schedule, update, with its own slots per tensor.
 
     `conventions` are `torch` or `keras`, whose documented rules differ in where ε stands and in what clipping does to
-    gradients under the threshold. Fed with observed gradients it says where the weights must have gone.
+    gradients under the threshold. Fed with observed gradients it says where the weights must have gone. Keras holds both biases of a GRU
+    in one variable (2 × gates · units), so norms and means over a variable are over both (`keras.layers.GRU` with `reset_after`).
     """
 
     def __init__(self, spec: Spec, conventions: str, dtype: DTypeLike = np.float64) -> None:
         """Start with empty slots."""
         self.spec, self.conventions, self.dtype, self.t = spec, conventions, dtype, 0
         self.slots: dict[str, Arrays] = {}
+        self.undecided: Arrays = {}
+        """By how much a rule's last step has decided the sign it took of each entry; 1 where it takes none."""
+        recurrent = graph(spec).of(Recurrent) if conventions == "keras" else []
+        self._joined = {
+            f"{node.name}.{direction}bias": f"{node.name}.{direction}{SECOND}"
+            for node in recurrent
+            if CELLS[node.cell].biases == 2
+            for direction in node.directions
+        }
 
     def clip(self, gradients: Arrays) -> Arrays:
         """The gradients as the optimizer must see them."""
-        return CLIPS[self.spec.clip].rule(gradients, self.spec.clip_at, self.conventions)
+        return self._apart(self._clip(self._variables(gradients)))
 
     def step(self, weights: Arrays, gradients: Arrays, factor: float = 1.0) -> Arrays:
         """New weights from weights and raw gradients, at `factor` of the learning rate. Penalties in the loss are in gradients already."""
         self.t += 1
         rule = OPTIMIZERS[self.spec.optimizer].rule
         rate = factor * SCHEDULES[self.spec.schedule].factor(self.t - 1, self.conventions) * self.spec.learning_rate
-        clipped = self.clip({key: np.asarray(g).astype(self.dtype) for key, g in gradients.items()})
-        moved = {}
+        clipped = self._clip(self._variables({key: np.asarray(g).astype(self.dtype) for key, g in gradients.items()}))
+        held = self._variables({key: weights[key] for key in gradients})
+        moved, undecided = {}, {}
         for key, g in clipped.items():
-            w = np.asarray(weights[key]).astype(self.dtype)
-            decayed = is_weight(key)
-            if self.spec.l2 and self.conventions == "torch" and decayed:
+            w = np.asarray(held[key]).astype(self.dtype)
+            weight = is_weight(key)
+            if self.spec.l2 and self.conventions == "torch" and weight:
                 g = g + w.dtype.type(self.spec.l2) * w
-            decay = self.spec.decay if decayed else 0.0
-            update = Update(self.t, rate, decay, self.conventions, self.spec.optimizer_eps)
-            moved[key] = rule(w, g, self.slots.setdefault(key, {}), update)
-        return moved
+            decay = self.spec.decay if weight else 0.0
+            update = Update(self.t, rate, decay, self.conventions, self.spec.optimizer_eps, weight)
+            slots = self.slots.setdefault(key, {})
+            moved[key] = rule(w, g, slots, update)
+            undecided[key] = slots.get(UNDECIDED, np.ones(w.shape))
+        self.undecided = self._apart(undecided)
+        return self._apart(moved)
+
+    def _clip(self, gradients: Arrays) -> Arrays:
+        return CLIPS[self.spec.clip].rule(gradients, self.spec.clip_at, self.conventions)
+
+    def _variables(self, arrays: Arrays) -> Arrays:
+        """Arrays as the framework holds them: those that are one variable there, one on the other."""
+        joined = {key: np.stack([arrays[key], arrays[second]]) for key, second in self._joined.items()}
+        return {key: array for key, array in (arrays | joined).items() if key not in self._joined.values()}
+
+    def _apart(self, variables: Arrays) -> Arrays:
+        """The arrays of which variables are made."""
+        parts = {key: array for pair in self._joined.items() for key, array in zip(pair, variables[pair[0]], strict=True)}
+        return variables | parts
 
 
 def penalty(spec: Spec, weights: Arrays, conventions: str) -> tuple[float, Arrays]:

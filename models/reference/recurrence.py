@@ -30,8 +30,14 @@ def steps(at: Execution, node: Steps, x: Batch) -> tuple[Sequence, None]:
     sequence = np.zeros((len(x), *node.per_sample), x.dtype)
     sequence[:, : node.filled] = at.arithmetic.cast(x.reshape(len(x), node.filled, node.width), "keras")
     if node.uneven:
-        at.within = np.arange(node.length) < (node.length - (x[:, : node.tellers].real > 0).sum(axis=1))[:, None]
+        at.within = within(node, x)
     return sequence, None
+
+
+def within(node: Steps, x: Batch) -> Mask:
+    """Which time steps are within each sample."""
+    ended = (x[:, : node.tellers].real > 0).sum(axis=1) if node.uneven else np.zeros(len(x), int)
+    return np.asarray(np.arange(node.length) < (node.length - ended)[:, None])
 
 
 def steps_back(at: Execution, node: Steps, saved: None, d: Sequence) -> tuple[Batch, ...]:
@@ -147,21 +153,26 @@ def _back(at: Execution, node: Recurrent, direction: str, unrolled: Unrolled, d:
 
 def read(at: Execution, node: Read, h: Sequence) -> tuple[Units, None]:
     """The last output of every sample, or the mean of its own."""
+    return at.arithmetic.result(what_is_read(node, h, at.within)), None
+
+
+def what_is_read(node: Read, h: Sequence, within: Mask | None) -> Units:
+    """Of the outputs of all time steps, some `within` each sample (None: all), those that a node reads."""
     shares = np.split(h, 1 + node.both, axis=2)
-    read = [np.einsum("bt,btu->bu", weight, share) for weight, share in zip(_weights(at, node, h), shares, strict=True)]
-    return at.arithmetic.result(np.concatenate(read, axis=1)), None
+    read = [np.einsum("bt,btu->bu", weight, share) for weight, share in zip(_weights(node, h, within), shares, strict=True)]
+    return np.concatenate(read, axis=1)
 
 
 def read_back(at: Execution, node: Read, saved: None, d: Units) -> tuple[Sequence, ...]:
     """To what was read, as it was weighted."""
     shares, empty = np.split(d, 1 + node.both, axis=1), np.zeros((len(d), node.length, 0), d.dtype)
-    read = [w[:, :, None] * share[:, None] for w, share in zip(_weights(at, node, empty), shares, strict=True)]
+    read = [w[:, :, None] * share[:, None] for w, share in zip(_weights(node, empty, at.within), shares, strict=True)]
     return (at.arithmetic.result(np.concatenate(read, axis=2)),)
 
 
-def _weights(at: Execution, node: Read, h: Sequence) -> list[Array]:
+def _weights(node: Read, h: Sequence, within: Mask | None) -> list[Array]:
     """What outputs of each direction are read with (batch × length): 1 for a sample's last one, or 1 over the number of its own."""
-    within = np.ones(h.shape[:2], bool) if at.within is None else at.within
+    within = np.ones(h.shape[:2], bool) if within is None else within
     lengths = within.sum(axis=1)[:, None]
     if node.outputs != "last":
         return [np.asarray(within / lengths).astype(h.dtype)] * (1 + node.both)

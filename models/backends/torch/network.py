@@ -130,8 +130,8 @@ class Network(Model):
             return super().forward_loss(x, target)
 
     def slope(self, x: Batch, labels: Labels, direction: Arrays) -> float:
-        """The loss's derivative along `direction` (shaped as the weights) by PyTorch's forward mode."""
-        with forward_mode():
+        """The loss's derivative along `direction` (shaped as the weights) by PyTorch's forward mode. Raises Absent where it has none."""
+        with absences(self.device), forward_mode():
             names = {id(parameter): name for name, parameter in self.module.named_parameters()}
             duals = {
                 names[id(parameter)]: forward_ad.make_dual(parameter.detach(), self.tensor(direction[key]))

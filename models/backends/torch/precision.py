@@ -42,7 +42,7 @@ def absences(device: str) -> Iterator[None]:
     except RuntimeError as error:  # NotImplementedError is one
         if not isinstance(error, NotImplementedError) and LACKING not in str(error):
             raise
-        raise Absent(f"PyTorch {torch.__version__} on {device}: {str(error).partition('. ')[0]}") from None
+        raise Absent(f"PyTorch {torch.__version__} on {device}: {str(error).replace(chr(10), ' ').partition('. ')[0]}") from None
 
 
 def allow_tf32(allowed: bool) -> None:

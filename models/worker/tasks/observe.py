@@ -10,7 +10,7 @@ import numpy as np
 
 from models.arrays import Array, Arrays, Batch, Labels
 from models.backends.protocol import Backend, Network
-from models.backends.registry import backend_module
+from models.backends.registry import Absent, backend_module
 from models.observation import SCALE_GROWTH, Backward, Evaluated, ForcedStep, History, Job, Observation, Repeated, StepResult, WatchedPass
 from models.spec import Spec
 from models.spent import WORKER
@@ -108,8 +108,13 @@ def _relations(network: Network, job: Job) -> list[Backward]:
 def _backward(network: Network, forced_step: ForcedStep) -> Backward:
     """Gradients do not depend on the optimizer's slots, so these are left as they are."""
     network.load(forced_step.weights, fresh=False)
-    slope = math.nan if forced_step.direction is None else network.slope(forced_step.x, forced_step.labels, forced_step.direction)
-    return Backward(network.step(forced_step.x, forced_step.labels, forced_step.loss_scale), network.gradients(), slope)
+    slope, without = math.nan, ""
+    if forced_step.direction is not None:
+        try:
+            slope = network.slope(forced_step.x, forced_step.labels, forced_step.direction)
+        except Absent as lack:
+            without = str(lack)
+    return Backward(network.step(forced_step.x, forced_step.labels, forced_step.loss_scale), network.gradients(), slope, without)
 
 
 def _forced(network: Network, forced_steps: list[ForcedStep], pass_first: bool = False) -> list[StepResult]:
