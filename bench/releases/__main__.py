@@ -20,6 +20,7 @@ from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.metamorphic import EQUALITIES
 from bench.progress import say, shown, track
+from bench.releases import breaks
 from bench.releases.examine import FOLDER, Examined, examine
 from bench.releases.line import LINES, parted
 from bench.releases.table import changes, healthy, page, places, status, table
@@ -42,7 +43,11 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where releases and results are kept (default: {FOLDER})")
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
     parser.add_argument("--write", action="store_true", help="write the page to baselines/, too")
+    parser.add_argument("--breaks", action="store_true", help="write baselines/breaks.md from the known failures, and run nothing")
     chosen = parser.parse_args(arguments)
+    if chosen.breaks:
+        print(files.write(BASELINES / breaks.FILE, breaks.page(known_failures.read())))
+        return Status.SAME
     if chosen.of and chosen.backend and on[chosen.backend] != chosen.of:
         return _refused(f"--backend={chosen.backend} is --of={on[chosen.backend]}, and --of={chosen.of} was asked for: say one of them.")
     line = LINES[chosen.of or on.get(chosen.backend, "keras")]

@@ -34,6 +34,7 @@ GONE, RAISES = "lacks", "raises"
 """What a release does not have: a part or an option. Where the way itself fails, the release raises."""
 UNKNOWN = re.compile(
     r"unexpected keyword argument|Argument\(s\) not recognized|Unrecognized keyword arguments|no attribute|cannot import name"
+    r"|Could not interpret \w+( function)? identifier|Invalid value for argument `reduction`"
 )
 """How frameworks say that they do not know an option or a name."""
 MOST = 60

@@ -26,7 +26,7 @@ def healthy(results: Results) -> str:
     """The cases that hold in every release, in a sentence; empty where there are none."""
     judged = _judged(results)
     names = [case for case in next(iter(judged.values())).cases if case not in _uneven(judged)]
-    return f"These {len(names)} hold in every release: {', '.join(f'`{name}`' for name in names)}." if names else ""
+    return f"These hold in every release ({len(names)}): {', '.join(f'`{name}`' for name in names)}." if names else ""
 
 
 def changes(results: Results) -> list[str]:

@@ -50,7 +50,7 @@ def test_the_table_has_a_column_a_release_and_says_where() -> None:
         "3.0.6": Examined(why_not="it cannot be installed"),
     }
     assert table(results) == ["| case | 3.0.2 | 3.0.5 |", "|---|---|---|", "| `penalty_once` | BREAKS | · |", "| `b` | · | – |"]
-    assert healthy(results) == "These 1 hold in every release: `c`."
+    assert healthy(results) == "These hold in every release (1): `c`."
     assert changes(results) == ["- 3.0.2 → 3.0.5 breaks `b`; mends `penalty_once`."]
     first, second, third = places(results, LINE, [MENDED])
     assert (
