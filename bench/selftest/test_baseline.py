@@ -227,7 +227,8 @@ def test_a_known_failure_says_what_it_excused_and_what_it_could_not() -> None:
     assert judged.excuses == [Excuse("r (https://example.org), mended in keras 3.9", 2, 1.5, 10.0)]
     lines = summary.counted([judged])
     assert lines == [
-        "1 × keras known failure: r (https://example.org), mended in keras 3.9: 2 numbers excused, the furthest 1.5 beyond its bound, of 10 that are known"
+        "1 × keras known failure: r (https://example.org), mended in keras 3.9: 2 numbers excused, "
+        "the furthest 1.5 beyond its bound, of 10 that are known"
     ]
     far = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 20, 0, 1))
     known_failures.apply(far, [entry()], {"keras": "3.5"})
