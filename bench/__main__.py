@@ -30,7 +30,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "schema": Command("bench.report.record_file", "the JSON Schema of a record"),
         "versions": Command("bench.versions", "the networks in several releases: versions × checks"),
         "script": Command("bench.versions.script", "a short script that shows a wrong gradient of your model without this suite"),
-        "releases": Command("bench.releases", "which Keras release breaks and mends what"),
+        "releases": Command("bench.releases", "which release of PyTorch, Keras, TensorFlow or JAX breaks what"),
         "duet": Command("bench.timing.duet", "which of two environments, frameworks or modes takes longer"),
         "aa": Command("bench.timing.duet", "the same on both sides of a duet: the margins of this machine", ("--aa",)),
         "history": Command("bench.timing.history", "all duets so far: trend, changes and drift"),

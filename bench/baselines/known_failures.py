@@ -111,6 +111,28 @@ def apply(verdict: Verdict, known: list[KnownFailure], versions: dict[str, str])
     return {entry: KNOWN if covered[entry] else PASSED for entry in concerned}
 
 
+def of_place(
+    known: list[KnownFailure], backend: str, check: str, subject: str, where: str, versions: Mapping[str, str]
+) -> KnownFailure | None:
+    """The first entry that speaks of a place in these versions, whatever the size seen there."""
+    fits = (
+        entry
+        for entry in known
+        if entry.check == check
+        and fnmatchcase(backend, entry.backend)
+        and fnmatchcase(subject, entry.network)
+        and fnmatchcase(where, entry.where)
+        and versions.get(entry.package, "") in _range(entry.versions)
+    )
+    return next(fits, None)
+
+
+def mended(entry: KnownFailure) -> str:
+    """`, mended in 3.10.0` where the entry's range of versions ends, and nothing where it is open."""
+    ends = [part.version for part in _range(entry.versions) if part.operator == "<"]
+    return f", mended in {entry.package} {ends[0]}" if ends else ""
+
+
 def _beyond(finding: Finding) -> float:
     return max(finding.low - finding.value, finding.value - finding.high)
 
@@ -122,7 +144,7 @@ def _explains(entry: KnownFailure, finding: Finding) -> bool:
 
 def _excuse(entry: KnownFailure, findings: list[Finding]) -> Excuse:
     beyond = max((_beyond(f) for f in findings if not math.isnan(f.value)), default=0.0)
-    return Excuse(f"{entry.reason} ({entry.link})", len(findings), beyond, entry.most or 0.0)
+    return Excuse(f"{entry.reason} ({entry.link}){mended(entry)}", len(findings), beyond, entry.most or 0.0)
 
 
 def _too_far(entries: list[KnownFailure], unexplained: list[Finding]) -> str:

@@ -136,6 +136,10 @@ def ways_of_training_with_every_optimizer(scenarios: Scenarios) -> Iterator[Find
     yield from _judged(scenarios("ways_of_training_with_every_optimizer"))
 
 
+LAWS = frozenset(name for name, law in list(vars().items()) if getattr(law, "__module__", "") == __name__)
+"""Names of these laws: each place of one can be written as a script without this suite."""
+
+
 def _judged(cases: dict[str, Any]) -> Iterator[Finding]:
     """A finding for each way of each case, relative to the size of what the first way led to."""
     for case, told in cases.items():

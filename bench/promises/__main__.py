@@ -1,6 +1,7 @@
 """List what documentation promises, with the law that tests each: `--uncovered`, `--backend`, and the table of coverage.
 
-Ends with 0, or with 1 where a promise has a law that the backend's core and full sets do not judge.
+`--script` writes a script of a few lines that shows one place of a law without this suite. Ends with 0, or with 2 for a place that there is
+not or that cannot be written.
 """
 
 from __future__ import annotations
@@ -8,13 +9,27 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
-from bench.exit_status import Status
+from bench import files
+from bench.exit_status import Status, ends_with
+from bench.files import WriteError
+from bench.judging.check import Check
+from bench.judging.tolerance import ROUNDING_MULTIPLE
+from bench.metamorphic import EQUALITIES, ITSELF, decide
+from bench.metamorphic.promised import LAWS
+from bench.metamorphic.scenarios import Scenarios
 from bench.promises import AREAS
-from models.backends.registry import BACKENDS
+from models.backends.registry import BACKENDS, info
+from models.worker.process import Worker, WorkerError
 
 FRAMEWORKS = {backend: row.framework for backend, row in BACKENDS.items() if row.framework in AREAS}
 """By backend, whose promises hold on it."""
+
+
+class PromiseError(ValueError):
+    """A place of a law that there is not, or that no script shows; the message is one sentence."""
 
 
 def coverage() -> str:
@@ -47,13 +62,41 @@ def listed(backend: str, uncovered: bool) -> list[str]:
     return lines
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def script(backend: str, place: str) -> str:
+    """The script that shows a place, `LAW: CASE: WAY against FIRST`; of a law alone its worst place now. Raises PromiseError, WorkerError."""
+    law, _, where = place.partition(": ")
+    if law not in LAWS or not EQUALITIES[law].applies(info(backend)):
+        known = sorted(name for name in LAWS if EQUALITIES[name].applies(info(backend)))
+        raise PromiseError(f"--script: {law!r} is no law that a script shows on {backend}: name one of {', '.join(known)}.")
+    with closing(Worker(backend)) as worker:
+        if not where:
+            ask = lambda scenario, given: worker.call("scenario", scenario=scenario, **{"with": given})  # noqa: E731
+            verdict = decide(law, Scenarios(backend, ask))
+            if verdict.worst is None:
+                raise PromiseError(f"--script: {law} holds on {backend}: name a place, as `LAW: CASE` or `LAW: CASE: WAY`.")
+            where = verdict.worst.where
+        sentence = Check(EQUALITIES[law].function, ITSELF).law
+        return worker.call("script", str, law=law, sentence=sentence, place=where, multiple=float(ROUNDING_MULTIPLE))
+
+
+@ends_with(Status.BAD_INPUT, PromiseError, WriteError)
+def main(arguments: Sequence[str] | None = None) -> Status:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench promises", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--backend", choices=list(FRAMEWORKS), help="list its promises, each with its law or the reason why none tests it")
     parser.add_argument("--uncovered", action="store_true", help="list only those that no law tests")
+    parser.add_argument(
+        "--script", metavar="PLACE", help="write a script that shows a place of a law, as a failure names it: LAW: CASE: WAY"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the script here instead of to the terminal")
     chosen = parser.parse_args(arguments)
-    if chosen.backend or chosen.uncovered:
+    if chosen.script:
+        try:
+            text = script(chosen.backend or "torch", chosen.script)
+        except WorkerError as error:
+            raise PromiseError(f"--script: {error}") from None
+        print(files.write(chosen.output, text) if chosen.output else text, end="" if not chosen.output else "\n")
+    elif chosen.backend or chosen.uncovered:
         for backend in [chosen.backend] if chosen.backend else ["torch", "keras"]:
             print("\n".join(listed(backend, chosen.uncovered)))
     else:

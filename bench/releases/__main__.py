@@ -1,9 +1,10 @@
-"""Which Keras release breaks what: equalities and gradient parity on real releases, each in a folder of its own.
+"""Which release of a framework breaks what: equalities, gradients and updates on real releases, each in a folder of its own.
 
-`python -m bench.releases` installs every release, runs the same cases on each and prints a table of which are broken where. Releases
-before 3.1 need an older TensorFlow, which gets an environment of its own. Installed releases and results are kept, so that a run that
-was interrupted goes on at the case where it was. The exit status compares the first release with the last: 10 if the last breaks what
-held in the first, 1 if it breaks only what was broken there, 2 if a release cannot be installed, 14 if one does not start, 0 otherwise.
+`python -m bench releases` installs releases of Keras, or of what `--of` names, runs the same cases on each and prints a table of which
+are broken where. A release that needs older packages gets an environment of its own. Installed releases and results are kept, so that a run
+that was interrupted goes on at the case where it was; a release that cannot be examined is named below the table. The exit status compares
+the first release with the last: 10 if the last breaks what held in the first, 1 if it breaks only what was broken there, 2 if a release
+cannot be installed, 14 if one does not start, 0 otherwise.
 """
 
 import argparse
@@ -12,67 +13,74 @@ import time
 from pathlib import Path
 
 from bench import files
+from bench.baselines import known_failures
 from bench.baselines.samples import FOLDER as BASELINES
 from bench.evidence import admission
 from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.metamorphic import EQUALITIES
 from bench.progress import say, shown, track
+from bench.releases import breaks
 from bench.releases.examine import FOLDER, Examined, examine
-from bench.releases.table import changes, numbers, page, status, table
+from bench.releases.line import LINES, parted
+from bench.releases.table import changes, healthy, page, places, status, table
 from bench.versions.environments import VersionsError
-from models.backends.registry import BACKENDS
 from models.spec import SpecError
 from models.worker.devices import DeviceError, refuse_unknown
 from models.worker.process import WorkerError
-
-TABLE = BASELINES / "keras_releases.md"
-RELEASES = ("3.0.1", "3.0.2", "3.0.5", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.9.2", "3.10.0", "3.13.2", "3.14.1", "3.15.1")
-EQUAL = (
-    "micro_batches_schedule", "micro_batches_average", "loss_scaling", "averaged_weights", "reported_train_on_batch",
-    "reported_test_on_batch", "reported_fit", "reported_evaluate", "iterations", "steps_per_execution", "penalty_once",
-    "early_stopping_again", "refused", "half_precision_norm", "function_in_function", "traces", "memory",
-)  # fmt: skip
-"""Equalities that some release is known to break; `--only` takes any other."""
-NETWORKS = ("norm=layer,depth=4", "norm=group,depth=4", "norm=batch,depth=4", "norm=batch,depth=4,input=shifted")
 
 
 @ends_with(Status.BAD_INPUT, WriteError)
 def main(arguments: list[str] | None = None) -> Status:
     """Examine releases and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench releases", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--releases", default=",".join(RELEASES), help="comma-separated Keras releases, the oldest first")
-    parser.add_argument("--only", action="append", metavar="CASE", help="only this equality or network; may be repeated")
-    on = [name for name, row in BACKENDS.items() if row.conventions == "keras"]
-    parser.add_argument("--backend", default="keras", choices=on, help="keras (TensorFlow), keras-torch or keras-jax")
+    parser.add_argument("--of", choices=list(LINES), help="whose releases, on what: keras_on_jax is Keras on JAX (default: keras)")
+    parser.add_argument("--releases", help="comma-separated releases, the oldest first (default: those of the committed table)")
+    parser.add_argument("--only", action="append", metavar="CASE", help="only this equality, network or CHECK@NETWORK; may be repeated")
+    on = {line.backend: name for name, line in LINES.items() if line.package == "keras"}
+    parser.add_argument("--backend", choices=list(on), help="Keras's releases on this backend: the same as --of=keras, keras_on_torch, …")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0 (default: cpu)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where releases and results are kept (default: {FOLDER})")
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
-    parser.add_argument("--write", action="store_true", help=f"write the page to {TABLE.relative_to(BASELINES.parent)}, too")
+    parser.add_argument("--write", action="store_true", help="write the page to baselines/, too")
+    parser.add_argument("--breaks", action="store_true", help="write baselines/breaks.md from the known failures, and run nothing")
     chosen = parser.parse_args(arguments)
-    cases, results = chosen.only or [*EQUAL, *NETWORKS], dict[str, Examined]()
+    if chosen.breaks:
+        print(files.write(BASELINES / breaks.FILE, breaks.page(known_failures.read())))
+        return Status.SAME
+    if chosen.of and chosen.backend and on[chosen.backend] != chosen.of:
+        return _refused(f"--backend={chosen.backend} is --of={on[chosen.backend]}, and --of={chosen.of} was asked for: say one of them.")
+    line = LINES[chosen.of or on.get(chosen.backend, "keras")]
+    cases, results = chosen.only or line.cases, dict[str, Examined]()
+    failed = Status.SAME
     try:
         refuse_unknown(chosen.device)
-        for network in (case for case in cases if case not in EQUALITIES):
+        for network in filter(None, (parted(case)[1] for case in cases)):
             admission.network(network)
     except DeviceError as error:
         return _refused(str(error))
     except SpecError as error:
         return _refused(f"--only: {error} Or name an equality: {', '.join(EQUALITIES)}.")
-    for release in track(chosen.releases.split(","), "releases"):
+    for release in track((chosen.releases or ",".join(line.releases)).split(","), "releases"):
         began = time.monotonic()
         try:
-            results[release] = examine(release, chosen.backend, cases, chosen.folder, fresh=chosen.fresh, device=chosen.device)
-        except (VersionsError, WriteError) as error:
-            return _refused(f"Keras {release} could not be examined: {error}")
-        except (WorkerError, OSError) as error:
-            return _refused(f"Keras {release} could not be examined: {error}", Status.ENVIRONMENT)
+            results[release] = examine(line, release, cases, chosen.folder, fresh=chosen.fresh, device=chosen.device)
+        except (VersionsError, WriteError, WorkerError, OSError) as error:
+            results[release] = Examined(why_not=" ".join(str(error).split()))
+            failed = _refused(
+                f"{line.named(release)} could not be examined: {error}",
+                Status.ENVIRONMENT if isinstance(error, WorkerError | OSError) else Status.BAD_INPUT,
+            )
+            continue
         broken = [case for case, seen in results[release].cases.items() if seen.broken]
-        say(f"Keras {release}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
-    print("\n".join([*table(results), "", *changes(results), "", *numbers(results)]))
+        say(f"{line.named(release)}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
+    if all(examined.why_not for examined in results.values()):
+        return failed
+    known = known_failures.read()
+    print("\n".join([*table(results), "", healthy(results), "", *changes(results), "", *places(results, line, known)]))
     if chosen.write:
-        files.write(TABLE, page(results))
-    return status(results)
+        files.write(BASELINES / line.file, page(results, line, known))
+    return failed if failed != Status.SAME else status(results)
 
 
 def _refused(sentence: str, status: Status = Status.BAD_INPUT) -> Status:

@@ -1,42 +1,62 @@
-"""One Keras release examined: a worker of that release runs every case, and what was seen is kept."""
+"""One release examined: a worker of that release runs every case, and what was seen is kept."""
 
+import re
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from bench import imported
 from bench.checks import CHECKS
 from bench.evidence.collect import Request, collect
-from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED, Verdict, judge
+from bench.judging.finding import Finding
+from bench.judging.verdict import FAILED, NOT_APPLICABLE, NOT_JUDGED, PASSED, Verdict, judge
 from bench.metamorphic import EQUALITIES, decide
+from bench.metamorphic.parts import SEEDS
 from bench.metamorphic.scenarios import Scenarios
 from bench.progress import say
+from bench.releases.line import Line, parted
 from bench.report import texts
 from bench.store import Store
-from bench.versions.environments import VersionsError, Wanted, build, installed
+from bench.versions.environments import VersionsError, build, installed
 from fixtures.data.datasets import load
-from models.backends.registry import BACKENDS
 from models.spec import Spec
 from models.worker.devices import kind
-from models.worker.process import Worker, WorkerError
+from models.worker.process import Worker, WorkerError, WorkerLacks
 
 FOLDER = Path(".gradgauge/releases")
-NEEDS_OLD = Version("3.1")
-OLD = "tensorflow-cpu==2.16.2 numpy<2"
-"""What releases before 3.1 run beside on TensorFlow, in an environment of their own."""
 MARKS = {PASSED: "·", FAILED: "BREAKS", NOT_JUDGED: "–"}
-GONE = "lacks"
-"""What a release did not have yet: the scenario itself failed."""
+GONE, RAISES = "lacks", "raises"
+"""What a release does not have: a part or an option. Where the way itself fails, the release raises."""
+UNKNOWN = re.compile(
+    r"unexpected keyword argument|Argument\(s\) not recognized|Unrecognized keyword arguments|no attribute|cannot import name"
+    r"|Could not interpret \w+( function)? identifier|Invalid value for argument `reduction`"
+)
+"""How frameworks say that they do not know an option or a name."""
+MOST = 60
+"""Places kept of one case."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """One number outside its bound: where, how far beyond (NaN where the number is), and both in words."""
+
+    where: str
+    beyond: float
+    text: str
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one release did with one case: a word for the table, and the numbers behind it."""
+    """What one release did with one case: a word for the table, the worst number behind it, and where it is outside, the worst first."""
 
     word: str
     numbers: str = ""
+    outside: tuple[Outside, ...] = ()
 
     @property
     def broken(self) -> bool:
@@ -46,62 +66,82 @@ class Seen:
 
 @dataclass
 class Examined:
-    """What one release did: the versions it ran with, and by case what was seen."""
+    """What one release did: the versions it ran with, by case what was seen, or why it could not be examined."""
 
     versions: dict[str, str] = field(default_factory=dict)
     cases: dict[str, Seen] = field(default_factory=dict)
+    why_not: str = ""
 
 
-def wanted(release: str, device: str = "cpu", backend: str = "keras") -> Wanted:
-    """What a release is installed as on a backend. Raises VersionsError."""
-    old = OLD if device == "cpu" else OLD.replace("tensorflow-cpu", "tensorflow[and-cuda]")
-    try:
-        beside = f" {old}" if Version(release) < NEEDS_OLD and BACKENDS[backend].library == "tensorflow" else ""
-    except InvalidVersion:
-        raise VersionsError("that is not a version number: write for instance 3.14.1.") from None
-    return Wanted(f"keras=={release}{beside}", group="judge")
-
-
-def examine(release: str, backend: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False, device: str = "cpu") -> Examined:
+def examine(line: Line, release: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False, device: str = "cpu") -> Examined:
     """Run `cases` on one release, in one process that is replaced when it dies; what was seen before is not run again.
 
     Raises VersionsError where the release cannot be had, WorkerError where it does not start, WriteError.
     """
     code = imported.digest((__name__, "models.worker.server"), (installed(), sys.version))
     versions, results = Store(folder / "results.jsonl", dict[str, str], code), Store(folder / "results.jsonl", Seen, code)
-    own = " ".join([release, backend, *[device] * (device != "cpu")])
+    wanted = line.wanted(release, device)
+    own = " ".join([wanted.text, line.backend, *[device] * (device != "cpu")])
     missing = [case for case in cases if fresh or f"{own} {case}" not in results]
     if missing or own not in versions:
-        interpreter = build(wanted(release, device, backend), folder)
-        start = lambda: Worker(backend, device=device, python=interpreter.python, path=interpreter.path)  # noqa: E731
+        interpreter = build(wanted, folder)
+        start = lambda: Worker(line.backend, device=device, python=interpreter.python, path=interpreter.path)  # noqa: E731
         workers = [start()]
-        scenarios = Scenarios(backend, lambda scenario, given: workers[-1].call("scenario", scenario=scenario, **{"with": given}))
+        scenarios = Scenarios(line.backend, _ask(workers, start))
         try:
             ran_with = versions.keep(own, workers[0].call("versions", dict[str, str]))
-            if ran_with["keras"] != release:
-                raise VersionsError(f"{ran_with['keras']} was imported from {interpreter.path}: delete that folder.")
+            if Version(ran_with[line.package]).public != Version(release).public:
+                raise VersionsError(
+                    f"{ran_with[line.package]} was imported from {interpreter.path or interpreter.python}: delete that folder."
+                )
             for case in missing:
                 if not workers[-1].alive:
                     workers.append(start())
                 word = results.keep(f"{own} {case}", _seen(case, scenarios, workers[-1], kind(device))).word
-                say(f"Keras {release}  {case:<36} {word}")
+                say(f"{line.named(release)}  {case:<36} {word}")
         finally:
             for worker in workers:
                 worker.close()
     return Examined(versions[own], {case: results[f"{own} {case}"] for case in cases})
 
 
+def _ask(workers: list[Worker], start: Callable[[], Worker]) -> Callable[[str, dict[str, Any]], Any]:
+    """Asks the last worker; what is to be drawn in a process that has done nothing else is drawn in another one."""
+
+    def ask(scenario: str, given: dict[str, Any]) -> Any:
+        if "process" in given:
+            with closing(start()) as fresh:
+                return fresh.call("scenario", scenario="seeded", **{"with": {"seeds": SEEDS}})
+        return workers[-1].call("scenario", scenario=scenario, **{"with": given})
+
+    return ask
+
+
 def _seen(case: str, scenarios: Scenarios, worker: Worker, device: str = "cpu") -> Seen:
     try:
-        verdict = decide(case, scenarios) if case in EQUALITIES else _parity(case, worker, scenarios.backend, device)
+        verdict = decide(case, scenarios) if case in EQUALITIES else _of_network(case, worker, scenarios.backend, device)
     except WorkerError as error:
-        return Seen(GONE, str(error).splitlines()[0])
-    worst = verdict.worst
-    text = f"{worst.where}: {texts.number(worst.value)} for {texts.allowed(worst)} {worst.note}".strip() if worst else verdict.reason
-    return Seen(MARKS[verdict.status], text)
+        lacks = isinstance(error, WorkerLacks) or UNKNOWN.search(str(error))
+        return Seen(GONE if lacks else RAISES, str(error).partition("\n")[0])
+    if verdict.status == NOT_APPLICABLE:
+        return Seen(GONE, verdict.reason)
+    outside = sorted((f for f in verdict.findings if not f.within), key=lambda f: -f.exceedance)
+    judged = [f for f in outside if not UNKNOWN.search(f.note)]
+    word = GONE if outside and not judged else MARKS[verdict.status]
+    told = tuple(Outside(f.where, _beyond(f), _text(f)) for f in judged or outside)
+    return Seen(word, f"{told[0].where}: {told[0].text}" if told else verdict.reason, told[:MOST])
 
 
-def _parity(case: str, worker: Worker, backend: str, device: str) -> Verdict:
-    """Gradient parity of one network: the loss that train_on_batch reports has an equality of its own."""
-    check = CHECKS["gradient_parity"]
-    return judge(check, collect(Request(Spec.parse(case), backend, load(), check.needs, device=device), worker.submit))
+def _beyond(finding: Finding) -> float:
+    return max(finding.low - finding.value, finding.value - finding.high)
+
+
+def _text(finding: Finding) -> str:
+    return f"{texts.number(finding.value)} for {texts.allowed(finding)} {finding.note}".strip()
+
+
+def _of_network(case: str, worker: Worker, backend: str, device: str) -> Verdict:
+    """One check of one network; the loss that train_on_batch reports has an equality of its own."""
+    check, network = parted(case)
+    needs = CHECKS[check].needs
+    return judge(CHECKS[check], collect(Request(Spec.parse(network), backend, load(), needs, device=device), worker.submit))

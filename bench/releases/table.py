@@ -1,64 +1,126 @@
-"""Releases × cases as a table, what changed between neighbours, and the numbers behind every word."""
+"""Releases × cases as a table, what changed between neighbours, and where each case is outside in which releases."""
 
 import itertools
+from collections.abc import Mapping
 
+from bench.baselines.known_failures import KnownFailure, mended, of_place
 from bench.exit_status import Status
 from bench.judging.verdict import PASSED
-from bench.releases.examine import GONE, MARKS, Examined
+from bench.releases.examine import GONE, MARKS, RAISES, Examined, Seen
+from bench.releases.line import NAMES, Line, parted
 from bench.report import text_table
 
-
-def table(results: dict[str, Examined]) -> list[str]:
-    """A row a case, a column a release, in Markdown."""
-    cases = next(iter(results.values())).cases
-    rows = [[f"`{case}`", *(examined.cases[case].word for examined in results.values())] for case in cases]
-    return text_table.markdown([["case", *results], *rows])
+FEW = 3
+"""Places of one case that are named where the same releases break them for the same reason."""
+Results = Mapping[str, Examined]
 
 
-def changes(results: dict[str, Examined]) -> list[str]:
+def table(results: Results) -> list[str]:
+    """A row a case that does not hold in every release, a column a release, in Markdown."""
+    judged = _judged(results)
+    rows = [[f"`{case}`", *(examined.cases[case].word for examined in judged.values())] for case in _uneven(judged)]
+    return text_table.markdown([["case", *judged], *rows])
+
+
+def healthy(results: Results) -> str:
+    """The cases that hold in every release, in a sentence; empty where there are none."""
+    judged = _judged(results)
+    names = [case for case in next(iter(judged.values())).cases if case not in _uneven(judged)]
+    return f"These hold in every release ({len(names)}): {', '.join(f'`{name}`' for name in names)}." if names else ""
+
+
+def changes(results: Results) -> list[str]:
     """What each release broke and mended that its left neighbour in the table did not."""
     lines = []
-    for (old, before), (new, after) in itertools.pairwise(results.items()):
-        healthy = {name: [seen.word == MARKS[PASSED] for seen in (before.cases[name], after.cases[name])] for name in after.cases}
+    for (old, before), (new, after) in itertools.pairwise(_judged(results).items()):
+        holds = {name: [seen.word == MARKS[PASSED] for seen in (before.cases[name], after.cases[name])] for name in after.cases}
         named = {
-            verb: ", ".join(f"`{name}`" for name, state in healthy.items() if state == as_named) or "nothing"
+            verb: ", ".join(f"`{name}`" for name, state in holds.items() if state == as_named) or "nothing"
             for verb, as_named in (("breaks", [True, False]), ("mends", [False, True]))
         }
         lines.append(f"- {old} → {new} breaks {named['breaks']}; mends {named['mends']}.")
     return lines
 
 
-def numbers(results: dict[str, Examined]) -> list[str]:
-    """What is behind every word of the table that is not a pass."""
-    return [
-        f"{release:<8}{case:<26} {seen.word:<7}{seen.numbers}"
-        for release, examined in results.items()
-        for case, seen in examined.cases.items()
-        if seen.word != MARKS[PASSED]
-    ]
+def places(results: Results, line: Line, known: list[KnownFailure]) -> list[str]:
+    """Where each case is outside, in which releases, and what is known of it; an item a cause, in Markdown."""
+    judged = _judged(results)
+    lines = []
+    for case in _uneven(judged):
+        groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for where, seen_in in _by_place({release: examined.cases[case] for release, examined in judged.items()}).items():
+            told = _known(case, where, seen_in, judged, line, known)
+            groups.setdefault((_ranges(list(seen_in), list(judged)), told), []).append((where, next(reversed(seen_in.values()))))
+        for (releases, told), found in groups.items():
+            named = "; ".join(f"{where}: {text}" if where else text for where, text in found[:FEW])
+            more = f"; and {len(found) - FEW} more" if len(found) > FEW else ""
+            lines.append(f"- `{case}` {releases}: {named}{more}.{told}")
+    return lines
 
 
-def page(results: dict[str, Examined]) -> str:
-    """The table, what changed between neighbours and the numbers behind it, in Markdown."""
+def page(results: Results, line: Line, known: list[KnownFailure]) -> str:
+    """The table, what changed between neighbours and where, in Markdown."""
     sets: dict[str, list[str]] = {}
-    for release, examined in results.items():
-        beside = " and ".join(f"{name} {version}" for name, version in examined.versions.items() if name != "keras")
+    for release, examined in _judged(results).items():
+        beside = " and ".join(
+            f"{name} {version}" for name, version in examined.versions.items() if name != line.package and " " not in name
+        )
         sets.setdefault(beside, []).append(release)
-    beside = "; ".join(f"{', '.join(releases)} on {versions}" for versions, releases in sets.items())
+    beside = "; ".join(f"{', '.join(releases)}{f' on {versions}' * bool(versions)}" for versions, releases in sets.items())
+    missing = [
+        f"{line.named(release)} is not in the table: {examined.why_not}" for release, examined in results.items() if examined.why_not
+    ]
+    command = f"python -m bench releases --of={line.file.removesuffix('_releases.md')} --write"
     return "\n".join([
-        "# Which Keras release breaks what", "",
-        f"Written by `python -m bench.releases --write`: Keras {beside}; CPU, float32. · holds, BREAKS does not, – could not be judged,",
-        f"{GONE}: the release does not have it. Equalities have their laws in `bench/metamorphic/`; a network stands for gradient",
-        "parity with the float64 reference.", "",
-        *table(results), "", *changes(results), "", "```text", *numbers(results), "```", "",
+        f"# Which {NAMES[line.package]} release breaks what{' (' + line.title + ')' if line.title != NAMES[line.package] else ''}", "",
+        f"Written by `{command}`: {NAMES[line.package]} {beside}; CPU, float32. · holds, BREAKS does not, – could not be",
+        f"judged, {GONE}: the release does not have it, {RAISES}: it stops with an error. Equalities have their laws in",
+        "`bench/metamorphic/`; a network alone stands for gradient parity with the float64 reference.", "",
+        *table(results), "", healthy(results), *[f"\n{sentence}" for sentence in missing], "",
+        "## What changed", "", *changes(results), "", "## Where, and what is known of it", "", *places(results, line, known), "",
     ])  # fmt: skip
 
 
-def status(results: dict[str, Examined]) -> Status:
+def status(results: Results) -> Status:
     """What is said of upgrading from the first release to the last, and of the last one alone."""
-    first, last = (list(results.values())[place].cases for place in (0, -1))
+    first, last = (list(_judged(results).values())[place].cases for place in (0, -1))
     broken = [case for case, seen in last.items() if seen.broken]
-    if len(results) > 1 and any(not first[case].broken for case in broken):
+    if len(_judged(results)) > 1 and any(not first[case].broken for case in broken):
         return Status.WORSE
     judged = any(seen.broken or seen.word == MARKS[PASSED] for seen in last.values())
     return Status.FAILING if broken else Status.SAME if judged else Status.NOTHING
+
+
+def _judged(results: Results) -> dict[str, Examined]:
+    return {release: examined for release, examined in results.items() if not examined.why_not}
+
+
+def _uneven(judged: Results) -> list[str]:
+    """Cases that do not hold everywhere."""
+    cases = next(iter(judged.values())).cases
+    return [case for case in cases if any(examined.cases[case].word != MARKS[PASSED] for examined in judged.values())]
+
+
+def _by_place(seen: Mapping[str, Seen]) -> dict[str, dict[str, str]]:
+    """By place, in the order of the table: the releases in which it is outside, with its numbers; no place where there are only words."""
+    found: dict[str, dict[str, str]] = {}
+    for release, one in seen.items():
+        for where, text in [(each.where, each.text) for each in one.outside] or [("", f"{one.word}, {one.numbers}")] * (
+            one.word != MARKS[PASSED]
+        ):
+            found.setdefault(where, {})[release] = text
+    return found
+
+
+def _known(case: str, where: str, seen_in: Mapping[str, str], judged: Results, line: Line, known: list[KnownFailure]) -> str:
+    """What is known of a place in the newest release that shows it, with the release that mended it."""
+    check, network = parted(case)
+    entry = of_place(known, line.backend, check if network else "equality", network or case, where, judged[list(seen_in)[-1]].versions)
+    return f" Known{mended(entry)}: {entry.reason} ({entry.link})." if entry else ""
+
+
+def _ranges(some: list[str], releases: list[str]) -> str:
+    """Releases as ranges of neighbours: `3.0.1 … 3.6.0, 3.13.2`."""
+    places = [releases.index(release) for release in some]
+    runs = [[place for _, place in run] for _, run in itertools.groupby(enumerate(places), lambda each: each[1] - each[0])]
+    return ", ".join(releases[run[0]] if len(run) == 1 else f"{releases[run[0]]} … {releases[run[-1]]}" for run in runs)

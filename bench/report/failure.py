@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 
 from bench.evidence.aligned import NAMES, AlignedEvidence
@@ -9,6 +10,7 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.own import OwnEvidence
 from bench.judging.finding import Finding
 from bench.judging.verdict import FAILED, PASSED, Verdict
+from bench.metamorphic.promised import LAWS
 from bench.report import texts
 from models.spec import Spec
 
@@ -64,7 +66,11 @@ def of_aligned(verdict: Verdict, evidence: AlignedEvidence, environment: Mapping
 def of_relation(verdict: Verdict, versions: Mapping[str, str]) -> str:
     """A failed verdict on a relation between ways to use a framework."""
     worst_first = sorted((f for f in verdict.findings if not f.within), key=lambda f: -f.exceedance)
-    return _failure(verdict, {verdict.check: verdict.subject, "backend": texts.library(versions)}, worst_first[:SHOWN], [], notes=True)
+    text = _failure(verdict, {verdict.check: verdict.subject, "backend": texts.library(versions)}, worst_first[:SHOWN], [], notes=True)
+    if verdict.subject not in LAWS:
+        return text
+    place = shlex.quote(f"{verdict.subject}: {worst_first[0].where}")
+    return f"{text}\n{_labelled('script', f'python -m bench promises --backend={verdict.backend} --script={place}')}"
 
 
 def _failure(verdict: Verdict, facts: Mapping[str, str], shown: list[Finding], others: list[Verdict], *, notes: bool = False) -> str:

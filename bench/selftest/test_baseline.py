@@ -224,16 +224,17 @@ def test_of_two_samples_neither_rules_the_other_out() -> None:
 def test_a_known_failure_of_nan_alone_has_no_size_to_tell() -> None:
     judged = verdict(Finding(Place("step 1 layer 2"), float("nan"), 0, 1))
     known_failures.apply(judged, [entry(most=None, nan=True)], {"keras": "3.5"})
-    assert (judged.status, judged.excuses) == (KNOWN, [Excuse("r (https://example.org)", 1, 0.0, 0.0)])
+    assert (judged.status, judged.excuses) == (KNOWN, [Excuse("r (https://example.org), mended in keras 3.9", 1, 0.0, 0.0)])
 
 
 def test_a_known_failure_says_what_it_excused_and_what_it_could_not() -> None:
     judged = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 2, 0, 1))
     known_failures.apply(judged, [entry()], {"keras": "3.5"})
-    assert judged.excuses == [Excuse("r (https://example.org)", 2, 1.5, 10.0)]
+    assert judged.excuses == [Excuse("r (https://example.org), mended in keras 3.9", 2, 1.5, 10.0)]
     lines = summary.counted([judged])
     assert lines == [
-        "1 × keras known failure: r (https://example.org): 2 numbers excused, the furthest 1.5 beyond its bound, of 10 that are known"
+        "1 × keras known failure: r (https://example.org), mended in keras 3.9: 2 numbers excused, "
+        "the furthest 1.5 beyond its bound, of 10 that are known"
     ]
     far = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 20, 0, 1))
     known_failures.apply(far, [entry()], {"keras": "3.5"})

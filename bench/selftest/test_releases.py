@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.baselines.known_failures import KnownFailure
+from bench.checks import CHECKS
 from bench.exit_status import Status
 from bench.metamorphic import EQUALITIES, decide
 from bench.metamorphic.scenarios import Scenarios
 from bench.releases import examine
-from bench.releases.__main__ import EQUAL, NETWORKS, RELEASES
-from bench.releases.examine import Examined, Seen
-from bench.releases.table import changes, numbers, page, status, table
+from bench.releases.examine import Examined, Outside, Seen
+from bench.releases.line import LINES, Line, parted
+from bench.releases.table import changes, healthy, page, places, status, table
 from bench.versions.environments import Interpreter
 from models.spec import Spec
 from models.worker.process import WorkerDied, WorkerError
@@ -23,21 +25,52 @@ from models.worker.process import WorkerDied, WorkerError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_cases_are_what_the_suite_knows() -> None:
-    assert set(EQUAL) <= set(EQUALITIES)
-    assert [Spec.parse(network) for network in NETWORKS]
+LINE = LINES["keras"]
+MENDED = KnownFailure(
+    backend="keras", check="equality", network="penalty_once", where="way: *", package="keras", versions="<3.0.5",
+    reason="It was wrong", link="https://github.com/keras-team/keras/issues/1", most=1.0,
+)  # fmt: skip
 
 
-def test_the_table_has_a_column_a_release_and_numbers_for_what_is_not_healthy() -> None:
-    beside = {"keras": "3", "tensorflow": "2"}
+@pytest.mark.parametrize("line", LINES.values(), ids=list(LINES))
+def test_cases_are_what_the_suite_knows(line: Line) -> None:
+    for case in line.cases:
+        check, network = parted(case)
+        assert check in ({**EQUALITIES, **CHECKS})
+        assert not network or Spec.parse(network)
+    assert len(set(line.cases)) == len(line.cases) > 20
+
+
+def test_the_table_has_a_column_a_release_and_says_where() -> None:
+    beside = {"keras": "3.0.2", "tensorflow": "2"}
+    broken = Seen("BREAKS", "0.5 for 0", (Outside("way: first", 0.5, "0.5 for 0"), Outside("other", 0.1, "0.1 for 0")))
     results = {
-        "3.0.2": Examined(beside, {"a": Seen("BREAKS", "0.5 for 0"), "b": Seen("·")}),
-        "3.0.5": Examined(beside, {"a": Seen("·"), "b": Seen("–", "noise")}),
+        "3.0.2": Examined(beside, {"penalty_once": broken, "b": Seen("·"), "c": Seen("·")}),
+        "3.0.5": Examined(beside | {"keras": "3.0.5"}, {"penalty_once": Seen("·"), "b": Seen("–", "noise"), "c": Seen("·")}),
+        "3.0.6": Examined(why_not="it cannot be installed"),
     }
-    assert table(results) == ["| case | 3.0.2 | 3.0.5 |", "|---|---|---|", "| `a` | BREAKS | · |", "| `b` | · | – |"]
-    assert [line.split()[:3] for line in numbers(results)] == [["3.0.2", "a", "BREAKS"], ["3.0.5", "b", "–"]]
-    assert changes(results) == ["- 3.0.2 → 3.0.5 breaks `b`; mends `a`."]
-    assert "Keras 3.0.2, 3.0.5 on tensorflow 2; CPU" in page(results)
+    assert table(results) == ["| case | 3.0.2 | 3.0.5 |", "|---|---|---|", "| `penalty_once` | BREAKS | · |", "| `b` | · | – |"]
+    assert healthy(results) == "These hold in every release (1): `c`."
+    assert changes(results) == ["- 3.0.2 → 3.0.5 breaks `b`; mends `penalty_once`."]
+    first, second, third = places(results, LINE, [MENDED])
+    assert (
+        first
+        == "- `penalty_once` 3.0.2: way: first: 0.5 for 0. Known, mended in keras 3.0.5: It was wrong (https://github.com/keras-team/keras/issues/1)."
+    )
+    assert second == "- `penalty_once` 3.0.2: other: 0.1 for 0."
+    assert third == "- `b` 3.0.5: –, noise."
+    text = page(results, LINE, [])
+    assert "Keras 3.0.2, 3.0.5 on tensorflow 2; CPU" in text
+    assert "Keras 3.0.6 is not in the table: it cannot be installed" in text
+
+
+def test_releases_are_told_as_ranges_of_neighbours() -> None:
+    words = ["BREAKS", "BREAKS", "·", "BREAKS"]
+    results = {
+        f"3.{n}": Examined({"keras": f"3.{n}"}, {"a": Seen(word, "", (Outside("x", 1.0, "1 for 0"),) * (word != "·"))})
+        for n, word in enumerate(words)
+    }
+    assert places(results, LINE, []) == ["- `a` 3.0 … 3.1, 3.3: x: 1 for 0."]
 
 
 @pytest.mark.parametrize(
@@ -77,23 +110,29 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeyp
     monkeypatch.setattr(examine, "build", lambda wanted, folder: Interpreter(sys.executable, str(folder)))
     monkeypatch.setattr(examine, "_seen", see)
     with pytest.raises(KeyboardInterrupt):
-        examine.examine("3.9.2", "keras", ["a", "c"], tmp_path)
-    assert list(examine.examine("3.9.2", "keras", ["a", "b"], tmp_path).cases) == ["a", "b"]
+        examine.examine(LINE, "3.9.2", ["a", "c"], tmp_path)
+    assert list(examine.examine(LINE, "3.9.2", ["a", "b"], tmp_path).cases) == ["a", "b"]
     assert asked == ["a process", "a", "a process", "b"]
-    examine.examine("3.9.2", "keras", ["a", "b"], tmp_path)
+    examine.examine(LINE, "3.9.2", ["a", "b"], tmp_path)
     assert asked == ["a process", "a", "a process", "b"]
-    examine.examine("3.9.2", "keras", ["a"], tmp_path, fresh=True)
+    examine.examine(LINE, "3.9.2", ["a"], tmp_path, fresh=True)
     assert asked[-1] == "a"
-    examine.examine("3.9.2", "keras", ["a"], tmp_path, device="cuda:1")
+    examine.examine(LINE, "3.9.2", ["a"], tmp_path, device="cuda:1")
     assert asked[-2:] == ["a process on cuda:1", "a"], "what a CPU showed is another cell"
-    assert "tensorflow[and-cuda]" in examine.wanted("3.0.1", "cuda").text
-    assert "tensorflow-cpu" in examine.wanted("3.0.1").text
-    assert examine.wanted("3.0.1", backend="keras-torch").text == "keras==3.0.1"
+    assert "tensorflow[and-cuda]" in LINE.wanted("3.0.1", "cuda").text
+    assert "tensorflow-cpu" in LINE.wanted("3.0.1").text
+    assert LINES["keras_on_torch"].wanted("3.0.1").text == "keras==3.0.1"
+    assert LINES["tensorflow"].wanted("2.16.2").text == "tensorflow-cpu==2.16.2 keras==3.15.1 numpy<2"
+    assert LINES["torch"].wanted("2.4.1").text == "torch==2.4.1"
 
 
 @pytest.mark.parametrize(
-    ("error", "word"), [(WorkerDied("killed by SIGSEGV"), "BREAKS"), (WorkerError("no attribute X\nmore"), examine.GONE)]
-)
+    ("error", "word"),
+    [
+        (WorkerDied("killed by SIGSEGV"), "BREAKS"), (WorkerError("no attribute X\nmore"), examine.GONE),
+        (WorkerError("an in-place operation\nmore"), examine.RAISES),
+    ],
+)  # fmt: skip
 def test_a_death_and_an_absent_entry_point_are_told_apart(error: Exception, word: str) -> None:
     def fail(scenario: str, given: object) -> None:
         raise error
@@ -116,11 +155,18 @@ def test_what_cannot_be_examined_is_one_sentence(wrong: str, sentence: str, tmp_
     assert "Traceback" not in done.stderr
 
 
-def test_the_committed_table_is_of_these_releases_and_cases() -> None:
-    text = (ROOT / "baselines" / "keras_releases.md").read_text(encoding="utf-8")
-    header, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert [cell.strip() for cell in header.split("|")[2:-1]] == list(RELEASES)
-    assert [row.split("`")[1] for row in rows] == [*EQUAL, *NETWORKS]
+COMMITTED = {name: path for name, line in LINES.items() if (path := ROOT / "baselines" / line.file).exists()}
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_table_is_of_these_releases_and_cases(name: str) -> None:
+    line, text = LINES[name], COMMITTED[name].read_text(encoding="utf-8")
+    header, _, *rows = [each for each in text.splitlines() if each.startswith("|")]
+    missing = [release for release in line.releases if f"{line.named(release)} is not in the table" in text]
+    assert [cell.strip() for cell in header.split("|")[2:-1]] == [release for release in line.releases if release not in missing]
+    uneven = [row.split("`")[1] for row in rows]
+    even = re.findall(r"`([^`]+)`", next((each for each in text.splitlines() if "hold in every release" in each), ""))
+    assert sorted(uneven + even) == sorted(line.cases)
 
 
 def test_the_readme_shows_the_committed_table_as_it_is() -> None:

@@ -28,6 +28,8 @@ from models.backends.registry import PYTHON_OF, python_of
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".gradgauge" / "environments"
 GROUP, OVERLAID = "cpu", "keras"
+IMPORTED_AS = {"tensorflow-cpu": "tensorflow"}
+"""Packages whose module has another name."""
 BUILT_FOR = {"torch": "torchvision"}
 """Packages of which each release needs one release of another: pip finds it."""
 GPU, GPU_TORCH, GPU_KERAS = "gpu", "gpu-torch", "gpu-keras"
@@ -115,7 +117,7 @@ def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
             lacking = _output(interpreter, ["-c", MISSING, OVERLAID]).split()
             if lacking:
                 _install(python, wanted, [*put, *lacking])
-            _check_import(interpreter, wanted)
+            _check_import(interpreter, wanted, OVERLAID)
     return Interpreter(python, str(target), keras)
 
 
@@ -156,7 +158,7 @@ def _virtual_environment(wanted: Wanted, folder: Path) -> str:
             venv.create(target, symlinks=True)
             _install(python, wanted, words)
             if wanted.overlay is None and wanted.group != GPU_TORCH:
-                _check_import(Interpreter(python), wanted)
+                _check_import(Interpreter(python), wanted, _module(words, wanted))
     return python
 
 
@@ -203,15 +205,23 @@ def _reason(printed: str) -> str:
     return next((r for r in reversed(reasons) if "No matching" in r or "conflict" in r.lower()), reasons[-1])
 
 
-def _check_import(interpreter: Interpreter, wanted: Wanted) -> None:
-    """Raises VersionsError where Keras installs and cannot be imported, so that no run is begun."""
+def _module(words: list[str], wanted: Wanted) -> str:
+    """What must be importable in an environment of these requirements: Keras, or where it is not asked for what was wanted first."""
+    first = next(r.name for r in wanted.others)
+    return OVERLAID if any(Requirement(word).name == OVERLAID for word in words) else IMPORTED_AS.get(first, first)
+
+
+def _check_import(interpreter: Interpreter, wanted: Wanted, module: str) -> None:
+    """Raises VersionsError where a module installs and cannot be imported, so that no run is begun."""
     done = subprocess.run(
-        [interpreter.python, "-c", "import keras"], capture_output=True, text=True, cwd=ROOT,
+        [interpreter.python, "-c", f"import {module}"], capture_output=True, text=True, cwd=ROOT,
         env=interpreter.variables() | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise VersionsError(f"{wanted.text} installs and cannot be imported: {last.rstrip('.')}; name the TensorFlow that goes with it.")
+        raise VersionsError(
+            f"{wanted.text} installs and cannot be imported: {last.rstrip('.')}; name what goes with it, such as an older TensorFlow."
+        )
 
 
 def _output(interpreter: Interpreter, arguments: list[str]) -> str:

@@ -38,20 +38,24 @@ class Ways:
 def told(
     cases: Iterator[Ways], array: Callable[[Any], Array], absences: Callable[[], AbstractContextManager[object]] = nullcontext
 ) -> Told:
-    """Every case taken; a case whose part this release lacks is left out. Raises Absent where it lacks them all.
+    """Every case taken; a way whose part this release lacks is left out, and with the first way its case. Raises Absent where it lacks all.
 
     What a way raises is told in its place: a call that the documentation has must not fail.
     """
     done: Told = {}
     lacking = ""
     for each in cases:
-        try:
-            with absences():
-                ways = {name: _taken(way, array) for name, way in each.ways.items()}
-        except Absent as lack:
-            lacking = str(lack)
-            continue
-        done[each.case] = {"allowed": each.roundings * each.unit, "apart": each.apart, "ways": ways}
+        ways: dict[str, list[Array] | str] = {}
+        for name, way in each.ways.items():
+            try:
+                with absences():
+                    ways[name] = _taken(way, array)
+            except Absent as lack:
+                lacking = str(lack)
+                if not ways:
+                    break
+        if len(ways) == len(each.ways) or len(ways) > 1:
+            done[each.case] = {"allowed": each.roundings * each.unit, "apart": each.apart, "ways": ways}
     if not done:
         raise Absent(lacking or "this release has none of these parts")
     return done

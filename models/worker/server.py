@@ -24,7 +24,7 @@ from models.spec import Spec, SpecError
 from models.spent import WORKER
 from models.worker import messages
 from models.worker.network_cache import NetworkCache
-from models.worker.tasks import overhead, own, scenarios
+from models.worker.tasks import overhead, own, scenarios, scripts
 from models.worker.tasks.aligned import AlignedSide
 from models.worker.tasks.device_probe import probe_device, probe_step
 from models.worker.tasks.epochs import Epochs
@@ -77,6 +77,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "renew": lambda given: epochs.renew(**given),
         "in_time": lambda given: epochs.in_time(**given),
         "scenario": lambda given: scenarios.take(backend, given["scenario"], given["with"]),
+        "script": lambda given: scripts.write(backend, **given),
     }
     while True:
         try:

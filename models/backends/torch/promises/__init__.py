@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
 from models.arrays import Array
+from models.backends.registry import Absent
 from models.backends.torch.promises import (
     defaults,
     formulas,
@@ -32,13 +35,24 @@ def _array(value: Any) -> Array:
     return (value.double() if value.is_floating_point() else value).numpy().copy()
 
 
+@contextmanager
+def absences() -> Iterator[None]:
+    """What is looked up inside in one of PyTorch's modules and is not in this release raises models.backends.registry.Absent with its name."""
+    try:
+        yield
+    except AttributeError as error:
+        if isinstance(error.obj, ModuleType) and error.obj.__name__.partition(".")[0] == "torch":
+            raise Absent(f"PyTorch {torch.__version__} has no {error.name}") from None
+        raise
+
+
 def promise(cases: Callable[[], Iterator[Ways]]) -> Callable[[], Told]:
     """The scenario that takes all of a function's cases, and leaves the global generator seeded as it found it."""
 
     @functools.wraps(cases)
     def taken() -> Told:
         with torch.random.fork_rng():
-            return told(cases(), _array)
+            return told(cases(), _array, absences)
 
     return taken
 

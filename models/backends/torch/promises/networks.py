@@ -12,12 +12,16 @@ from torch.nn import functional, utils
 from torch.optim import swa_utils
 from torch.utils import checkpoint
 
+from models.backends.registry import Absent
 from models.backends.torch.promises.defaults import OPTIMIZERS, generator, stepped
 from models.backends.ways import Ways
 
 Forward = Callable[[nn.Module, torch.Tensor], torch.Tensor]
 SUMS = 64
 """How many roundings may part sums over a batch of eight and six units, forth and back, in another order."""
+
+NAMES_TAKEN = (2, 6)
+"""The first release whose optimizers take named parameters."""
 
 
 class Written(nn.Module):
@@ -189,13 +193,20 @@ def ways_of_training() -> Iterator[Ways]:
             "a group each": lambda: stepped(lambda p: kind([{"params": [each]} for each in p], lr=0.05)),
             "options in groups": lambda: stepped(lambda p: kind([{"params": [each], "lr": 0.05} for each in p], lr=7.0)),
             "add_param_group": lambda: stepped(lambda p: _group_added(kind, p)),
-            "names": lambda: stepped(lambda p: kind([(str(n), each) for n, each in enumerate(p)], lr=0.05)),
+            "names": lambda: stepped(lambda p: kind(_named(p), lr=0.05)),
             "maximize of negated": negated,
             "closure": lambda: stepped(lambda p: _closing(kind(p, lr=0.05))),
         }
         yield Ways(f"optimizer {name}", ways)
     yield from _clipped()
     yield from _averaged()
+
+
+def _named(parameters: list[torch.nn.Parameter]) -> list[tuple[str, torch.nn.Parameter]]:
+    """Raises Absent where optimizers take no names yet."""
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < NAMES_TAKEN:
+        raise Absent(f"PyTorch {torch.__version__} has no named parameters of optimizers")
+    return [(str(place), each) for place, each in enumerate(parameters)]
 
 
 def _negating(optimizer: optim.Optimizer) -> optim.Optimizer:
