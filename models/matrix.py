@@ -108,6 +108,8 @@ FURTHER: dict[str, tuple[str, ...]] = {
     "loss": tuple(f"loss={name}" for name, row in LOSSES.items() if not row.core),
 }
 """More values of some axes, which the full matrix alone moves, by themselves and in pairs."""
+MET = {"learning rate": ("clipping", "optimizer", "penalty", "precision")}
+"""The only axes with which an axis's further values are paired: a schedule changes steps, and nothing else of a network."""
 
 SYMMETRIC = (
     *(
@@ -167,8 +169,9 @@ def _collect(cases: str, features: int, device: str, capability: Capability) -> 
     if cases != "smoke":
         texts += [value for values in axes.values() for value in values]
     if cases == "full":
-        for (_, ones), (_, others) in itertools.combinations(axes.items(), 2):
-            texts += [f"{one},{other}" for one, other in itertools.product(ones, others)]
+        for (axis, ones), (crossed, others) in itertools.combinations(axes.items(), 2):
+            pairs = itertools.product(ones, others)
+            texts += [f"{one},{other}" for one, other in pairs if _meet(axis, one, crossed) and _meet(crossed, other, axis)]
     specs: dict[Spec, None] = {}
     refused = []
     for text in texts:
@@ -188,6 +191,10 @@ def _collect(cases: str, features: int, device: str, capability: Capability) -> 
         places.setdefault(spec.built_as, len(places))
     # Networks that are built alike stand together, so that a worker builds one for all.
     return sorted(specs, key=lambda spec: places[spec.built_as]), refused
+
+
+def _meet(axis: str, value: str, other: str) -> bool:
+    return value not in FURTHER.get(axis, ()) or other in MET.get(axis, AXES)
 
 
 def main(arguments: list[str] | None = None) -> int:
