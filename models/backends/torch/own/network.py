@@ -257,7 +257,8 @@ class OwnModule:
     def _loss(self, output: Tree, batch: Tree) -> Tensor:
         targets = batch if isinstance(batch, Mapping) else batch[1]
         if self.gauge.loss is not None:
-            given = (output,) if targets is None or not takes_targets(self.gauge.loss) else (output, targets)
+            alone = targets is None or (isinstance(batch, Mapping) and not takes_targets(self.gauge.loss))
+            given = (output,) if alone else (output, targets)
             loss = self.gauge.loss(*given)
         else:
             loss = own_loss(output, targets)
