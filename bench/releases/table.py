@@ -29,6 +29,12 @@ def healthy(results: Results) -> str:
     return f"These hold in every release ({len(names)}): {', '.join(f'`{name}`' for name in names)}." if names else ""
 
 
+def later(results: Results, line: Line) -> str:
+    """The line's cases that some release was not asked yet, in a sentence; empty where there are none."""
+    names = [case for case in line.cases if any(case not in examined.cases for examined in _judged(results).values())]
+    return f"Not run yet ({len(names)}): {', '.join(f'`{name}`' for name in names)}." if names else ""
+
+
 def changes(results: Results) -> list[str]:
     """What each release broke and mended that its left neighbour in the table did not."""
     lines = []
@@ -70,13 +76,14 @@ def page(results: Results, line: Line, known: list[KnownFailure]) -> str:
     missing = [
         f"{line.named(release)} is not in the table: {examined.why_not}" for release, examined in results.items() if examined.why_not
     ]
+    recorded = [sentence for sentence in (healthy(results), later(results, line)) if sentence]
     command = f"python -m bench releases --of={line.file.removesuffix('_releases.md')} --write"
     return "\n".join([
         f"# Which {NAMES[line.package]} release breaks what{' (' + line.title + ')' if line.title != NAMES[line.package] else ''}", "",
         f"Written by `{command}`: {NAMES[line.package]} {beside}; CPU, float32. · holds, BREAKS does not, – could not be",
         f"judged, {GONE}: the release does not have it, {RAISES}: it stops with an error. Equalities have their laws in",
         "`bench/metamorphic/`; a network alone stands for gradient parity with the float64 reference.", "",
-        *table(results), "", healthy(results), *[f"\n{sentence}" for sentence in missing], "",
+        *table(results), "", "\n\n".join([*recorded, *missing]), "",
         "## What changed", "", *changes(results), "", "## Where, and what is known of it", "", *places(results, line, known), "",
     ])  # fmt: skip
 

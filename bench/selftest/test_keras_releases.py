@@ -75,3 +75,16 @@ def test_the_judge_learns_that_it_is_a_lack_and_no_fault(monkeypatch) -> None:
         assert not isinstance(other.value, WorkerLacks)
     finally:
         worker.close()
+
+
+def test_precision_is_set_by_names_that_every_release_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    from models.backends.keras import precision
+    from models.backends.keras.own.twins.float64 import float64_by_default
+
+    for name in ("dtype_policy", "set_dtype_policy"):
+        monkeypatch.delattr(keras.config, name)  # Keras 3.0.1 and 3.0.2 have them in keras.mixed_precision alone
+    precision.compute_as(SHALLOW)
+    precision.compute_as_configured()
+    with float64_by_default():
+        assert keras.mixed_precision.dtype_policy().name == "float64"
+    assert keras.mixed_precision.dtype_policy().name == "float32"

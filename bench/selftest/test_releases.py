@@ -62,6 +62,14 @@ def test_the_table_has_a_column_a_release_and_says_where() -> None:
     text = page(results, LINE, [])
     assert "Keras 3.0.2, 3.0.5 on tensorflow 2; CPU" in text
     assert "Keras 3.0.6 is not in the table: it cannot be installed" in text
+    assert f"Not run yet ({len(LINE.cases) - 1}): `micro_batches_schedule`, " in text
+
+
+def test_a_page_names_the_cases_that_joined_after_it_was_recorded() -> None:
+    cases = {case: Seen("·") for case in LINE.cases}
+    assert "Not run yet" not in page({"3.0.2": Examined({"keras": "3.0.2"}, cases)}, LINE, [])
+    del cases["traces"]
+    assert "\n\nNot run yet (1): `traces`.\n\n" in page({"3.0.2": Examined({"keras": "3.0.2"}, cases)}, LINE, [])
 
 
 def test_releases_are_told_as_ranges_of_neighbours() -> None:
@@ -165,8 +173,12 @@ def test_a_committed_table_is_of_these_releases_and_cases(name: str) -> None:
     missing = [release for release in line.releases if f"{line.named(release)} is not in the table" in text]
     assert [cell.strip() for cell in header.split("|")[2:-1]] == [release for release in line.releases if release not in missing]
     uneven = [row.split("`")[1] for row in rows]
-    even = re.findall(r"`([^`]+)`", next((each for each in text.splitlines() if "hold in every release" in each), ""))
-    assert sorted(uneven + even) == sorted(line.cases)
+    even, later = (
+        re.findall(r"`([^`]+)`", next((each for each in text.splitlines() if each.startswith(words)), ""))
+        for words in ("These hold in every release", "Not run yet")
+    )
+    assert sorted(uneven + even + later) == sorted(line.cases), "a case is missing, there twice, or gone: run the command of the page"
+    assert len(later) < 0.1 * len(line.cases), "too many cases joined after the page: run its command"
 
 
 def test_the_readme_shows_the_committed_table_as_it_is() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,10 +40,30 @@ def places(backend: str, broken: Broken) -> list[str]:
     return [where for where in every if broken.where in where][:6]
 
 
+@contextmanager
+def as_in_a_new_process() -> Iterator[None]:
+    """Keras as no network of this suite left it, and afterwards as it was; what a script sets in the environment is undone."""
+    environment, keras = os.environ.get("KERAS_BACKEND"), sys.modules.get("keras")
+    theirs = (keras.config.floatx(), keras.config.dtype_policy()) if keras else None
+    if keras:
+        keras.utils.clear_session()
+    try:
+        yield
+    finally:
+        if keras and theirs:
+            keras.config.set_floatx(theirs[0])
+            keras.config.set_dtype_policy(theirs[1])
+        if environment is None:
+            os.environ.pop("KERAS_BACKEND", None)
+        else:
+            os.environ["KERAS_BACKEND"] = environment
+
+
 def status(text: str) -> int | str | None:
     """What the script ends with, run in this process, so that a fault can be planted in it; 1 for what a framework raises."""
     try:
-        exec(compile(text, "script", "exec"), {"__name__": "__main__"})
+        with as_in_a_new_process():
+            exec(compile(text, "script", "exec"), {"__name__": "__main__"})
     except SystemExit as ended:
         return ended.code
     except Exception as error:  # whatever a fault makes a framework raise ends a process with 1
@@ -60,6 +83,22 @@ def test_a_script_fails_on_the_fault_and_passes_without(backend: str, broken: Br
         assert status(text) == 0, "red without a fault"
     broken.plant(patching(monkeypatch))
     assert 1 in [status(text) for text in texts]
+
+
+@pytest.mark.parametrize(("sets", "value"), [("floatx", "float64"), ("policy", "float64"), ("policy", "mixed_float16")])
+def test_a_script_computes_in_float32_whatever_was_configured(sets: str, value: str) -> None:
+    text = scripts.write("keras", "ways_of_writing_layers", "The law", "Add: + in a model against layer", 10.0)
+    keras = pytest.importorskip("keras")
+    theirs = keras.config.floatx(), keras.config.dtype_policy()
+    setting = keras.config.set_floatx if sets == "floatx" else keras.config.set_dtype_policy
+    try:
+        setting(value)
+        left = keras.config.floatx(), keras.config.dtype_policy().name
+        assert status(text) == 0
+        assert (keras.config.floatx(), keras.config.dtype_policy().name) == left
+    finally:
+        keras.config.set_floatx(theirs[0])
+        keras.config.set_dtype_policy(theirs[1])
 
 
 def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:

@@ -79,7 +79,7 @@ $factory
 
 def gradient(dtype, weights=None):
     keras.utils.clear_session()
-    keras.config.set_floatx(dtype), keras.config.set_dtype_policy(dtype)
+    keras.config.set_floatx(dtype), keras.mixed_precision.set_dtype_policy(dtype)
     random.seed(0), np.random.seed(0), keras.utils.set_random_seed(0)
     made = factory()
     if isinstance(made, keras.Model):

@@ -27,6 +27,7 @@ HEADS = {
     return [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in results]
 """,
 }
+FLOAT32 = 'keras.config.set_floatx("float32")'
 EQUAL = """assert [each.shape for each in seen] == [each.shape for each in expected]
 off = max(np.linalg.norm(a - b) / (np.linalg.norm(b) or 1) for a, b in zip(seen, expected))
 print(f"{name} {{{name}.__version__}}: off by {{off:.2g}} of its size, {allowed:.2g} allowed")
@@ -68,10 +69,11 @@ def script(cases: Callable[[], Iterator[Ways]], framework: str, library: str, la
 
 
 def _imports(wanted: set[str], library: str) -> list[str]:
-    """Python's own modules first; the library that Keras runs on is named before it is imported."""
+    """Python's own modules first; the library that Keras runs on is named before it is imported, and float32 whatever `keras.json` says."""
     lines = {*wanted, "import sys", *(["import os"] if library else [])}
     own = sorted(line for line in lines if line.split()[1] in sys.stdlib_module_names)
-    return [*own, "", *[f'os.environ["KERAS_BACKEND"] = "{library}"'] * bool(library), *sorted(lines - set(own))]
+    others = sorted(lines - set(own))
+    return [*own, "", *([f'os.environ["KERAS_BACKEND"] = "{library}"', *others, "", FLOAT32] if library else others)]
 
 
 def _find(cases: Callable[[], Iterator[Ways]], place: str) -> tuple[Ways, tuple[list[ast.stmt], dict[str, Any]]]:

@@ -43,14 +43,14 @@ def compute_as_configured() -> None:
     if _theirs:
         floatx, policy = _theirs.pop()
         keras.config.set_floatx(floatx)
-        keras.config.set_dtype_policy(policy)
+        keras.mixed_precision.set_dtype_policy(policy)
         LIBRARY.allow_float64(floatx == "float64")
     LIBRARY.allow_tf32(False)
 
 
 def _keep_theirs() -> None:
     if not _theirs:
-        _theirs.append((keras.config.floatx(), keras.config.dtype_policy()))
+        _theirs.append((keras.config.floatx(), keras.mixed_precision.dtype_policy()))
 
 
 def format_of(tensor: Tensor) -> str:
