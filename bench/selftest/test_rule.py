@@ -231,7 +231,7 @@ CAUSES: dict[tuple[str, str], Cause] = {
     ("keras", "act=tanh,optimizer=ftrl"): Cause(UPDATE, _constant("ACCUMULATED")),
     ("keras", "act=tanh,optimizer=sgd,l1=0.1"): Cause(PARITY, rounded=("l1",)),
     ("keras", "act=tanh,optimizer=sgd,l2=0.1"): Cause(PARITY, rounded=("l2",)),
-    # On TensorFlow Keras computes a schedule's rates in float32.
+    # Keras computes a schedule's rates in float32.
     **{("keras", f"act=tanh,optimizer=sgd,schedule={name}"): Cause(UPDATE, _rates(name)) for name in SCHEDULES if name != Spec.schedule},
     # TensorFlow holds LeakyRelu's slope as a float32 attribute and casts GELU's constants from float32.
     ("keras", "optimizer=sgd,act=leaky_relu"): Cause(PARITY, _leaky_relu),
