@@ -24,12 +24,13 @@ def clipping(evidence: Evidence) -> Iterator[Finding]:
     """Clipping respects its cap, keeps direction (norm) or clips each entry (value), and leaves small gradients alone.
 
     Compares gradients before and after. PyTorch shows both; in Keras the clipped gradient is the first step's weight
-    change over the learning rate, known to the rounding of the stored weight.
+    change over that step's learning rate, known to the rounding of the stored weight.
     """
     step, forced_step = evidence.seen.forced_steps[0], evidence.reference.forced_steps[0]
     if not step.applied and evidence.spec.optimizer not in FIRST_STEP:
         raise NotJudged(f"{evidence.spec.optimizer} does not show the clipped gradient in its first step; its update is judged instead")
-    rate = evidence.spec.learning_rate * FIRST_STEP.get(evidence.spec.optimizer, 1.0)
+    rule = Rule(evidence.spec, evidence.conventions)
+    rate = rule.rate * FIRST_STEP.get(evidence.spec.optimizer, 1.0)
     gradients = {key: g.astype(np.float64) for key, g in step.gradients.items()}  # in float32 a small one's squares are zero
     after, blur = {}, {}
     for key, g in gradients.items():
@@ -38,8 +39,7 @@ def clipping(evidence: Evidence) -> Iterator[Finding]:
         else:
             before, now = (np.asarray(w, np.float64) for w in (forced_step.weights[key], step.weights[key]))
             after[key], blur[key] = (before - now) / rate, evidence.unit * (float(np.linalg.norm(now)) / rate + float(np.linalg.norm(g)))
-    rule = Rule(evidence.spec, evidence.conventions).clip(gradients)
-    for key, g in rule.items():
+    for key, g in rule.clip(gradients).items():
         size = float(np.linalg.norm(g)) or 1.0
         allowed = ROUNDING_MULTIPLE * blur[key] / size
         yield Finding(

@@ -300,14 +300,15 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
 
 def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
     """What a branch computes before weights or a number of zero gets no gradient but a penalty's, and those zeros get one."""
-    gradients, (_, extra) = evidence.seen.forced_steps[0].gradients, evidence.penalties[0]
+    gradients = evidence.seen.forced_steps[0].gradients
+    penalties = [added for _, added in evidence.held_penalties(evidence.reference.forced_steps[0].weights)]
     for block in graph(evidence.spec).blocks:
         inner = block.dense if block.multiply else block.dense[:-1]
         zeros, where = (block.multiply.multiplier, block.sum.name) if block.multiply else (block.dense[-1].weight, block.dense[-1].name)
         for node in inner:
-            penalty = np.asarray(extra.get(node.weight, 0.0))
-            off = np.abs(gradients[node.weight] - penalty) > ROUNDING_MULTIPLE * evidence.unit * np.abs(penalty)
-            moved = off.sum() + np.count_nonzero(gradients[node.bias])
+            allowed = [np.asarray(added.get(node.weight, 0.0)) for added in penalties]
+            off = [np.abs(gradients[node.weight] - g) > ROUNDING_MULTIPLE * evidence.unit * np.abs(g) for g in allowed]
+            moved = min(each.sum() for each in off) + np.count_nonzero(gradients[node.bias])
             yield Finding(Place("entries of the gradient behind zeros", node.name, step=0), float(moved), 0.0, 0.0)
         there = np.count_nonzero(gradients[zeros]) / gradients[zeros].size
         yield Finding(Place("share of zeros that get a gradient", where, step=0), there, np.finfo(float).tiny, float("inf"))

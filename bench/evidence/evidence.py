@@ -171,22 +171,25 @@ class Evidence:
         """What penalties add to loss and raw gradient of a network with these weights."""
         return penalty(self.spec, weights, self.conventions)
 
-    def without_penalty(self, weights: Arrays, passed: Backward) -> list[Backward]:
-        """A pass, float64, with the penalty taken off that was added to it.
+    def held_penalties(self, weights: Arrays) -> list[tuple[float, Arrays]]:
+        """What penalties add to loss and raw gradient, by each factor that a framework may hold.
 
         In float64 these are two: Keras has cast the factor through float32 since 3.15, which parity judges. Each is computed from the
         factor as it is held, as a framework does: all of a layer's weights are off in one direction by what the factor is.
         """
-        if not self.penalty(weights)[1]:
-            return [passed]
         cast = self.spec.but(l1=float(np.float32(self.spec.l1)), l2=float(np.float32(self.spec.l2)))
         held = {cast, self.spec} if self.spec.precision == "float64" else {cast}
-        added = [penalty(spec, weights, self.conventions) for spec in held]
+        return [penalty(spec, weights, self.conventions) for spec in held]
+
+    def without_penalty(self, weights: Arrays, passed: Backward) -> list[Backward]:
+        """A pass, float64, with the penalty taken off that was added to it, by each factor that may be held."""
+        if not self.penalty(weights)[1]:
+            return [passed]
         return [
             Backward(
                 passed.loss - loss,
                 {key: np.asarray(g, np.float64) - extra.get(key, 0.0) for key, g in passed.gradients.items()},
                 passed.slope,
             )
-            for loss, extra in added
+            for loss, extra in self.held_penalties(weights)
         ]

@@ -11,8 +11,15 @@ from bench.checks import CHECKS
 from bench.judging.verdict import FAILED, PASSED, judge
 from bench.selftest.kills import seen
 from models.arrays import Arrays
+from models.parts.schedules import SCHEDULES
 from models.reference.optimizers import Rule
 from models.spec import Spec
+
+BESIDE = [
+    (name, ("sgd", "momentum", "nesterov")[number % 3], ("variable", "global", "value", "variable")[number % 4])
+    for number, name in enumerate(name for name, row in SCHEDULES.items() if row.keras)
+]
+"""Every schedule that Keras has, with the optimizers that show the clipped gradient, and the ways to clip it."""
 
 
 @pytest.mark.parametrize("clip", ["global", "variable", "value"])
@@ -26,6 +33,19 @@ def test_clipping_is_judged_where_float32_has_no_squares(clip: str, factor: floa
     step.applied = _clipped(spec, step.gradients)
     assert judge(CHECKS["clipping"], evidence).status == PASSED
     step.applied = {key: g * np.float32(1.5) for key, g in step.gradients.items()}
+    assert judge(CHECKS["clipping"], evidence).status == FAILED
+
+
+@pytest.mark.parametrize(("name", "optimizer", "clip"), BESIDE)
+def test_clipping_is_read_from_keras_s_first_step_at_that_step_s_rate(name: str, optimizer: str, clip: str) -> None:
+    network = f"depth=2,width=4,batch=4,clip={clip},clip_at=0.001,optimizer={optimizer},schedule={name}"
+    evidence = copy.copy(seen("keras", network, trains=False))
+    verdict = judge(CHECKS["clipping"], evidence)
+    assert (verdict.status, verdict.worst) == (PASSED, None) and verdict.judged >= 4
+    evidence.seen = copy.deepcopy(evidence.seen)
+    weights, before = evidence.seen.forced_steps[0].weights, evidence.reference.forced_steps[0].weights
+    for key, w in weights.items():
+        weights[key] = before[key] + np.float32(1.1) * (w - before[key])
     assert judge(CHECKS["clipping"], evidence).status == FAILED
 
 

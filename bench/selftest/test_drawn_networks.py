@@ -38,6 +38,10 @@ DRAWN = [
     ("keras", "depth=18,batch=32,classes=2,act=tanh,bottleneck=2,init=he_uniform,precision=mixed_bfloat16"),
     ("keras", "depth=6,width=16,act=gelu,norm=batch,optimizer=nesterov,clip=value,clip_at=0.1,precision=float64"),
     ("keras", "depth=8,width=4,batch=128,act=relu,bottleneck=4,init=glorot_normal,bias=normal,l2=0.01,input=saturated"),
+    ("keras", "depth=4,width=4,batch=8,act=tanh,skip=one,skip_order=pre,branch=rezero,l1=0.1,l2=0.01,precision=float64"),
+    ("torch", "depth=4,width=4,batch=8,act=tanh,skip=one,skip_order=pre,branch=rezero,l1=0.1,l2=0.01,precision=float64"),
+    ("keras", "rnn,layers=2,width=4,length=4,batch=8,clip=variable,clip_at=0.01,lr=1,schedule=warm_cosine,l2=0.0001,precision=float64"),
+    ("keras", "conv,depth=3,channels=2,batch=8,clip=global,clip_at=0.01,optimizer=nesterov,schedule=random"),
 ]  # fmt: skip
 
 
@@ -84,6 +88,17 @@ def test_a_penalty_is_taken_off_and_a_missing_one_is_not_forgiven() -> None:
     assert {judge(CHECKS[name], evidence).status for name in ("gradient_bound", "sum_rules", "gradient_parity")} == {PASSED}
     evidence.seen = copy.deepcopy(evidence.seen)
     evidence.seen.forced_steps[0].gradients["dense2.weight"] *= 0
+    assert judge(CHECKS["gradient_bound"], evidence).status == FAILED
+
+
+@pytest.mark.parametrize("branch", ["zero", "rezero"])
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_a_penalty_in_float64_is_taken_off_with_the_factor_that_is_held_and_no_other(branch: str, penalty: str) -> None:
+    network = f"depth=6,width=4,batch=8,act=tanh,skip=two,skip_order=pre,branch={branch},{penalty}=0.1,precision=float64"
+    evidence = copy.copy(seen("keras", network, trains=False))
+    assert judge(CHECKS["gradient_bound"], evidence).status == PASSED
+    evidence.seen = copy.deepcopy(evidence.seen)
+    evidence.seen.forced_steps[0].gradients["dense2.weight"] *= 1 + 1e-12
     assert judge(CHECKS["gradient_bound"], evidence).status == FAILED
 
 

@@ -28,6 +28,7 @@ from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.optimizers import BETA_1, BETA_2, EPSILON, MOMENTUM, NADAM_DECAY, OPTIMIZERS, Update
+from models.parts.schedules import SCHEDULES
 from models.reference.draws import draw_weights, prepare_forced_steps
 from models.reference.optimizers import Rule, penalty
 from models.spec import CHOICES, Spec, SpecError
@@ -41,8 +42,9 @@ BY_OPTIMIZER = [
     *(f"optimizer={name}" for name in OPTIMIZERS),
     *(f"optimizer={name},optimizer_eps=0.0078125" for name in ("rmsprop", "adadelta")),  # others round something else in float64
 ]
-BY_PENALTY = ["optimizer=sgd,l2=0.1", "optimizer=adamw,decay=0.1", "optimizer=muon,decay=0.1"]
+BY_PENALTY = ["optimizer=sgd,l1=0.1", "optimizer=sgd,l2=0.1", "optimizer=adamw,decay=0.1", "optimizer=muon,decay=0.1"]
 BY_CLIP = [f"optimizer=sgd,clip={name},clip_at={at}" for name, at in (("value", 0.02), ("variable", 0.1), ("global", 0.1))]
+BY_SCHEDULE = [f"optimizer=sgd,schedule={name}" for name in SCHEDULES]
 BY_PART = [
     f"optimizer=sgd,{text}"
     for text in (
@@ -50,11 +52,12 @@ BY_PART = [
         *(f"act=tanh,norm={name}{at}" for name in NORMS for at in ("", ",norm_at=after")),
         *(f"act=tanh,skip={skip},skip_order={order}" for skip in ("one", "two") for order in ("post", "pre")),
         *(f"act=tanh,skip=two,skip_order={order},branch={way}" for order in ("post", "pre") for way in ("root2", "depth", "zero")),
+        *(f"act=tanh,skip=two,skip_order={order},branch=rezero" for order in ("post", "pre")),
         "act=tanh,norm=layer,skip=two", "act=tanh,norm=batch,skip=one,skip_order=pre", "act=tanh,bottleneck=2,skip=two,skip_order=pre",
         *(f"act=tanh,loss={name}" for name in LOSSES), "act=tanh,loss=huber,target_scale=10",
     )
 ]  # fmt: skip
-TEXTS = [*(f"act=tanh,{text}" for text in (*BY_OPTIMIZER, *BY_PENALTY, *BY_CLIP)), *BY_PART]
+TEXTS = [*(f"act=tanh,{text}" for text in (*BY_OPTIMIZER, *BY_PENALTY, *BY_CLIP, *BY_SCHEDULE)), *BY_PART]
 
 
 def through_float32(number: float) -> float:
@@ -179,6 +182,22 @@ _keras_nadam = _rule("nadam", _nadam(through_float32, lambda last, now, t: last 
 _torch_nadam = _rule("nadam", _nadam(float, lambda last, now, t: float(np.float32(last) * np.float32(now))))
 
 
+def _rates(name: str) -> Callable[[Any], None]:
+    """Rates as Keras computes them, in float32."""
+
+    def patch(monkeypatch: Any) -> None:
+        keras, row = pytest.importorskip("keras"), SCHEDULES[name]
+        assert row.keras
+        rates = row.keras(keras.optimizers.schedules, Spec.of(optimizer="sgd").learning_rate)
+
+        def factor(t: int, _: str) -> float:
+            return float(keras.ops.convert_to_numpy(rates(t))) / Spec.of(optimizer="sgd").learning_rate
+
+        monkeypatch.setitem(SCHEDULES, name, dataclasses.replace(row, factor=factor))
+
+    return patch
+
+
 @dataclasses.dataclass(frozen=True)
 class Cause:
     """What is not computed in float64: the checks that see it, and what the reference must round to find nothing else.
@@ -210,7 +229,10 @@ CAUSES: dict[tuple[str, str], Cause] = {
     **{("keras", f"act=tanh,optimizer={name}"): Cause(UPDATE, _corrections) for name in ("adamax", "amsgrad", "lamb")},
     ("keras", "act=tanh,optimizer=adafactor"): Cause(UPDATE, _constant("LEAST_SCALE")),
     ("keras", "act=tanh,optimizer=ftrl"): Cause(UPDATE, _constant("ACCUMULATED")),
+    ("keras", "act=tanh,optimizer=sgd,l1=0.1"): Cause(PARITY, rounded=("l1",)),
     ("keras", "act=tanh,optimizer=sgd,l2=0.1"): Cause(PARITY, rounded=("l2",)),
+    # Keras computes a schedule's rates in float32.
+    **{("keras", f"act=tanh,optimizer=sgd,schedule={name}"): Cause(UPDATE, _rates(name)) for name in SCHEDULES if name != Spec.schedule},
     # TensorFlow holds LeakyRelu's slope as a float32 attribute and casts GELU's constants from float32.
     ("keras", "optimizer=sgd,act=leaky_relu"): Cause(PARITY, _leaky_relu),
     ("keras", "optimizer=sgd,act=gelu"): Cause(PARITY, _gelu),
@@ -223,7 +245,7 @@ CAUSES: dict[tuple[str, str], Cause] = {
 def has(backend: str, text: str) -> bool:
     """Whether the framework has the parts."""
     spec = Spec.parse(text)
-    return all(getattr(row, backend) for row in (LOSSES[spec.loss], OPTIMIZERS[spec.optimizer]))
+    return all(getattr(row, backend) for row in (LOSSES[spec.loss], OPTIMIZERS[spec.optimizer], SCHEDULES[spec.schedule]))
 
 
 @pytest.mark.parametrize(("backend", "text"), [(backend, text) for backend in ("torch", "keras") for text in TEXTS if has(backend, text)])
@@ -271,7 +293,7 @@ def test_the_threshold_is_one_that_clips_and_the_check_judged_it(backend: str, t
 def test_every_row_of_every_table_is_here() -> None:
     """What a table of parts gains must be taught here, too."""
     specs = [taught(text)[0] for text in TEXTS]
-    for field in ("act", "norm", "norm_at", "skip", "skip_order", "branch", "loss", "optimizer", "clip"):
+    for field in ("act", "norm", "norm_at", "skip", "skip_order", "branch", "loss", "optimizer", "schedule", "clip"):
         assert {spec.fields[field] for spec in specs} == set((CHOICES | MLP.CHOICES)[field]), field
     assert set(CLIPS) - {"none"} == {spec.clip for spec in specs if spec.clip != "none"}
 

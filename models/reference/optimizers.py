@@ -38,15 +38,19 @@ class Rule:
             for direction in node.directions
         }
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the step that comes next."""
+        return SCHEDULES[self.spec.schedule].factor(self.t, self.conventions) * self.spec.learning_rate
+
     def clip(self, gradients: Arrays) -> Arrays:
         """The gradients as the optimizer must see them."""
         return self._apart(self._clip(self._variables(gradients)))
 
     def step(self, weights: Arrays, gradients: Arrays, factor: float = 1.0) -> Arrays:
         """New weights from weights and raw gradients, at `factor` of the learning rate. Penalties in the loss are in gradients already."""
+        rate, rule = factor * self.rate, OPTIMIZERS[self.spec.optimizer].rule
         self.t += 1
-        rule = OPTIMIZERS[self.spec.optimizer].rule
-        rate = factor * SCHEDULES[self.spec.schedule].factor(self.t - 1, self.conventions) * self.spec.learning_rate
         clipped = self._clip(self._variables({key: np.asarray(g).astype(self.dtype) for key, g in gradients.items()}))
         held = self._variables({key: weights[key] for key in gradients})
         moved, undecided = {}, {}
