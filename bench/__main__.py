@@ -1,7 +1,9 @@
 """Every command of gradgauge: `python -m bench` lists them, `python -m bench COMMAND --help` shows the options of one."""
 
 import difflib
+import os
 import runpy
+import select
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -75,6 +77,16 @@ def overview() -> Iterator[str]:
     yield "\npython -m bench COMMAND --help shows the options of one command."
 
 
+def _has_no_reader() -> bool:
+    """Whether what read the output has ended, as `head` does; what is still to be written is then dropped."""
+    ends = select.poll()
+    ends.register(sys.stdout.fileno(), 0)
+    if not ends.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
 def main() -> int:
     """Run the command that the first argument names, or list them all; Status.BAD_INPUT for an unknown name."""
     name, *rest = sys.argv[1:] or ["--help"]
@@ -89,9 +101,16 @@ def main() -> int:
     command = COMMANDS[name]
     sys.argv[1:] = [*command.first, *rest]
     try:
-        runpy.run_module(
-            command.module, run_name="__main__", alter_sys=True
-        )  # late, because statistics and plotting take seconds to import
+        try:
+            runpy.run_module(
+                command.module, run_name="__main__", alter_sys=True
+            )  # late, because statistics and plotting take seconds to import
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _has_no_reader():
+            raise
+        return Status.INTERRUPTED
     except ModuleNotFoundError as error:
         print(f"{error.name} is not installed here: activate an environment first, as `. .tox/cpu/bin/activate` does.", file=sys.stderr)
         return Status.ENVIRONMENT

@@ -168,3 +168,15 @@ def test_backends_that_are_named_one_by_one_are_all_judged() -> None:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--cases=smoke", "--collect-only", "-q"]
     seen = subprocess.run([*command, "--backend=torch", "--backend=numpy"], cwd=ROOT, capture_output=True, text=True).stdout
     assert "-torch-" in seen and "-numpy-" in seen
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_nobody_reads_any_more_ends_without_a_traceback(unbuffered: str) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    command, given = [sys.executable, "-m", "bench", "experiment", "depth", "--table"], os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    try:
+        done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=given, check=False)
+    finally:
+        os.close(writes)
+    assert (done.returncode, done.stderr) == (Status.INTERRUPTED, "")
