@@ -16,7 +16,7 @@ from bench.report import texts
 from fixtures.machine import nvidia_driver
 from fixtures.machine.fingerprint import fingerprint
 from fixtures.machine.nvidia_driver import Driver
-from models.backends.registry import BACKENDS, lacking
+from models.backends.registry import BACKENDS, BackendError, lacking, named
 from models.backends.usual import stand_in, usual
 from models.worker.devices import VISIBLE
 
@@ -85,9 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--backend", help=f"comma-separated, out of {', '.join(BACKENDS)} (default: as pytest)")
     parser.add_argument("--steps", action="store_true", help="steps in every mode without a GPU, too, where compiling takes minutes")
     chosen = parser.parse_args(arguments)
-    names = [name.strip() for name in chosen.backend.split(",")] if chosen.backend else usual()
-    if unknown := [name for name in names if name not in BACKENDS]:
-        parser.error(f"--backend={unknown[0]} is not known: use one or several of {', '.join(BACKENDS)}.")
+    try:
+        names = usual() if chosen.backend is None else named(chosen.backend, installed=False)
+    except BackendError as error:
+        parser.error(str(error))
     asked, variables = nvidia_driver.ask(), dict(os.environ)
     for line in described(asked, variables):
         print(line)

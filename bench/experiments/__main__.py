@@ -38,7 +38,7 @@ from bench.report import text_table
 from bench.store import Store
 from fixtures.data.datasets import DataError
 from fixtures.machine.fingerprint import fingerprint, judge_on_one_thread
-from models.backends.registry import BackendError, info, lacking
+from models.backends.registry import BackendError, named
 from models.fields import nearest
 from models.spec import SpecError
 from models.worker.devices import DeviceError, refuse_unknown
@@ -148,7 +148,7 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> Status:
     name, usual = _name(experiment, options.quick), QUICK if options.quick else FULL
     data_name = ", ".join(dict.fromkeys(row.data or usual for row in (experiment.quick if options.quick else experiment.rows)))
     known = record.read(name, options.baselines)
-    wanted = _chosen(cells(_rows(experiment, options), _backends(options.backend)), options.only)
+    wanted = _chosen(cells(_rows(experiment, options), named(options.backend)), options.only)
     data = _data([cell.row for cell in wanted], options)
     for cell in wanted:
         cell.spec(data[cell.row.data])
@@ -230,17 +230,6 @@ def _chosen(all_cells: list[Cell], only: str) -> list[Cell]:
     if not found:
         raise SpecError(f"--only={only!r} fits no cell: the first one is {all_cells[0].row.label!r}, {all_cells[0].key!r}.")
     return found
-
-
-def _backends(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise BackendError("--backend is empty: name at least one, such as torch.")
-    for name in names:
-        info(name)
-        if package := lacking(name):
-            raise BackendError(f"--backend={name} needs the package {package}, which is not installed here.")
-    return list(dict.fromkeys(names))
 
 
 if __name__ == "__main__":

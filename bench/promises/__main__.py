@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> Status:
     )
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the script here instead of to the terminal")
     chosen = parser.parse_args(arguments)
-    if chosen.script:
+    if chosen.script is not None:
         try:
             text = script(chosen.backend or "torch", chosen.script)
         except WorkerError as error:

@@ -61,7 +61,9 @@ def main(arguments: list[str] | None = None) -> Status:
         return _refused(str(error))
     except SpecError as error:
         return _refused(f"--only: {error} Or name an equality: {', '.join(EQUALITIES)}.")
-    for release in track((chosen.releases or ",".join(line.releases)).split(","), "releases"):
+    if not all(asked := line.releases if chosen.releases is None else [each.strip() for each in chosen.releases.split(",")]):
+        return _refused(f"--releases={chosen.releases} names no release: write them with commas, such as {','.join(line.releases[-2:])}.")
+    for release in track(asked, "releases"):
         began = time.monotonic()
         try:
             results[release] = examine(line, release, cases, chosen.folder, fresh=chosen.fresh, device=chosen.device)

@@ -18,7 +18,7 @@ from bench import files
 from bench.arguments import at_least
 from bench.selftest import sweep
 from models.architectures import FAMILIES
-from models.backends.registry import BackendError, info
+from models.backends.registry import BackendError, named
 
 PATH = Path(__file__).with_suffix(".csv")
 SEEDS = 50
@@ -61,7 +61,7 @@ def main() -> int:
     parser.add_argument("--family", choices=list(FAMILIES), help="one family of networks (default: all)")
     options = parser.parse_args()
     try:
-        backends = [name for name in options.backend.split(",") if info(name)]
+        backends = named(options.backend)
         sides = [(backend, at_least(1)(count)) for count in options.threads.split(",") for backend in backends]
     except (BackendError, argparse.ArgumentTypeError) as error:
         parser.error(str(error))

@@ -37,7 +37,7 @@ from bench.store import Store
 from fixtures.data.datasets import load
 from fixtures.machine.fingerprint import judge_on_one_thread
 from models.architectures import FAMILIES
-from models.backends.registry import BACKENDS, USUAL
+from models.backends.registry import USUAL, BackendError, named
 from models.spec import Spec
 from models.worker.process import WorkerError, WorkerLacks, resident
 
@@ -254,9 +254,10 @@ def main() -> Status:
     parser.add_argument("--backend", default=",".join(USUAL), help="on which backends, with commas (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=None, help="also write the table as CSV to this file")
     options = parser.parse_args()
-    backends = options.backend.split(",")
-    if unknown := [name for name in backends if name not in BACKENDS]:
-        parser.error(f"--backend={','.join(unknown)} is not known: use {', '.join(BACKENDS)}.")
+    try:
+        backends = named(options.backend)
+    except BackendError as error:
+        parser.error(str(error))
     asked, refused = edges.networks(options.family) if options.edges else ([], {})
     rows = [Row(0, number, network) for number, network in enumerate(asked)]
     try:

@@ -16,12 +16,11 @@ import pytest
 from bench.evidence.collect import trainings
 from bench.report.record_file import read
 from fixtures.data.datasets import load
-from fixtures.plugin import options
 from models.backends import registry, usual
 from models.backends.protocol import Backend, EpochNetwork, Network
-from models.backends.registry import BACKENDS, backend_module, info, lacking
+from models.backends.registry import BACKENDS, BackendError, backend_module, info, lacking, named
 from models.observation import Job, Observation
-from models.spec import Spec, SpecError
+from models.spec import Spec
 from models.worker.process import Worker, environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,8 +60,8 @@ def test_keras_runs_on_what_is_there_and_says_so(named: Any, installed: tuple[st
 def test_a_missing_package_is_one_sentence(backend: str, installed: tuple[str, ...], package: str, monkeypatch: Any) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", only(*installed))
     assert lacking(backend) == package
-    with pytest.raises(SpecError, match=f"--backend={backend} needs the package {package}, which is not installed here"):
-        options._backends([backend])
+    with pytest.raises(BackendError, match=f"--backend={backend} needs the package {package}, which is not installed here"):
+        named(backend)
 
 
 @pytest.mark.parametrize("backend", ["torch", "keras", "numpy"])

@@ -125,7 +125,7 @@ def test_an_interrupt_ends_the_run_and_says_how_to_go_on(tmp_path: Path) -> None
         (["dpeth"], "dpeth is no experiment (did you mean depth?)"),
         (["depth", "--quick", "--only=depth=7"], "--only='depth=7' fits no cell"),
         (["depth", "--quick", "--device=tpu"], "--device=tpu is not known"),
-        (["depth", "--quick", "--backend=torhc"], "Backend 'torhc' is not known"),
+        (["depth", "--quick", "--backend=torhc"], "--backend=torhc is not known"),
         (["depth", "--quick", "--backend="], "--backend is empty"),
         (["depth", "--quick", "--record= "], "needs a reason"),
         (["depth", "--data-dir=/nowhere"], "mnist is not, or not whole, in /nowhere"),

@@ -24,7 +24,7 @@ from bench.theory.plot import draw
 from bench.theory.profile import coverage, lines
 from fixtures.data.datasets import Data, DataError, load
 from models.architectures import graph
-from models.backends.registry import BACKENDS
+from models.backends.registry import BackendError, named
 from models.matrix import CASES
 from models.nodes import Recurrent
 from models.observation import WatchedPass
@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
         print("\n".join(coverage(options.coverage)))
         return 0
     try:
-        backends = _backends(options.backend)
+        backends = named(options.backend, installed=bool(options.plot))
         refuse_unknown(options.device)
         spec, data = admission.network(options.network or "reference"), load()
         for each in dict.fromkeys(spec.on(backend) for backend in backends):
@@ -88,17 +88,10 @@ def _run(options: argparse.Namespace) -> int:
             x = reference_of(spec.on(backends[0]), data, steps=1).forced_steps[0].x
             draw(options.plot, {backend: spec.on(backend) for backend in backends}, x, seen)
             print(f"drawn into {options.plot}")
-    except (SpecError, DataError, DeviceError, WorkerError, WriteError, OSError, ValueError) as error:
+    except (BackendError, SpecError, DataError, DeviceError, WorkerError, WriteError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-def _backends(text: str) -> list[str]:
-    for name in (names := [name.strip() for name in text.split(",")]):
-        if name not in BACKENDS:
-            raise SpecError(f"--backend={name} is not known: use one or several of {', '.join(BACKENDS)}.")
-    return names
 
 
 if __name__ == "__main__":

@@ -147,6 +147,21 @@ def lacking(backend: str) -> str:
     return next((package for package in (row.framework, row.library) if importlib.util.find_spec(package) is None), "")
 
 
+def named(text: str, *, installed: bool = True) -> list[str]:
+    """The backends that a comma-separated `--backend` names, each once. Raises BackendError for none, one unknown or not installed here."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise BackendError(f"--backend is empty: use one or several of {', '.join(BACKENDS)}.")
+    for name in names:
+        if name not in BACKENDS:
+            raise BackendError(f"--backend={name} is not known: use one or several of {', '.join(BACKENDS)}.")
+        if installed and (package := lacking(name)):
+            raise BackendError(
+                f"--backend={name} needs the package {package}, which is not installed here: install it or leave {name} out."
+            )
+    return list(dict.fromkeys(names))
+
+
 if TYPE_CHECKING:  # holds every package against the protocol
     _torch: Backend = torch
     _keras: Backend = keras
