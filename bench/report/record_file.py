@@ -9,6 +9,7 @@ their place by its number in `places`, because the same few thousand places come
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import lzma
 import math
@@ -137,7 +138,12 @@ def encode(record: Record) -> bytes:
 
 def json_schema() -> str:
     """The JSON Schema of a record."""
-    return json.dumps(msgspec.json.schema(File), indent=1, ensure_ascii=False) + "\n"
+    schema = msgspec.json.schema(File)
+    # Versions of Python and msgspec differ in how much of a docstring's indentation they keep.
+    for definition in schema["$defs"].values():
+        if description := definition.get("description"):
+            definition["description"] = inspect.cleandoc(description)
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def _text(path: Path) -> bytes:

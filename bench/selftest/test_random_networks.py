@@ -92,7 +92,7 @@ def test_a_backend_that_is_not_known_is_refused_in_a_sentence(monkeypatch: pytes
     monkeypatch.setattr(sys, "argv", ["random-networks", "--backend=torch,kears"])
     with pytest.raises(SystemExit) as ended:
         subject.main()
-    assert ended.value.code == 2 and "--backend=kears is not known: use torch, keras" in capsys.readouterr().err
+    assert ended.value.code == 2 and "--backend=kears is not known: use one or several of torch, keras" in capsys.readouterr().err
 
 
 def test_edges_that_are_refused_are_listed_with_the_sentence_and_the_others_judged(
