@@ -7,17 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TypedDict
 
 from models.arrays import Array
 from models.backends.registry import Absent
 
 LONGEST = 300
 """How many characters of an error are told: some print a whole variable."""
-Results = Any
+Results = object
 """What a way leads to: a tensor or number of the framework, or a list of these."""
-Told = dict[str, Any]
-"""By case: its ways with their arrays or the error that one raised, how many roundings part them, and whether they must differ."""
+
+
+class Case(TypedDict):
+    """What is told of a case: each way's arrays or the error that it raised, how far they may lie apart, and whether they must differ."""
+
+    allowed: float
+    apart: bool
+    ways: dict[str, list[Array] | str]
+
+
+Told = dict[str, Case]
+"""Cases by name."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Ways:
 
 
 def told(
-    cases: Iterator[Ways], array: Callable[[Any], Array], absences: Callable[[], AbstractContextManager[object]] = nullcontext
+    cases: Iterator[Ways], array: Callable[[object], Array], absences: Callable[[], AbstractContextManager[object]] = nullcontext
 ) -> Told:
     """Every case taken; a way whose part this release lacks is left out, and with the first way its case. Raises Absent where it lacks all.
 
@@ -61,7 +71,7 @@ def told(
     return done
 
 
-def _taken(way: Callable[[], Results], array: Callable[[Any], Array]) -> list[Array] | str:
+def _taken(way: Callable[[], Results], array: Callable[[object], Array]) -> list[Array] | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a warning is no other result

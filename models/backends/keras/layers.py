@@ -241,7 +241,7 @@ def activate(spec: Spec, x: Points) -> tuple[Points, Points]:
     return array(y), array(slope)
 
 
-def array(value: Tensor) -> Array:
+def array(value: Tensor | Array) -> Array:
     """A tensor as a NumPy array of its own; half precision as float32, which NumPy computes with."""
     own = np.array(ops.convert_to_numpy(value))
     return own.astype(np.float32) if own.dtype.itemsize == 2 else own

@@ -18,7 +18,7 @@ from models.backends.keras import images
 from models.backends.keras.carried import as_held, carried, given_back, seen_by_all, variable_of, variables
 from models.backends.keras.device import devices
 from models.backends.keras.layers import array, cell_of, dense, recurrence, variable
-from models.backends.keras.libraries import LIBRARY, Side, Tap, Tensor
+from models.backends.keras.libraries import LIBRARY, Tap, Tensor
 from models.backends.keras.model import Model, optimizer_of
 from models.backends.keras.precision import begin_session, compute_as, format_of
 from models.backends.keras.releases import masked_as, train_steps
@@ -140,7 +140,7 @@ class Network(Model):
         inputs, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
         shapes: dict[str, tuple[int, ...]] = {node.name: (len(x), *as_held(node)) for node in self.graph.watched}
 
-        def loss_of(tap: Tap) -> tuple[Tensor, Side]:
+        def loss_of(tap: Tap) -> tuple[Tensor, tuple[dict[str, Tensor], Tensor]]:
             pre_activations: dict[str, Tensor] = {}
 
             def apply(node: Node, h: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class Network(Model):
         held = np.dtype(self.spec.format.held)
         return WatchedPass(
             self.weights(),
-            float(loss) / scale,
+            float(array(loss)) / scale,
             array(logits),
             {name: seen_by_all(self.graph[name], array(z)) for name, z in pre_activations.items()},
             {name: seen_by_all(self.graph[name], array(d).astype(held) / held.type(scale)) for name, d in gradients.items()},
@@ -180,7 +180,7 @@ class Network(Model):
             with keras.StatelessScope(state_mapping=list(zip(self.parameters.values(), values, strict=True))):
                 return self.loss(target, self.wire(inputs, self._train))
 
-        return float(LIBRARY.slope(loss_of, [variable.value for variable in self.parameters.values()], along))
+        return float(array(LIBRARY.slope(loss_of, [variable.value for variable in self.parameters.values()], along)))
 
     def _train(self, node: Node, h: Tensor) -> Tensor:
         part = self.parts[node.name]

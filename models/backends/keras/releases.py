@@ -37,7 +37,7 @@ def masked_as(h: Tensor, tapped: Tensor) -> Tensor:
     if masking is None:
         mask = getattr(h, "_keras_mask", None)
         if mask is not None:
-            tapped._keras_mask = mask
+            setattr(tapped, "_keras_mask", mask)  # noqa: B010 (no attribute of tensors in general)
         return tapped
     kept = importlib.import_module(masking.name)
     if (mask := kept.get_keras_mask(h)) is not None:

@@ -11,6 +11,7 @@ from keras import ops
 
 from models.architectures import graph
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, PerStep
+from models.backends.keras.layers import array
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.protocol import Loop, TimedWork
 from models.parts.optimizers import MOMENTUM
@@ -36,7 +37,7 @@ def timed_step(network: Network, x: Batch, labels: Labels) -> TimedWork:
             last[:] = [model.train_function(iter(batch))]
             return last[0]["loss"]
 
-        return TimedWork(compiled, lambda: float(last[0]["loss"]) if last else None)
+        return TimedWork(compiled, lambda: float(array(last[0]["loss"])) if last else None)
     return TimedWork(lambda: model.train_on_batch(np.asarray(x), target), lambda: None)
 
 
@@ -48,7 +49,7 @@ def product(size: int, device: str) -> TimedWork:
     def multiply() -> None:
         last[:] = [ops.matmul(matrix, matrix)]
 
-    return TimedWork(multiply, lambda: float(last[0][0, 0]) if last else None)
+    return TimedWork(multiply, lambda: float(array(last[0][0, 0])) if last else None)
 
 
 def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:

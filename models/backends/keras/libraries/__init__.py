@@ -3,17 +3,65 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
 
 import keras
 
 from models.arrays import Batches, Targets
 
-Tensor = Any
-"""A tensor or variable of whichever library Keras runs on; the three have no type in common."""
-Side = Any
-"""What a differentiated function returns beside its value."""
+
+@runtime_checkable
+class Tensor(Protocol):
+    """A tensor or variable of whichever library Keras runs on, or one of Keras's own: what these classes have in common."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Its dimensions."""
+
+    @property
+    def dtype(self) -> object:
+        """Its format: a string in Keras, the library's own class elsewhere."""
+
+    def __getitem__(self, place: object, /) -> Tensor:
+        """A part of it."""
+
+    def __neg__(self) -> Tensor:
+        """Its negative."""
+
+    def __add__(self, other: object, /) -> Tensor:
+        """Sum."""
+
+    def __radd__(self, other: object, /) -> Tensor:
+        """Sum."""
+
+    def __sub__(self, other: object, /) -> Tensor:
+        """Difference."""
+
+    def __rsub__(self, other: object, /) -> Tensor:
+        """Difference."""
+
+    def __mul__(self, other: object, /) -> Tensor:
+        """Product of elements."""
+
+    def __rmul__(self, other: object, /) -> Tensor:
+        """Product of elements."""
+
+    def __truediv__(self, other: object, /) -> Tensor:
+        """Quotient of elements."""
+
+    def __rtruediv__(self, other: object, /) -> Tensor:
+        """Quotient of elements."""
+
+    def __pow__(self, other: object, /) -> Tensor:
+        """Power of elements."""
+
+    def __matmul__(self, other: object, /) -> Tensor:
+        """Product of matrices."""
+
+
+Side = TypeVar("Side")
+"""What a function returns beside its value."""
 Tap = Callable[[str, Tensor], Tensor]
 """Hands on a named tensor of a pass, and notes it so that the pass can be differentiated with respect to it."""
 Tapped = Callable[[Tap], tuple[Tensor, Side]]
@@ -37,7 +85,7 @@ class Library(Protocol):
         """Value, side results and gradient of `function(tensors) -> (scalar, side)`."""
 
     def tapped_gradients(
-        self, function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
+        self, function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
     ) -> tuple[Tensor, Side, dict[str, Tensor]]:
         """Value and side results of a pass, and the value's gradient with respect to every tapped tensor.
 
@@ -45,7 +93,7 @@ class Library(Protocol):
         by XLA where that is `fused`.
         """
 
-    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def compiled(self, function: Callable[..., Side]) -> Callable[..., Side]:
         """The function as the library compiles it. Raises Absent where it compiles none by itself."""
 
     def slope(self, function: Callable[[list[Tensor]], Tensor], at: list[Tensor], along: list[Tensor]) -> Tensor:

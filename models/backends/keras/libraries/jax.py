@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import jax
 import keras
@@ -30,13 +29,13 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 
 def tapped_gradients(
-    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
+    function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
 ) -> tuple[Tensor, Side, dict[str, Tensor]]:
     """With respect to a zero that is added to each tensor."""
     return by_added_zeros(gradient, function, shapes, dtype)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Side]) -> Callable[..., Side]:
     """By XLA."""
     return jax.jit(function)  # type: ignore[no-any-return]
 
@@ -95,7 +94,7 @@ def built_for() -> str:
     return f"CUDA {plugins[0][8:10]}" if plugins else ""
 
 
-def place_of(tensor: Tensor) -> str:
+def place_of(tensor: jax.Array) -> str:
     """`{CudaDevice(id=0)}`."""
     return str(tensor.devices())
 

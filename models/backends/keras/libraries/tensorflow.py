@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import keras
 import tensorflow
@@ -33,7 +32,7 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 
 def tapped_gradients(
-    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
+    function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
 ) -> tuple[Tensor, Side, dict[str, Tensor]]:
     """TensorFlow differentiates with respect to the tensors themselves.
 
@@ -56,7 +55,7 @@ def tapped_gradients(
     return (tensorflow.function(watched, autograph=False, jit_compile=fused or None) if compiled else watched)()
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Side]) -> Callable[..., Side]:
     """As a graph."""
     return tensorflow.function(function, autograph=False)  # type: ignore[no-any-return]
 
@@ -136,7 +135,7 @@ def built_for() -> str:
     return f"CUDA {build.get('cuda_version', '')}".rstrip() if build["is_cuda_build"] else "ROCm" if build["is_rocm_build"] else ""
 
 
-def place_of(tensor: Tensor) -> str:
+def place_of(tensor: tensorflow.Tensor) -> str:
     """`/job:localhost/replica:0/task:0/device:GPU:0`."""
     return str(tensor.device)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import keras
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 
 from models.arrays import Batches, Targets
-from models.backends.keras.libraries import Side, Tapped, Tensor
+from models.backends.keras.libraries import Side, Tapped
 from models.backends.keras.libraries.added_zeros import by_added_zeros
 from models.backends.registry import Absent
 from models.backends.torch.device import built_for, configure, device_memory, drain, gpus, peak_device_memory
@@ -42,13 +42,13 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 
 def tapped_gradients(
-    function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
+    function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
 ) -> tuple[Tensor, Side, dict[str, Tensor]]:
     """With respect to a zero that is added to each tensor."""
     return by_added_zeros(gradient, function, shapes, dtype)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Side]) -> Callable[..., Side]:
     """Keras on PyTorch runs eagerly. Raises Absent."""
     raise Absent("Keras on PyTorch compiles no step by itself")
 

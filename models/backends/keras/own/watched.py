@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
 from unittest import mock
 
 import keras
@@ -12,6 +11,7 @@ from keras import ops
 from keras.src import backend
 
 from models.backends.keras.libraries import Tensor
+from models.own.trees import Tree
 
 
 class Layers:
@@ -31,7 +31,7 @@ class Layers:
         self.seen.clear()
         call = keras.layers.Layer.__call__
 
-        def watched(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
+        def watched(layer: keras.layers.Layer, *args: object, **kwargs: object) -> Tree:
             outer, self.inside = self.inside, self._names.get(id(layer), self.inside)
             output = call(layer, *args, **kwargs)
             self.inside = outer
@@ -64,4 +64,4 @@ def _put_mask(tensor: Tensor, mask: Tensor) -> None:
     if hasattr(backend, "set_keras_mask"):
         backend.set_keras_mask(tensor, mask)
     else:
-        tensor._keras_mask = mask
+        setattr(tensor, "_keras_mask", mask)  # noqa: B010 (no attribute of tensors in general)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
@@ -32,7 +31,7 @@ from models.backends.keras.releases import absences
 from models.backends.ways import Told, Ways, told
 
 
-def _array(value: Any) -> Array:
+def _array(value: object) -> Array:
     if isinstance(value, bool | int | float | np.ndarray | np.generic | list):
         return np.asarray(value)
     seen = array(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -27,17 +26,18 @@ class Monitored(keras.callbacks.Callback):
         self.rates: list[float] = []
         self.weights: list[float] = []
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """The rate that this epoch will use, set by callbacks before."""
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Another loss than was seen."""
         self.rates.append(float(np.asarray(ops.convert_to_numpy(self.model.optimizer.learning_rate))))
         self.weights.append(float(self.model.get_weights()[0].item()))
+        assert logs is not None, "fit gives the logs that later callbacks read"
         logs["watched"] = LOSSES[epoch]
 
 
-def _fitted(*callbacks: Any, **given: Any) -> Any:
+def _fitted(*callbacks: keras.callbacks.Callback, **given: object) -> tuple[keras.Model, Monitored, keras.callbacks.History]:
     """A weight that loses 1 · rate an epoch from 0 on, and what was noted."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
     model.compile(keras.optimizers.SGD(1.0), loss=lambda y, x: ops.sum(x, axis=-1), run_eagerly=True)
@@ -49,7 +49,7 @@ def _fitted(*callbacks: Any, **given: Any) -> Any:
 def callbacks() -> Iterator[Ways]:
     """Early stopping, plateaus, schedules, checkpoints, logs and histories, with the monitored loss given."""
 
-    def stopped(**given: Any) -> list[Any]:
+    def stopped(**given: object) -> list[object]:
         model, noted, _ = _fitted(keras.callbacks.EarlyStopping("watched", **{"mode": "min"} | given))
         return [len(noted.weights), model.get_weights()[0].item()]
 
@@ -61,7 +61,7 @@ def callbacks() -> Iterator[Ways]:
     yield Ways("EarlyStopping start_from_epoch", {"by hand": lambda: [7, -7.0], "seen": lambda: stopped(patience=2, start_from_epoch=4)})
     yield Ways("EarlyStopping min_delta", {"by hand": lambda: [3, -3.0], "seen": lambda: stopped(patience=2, min_delta=3.0)})
 
-    def reduced(**given: Any) -> list[Any]:
+    def reduced(**given: object) -> list[object]:
         _, noted, _ = _fitted(keras.callbacks.ReduceLROnPlateau("watched", factor=0.5, patience=2, mode="min", **given))
         return noted.rates
 
@@ -69,7 +69,7 @@ def callbacks() -> Iterator[Ways]:
     yield Ways("ReduceLROnPlateau min_lr", {"by hand": lambda: [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.4], "seen": lambda: reduced(min_lr=0.4)}, 1)
     yield Ways("ReduceLROnPlateau cooldown", {"by hand": lambda: [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5], "seen": lambda: reduced(cooldown=3)})
 
-    def scheduled() -> list[Any]:
+    def scheduled() -> list[object]:
         _, noted, _ = _fitted(keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5 if epoch else 0.25), epochs=4)
         return [noted.rates, noted.weights]
 
@@ -78,7 +78,7 @@ def callbacks() -> Iterator[Ways]:
         {"by hand": lambda: [[0.25, 0.125, 0.0625, 0.03125], [-0.25, -0.375, -0.4375, -0.46875]], "seen": scheduled},
     )
 
-    def kept(**given: Any) -> list[Any]:
+    def kept(**given: object) -> list[object]:
         with tempfile.TemporaryDirectory() as folder:
             _fitted(
                 keras.callbacks.ModelCheckpoint(
@@ -94,7 +94,7 @@ def callbacks() -> Iterator[Ways]:
         {"by hand": lambda: [5], "seen": lambda: [*kept(save_best_only=True, initial_value_threshold=3.0)]},
     )
 
-    def logged() -> list[Any]:
+    def logged() -> list[object]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "log.csv"
             _, _, history = _fitted(keras.callbacks.CSVLogger(str(path)), epochs=3)
@@ -104,7 +104,7 @@ def callbacks() -> Iterator[Ways]:
 
     yield Ways("CSVLogger and History", {"by hand": lambda: [3, [0.0, -1.0, -2.0], [0.0, -1.0, -2.0]], "seen": logged})
 
-    def ended() -> list[Any]:
+    def ended() -> list[object]:
         broken = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse", run_eagerly=True)
@@ -113,7 +113,7 @@ def callbacks() -> Iterator[Ways]:
 
     yield Ways("TerminateOnNaN", {"by hand": lambda: [1], "seen": ended})
 
-    def called() -> list[Any]:
+    def called() -> list[object]:
         seen: list[str] = []
         names = ("train_begin", "epoch_begin", "train_batch_begin", "train_batch_end", "epoch_end", "train_end")
         note = keras.callbacks.LambdaCallback(**{f"on_{name}": lambda *given, name=name, **logs: seen.append(name) for name in names})
@@ -122,7 +122,7 @@ def callbacks() -> Iterator[Ways]:
 
     yield Ways("LambdaCallback", {"by hand": lambda: [0, 1, 2, 3, 4, 1, 2, 3, 4, 5], "seen": called})
 
-    def swapped() -> list[Any]:
+    def swapped() -> list[object]:
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
         model.compile(keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5), loss=lambda y, x: ops.sum(x, axis=-1), run_eagerly=True)
         model.fit(X, X, batch_size=4, epochs=3, verbose=0, callbacks=[keras.callbacks.SwapEMAWeights()])

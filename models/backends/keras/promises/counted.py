@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from models.arrays import Array
+from models.backends.keras.libraries import Tensor
 from models.backends.ways import Ways
 
 SAMPLES, BATCH = 10, 4
@@ -19,12 +20,14 @@ WEIGHTS = np.array([1, 0, 2, 0.5, 3, 1, 1, 0.25, 4, 0], np.float32)
 LABELS = np.array([0, 1, 2, 1, 0, 2, 2, 1, 0, 0])
 CLASS_WEIGHT = {0: 1.0, 1: 0.0, 2: 3.0}
 """A class of which nothing may be left."""
+Fitted = tuple[Array, Array, int, "keras.Variable | Array"]
+"""By epoch the loss, numbers of epochs, iterations counted, and the weight reached."""
 
 
 class Batches(keras.utils.PyDataset):
     """The samples as a dataset with a length."""
 
-    def __init__(self, *arrays: Any) -> None:
+    def __init__(self, *arrays: Array) -> None:
         """Arrays of one length."""
         super().__init__()
         self.arrays = arrays
@@ -33,12 +36,12 @@ class Batches(keras.utils.PyDataset):
         """How many batches."""
         return -(-SAMPLES // BATCH)
 
-    def __getitem__(self, number: int) -> Any:
+    def __getitem__(self, number: int) -> tuple[Array, ...]:
         """The batch of this number."""
         return tuple(each[number * BATCH : (number + 1) * BATCH] for each in self.arrays)
 
 
-def _generator(*arrays: Any, rounds: int = 1) -> Iterator[Any]:
+def _generator(*arrays: Array, rounds: int = 1) -> Iterator[tuple[Array, ...]]:
     for _ in range(rounds):
         for number in range(-(-SAMPLES // BATCH)):
             yield tuple(each[number * BATCH : (number + 1) * BATCH] for each in arrays)
@@ -52,12 +55,12 @@ class Model(keras.Model):
         super().__init__()
         self.layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         """The product."""
         return self.layer(x)
 
 
-def _model(rate: float = 0.0, built: bool = True, **given: Any) -> Any:
+def _model(rate: float = 0.0, built: bool = True, **given: object) -> keras.Model:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")]) if built else Model()
     # A step that is not compiled takes a tenth of the time that tracing one would; what is compiled counts by the same code.
     options = {"run_eagerly": built and "steps_per_execution" not in given} | given
@@ -65,18 +68,17 @@ def _model(rate: float = 0.0, built: bool = True, **given: Any) -> Any:
     return model
 
 
-def _fitted(model: Any, *given: Any, **options: Any) -> list[Any]:
-    """By epoch the loss, then iterations counted and the weight reached."""
+def _fitted(model: keras.Model, *given: object, **options: object) -> Fitted:
     history = model.fit(*given, **{"verbose": 0, "shuffle": False} | options)
-    return [
+    return (
         np.asarray(history.history["loss"], np.float64),
         np.asarray(history.epoch),
         int(np.array(model.optimizer.iterations)),
         model.weights[0],
-    ]
+    )
 
 
-def _by_hand(rate: float, epochs: int, batches: list[slice], weights: Any = None) -> list[Any]:
+def _by_hand(rate: float, epochs: int, batches: list[slice], weights: Array | None = None) -> Fitted:
     """The same by NumPy: a loss is the mean over samples of w² x² at the weights each batch met; weights weigh within a batch."""
     w, losses = 1.0, []
     weight = np.ones(SAMPLES) if weights is None else np.asarray(weights, np.float64)
@@ -88,7 +90,7 @@ def _by_hand(rate: float, epochs: int, batches: list[slice], weights: Any = None
             seen.append((w * w * mean, len(squares[place])))
             w -= rate * 2 * w * mean
         losses.append(sum(loss * count for loss, count in seen) / sum(count for _, count in seen))
-    return [np.asarray(losses), np.arange(epochs), epochs * len(batches), [[w]]]
+    return np.asarray(losses), np.arange(epochs), epochs * len(batches), np.array([[w]])
 
 
 PLACES = [slice(first, min(first + BATCH, SAMPLES)) for first in range(0, SAMPLES, BATCH)]
@@ -101,7 +103,7 @@ SUMS = 64
 
 def counted() -> Iterator[Ways]:
     """Losses by epoch, epochs, iterations and weights of `fit` by every way of giving it data, and what evaluate and predict say."""
-    data: dict[str, Callable[[], Any]] = {
+    data: dict[str, Callable[[], object]] = {
         "arrays": lambda: _fitted(_model(RATE), X, Y, batch_size=BATCH, epochs=2),
         "a model not built": lambda: _fitted(_model(RATE, built=False), X, Y, batch_size=BATCH, epochs=2),
         "PyDataset": lambda: _fitted(_model(RATE), Batches(X, Y), epochs=2),
@@ -130,9 +132,9 @@ def counted() -> Iterator[Ways]:
     }
     yield Ways("fit sample_weight", weighted, SUMS)
 
-    def later() -> list[Any]:
+    def later() -> Fitted:
         losses, epochs, steps, weight = _by_hand(RATE, 2, PLACES)
-        return [losses, epochs + 3, steps, weight]
+        return losses, epochs + 3, steps, weight
 
     yield Ways(
         "fit initial_epoch",
@@ -146,19 +148,19 @@ def counted() -> Iterator[Ways]:
     yield from _evaluated()
 
 
-def _two_fits() -> list[Any]:
+def _two_fits() -> Fitted:
     model = _model(RATE)
     first = _fitted(model, X, Y, batch_size=BATCH)
     second = _fitted(model, X, Y, batch_size=BATCH, initial_epoch=1, epochs=2)
-    return [np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]]), *second[2:]]
+    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]]), *second[2:]
 
 
-def _validated_every_second() -> list[Any]:
+def _validated_every_second() -> list[object]:
     history = _model().fit(X, Y, epochs=4, verbose=0, validation_data=(X[:1] * 2, Y[:1]), validation_freq=2).history["val_loss"]
     return [len(history), history[-1]]
 
 
-def _validated(first: int = SAMPLES, **given: Any) -> list[Any]:
+def _validated(first: int = SAMPLES, **given: object) -> list[object]:
     history = _model().fit(X[:first], Y[:first], batch_size=BATCH, verbose=0, **given).history
     return [history["loss"][0], history["val_loss"][0]]
 
@@ -168,7 +170,7 @@ def _class_weighted() -> Iterator[Ways]:
     by_sample = np.array([CLASS_WEIGHT[int(label)] for label in LABELS], np.float32)
     x = np.random.default_rng(1).standard_normal((SAMPLES, 4)).astype(np.float32)
 
-    def trained(loss: str, y: Any, **given: Any) -> list[Any]:
+    def trained(loss: str, y: Array, **given: object) -> list[object]:
         initial = keras.initializers.GlorotUniform(seed=1)
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax", kernel_initializer=initial)])
         model.compile(keras.optimizers.SGD(0.1), loss=loss)
@@ -218,7 +220,7 @@ def _evaluated() -> Iterator[Ways]:
     yield Ways("predict steps", {"by hand": lambda: X[:8], "seen": lambda: model.predict(X, batch_size=BATCH, steps=2, verbose=0)})
 
 
-def _shown(seed: int, epochs: int = 1, **given: Any) -> Any:
+def _shown(seed: int, epochs: int = 1, **given: object) -> Array:
     """The order in which `fit` shows the samples: each batch of one moves the weight by its number."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
@@ -226,7 +228,7 @@ def _shown(seed: int, epochs: int = 1, **given: Any) -> Any:
     moved: list[float] = []
 
     class Noted(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
             moved.append(float(np.asarray(self.model.get_weights()[0]).item()))
 
     model.fit(X, X, batch_size=1, epochs=epochs, verbose=0, callbacks=[Noted()], **given)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from models.backends.keras.libraries import LIBRARY
+from models.arrays import Array
+from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.ways import Ways
 
-Options = dict[str, Any]
+Options = dict[str, object]
 KERNEL: Options = {
     "activation": None,
     "use_bias": True,
@@ -36,7 +36,7 @@ RECURRENT: Options = {
     "activation": "tanh", "use_bias": True, "kernel_initializer": "glorot_uniform", "recurrent_initializer": "orthogonal", "bias_initializer": "zeros",
     "dropout": 0.0, "recurrent_dropout": 0.0, "return_sequences": False, "return_state": False, "go_backwards": False, "stateful": False, "unroll": False,
 }  # fmt: skip
-LAYERS: dict[str, tuple[tuple[Any, ...], tuple[int, ...], Options, Options]] = {
+LAYERS: dict[str, tuple[tuple[object, ...], tuple[int, ...], Options, Options]] = {
     "Dense": ((4,), (5, 6), KERNEL, {"activation": "relu", "kernel_initializer": "he_normal", "bias_initializer": "ones"}),
     "Conv1D": ((4, 3), (5, 9, 6), KERNEL | {"strides": 1, "padding": "valid", "data_format": None, "dilation_rate": 1, "groups": 1},
         {"activation": "relu", "strides": 2, "padding": "same", "dilation_rate": 2, "bias_initializer": "ones"}),
@@ -123,17 +123,17 @@ OPTIMIZERS: dict[str, tuple[Options, Options]] = {
 STEPS = 8
 
 
-def drawn(shape: tuple[int, ...], seed: int) -> Any:
+def drawn(shape: tuple[int, ...], seed: int) -> Array:
     """Standard normal numbers in float32."""
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def layer_pass(make: Callable[[], Any], shape: tuple[int, ...]) -> list[Any]:
+def layer_pass(make: Callable[[], Callable[[Tensor], Tensor]], shape: tuple[int, ...]) -> list[Tensor]:
     """Outputs of a layer made after seed 3 on a fixed input, and the input's gradient of a weighted sum of them."""
     keras.utils.set_random_seed(3)
     layer = make()
 
-    def summed(at: list[Any]) -> tuple[Any, Any]:
+    def summed(at: list[Tensor]) -> tuple[Tensor, Tensor]:
         outputs = layer(at[0])
         pull = np.linspace(-1, 1, int(np.prod(outputs.shape)), dtype=np.float32).reshape(tuple(outputs.shape))
         return ops.sum(outputs * ops.convert_to_tensor(pull)), outputs
@@ -144,7 +144,7 @@ def layer_pass(make: Callable[[], Any], shape: tuple[int, ...]) -> list[Any]:
     return [outputs, slopes]
 
 
-def loss_pass(loss: Callable[..., Any], kind: str, **given: Any) -> list[Any]:
+def loss_pass(loss: Callable[[Tensor, Tensor], Tensor], kind: str) -> list[Tensor]:
     """A loss of fixed outputs and targets of this kind, and its gradient; outputs are probabilities where targets are."""
     x, numbers = drawn((6, 4), 5), drawn((6, 4), 6)
     chances = np.exp(numbers) / np.exp(numbers).sum(1, keepdims=True)
@@ -153,16 +153,16 @@ def loss_pass(loss: Callable[..., Any], kind: str, **given: Any) -> list[Any]:
         "marks": (numbers > 0).astype(np.float32), "one-hot": np.eye(4, dtype=np.float32)[np.arange(6) % 4],
     }[kind]  # fmt: skip
 
-    def valued(at: list[Any]) -> tuple[Any, Any]:
+    def valued(at: list[Tensor]) -> tuple[Tensor, Tensor]:
         outputs = ops.sigmoid(at[0]) if kind == "marks" else ops.softmax(at[0]) if kind in ("classes", "chances") else at[0]
-        value = loss(ops.convert_to_tensor(target), outputs, **given)
+        value = loss(ops.convert_to_tensor(target), outputs)
         return ops.sum(value), value
 
     _, value, (slopes,) = LIBRARY.gradient(valued, [ops.convert_to_tensor(x)])
     return [value, slopes]
 
 
-def stepped(make: Callable[[], Any], steps: int = STEPS) -> list[Any]:
+def stepped(make: Callable[[], keras.optimizers.Optimizer], steps: int = STEPS) -> list[keras.Variable]:
     """Where an optimizer leads two weights whose gradients are drawn: small and large ones, smaller from step to step."""
     variables = [keras.Variable(drawn((4, 3), 7)), keras.Variable(drawn((3,), 8))]
     optimizer = make()
@@ -186,7 +186,7 @@ def defaults_spelled_out() -> Iterator[Ways]:
         yield Ways(name, _both(lambda said: stepped(lambda: getattr(keras.optimizers, name)(**said), 3), options))
 
 
-def _both(taken: Callable[[Options], Any], options: Options) -> dict[str, Callable[[], Any]]:
+def _both(taken: Callable[[Options], object], options: Options) -> dict[str, Callable[[], object]]:
     return {"left out": lambda: taken({}), "spelled out": lambda: taken(options)}
 
 
@@ -207,6 +207,6 @@ def options_of_optimizers_act() -> Iterator[Ways]:
         yield Ways(name, _each(lambda said: stepped(lambda: getattr(keras.optimizers, name)(**said)), options), apart=True)
 
 
-def _each(taken: Callable[[Options], Any], options: Options) -> dict[str, Callable[[], Any]]:
+def _each(taken: Callable[[Options], object], options: Options) -> dict[str, Callable[[], object]]:
     ways = {"default": lambda: taken({})}
     return ways | {f"{option}={value}": lambda said={option: value}: taken(said) for option, value in options.items()}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import ModuleType
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from models.arrays import Array
+from models.backends.keras.libraries import Tensor
 from models.backends.keras.promises.defaults import drawn
 from models.backends.ways import Ways
 
@@ -30,7 +32,7 @@ def _warm(t: int) -> float:
     return 0.01 + 0.09 * t / 4 if t < 4 else RATE * (1 + math.cos(math.pi * min(t - 4, 6) / 6)) / 2
 
 
-SCHEDULES: dict[str, tuple[Callable[[Any], Any], Callable[[int], float]]] = {
+SCHEDULES: dict[str, tuple[Callable[[ModuleType], keras.optimizers.schedules.LearningRateSchedule], Callable[[int], float]]] = {
     "ExponentialDecay": (lambda s: s.ExponentialDecay(RATE, 3, 0.5), lambda t: RATE * 0.5 ** (t / 3)),
     "ExponentialDecay staircase": (lambda s: s.ExponentialDecay(RATE, 3, 0.5, staircase=True), lambda t: RATE * 0.5 ** (t // 3)),
     "InverseTimeDecay": (lambda s: s.InverseTimeDecay(RATE, 3, 0.5), lambda t: RATE / (1 + 0.5 * t / 3)),
@@ -51,10 +53,10 @@ SCHEDULES: dict[str, tuple[Callable[[Any], Any], Callable[[int], float]]] = {
 def schedules_by_formula() -> Iterator[Ways]:
     """Each schedule's rates by its formula: called, in an optimizer that steps, and from its configuration."""
 
-    def called(schedule: Any) -> list[Any]:
+    def called(schedule: keras.optimizers.schedules.LearningRateSchedule) -> list[list[float]]:
         return [[float(ops.convert_to_numpy(schedule(t))) for t in range(STEPS)]]
 
-    def stepped(schedule: Any) -> list[Any]:
+    def stepped(schedule: keras.optimizers.schedules.LearningRateSchedule) -> list[list[float]]:
         """What a weight with a gradient of one loses in each step; it begins at 0, where nothing is lost to rounding."""
         optimizer, lost = keras.optimizers.SGD(schedule), []
         variable = keras.Variable(np.zeros(1, np.float32))
@@ -79,7 +81,7 @@ def layers_by_formula() -> Iterator[Ways]:
     x = 3 * drawn((8, 6), 2) + 1
     yield Ways("Dropout of rate 0", {"itself": lambda: x, "seen": lambda: layers.Dropout(0.0)(x, training=True)})
 
-    def scaled(rate: float) -> Any:
+    def scaled(rate: float) -> Tensor:
         outputs = layers.Dropout(rate, seed=1)(x, training=True)
         return ops.where(outputs == 0, x / (1 - rate), outputs)
 
@@ -92,14 +94,14 @@ def layers_by_formula() -> Iterator[Ways]:
     }
     yield Ways("SpatialDropout1D drops whole features", shape)
 
-    def running(momentum: float) -> list[Any]:
+    def running(momentum: float) -> list[Tensor]:
         norm = layers.BatchNormalization(momentum=momentum)
         norm.build(x.shape)
         for scale in (1.0, 2.0, 3.0):
             norm(scale * x, training=True)
         return [norm.moving_mean, norm.moving_variance, norm(x, training=False)]
 
-    def by_hand(momentum: float) -> list[Any]:
+    def by_hand(momentum: float) -> list[Array]:
         mean, var, y = np.zeros(6), np.ones(6), x.astype(np.float64)
         for scale in (1.0, 2.0, 3.0):
             mean, var = momentum * mean + (1 - momentum) * scale * y.mean(0), momentum * var + (1 - momentum) * scale**2 * y.var(0)
@@ -112,7 +114,7 @@ def layers_by_formula() -> Iterator[Ways]:
     yield from _of_weights()
 
 
-def _rows_alike(layer: Any) -> float:
+def _rows_alike(layer: keras.layers.Layer) -> float:
     outputs = np.asarray(ops.convert_to_numpy(layer(np.ones((4, 9, 6), np.float32), training=True)))
     return float((outputs == outputs[:, :1]).all() and 0 < (outputs == 0).mean() < 1)
 
@@ -120,7 +122,7 @@ def _rows_alike(layer: Any) -> float:
 def _of_weights() -> Iterator[Ways]:
     w = drawn((6, 4), 3)
     exact = w.astype(np.float64)
-    penalties: dict[str, tuple[Callable[[], Any], Callable[[], float]]] = {
+    penalties: dict[str, tuple[Callable[[], keras.regularizers.Regularizer], Callable[[], float]]] = {
         "L1": (lambda: keras.regularizers.L1(0.1), lambda: 0.1 * abs(exact).sum()), "L2": (lambda: keras.regularizers.L2(0.1), lambda: 0.1 * np.square(exact).sum()),
         "L1L2": (lambda: keras.regularizers.L1L2(0.1, 0.2), lambda: 0.1 * abs(exact).sum() + 0.2 * np.square(exact).sum()),
         "OrthogonalRegularizer": (lambda: keras.regularizers.OrthogonalRegularizer(0.1, mode="columns"), _orthogonality(exact)),
@@ -128,7 +130,7 @@ def _of_weights() -> Iterator[Ways]:
     for name, (make, formula) in penalties.items():
         yield Ways(name, {"formula": formula, "seen": lambda: make()(ops.convert_to_tensor(w))}, 64)
     norms = np.linalg.norm(exact, axis=0, keepdims=True)
-    constraints: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    constraints: dict[str, tuple[Callable[[], keras.constraints.Constraint], Callable[[], Array]]] = {
         "MaxNorm": (lambda: keras.constraints.MaxNorm(1.5), lambda: exact * np.minimum(1, 1.5 / norms)), "NonNeg": (keras.constraints.NonNeg, lambda: np.maximum(exact, 0)),
         "UnitNorm": (keras.constraints.UnitNorm, lambda: exact / norms),
         "MinMaxNorm": (lambda: keras.constraints.MinMaxNorm(0.5, 1.5, rate=0.5), lambda: exact * (0.5 * np.clip(norms, 0.5, 1.5) + 0.5 * norms) / norms),
@@ -136,7 +138,7 @@ def _of_weights() -> Iterator[Ways]:
     # A constraint keeps quotients from zero by 1e-7 besides.
     for name, (make, formula) in constraints.items():
         yield Ways(name, {"formula": formula, "seen": lambda: make()(ops.convert_to_tensor(w))}, 16)
-    from_outside: dict[str, tuple[Callable[[], Any], Any]] = {
+    from_outside: dict[str, tuple[Callable[[], keras.initializers.Initializer], Array]] = {
         "Zeros": (keras.initializers.Zeros, np.zeros((6, 6))),
         "Ones": (keras.initializers.Ones, np.ones((6, 6))),
         "Constant": (lambda: keras.initializers.Constant(0.5), np.full((6, 6), 0.5)),
@@ -145,14 +147,14 @@ def _of_weights() -> Iterator[Ways]:
     for name, (make, expected) in from_outside.items():
         yield Ways(name, {"formula": lambda: expected, "seen": lambda: make()((6, 6))})
 
-    def orthogonal() -> Any:
+    def orthogonal() -> Tensor:
         drawn_ = keras.initializers.Orthogonal(gain=2.0, seed=1)((6, 4))
         return ops.matmul(ops.transpose(drawn_), drawn_)
 
     yield Ways("Orthogonal", {"gain² · identity": lambda: 4 * np.eye(4), "seen": orthogonal}, 64)
 
 
-def _orthogonality(w: Any) -> Callable[[], float]:
+def _orthogonality(w: Array) -> Callable[[], float]:
     def penalty() -> float:
         unit = w / np.linalg.norm(w, axis=0, keepdims=True)
         products = np.abs(unit.T @ unit) * (1 - np.eye(4))

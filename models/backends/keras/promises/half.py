@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from models.arrays import Array
+from models.backends.keras.libraries import Tensor
 from models.backends.ways import Ways
 
 UNITS = 32
-NORMS: dict[str, Callable[[str], Callable[[Any], Any]]] = {
+NORMS: dict[str, Callable[[str], Callable[[Tensor], Tensor]]] = {
     "LayerNormalization": lambda dtype: keras.layers.LayerNormalization(epsilon=1e-5, dtype=dtype),
     "RMSNormalization": lambda dtype: keras.layers.RMSNormalization(epsilon=1e-5, dtype=dtype),
     "GroupNormalization": lambda dtype: keras.layers.GroupNormalization(4, epsilon=1e-5, dtype=dtype),
@@ -28,11 +29,11 @@ SIZES = {"float16": (3e-4, 3e-3, 1.0, 300.0, 3000.0, 8000.0), "bfloat16": (1e-15
 UNIT = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
-def _training(norm: keras.layers.Layer) -> Callable[[Any], Any]:
+def _training(norm: keras.layers.Layer) -> Callable[[Tensor], Tensor]:
     return lambda x: norm(x, training=True)
 
 
-def _by_formula(name: str, x: Any) -> Any:
+def _by_formula(name: str, x: Array) -> Array:
     if name in ("Softmax", "log_softmax"):
         shifted = x - x.max(1, keepdims=True)
         logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))

@@ -5,20 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from models.backends.keras.libraries import Tensor
 from models.backends.keras.promises.defaults import OPTIMIZERS, drawn
 from models.backends.ways import Ways
 
 USUAL = ("SGD momentum", "Adam", "a schedule", "an average", "accumulation", "a loss scale")
 """Optimizers whose state a core run saves."""
+MakeOptimizer = Callable[[], keras.optimizers.Optimizer]
+Through = Callable[[keras.Model, MakeOptimizer, str], keras.Model]
+"""Takes a compiled model through an interruption, by files in a folder; what goes on is compiled with such an optimizer."""
 
 
-def net(dropout: float = 0.0) -> Any:
+def net(dropout: float = 0.0) -> keras.Model:
     """A small network with running statistics and a seeded dropout, the same every time."""
     initial = [keras.initializers.GlorotUniform(seed=seed) for seed in (1, 2)]
     return keras.Sequential([
@@ -27,12 +30,12 @@ def net(dropout: float = 0.0) -> Any:
     ])  # fmt: skip
 
 
-def _compiled(model: Any, optimizer: Callable[[], Any]) -> Any:
+def _compiled(model: keras.Model, optimizer: MakeOptimizer) -> keras.Model:
     model.compile(optimizer(), keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
     return model
 
 
-def _step(model: Any, number: int) -> None:
+def _step(model: keras.Model, number: int) -> None:
     """Statistics move by a pass, weights by given gradients, which is quicker than a training step that is not compiled."""
     model(drawn((8, 6), number), training=True)
     gradients = [drawn(tuple(v.shape), 10 * number + k) for k, v in enumerate(model.trainable_variables)]
@@ -43,12 +46,12 @@ def _path(folder: str, name: str) -> str:
     return str(Path(folder) / name)
 
 
-def _saved(model: Any, optimizer: Callable[[], Any], folder: str) -> Any:
+def _saved(model: keras.Model, optimizer: MakeOptimizer, folder: str) -> keras.Model:
     model.save(_path(folder, "model.keras"))
     return keras.models.load_model(_path(folder, "model.keras"))
 
 
-def _weights_saved(model: Any, optimizer: Callable[[], Any], folder: str) -> Any:
+def _weights_saved(model: keras.Model, optimizer: MakeOptimizer, folder: str) -> keras.Model:
     """Weights by file into a fresh model; the optimizer's own by save_own_variables' documented way, its variables."""
     model.save_weights(_path(folder, "model.weights.h5"))
     fresh = _compiled(net(), optimizer)
@@ -57,7 +60,7 @@ def _weights_saved(model: Any, optimizer: Callable[[], Any], folder: str) -> Any
     return fresh
 
 
-def _set(model: Any, optimizer: Callable[[], Any], folder: str) -> Any:
+def _set(model: keras.Model, optimizer: MakeOptimizer, folder: str) -> keras.Model:
     """Every variable by hand: weights, statistics, the dropout's state, the optimizer's slots."""
     fresh = _compiled(net(model.layers[2].rate), optimizer)
     fresh.optimizer.build(fresh.trainable_variables)
@@ -68,7 +71,7 @@ def _set(model: Any, optimizer: Callable[[], Any], folder: str) -> Any:
     return fresh
 
 
-def _trained(optimizer: Callable[[], Any], through: Callable[..., Any] | None) -> list[Any]:
+def _trained(optimizer: MakeOptimizer, through: Through | None) -> list[object]:
     model = _compiled(net(), optimizer)
     for number in range(3):
         _step(model, number)
@@ -81,7 +84,7 @@ def _trained(optimizer: Callable[[], Any], through: Callable[..., Any] | None) -
     return [*model.get_weights(), int(np.array(model.optimizer.iterations)), *model.optimizer.variables]
 
 
-def _dropped(through: Callable[..., Any] | None) -> Any:
+def _dropped(through: Through | None) -> Tensor:
     """What a dropout of its own seed lets through after the interruption."""
     model = _compiled(net(0.5), keras.optimizers.SGD)
     model(drawn((8, 6), 0), training=True)
@@ -91,9 +94,9 @@ def _dropped(through: Callable[..., Any] | None) -> Any:
     return model(drawn((8, 6), 1), training=True)
 
 
-def _optimizers() -> dict[str, Callable[[], Any]]:
+def _optimizers() -> dict[str, MakeOptimizer]:
     schedule = lambda: keras.optimizers.schedules.ExponentialDecay(0.05, 2, 0.5)  # noqa: E731
-    made: dict[str, Callable[[], Any]] = {name: lambda name=name: getattr(keras.optimizers, name)(0.01) for name in OPTIMIZERS}
+    made: dict[str, MakeOptimizer] = {name: lambda name=name: getattr(keras.optimizers, name)(0.01) for name in OPTIMIZERS}
     return made | {
         "SGD momentum": lambda: keras.optimizers.SGD(0.05, 0.9, nesterov=True),
         "RMSprop centered": lambda: keras.optimizers.RMSprop(0.01, momentum=0.9, centered=True),
@@ -116,7 +119,7 @@ def saved_and_loaded_with_every_optimizer() -> Iterator[Ways]:
 def _of_optimizers(names: tuple[str, ...]) -> Iterator[Ways]:
     for name in names:
         optimizer = _optimizers()[name]
-        ways = {"not interrupted": None, "save": _saved, "variables": _set}
+        ways: dict[str, Through | None] = {"not interrupted": None, "save": _saved, "variables": _set}
         if name in ("SGD momentum", "Adam", "a schedule"):
             ways["save_weights"] = _weights_saved
         yield Ways(f"training with {name}", {way: lambda through=through: _trained(optimizer, through) for way, through in ways.items()})
@@ -128,24 +131,24 @@ def saved_and_loaded() -> Iterator[Ways]:
     yield Ways("training with dropout", {"not interrupted": lambda: _dropped(None), "variables": lambda: _dropped(_set)})
     x = drawn((8, 6), 1)
 
-    def through(act: Callable[[Any, str], Any]) -> list[Any]:
+    def through(act: Callable[[keras.Model, str], keras.Model]) -> list[object]:
         model = _compiled(net(), lambda: keras.optimizers.SGD(0.1))
         _step(model, 0)
         with tempfile.TemporaryDirectory() as folder:
             other = act(model, folder)
             return [*other.get_weights(), other(x)]
 
-    def weighted(other: Any, model: Any) -> Any:
+    def weighted(other: keras.Model, model: keras.Model) -> keras.Model:
         other.set_weights(model.get_weights())
         return other
 
-    def by_weights(model: Any, folder: str) -> Any:
+    def by_weights(model: keras.Model, folder: str) -> keras.Model:
         model.save_weights(_path(folder, "a.weights.h5"))
         other = net()
         other.load_weights(_path(folder, "a.weights.h5"))
         return other
 
-    def by_checkpoint(model: Any, folder: str) -> Any:
+    def by_checkpoint(model: keras.Model, folder: str) -> keras.Model:
         keep = keras.callbacks.ModelCheckpoint(_path(folder, "b.keras"))
         keep.set_model(model)
         keep.on_epoch_end(0, {})

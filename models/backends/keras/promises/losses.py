@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from models.arrays import Array
+from models.backends.keras.libraries import Tensor
 from models.backends.keras.promises.defaults import LOSSES, drawn, loss_pass
 from models.backends.ways import Ways
 
@@ -20,7 +21,9 @@ FUNCTIONS = {
     "MeanSquaredLogarithmicError": "mean_squared_logarithmic_error", "Huber": "huber", "LogCosh": "log_cosh", "Poisson": "poisson",
     "KLDivergence": "kl_divergence", "Hinge": "hinge", "SquaredHinge": "squared_hinge", "CategoricalHinge": "categorical_hinge",
 }  # fmt: skip
-FORMULAS: dict[str, Callable[[Any, Any], Any]] = {
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+"""A loss of targets and outputs."""
+FORMULAS: dict[str, LossFunction] = {
     "MeanSquaredError": lambda y, x: ops.mean(ops.square(x - y)),
     "MeanAbsoluteError": lambda y, x: ops.mean(ops.abs(x - y)),
     "MeanAbsolutePercentageError": lambda y, x: 100 * ops.mean(ops.abs((x - y) / y)),
@@ -59,7 +62,7 @@ def ways_of_writing_losses() -> Iterator[Ways]:
     for name, (kind, _, _) in LOSSES.items():
         made = getattr(keras.losses, name)
         several = SUMS * (4 if name in DOCUMENTED_EPSILON else 1)
-        ways: dict[str, Callable[..., Any]] = {
+        ways: dict[str, LossFunction] = {
             "object": lambda y, x: made()(y, x),
             "mean of none": lambda y, x: ops.mean(made(reduction=None)(y, x)),
             "sum over count": lambda y, x: made(reduction="sum")(y, x) / 6,
@@ -73,7 +76,7 @@ def ways_of_writing_losses() -> Iterator[Ways]:
         if name == "CosineSimilarity":
             del ways["by its name"]
         yield Ways(name, {way: lambda use=use: loss_pass(use, kind) for way, use in ways.items()}, several)
-        weighted: dict[str, Callable[..., Any]] = {
+        weighted: dict[str, LossFunction] = {
             "formula": lambda y, x: ops.sum(ops.convert_to_tensor(WEIGHTS) * made(reduction=None)(y, x)) / 6,
             "sum_over_batch_size": lambda y, x: made()(y, x, sample_weight=WEIGHTS),
             "sum": lambda y, x: made(reduction="sum")(y, x, sample_weight=WEIGHTS) / 6,
@@ -88,7 +91,7 @@ def ways_of_writing_losses() -> Iterator[Ways]:
 
 def _contained() -> Iterator[Ways]:
     losses = keras.losses
-    classes: dict[str, dict[str, Callable[..., Any]]] = {
+    classes: dict[str, dict[str, LossFunction]] = {
         "SparseCategoricalCrossentropy is CategoricalCrossentropy": {
             "sparse": losses.SparseCategoricalCrossentropy(), "one-hot": lambda y, x: losses.CategoricalCrossentropy()(ops.one_hot(y, 4), x),
             "from_logits": lambda y, x: losses.SparseCategoricalCrossentropy(from_logits=True)(y, ops.log(x)),
@@ -101,7 +104,7 @@ def _contained() -> Iterator[Ways]:
     }  # fmt: skip
     for name, ways in classes.items():
         yield Ways(name, {way: lambda use=use: loss_pass(use, "classes") for way, use in ways.items()}, SUMS)
-    marks: dict[str, dict[str, Callable[..., Any]]] = {
+    marks: dict[str, dict[str, LossFunction]] = {
         "BinaryCrossentropy from_logits": {
             "probabilities": losses.BinaryCrossentropy(),
             "logits": lambda y, x: losses.BinaryCrossentropy(from_logits=True)(y, ops.log(x / (1 - x))),
@@ -116,7 +119,7 @@ def _contained() -> Iterator[Ways]:
     # Probabilities are what a loss is given, whatever made them.
     logits = drawn((6, 4), 5)
     marked = (drawn((6, 4), 6) > 0).astype(np.float32)
-    made: dict[str, tuple[Any, Callable[[Any], Any], Any]] = {
+    made: dict[str, tuple[type[keras.losses.Loss], Callable[[Tensor], Tensor], Array]] = {
         "BinaryCrossentropy of a softmax": (losses.BinaryCrossentropy, ops.softmax, marked),
         "CategoricalCrossentropy of a sigmoid": (
             losses.CategoricalCrossentropy,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
 
+from models.arrays import Array
+from models.backends.keras.libraries import Tensor
 from models.backends.keras.promises.defaults import drawn
 from models.backends.ways import Ways
 
@@ -22,31 +23,31 @@ GUESSES = (1 / (1 + np.exp(-NUMBERS[:, :1]))).astype(np.float32)
 PLACES = (slice(0, 4), slice(4, 8), slice(8, 10))
 SUMS = 64
 """How many roundings part float32 sums over ten samples from the same in float64."""
-Data = tuple[Any, Any]
-Value = Callable[[Any], Any]
-"""A number for every sample, or the metric itself from weights of samples."""
+Data = tuple[Array | None, Array]
+Value = Callable[[Array], float]
+"""A metric from weights of samples."""
 
 
-def _mean(values: Any) -> Value:
+def _mean(values: Array) -> Value:
     return lambda weights: float((np.ravel(values) * weights).sum() / weights.sum())
 
 
-def _counted(numerator: Any, denominator: Any) -> Value:
+def _counted(numerator: Array, denominator: Array) -> Value:
     return lambda weights: float((np.ravel(numerator) * weights).sum() / (np.ravel(denominator) * weights).sum())
 
 
-def _double(values: Any) -> Any:
+def _double(values: Array) -> Array:
     return np.asarray(values, np.float64)
 
 
-def _top(k: int) -> Any:
-    return [float(label in np.argsort(-row)[:k]) for row, label in zip(CHANCES, LABELS, strict=True)]
+def _top(k: int) -> Array:
+    return np.array([float(label in np.argsort(-row)[:k]) for row, label in zip(CHANCES, LABELS, strict=True)])
 
 
 X, Y, P = _double(NUMBERS), _double(OTHERS), _double(CHANCES)
 G, M = _double(GUESSES)[:, 0], _double(MARKS)[:, 0]
 POSITIVE = G > 0.5
-METRICS: dict[str, tuple[Callable[[], Any], Data, Value]] = {
+METRICS: dict[str, tuple[Callable[[], keras.metrics.Metric], Data, Value]] = {
     "Mean": (lambda: keras.metrics.Mean(), (None, NUMBERS[:, 0]), _mean(X[:, 0])),
     "Sum": (lambda: keras.metrics.Sum(), (None, NUMBERS[:, 0]), lambda w: (X[:, 0] * w).sum()),
     "MeanSquaredError": (lambda: keras.metrics.MeanSquaredError(), (OTHERS, NUMBERS), _mean(np.square(X - Y).mean(1))),
@@ -77,7 +78,7 @@ METRICS: dict[str, tuple[Callable[[], Any], Data, Value]] = {
 """By metric: how it is made, targets and outputs (or values alone), and its formula."""
 
 
-def _r2(x: Any, y: Any, w: Any) -> float:
+def _r2(x: Array, y: Array, w: Array) -> float:
     mean = (y * w).sum() / w.sum()
     return float(1 - (w * np.square(y - x)).sum() / (w * np.square(y - mean)).sum())
 
@@ -86,7 +87,9 @@ def metrics_by_formula() -> Iterator[Ways]:
     """Each metric whole, in uneven batches, after a reset, merged of two, and weighted by samples."""
     for name, (make, (target, outputs), formula) in METRICS.items():
 
-        def updated(metric: Any, places: Any, weights: Any = None, data: Any = (target, outputs)) -> Any:
+        def updated(
+            metric: keras.metrics.Metric, places: Iterable[slice], weights: Array | None = None, data: Data = (target, outputs)
+        ) -> keras.metrics.Metric:
             for place in places:
                 given = [each[place] for each in data if each is not None]
                 metric.update_state(*given, **({} if weights is None else {"sample_weight": weights[place]}))
@@ -110,12 +113,12 @@ def metrics_by_formula() -> Iterator[Ways]:
         )
 
 
-def _after_reset(update: Callable[[Any], Any], metric: Any) -> Any:
+def _after_reset(update: Callable[[keras.metrics.Metric], keras.metrics.Metric], metric: keras.metrics.Metric) -> Tensor:
     update(metric)
     update(metric)
     metric.reset_state()
     return update(metric).result()
 
 
-def _configured(name: str, metric: Any) -> Any:
+def _configured(name: str, metric: keras.metrics.Metric) -> keras.metrics.Metric:
     return metric if name == "MeanMetricWrapper" else type(metric).from_config(metric.get_config())

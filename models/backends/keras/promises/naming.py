@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import ModuleType
 
 import keras
 import numpy as np
 from keras import layers
 
+from models.arrays import Array
+from models.backends.keras.libraries import Tensor
 from models.backends.keras.promises.defaults import drawn, layer_pass, stepped
 from models.backends.ways import Ways
 
@@ -21,8 +23,11 @@ INITIALIZERS = {
 REGULARIZERS = {"l1": "L1", "l2": "L2", "L1L2": "L1L2", "orthogonal_regularizer": "OrthogonalRegularizer"}
 CONSTRAINTS = {"max_norm": "MaxNorm", "non_neg": "NonNeg", "unit_norm": "UnitNorm", "min_max_norm": "MinMaxNorm"}
 
+Make = Callable[[], object]
+"""A part in one of the forms that Keras takes: name, class, object, function, configuration."""
 
-def _kernel(initializer: Callable[[], Any]) -> Any:
+
+def _kernel(initializer: Make) -> keras.Variable:
     """What an initializer without seed draws, made after the global seed was set."""
     keras.utils.set_random_seed(1)
     layer = layers.Dense(4, kernel_initializer=initializer())
@@ -30,17 +35,17 @@ def _kernel(initializer: Callable[[], Any]) -> Any:
     return layer.kernel
 
 
-def _penalty(regularizer: Any) -> Any:
+def _penalty(regularizer: object) -> Tensor:
     layer = layers.Dense(4, kernel_initializer=keras.initializers.GlorotUniform(seed=1), kernel_regularizer=regularizer)
     layer.build((None, 6))
     return layer.losses[0]
 
 
-def _constrained(constraint: Any) -> Any:
+def _constrained(constraint: object) -> Tensor:
     return keras.constraints.get(constraint)(3 * X)
 
 
-def _configured(module: Any, made: Any) -> Any:
+def _configured(module: ModuleType, made: object) -> object:
     return module.deserialize(module.serialize(made))
 
 
@@ -48,7 +53,7 @@ def ways_of_naming() -> Iterator[Ways]:
     """Initializers, regularizers, constraints and everything that `compile` takes."""
     for name, kind_name in INITIALIZERS.items():
         kind = getattr(keras.initializers, kind_name)
-        forms: dict[str, Callable[[], Any]] = {
+        forms: dict[str, Make] = {
             "object": kind,
             "name": lambda: name,
             "class name": lambda: kind_name,
@@ -92,7 +97,7 @@ def ways_of_naming() -> Iterator[Ways]:
 
 
 def _compiled() -> Iterator[Ways]:
-    def trained(optimizer: Any = "sgd", loss: Any = "sparse_categorical_crossentropy", metrics: Any = None) -> list[Any]:
+    def trained(optimizer: object = "sgd", loss: object = "sparse_categorical_crossentropy", metrics: object = None) -> list[Array | float]:
         initial = keras.initializers.GlorotUniform(seed=1)
         model = keras.Sequential([keras.Input((6,)), layers.Dense(3, "softmax", kernel_initializer=initial)])
         model.compile(optimizer, loss, metrics=metrics, run_eagerly=True)
@@ -108,7 +113,7 @@ def _compiled() -> Iterator[Ways]:
     yield Ways("compile loss", {form: lambda each=each: trained(loss=each()) for form, each in losses.items()}, 16)
     for name in ("SGD", "Adam", "RMSprop", "AdamW", "Nadam", "Adagrad"):
         kind = getattr(keras.optimizers, name)
-        forms: dict[str, Callable[[], Any]] = {
+        forms: dict[str, Make] = {
             "object": kind,
             "name": lambda: name.lower(),
             "class name": lambda: name,
@@ -122,7 +127,7 @@ def _compiled() -> Iterator[Ways]:
         "class name": lambda: "SparseCategoricalAccuracy", "function": lambda: keras.metrics.sparse_categorical_accuracy,
     }  # fmt: skip
 
-    def measured(metric: Any) -> list[Any]:
+    def measured(metric: object) -> list[float]:
         told = trained(metrics=[metric])
         return sorted(float(value) for value in told[2:])
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from models.backends.keras.libraries import LIBRARY
+from models.arrays import Array
+from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.promises.defaults import drawn
 from models.backends.ways import Ways
 
 LABELS = np.arange(8) % 3
 X = drawn((8, 6), 0)
-Model = Any
+Model: TypeAlias = keras.Model
 
 
 def net() -> Model:
@@ -28,7 +29,9 @@ def net() -> Model:
     return model
 
 
-def trained(prepare: Callable[[Model], object] = lambda model: None, each: Callable[[Model], object] = lambda model: None) -> list[Any]:
+def trained(
+    prepare: Callable[[Model], object] = lambda model: None, each: Callable[[Model], object] = lambda model: None
+) -> list[Array | Tensor]:
     """Weights, statistics and an evaluation after three steps of a network that was prepared; `each` is done before every step."""
     model = net()
     prepare(model)
@@ -38,7 +41,7 @@ def trained(prepare: Callable[[Model], object] = lambda model: None, each: Calla
     return [*model.get_weights(), model(X)]
 
 
-def _off_and_on(model: Model) -> None:
+def _off_and_on(model: keras.layers.Layer) -> None:
     model.trainable = False
     model.trainable = True
 
@@ -71,7 +74,7 @@ def toggled() -> Iterator[Ways]:
         "learning rate set": lambda model: setattr(model.optimizer, "learning_rate", 0.1),
         "reset_metrics": lambda model: model.reset_metrics(),
     }
-    ways: dict[str, Callable[[], Any]] = {"never": trained}
+    ways: dict[str, Callable[[], object]] = {"never": trained}
     ways |= {name: lambda act=act: trained(act) for name, act in prepared.items()}
     yield Ways("a training", ways | {name: lambda act=act: trained(each=act) for name, act in between.items()})
 
@@ -87,10 +90,10 @@ def toggled() -> Iterator[Ways]:
     yield Ways("a frozen weight", frozen)
     yield Ways("a weight that thaws", {"moves": lambda: [1.0], "seen": lambda: moved(lambda model: _off_and_on(model.layers[0]))})
 
-    def counts(model: Model) -> list[Any]:
+    def counts(model: Model) -> list[int]:
         return [len(model.trainable_weights), len(model.non_trainable_weights), len(model.weights)]
 
-    def frozen_net(act: Callable[[Model], object]) -> list[Any]:
+    def frozen_net(act: Callable[[Model], object]) -> list[int]:
         model = net()
         act(model)
         return counts(model)
@@ -101,7 +104,7 @@ def toggled() -> Iterator[Ways]:
     )
     yield Ways("trainable weights counted again", {"by hand": lambda: [6, 2, 8], "thawed": lambda: frozen_net(_off_and_on)})
 
-    def statistics(training: bool | None, trainable: bool = True) -> list[Any]:
+    def statistics(training: bool | None, trainable: bool = True) -> list[Tensor]:
         layer = layers.BatchNormalization(momentum=0.5)
         layer.build(X.shape)
         layer.trainable = trainable
@@ -119,21 +122,21 @@ def toggled() -> Iterator[Ways]:
 def twice_is_once() -> Iterator[Ways]:
     """What is idempotent, done once and twice."""
     x = ops.convert_to_tensor(X)
-    functions: dict[str, Callable[[Any], Any]] = {
+    functions: dict[str, Callable[[Tensor], Tensor]] = {
         "relu": ops.relu, "relu6": ops.relu6, "hard_tanh": ops.hard_tanh, "clip": lambda t: ops.clip(t, -1.0, 1.0), "abs": ops.abs,
         "stop_gradient": ops.stop_gradient, "sort": ops.sort, "Dropout in inference": layers.Dropout(0.5), "Identity": layers.Identity(),
         "NonNeg": keras.constraints.NonNeg(), "Flatten": layers.Flatten(),
     }  # fmt: skip
     for name, act in functions.items():
         yield Ways(name, {"once": lambda: act(x), "twice": lambda: act(act(x))})
-    rounded: dict[str, Callable[[Any], Any]] = {
+    rounded: dict[str, Callable[[Tensor], Tensor]] = {
         "MaxNorm": keras.constraints.MaxNorm(0.5), "UnitNorm": keras.constraints.UnitNorm(), "UnitNormalization": layers.UnitNormalization(),
         "normalize": lambda t: ops.normalize(t), "MinMaxNorm": keras.constraints.MinMaxNorm(0.1, 0.5),
     }  # fmt: skip
     for name, act in rounded.items():
         yield Ways(name, {"once": lambda: act(x), "twice": lambda: act(act(x))}, 16)
 
-    def built(times: int) -> Any:
+    def built(times: int) -> list[object]:
         keras.utils.set_random_seed(1)
         layer = layers.Dense(4)
         for _ in range(times):
@@ -145,7 +148,7 @@ def twice_is_once() -> Iterator[Ways]:
     yield Ways("set_weights", loaded)
 
 
-def _set(times: int) -> list[Any]:
+def _set(times: int) -> list[Array]:
     model = net()
     values = [value + 1 for value in model.get_weights()]
     for _ in range(times):
@@ -156,17 +159,17 @@ def _set(times: int) -> list[Any]:
 def shared_weights() -> Iterator[Ways]:
     """One layer called twice: its gradient is the sum of two copies', and it is counted, stepped and saved once."""
 
-    def layer() -> Any:
+    def layer() -> keras.layers.Layer:
         made = layers.Dense(6, kernel_initializer=keras.initializers.GlorotUniform(seed=4))
         made.build((None, 6))
         return made
 
-    def gradients(shared: bool) -> list[Any]:
+    def gradients(shared: bool) -> list[Tensor]:
         first = layer()
         second = first if shared else layer()
         variables = [*first.weights] if shared else [*first.weights, *second.weights]
 
-        def loss(values: list[Any]) -> tuple[Any, Any]:
+        def loss(values: list[Tensor]) -> tuple[Tensor, Tensor]:
             own, other = values[:2], values[-2:]
             hidden, _ = first.stateless_call(own, [], X)
             outputs, _ = second.stateless_call(other, [], ops.tanh(hidden))
@@ -177,7 +180,7 @@ def shared_weights() -> Iterator[Ways]:
 
     yield Ways("gradient", {"two copies": lambda: gradients(False), "one layer twice": lambda: gradients(True)}, 16)
 
-    def functional() -> Any:
+    def functional() -> Model:
         shared, inputs = layer(), keras.Input((6,))
         return keras.Model(inputs, shared(ops.tanh(shared(inputs))))
 
@@ -186,10 +189,10 @@ def shared_weights() -> Iterator[Ways]:
             super().__init__()
             self.one = self.other = layer()
 
-        def call(self, x: Any) -> Any:
+        def call(self, x: Tensor) -> Tensor:
             return self.other(ops.tanh(self.one(x)))
 
-    def called(make: Callable[[], Any]) -> list[Any]:
+    def called(make: Callable[[], Model]) -> list[object]:
         model = make()
         outputs = model(X)
         return [outputs, len(model.weights), model.count_params()]
@@ -199,7 +202,7 @@ def shared_weights() -> Iterator[Ways]:
         {"functional": lambda: called(functional), "subclassed": lambda: called(Twice), "two and 42": lambda: [functional()(X), 2, 42]},
     )
 
-    def steps(make: Callable[[], Any]) -> list[Any]:
+    def steps(make: Callable[[], Model]) -> list[Array]:
         model = make()
         model.compile(keras.optimizers.Adam(0.01), "mse", run_eagerly=True)
         for _ in range(2):
@@ -217,7 +220,7 @@ def shared_weights() -> Iterator[Ways]:
     )
 
 
-def _cloned(model: Any) -> Any:
+def _cloned(model: Model) -> Model:
     other = keras.models.clone_model(model)
     other.set_weights(model.get_weights())
     return other

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from models.backends.keras.libraries import LIBRARY
+from models.arrays import Array
+from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.promises.defaults import OPTIMIZERS, drawn, stepped
 from models.backends.ways import Ways
 
@@ -18,53 +18,54 @@ SUMS = 64
 BATCH, STEPS = 8, 3
 X = drawn((BATCH * STEPS, 6), 0)
 LABELS = np.arange(BATCH * STEPS) % 3
+Kind = type[keras.optimizers.Optimizer]
 
 
-def _net() -> Any:
+def _net() -> keras.Model:
     initial = [keras.initializers.GlorotUniform(seed=seed) for seed in (1, 2)]
     return keras.Sequential(
         [keras.Input((6,)), layers.Dense(6, "tanh", kernel_initializer=initial[0]), layers.Dense(3, kernel_initializer=initial[1])]
     )
 
 
-def _optimizer() -> Any:
+def _optimizer() -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(0.1, 0.9)
 
 
-def _loss() -> Any:
+def _loss() -> keras.losses.Loss:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def _compiled(**given: Any) -> Any:
+def _compiled(**given: object) -> keras.Model:
     model = _net()
     model.compile(**{"optimizer": _optimizer(), "loss": _loss()} | given)
     return model
 
 
-def _batches() -> Iterator[tuple[Any, Any]]:
+def _batches() -> Iterator[tuple[Array, Array]]:
     for number in range(STEPS):
         place = slice(number * BATCH, (number + 1) * BATCH)
         yield X[place], LABELS[place]
 
 
-def _fit(model: Any, **given: Any) -> list[Any]:
+def _fit(model: keras.Model, **given: object) -> list[Array]:
     model.fit(X, LABELS, batch_size=BATCH, shuffle=False, verbose=0, **given)
     return model.get_weights()
 
 
-def _on_batches(model: Any) -> list[Any]:
+def _on_batches(model: keras.Model) -> list[Array]:
     for x, y in _batches():
         model.train_on_batch(x, y)
     return model.get_weights()
 
 
-def _own_loop(apply: Callable[[Any, list[Any], list[Any]], None]) -> list[Any]:
+def _own_loop(apply: Callable[[keras.optimizers.Optimizer, list[Tensor], list[keras.Variable]], None]) -> list[Array]:
     """Gradients through stateless_call, and the optimizer applied to them."""
     model, optimizer, loss = _net(), _optimizer(), _loss()
     optimizer.build(model.trainable_variables)
     for x, y in _batches():
 
-        def valued(values: list[Any], x: Any = x, y: Any = y) -> tuple[Any, Any]:
+        def valued(values: list[Tensor], x: Array = x, y: Array = y) -> tuple[Tensor, Tensor]:
             outputs, _ = model.stateless_call(values, [], x)
             return loss(y, outputs), outputs
 
@@ -73,7 +74,7 @@ def _own_loop(apply: Callable[[Any, list[Any], list[Any]], None]) -> list[Any]:
     return model.get_weights()
 
 
-def _stateless(optimizer: Any, slopes: list[Any], variables: list[Any]) -> None:
+def _stateless(optimizer: keras.optimizers.Optimizer, slopes: list[Tensor], variables: list[keras.Variable]) -> None:
     values, state = optimizer.stateless_apply([v.value for v in optimizer.variables], slopes, [v.value for v in variables])
     pairs = (
         zip([*optimizer.variables, *variables], [*state, *values], strict=True)
@@ -87,12 +88,12 @@ def _stateless(optimizer: Any, slopes: list[Any], variables: list[Any]) -> None:
 class Own(keras.Model):
     """A model whose train_step is the documented one, written out."""
 
-    def train_step(self, *given: Any) -> Any:
+    def train_step(self, *given: object) -> dict[str, Tensor]:
         """What the trainer would do."""
         return super().train_step(*given)
 
 
-def _subclassed() -> list[Any]:
+def _subclassed() -> list[Array]:
     made = _net()
     model = Own(made.inputs, made.outputs)
     model.compile(_optimizer(), _loss())
@@ -102,7 +103,7 @@ def _subclassed() -> list[Any]:
 def ways_of_training() -> Iterator[Ways]:
     """The same three steps by every entry point; optimizers by every way of applying gradients."""
     library = keras.backend.backend()
-    others: dict[str, Callable[[], Any]] = {}
+    others: dict[str, Callable[[], object]] = {}
     if library != "tensorflow":
         others["own loop, stateless_apply"] = lambda: _own_loop(_stateless)
     if library != "torch":  # which compiles for minutes, and refuses several steps at once
@@ -133,7 +134,7 @@ def _of_optimizers(names: tuple[str, ...]) -> Iterator[Ways]:
         deserialized = lambda: keras.optimizers.deserialize(keras.optimizers.serialize(kind(0.01)))  # noqa: E731
         scheduled = lambda: kind(keras.optimizers.schedules.ExponentialDecay(0.01, 10, 1.0))  # noqa: E731
 
-        def set_later(kind: Any = kind) -> Any:
+        def set_later(kind: Kind = kind) -> keras.optimizers.Optimizer:
             made = kind(0.5)
             made.learning_rate = 0.01
             return made
@@ -148,18 +149,18 @@ def _of_optimizers(names: tuple[str, ...]) -> Iterator[Ways]:
 class _Scaled:
     """An optimizer with a loss scale, given gradients of the scaled loss."""
 
-    def __init__(self, optimizer: Any) -> None:
+    def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
         self.optimizer, self.build = optimizer, optimizer.build
 
-    def apply(self, gradients: list[Any], variables: list[Any]) -> None:
+    def apply(self, gradients: list[Tensor], variables: list[keras.Variable]) -> None:
         self.optimizer.apply([gradient * 8.0 for gradient in gradients], variables)
 
 
-def _scaled(kind: Any) -> Any:
+def _scaled(kind: Kind) -> _Scaled:
     return _Scaled(kind(0.01, loss_scale_factor=8.0))
 
 
-def _named(name: str) -> Any:
+def _named(name: str) -> keras.optimizers.Optimizer:
     made = keras.optimizers.get(name.lower())
     made.learning_rate = 0.01
     return made

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from models.backends.keras.libraries import LIBRARY
+from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.promises.defaults import drawn, layer_pass
 from models.backends.ways import Ways
 
 SUMS = 16
 """How many roundings may part sums of a handful of products that are taken in another order."""
 SHAPE = (5, 6)
+Act = Callable[[Tensor], Tensor]
+Merge = Callable[[Tensor, Tensor], Tensor]
 
 
-def _op(name: str) -> Callable[[Any], Any]:
+def _op(name: str) -> Act:
     """An operation that an old release may lack."""
     return lambda x: getattr(ops, name)(x)
 
 
-ACTIVATIONS: dict[str, dict[str, Callable[[Any], Any]]] = {
+ACTIVATIONS: dict[str, dict[str, Act]] = {
     "relu": {"layer ReLU": lambda x: layers.ReLU()(x), "ops": _op("relu"), "maximum": lambda x: ops.maximum(x, 0.0)},
     "relu6": {"ops": _op("relu6"), "layer ReLU": lambda x: layers.ReLU(max_value=6.0)(x)},
     "leaky_relu": {"ops": _op("leaky_relu"), "layer LeakyReLU": lambda x: layers.LeakyReLU(0.2)(x)},
@@ -52,7 +53,7 @@ ACTIVATIONS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "glu": {"ops": _op("glu")},
     "sparsemax": {"ops": _op("sparsemax")},
 }
-MERGES: dict[str, tuple[str, dict[str, Callable[[Any, Any], Any]]]] = {
+MERGES: dict[str, tuple[str, dict[str, Merge]]] = {
     "Add": ("add", {"+": lambda x, y: x + y, "ops.add": ops.add, "sum": lambda x, y: ops.sum(ops.stack([x, y]), axis=0)}),
     "Subtract": ("subtract", {"-": lambda x, y: x - y, "ops.subtract": ops.subtract}),
     "Multiply": ("multiply", {"*": lambda x, y: x * y, "ops.multiply": ops.multiply}),
@@ -61,7 +62,7 @@ MERGES: dict[str, tuple[str, dict[str, Callable[[Any, Any], Any]]]] = {
     "Minimum": ("minimum", {"ops.minimum": ops.minimum}),
     "Concatenate": ("concatenate", {"ops.concatenate": lambda x, y: ops.concatenate([x, y], axis=-1)}),
 }
-SHAPED: dict[str, tuple[Callable[[], Any], tuple[int, ...], dict[str, Callable[[Any], Any]]]] = {
+SHAPED: dict[str, tuple[Callable[[], keras.layers.Layer], tuple[int, ...], dict[str, Act]]] = {
     "Flatten": (lambda: layers.Flatten(), (5, 6, 4), {"reshape": lambda x: ops.reshape(x, (5, 24)), "Reshape": lambda x: layers.Reshape((24,))(x)}),
     "Permute": (lambda: layers.Permute((2, 1)), (5, 6, 4), {"transpose": lambda x: ops.transpose(x, (0, 2, 1))}),
     "RepeatVector": (lambda: layers.RepeatVector(3), (5, 6), {"repeat": lambda x: ops.repeat(x[:, None], 3, axis=1)}),
@@ -85,10 +86,10 @@ SHAPED: dict[str, tuple[Callable[[], Any], tuple[int, ...], dict[str, Callable[[
 }  # fmt: skip
 
 
-def _pair(merge: Callable[[Any, Any], Any]) -> list[Any]:
+def _pair(merge: Merge) -> list[Tensor]:
     """A merge of two fixed inputs, and both gradients of a weighted sum of it."""
 
-    def summed(at: list[Any]) -> tuple[Any, Any]:
+    def summed(at: list[Tensor]) -> tuple[Tensor, Tensor]:
         outputs = merge(at[0], at[1])
         pull = np.linspace(-1, 1, int(np.prod(outputs.shape)), dtype=np.float32).reshape(tuple(outputs.shape))
         return ops.sum(outputs * ops.convert_to_tensor(pull)), outputs
@@ -97,7 +98,7 @@ def _pair(merge: Callable[[Any, Any], Any]) -> list[Any]:
     return [outputs, *slopes]
 
 
-def _symbolic(merge: Callable[[Any, Any], Any]) -> list[Any]:
+def _symbolic(merge: Merge) -> list[Tensor]:
     inputs = [keras.Input((6,)), keras.Input((6,))]
     model = keras.Model(inputs, merge(*inputs))
     return _pair(lambda x, y: model([x, y]))
@@ -107,8 +108,8 @@ def ways_of_writing_layers() -> Iterator[Ways]:
     """Merges, activations, shapes and weighted layers, each in every form: outputs and gradients."""
     for name, (function, others) in MERGES.items():
         layer = lambda x, y: getattr(layers, name)()([x, y])  # noqa: E731
-        forms: dict[str, Callable[[Any, Any], Any]] = {"layer": layer, "function": lambda x, y: getattr(layers, function)([x, y])} | others
-        ways: dict[str, Callable[[], Any]] = {form: lambda merge=merge: _pair(merge) for form, merge in forms.items()}
+        forms: dict[str, Merge] = {"layer": layer, "function": lambda x, y: getattr(layers, function)([x, y])} | others
+        ways: dict[str, Callable[[], object]] = {form: lambda merge=merge: _pair(merge) for form, merge in forms.items()}
         ways |= {
             f"{form} in a model": lambda merge=merge: _symbolic(merge) for form, merge in (("layer", layer), *list(others.items())[:1])
         }
@@ -135,8 +136,10 @@ def ways_of_writing_layers() -> Iterator[Ways]:
 def _weighted() -> Iterator[Ways]:
     kernel = {"kernel_initializer": keras.initializers.GlorotUniform(seed=1), "bias_initializer": keras.initializers.RandomNormal(seed=2)}
 
-    def of(function: Callable[[Any, Any], Any], make: Callable[[], Any], shape: tuple[int, ...] = SHAPE) -> Callable[[], Any]:
-        def passed() -> list[Any]:
+    def of(
+        function: Callable[[keras.layers.Layer, Tensor], Tensor], make: Callable[[], keras.layers.Layer], shape: tuple[int, ...] = SHAPE
+    ) -> Callable[[], list[Tensor]]:
+        def passed() -> list[Tensor]:
             layer = make()
             layer.build(shape)
             return layer_pass(lambda: lambda x: function(layer, x), shape)
@@ -170,7 +173,7 @@ def _weighted() -> Iterator[Ways]:
     table = keras.initializers.RandomNormal(seed=3)
     codes = np.array([3, 0, 6, 3])
 
-    def embedded(use: Callable[[Any], Any]) -> Any:
+    def embedded(use: Callable[[keras.layers.Layer], Tensor]) -> Tensor:
         layer = layers.Embedding(7, 4, embeddings_initializer=table)
         layer.build((None,))
         return use(layer)

@@ -52,7 +52,7 @@ def minimized(*, spec: str, weights: Arrays, x: Batch, labels: Labels, method: s
 
         value, _, slopes = LIBRARY.gradient(valued, at)
         found = given_back(built.graph, dict(zip(built.parameters, map(array, slopes), strict=True)))
-        return float(value), joined(found[name] for name in weights)
+        return float(array(value)), joined(found[name] for name in weights)
 
     def hessian(point: Array) -> Array:
         found = np.empty((len(point), len(point)))

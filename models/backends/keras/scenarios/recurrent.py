@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
@@ -37,7 +36,7 @@ class Layers:
         nodes = [Recurrent(NAME, (INPUT,), units, length, cell, each["weight"].shape[1], "orthogonal", 1.0, "1") for each in weights]
         self.graphs = [Graph((node,)) for node in nodes]
 
-    def made(self, number: int = 0, batch: int | None = None, **options: Any) -> keras.layers.RNN:
+    def made(self, number: int = 0, batch: int | None = None, /, **options: object) -> keras.layers.RNN:
         """The layer of the given number, which hands out all outputs and takes its weights from those that are differentiated."""
         (node,) = self.graphs[number].nodes
         assert isinstance(node, Recurrent)
@@ -87,11 +86,12 @@ def recurrent(
         return ops.sum(outputs * ops.convert_to_tensor(np.asarray(pull))) + ops.sum(last), (outputs, last)
 
     at = [ops.convert_to_tensor(np.asarray(x)), *(ops.convert_to_tensor(array(variable)) for _, _, variable in layers.held)]
-    computed = partial(LIBRARY.gradient, pulled) if differentiated else pulled
-    _, (outputs, last), *gradients = (LIBRARY.compiled(computed) if way.startswith(COMPILED) else computed)(at)
-    if not gradients:
+    compiles = way.startswith(COMPILED)
+    if not differentiated:
+        _, (outputs, last) = (LIBRARY.compiled(pulled) if compiles else pulled)(at)
         return [{"outputs": array(outputs), "last output": array(last)}]
-    ((of_x, *slopes),) = gradients
+    gradient = partial(LIBRARY.gradient, pulled)
+    _, (outputs, last), (of_x, *slopes) = (LIBRARY.compiled(gradient) if compiles else gradient)(at)
     found: list[Arrays] = [{} for _ in weights]
     for (number, name, _), slope in zip(layers.held, slopes, strict=True):
         found[number][name] = array(slope)
@@ -100,15 +100,15 @@ def recurrent(
     return [seen, *by_kind]
 
 
-Parts = list[Any]
+Parts = list[keras.layers.Layer]
 """Layers, or cells, that a way takes."""
 
 
-def _single(**options: Any) -> Callable[[Layers, int], Parts]:
+def _single(**options: object) -> Callable[[Layers, int], Parts]:
     return lambda layers, batch: [layers.made(**options)]
 
 
-def _whole(parts: Parts, x: Tensor, lengths: list[int], **begin: Any) -> Outputs:
+def _whole(parts: Parts, x: Tensor, lengths: list[int], **begin: object) -> Outputs:
     outputs = parts[0](x, **begin)
     return outputs, outputs[:, -1]
 
@@ -268,7 +268,7 @@ def _two(parts: Parts, x: Tensor, lengths: list[int]) -> Outputs:
     return ops.concatenate([forth, ops.flip(back, axis=1)], axis=2), forth[:, -1]
 
 
-def _cells_stacked(layers: Layers, batch: int, **options: Any) -> Parts:
+def _cells_stacked(layers: Layers, batch: int, **options: object) -> Parts:
     made = [layers.made(), layers.made(1)]
     return [keras.layers.RNN([each.cell for each in made], return_sequences=True, **options)]
 
@@ -293,7 +293,7 @@ WAYS: dict[str, tuple[Callable[[Layers, int], Parts], Callable[..., Outputs]]] =
     "cells in a loop": (_single(), _loop),
     "unrolled": (_single(unroll=True), _whole),
     "last output": (_last_alone, _stated),
-    "halves": (lambda layers, batch: [layers.made(batch=batch, stateful=True)], _halves),
+    "halves": (lambda layers, batch: [layers.made(0, batch, stateful=True)], _halves),
     "padded": (_last_alone, _masked),
     "shorter": (_single(), _shorter),
     "bidirectional": (_both, _bidirectional),

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,11 +27,11 @@ from models.backends.torch.promises import (
 from models.backends.ways import Told, Ways, told
 
 
-def _array(value: Any) -> Array:
+def _array(value: object) -> Array:
     if not isinstance(value, torch.Tensor):
         return np.asarray(value)
-    value = value.detach().cpu()
-    return (value.double() if value.is_floating_point() else value).numpy().copy()
+    own: torch.Tensor = value.detach().cpu()
+    return (own.double() if own.is_floating_point() else own).numpy().copy()
 
 
 @contextmanager

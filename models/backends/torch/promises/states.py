@@ -168,7 +168,9 @@ def shared_weights() -> Iterator[Ways]:
         "load_state_dict": lambda made: (made.load_state_dict(pair().state_dict()), made)[1],
         "requires_grad_": lambda made: made.requires_grad_(False),
     }
-    ways = {name: lambda act=act: [float(len(list(act(pair()).parameters())))] for name, act in kept.items()}
+    ways: dict[str, Callable[[], object]] = {
+        name: lambda act=act: [float(len(list(act(pair()).parameters())))] for name, act in kept.items()
+    }
     yield Ways("parameters, the tied one once", {"three": lambda: [3.0]} | ways)
 
     def stepped(tied: bool) -> Any:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import keras
 
 from models.arrays import Array
-from models.backends.keras.libraries import Tensor
+from models.backends.keras.libraries import Side, Tensor
 
 Tape = Any
 """Decisions and draws of a pass, as each library's module keeps them."""
-LossOf = Callable[..., tuple[Tensor, Any]]
+LossOf = Callable[..., tuple[Tensor, Side]]
 """Loss and side results of variables' values and of a tap that each layer's output passes through."""
 
 
@@ -26,7 +26,7 @@ class Operations(Protocol):
     """Whether decisions are counted that rounding could turn."""
 
     @property
-    def stopped(self) -> list[Any]:
+    def stopped(self) -> list[Tensor | Array]:
         """Values whose gradient the model stops, in the order of computation."""
 
     @property
@@ -40,10 +40,10 @@ class Operations(Protocol):
     def inside(self) -> AbstractContextManager[object]:
         """Operations in here are this pass's."""
 
-    def differentiate(self, loss_of: LossOf, values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor | None], dict[str, Tensor]]:
+    def differentiate(self, loss_of: LossOf[Side], values: list[Tensor]) -> tuple[Tensor, Side, list[Tensor | None], dict[str, Tensor]]:
         """Value, side results, and gradients of the values and of every tapped layer."""
 
-    def evaluate(self, function: Callable[[list[Tensor]], Any], values: list[Array]) -> Any:
+    def evaluate(self, function: Callable[[list[Tensor]], Side], values: list[Array]) -> Side:
         """A function of tensors without its gradient."""
 
 
@@ -56,7 +56,7 @@ class Twins(Protocol):
     def recording(self) -> Operations:
         """A float32 pass whose decisions and draws are kept."""
 
-    def replay(self, tape: Tape | None, rounded: int | None = None, held: list[Any] | None = None) -> Operations:
+    def replay(self, tape: Tape | None, rounded: int | None = None, held: list[Tensor | Array] | None = None) -> Operations:
         """A float64 pass with the decisions of a tape; `rounded` seeds errors, `held` take the places of stopped values."""
 
     def draws(self, tape: Tape) -> bool:
@@ -65,7 +65,7 @@ class Twins(Protocol):
     def float64_by_default(self) -> AbstractContextManager[None]:
         """What is built and run in here is the twin."""
 
-    def surrogates(self, run: Callable[[Any], object]) -> dict[str, str]:
+    def surrogates(self, run: Callable[[Operations], object]) -> dict[str, str]:
         """The user's functions whose backward pass is no derivative on purpose: what their forward pass does, by name.
 
         `run` computes the loss by the operations that it is given.

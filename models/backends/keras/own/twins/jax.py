@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from models.arrays import Array
-from models.backends.keras.libraries import Tensor
+from models.backends.keras.libraries import Side, Tensor
+from models.backends.keras.own.twins.jax_operations import Value
 from models.backends.keras.own.twins.jax_program import Run, Tape, traced
 
 REBUILT = False
@@ -29,7 +29,9 @@ _tapped.defvjp(lambda x, zero: (x, None), lambda _, g: (g, g))
 class Operations:
     """One pass: recorded in float32 or, `replays`, computed in float64."""
 
-    def __init__(self, tape: Tape | None = None, rounded: int | None = None, held: list[Any] | None = None, replays: bool = False) -> None:
+    def __init__(
+        self, tape: Tape | None = None, rounded: int | None = None, held: list[Value] | None = None, replays: bool = False
+    ) -> None:
         """`rounded` seeds the errors of a replay; `held` are stopped values of another pass."""
         self.tape = Tape() if tape is None else tape
         self.counts_near = False
@@ -38,7 +40,7 @@ class Operations:
         self._replays = replays
 
     @property
-    def stopped(self) -> list[Any]:
+    def stopped(self) -> list[Value]:
         """Values whose gradient the model stops."""
         return self._run.stopped
 
@@ -58,8 +60,8 @@ class Operations:
         yield self
 
     def differentiate(
-        self, loss_of: Callable[..., tuple[Tensor, Any]], values: list[Tensor]
-    ) -> tuple[Tensor, Any, list[Tensor | None], dict[str, Tensor]]:
+        self, loss_of: Callable[..., tuple[Tensor, Side]], values: list[Tensor]
+    ) -> tuple[Tensor, Side, list[Tensor | None], dict[str, Tensor]]:
         """Value, side results and gradients of variables and of every tapped layer, by reverse mode."""
         shapes: dict[str, jax.ShapeDtypeStruct] = {}
 
@@ -69,9 +71,9 @@ class Operations:
 
         loss = jax.eval_shape(lambda at: loss_of(at, noted)[0], values)
         if loss.shape:
-            return np.zeros(loss.shape), ({}, [], {}), [None] * len(values), {}
+            return jnp.zeros(loss.shape), ({}, [], {}), [None] * len(values), {}  # type: ignore[return-value]  # it is refused by its shape
 
-        def with_taps(at: list[Tensor], zeros: dict[str, Tensor]) -> tuple[Tensor, Any]:
+        def with_taps(at: list[Tensor], zeros: dict[str, Tensor]) -> tuple[Tensor, Side]:
             return loss_of(at, lambda name, tensor: _tapped(tensor, zeros[name]))
 
         zeros = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
@@ -80,7 +82,7 @@ class Operations:
         (value, side), (slopes, deltas) = self._run.of(self.tape.program, [*values, *zeros.values()])
         return value, side, slopes, deltas
 
-    def evaluate(self, function: Callable[[list[Tensor]], Any], values: list[Array]) -> Any:
+    def evaluate(self, function: Callable[[list[Tensor]], Side], values: list[Array]) -> Side:
         """The function of tensors."""
         narrow = [np.asarray(value, np.float32) if value.dtype == np.float64 else value for value in values]
         program = self.tape.program or traced(function, [jnp.asarray(value) for value in narrow])
@@ -95,7 +97,7 @@ def recording() -> Operations:
     return Operations()
 
 
-def replay(tape: Tape | None, rounded: int | None = None, held: list[Any] | None = None) -> Operations:
+def replay(tape: Tape | None, rounded: int | None = None, held: list[Value] | None = None) -> Operations:
     """The pass of a tape in float64."""
     return Operations(tape, rounded, held, replays=True)
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from models.arrays import Array
 
 
-def _elementwise(function: Callable[..., Any]) -> Callable[..., Array]:
+def _elementwise(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda *args, **_: np.asarray(function(*args))
 
 
-def _broadcast(x: Array, shape: tuple[int, ...], broadcast_dimensions: tuple[int, ...], **_: Any) -> Array:
+def _broadcast(x: Array, shape: tuple[int, ...], broadcast_dimensions: tuple[int, ...], **_: object) -> Array:
     sizes = [1] * len(shape)
     for place, axis in enumerate(broadcast_dimensions):
         sizes[axis] = x.shape[place]
@@ -30,7 +29,7 @@ def _select(which: Array, *cases: Array) -> Array:
     return np.select([which == n for n in range(len(cases))], cases) if which.dtype != bool else np.where(which, cases[1], cases[0])
 
 
-ELEMENTWISE: dict[str, Callable[..., Any]] = {
+ELEMENTWISE: dict[str, Callable[..., Array]] = {
         "add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "max": np.maximum,
         "min": np.minimum, "exp": np.exp, "log": np.log, "log1p": np.log1p, "expm1": np.expm1, "tanh": np.tanh, "sqrt": np.sqrt,
         "rsqrt": lambda x: 1 / np.sqrt(x), "abs": np.abs, "sign": np.sign, "square": np.square, "pow": np.power, "gt": np.greater,

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
+import jax
 import numpy as np
 from jax._src import random as draws  # the names of its functions tell which part of a traced function draws
 from jax._src import source_info_util
 
+from models.arrays import Array
 from models.own.passes import NEAR
+
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn
 
 WIDER = {"float32": np.dtype("float64"), "complex64": np.dtype("complex128")}
 """The format of a twin's numbers."""
+Value: TypeAlias = jax.Array | Array
+"""What an operation takes and gives: in float64 partly computed by NumPy."""
 COMPARISONS = {"gt", "lt", "ge", "le"}
 
 
-def is_draw(eqn: Any) -> bool:
+def is_draw(eqn: JaxprEqn) -> bool:
     """Whether this draws numbers: one of JAX's own random functions as a whole."""
     name = eqn.params.get("name", "") if eqn.primitive.name in ("jit", "pjit") else ""
     whole = isinstance(name, str) and name.startswith("_") and hasattr(draws, name) and any(_bits(eqn.params["jaxpr"].jaxpr))
     return whole or eqn.primitive.name in ("random_gamma", "rng_uniform")
 
 
-def _bits(jaxpr: Any) -> Iterator[bool]:
+def _bits(jaxpr: Jaxpr) -> Iterator[bool]:
     for eqn in jaxpr.eqns:
         yield eqn.primitive.name in ("random_bits", "threefry2x32", "rng_bit_generator", "random_gamma")
         for inner in eqn.params.values():
@@ -33,17 +40,17 @@ def _bits(jaxpr: Any) -> Iterator[bool]:
                 yield from _bits(inner)
 
 
-def is_float(value: Any) -> bool:
+def is_float(value: object) -> bool:
     """Whether this array or type of arrays is of real or complex numbers."""
     return str(getattr(value, "dtype", "")).startswith(("float", "bfloat", "complex"))
 
 
-def narrowed(value: Any, dtype: Any) -> Any:
+def narrowed(value: Value, dtype: np.dtype) -> Value:
     """A number in the format that it was traced in."""
     return np.asarray(value).astype(dtype) if str(dtype) in WIDER else value
 
 
-def order(args: list[Any], axis: int, keys: int) -> Any:
+def order(args: list[Value], axis: int, keys: int) -> Array:
     """The order that a stable sort by the first `keys` arguments gives."""
     order = np.broadcast_to(np.expand_dims(np.arange(args[0].shape[axis]), _others(args[0].ndim, axis)), args[0].shape)
     for key in reversed([np.asarray(arg) for arg in args[:keys]]):
@@ -56,7 +63,7 @@ def _others(rank: int, axis: int) -> tuple[int, ...]:
     return tuple(n for n in range(rank) if n != axis % rank)
 
 
-def near(name: str, args: list[Any]) -> int:
+def near(name: str, args: list[Value]) -> int:
     """How many of an operation's decisions change where its numbers move by NEAR of their rms: what rounding could turn."""
     if name in COMPARISONS and is_float(args[0]):
         x, y = np.broadcast_arrays(*map(np.asarray, args))
@@ -65,14 +72,14 @@ def near(name: str, args: list[Any]) -> int:
     return 0
 
 
-def place(eqn: Any) -> str:
+def place(eqn: JaxprEqn) -> str:
     """`(gauge.py:12)`, where the user's code or Keras called it."""
     frames = list(source_info_util.user_frames(eqn.source_info.traceback))
     frame = next((each for each in frames if "site-packages" not in each.file_name), frames[0] if frames else None)
     return "" if frame is None else f" ({frame.file_name.rpartition('/')[2]}, line {frame.start_line})"
 
 
-def function(eqn: Any) -> str:
+def function(eqn: JaxprEqn) -> str:
     """The name of a function with a gradient of its own, or where it is called."""
     debug = eqn.params["call_jaxpr"].jaxpr.debug_info
     name = getattr(debug, "func_name", "") or "a function"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.twins.jax_in_numpy import IN_NUMPY
-from models.backends.keras.own.twins.jax_operations import WIDER, function, is_draw, is_float, narrowed, near, order, place
+from models.backends.keras.own.twins.jax_operations import WIDER, Value, function, is_draw, is_float, narrowed, near, order, place
 from models.backends.keras.own.twins.jax_rounding import EXACT, rounded
 from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.slopes import FLAT_SHARE, MOVE
+from models.own.trees import Tree
+
+if TYPE_CHECKING:
+    from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Var
 
 HALF = "float16", "bfloat16"
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "remat": "jaxpr", "remat2": "jaxpr",
@@ -25,18 +28,19 @@ JUMPS = {"sign", "floor", "ceil", "round"}
 """Operations whose results jump."""
 KINDS = "float32", "float64", "bool"
 """Formats of which an operation is computed in NumPy."""
-Entry = tuple[str, Any]
+Entry = tuple[str, "Value | list[Value]"]
+"""An operation and what it decided or drew: its results, places or an order."""
 
 
 @dataclass
 class Program:
     """What was traced: the operations, the tree of results, and the results that are no tensors, by their place."""
 
-    closed: Any
-    tree: Any
-    plain: dict[int, Any]
+    closed: ClosedJaxpr
+    tree: jax.tree_util.PyTreeDef
+    plain: dict[int, object]
 
-    def results(self, tensors: list[Tensor]) -> Any:
+    def results(self, tensors: list[jax.Array]) -> Tree:
         """The function's result of its tensors."""
         found = iter(tensors)
         return jax.tree_util.tree_unflatten(
@@ -54,48 +58,48 @@ class Tape:
     half: str = ""
 
 
-def traced(function: Callable[..., Any], *values: Any) -> Program:
+def traced(function: Callable[..., Tree], *values: Tree) -> Program:
     """The function of tensors, in trees, as JAX traces it."""
-    kept: list[Any] = []
+    tree, plain = jax.tree_util.tree_structure(None), dict[int, object]()
 
-    def tensors(*at: Any) -> list[Tensor]:
+    def tensors(*at: Tree) -> list[jax.Array]:
+        nonlocal tree, plain
         leaves, tree = jax.tree_util.tree_flatten(function(*at))
         plain = {n: leaf for n, leaf in enumerate(leaves) if not isinstance(leaf, (jax.Array, np.ndarray))}
-        kept[:] = [tree, plain]
         return [leaf for n, leaf in enumerate(leaves) if n not in plain]
 
     closed = jax.make_jaxpr(tensors)(*values)
-    return Program(closed, *kept)
+    return Program(closed, tree, plain)
 
 
 class Run:
     """One run of a program."""
 
-    def __init__(self, tape: Tape, *, replays: bool, rounds: int | None = None, held: list[Any] | None = None) -> None:
+    def __init__(self, tape: Tape, *, replays: bool, rounds: int | None = None, held: list[Value] | None = None) -> None:
         """A run that `replays` is in float64 and has the tape's decisions, if it has any; others record. `rounds` seeds the errors."""
         self.tape, self._replays = tape, replays
         self._errors = None if rounds is None else np.random.default_rng(rounds)
         self._read = iter(tape.entries) if replays and tape.entries else None
         self._held = held
-        self.stopped: list[Any] = []
+        self.stopped: list[Value] = []
         self.near = 0
         self.authors: dict[str, str] | None = None
 
-    def of(self, program: Program, values: list[Any]) -> Any:
+    def of(self, program: Program, values: Sequence[Value]) -> Tree:
         """The program's result. Raises NoTwinError for an operation that float64 does not have."""
         with jax.enable_x64(True) if self._replays else jax.enable_x64(jax.config.jax_enable_x64):
             given = [self._wide(value) for value in values]
             return program.results([jnp.asarray(each) for each in self._jaxpr(program.closed.jaxpr, program.closed.consts, given)])
 
-    def _jaxpr(self, jaxpr: Any, consts: list[Any], args: list[Any]) -> list[Any]:
-        here: dict[Any, Any] = dict(zip(jaxpr.constvars, map(self._wide, consts), strict=True))
+    def _jaxpr(self, jaxpr: Jaxpr, consts: list[Value], args: list[Value]) -> list[Value]:
+        here: dict[Var, Value] = dict(zip(jaxpr.constvars, map(self._wide, consts), strict=True))
         here.update(zip(jaxpr.invars, args, strict=True))
         read = lambda v: self._wide(v.val) if hasattr(v, "val") else here[v]  # noqa: E731
         for eqn in jaxpr.eqns:
             here.update(zip(eqn.outvars, self._equation(eqn, [read(v) for v in eqn.invars]), strict=True))
         return [read(v) for v in jaxpr.outvars]
 
-    def _equation(self, eqn: Any, args: list[Any]) -> list[Any]:
+    def _equation(self, eqn: JaxprEqn, args: list[Value]) -> list[Value]:
         name, given = eqn.primitive.name, eqn.params
         if is_draw(eqn):
             return self._decided(name, eqn, args, lambda: self._drawn(eqn, args), drawn=True)
@@ -105,15 +109,15 @@ class Run:
                 self._look_at(eqn, inner, args)
             return self._jaxpr(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), args)
         if name == "scan":
-            return self._scan(given, args)
+            return self._scan(eqn, args)
         if name == "while":
-            return self._while(given, args)
+            return self._while(eqn, args)
         if name == "cond":
             branch = given["branches"][int(np.clip(args[0], 0, len(given["branches"]) - 1))]
             return self._jaxpr(branch.jaxpr, branch.consts, args[1:])
         return self._operation(eqn, args)
 
-    def _operation(self, eqn: Any, args: list[Any]) -> list[Any]:
+    def _operation(self, eqn: JaxprEqn, args: list[Value]) -> list[Value]:
         name = eqn.primitive.name
         floats = [n for n, arg in enumerate(args) if is_float(arg)]
         if self._replays and self._errors is None:
@@ -134,9 +138,9 @@ class Run:
             self.tape.half = name
         if self._errors is None or name in EXACT:
             return out
-        return rounded(name, eqn.params, args, out, self._errors)
+        return rounded(eqn, args, out, self._errors)
 
-    def _drawn(self, eqn: Any, args: list[Any]) -> list[Any]:
+    def _drawn(self, eqn: JaxprEqn, args: list[Value]) -> list[Value]:
         """A random function in the format that it was traced in: others draw other numbers."""
         if "jaxpr" not in eqn.params:
             return self._bound(eqn, args, narrow=True)
@@ -144,7 +148,7 @@ class Run:
         given = [narrowed(arg, v.aval.dtype) for arg, v in zip(args, eqn.invars, strict=True)]
         return list(map(self._wide, Run(Tape(), replays=False)._jaxpr(inner.jaxpr, inner.consts, given)))
 
-    def _bound(self, eqn: Any, args: list[Any], narrow: bool = False) -> list[Any]:
+    def _bound(self, eqn: JaxprEqn, args: list[Value], narrow: bool = False) -> list[Value]:
         """The operation itself; `narrow` computes it in float32 in any case, as what makes numbers of bits must be."""
         name, params = eqn.primitive.name, dict(eqn.params)
         if name == "reduce_precision" and self._replays:
@@ -164,7 +168,7 @@ class Run:
             raise NoTwinError(f"{name}{place(eqn)} does not run in float64: {str(error).strip().splitlines()[0][:120]}") from error
         return [self._wide(each) for each in (out if eqn.primitive.multiple_results else [out])]
 
-    def _decided(self, name: str, eqn: Any, args: list[Any], run: Callable[[], list[Any]], drawn: bool = False) -> list[Any]:
+    def _decided(self, name: str, eqn: JaxprEqn, args: list[Value], run: Callable[[], list[Value]], drawn: bool = False) -> list[Value]:
         """The results, kept on the tape or read from it."""
         if not self._replays:
             out = run()
@@ -173,23 +177,23 @@ class Run:
             return out
         return run() if self._read is None else [self._wide(each) for each in self._kept(name)]
 
-    def _kept(self, name: str) -> Any:
+    def _kept(self, name: str) -> Value | list[Value]:
         assert self._read is not None, "a tape is read by a run that replays"
         entry = next(self._read, ("the end", None))
         if entry[0] != name:
             raise TapeEndsError(f"{name} follows where float32 had {entry[0]}")
         return entry[1]
 
-    def _maxima(self, eqn: Any, args: list[Any]) -> list[Any]:
+    def _maxima(self, eqn: JaxprEqn, args: list[Value]) -> list[Value]:
         """The gradient of a pool of maxima, which lie where they lay in float32."""
         if not self._replays:
             self.tape.entries.append((eqn.primitive.name, args[1]))
         elif self._read is not None:
             args = [args[0], self._wide(self._kept(eqn.primitive.name))]
         out = self._bound(eqn, args)
-        return out if self._errors is None else rounded(eqn.primitive.name, eqn.params, args, out, self._errors)
+        return out if self._errors is None else rounded(eqn, args, out, self._errors)
 
-    def _ordered(self, eqn: Any, args: list[Any]) -> list[Any]:
+    def _ordered(self, eqn: JaxprEqn, args: list[Value]) -> list[Value]:
         """Sorted numbers in the order of float32."""
         name = eqn.primitive.name
         axis = eqn.params.get("dimension", eqn.params.get("axis", -1))
@@ -204,10 +208,11 @@ class Run:
             return [np.take_along_axis(np.asarray(args[0]), places, axis), places]
         return [np.take_along_axis(np.asarray(arg), places, axis) for arg in args]
 
-    def _scan(self, given: Any, args: list[Any]) -> list[Any]:
+    def _scan(self, eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+        given = eqn.params
         consts, carried = given["num_consts"], given["num_carry"]
         fixed, state, rows = args[:consts], args[consts : consts + carried], args[consts + carried :]
-        steps: list[list[Any]] = []
+        steps: list[list[Value]] = []
         order = range(given["length"] - 1, -1, -1) if given["reverse"] else range(given["length"])
         for n in order:
             out = self._jaxpr(given["jaxpr"].jaxpr, given["jaxpr"].consts, [*fixed, *state, *(row[n] for row in rows)])
@@ -219,7 +224,8 @@ class Run:
         columns = [np.stack([np.asarray(each) for each in column]) for column in zip(*steps, strict=True)]
         return [*state, *(columns if steps else [np.zeros((0, *each.shape), each.dtype) for each in empty])]
 
-    def _while(self, given: Any, args: list[Any]) -> list[Any]:
+    def _while(self, eqn: JaxprEqn, args: list[Value]) -> list[Value]:
+        given = eqn.params
         first, second = given["cond_nconsts"], given["body_nconsts"]
         of_cond, of_body, state = args[:first], args[first : first + second], args[first + second :]
         cond, body = given["cond_jaxpr"], given["body_jaxpr"]
@@ -227,7 +233,7 @@ class Run:
             state = self._jaxpr(body.jaxpr, body.consts, [*of_body, *state])
         return state
 
-    def _look_at(self, eqn: Any, inner: Any, args: list[Any]) -> None:
+    def _look_at(self, eqn: JaxprEqn, inner: ClosedJaxpr, args: list[Value]) -> None:
         """Note a function of the user's whose forward pass is flat or changes nothing."""
         assert self.authors is not None, "functions are looked at where they are asked for"
         again = Run(Tape(), replays=False)
@@ -242,12 +248,12 @@ class Run:
         elif float((np.asarray(compute(moved)[0]) == out).mean()) >= FLAT_SHARE:
             self.authors[function(eqn)] = "is flat"
 
-    def _wide(self, value: Any) -> Any:
+    def _wide(self, value: Value) -> Value:
         kind = WIDER.get(str(getattr(value, "dtype", ""))) if self._replays else None
         return value if kind is None else np.asarray(value).astype(kind)
 
 
-def _widened(value: Any) -> Any:
+def _widened(value: object) -> object:
     """A parameter of an operation for float64: types, and functions of single numbers within it."""
     if isinstance(value, (np.dtype, type)) and str(np.dtype(value)) in WIDER:
         return WIDER[str(np.dtype(value))]
@@ -258,7 +264,7 @@ def _widened(value: Any) -> Any:
     return value
 
 
-def _retraced(jaxpr: Any, consts: list[Any]) -> Any:
+def _retraced(jaxpr: Jaxpr, consts: list[Value]) -> ClosedJaxpr:
     run = Run(Tape(), replays=False)
     avals = [jax.ShapeDtypeStruct(v.aval.shape, WIDER.get(str(v.aval.dtype), v.aval.dtype)) for v in jaxpr.invars]
     return jax.make_jaxpr(lambda *at: run._jaxpr(jaxpr, consts, list(at)))(*avals)

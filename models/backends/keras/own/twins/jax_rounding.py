@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.arrays import Array
+from models.backends.keras.own.twins.jax_operations import Value
 from models.own.sums import CHANNELS, off_by_rows, times
+
+if TYPE_CHECKING:
+    from jax.extend.core import JaxprEqn
 
 AMPLITUDE = 2.0**-24 * 3**0.5
 """Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
@@ -21,18 +25,19 @@ EXACT = {
 """Operations that move, choose or make numbers and round none."""
 
 
-def rounded(name: str, params: Any, args: list[Any], out: list[Any], errors: np.random.Generator) -> list[Any]:
+def rounded(eqn: JaxprEqn, args: list[Value], out: list[Value], errors: np.random.Generator) -> list[Value]:
     """Results of an operation, off by as much as a float32 is."""
-    roundings = times(_terms(name, params, args, out))
+    name, params = eqn.primitive.name, eqn.params
+    roundings = times(_terms(eqn, args, out))
     found = [_off(np.asarray(each), roundings, errors) if _is_wide(each) else each for each in out]
     if name == "reduce_sum" and _is_wide(args[0]):
         return [found[0] + _summed(np.asarray(args[0]), tuple(params["axes"]), errors)]
-    if name == "scatter-add" and _is_wide(args[0]) and _by_rows(params, args):
+    if name == "scatter-add" and _is_wide(args[0]) and _by_rows(eqn, args):
         return [found[0] + off_by_rows(np.asarray(args[2]), np.asarray(args[1]), tuple(args[0].shape))]
     return found
 
 
-def _is_wide(value: Any) -> bool:
+def _is_wide(value: Value) -> bool:
     return str(getattr(value, "dtype", "")) in ("float64", "complex128") and value.size > 0
 
 
@@ -54,15 +59,16 @@ def _summed(x: Array, axes: tuple[int, ...], errors: np.random.Generator) -> Arr
     return off.reshape([x.shape[axis] for axis in kept])
 
 
-def _by_rows(params: Any, args: list[Any]) -> bool:
+def _by_rows(eqn: JaxprEqn, args: list[Value]) -> bool:
     """Whether whole rows of a matrix are added to, as in an embedding's gradient."""
-    numbers = params["dimension_numbers"]
+    numbers = eqn.params["dimension_numbers"]
     rank = args[0].ndim
     return bool(args[1].shape[-1] == 1 and numbers.inserted_window_dims == (0,) and len(numbers.update_window_dims) == rank - 1)
 
 
-def _terms(name: str, params: Any, args: list[Any], out: list[Any]) -> int:
+def _terms(eqn: JaxprEqn, args: list[Value], out: list[Value]) -> int:
     """How many terms an operation adds one after the other: of a window, and of a kernel's gradient all pixels."""
+    name, params = eqn.primitive.name, eqn.params
     if name == "reduce_window_sum":
         return int(np.prod(params["window_dimensions"]))
     if name != "conv_general_dilated":

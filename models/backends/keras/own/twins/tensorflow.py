@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 from unittest import mock
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import Tensor
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.eager import execute
 
 from models.arrays import Array
-from models.backends.keras.libraries import Tensor
+from models.backends.keras.libraries import Side
 from models.backends.keras.own.twins.float64 import float64_by_default as float64_by_default
 from models.backends.keras.own.twins.tensorflow_functions import surrogates as by_their_authors
 from models.own.gauge import TapeEndsError
@@ -47,14 +48,14 @@ REBUILT = True
 """The model is built again in float64."""
 
 
-def _largest(x: Tensor, output: Tensor, g: Tensor, *settings: Any) -> Tensor:
+def _largest(x: Tensor, output: Tensor, g: Tensor, *settings: object) -> Tensor:
     """Where in x the largest number of each window is."""
     given = dict(zip(settings[::2], settings[1::2], strict=False))
     window = given["ksize"], given["strides"], given["padding"]
     return tf.nn.max_pool_with_argmax(tf.cast(x, tf.float32), *window, include_batch_in_index=True).argmax
 
 
-def _to_the_largest(places: Tensor, x: Tensor, output: Tensor, g: Tensor, *settings: Any) -> Tensor:
+def _to_the_largest(places: Tensor, x: Tensor, output: Tensor, g: Tensor, *settings: object) -> Tensor:
     """The gradient of each window's largest number, put where it was."""
     size = tf.constant([x.shape.num_elements()], places.dtype)
     return tf.reshape(tf.scatter_nd(tf.reshape(places, [-1, 1]), tf.reshape(g, [-1]), size), x.shape)
@@ -68,11 +69,17 @@ KINKS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
 }
 """Gradients that jump: on which side of its kink each input lies, and the slope given the sides."""
 
-
 Entry = tuple[str, list[Tensor]]
+"""An operation and what it decided."""
+Input = Any
+"""An argument of an operation: a tensor, or a setting of any kind."""
+Result: TypeAlias = Tensor | list[Tensor] | object
+"""What an operation returns: a tensor or several, or a handle of something else."""
 
 
-def differentiate(loss_of: Callable[..., tuple[Tensor, Any]], values: list[Tensor]) -> tuple[Tensor, Any, list[Tensor], dict[str, Tensor]]:
+def differentiate(
+    loss_of: Callable[..., tuple[Tensor, Side]], values: list[Tensor]
+) -> tuple[Tensor, Side, list[Tensor | None], dict[str, Tensor]]:
     """Value, side results and gradients of variables and of every tapped layer, by one tape."""
     tapped: dict[str, Tensor] = {}
     with tf.GradientTape() as tape:
@@ -101,8 +108,8 @@ class Operations:
         self.stopped: list[Tensor] = []
         self._held = held
         self._errors = None if rounded is None else np.random.default_rng(rounded)
-        self._execute: Callable[..., Any] = getattr(pywrap_tfe, EXECUTE)
-        self._execute_slowly: Callable[..., Any] = execute.execute
+        self._execute: Callable[..., Result] = getattr(pywrap_tfe, EXECUTE)
+        self._execute_slowly: Callable[..., Result] = execute.execute
         self._busy = False
 
     @contextlib.contextmanager
@@ -113,11 +120,11 @@ class Operations:
 
     differentiate = staticmethod(differentiate)
 
-    def evaluate(self, function: Callable[[list[Tensor]], Any], values: list[Array]) -> Any:
+    def evaluate(self, function: Callable[[list[Tensor]], Side], values: list[Array]) -> Side:
         """The function of tensors."""
         return function([tf.convert_to_tensor(value) for value in values])
 
-    def _run(self, context: Any, operation: str, name: Any, *inputs: Any) -> Any:
+    def _run(self, context: object, operation: str, name: object, *inputs: Input) -> Result:
         if self._busy:
             return self._execute(context, operation, name, *inputs)
         result = self._execute(context, operation, name, *inputs)
@@ -127,7 +134,9 @@ class Operations:
         finally:
             self._busy = False
 
-    def _run_slowly(self, op_name: Any, num_outputs: int, inputs: Any, attrs: Any, ctx: Any, name: Any = None) -> Any:
+    def _run_slowly(
+        self, op_name: str | bytes, num_outputs: int, inputs: list[Input], attrs: tuple[Input, ...] | None, ctx: object, name: object = None
+    ) -> Result:
         """What the fast function does not take: lists in the place of tensors, for example, and compiled functions."""
         operation = op_name if isinstance(op_name, bytes) else str(op_name).encode()
         result = self._execute_slowly(op_name, num_outputs, inputs=inputs, attrs=attrs, ctx=ctx, name=name)
@@ -139,9 +148,9 @@ class Operations:
         finally:
             self._busy = False
 
-    def _changed(self, operation: str, inputs: tuple[Any, ...], result: Any) -> Any:
+    def _changed(self, operation: str, inputs: tuple[Input, ...], result: Result) -> Result:
         several = isinstance(result, list)
-        tensors = [each for each in (result if several else [result]) if isinstance(each, tf.Tensor)]
+        tensors = [each for each in (result if isinstance(result, list) else [result]) if isinstance(each, tf.Tensor)]
         if not tensors:
             return result
         if not self.half and any(each.dtype in (tf.float16, tf.bfloat16) for each in tensors):
@@ -164,7 +173,7 @@ class Operations:
                 tensors = [tensors[0] + tf.constant(off_by_rows(inputs[0].numpy(), inputs[1].numpy(), tuple(tensors[0].shape)))]
         return tensors if several else tensors[0]
 
-    def _decided(self, operation: str, inputs: tuple[Any, ...], tensors: list[Tensor]) -> list[Tensor]:
+    def _decided(self, operation: str, inputs: tuple[Input, ...], tensors: list[Tensor]) -> list[Tensor]:
         if not self._replays:
             kept = [KINKS[operation][0](*inputs)] if operation in KINKS else tensors
             self.tape.append((operation, kept))
@@ -189,7 +198,7 @@ class Operations:
             return x + tf.stop_gradient(terms) * tf.constant(noise.astype(np.float64))
         return x * tf.constant(1.0 + noise.astype(np.float64))
 
-    def _summed(self, operation: str, inputs: tuple[Any, ...], out: Tensor) -> Tensor:
+    def _summed(self, operation: str, inputs: tuple[Input, ...], out: Tensor) -> Tensor:
         """A sum as TensorFlow's CPU kernels make it along outer axes: one term after the other in float32, here in an order of its own.
 
         Measured on 2.21: over 1,600 and 102,400 terms `reduce_sum` is 5 and 41 roundings off, and a bias's gradient 10 and 260.
@@ -208,7 +217,7 @@ class Operations:
         return out + tf.constant(off.reshape(out.shape))
 
 
-def _summed_terms(operation: str, inputs: tuple[Any, ...]) -> int:
+def _summed_terms(operation: str, inputs: tuple[Input, ...]) -> int:
     """How many terms a pooling, a convolution, its input's or its kernel's gradient adds one after the other; 1 of other operations."""
     if operation in ("AvgPool", "AvgPool3D"):
         return int(np.prod(dict(zip(inputs[1::2], inputs[2::2], strict=False))["ksize"]))
@@ -222,12 +231,12 @@ def _summed_terms(operation: str, inputs: tuple[Any, ...]) -> int:
     return min(channels, CHANNELS) * int(np.prod(window))
 
 
-def _axes(axes: Any, rank: int) -> set[int]:
+def _axes(axes: Tensor | Array, rank: int) -> set[int]:
     """The axes that a reduction sums over."""
     return {int(axis) % rank for axis in np.ravel(axes.numpy() if isinstance(axes, tf.Tensor) else axes)}
 
 
-def _terms(operation: str, inputs: tuple[Any, ...]) -> dict[int, Tensor]:
+def _terms(operation: str, inputs: tuple[Input, ...]) -> dict[int, Tensor]:
     """How large the terms are that a fused operation's results are differences of, by the result's number.
 
     One rounding of a result says too little of 1 − p for a probability p near 1: the float32 kernel rounds p.
@@ -239,7 +248,7 @@ def _terms(operation: str, inputs: tuple[Any, ...]) -> dict[int, Tensor]:
     return {0: tf.reduce_max(tf.abs(logits), -1) + tf.abs(tf.reduce_logsumexp(logits, -1)), 1: tf.nn.softmax(logits) + label}
 
 
-def _near(operation: str, inputs: tuple[Any, ...]) -> int:
+def _near(operation: str, inputs: tuple[Input, ...]) -> int:
     """How many of an operation's decisions change where its numbers move by NEAR of their rms: what rounding could turn."""
     if operation in KINKS and operation != "MaxPoolGrad":
         x, at = inputs[1], 6.0 if operation == "Relu6Grad" else 0.0
@@ -257,7 +266,7 @@ def _near(operation: str, inputs: tuple[Any, ...]) -> int:
     return 0
 
 
-def _decides(operation: str, inputs: tuple[Any, ...], tensors: list[Tensor]) -> bool:
+def _decides(operation: str, inputs: tuple[Input, ...], tensors: list[Tensor]) -> bool:
     if operation in KINKS or operation in JUMPS or "Random" in operation or operation == "Multinomial":
         return operation != "StatelessRandomGetKeyCounter"
     floats = any(isinstance(each, tf.Tensor) and each.dtype.is_floating for each in inputs)

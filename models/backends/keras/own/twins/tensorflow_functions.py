@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from types import FunctionType
 from unittest import mock
 
 import numpy as np
@@ -22,7 +22,7 @@ def surrogates() -> Iterator[dict[str, str]]:
     found: dict[str, str] = {}
     decorated = custom_gradient._eager_mode_decorator
 
-    def watched(function: Any, args: Any, named: Any) -> Any:
+    def watched(function: FunctionType, args: Sequence[object], named: Mapping[str, object]) -> object:
         out = decorated(function, args, named)
         if function.__module__.partition(".")[0] not in LIBRARIES and (what := _what(function, args, named, out)):
             found[function.__name__] = what
@@ -32,11 +32,11 @@ def surrogates() -> Iterator[dict[str, str]]:
         yield found
 
 
-def _what(function: Any, args: Any, named: Any, out: Any) -> str:
+def _what(function: Callable[..., tuple[tf.Tensor, object]], args: Sequence[object], named: Mapping[str, object], out: object) -> str:
     floats = [isinstance(arg, tf.Tensor) and arg.dtype.is_floating for arg in args]
     if not any(floats) or not isinstance(out, tf.Tensor) or not out.dtype.is_floating:
         return ""
-    if any(number and np.array_equal(out, arg) for number, arg in zip(floats, args, strict=True)):
+    if any(isinstance(arg, tf.Tensor) and number and np.array_equal(out, arg) for number, arg in zip(floats, args, strict=True)):
         return "changes nothing"
-    moved = [arg * (1 + MOVE) if number else arg for number, arg in zip(floats, args, strict=True)]
+    moved = [arg * (1 + MOVE) if isinstance(arg, tf.Tensor) and number else arg for number, arg in zip(floats, args, strict=True)]
     return "is flat" if np.mean(np.equal(function(*moved, **named)[0], out)) >= FLAT_SHARE else ""

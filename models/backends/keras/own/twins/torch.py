@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import torch
+from torch import Tensor
 
 from models.arrays import Array
-from models.backends.keras.libraries import Tensor
+from models.backends.keras.libraries import Side
 from models.backends.keras.own.twins.float64 import float64_by_default as by_default
 from models.backends.torch.own.functions import surrogates as by_their_authors
 from models.backends.torch.own.stopped import Stopped
@@ -23,11 +23,13 @@ REBUILT = True
 class Operations:
     """One pass: recorded in float32 or, `replays`, computed in float64."""
 
-    def __init__(self, tape: Tape | None = None, rounded: int | None = None, held: list[Any] | None = None, replays: bool = False) -> None:
+    def __init__(
+        self, tape: Tape | None = None, rounded: int | None = None, held: list[Tensor] | None = None, replays: bool = False
+    ) -> None:
         """`rounded` seeds the errors of a replay; `held` are stopped values of another pass."""
         self._recorder = Recorder()
         self.tape: Tape = self._recorder.tape if tape is None else tape
-        self.stopped: list[Any] = []
+        self.stopped: list[Tensor] = []
         self.counts_near = False
         self._replays, self._rounded, self._held = replays, rounded, held
         self._given = tape
@@ -54,8 +56,8 @@ class Operations:
             yield self
 
     def differentiate(
-        self, loss_of: Callable[..., tuple[Tensor, Any]], values: list[Tensor]
-    ) -> tuple[Tensor, Any, list[Tensor | None], dict[str, Tensor]]:
+        self, loss_of: Callable[..., tuple[Tensor, Side]], values: list[Tensor]
+    ) -> tuple[Tensor, Side, list[Tensor | None], dict[str, Tensor]]:
         """Value, side results and gradients of variables and of every tapped layer, by autograd."""
         tapped: dict[str, Tensor] = {}
         at = [value.detach().requires_grad_() for value in values]
@@ -71,7 +73,7 @@ class Operations:
         slopes = torch.autograd.grad(loss, [*at, *tapped.values()], allow_unused=True)
         return loss.detach(), side, list(slopes[: len(at)]), dict(zip(tapped, slopes[len(at) :], strict=True))
 
-    def evaluate(self, function: Callable[[list[Tensor]], Any], values: list[Array]) -> Any:
+    def evaluate(self, function: Callable[[list[Tensor]], Side], values: list[Array]) -> Side:
         """The function of tensors that could be learned, with stopped values kept or held."""
         place = keras.src.backend.torch.core.get_device()
         with Stopped(self._held) as stopped:
@@ -85,7 +87,7 @@ def recording() -> Operations:
     return Operations()
 
 
-def replay(tape: Tape | None, rounded: int | None = None, held: list[Any] | None = None) -> Operations:
+def replay(tape: Tape | None, rounded: int | None = None, held: list[Tensor] | None = None) -> Operations:
     """A pass of the model that was built in float64."""
     return Operations(tape, rounded, held, replays=True)
 
