@@ -26,7 +26,7 @@ CHUNK = 8_000_000
 FINER = float(np.finfo(np.float64).eps / np.finfo(np.float32).eps)
 """A rounding of float64 in units of one of float32."""
 KINDS = {SIGNAL: "signal", DELTA: "gradient of the signal", MEAN: "statistic", VARIANCE: "statistic"}
-Ask = Callable[..., Any]
+Ask = Callable[..., object]
 """A worker's task by name, with its type and arguments."""
 
 
@@ -128,7 +128,7 @@ class Comparison:
         self._both(lambda ask, _: ask("forget", Any))
         return found
 
-    def _both(self, what: Callable[[Ask, str], Any]) -> dict[str, Any]:
+    def _both(self, what: Callable[[Ask, str], object]) -> dict[str, Any]:
         """The same of both frameworks, at the same time where they are processes."""
         asked = {name: what(self._asks[name], name) for name in BOTH}
         return {name: each.result() if hasattr(each, "result") else each for name, each in asked.items()}
@@ -263,7 +263,7 @@ def _label(pair: Pair, framework: str, quantity: str) -> str:
     return " = ".join(layer.parameters[quantity] for layer in layers)
 
 
-def _now(answer: Any) -> Any:
+def _now(answer: object) -> Any:
     return answer.result() if hasattr(answer, "result") else answer
 
 

@@ -39,7 +39,7 @@ ALL = frozenset(Need)
 class Submit(Protocol):
     """Asks a backend to do something and hands out its future answer, as `models.worker.process.Worker.submit` does."""
 
-    def __call__(self, do: str, kind: Any = ..., /, **arguments: Any) -> Future[Any]:  # an answer has the type that `kind` names
+    def __call__(self, do: str, kind: object = ..., /, **arguments: object) -> Future[Any]:  # an answer has the type that `kind` names
         """`do` with `arguments`; the answer is of type `kind`."""
 
 
@@ -133,11 +133,11 @@ class Collection:
         self.requests, own, needs = requests, first.own, first.wanted
         self._seen = submit("observe_seeds", list[Observation], jobs=[request.job() for request in requests])
         self._draws = [
-            submit("draw", Any, spec=own.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed)
+            submit("draw", spec=own.id, fan_in=FAN_IN, fan_out=FAN_OUT, draws=DRAWS, seed=seed)
             for seed in (SEEDS if Need.DRAWS in needs else ())
         ]
         self._curves = {
-            precision: submit("activate", Any, spec=dataclasses.replace(own, precision=precision).id, x=points().astype(precision))
+            precision: submit("activate", spec=dataclasses.replace(own, precision=precision).id, x=points().astype(precision))
             for precision in (PLAIN if Need.CURVES in needs else ())
         }
 
@@ -154,11 +154,11 @@ def collect(request: Request, submit: Submit) -> Evidence:
     return Collection([request], submit).result()[0]
 
 
-def at_once(ask: Callable[..., Any]) -> Submit:
+def at_once(ask: Callable[..., object]) -> Submit:
     """A `Submit` that waits for the answer of `ask(do, kind, **arguments)`."""
 
-    def submit(do: str, kind: Any = Any, /, **arguments: Any) -> Future[Any]:
-        answer: Future[Any] = Future()
+    def submit(do: str, kind: object = Any, /, **arguments: object) -> Future[Any]:
+        answer: Future[object] = Future()
         answer.set_result(ask(do, kind, **arguments))
         return answer
 

@@ -40,7 +40,7 @@ class Ways:
 
     case: str
     ways: dict[str, Callable[[], Results]]
-    roundings: int = 0
+    roundings: float = 0
     apart: bool = False
     unit: float = 2.0**-24
 

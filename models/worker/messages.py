@@ -30,7 +30,7 @@ class NoMessageError(ValueError):
         self.printed = printed
 
 
-def encode(message: Message) -> bytes:
+def encode(message: object) -> bytes:
     """Bytes of a message made of dataclasses, dicts, numbers, text and NumPy arrays; an array that it holds twice travels once."""
     return msgspec.msgpack.encode(message, enc_hook=_Packer())
 
@@ -41,19 +41,19 @@ def decode(data: bytes) -> Message:
 
 
 @overload
-def as_kind(message: Message, kind: type[Kind]) -> Kind: ...
+def as_kind(message: object, kind: type[Kind]) -> Kind: ...
 
 
 @overload
-def as_kind(message: Message, kind: Any) -> Any: ...
+def as_kind(message: object, kind: object) -> Message: ...
 
 
-def as_kind(message: Message, kind: Any) -> Any:
+def as_kind(message: object, kind: object) -> object:
     """A decoded message of plain dicts as the dataclass `kind`; raises msgspec.ValidationError where it does not fit."""
     return msgspec.convert(message, kind)
 
 
-def send(stream: BinaryIO, message: Message, ledger: Ledger | None = None) -> None:
+def send(stream: BinaryIO, message: object, ledger: Ledger | None = None) -> None:
     """Write one message, length first; packing it is spent on `messages` in the ledger."""
     with ledger.stage("messages") if ledger else nullcontext():
         data = encode(message)
@@ -89,7 +89,7 @@ class _Packer:
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: object) -> object:
         if isinstance(value, np.ndarray):
             if id(value) in self._numbers:
                 return msgspec.msgpack.Ext(SEEN_ARRAY, HEADER.pack(self._numbers[id(value)]))

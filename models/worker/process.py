@@ -182,26 +182,28 @@ class Worker:
         return peak_memory(self.pid)
 
     @overload
-    def submit(self, do: str, kind: type[Answer], /, **arguments: Any) -> Future[Answer]: ...
+    def submit(self, do: str, kind: type[Answer], /, **arguments: object) -> Future[Answer]: ...
 
     @overload
-    def submit(self, do: str, kind: Any = ..., /, **arguments: Any) -> Future[Any]: ...
+    def submit(self, do: str, kind: object = ..., /, **arguments: object) -> Future[Any]: ...
 
-    def submit(self, do: str, kind: Any = Any, /, **arguments: Any) -> Future[Any]:  # each task has arguments of its own
+    def submit(self, do: str, kind: object = Any, /, **arguments: object) -> Future[Any]:  # each task has arguments of its own
         """Ask, and get a future answer of type `kind`; a single dataclass can be passed as `job`."""
-        return self._requests.submit(self._ask, do, kind, arguments.get("job", arguments))
+        given = arguments.get("job", arguments)
+        assert isinstance(given, (Job, dict)), "a job is one, or is written as one"
+        return self._requests.submit(self._ask, do, kind, given)
 
     @overload
-    def call(self, do: str, kind: type[Answer], /, **arguments: Any) -> Answer: ...
+    def call(self, do: str, kind: type[Answer], /, **arguments: object) -> Answer: ...
 
     @overload
-    def call(self, do: str, kind: Any = ..., /, **arguments: Any) -> Any: ...
+    def call(self, do: str, kind: object = ..., /, **arguments: object) -> Any: ...
 
-    def call(self, do: str, kind: Any = Any, /, **arguments: Any) -> Any:
+    def call(self, do: str, kind: object = Any, /, **arguments: object) -> Any:
         """Ask and wait. Raises WorkerError with the worker's own message, WorkerDied when its process is gone, WorkerHung when it hung."""
         return self.submit(do, kind, **arguments).result()
 
-    def _ask(self, do: str, kind: Any, arguments: Job | dict[str, Any]) -> Any:
+    def _ask(self, do: str, kind: object, arguments: Job | dict[str, Any]) -> object:
         watchdog = Watchdog(self.pid, self._silent, self._deadline or longest(arguments), self._kill)
         try:
             with watchdog:
@@ -221,7 +223,7 @@ class Worker:
         with JUDGE.stage("messages"):
             return messages.as_kind(answer["ok"], kind)
 
-    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _exchange(self, request: dict[str, object]) -> messages.Message:
         assert isinstance(self._process.stdin, io.BufferedWriter)
         assert isinstance(self._process.stdout, io.BufferedReader)
         try:

@@ -58,11 +58,11 @@ class AlignedSide:
         self._passes: dict[str, OwnPass] = {}
         self._yardstick: Yardstick | None = None
 
-    def take(self, do: str, given: dict[str, Any]) -> Any:
+    def take(self, do: str, given: dict[str, object]) -> object:
         """One task by name."""
         return getattr(self, do)(**given)
 
-    def build(self, model: Any, seed: int, device: str) -> list[WeightedLayer]:
+    def build(self, model: object, seed: int, device: str) -> list[WeightedLayer]:
         """Build the network anew and say which layers have weights. Raises OwnError."""
         self.forget()
         address = model if isinstance(model, OwnModel) else messages.as_kind(model, OwnModel)
@@ -90,7 +90,7 @@ class AlignedSide:
         numbers = sum(g.size for g in exact.gradients.values())
         return Begun(decided, self._losses(), self._yardstick.of(LOSS, ""), seconds, controls, numbers, norms)
 
-    def beside(self, decided: Any) -> dict[str, float]:
+    def beside(self, decided: object) -> dict[str, float]:
         """The twin's pass with the other framework's decisions; losses by pass."""
         decided = decided if isinstance(decided, Decisions) else messages.as_kind(decided, Decisions)
         self._passes[BESIDE] = self._asked.exact(decided)
@@ -100,7 +100,7 @@ class AlignedSide:
         """Of each layer, by pass, its output, the gradient there, gradients of its parameters and statistics, and their rounding."""
         return {name: {kind: self._of(self._layers[name], seen) for kind, seen in self._passes.items()} for name in layers}
 
-    def entering(self, name: str, decided: Any = None) -> Array:
+    def entering(self, name: str, decided: object = None) -> Array:
         """What enters a layer in the float64 pass."""
         if decided is not None and not isinstance(decided, Decisions):
             decided = messages.as_kind(decided, Decisions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from models.arrays import Array, Arrays
 from models.backends.torch.own.collections import imported
+from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.modules import array
 from models.backends.torch.own.network import OwnModule, build
 from models.backends.torch.own.state import State
@@ -26,6 +27,9 @@ from models.own.decisions import Decisions
 from models.own.gauge import OwnError
 from models.own.loading import Home
 from models.own.passes import OwnPass
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
 
 KINDS = {nn.Conv2d: CONVOLUTION, nn.Linear: DENSE, nn.BatchNorm2d: NORM, nn.LayerNorm: NORM}
 ROLES = {"layer_scale": "weight", "running_mean": "mean", "running_var": "variance"}
@@ -101,9 +105,9 @@ class Module:
         return self._twin
 
 
-def made(row: Aligned, seed: int) -> dict[str, Any]:
+def made(row: Aligned, seed: int) -> dict[str, object]:
     """The network as its row says, its loss and its images."""
-    models: Any = imported("torchvision.models")
+    models = imported("torchvision.models")
     model = models.get_model(row.torch, weights=None, num_classes=CLASSES, **row.torch_options)
     for name, size in row.replaced.items():
         parent, _, last = name.rpartition(".")
@@ -146,7 +150,7 @@ def _layer(name: str, module: nn.Module) -> WeightedLayer:
     return WeightedLayer(name, kind, {role: f"{name}.{each}" for role, each in roles.items()}, shapes, first, attributes)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return list(value) if isinstance(value, (tuple, list)) else value
 
 
@@ -158,7 +162,7 @@ class Windows(Recorder):
         super().__init__()
         self.widths: list[int] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: OpOverload, types: Types, args: Arguments = (), kwargs: Named | None = None) -> object:
         """Run the operation and keep its decisions."""
         if operation(func) == POOL:
             self.widths.append(args[0].shape[-1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +33,7 @@ def own_loss(output: Tree, targets: Tree) -> Tensor:
     raise OwnError("the factory returned targets and no loss, and the model's output has none: return a loss(outputs, targets).")
 
 
-def takes_targets(loss: Callable[..., Any]) -> bool:
+def takes_targets(loss: Callable[..., object]) -> bool:
     """Whether a loss can be called with targets behind outputs; where it does not tell, it can."""
     try:
         parameters = inspect.signature(loss).parameters.values()

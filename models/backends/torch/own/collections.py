@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from types import ModuleType
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from models.own.gauge import OwnError
@@ -17,11 +18,11 @@ OPERATORS = "nms", "qnms"
 """Operators whose schemas a torchvision of another build than torch's lacks; networks call neither."""
 
 
-def factory(package: str, name: str) -> Callable[[], Any]:
+def factory(package: str, name: str) -> Callable[[], dict[str, object]]:
     """A function that builds a network of a package's collection. Raises OwnError for a package or name that is not there."""
     if importlib.util.find_spec(package) is None:
         raise OwnError(f"--model={package}:{name} needs the package {package}, which is not installed here: install it.")
-    models: Any = imported(f"{package}.models" if package == "torchvision" else package)
+    models = imported(f"{package}.models" if package == "torchvision" else package)
     names = models.list_models(module=models) if package == "torchvision" else models.list_models()
     if name not in names:
         near = [each for each in names if each[:4] == name[:4].lower()][:6]
@@ -30,7 +31,7 @@ def factory(package: str, name: str) -> Callable[[], Any]:
         )
     row = settings(package, name)
 
-    def made() -> dict[str, Any]:
+    def made() -> dict[str, object]:
         if package == "torchvision":
             model = models.get_model(name, weights=None, **row.options)
         else:
@@ -42,11 +43,11 @@ def factory(package: str, name: str) -> Callable[[], Any]:
     return made
 
 
-def _optimizer(parameters: Any) -> torch.optim.Optimizer:
+def _optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
 
 
-def imported(module: str) -> Any:
+def imported(module: str) -> ModuleType:
     """A module of torchvision, even beside a torch of another build."""
     try:
         return importlib.import_module(module)

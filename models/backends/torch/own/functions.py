@@ -6,9 +6,8 @@ Such a function is flat or changes nothing in its forward pass, so that its deri
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from unittest import mock
 
 import torch
@@ -24,7 +23,7 @@ def surrogates() -> Iterator[dict[str, str]]:
     found: dict[str, str] = {}
     apply = function.Function.__dict__["apply"].__func__
 
-    def watched(cls: Any, *args: Any, **named: Any) -> Any:
+    def watched(cls: type[function.Function], *args: object, **named: object) -> object:
         out = apply(cls, *args, **named)
         if not cls.__module__.startswith("torch."):
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -37,12 +36,14 @@ def surrogates() -> Iterator[dict[str, str]]:
         yield found
 
 
-def _what(cls: Any, apply: Any, args: Any, named: Any, out: Any) -> str:
+def _what(
+    cls: type[function.Function], apply: Callable[..., Tensor], args: tuple[object, ...], named: dict[str, object], out: object
+) -> str:
     inputs = [arg for arg in args if isinstance(arg, Tensor) and arg.is_floating_point()]
     if not inputs or not isinstance(out, Tensor) or not out.is_floating_point() or not out.numel():
         return ""
     if any(out.shape == arg.shape and torch.equal(out, arg) for arg in inputs):
         return "changes nothing"
-    moved = [arg * (1 + MOVE) if any(arg is each for each in inputs) else arg for arg in args]
+    moved = [arg * (1 + MOVE) if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args]
     flat = float((apply(cls, *moved, **named) == out).double().mean()) >= FLAT_SHARE
     return "is flat" if flat else ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from models.arrays import Arrays
 from models.backends.torch.own.state import array
@@ -21,7 +21,7 @@ class Modules:
         self.signals: Arrays = {}
         self.gradients: Arrays = {}
         self.stack: list[str] = []
-        self._handles: list[Any] = []
+        self._handles: list[RemovableHandle] = []
         modules = [(name, module) for name, module in model.named_modules() if not isinstance(module, torch.jit.ScriptModule)]
         self._named = [(name, module) for name, module in modules if signals and name and _is_layer(module)]
         self._stacked = modules if stack else []
@@ -40,7 +40,7 @@ class Modules:
             handle.remove()
 
     def _hook(self, name: str) -> Callable[..., None]:
-        def seen(module: nn.Module, args: Any, output: Tree) -> None:
+        def seen(module: nn.Module, args: tuple[object, ...], output: Tree) -> None:
             first = next((leaf for _, leaf in leaves(output) if is_number(leaf)), None)
             if first is None or name in self.signals:
                 return
@@ -55,6 +55,6 @@ def _is_layer(module: nn.Module) -> bool:
     return not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
 
 
-def is_number(leaf: Any) -> bool:
+def is_number(leaf: object) -> bool:
     """Whether this is a tensor of real or complex numbers."""
     return isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.is_complex())

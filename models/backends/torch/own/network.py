@@ -7,7 +7,6 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -119,10 +118,10 @@ class OwnModule:
         found |= {f"{name} (gradient)": array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
         return found | {f"{name or 'model'} (mode)": np.array(module.training) for name, module in self.model.named_modules()}
 
-    def recorded(self, **options: Any) -> tuple[OwnPass, Tape]:
+    def recorded(self, *, watch: bool = False, batch: Tree = None) -> tuple[OwnPass, Tape]:
         """A pass with its decisions."""
         with Recorder() as recorder:
-            seen = self.backward(**options)
+            seen = self.backward(watch=watch, batch=batch)
         return seen, recorder.tape
 
     def copied(self, twin: bool = False, change: Callable[[nn.Module], object] = lambda model: None) -> OwnModule:
@@ -271,7 +270,7 @@ class OwnModule:
     def _statistics(self) -> Arrays:
         return {name: array(value) for name, value in self.model.named_buffers() if is_number(value)}
 
-    def _placed(self, leaf: Any) -> Any:
+    def _placed(self, leaf: Tree) -> Tree:
         if not isinstance(leaf, Tensor):
             return leaf
         leaf = leaf.detach().to(self.device)
@@ -299,7 +298,7 @@ def build(home: Home, seed: int) -> Gauge:
     return gauge
 
 
-def is_model(value: Any) -> bool:
+def is_model(value: object) -> bool:
     """Whether this is a module."""
     return isinstance(value, nn.Module)
 

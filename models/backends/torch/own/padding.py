@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ PACKING = "_nested_tensor_from_mask"
 def zeros_for_padding(model: nn.Module) -> Iterator[None]:
     """Encoders in here give zeros for padding on their slow path as well, which is the only one that can be looked into."""
 
-    def zeroed(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
+    def zeroed(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, Tensor | None], output: Tensor) -> Tensor:
         mask = kwargs["src_key_padding_mask"]
         if mask is None:
             return output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from models.backends.torch.own.state import State
 
 _modules: WeakKeyDictionary[nn.Module, State] = WeakKeyDictionary()
-_optimizers: WeakKeyDictionary[torch.optim.Optimizer, tuple[dict[str, Any], list[list[Tensor]]]] = WeakKeyDictionary()
+_optimizers: WeakKeyDictionary[torch.optim.Optimizer, tuple[dict[str, object], list[list[Tensor]]]] = WeakKeyDictionary()
 
 
 def as_first_returned(model: nn.Module) -> None:

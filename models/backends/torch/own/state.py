@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import random
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,18 +46,20 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
-def _attributes(module: nn.Module) -> dict[str, Any]:
+def _attributes(module: nn.Module) -> dict[str, object]:
     """A module's own attributes whose values are plain numbers, words and tensors, in any nesting; what PyTorch keeps itself apart."""
     ours = nn.Module().__dict__
     return {name: copy.deepcopy(value) for name, value in module.__dict__.items() if name not in ours and _is_plain(value)}
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     if isinstance(value, Tensor):
         return not isinstance(value, nn.Parameter) and not value.requires_grad
-    if type(value) is dict:
+    if isinstance(value, dict) and type(value) is dict:
         return all(map(_is_plain, value.keys())) and all(map(_is_plain, value.values()))
-    return all(map(_is_plain, value)) if type(value) in (list, tuple, set) else isinstance(value, PLAIN)
+    if isinstance(value, (list, tuple, set)) and type(value) in (list, tuple, set):
+        return all(map(_is_plain, value))
+    return isinstance(value, PLAIN)
 
 
 def seed_everything(seed: int) -> None:

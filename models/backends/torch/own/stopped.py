@@ -7,7 +7,7 @@ The gradient that a user asks for is the loss's derivative with these values hel
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,20 +16,23 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from models.backends.torch.own.dispatch import Arguments, Named, Types
+from models.own.trees import Tree
+
 DETACHING = (Tensor.detach, Tensor.data.__get__)  # type: ignore[attr-defined]  # a property of the C type
 
 
 class Stopped(TorchFunctionMode):
     """Keeps stopped values in the order of computation or, where `held` are given, puts these in their places."""
 
-    def __init__(self, held: list[Any] | None = None) -> None:
+    def __init__(self, held: list[Tree] | None = None) -> None:
         """Without `held`, the values of this pass are kept on a new list."""
         super().__init__()
         self._replays = held is not None
-        self.held: list[Any] = [] if held is None else held
+        self.held: list[Tree] = [] if held is None else held
         self._place = 0
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Callable[..., object], types: Types, args: Arguments = (), kwargs: Named | None = None) -> object:
         """Call the function; a stopped result is kept, or is the one that was kept."""
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
@@ -47,7 +50,7 @@ class Stopped(TorchFunctionMode):
         # What stops here has no gradient the second time, so that it must have none the first time for both to stop alike.
         return held if self._replays else tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, out)
 
-    def _held(self, out: Any) -> Any:
+    def _held(self, out: Tree) -> Tree:
         """The value that was kept in this place; in the first pass the one that is kept now."""
         clone = lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf  # noqa: E731
         if not self._replays:
@@ -57,16 +60,16 @@ class Stopped(TorchFunctionMode):
         return tree_map(clone, self.held[self._place - 1]) if self._place <= len(self.held) else out
 
 
-def _padded(func: Any, args: Any, kwargs: Any) -> Tensor | None:
+def _padded(func: Callable[..., object], args: Arguments, kwargs: Named) -> Tensor | None:
     """Where an embedding is asked for its padding, whose row has no gradient by definition; nothing for other functions."""
     if func is not functional.embedding:
         return None
-    given = dict(zip(("input", "weight", "padding_idx"), args, strict=False)) | kwargs
+    given = dict(zip(("input", "weight", "padding_idx"), args, strict=False)) | dict(kwargs)
     padding = given.get("padding_idx")
     return None if padding is None else given["input"] == padding % len(given["weight"])
 
 
-def _stops(func: Any, given: Any) -> bool:
+def _stops(func: Callable[..., object], given: Tree) -> bool:
     """Whether what comes out could have a gradient and has none. What changes a tensor in its place is no value of its own."""
     detaches = func in DETACHING
     name = getattr(func, "__name__", "")
@@ -75,7 +78,7 @@ def _stops(func: Any, given: Any) -> bool:
     return any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in tree_leaves(given)) and not _inside_a_function()
 
 
-def _writes(func: Any, args: Any, kwargs: Any) -> bool:
+def _writes(func: Callable[..., object], args: Arguments, kwargs: Named) -> bool:
     """Whether what is learned is written into tensors that are not, as a teacher of averaged weights is."""
     name = getattr(func, "__name__", "")
     if torch.is_grad_enabled() or not name.endswith("_") or name.startswith("__") or not args:
@@ -84,7 +87,7 @@ def _writes(func: Any, args: Any, kwargs: Any) -> bool:
     return learned and not any(leaf.requires_grad for leaf in _tensors(args[0])) and not _inside_a_function()
 
 
-def _tensors(tree: Any) -> list[Tensor]:
+def _tensors(tree: Tree) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 

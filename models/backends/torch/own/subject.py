@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import OwnPass, Trajectory, norm
 from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
+from models.own.trees import Tree
 
 REST_AT_ZERO = nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Threshold
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
@@ -195,7 +195,7 @@ class Twin:
         """A copy of the module; `evaluation` is the tape of a pass in that mode."""
         self._twin, self._tape, self._evaluation = own.copied(twin=True), tape, evaluation
         self._packs = evaluation is not None and evaluation.packs
-        self._held: list[Any] | None = None
+        self._held: list[Tree] | None = None
 
     def backward(self, rounded: int | None, *, watch: bool = True, batch: int | None = None, one_by_one: bool = False) -> OwnPass:
         """The watched pass, or that of one half of the batch.

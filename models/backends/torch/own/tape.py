@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.padding import PACKING
 from models.own.gauge import TapeEndsError
 from models.own.passes import NEAR
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
 
 
 class Entry(NamedTuple):
@@ -58,7 +62,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.tape = Tape()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: OpOverload, types: Types, args: Arguments = (), kwargs: Named | None = None) -> object:
         """Run the operation and keep its decisions."""
         name, kwargs = operation(func), kwargs or {}
         kept = KINKS[name].zone(*args, **kwargs) if name in KINKS else None
@@ -82,7 +86,7 @@ class Kink(NamedTuple):
     """The slope of a function with kinks: `zone` says on which side of them each input lies, `slope` the gradient given the zones."""
 
     zone: Callable[..., Tensor]
-    slope: Callable[..., Any]
+    slope: Callable[..., object]
 
 
 def _elu_slope(zone: Tensor, g: Tensor, alpha: float, scale: float, by: float, is_result: bool, x: Tensor) -> Tensor:
@@ -117,39 +121,39 @@ MIXED = {"native_dropout"}
 """Operations that draw a mask and use it themselves."""
 
 
-def operation(func: Any) -> str:
+def operation(func: OpOverload) -> str:
     """`add` for `aten.add.Tensor`."""
     return func._schema.name.partition("::")[2]
 
 
-def drawn(func: Any, args: Any, kwargs: Any) -> bool:
+def drawn(func: OpOverload, args: Arguments, kwargs: Named) -> bool:
     """Whether an operation's result is random: attention without dropout, or a randomized ReLU in evaluation, is not."""
     if torch.Tag.nondeterministic_seeded not in func.tags or operation(func) in MIXED:
         return False
     given = {each.name: each.default_value for each in func._schema.arguments}
-    given |= dict(zip(given, args, strict=False)) | kwargs
+    given |= dict(zip(given, args, strict=False)) | dict(kwargs)
     return not any(name in given and not given[name] for name in RANDOM_BY)
 
 
-def tensors(out: Any) -> tuple[Tensor, ...]:
+def tensors(out: object) -> tuple[Tensor, ...]:
     """The tensors that an operation has returned."""
     if isinstance(out, Tensor):
         return (out,)
     return tuple(each for each in out if isinstance(each, Tensor)) if isinstance(out, (tuple, list)) else ()
 
 
-def chosen(out: Any, args: Any) -> bool:
+def chosen(out: object, args: Arguments) -> bool:
     """Whether numbers have decided something: what comes out is true or false, or places after values, and what went in are floats."""
     floats = any(isinstance(each, Tensor) and each.is_floating_point() for each in args)
     found = tensors(out)
     return floats and len(found) in (1, 2) and found[-1].dtype in (torch.bool, torch.int64, torch.int32) and found[-1].numel() > 0
 
 
-def _jumps(name: str, args: Any) -> bool:
+def _jumps(name: str, args: Arguments) -> bool:
     return name in STEPS and not (isinstance(args[0], Tensor) and args[0].is_complex())
 
 
-def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tensor | None, ...]]) -> Any:
+def replayed(func: OpOverload, args: Arguments, kwargs: Named, read: Callable[[str], tuple[Tensor | None, ...]]) -> object:
     """The operation's result with the decisions of the tape in place of its own; NotImplemented for one that decides nothing."""
     name = operation(func)
     if name in KINKS:
@@ -188,7 +192,7 @@ def replayed(func: Any, args: Any, kwargs: Any, read: Callable[[str], tuple[Tens
     return type(out)((values, places.clone()))
 
 
-def near(func: Any, args: Any, kwargs: Any) -> int:
+def near(func: OpOverload, args: Arguments, kwargs: Named) -> int:
     """How many of an operation's decisions change where its numbers move by NEAR of their rms: what rounding could turn."""
     name = operation(func)
     place = 1 if name in KINKS else 0
@@ -218,7 +222,7 @@ def _spatial(name: str) -> int:
     return 3 if "3d" in name else 2
 
 
-def _gathered(name: str, args: Any, kwargs: Any, places: Tensor) -> Tensor:
+def _gathered(name: str, args: Arguments, kwargs: Named, places: Tensor) -> Tensor:
     """The values of x at the places that were chosen along one dimension."""
     x = args[0]
     at = {"topk": 2, "kthvalue": 2}.get(name, 1)

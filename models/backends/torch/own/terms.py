@@ -7,8 +7,7 @@ after its mean is subtracted. A float32 kernel rounds the terms.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -22,25 +21,25 @@ MANY = 16
 """Terms up to which one rounding covers what a sum is off."""
 
 
-def _log_softmax(x: Tensor, dim: int, *_: Any) -> Tensor:
+def _log_softmax(x: Tensor, dim: int, *_: object) -> Tensor:
     return x.abs() + torch.logsumexp(x, dim, keepdim=True).abs()
 
 
-def _log_softmax_slope(g: Tensor, out: Tensor, dim: int, *_: Any) -> Tensor:
+def _log_softmax_slope(g: Tensor, out: Tensor, dim: int, *_: object) -> Tensor:
     return g.abs() + out.exp() * g.sum(dim, keepdim=True).abs()
 
 
-def _softmax_slope(g: Tensor, out: Tensor, dim: int, *_: Any) -> Tensor:
+def _softmax_slope(g: Tensor, out: Tensor, dim: int, *_: object) -> Tensor:
     return (g * out).abs() + out * (g * out).sum(dim, keepdim=True).abs()
 
 
-def _layer_norm(x: Tensor, shape: Any, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+def _layer_norm(x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     axes = list(range(-len(shape), 0))
     scale = torch.rsqrt(x.var(axes, correction=0, keepdim=True) + eps)
     return (x * scale if weight is None else x * scale * weight).abs()
 
 
-def _layer_norm_slope(g: Tensor, x: Tensor, shape: Any, mean: Tensor, rstd: Tensor, weight: Tensor | None, *_: Any) -> Tensor:
+def _layer_norm_slope(g: Tensor, x: Tensor, shape: Sequence[int], mean: Tensor, rstd: Tensor, weight: Tensor | None, *_: object) -> Tensor:
     return ((g if weight is None else g * weight) * rstd).abs()
 
 
@@ -49,7 +48,7 @@ def _by_channel(values: Tensor, like: Tensor) -> Tensor:
 
 
 def _batch_norm(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor | None, var: Tensor | None, train: bool, *rest: Any
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor | None, var: Tensor | None, train: bool, *rest: float
 ) -> Tensor:
     eps = rest[-1]
     if train or var is None:
@@ -59,7 +58,7 @@ def _batch_norm(
 
 
 def _batch_norm_slope(
-    g: Tensor, x: Tensor, weight: Tensor | None, mean: Any, var: Any, saved: Any, invstd: Tensor | None, train: bool, *_: Any
+    g: Tensor, x: Tensor, weight: Tensor | None, mean: object, var: object, saved: object, invstd: Tensor | None, train: bool, *_: object
 ) -> Tensor:
     if invstd is None or not invstd.numel():
         return g.abs()
@@ -67,7 +66,7 @@ def _batch_norm_slope(
 
 
 def _group_norm_slope(
-    g: Tensor, x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor | None, n: int, c: int, hw: int, groups: int, *_: Any
+    g: Tensor, x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor | None, n: int, c: int, hw: int, groups: int, *_: object
 ) -> Tensor:
     scale = rstd.reshape(n, groups, 1).expand(n, groups, c // groups).reshape(n, c, *[1] * (g.dim() - 2))
     return (g * scale * (1 if weight is None else _by_channel(weight, g))).abs()
@@ -80,31 +79,40 @@ def _window(weight: Tensor, transposed: bool, groups: int) -> int:
 
 
 def _convolution(
-    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
+    x: Tensor,
+    weight: Tensor,
+    bias: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    transposed: bool,
+    output_padding: object,
+    groups: int,
 ) -> tuple[int, ...]:
     return (_window(weight, transposed, groups),)
 
 
-def _convolution_slope(g: Tensor, x: Tensor, weight: Tensor, sizes: Any, *rest: Any) -> tuple[int, ...]:
+def _convolution_slope(g: Tensor, x: Tensor, weight: Tensor, sizes: object, *rest: object) -> tuple[int, ...]:
     *_, transposed, _, groups, _ = rest
+    assert isinstance(transposed, bool) and isinstance(groups, int), "as the schema of this operation says"
     pixels = x if transposed else g
     return (_window(weight, not transposed, groups), pixels.numel() // pixels.shape[1])
 
 
-def _pooled(x: Tensor, kernel: Any, *_: Any) -> tuple[int, ...]:
+def _pooled(x: Tensor, kernel: Sequence[int], *_: object) -> tuple[int, ...]:
     return (math.prod(kernel) if len(kernel) > 1 else kernel[0] ** (x.dim() - 2),)
 
 
-def _pooled_to(x: Tensor, size: Any, *_: Any) -> tuple[int, ...]:
+def _pooled_to(x: Tensor, size: Sequence[int], *_: object) -> tuple[int, ...]:
     return (math.prod(x.shape[-len(size) :]) // math.prod(size),)
 
 
-def _looked_up_slope(g: Tensor, places: Tensor, rows: int, *_: Any) -> Tensor:
+def _looked_up_slope(g: Tensor, places: Tensor, rows: int, *_: object) -> Tensor:
     """The error of a row's gradient that is added up token after token in float32, here in an order of its own."""
     return _in_rows(g.reshape(-1, g.shape[-1]), places.reshape(-1), rows)
 
 
-def _bags(weight: Tensor, places: Tensor, offsets: Tensor, scaled: Any = False, mode: int = 0, *rest: Any) -> Tensor:
+def _bags(weight: Tensor, places: Tensor, offsets: Tensor, scaled: bool = False, mode: int = 0, *rest: object) -> Tensor:
     """The same of bags, of which modes 0 and 1 are sums and means."""
     bags = torch.searchsorted(offsets, torch.arange(len(places)), right=True) - 1
     off = _in_rows(weight[places], bags, len(offsets))

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.state import WIDER
-from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed
+from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
 from models.backends.torch.own.terms import ADDED, SUMMED, TERMS
 from models.own.sums import times
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
+
+Value = TypeVar("Value")
 
 AMPLITUDE = 2.0**-24 * math.sqrt(3)
 """Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
@@ -54,7 +60,7 @@ class TwinMode(TorchDispatchMode):
         self.near, self._one_by_one = 0, one_by_one
         self._generator = None if rounded is None else torch.Generator().manual_seed(rounded)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: OpOverload, types: Types, args: Arguments = (), kwargs: Named | None = None) -> object:
         """Run the operation in float64."""
         args = _widened(args)
         kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
@@ -70,8 +76,8 @@ class TwinMode(TorchDispatchMode):
                 if isinstance(each, Tensor):
                     self._round(each, terms if place == 0 else None, times(summed[place]) if place < len(summed) else 1.0)
             if operation(func) in ADDED:
-                (out[0] if isinstance(out, tuple) else out).add_(ADDED[operation(func)](*args, **kwargs))
-            if self._one_by_one and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):
+                tensors(out)[0].add_(ADDED[operation(func)](*args, **kwargs))
+            if self._one_by_one and isinstance(out, tuple) and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):
                 self._round_statistics(operation(func), args[0], out, terms)
         return out
 
@@ -104,7 +110,7 @@ class TwinMode(TorchDispatchMode):
         x.addcmul_(terms, noise.to(x.device, torch.float64))
 
 
-def _is_exact(func: Any, args: Any) -> bool:
+def _is_exact(func: OpOverload, args: Arguments) -> bool:
     """Whether an operation rounds nothing; sizes and directions of complex numbers are roots and quotients."""
     name = operation(func)
     return name in EXACT and not (name in OF_PAIRS and isinstance(args[0], Tensor) and args[0].is_complex())
@@ -113,7 +119,7 @@ def _is_exact(func: Any, args: Any) -> bool:
 class WideTypes(TorchFunctionMode):
     """Calls that name float32 mean float64 in here: `x.float()`, `dtype=torch.float32`, and constants that the model holds itself."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Callable[..., object], types: Types, args: Arguments = (), kwargs: Named | None = None) -> object:
         """Call the function with wider types."""
         if func in (Tensor.float, Tensor.half, Tensor.bfloat16):
             func = Tensor.double
@@ -121,14 +127,14 @@ class WideTypes(TorchFunctionMode):
         return func(*(_widened(arg) for arg in args), **kwargs)
 
 
-def _widened(value: Any) -> Any:
+def _widened(value: Value) -> Value:
     """Types and constants as float64; what is to be learned or changed in place is float64 already."""
     if isinstance(value, Tensor):
         return value.to(WIDER[value.dtype]) if value.dtype in WIDER and not value.requires_grad else value
     if isinstance(value, torch.dtype):
         return WIDER.get(value, value)
     if type(value) in (tuple, list):
-        return type(value)(_widened(each) for each in value)
+        return type(value)(_widened(each) for each in value)  # type: ignore[attr-defined, call-arg, no-any-return]  # a tuple or list
     return value
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import nn, optim
 
 from models.backends.ways import Ways
 
-Options = dict[str, Any]
-LAYERS: dict[str, tuple[tuple[Any, ...], tuple[int, ...], Options, Options]] = {
+Options = dict[str, object]
+LAYERS: dict[str, tuple[tuple[object, ...], tuple[int, ...], Options, Options]] = {
     "Linear": ((6, 4), (5, 6), {"bias": True}, {"bias": False}),
     "Conv1d": ((4, 6, 3), (5, 4, 9),
         {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True, "padding_mode": "zeros"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import nn, optim
@@ -46,7 +45,7 @@ def _one_cycle(t: int) -> float:
     return end + (high - end) * (1 + math.cos(math.pi * (t - up) / (STEPS - up))) / 2
 
 
-SCHEDULES: dict[str, tuple[Callable[[Any], lr.LRScheduler], Callable[[int], float]]] = {
+SCHEDULES: dict[str, tuple[Callable[[optim.Optimizer], lr.LRScheduler], Callable[[int], float]]] = {
     "LambdaLR": (lambda o: lr.LambdaLR(o, lambda t: 1 / (1 + t)), lambda t: RATE / (1 + t)),
     "MultiplicativeLR": (lambda o: lr.MultiplicativeLR(o, lambda t: 0.9), lambda t: RATE * 0.9**t),
     "StepLR": (lambda o: lr.StepLR(o, 3, 0.5), lambda t: RATE * 0.5 ** (t // 3)),
@@ -82,7 +81,7 @@ def _optimizer() -> optim.Optimizer:
 def schedules_by_formula() -> Iterator[Ways]:
     """Each schedule's rates by its formula, in the optimizer and as get_last_lr tells; and with the state saved half-way."""
 
-    def rates(make: Callable[[Any], lr.LRScheduler], tell: bool) -> list[Any]:
+    def rates(make: Callable[[optim.Optimizer], lr.LRScheduler], tell: bool) -> list[list[float]]:
         optimizer = _optimizer()
         scheduler, seen = make(optimizer), []
         for _ in range(STEPS):
@@ -95,7 +94,7 @@ def schedules_by_formula() -> Iterator[Ways]:
         ways = {"formula": lambda: [[formula(t) for t in range(STEPS)]], "optimizer": lambda: rates(make, False)}
         yield Ways(name, ways | {"get_last_lr": lambda: rates(make, True)}, roundings=EXACT)
 
-    def plateau(**given: Any) -> list[Any]:
+    def plateau(**given: object) -> list[list[float]]:
         optimizer = _optimizer()
         scheduler, seen = lr.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold_mode="abs", **given), []
         for value in (3.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0):
@@ -122,13 +121,13 @@ def layers_by_formula() -> Iterator[Ways]:
     for p in (0.1, 0.5, 0.9):
         yield Ways(f"Dropout p={p} scales what it keeps", {"formula": lambda: x / (1 - p), "seen": lambda: scaled(p)}, 4)
 
-    def running(momentum: float | None) -> list[Any]:
+    def running(momentum: float | None) -> list[torch.Tensor]:
         norm = nn.BatchNorm1d(6, momentum=momentum)
         for scale in (1.0, 2.0, 3.0):
             norm(scale * x)
         return [norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.eval()(x)]
 
-    def by_hand(momentum: float | None) -> list[Any]:
+    def by_hand(momentum: float | None) -> list[torch.Tensor | int]:
         mean, var, y = torch.zeros(6, dtype=torch.float64), torch.ones(6, dtype=torch.float64), x.double()
         for number, scale in enumerate((1.0, 2.0, 3.0), 1):
             weight = momentum if momentum is not None else 1 / number
@@ -155,7 +154,7 @@ def layers_by_formula() -> Iterator[Ways]:
         weight = parametrizations.orthogonal(nn.Linear(6, 4)).weight
         return weight @ weight.T
 
-    def removed() -> list[Any]:
+    def removed() -> list[torch.Tensor]:
         torch.manual_seed(0)
         layer = parametrizations.weight_norm(nn.Linear(6, 4))
         before = layer.weight.detach().clone()

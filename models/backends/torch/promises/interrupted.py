@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import nn, optim
@@ -14,7 +13,7 @@ from torch.optim import lr_scheduler, swa_utils
 from models.backends.torch.promises.defaults import OPTIMIZERS, generator
 from models.backends.ways import Ways
 
-Saved = dict[str, Any]
+Saved = dict[str, object]
 SCHEDULERS: dict[str, Callable[[optim.Optimizer], lr_scheduler.LRScheduler]] = {
     "LambdaLR": lambda o: lr_scheduler.LambdaLR(o, lambda epoch: 0.9**epoch),
     "MultiplicativeLR": lambda o: lr_scheduler.MultiplicativeLR(o, lambda epoch: 0.9),
@@ -32,27 +31,32 @@ SCHEDULERS: dict[str, Callable[[optim.Optimizer], lr_scheduler.LRScheduler]] = {
     "ChainedScheduler": lambda o: lr_scheduler.ChainedScheduler([lr_scheduler.StepLR(o, 2), lr_scheduler.ExponentialLR(o, 0.9)]),
 }
 
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], optim.Optimizer]
+MakeScheduler = Callable[[optim.Optimizer], lr_scheduler.LRScheduler]
+Made = tuple[MakeOptimizer, MakeScheduler | None, bool]
+"""What a training is made of: its optimizer, its scheduler, and whether its loss is scaled."""
+
 
 def _net() -> nn.Module:
     torch.manual_seed(1)
     return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 3))
 
 
-def _written(state: Any) -> Any:
+def _written(state: Saved) -> Saved:
     stream = io.BytesIO()
     torch.save(state, stream)
     stream.seek(0)
     return torch.load(stream, weights_only=True)
 
 
-def _copied(state: Any) -> Any:
+def _copied(state: Saved) -> Saved:
     return copy.deepcopy(state)
 
 
 class Training:
     """A small network, an optimizer, and what else a training carries along."""
 
-    def __init__(self, optimizer: Callable[[Any], optim.Optimizer], scheduler: Callable[[Any], Any] | None, scaled: bool) -> None:
+    def __init__(self, optimizer: MakeOptimizer, scheduler: MakeScheduler | None, scaled: bool) -> None:
         """All fresh."""
         self.net = _net()
         self.optimizer = optimizer(self.net.parameters())
@@ -88,7 +92,7 @@ class Training:
         torch.set_rng_state(saved["random"])
         self.number = saved["number"]
 
-    def reached(self) -> list[Any]:
+    def reached(self) -> list[object]:
         """Where it led: weights, statistics, average, learning rate and scale."""
         return [
             *self.net.state_dict().values(),
@@ -101,7 +105,7 @@ class Training:
 def saved_and_loaded() -> Iterator[Ways]:
     """Each optimizer and each scheduler with batch norm, dropout, scale and average; saved to a file or copied, and loaded into fresh ones."""
 
-    def taken(*made: Any, through: Callable[[Saved], Saved] | None) -> list[Any]:
+    def taken(*made: object, through: Callable[[Saved], Saved] | None) -> list[object]:
         training = Training(*made)
         for _ in range(3):
             training.step()
@@ -114,7 +118,7 @@ def saved_and_loaded() -> Iterator[Ways]:
             training.step()
         return training.reached()
 
-    cases: dict[str, tuple[Any, ...]] = {
+    cases: dict[str, Made] = {
         f"optimizer {name}": (lambda p, name=name: getattr(optim, name)(p, lr=0.05), None, False) for name in OPTIMIZERS
     }
     cases["optimizer SGD momentum"] = (lambda p: optim.SGD(p, 0.05, 0.9, nesterov=True), None, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch.utils import data
@@ -13,10 +13,12 @@ from models.backends.ways import Ways
 
 SAMPLES = 23
 """Not a multiple of any batch size here."""
-Source = Callable[[torch.Generator], Iterable[Any]]
+Sample: TypeAlias = torch.Tensor | list[int] | int
+"""A batch, or the number of a sample."""
+Source = Callable[[torch.Generator], Iterable[Sample]]
 
 
-def _loader(generator: torch.Generator, **given: Any) -> data.DataLoader[Any]:
+def _loader(generator: torch.Generator, **given: object) -> data.DataLoader[torch.Tensor]:
     return data.DataLoader(range(SAMPLES), generator=generator, **{"batch_size": 5, "shuffle": True} | given)
 
 
@@ -35,7 +37,7 @@ DRAWN: dict[str, Source] = {
 GOES_ON = [name for name in (*SHUFFLED, *DRAWN) if name != "random_split"]
 
 
-def _flat(source: Iterable[Any]) -> list[int]:
+def _flat(source: Iterable[Sample]) -> list[int]:
     seen: list[int] = []
     for each in source:
         seen += each.tolist() if isinstance(each, torch.Tensor) else each if isinstance(each, list) else [int(each)]
@@ -69,12 +71,12 @@ def counted() -> Iterator[Ways]:
     """How many samples and batches loaders show, and say that they show."""
     numbers = list(range(SAMPLES))
 
-    def shown(**given: Any) -> list[Any]:
+    def shown(**given: object) -> list[list[int] | int]:
         loader = data.DataLoader(numbers, **given)
         batches = list(loader)
         return [_flat(batches), len(batches), len(loader)]
 
-    def expected(batch: int, drop: bool = False) -> list[Any]:
+    def expected(batch: int, drop: bool = False) -> list[list[int] | int]:
         full = SAMPLES // batch
         return [numbers[: full * batch], full, full] if drop else [numbers, -(-SAMPLES // batch), -(-SAMPLES // batch)]
 

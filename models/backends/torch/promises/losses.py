@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ FUNCTIONS = {
     "BCEWithLogitsLoss": f.binary_cross_entropy_with_logits, "SoftMarginLoss": f.soft_margin_loss,
     "HingeEmbeddingLoss": f.hinge_embedding_loss, "KLDivLoss": f.kl_div,
 }  # fmt: skip
-FORMULAS: dict[str, Callable[[Any, Any], torch.Tensor]] = {
+FORMULAS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "CrossEntropyLoss": lambda x, y: (x.logsumexp(1) - x.gather(1, y[:, None])[:, 0]).mean(),
     "NLLLoss": lambda x, y: -x.gather(1, y[:, None]).mean(),
     "MSELoss": lambda x, y: (x - y).square().mean(),

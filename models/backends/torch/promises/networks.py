@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import func, nn, optim
@@ -79,7 +78,7 @@ def _seeded(make: Callable[[], nn.Module]) -> nn.Module:
 X, LABELS = torch.randn(8, 6, generator=generator(0), device="cpu"), torch.arange(8, device="cpu") % 3
 
 
-def _passed(make: Callable[[], nn.Module], forward: Forward = lambda made, x: made(x)) -> list[Any]:
+def _passed(make: Callable[[], nn.Module], forward: Forward = lambda made, x: made(x)) -> list[torch.Tensor]:
     made = _seeded(make)
     logits = forward(made, X)
     functional.cross_entropy(logits, LABELS).backward()
@@ -107,7 +106,7 @@ def ways_of_writing_networks() -> Iterator[Ways]:
         "checkpoint_sequential": lambda made, x: checkpoint.checkpoint_sequential(made, 2, x, use_reentrant=False),
         "hooks that do nothing": _hooked,
     }
-    ways: dict[str, Callable[[], Any]] = {name: lambda make=make: _passed(make) for name, make in makes.items()}
+    ways: dict[str, Callable[[], object]] = {name: lambda make=make: _passed(make) for name, make in makes.items()}
     yield Ways("network", ways | {name: lambda use=use: _passed(_sequential, use) for name, use in forwards.items()}, SUMS)
     yield Ways("vmap", {"batch": lambda: _seeded(Written)(X), "vmap": lambda: func.vmap(_seeded(Written))(X)}, SUMS)
     yield from _differentiated()
@@ -182,11 +181,11 @@ def ways_of_training() -> Iterator[Ways]:
     for name in OPTIMIZERS:
         kind = getattr(optim, name)
 
-        def negated(kind: Any = kind) -> Any:
+        def negated(kind: type[optim.Optimizer] = kind) -> list[torch.Tensor]:
             steps = stepped(lambda p: _negating(kind(p, lr=0.05, maximize=True)))
             return steps
 
-        ways: dict[str, Callable[[], Any]] = {
+        ways: dict[str, Callable[[], object]] = {
             "list": lambda: stepped(lambda p: kind(p, lr=0.05)),
             "generator": lambda: stepped(lambda p: kind((each for each in p), lr=0.05)),
             "one group": lambda: stepped(lambda p: kind([{"params": p}], lr=0.05)),
@@ -222,11 +221,11 @@ class _Closed:
         self.optimizer.step(lambda: torch.tensor(0.0))
 
 
-def _closing(optimizer: optim.Optimizer) -> Any:
+def _closing(optimizer: optim.Optimizer) -> _Closed:
     return _Closed(optimizer)
 
 
-def _group_added(kind: Any, parameters: list[nn.Parameter]) -> optim.Optimizer:
+def _group_added(kind: type[optim.Optimizer], parameters: list[nn.Parameter]) -> optim.Optimizer:
     optimizer: optim.Optimizer = kind(parameters[:1], lr=0.05)
     optimizer.add_param_group({"params": parameters[1:]})
     return optimizer
@@ -235,7 +234,7 @@ def _group_added(kind: Any, parameters: list[nn.Parameter]) -> optim.Optimizer:
 def _clipped() -> Iterator[Ways]:
     draws = [torch.randn(4, 3, generator=generator(1)), torch.randn(3, generator=generator(2))]
 
-    def clipped(act: Callable[[list[nn.Parameter]], Any]) -> list[Any]:
+    def clipped(act: Callable[[list[nn.Parameter]], object]) -> list[torch.Tensor]:
         parameters = [nn.Parameter(torch.zeros_like(g)) for g in draws]
         for p, g in zip(parameters, draws, strict=True):
             p.grad = g.clone()
@@ -243,7 +242,7 @@ def _clipped() -> Iterator[Ways]:
         return [p.grad for p in parameters]
 
     norm = torch.cat([g.flatten() for g in draws]).norm()
-    ways: dict[str, Callable[[], Any]] = {
+    ways: dict[str, Callable[[], object]] = {
         "formula": lambda: [g * 0.5 / (norm + 1e-6) for g in draws],
         "clip_grad_norm_": lambda: clipped(lambda p: utils.clip_grad_norm_(p, 0.5)),
         "foreach": lambda: clipped(lambda p: utils.clip_grad_norm_(p, 0.5, foreach=True)),
@@ -272,7 +271,7 @@ def _with(gradient: torch.Tensor) -> nn.Parameter:
     return parameter
 
 
-def _vector_back(vector: torch.Tensor) -> list[Any]:
+def _vector_back(vector: torch.Tensor) -> list[nn.Parameter]:
     into = [nn.Parameter(torch.zeros(4, 3)), nn.Parameter(torch.zeros(3))]
     utils.vector_to_parameters(vector, into)
     return list(into)
@@ -281,7 +280,7 @@ def _vector_back(vector: torch.Tensor) -> list[Any]:
 def _averaged() -> Iterator[Ways]:
     values = [float(n) ** 2 for n in range(5)]
 
-    def average(**given: Any) -> torch.Tensor:
+    def average(**given: object) -> torch.Tensor:
         made = nn.Linear(1, 1, bias=False)
         mean = swa_utils.AveragedModel(made, **given)
         for value in values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import nn, optim
@@ -13,8 +13,7 @@ from torch.nn import functional, utils
 from models.backends.torch.promises.defaults import generator
 from models.backends.ways import Ways
 
-Net = Any
-"""A Sequential whose layers are taken by number."""
+Net: TypeAlias = nn.Sequential
 
 
 def net() -> Net:
@@ -25,7 +24,7 @@ def net() -> Net:
 
 def trained(
     prepare: Callable[[Net], object] = lambda made: None, each: Callable[[Net, optim.Optimizer], object] = lambda m, o: None
-) -> Any:
+) -> list[torch.Tensor]:
     """Weights, statistics and an evaluation after three steps of a network that was prepared; `each` is done before every step."""
     made = net()
     prepare(made)
@@ -71,12 +70,12 @@ def toggled() -> Iterator[Ways]:
         "state_dict loaded": lambda made, optimizer: made.load_state_dict(made.state_dict()),
         "optimizer's state_dict loaded": lambda made, optimizer: optimizer.load_state_dict(optimizer.state_dict()),
     }
-    ways: dict[str, Callable[[], Any]] = {"never": trained}
+    ways: dict[str, Callable[[], object]] = {"never": trained}
     ways |= {name: lambda act=act: trained(act) for name, act in prepared.items()}
     ways |= {name: lambda act=act: trained(each=act) for name, act in between.items()}
     yield Ways("a training", ways)
 
-    def frozen(act: Callable[[Net], object]) -> list[Any]:
+    def frozen(act: Callable[[Net], object]) -> list[float]:
         before = net()[0].weight
         return [float((trained(act)[0] - before).abs().sum() == 0)]
 
@@ -120,7 +119,9 @@ def twice_is_once() -> Iterator[Ways]:
     }
     for name, prepare in prepared.items():
 
-        def done(times: int, prepare: Callable[[Net], object] = prepare, fresh: bool = name == "load_state_dict") -> Any:
+        def done(
+            times: int, prepare: Callable[[Net], object] = prepare, fresh: bool = name == "load_state_dict"
+        ) -> list[torch.Tensor | float]:
             made = net()
             state = {key: value + 1 for key, value in made.state_dict().items()}
             for _ in range(times):
@@ -139,18 +140,18 @@ def shared_weights() -> Iterator[Ways]:
         torch.manual_seed(4)
         return nn.Linear(6, 6)
 
-    def one_layer() -> list[Any]:
+    def one_layer() -> list[torch.Tensor]:
         used = layer()
         used(used(x).tanh()).square().mean().backward()
         return [used.weight.grad, used.bias.grad]
 
-    def tied() -> list[Any]:
+    def tied() -> list[torch.Tensor]:
         first, second = layer(), layer()
         second.weight, second.bias = first.weight, first.bias
         second(first(x).tanh()).square().mean().backward()
         return [first.weight.grad, first.bias.grad]
 
-    def copies() -> list[Any]:
+    def copies() -> list[torch.Tensor]:
         first, second = layer(), layer()
         second(first(x).tanh()).square().mean().backward()
         return [a.grad + b.grad for a, b in zip(first.parameters(), second.parameters(), strict=True)]
@@ -173,7 +174,7 @@ def shared_weights() -> Iterator[Ways]:
     }
     yield Ways("parameters, the tied one once", {"three": lambda: [3.0]} | ways)
 
-    def stepped(tied: bool) -> Any:
+    def stepped(tied: bool) -> torch.Tensor:
         made = pair() if tied else nn.Sequential(layer())
         optimizer = optim.Adam(made.parameters(), 0.1)
         made[0].weight.grad = torch.ones(6, 6)

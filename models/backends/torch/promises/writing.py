@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import nn
@@ -64,7 +63,7 @@ SEQUENCES: dict[str, tuple[Callable[[], nn.Module], dict[str, Function]]] = {
     "ZeroPad1d": (lambda: nn.ZeroPad1d(2), {"pad": lambda x: f.pad(x, (2, 2))}),
     "Unflatten": (lambda: nn.Unflatten(1, (2, 3)), {"unflatten": lambda x: x.unflatten(1, (2, 3)), "reshape": lambda x: x.reshape(5, 2, 3, -1)}),
 }  # fmt: skip
-WEIGHTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], dict[str, Callable[[Any, torch.Tensor], torch.Tensor]]]] = {
+WEIGHTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], dict[str, Callable[[nn.Module, torch.Tensor], torch.Tensor]]]] = {
     "Linear": (lambda: nn.Linear(6, 4), SHAPE, {
         "linear": lambda m, x: f.linear(x, m.weight, m.bias), "operator": lambda m, x: x @ m.weight.T + m.bias,
         "addmm": lambda m, x: torch.addmm(m.bias, x, m.weight.T), "einsum": lambda m, x: torch.einsum("bi,oi->bo", x, m.weight) + m.bias,
@@ -80,7 +79,7 @@ SUMS = 16
 """How many roundings may part sums of a handful of products that are taken in another order."""
 
 
-def _weighted(name: str, use: Callable[[Any, torch.Tensor], torch.Tensor]) -> list[Any]:
+def _weighted(name: str, use: Callable[[nn.Module, torch.Tensor], torch.Tensor]) -> list[torch.Tensor]:
     make, shape, _ = WEIGHTED[name]
     torch.manual_seed(3)
     made = make()
@@ -111,7 +110,7 @@ def ways_of_writing_layers() -> Iterator[Ways]:
     for name, (_, _, functions) in WEIGHTED.items():
         if name in ("Bilinear", "Embedding"):
             continue
-        called: dict[str, Callable[[Any, torch.Tensor], torch.Tensor]] = {
+        called: dict[str, Callable[[nn.Module, torch.Tensor], torch.Tensor]] = {
             "module": lambda m, x: m(x),
             "functional_call": lambda m, x: torch.func.functional_call(m, dict(m.named_parameters()), (x,)),
         }
