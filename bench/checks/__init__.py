@@ -9,8 +9,9 @@ from bench.checks.derivative import derivative, has_derivative
 from bench.checks.evaluation import evaluation
 from bench.checks.finite import finite
 from bench.checks.gain import backward_gain, signal_gain
+from bench.checks.gradient_bound import gradient_bound, has_bound
 from bench.checks.initializer import initializer
-from bench.checks.invariants import gradient_bound, has_bound, homogeneity, is_homogeneous, is_normalized, norm_orthogonality, sum_rules
+from bench.checks.invariants import homogeneity, is_homogeneous, is_normalized, norm_orthogonality, sum_rules
 from bench.checks.loss_scale import loss_scale
 from bench.checks.normalization import normalization_state
 from bench.checks.parity import forward_parity, gradient_parity

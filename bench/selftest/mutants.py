@@ -59,6 +59,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "bench.checks.finite": LAWS,
     "bench.checks.gain": LAWS,
     "bench.checks.initializer": ("constants", "judges_that_cannot_fail", "judge"),
+    "bench.checks.gradient_bound": LAWS,
     "bench.checks.invariants": LAWS,
     "bench.checks.loss_scale": ("precision",),
     "bench.checks.normalization": LAWS,

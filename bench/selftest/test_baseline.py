@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
-from bench.baselines import known_failures, recording
+from bench.baselines import recording
 from bench.baselines import samples as baselines
 from bench.baselines.pairs import Recorded
 from bench.baselines.samples import Baseline, BaselineError
 from bench.baselines.validation import fault_of_samples
-from bench.judging.finding import Finding
-from bench.judging.place import Place
-from bench.judging.verdict import FAILED, KNOWN, PASSED, Excuse, Verdict
-from bench.report import summary
 
 SEEDS, STEPS = [1, 2, 3, 4], {"digits": 150}
 PROVENANCE: dict[str, Any] = {
@@ -165,128 +159,9 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert len(baselines.read(path).samples) == 16
 
 
-def entry(**changes: Any) -> known_failures.KnownFailure:
-    fields = {
-        "backend": "keras*",
-        "check": "update",
-        "network": "ref*",
-        "where": "step 1*",
-        "package": "keras",
-        "versions": ">=3.0,<3.9",
-        "reason": "r",
-        "link": "https://example.org",
-        "most": 10.0,
-    }
-    return known_failures.KnownFailure(**(fields | changes))
-
-
-def verdict(*findings: Finding) -> Verdict:
-    status = PASSED if all(f.within for f in findings) else FAILED
-    return Verdict("update", "reference", "law", "keras", "reference", status, findings=list(findings))
-
-
-def test_a_known_failure_is_excused_only_where_and_when_it_is_known() -> None:
-    bad_there, bad_elsewhere = Finding(Place("step 1 layer 2"), 2, 0, 1), Finding(Place("step 0 layer 2"), 2, 0, 1)
-    for findings, versions, status in (
-        ([bad_there], "3.5", KNOWN),
-        ([bad_there], "3.9", FAILED),
-        ([bad_there, bad_elsewhere], "3.5", FAILED),
-    ):
-        judged = verdict(*findings)
-        known_failures.apply(judged, [entry()], {"keras": versions})
-        assert judged.status == status
-    healthy = verdict(Finding(Place("step 1 layer 2"), 0, 0, 1))
-    assert known_failures.apply(healthy, [entry()], {"keras": "3.5"}) == {entry(): PASSED}
-    assert known_failures.stale({entry(): [healthy.status]}) == [entry()]
-
-
-@pytest.mark.parametrize(("value", "low", "status"), [
-    (1.5, 0, KNOWN), (2.5, 0, FAILED), (float("nan"), 0, FAILED), (0.4, 0.5, KNOWN), (-0.6, 0.5, FAILED),
-])  # fmt: skip
-def test_a_known_failure_explains_no_number_further_beyond_its_bound_than_it_says(value: float, low: float, status: str) -> None:
-    judged = verdict(Finding(Place("step 1 layer 2"), value, low, 1))
-    known_failures.apply(judged, [msgspec.structs.replace(entry(), most=1.0)], {"keras": "3.5"})
-    assert judged.status == status
-
-
-@pytest.mark.parametrize(("nan", "status"), [(False, FAILED), (True, KNOWN)])
-def test_nan_is_explained_only_by_a_known_failure_that_names_it(nan: bool, status: str) -> None:
-    judged = verdict(Finding(Place("step 1 layer 2"), float("nan"), 0, 1))
-    known_failures.apply(judged, [msgspec.structs.replace(entry(), nan=nan)], {"keras": "3.5"})
-    assert judged.status == status
-
-
 def test_of_two_samples_neither_rules_the_other_out() -> None:
     assert not fault_of_samples({"digits/reference/loss": [[0.3], [30.0]]}, [1, 2], ["as usual"])
     assert "rule out" in fault_of_samples({"digits/reference/loss": [[0.3]] * 15 + [[1e6]]}, list(range(16)), ["as usual"])
-
-
-def test_a_known_failure_of_nan_alone_has_no_size_to_tell() -> None:
-    judged = verdict(Finding(Place("step 1 layer 2"), float("nan"), 0, 1))
-    known_failures.apply(judged, [entry(most=None, nan=True)], {"keras": "3.5"})
-    assert (judged.status, judged.excuses) == (KNOWN, [Excuse("r (https://example.org), mended in keras 3.9", 1, 0.0, 0.0)])
-
-
-def test_a_known_failure_says_what_it_excused_and_what_it_could_not() -> None:
-    judged = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 2, 0, 1))
-    known_failures.apply(judged, [entry()], {"keras": "3.5"})
-    assert judged.excuses == [Excuse("r (https://example.org), mended in keras 3.9", 2, 1.5, 10.0)]
-    lines = summary.counted([judged])
-    assert lines == [
-        "1 × keras known failure: r (https://example.org), mended in keras 3.9: 2 numbers excused, "
-        "the furthest 1.5 beyond its bound, of 10 that are known"
-    ]
-    far = verdict(Finding(Place("step 1 layer 2"), 2.5, 0, 1), Finding(Place("step 1 layer 3"), 20, 0, 1))
-    known_failures.apply(far, [entry()], {"keras": "3.5"})
-    assert (far.status, far.reason) == (FAILED, "further off than the 10 that are known: r (https://example.org)")
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"most": None}, "has no size"), ({"most": 0}, "most"), ({"most": -1}, "most"), ({"reason": ""}, "reason"),
-        ({"reason": " "}, "reason"), ({"link": ""}, "link"), ({"link": "see below"}, "link"), ({"versions": ""}, "versions"),
-        ({"versions": "newer than 3"}, "no range of versions"), ({"network": "*", "where": "*"}, "every network in every place"),
-        ({"network": "*", "where": "step [1-9]*"}, "every network in every place"), ({"backend": "*"}, "every backend"),
-        ({"check": "*"}, "check"), ({"package": ""}, "package"), ({"size": 3}, "size"),
-    ],
-)  # fmt: skip
-def test_a_known_failure_without_limits_is_refused_when_it_is_read(change: dict[str, Any], words: str, tmp_path: Path) -> None:
-    path = tmp_path / "known.json"
-    path.write_text(json.dumps([msgspec.to_builtins(entry()) | change]))
-    with pytest.raises(BaselineError, match=words) as refused:
-        known_failures.read(path)
-    assert "\n" not in str(refused.value)
-
-
-def test_known_failures_cover_a_verdict_together_and_each_answers_for_its_own_places() -> None:
-    first, last, nowhere = entry(reason="first"), entry(where="step 9*", reason="last"), entry(where="step 5*")
-    judged = verdict(
-        Finding(Place("step 1 layer 2"), 2, 0, 1), Finding(Place("step 9 layer 2"), 2, 0, 1), Finding(Place("step 5 layer 2"), 0, 0, 1)
-    )
-    assert known_failures.apply(judged, [first, last, nowhere], {"keras": "3.5"}) == {first: KNOWN, last: KNOWN, nowhere: PASSED}
-    assert judged.status == KNOWN and "first" in judged.reason and "last" in judged.reason
-    half = verdict(Finding(Place("step 1 layer 2"), 2, 0, 1), Finding(Place("step 9 layer 2"), 2, 0, 1))
-    assert known_failures.apply(half, [first, nowhere], {"keras": "3.5"}) == {first: FAILED}
-
-
-def test_a_known_failure_of_places_that_a_network_lacks_is_not_stale_there() -> None:
-    healthy = verdict(Finding(Place("step 1 layer 2"), 0, 0, 1))
-    assert known_failures.apply(healthy, [entry(where="* new *embeddings")], {"keras": "3.5"}) == {}
-    assert known_failures.apply(verdict(), [entry()], {"keras": "3.5"}) == {entry(): PASSED}
-
-
-def test_a_known_failure_is_stale_when_its_cause_shows_in_no_check() -> None:
-    elsewhere = msgspec.structs.replace(entry(), check="gradient_parity")
-    assert known_failures.stale({entry(): [PASSED], elsewhere: [PASSED, KNOWN]}) == []
-    assert known_failures.stale({entry(): [PASSED], elsewhere: [PASSED, PASSED]}) == [entry(), elsewhere]
-    assert known_failures.stale({entry(): []}) == []
-    assert known_failures.stale({entry(machines="CPUs without bfloat16 instructions"): [PASSED]}) == []
-
-
-def test_the_committed_list_is_valid() -> None:
-    assert known_failures.read()
-    assert json.loads(known_failures.PATH.read_text())
 
 
 def test_a_sample_that_the_others_rule_out_is_not_recorded(path: Path) -> None:

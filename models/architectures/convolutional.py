@@ -6,14 +6,15 @@ image is pooled, `flatten`, and dense nodes, the last of which computes the logi
 
 from __future__ import annotations
 
+import math
 from math import isqrt
 from typing import ClassVar
 
 import msgspec
 
+from models.architectures.convolutional_nodes import POOL_STRIDE, Nodes
 from models.fields import SpecError, check_choices, check_positive, check_whole
 from models.graph import Graph
-from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Node, NormalizeInSpace, Pool, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS
 from models.parts.paddings import PADDINGS, size_after
@@ -21,7 +22,6 @@ from models.parts.paddings import PADDINGS, size_after
 MOST_LAYERS = 20
 KERNELS, WINDOWS = (1, 3, 5), (2, 3)
 """Which kernels and pooling windows there are: a kernel has a middle."""
-POOL_STRIDE = 2
 
 
 class CNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="conv"):
@@ -152,15 +152,15 @@ class CNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="co
             return f"batch={batch} is too small for norm=batch: its mean gradient diverges below 4 samples."
         size = isqrt(features)
         for layer in range(1, self.convolutions + 1):
-            kernel = self._kernel(layer)
+            kernel = self.kernel_of(layer)
             if PADDINGS[self.padding].wrap and kernel // 2 * self.dilation > size:
                 return f"padding=circular wraps around an image of {size} pixels more than once at convolution {layer}: use less dilation."
-            shrunk = size_after(size, self.dilation * (kernel - 1) + 1, self._stride(layer), self.padding)
+            shrunk = size_after(size, self.dilation * (kernel - 1) + 1, self.stride_of(layer), self.padding)
             if shrunk < 1:
                 return f"kernel={kernel} does not fit into the {size} pixels left at convolution {layer}: use padding=same or less depth."
             if self.norm == "group" and shrunk**2 * self.channels // self.norm_groups < 3:
                 return f"norm=group over so few numbers gives the same whatever comes in at convolution {layer}: use fewer norm_groups."
-            size = self._pooled(layer, shrunk)
+            size = self.size_behind(layer, shrunk)
             if size < 1:
                 return f"window={self.window} does not fit into the {shrunk} pixels left behind convolution {layer}: use fewer pools."
         return ""
@@ -216,12 +216,12 @@ class CNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="co
     def size(self, features: int, classes: int) -> tuple[int, int]:
         """How many numbers are learned, and how many units all nodes have together; at most 20 layers are built for it."""
         nodes = self.build(features, classes)
-        learned = sum(size for size in map(_product, nodes.parameters.values()))
-        return learned, sum(_product(node.per_sample) for node in nodes.nodes)
+        learned = sum(size for size in map(math.prod, nodes.parameters.values()))
+        return learned, sum(math.prod(node.per_sample) for node in nodes.nodes)
 
     def build(self, features: int, classes: int) -> Graph:
         """The graph; blocks are post-activation ones (He et al. 2015)."""
-        nodes = _Nodes(self, isqrt(features))
+        nodes = Nodes(self, isqrt(features))
         nodes.convolve(1)
         nodes.unit(1)
         for first in range(2, self.convolutions + 1, self.span or 1):
@@ -233,104 +233,18 @@ class CNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="co
         nodes.read(classes)
         return Graph(tuple(nodes.found))
 
-    def _kernel(self, layer: int) -> int:
+    def kernel_of(self, layer: int) -> int:
+        """Pixels of a convolution's kernel along one axis; behind a depthwise one it has one."""
         return 1 if self.convolution == "depthwise" and layer > 1 and layer % 2 else self.kernel
 
-    def _stride(self, layer: int) -> int:
+    def stride_of(self, layer: int) -> int:
         """A 1 × 1 convolution behind a depthwise one has none."""
         return 1 if self.convolution == "depthwise" and layer > 1 and layer % 2 else self.stride
 
-    def _pooled(self, layer: int, size: int) -> int:
-        return size_after(size, self.window, POOL_STRIDE, self.pool_padding) if self._pools(layer) else size
+    def size_behind(self, layer: int, size: int) -> int:
+        """The size of an image behind the pooling of a convolution's result, where there is any."""
+        return size_after(size, self.window, POOL_STRIDE, self.pool_padding) if self.pools_behind(layer) else size
 
-    def _pools(self, layer: int) -> bool:
+    def pools_behind(self, layer: int) -> bool:
+        """Whether a convolution's result is pooled."""
         return self.pool != "none" and layer > self.convolutions - self.pools
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
-
-
-class _Nodes:
-    """Nodes one after the other, each reading the last one's result."""
-
-    def __init__(self, cnn: CNN, size: int) -> None:
-        self.cnn, self.size, self.below = cnn, size, 1
-        self.found: list[Node] = [Image("image", (INPUT,), 1, size)]
-
-    def convolve(self, layer: int) -> None:
-        """Convolution `layer`."""
-        cnn, kernel, stride = self.cnn, self.cnn._kernel(layer), self.cnn._stride(layer)
-        dilation = cnn.dilation if kernel > 1 else 1
-        alone = cnn.convolution == "depthwise" and layer % 2 == 0
-        groups = cnn.channels if alone else cnn.groups if layer > 1 else 1
-        size = size_after(self.size, dilation * (kernel - 1) + 1, stride, cnn.padding)
-        window = size, self.size, kernel, stride, cnn.padding, dilation
-        self._add(Conv(f"conv{layer}", self._end, cnn.channels, *window, self.below, groups, cnn.start == "delta"))
-        self.size, self.below = size, cnn.channels
-
-    def unit(self, layer: int) -> None:
-        """What follows convolution `layer`: normalization, activation and pooling, in the network's order."""
-        if self.cnn.norm_at == "before":
-            self._norm(layer)
-        self._act(layer)
-
-    def block(self, first: int) -> None:
-        """x ↦ φ(x + body(x)), the body ending with a convolution, or with its normalization where that stands before φ."""
-        (stream,), last = self._end, first + self.cnn.span - 1
-        for layer in range(first, last):
-            self.convolve(layer)
-            self.unit(layer)
-        self.convolve(last)
-        if self.cnn.norm_at == "before":
-            self._norm(last)
-        self._add(Sum(f"sum{last}", (stream, *self._end), self.cnn.channels, 1.0, 1.0))
-        self._act(last)
-
-    def read(self, classes: int) -> None:
-        """Pooling of the whole image, where there is any, and the dense layers."""
-        cnn, width = self.cnn, self.cnn.channels
-        if cnn.read != "flatten":
-            self._add(Pool("read", self._end, width, 1, self.size, self.size, 1, "valid", largest=cnn.read == "max", behind=self._behind))
-            self.size = 1
-        self._add(Flatten("flatten", self._end, width * self.size**2, width, self.size, cnn.flatten))
-        if cnn.head:
-            self._add(Dense(f"dense{cnn.depth - 1}", self._end, cnn.head, self.found[-1].width))
-            self._add(Activate(f"act{cnn.depth - 1}", self._end, cnn.head, cnn.act))
-        self._add(Dense(f"dense{cnn.depth}", self._end, classes, self.found[-1].width))
-
-    def _act(self, layer: int) -> None:
-        """Activation and pooling, and the normalization where it stands behind them."""
-        cnn = self.cnn
-        self._add(Activate(f"act{layer}", self._end, cnn.channels, cnn.act))
-        size = cnn._pooled(layer, self.size)
-        if cnn._pools(layer):
-            window = size, self.size, cnn.window, POOL_STRIDE, cnn.pool_padding
-            counts = cnn.counted == "yes"
-            self._add(
-                Pool(f"pool{layer}", self._end, cnn.channels, *window, largest=cnn.pool == "max", counted=counts, behind=self._behind)
-            )
-        self.size = size
-        if cnn.norm_at == "after":
-            self._norm(layer)
-
-    def _norm(self, layer: int) -> None:
-        cnn = self.cnn
-        if cnn.norm != "none":
-            settings = self.size, cnn.norm, cnn.eps, cnn.momentum, cnn.norm_groups
-            self._add(NormalizeInSpace(f"norm{layer}", self._end, cnn.channels, *settings))
-
-    @property
-    def _behind(self) -> str:
-        """The activation whose results are pooled, or nothing."""
-        return self.found[-1].activation if isinstance(self.found[-1], Activate) else ""
-
-    @property
-    def _end(self) -> tuple[str]:
-        return (self.found[-1].name,)
-
-    def _add(self, node: Node) -> None:
-        self.found.append(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.selftest.faults import recurrent_changes as change
+from bench.selftest.faults import recurrent_changes_in_keras as in_keras
 from bench.selftest.faults.of_equalities import Broken
 from bench.selftest.faults.plant import Fault, after, one, scaled, with_arguments, with_attribute
 
@@ -41,24 +42,24 @@ TORCH_RECURRENT = (
 )  # fmt: skip
 
 KERAS_RECURRENT = (
-    Fault("lstm: input and forget gate swapped", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", with_attribute("kernel", change.keras_blocks(4, lambda gate: [gate[1], gate[0], *gate[2:]])))),
-    Fault("lstm: hard sigmoid in the gates, as in Keras 2.0", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", with_attribute("recurrent_activation", change.hard_sigmoid))),
-    Fault("lstm: no step hands its gradient back", "rnn,cell=lstm", "gradient_parity", "steps time 1", one("keras.layers.LSTMCell.call", change.state_without_gradient)),
+    Fault("lstm: input and forget gate swapped", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", with_attribute("kernel", in_keras.keras_blocks(4, lambda gate: [gate[1], gate[0], *gate[2:]])))),
+    Fault("lstm: hard sigmoid in the gates, as in Keras 2.0", "rnn,cell=lstm", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", with_attribute("recurrent_activation", in_keras.hard_sigmoid))),
+    Fault("lstm: no step hands its gradient back", "rnn,cell=lstm", "gradient_parity", "steps time 1", one("keras.layers.LSTMCell.call", in_keras.state_without_gradient)),
     Fault("lstm: forget bias lost", "rnn,cell=lstm", "recurrent_start", "layer  1 bias", one("keras.layers.LSTMCell.build", with_attribute("unit_forget_bias", lambda begins: False))),
-    Fault("gru: update gate and reset gate swapped", "rnn,cell=gru", "forward_parity", "layer  1 time 1", one("keras.layers.GRUCell.call", with_attribute("kernel", change.keras_blocks(3, lambda gate: [gate[1], gate[0], gate[2]])))),
-    Fault("rnn: the state does not begin at zero", "rnn", "forward_parity", "layer  1 time 1", one("keras.layers.RNN.get_initial_state", change.begins_at(0.01))),
+    Fault("gru: update gate and reset gate swapped", "rnn,cell=gru", "forward_parity", "layer  1 time 1", one("keras.layers.GRUCell.call", with_attribute("kernel", in_keras.keras_blocks(3, lambda gate: [gate[1], gate[0], gate[2]])))),
+    Fault("rnn: the state does not begin at zero", "rnn", "forward_parity", "layer  1 time 1", one("keras.layers.RNN.get_initial_state", in_keras.begins_at(0.01))),
     Fault("rnn: a bias added twice", "rnn", "forward_parity", "step 1 loss", one("keras.layers.SimpleRNNCell.call", with_attribute("bias", lambda bias: 2 * bias))),
     Fault("rnn: an orthogonal start is a thousandth too long", "rnn", "recurrent_start", "RᵀR", one("keras.initializers.Orthogonal.__call__", scaled(1.001))),
-    Fault("lstm: the state kept in float32 under float64", "rnn,cell=lstm,precision=float64", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", change.state_in_float32)),
+    Fault("lstm: the state kept in float32 under float64", "rnn,cell=lstm,precision=float64", "forward_parity", "layer  1 time 1", one("keras.layers.LSTMCell.call", in_keras.state_in_float32)),
     Fault("lstm: the mask is ignored", BOTH, "forward_parity", "layer  1 time 8", one("keras.src.backend.rnn", with_arguments(mask=None))),
-    Fault("lstm: half of the backward direction's gradient lost", BOTH, "gradient_parity", "layer  2 backward weight", one("keras.layers.LSTM.call", change.half_a_gradient_backwards)),
+    Fault("lstm: half of the backward direction's gradient lost", BOTH, "gradient_parity", "layer  2 backward weight", one("keras.layers.LSTM.call", in_keras.half_a_gradient_backwards)),
     Fault("gru: steps after a sample's end repeat the last output", UNEVEN, "forward_parity", "layer  1 time 8", one("keras.src.backend.rnn", with_arguments(zero_output_for_mask=False))),
     Fault("gru: normalized outputs a thousandth too long", UNEVEN, "forward_parity", "layer  1 normalized time 1", one("keras.layers.LayerNormalization.call", scaled(1.001))),
-    Fault("gru: the second bias added twice", "rnn,cell=gru", "forward_parity", "step 1 loss", one("keras.layers.GRUCell.call", with_attribute("bias", change.second_bias_twice))),
+    Fault("gru: the second bias added twice", "rnn,cell=gru", "forward_parity", "step 1 loss", one("keras.layers.GRUCell.call", with_attribute("bias", in_keras.second_bias_twice))),
     Fault("lstm: memories of a chrono start twice as long", CUT, "recurrent_start", "memory in steps", one("keras.initializers.RandomUniform.__call__", with_attribute("maxval", lambda most: 2 * most))),
     Fault("rnn: a weight that is kept orthogonal is turned the other way", KEPT, "forward_parity", "layer  1 time 2", one("keras.ops.solve", lambda f: lambda a, b: f(b, a))),
-    Fault("rnn: a weight that is kept unitary learns from half of its formula", UNITARY, "gradient_parity", "layer  1 recurrent weight", one("keras.ops.solve", change.half_learned)),
-    Fault("rnn: half outputs are handed on in float32", HALF, "precision", "recur in another format", one("keras.layers.SimpleRNN.call", change.handed_on_in_float32)),
+    Fault("rnn: a weight that is kept unitary learns from half of its formula", UNITARY, "gradient_parity", "layer  1 recurrent weight", one("keras.ops.solve", in_keras.half_learned)),
+    Fault("rnn: half outputs are handed on in float32", HALF, "precision", "recur in another format", one("keras.layers.SimpleRNN.call", in_keras.handed_on_in_float32)),
     Fault("rnn: half outputs a last place too small", HALF, "rounding", "layer  1 time", one("keras.layers.SimpleRNN.call", scaled(1 - 2.0**-11))),
     Fault("lstm: a state that is cut off hands its gradient back", CUT, "gradient_parity", "steps time 12", one("keras.ops.stop_gradient", lambda f: lambda x: x)),
 )  # fmt: skip
@@ -77,23 +78,23 @@ TORCH_WAYS = (
 )  # fmt: skip
 
 KERAS_WAYS = (
-    Broken("a layer's state does not begin at zero", "cells_in_a_loop", "tanh cells in a loop: outputs", one("keras.layers.RNN.get_initial_state", change.begins_at(0.01))),
-    Broken("unrolled outputs a thousandth too long", "unrolled", "tanh unrolled: outputs", one("keras.src.backend.rnn", change.unrolled_otherwise)),
+    Broken("a layer's state does not begin at zero", "cells_in_a_loop", "tanh cells in a loop: outputs", one("keras.layers.RNN.get_initial_state", in_keras.begins_at(0.01))),
+    Broken("unrolled outputs a thousandth too long", "unrolled", "tanh unrolled: outputs", one("keras.src.backend.rnn", in_keras.unrolled_otherwise)),
     Broken("stateful layers keep no state", "stateful_halves", "lstm halves: outputs", one("keras.layers.RNN.__init__", with_arguments(stateful=False))),
     Broken("the mask is ignored", "padded_tail", "lstm padded: last output", one("keras.src.backend.rnn", lambda f: lambda *a, mask=None, **k: f(*a, mask=None, **k))),
     Broken("the backward direction is not turned round again", "both_directions", "lstm bidirectional: outputs", one("keras.layers.Bidirectional.call", with_attribute("return_sequences", lambda returned: False))),
-    Broken("stacked cells hand out a thousandth too much beside a mask", "stacked_padded", "lstm stacked padded: outputs", one("keras.layers.StackedRNNCells.call", change.first_output_scaled)),
-    Broken("a stateful layer's outputs a thousandth too long", "stateful_trained", "stateful: outputs", one("keras.layers.LSTM.call", change.stateful_outputs_scaled)),
-    Broken("a mask is ignored where it begins", "padded_head", "lstm padded before: outputs", one("keras.src.backend.rnn", change.mask_ignored_at_the_beginning)),
-    Broken("a scan hands out a thousandth too much", "scanned", "lstm scan: outputs", one("keras.ops.scan", change.scanned_otherwise)),
+    Broken("stacked cells hand out a thousandth too much beside a mask", "stacked_padded", "lstm stacked padded: outputs", one("keras.layers.StackedRNNCells.call", in_keras.first_output_scaled)),
+    Broken("a stateful layer's outputs a thousandth too long", "stateful_trained", "stateful: outputs", one("keras.layers.LSTM.call", in_keras.stateful_outputs_scaled)),
+    Broken("a mask is ignored where it begins", "padded_head", "lstm padded before: outputs", one("keras.src.backend.rnn", in_keras.mask_ignored_at_the_beginning)),
+    Broken("a scan hands out a thousandth too much", "scanned", "lstm scan: outputs", one("keras.ops.scan", in_keras.scanned_otherwise)),
     Broken("a while loop ends a step too early", "while_loop", "lstm compiled while loop: outputs", one("keras.ops.while_loop", lambda f: lambda test, body, held, maximum_iterations: f(test, body, held, maximum_iterations=maximum_iterations - 1))),
-    Broken("compiled outputs a thousandth too long", "compiled_layer", "lstm compiled layer: outputs", one("keras.layers.LSTMCell.call", change.compiled_otherwise)),
-    Broken("a dropout mask drawn anew in every step", "dropout_between", "lstm dropout between: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_dropout_mask", change.mask_drawn_anew)),
-    Broken("recurrent dropout drops what is carried, too", "dropout_in_time", "gru recurrent dropout: outputs", one("keras.layers.GRUCell.call", change.carried_state_dropped), "https://github.com/keras-team/keras/pull/20656"),
+    Broken("compiled outputs a thousandth too long", "compiled_layer", "lstm compiled layer: outputs", one("keras.layers.LSTMCell.call", in_keras.compiled_otherwise)),
+    Broken("a dropout mask drawn anew in every step", "dropout_between", "lstm dropout between: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_dropout_mask", in_keras.mask_drawn_anew)),
+    Broken("recurrent dropout drops what is carried, too", "dropout_in_time", "gru recurrent dropout: outputs", one("keras.layers.GRUCell.call", in_keras.carried_state_dropped), "https://github.com/keras-team/keras/pull/20656"),
     Broken("recurrent dropout has one mask for all gates", "dropout_in_time", "lstm recurrent dropout: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_recurrent_dropout_mask", lambda f: lambda self, h: 4 * f(self, h)[:1]), "https://github.com/keras-team/keras/pull/20663"),
     Broken("recurrent dropout is ignored", "dropout_in_time", "lstm recurrent dropout: outputs", one("keras.src.layers.rnn.dropout_rnn_cell.DropoutRNNCell.get_recurrent_dropout_mask", lambda f: lambda self, h: 4 * [1]), "https://github.com/keras-team/keras/pull/19397"),
     Broken("a gradient that is stopped passes on", "truncated_through_time", "lstm detached: gradient of x", one("keras.ops.stop_gradient", lambda f: lambda x: x)),
     Broken("biases lost", "error_carousel", "forget bias 40:", one("keras.layers.LSTMCell.call", with_attribute("bias", lambda bias: 0 * bias))),
     Broken("the constraint of a recurrent weight is lost", "kept_orthogonal", "RᵀR", one("keras.layers.SimpleRNNCell.build", with_attribute("recurrent_constraint", lambda constraint: None))),
-    Broken("stacked cells hand out a thousandth too much", "stacked_layers", "gru stacked: outputs", one("keras.layers.StackedRNNCells.call", change.first_output_scaled)),
+    Broken("stacked cells hand out a thousandth too much", "stacked_layers", "gru stacked: outputs", one("keras.layers.StackedRNNCells.call", in_keras.first_output_scaled)),
 )  # fmt: skip
