@@ -1,4 +1,4 @@
-"""What must come out the same by every road, and entry points as users call them."""
+"""What must come out the same by every entry point that users call."""
 
 from __future__ import annotations
 

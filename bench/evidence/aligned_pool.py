@@ -30,7 +30,7 @@ class AlignedPool:
             except WorkerError as error:
                 self._seen[model] = error
             except OwnError as error:
-                self._seen[model] = WorkerError(str(error), told=True)
+                self._seen[model] = WorkerError(str(error), complete=True)
         found = self._seen[model]
         if isinstance(found, WorkerError):
             raise found

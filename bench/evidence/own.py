@@ -46,7 +46,7 @@ class OwnPool:
     """Examines models on request, by the workers of the pool of networks."""
 
     def __init__(self, pool: ObservationPool, *, compiled: bool, seed: int = 0) -> None:
-        """Nothing starts until a model is asked for; `compiled` also takes roads that need a compiler."""
+        """Nothing starts until a model is asked for; `compiled` also takes variants that need a compiler."""
         self._pool, self._compiled, self._seed = pool, compiled, seed
         self._queue: dict[str, list[OwnModel]] = {}
         self._asked: dict[tuple[str, OwnModel], Future[OwnObservation]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 from bench.experiments.cell import Cell
 from bench.experiments.record import Result
 from bench.experiments.sources import Sources
-from bench.experiments.train import Told, train_alone
+from bench.experiments.train import Progress, train_alone
 from bench.imported import ROOT
 from models.backends.registry import BackendError
 from models.worker.process import WorkerDied, WorkerError
@@ -24,7 +24,7 @@ LOCAL = "local"
 class RayPool:
     """As `bench.experiments.train.Pool`, on a cluster whose nodes have this environment, and this checkout in PYTHONPATH."""
 
-    def __init__(self, address: str, data: Sources, device: str, told: Told, keep: Callable[[Cell, Result], object]) -> None:
+    def __init__(self, address: str, data: Sources, device: str, progress: Progress, keep: Callable[[Cell, Result], object]) -> None:
         """`keep` is called with each result as soon as it is there. Raises BackendError without Ray."""
         try:
             self._ray: Any = importlib.import_module("ray")  # optional, and without types
@@ -32,7 +32,7 @@ class RayPool:
             raise BackendError(
                 f"--ray needs the package ray, which cannot be imported here ({error}): install it, or leave --ray out."
             ) from None
-        self._address, self._data, self._device, self._told, self._keep = address, data, device, told, keep
+        self._address, self._data, self._device, self._progress, self._keep = address, data, device, progress, keep
         self.failed: dict[Cell, str] = {}
 
     def run(self, cells: list[Cell], slots: int) -> None:
@@ -64,5 +64,5 @@ class RayPool:
             self.failed[cell] = str(getattr(error, "cause", None) or error)
             return
         for number, accuracy in enumerate(result.accuracy, start=1):
-            self._told(cell, number, accuracy)
+            self._progress(cell, number, accuracy)
         self._keep(cell, result)

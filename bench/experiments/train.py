@@ -23,16 +23,16 @@ LONGEST = 6 * 3600.0
 """Seconds of a processor that one epoch, or building a network, may take: those of 1,000 layers take a hundredth."""
 SHOWN_LAYERS, SHOWN_EPOCHS = 41, (1, 2, 5, 10, 20, 50, 100)
 """At most so many layers, evenly spread, and these epochs and the last of gradient norms are kept."""
-Told = Callable[[Cell, int, float], None]
+Progress = Callable[[Cell, int, float], None]
 """Called after each epoch with its number and the accuracy."""
 
 
 class Pool:
     """So many slots, each with a worker that is kept while its backend is wanted."""
 
-    def __init__(self, data: Sources, device: str, told: Told, keep: Callable[[Cell, Result], object]) -> None:
+    def __init__(self, data: Sources, device: str, progress: Progress, keep: Callable[[Cell, Result], object]) -> None:
         """`keep` is called with each result as soon as it is there."""
-        self._data, self._device, self._told, self._keep = data, device, told, keep
+        self._data, self._device, self._progress, self._keep = data, device, progress, keep
         self._lock = threading.Lock()
         self._waiting: list[Cell] = []
         self._workers: set[Worker] = set()
@@ -80,7 +80,7 @@ class Pool:
                     if held != (wanted := (cell.row.data, cell.row.inputs)) or not isinstance(source, Data):
                         hold(worker, source, cell)
                         held = wanted
-                    self._keep(cell, train(worker, cell, source, self._device, self._told))
+                    self._keep(cell, train(worker, cell, source, self._device, self._progress))
                     break
                 except WorkerDied as error:
                     if self._ended:
@@ -102,7 +102,7 @@ class Pool:
         return worker
 
 
-def train(worker: Worker, cell: Cell, data: Source, device: str, told: Told) -> Result:
+def train(worker: Worker, cell: Cell, data: Source, device: str, progress: Progress) -> Result:
     """Train one cell, whose first samples the worker holds, from its first epoch to its last. Raises WorkerError."""
     row, spec, steps = cell.row, cell.spec(data), steps_of(data, cell)
     network = spec.id
@@ -119,7 +119,7 @@ def train(worker: Worker, cell: Cell, data: Source, device: str, told: Told) -> 
         renew(worker, data, cell, number)
         schedule = rates(row.schedule, steps, row.epochs, number)
         seen.append(worker.call("epoch", EpochSeen, network=network, number=number, schedule=schedule))
-        told(cell, number, seen[-1].accuracy)
+        progress(cell, number, seen[-1].accuracy)
         if not math.isfinite(seen[-1].loss):
             break
     refreshed = worker.call("refresh", Refreshed, network=network, batches=row.refresh) if row.refresh else None

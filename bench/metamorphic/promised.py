@@ -142,8 +142,8 @@ LAWS = frozenset(name for name, law in list(vars().items()) if getattr(law, "__m
 
 def _judged(cases: dict[str, Any]) -> Iterator[Finding]:
     """A finding for each way of each case, relative to the size of what the first way led to."""
-    for case, told in cases.items():
-        (first, expected), *others = told["ways"].items()
+    for case, seen_of in cases.items():
+        (first, expected), *others = seen_of["ways"].items()
         if isinstance(expected, str):
             yield Finding(Place(first, scope=f"{case}:"), RAISED, 0.0, 0.0, expected)
             continue
@@ -151,10 +151,10 @@ def _judged(cases: dict[str, Any]) -> Iterator[Finding]:
             place = Place(f"{way} against {first}", scope=f"{case}:")
             if isinstance(seen, str):
                 yield Finding(place, RAISED, 0.0, 0.0, seen)
-            elif told["apart"]:
+            elif seen_of["apart"]:
                 yield Finding(place, _alike(seen, expected), 0.0, 0.0, "the same numbers")
             else:
-                yield Finding(place, _apart(seen, expected), 0.0, ROUNDING_MULTIPLE * told["allowed"])
+                yield Finding(place, _apart(seen, expected), 0.0, ROUNDING_MULTIPLE * seen_of["allowed"])
 
 
 def _apart(seen: list[Array], expected: list[Array]) -> float:

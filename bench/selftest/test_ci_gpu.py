@@ -94,7 +94,7 @@ for name, words in json.load(sys.stdin):
 
 
 def test_stages_of_pytest_collect_something_and_duets_understand_their_options(script: Any, tmp_path: Path) -> None:
-    """What a stage would do is only collected here; `test_the_whole_road` runs all of them."""
+    """What a stage would do is only collected here; `test_the_whole_way` runs all of them."""
     planned = script.stages("cpu", ["torch"], tmp_path)
     collected = [(stage.name, list(stage.words[2:])) for stage in planned if stage.words[1] == "pytest" and stage.name != "spread"]
     done = subprocess.run([sys.executable, "-c", COLLECT], input=json.dumps(collected), cwd=ROOT, capture_output=True, text=True)
@@ -180,7 +180,7 @@ def test_faults_on_a_device_that_is_not_there_are_one_sentence(capsys: Any) -> N
 
 
 @pytest.mark.slow
-def test_the_whole_road_runs_on_a_cpu(tmp_path: Path) -> None:
+def test_the_whole_way_runs_on_a_cpu(tmp_path: Path) -> None:
     """Every stage with its own command, on PyTorch; what a GPU alone has is left out."""
     done = run("--device=cpu", "--backend=torch", f"--out={tmp_path}", "--slower=10", "--seconds=7200")
     assert done.returncode == 0, done.stdout

@@ -71,14 +71,14 @@ FULL_HAS = {
 """Longer runs of laws whose short runs have a fault of their own."""
 
 
-def roads_here(backend: str) -> Scenarios:
-    """Roads in this process, so that a fault can be planted in it."""
+def scenarios_here(backend: str) -> Scenarios:
+    """Scenarios in this process, so that a fault can be planted in it."""
     return Scenarios(backend, lambda scenario, given: taken.take(backend, scenario, {k: v for k, v in given.items() if k != "process"}))
 
 
 @cache
 def healthy(backend: str) -> Scenarios:
-    return roads_here(backend)
+    return scenarios_here(backend)
 
 
 @cache
@@ -95,7 +95,7 @@ def test_broken_equality_is_caught(backend: str, broken: Broken, monkeypatch: py
         verdict = judged_healthy(backend, broken.equality)
         assert verdict.status in (PASSED, KNOWN), f"{broken.equality} of {backend} is red without a fault: {verdict.worst}"
     broken.plant(patching(monkeypatch))
-    verdict = decide(broken.equality, roads_here(backend))
+    verdict = decide(broken.equality, scenarios_here(backend))
     known_failures.apply(verdict, known_failures.read(), backend_module(backend).versions())
     assert verdict.status == FAILED, f"{broken.equality} missed it"
     outside = [f.where for f in verdict.findings if not f.within]
@@ -109,7 +109,7 @@ def test_broken_equality_is_caught(backend: str, broken: Broken, monkeypatch: py
 def test_the_other_framework_is_not_blamed(backend: str, broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
     other = OTHER[backend]
     broken.plant(patching(monkeypatch))
-    verdict = decide(broken.equality, roads_here(other))
+    verdict = decide(broken.equality, scenarios_here(other))
     known_failures.apply(verdict, known_failures.read(), backend_module(other).versions())
     assert verdict.status == judged_healthy(other, broken.equality).status, f"{other} is blamed for it: {verdict.worst}"
     assert verdict.backend == other
@@ -160,7 +160,7 @@ def test_an_isolated_case_has_a_process_of_its_own() -> None:
     pool.close()
 
 
-def test_smoke_has_none_and_unknown_roads_are_refused() -> None:
+def test_smoke_has_none_and_unknown_scenarios_are_refused() -> None:
     assert equality_cases("smoke", ["torch"]) == []
     assert all(case.equality not in ("torch_compile", "loader") for case in equality_cases("full", ["keras"]))
     with pytest.raises(Absent, match="no scenario named fit"):

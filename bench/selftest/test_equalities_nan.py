@@ -33,7 +33,7 @@ UNREAD = {
     "error_carousel": {1},
     "average_by_kernel": {"gradient of weight", "gradient of bias"},
 }
-"""By equality, what a road tells beside what this one compares: another reads it, or it is only reported."""
+"""By equality, what a variant tells beside what this one compares: another reads it, or it is only reported."""
 CASES = [
     pytest.param(case.backend, case.equality, marks=[pytest.mark.slow] if case.backend == "keras" and case.equality in QUICK else [])
     for case in equality_cases("core", ["torch", "keras"])
@@ -53,7 +53,7 @@ def test_a_number_that_is_nan_is_outside(backend: str, equality: str) -> None:
     led_to = {messages.encode([scenario, given]): seen for scenario, given, seen in taken}
     missed = []
     poisoned = 0
-    for scenario, given, seen in list(taken):  # a road that takes what another led to is asked again
+    for scenario, given, seen in list(taken):  # a variant that takes what another led to is asked again
         if _may_be_nan(equality, given, seen):
             continue
         for place in _places(seen, UNREAD.get(equality, set())):
@@ -83,7 +83,7 @@ def _may_be_nan(equality: str, given: dict[str, Any], seen: Any) -> bool:
 
 
 def _places(seen: Any, unread: set[str]) -> Iterator[tuple[Any, ...]]:
-    """The last number of everything that stands at the top of what a road led to, but for what is not read."""
+    """The last number of everything that stands at the top of what a variant led to, but for what is not read."""
     top = seen.items() if isinstance(seen, dict) else enumerate(seen) if isinstance(seen, list) else [(None, seen)]
     for key, value in top:
         last = [place for place in _numbers(value, () if key is None else (key,)) if not unread & set(place)]

@@ -63,8 +63,8 @@ def test_the_judge_learns_that_it_is_a_lack_and_no_fault(monkeypatch) -> None:
     try:
         answers = iter(
             [
-                {"error": "Keras 3.0.2 has no X", "trace": "", "absent": True, "told": False},
-                {"error": "broke", "trace": "", "absent": False, "told": False},
+                {"error": "Keras 3.0.2 has no X", "trace": "", "absent": True, "complete": False},
+                {"error": "broke", "trace": "", "absent": False, "complete": False},
             ]
         )
         monkeypatch.setattr("models.worker.messages.receive", lambda *_: next(answers))

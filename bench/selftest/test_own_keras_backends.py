@@ -47,7 +47,7 @@ def test_a_healthy_keras_model_passes_on_every_library(model: str, worker: Worke
     seen, verdicts = judged(worker, model)
     assert seen.no_twin == "" and seen.undecided == ""
     assert [(name, verdict.worst) for name, verdict in verdicts.items() if verdict.status == FAILED] == []
-    undecided = {road.name: road.undecided for road in seen.roads if road.undecided}
+    undecided = {variant.name: variant.undecided for variant in seen.variants if variant.undecided}
     for name in ALWAYS:
         assert verdicts[name].status == PASSED or (name == "execution" and undecided), (name, verdicts[name].reason)
     assert {each.kind for each in seen.gradients} == {"gradient", "gradient of the signal"}, "layers are looked at as well"

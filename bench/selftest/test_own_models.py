@@ -88,7 +88,7 @@ def test_what_has_no_twin_is_not_applicable_and_the_rest_is_judged(workers: dict
 def test_a_wrong_model_is_told_as_the_users(model: str, said: str, workers: dict[str, Worker]) -> None:
     with pytest.raises(WorkerError, match=said) as raised:
         examined(workers["torch"], f"of_torch.py:{model}")
-    assert raised.value.told and "\n" not in str(raised.value)
+    assert raised.value.complete and "\n" not in str(raised.value)
 
 
 def test_an_exception_names_the_last_line_of_the_users_files(tmp_path: Path, workers: dict[str, Worker]) -> None:

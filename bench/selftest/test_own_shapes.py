@@ -19,7 +19,9 @@ def test_a_model_of_a_users_shape_is_judged_whole(backend: str, model: str) -> N
     assert [(name, verdict.worst) for name, verdict in said.items() if verdict.status == FAILED] == []
     assert {name: said[name].reason for name in ALWAYS if said[name].status != PASSED or not said[name].judged} == {}
     if model == "stepping":
-        assert "its own train_step computes another loss" in next(road.absent for road in seen.seen.roads if road.name == "train_on_batch")
+        assert "its own train_step computes another loss" in next(
+            variant.absent for variant in seen.seen.variants if variant.name == "train_on_batch"
+        )
 
 
 def test_a_step_of_its_own_without_a_loss_is_one_sentence() -> None:

@@ -134,17 +134,17 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
     return compared
 
 
-def _told(compared: Callable[[str], Status], most: int) -> Callable[[str], Status]:
+def _announced(compared: Callable[[str], Status], most: int) -> Callable[[str], Status]:
     """The same comparison, which says after each how many are done, of at most how many, and how long the rest will take."""
     begun, done = time.monotonic(), 0
 
-    def told(name: str) -> Status:
+    def announced(name: str) -> Status:
         nonlocal done
         status, done = compared(name), done + 1
         say(f"{done} of at most {most} comparisons, {clock((time.monotonic() - begun) / done * (most - done))} left")
         return status
 
-    return told
+    return announced
 
 
 @ends_with(Status.BAD_INPUT, VersionsError, SpecError)
@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> Status:
             compared = by_finding(given.package, names, backend, spec, given.finding)
         else:
             compared = by_time(given.package, names, backend, mode, spec, given.metric, given.budget)
-        compared = _told(compared, 1 + math.ceil(math.log2(max(len(names) - 1, 1))))
+        compared = _announced(compared, 1 + math.ceil(math.log2(max(len(names) - 1, 1))))
         of_last = compared(names[-1])
         found = first_changed(names, lambda name: (of_last if name == names[-1] else compared(name)) == Status.SAME)
     except CannotTellError as error:

@@ -76,10 +76,10 @@ def _paragraph(model: str, backend: str, seen: list[Seen]) -> Iterator[str]:
     worse = {key: f for key, f in outside.items() if _right_before(seen, key)}
     if worse:
         yield f"✗ {name}: not safe. {texts.counted(len(worse), 'number')} of {last.judged:,} went wrong by {last.release}."
-        yield from _told(worse, seen, model)
+        yield from _lines(worse, seen, model)
     elif outside:
         yield f"= {name}: an upgrade changes nothing. What is wrong in {last.release} was wrong before, or was not judged there."
-        yield from _told(outside, seen, model)
+        yield from _lines(outside, seen, model)
     elif lost := _lost(first, last):
         yield f"? {name}: cannot tell. {lost}"
     elif len(seen) == 1:
@@ -97,7 +97,7 @@ def _paragraph(model: str, backend: str, seen: list[Seen]) -> Iterator[str]:
         yield f"    memory of the process at its peak: {first.memory:,.0f} → {last.memory:,.0f} MB"
 
 
-def _told(wrong: Mapping[Key, Finding], seen: list[Seen], model: str) -> Iterator[str]:
+def _lines(wrong: Mapping[Key, Finding], seen: list[Seen], model: str) -> Iterator[str]:
     """The worst numbers first: how wrong, since when, and which release is right."""
     last = seen[-1]
     worst = sorted(wrong.items(), key=lambda item: item[1].exceedance, reverse=True)

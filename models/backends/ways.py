@@ -1,4 +1,4 @@
-"""Ways of using a framework that its documentation promises to be the same, or to differ: what a scenario tells of each."""
+"""Ways of using a framework that its documentation promises to be the same, or to differ: what each led to."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from models.arrays import Array
 from models.backends.registry import Absent
 
 LONGEST = 300
-"""How many characters of an error are told: some print a whole variable."""
+"""How many characters of an error are kept: some print a whole variable."""
 Results = object
 """What a way leads to: a tensor or number of the framework, or a list of these."""
 
 
 class Case(TypedDict):
-    """What is told of a case: each way's arrays or the error that it raised, how far they may lie apart, and whether they must differ."""
+    """What came of a case: each way's arrays or the error that it raised, how far they may lie apart, and whether they must differ."""
 
     allowed: float
     apart: bool
     ways: dict[str, list[Array] | str]
 
 
-Told = dict[str, Case]
+Cases = dict[str, Case]
 """Cases by name."""
 
 
@@ -45,14 +45,14 @@ class Ways:
     unit: float = 2.0**-24
 
 
-def told(
+def results_by_case(
     cases: Iterator[Ways], array: Callable[[object], Array], absences: Callable[[], AbstractContextManager[object]] = nullcontext
-) -> Told:
+) -> Cases:
     """Every case taken; a way whose part this release lacks is left out, and with the first way its case. Raises Absent where it lacks all.
 
-    What a way raises is told in its place: a call that the documentation has must not fail.
+    What a way raises stands in its place: a call that the documentation has must not fail.
     """
-    done: Told = {}
+    done: Cases = {}
     lacking = ""
     for each in cases:
         ways: dict[str, list[Array] | str] = {}

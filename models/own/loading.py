@@ -42,7 +42,7 @@ class Home:
         """What the factory returns, with Python's and NumPy's seeds set. Raises OwnError."""
         self.load(seed)
         assert self._factory is not None, "it was loaded"
-        with self.told(f"{self.model.id} could not be built"):
+        with self.describing(f"{self.model.id} could not be built"):
             random.seed(seed)
             np.random.seed(seed % 2**32)
             if needed := _needed(self._factory):
@@ -52,13 +52,13 @@ class Home:
     def load(self, seed: int) -> None:
         """Read the user's file, once, with Python's and NumPy's seeds set: it may build parts of the model itself. Raises OwnError."""
         if self._factory is None:
-            with self.told(f"{self.model.id} could not be built"):
+            with self.describing(f"{self.model.id} could not be built"):
                 random.seed(seed)
                 np.random.seed(seed % 2**32)
                 self._factory = self._load()
 
     @contextlib.contextmanager
-    def told(self, what: str) -> Iterator[None]:
+    def describing(self, what: str) -> Iterator[None]:
         """Run the user's code in here; what it raises becomes an OwnError of one sentence that names the last line of their file."""
         try:
             with self.entered():
@@ -66,7 +66,7 @@ class Home:
         except (OwnError, NoTwinError):
             raise
         except (Exception, SystemExit) as error:
-            raise OwnError(f"{what}: {told(error, self.model.folder)}") from error
+            raise OwnError(f"{what}: {description(error, self.model.folder)}") from error
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
@@ -110,7 +110,7 @@ class Home:
         return found
 
 
-def told(error: BaseException, folder: str) -> str:
+def description(error: BaseException, folder: str) -> str:
     """`RuntimeError: shapes cannot be multiplied (gauge.py, line 12: return self.head(x))`: the last line of the user's files."""
     said = f"{type(error).__name__}: {_first(str(error))}".rstrip(": ")
     frames = traceback.extract_tb(error.__traceback__)

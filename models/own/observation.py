@@ -61,7 +61,7 @@ class Counted:
 
 
 @dataclass
-class Road:
+class Variant:
     """One way to run the same training step, such as `compile`, and how far it leads from the twin.
 
     `absent` says why it was not run, `undecided` why it was run and cannot be judged.
@@ -119,7 +119,7 @@ class OwnObservation:
     kept: list[Counted] = field(default_factory=list)
     evaluation: list[Deviation] = field(default_factory=list)
     traces: list[Counted] = field(default_factory=list)
-    roads: list[Road] = field(default_factory=list)
+    variants: list[Variant] = field(default_factory=list)
     layers: list[LayerSeen] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0

@@ -106,7 +106,7 @@ class Yardstick:
         return found + (self._lost(seen) if "gradient" in wanted else [])
 
     def against(self, exact: OwnPass, rounded: Iterable[OwnPass] = ()) -> Yardstick:
-        """The same yardstick, or what `rounded` passes measure if that is more, beside another clean pass: a road's with its decisions."""
+        """The same yardstick, or what `rounded` passes measure if that is more, beside another clean pass: a variant with its decisions."""
         other = Yardstick(exact)
         for each in rounded:
             other.add(each)

@@ -12,12 +12,12 @@ from models.own.observation import LayerSeen
 from models.own.passes import OwnPass, Trajectory
 
 
-class NoRoadError(RuntimeError):
-    """A road of execution that this model or machine does not have; the message completes "not run: …"."""
+class NoVariantError(RuntimeError):
+    """A variant of execution that this model or machine does not have; the message completes "not run: …"."""
 
 
 class UndecidedError(RuntimeError):
-    """A road that cannot be judged on this model; the message says why."""
+    """A variant that cannot be judged on this model; the message says why."""
 
 
 @runtime_checkable
@@ -41,11 +41,11 @@ class OwnTwin(Protocol):
         """New weights after each of its steps, by the optimizer's rule on the gradients that were seen."""
 
 
-class RoadOfPass(NamedTuple):
-    """Another way to compute the pass; `run` gives it beside the twin's clean one, or raises NoRoadError.
+class PassVariant(NamedTuple):
+    """Another way to compute the pass; `run` gives it beside the twin's clean one, or raises NoVariantError.
 
-    A third result are passes of the twin, rounded as this road rounds, where it rounds more than the usual one. A road that is not
-    `decided` does not show its own decisions, so that the twin has those of the usual road.
+    A third result are passes of the twin, rounded as this variant rounds, where it rounds more than the usual one. A variant that is not
+    `decided` does not show its own decisions, so that the twin has those of the usual variant.
     """
 
     name: str
@@ -53,8 +53,8 @@ class RoadOfPass(NamedTuple):
     decided: bool = True
 
 
-class RoadOfSteps(NamedTuple):
-    """Another way to take the optimizer's steps; `run` gives new weights after each, or raises NoRoadError."""
+class StepsVariant(NamedTuple):
+    """Another way to take the optimizer's steps; `run` gives new weights after each, or raises NoVariantError."""
 
     name: str
     run: Callable[[Trajectory], list[Arrays]]
@@ -124,7 +124,7 @@ class OwnNetwork(Protocol):
         """Layers in the order of computation."""
 
     def trained(self) -> Trajectory | None:
-        """Steps of the user's optimizer; None without one. Raises NoRoadError for one whose steps cannot be taken here."""
+        """Steps of the user's optimizer; None without one. Raises NoVariantError for one whose steps cannot be taken here."""
 
     def rewritten(self) -> list[str]:
         """Parameters that the forward pass itself writes into, so that a step does not begin where the pass did."""
@@ -135,5 +135,5 @@ class OwnNetwork(Protocol):
     def twin(self) -> OwnTwin:
         """The float64 twin. Raises NoTwinError where it cannot be had."""
 
-    def roads(self, compiled: bool) -> Iterator[RoadOfPass | RoadOfSteps]:
+    def variants(self, compiled: bool) -> Iterator[PassVariant | StepsVariant]:
         """Other ways to run the same step; with `compiled` also those that take a compiler."""

@@ -36,12 +36,12 @@ Answer = TypeVar("Answer")
 
 
 class WorkerError(RuntimeError):
-    """What was asked failed inside the worker; `trace` is its traceback there. One that is `told` says all in its message."""
+    """What was asked failed inside the worker; `trace` is its traceback there. One that is `complete` says all in its message."""
 
-    def __init__(self, message: str, trace: str = "", told: bool = False) -> None:
+    def __init__(self, message: str, trace: str = "", complete: bool = False) -> None:
         """Keep the worker's own message and traceback."""
         super().__init__(message)
-        self.trace, self.told = trace, told
+        self.trace, self.complete = trace, complete
 
 
 class WorkerLacks(WorkerError):
@@ -219,7 +219,7 @@ class Worker:
             raise WorkerDied(self._how_it_ended()) from None
         self.spent.update({(subject_of(arguments), stage): seconds for stage, seconds in answer.get("spent", {}).items()})
         if "error" in answer:
-            raise (WorkerLacks if answer["absent"] else WorkerError)(answer["error"], answer["trace"], answer["told"])
+            raise (WorkerLacks if answer["absent"] else WorkerError)(answer["error"], answer["trace"], answer["complete"])
         with JUDGE.stage("messages"):
             return messages.as_kind(answer["ok"], kind)
 

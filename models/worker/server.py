@@ -90,7 +90,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         except Exception as error:  # the other side decides what a failure means, and needs its words
             known = isinstance(error, (SpecError, ValueError, RuntimeError)) and type(error).__module__.startswith("models")
             answer = {"error": str(error) if known else f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
-            answer["absent"], answer["told"] = isinstance(error, Absent), isinstance(error, OwnError)
+            answer["absent"], answer["complete"] = isinstance(error, Absent), isinstance(error, OwnError)
         messages.send(outputs, answer | {"spent": WORKER.take()})
 
 

@@ -127,24 +127,24 @@ def evaluation(evidence: OwnEvidence) -> Iterator[Finding]:
 
 
 def execution(evidence: OwnEvidence) -> Iterator[Finding]:
-    """Every road of execution leads to the float64 twin's loss, gradients and new weights, to rounding.
+    """Every variant of execution leads to the float64 twin's loss, gradients and new weights, to rounding.
 
-    Roads are other memory formats, micro-batches whose gradients are averaged, the optimizer's foreach and fused kernels, and compiled
-    steps. Each is measured as the usual road is.
+    Variants are other memory formats, micro-batches whose gradients are averaged, the optimizer's foreach and fused kernels, and compiled
+    steps. Each is measured as the usual variant is.
     """
     refuse_without_twin(evidence.seen)
-    taken = [road for road in evidence.seen.roads if road.deviations]
+    taken = [variant for variant in evidence.seen.variants if variant.deviations]
     if evidence.seen.undecided:
         raise NotJudged(evidence.seen.undecided)
-    undecided = "; ".join(f"{road.name}: {road.undecided}" for road in evidence.seen.roads if road.undecided)
+    undecided = "; ".join(f"{variant.name}: {variant.undecided}" for variant in evidence.seen.variants if variant.undecided)
     if not taken and undecided:
         raise NotJudged(undecided)
     if not taken:
-        absent = "; ".join(f"{road.name}: {road.absent}" for road in evidence.seen.roads)
-        raise NotApplicable(f"a road besides the usual one ({absent})" if absent else "a road besides the usual one")
-    deviations = [pair for road in taken for pair in _all(road.deviations, road.name)]
-    yield from _steps([(road, each) for road, each in deviations if each.kind == "new"])
-    if passes := [(road, each) for road, each in deviations if each.kind != "new"]:
+        absent = "; ".join(f"{variant.name}: {variant.absent}" for variant in evidence.seen.variants)
+        raise NotApplicable(f"a variant besides the usual one ({absent})" if absent else "a variant besides the usual one")
+    deviations = [pair for variant in taken for pair in _all(variant.deviations, variant.name)]
+    yield from _steps([(variant, each) for variant, each in deviations if each.kind == "new"])
+    if passes := [(variant, each) for variant, each in deviations if each.kind != "new"]:
         yield from by_rounding(passes)
     if undecided:
         raise RestNotJudged(undecided)

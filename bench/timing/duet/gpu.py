@@ -48,7 +48,7 @@ class Watch:
         except self._nvml.NVMLError as error:
             raise GpuError(f"The driver does not answer for {device} ({error}): check nvidia-smi.") from None
         self._rounds = self._capped = 0
-        self._tells_processes, self._tells_clocks = self._told(self._running), self._told(self._reasons)
+        self._tells_processes, self._tells_clocks = self._answers(self._running), self._answers(self._reasons)
         self._others: set[int] = set()
         self._own: set[int] = set()
 
@@ -85,7 +85,7 @@ class Watch:
             found.append(f"{self._capped} of {self._rounds} rounds ran at the GPU's power cap.")
         return found
 
-    def _told(self, question: Callable[[], object]) -> bool:
+    def _answers(self, question: Callable[[], object]) -> bool:
         try:
             question()
         except self._nvml.NVMLError:

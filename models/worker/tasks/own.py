@@ -9,9 +9,9 @@ import numpy as np
 from models.arrays import Arrays
 from models.backends.protocol import Backend
 from models.own.gauge import NoTwinError, OwnError
-from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Road
+from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Variant
 from models.own.passes import OwnPass, Trajectory, Yardstick, deviation, norm, not_finite, unlike
-from models.own.protocol import NoRoadError, OwnNetwork, RoadOfPass, UndecidedError
+from models.own.protocol import NoVariantError, OwnNetwork, PassVariant, UndecidedError
 from models.own.slopes import slopes
 from models.own.training import OwnHistory, OwnTraining
 
@@ -40,7 +40,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     trajectory: Trajectory | None = None
     try:
         trajectory = network.trained()
-    except NoRoadError as reason:
+    except NoVariantError as reason:
         seen.unstepped = str(reason)
     if trajectory is not None:
         seen.kept = trajectory.kept
@@ -95,22 +95,22 @@ def _against_twin(
     if trajectory is not None:
         steps = twin.steps(trajectory, None), [twin.steps(trajectory, rounded) for rounded in range(ROUNDED_STEPS)]
         seen.updates = _but(seen.rewritten, _updates(trajectory, trajectory.ends, *steps))
-    for road in network.roads(job.compiled):
+    for variant in network.variants(job.compiled):
         try:
-            if isinstance(road, RoadOfPass):
-                if yardstick.exact.near and not road.decided:
+            if isinstance(variant, PassVariant):
+                if yardstick.exact.near and not variant.decided:
                     raise UndecidedError(UNSEEN.format(units=yardstick.exact.near))
-                here, answer, near = road.run(twin)
+                here, answer, near = variant.run(twin)
                 found = yardstick.against(answer, near).deviations(here, ("loss", "output", "gradient"))
-                seen.roads.append(Road(road.name, _but(seen.rewritten, found)))
+                seen.variants.append(Variant(variant.name, _but(seen.rewritten, found)))
             elif trajectory is None or steps is None:
-                raise NoRoadError(seen.unstepped)
+                raise NoVariantError(seen.unstepped)
             else:
-                seen.roads.append(Road(road.name, _updates(trajectory, road.run(trajectory), *steps)))
+                seen.variants.append(Variant(variant.name, _updates(trajectory, variant.run(trajectory), *steps)))
         except UndecidedError as reason:
-            seen.roads.append(Road(road.name, undecided=str(reason)))
-        except (NoRoadError, OwnError) as reason:  # a model may run by its user's road alone, such as on whole batches
-            seen.roads.append(Road(road.name, absent=str(reason)))
+            seen.variants.append(Variant(variant.name, undecided=str(reason)))
+        except (NoVariantError, OwnError) as reason:  # a model may run by its user's variant alone, such as on whole batches
+            seen.variants.append(Variant(variant.name, absent=str(reason)))
 
 
 def _but(names: list[str], deviations: list[Deviation]) -> list[Deviation]:

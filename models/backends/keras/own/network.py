@@ -50,7 +50,7 @@ class OwnModelOfKeras:
         given = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
         batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == STEPS else STEPS)
         self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
-        with self._told("could not be called"):
+        with self._describing("could not be called"):
             if not self.model.built:
                 self.model(self._inputs(0))
             as_first_returned(self.model)
@@ -111,7 +111,7 @@ class OwnModelOfKeras:
             after = [s if s is not None else v.value for s, v in zip(statistics, held, strict=True)]
             return loss, (dict(leaves(output)), after, dict(watched.seen))
 
-        with self._told("could not be trained", watched):
+        with self._describing("could not be trained", watched):
             loss, (output, statistics, signals), slopes, deltas = differentiate(loss_of, [v.value for v in self.variables])
         if ops.ndim(loss):
             raise OwnError(
@@ -136,7 +136,7 @@ class OwnModelOfKeras:
                 return self.model.compute_loss(x=inputs, y=targets, y_pred=output)
 
         values = [array(v).astype(np.float64) + moved.get(name, 0.0) for name, v in zip(self.names, self.variables, strict=True)]
-        with self._told("could not be trained"):
+        with self._describing("could not be trained"):
             loss = (evaluate or directly)(loss_of, values)
         return float(ops.convert_to_numpy(loss))
 
@@ -152,7 +152,7 @@ class OwnModelOfKeras:
             self.drew = any(scope.get_current_value(v) is not None for v in seeds)
             return output
 
-        with self._told("could not be evaluated"):
+        with self._describing("could not be evaluated"):
             if evaluate is not None:
                 return outputs(evaluate(output_of, [copied(v) for v in self.variables]))
             return outputs(self.model(self._inputs(0), training=False))
@@ -166,7 +166,7 @@ class OwnModelOfKeras:
         """Steps by `train_on_batch`, and the losses that it reports. Each leaves its raw gradients in a variable of the optimizer."""
         self.restore()
         optimizer, seen, losses = self.model.optimizer, Trajectory(), []
-        with self._told("could not take a step"):
+        with self._describing("could not take a step"):
             self.model.jit_compile = jit
             if self.steps_by_itself:
                 step = self.model.train_step  # is given data as `fit` gives it, where `train_on_batch` adds None for weights of samples
@@ -200,7 +200,7 @@ class OwnModelOfKeras:
             for begin, given in zip(begins, gradients, strict=True):
                 for name, variable in zip(self.names, self.variables, strict=True):
                     variable.assign(begin[name])
-                with self._told("could not take a step"):
+                with self._describing("could not take a step"):
                     optimizer.apply(
                         [ops.convert_to_tensor(given[name], v.dtype) for name, v in zip(self.names, self.variables, strict=True)]
                     )
@@ -219,7 +219,7 @@ class OwnModelOfKeras:
             return optimizer.stateless_apply(values[2 * count :], values[count : 2 * count], values[:count])
 
         for begin, given in zip(begins, gradients, strict=True):
-            with self._told("could not take a step"):
+            with self._describing("could not take a step"):
                 values = [np.asarray(each[name], np.float64) for each in (begin, given) for name in self.names]
                 new, slots = evaluate(step, [*values, *slots])
             slots = [np.asarray(each) for each in slots]
@@ -241,9 +241,9 @@ class OwnModelOfKeras:
         self.restore()
 
     @contextlib.contextmanager
-    def _told(self, what: str, layers: Layers | None = None) -> Iterator[None]:
+    def _describing(self, what: str, layers: Layers | None = None) -> Iterator[None]:
         try:
-            with self._home.told(f"{self._home.model.id} {what}"):
+            with self._home.describing(f"{self._home.model.id} {what}"):
                 yield
         except OwnError as error:
             if self.steps_by_itself and "No loss to compute" in str(error):

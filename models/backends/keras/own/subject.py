@@ -1,4 +1,4 @@
-"""A user's Keras model as the judge asks for it: passes, twin and roads."""
+"""A user's Keras model as the judge asks for it: passes, twin and variants."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import UNIT, OwnPass, Trajectory, norm
-from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
+from models.own.protocol import NoVariantError, OwnTwin, PassVariant, StepsVariant
 
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
 OTHER = 1e-3
@@ -137,11 +137,11 @@ class Subject:
             raise NoTwinError(f"{self._half} computes in half precision")
         return Twin(self._home, self._own, self._tape, self._evaluation)
 
-    def roads(self, compiled: bool) -> Iterator[RoadOfPass | RoadOfSteps]:
+    def variants(self, compiled: bool) -> Iterator[PassVariant | StepsVariant]:
         """The compiled `train_on_batch`, as a graph and by XLA."""
-        yield RoadOfPass("train_on_batch", self._first_step, decided=LIBRARY_NAME == "torch")  # which runs operation by operation
+        yield PassVariant("train_on_batch", self._first_step, decided=LIBRARY_NAME == "torch")  # which runs operation by operation
         if compiled and LIBRARY_NAME != "jax":
-            yield RoadOfPass("jit_compile", self._jit, decided=False)
+            yield PassVariant("jit_compile", self._jit, decided=False)
 
     def _steps(self) -> tuple[Trajectory, list[float]]:
         if self._taken is None:
@@ -155,14 +155,14 @@ class Subject:
         try:
             return self._of_steps(*self._own.trained(jit=True), twin)
         except Exception as error:
-            raise NoRoadError(f"XLA does not take it ({str(error).splitlines()[0][:120]})") from error
+            raise NoVariantError(f"XLA does not take it ({str(error).splitlines()[0][:120]})") from error
 
     def _of_steps(self, trajectory: Trajectory, losses: list[float], twin: OwnTwin) -> Taken:
         seen, exact = OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None)
         apart = [abs(seen.loss - exact.loss) / (abs(exact.loss) or 1.0)]
         apart += [norm(seen.gradients[name] - g) / (norm(g) or 1.0) for name, g in exact.gradients.items()]
         if self._own.steps_by_itself and max(apart) > OTHER:
-            raise NoRoadError("its own train_step computes another loss or gradient than compute_loss")
+            raise NoVariantError("its own train_step computes another loss or gradient than compute_loss")
         return seen, exact, []
 
 

@@ -28,7 +28,7 @@ from models.backends.keras.promises import (
     writing,
 )  # fmt: skip
 from models.backends.keras.releases import absences
-from models.backends.ways import Told, Ways, told
+from models.backends.ways import Cases, Ways, results_by_case
 
 
 def _array(value: object) -> Array:
@@ -38,15 +38,15 @@ def _array(value: object) -> Array:
     return seen.astype(np.float64) if seen.dtype.kind not in "iub" else seen
 
 
-def promise(cases: Callable[[], Iterator[Ways]]) -> Callable[[], Told]:
+def promise(cases: Callable[[], Iterator[Ways]]) -> Callable[[], Cases]:
     """The scenario that takes all of a function's cases in float32."""
 
     @functools.wraps(cases)
-    def taken() -> Told:
+    def taken() -> Cases:
         begin_session()
         compute_in("float32")
         try:
-            return told(cases(), _array, absences)
+            return results_by_case(cases(), _array, absences)
         finally:
             keras.backend.clear_session()
 

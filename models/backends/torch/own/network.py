@@ -1,4 +1,4 @@
-"""A user's module as its user trains it: passes, steps and roads of execution, in float32 and as float64 twin."""
+"""A user's module as its user trains it: passes, steps and variants of execution, in float32 and as float64 twin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models.backends.torch.own.tape import Recorder, Tape
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
 from models.own.loading import Home
 from models.own.passes import OwnPass, Trajectory, unlike
-from models.own.protocol import NoRoadError
+from models.own.protocol import NoVariantError
 from models.own.trees import Tree, leaves, mapped
 
 NO_CLOSURE = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)
@@ -37,7 +37,7 @@ class OwnModule:
     def __init__(self, home: Home, gauge: Gauge, seed: int, device: str, twin: bool = False) -> None:
         """Keep the state that every pass begins with."""
         self._home, self.gauge, self._seed, self.device, self.is_twin = home, gauge, seed, device, twin
-        with self._told(f"could not be put on {device}"):
+        with self._describing(f"could not be put on {device}"):
             self.model: nn.Module = gauge.model.to(device)
         self._original = self.model
         self.call: Callable[..., Tree] = gauge.model
@@ -47,7 +47,7 @@ class OwnModule:
         batches = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
         self._batches = [mapped(self._placed, each) for each in batches] * (1 if len(batches) == STEPS else STEPS)
         if any(nn.parameter.is_lazy(p) for p in self.model.parameters()):
-            with self._told("could not be called"), torch.no_grad():
+            with self._describing("could not be called"), torch.no_grad():
                 self._forward(self._batches[0])
         self._start = State(self.model)
 
@@ -67,7 +67,7 @@ class OwnModule:
             p.grad = None
         batch = self._batches[number] if batch is None else batch
         modules = Modules(self.model, signals=watch, stack=self.is_twin)
-        with self._told("could not be trained", modules), modules:
+        with self._describing("could not be trained", modules), modules:
             output = self._forward(batch)
             loss = self._loss(output, batch)
             if not loss.requires_grad:
@@ -84,7 +84,7 @@ class OwnModule:
             for name, p in self.parameters().items():
                 if name in moved:
                     p.add_(tensor_like(moved[name], p))
-        with self._told("could not be trained"), stopped:
+        with self._describing("could not be trained"), stopped:
             loss = self._loss(self._forward(self._batches[0]), self._batches[0])
         return _number(loss)
 
@@ -96,7 +96,7 @@ class OwnModule:
         self.model.eval()
         try:
             modules = Modules(self.model, signals=False, stack=self.is_twin)
-            with self._told("could not be evaluated", modules), modules:
+            with self._describing("could not be evaluated", modules), modules:
                 return outputs(self._evaluate())
         finally:
             for module, mode in modes.items():
@@ -169,7 +169,7 @@ class OwnModule:
         if isinstance(made, torch.optim.Optimizer):
             made.load_state_dict(copy.deepcopy(self._fresh))
         else:
-            with self._told("has an optimizer that could not be built"):
+            with self._describing("has an optimizer that could not be built"):
                 made = made(self.model.parameters())
             if isinstance(made, torch.optim.Optimizer):
                 as_first_made(made)
@@ -202,24 +202,24 @@ class OwnModule:
                     p.grad = tensor_like(given[name], p) if name in given else None
                     if p.grad is not None and name in self._sparse:
                         p.grad = p.grad.to_sparse(1)  # which some optimizers insist on
-            with self._told("could not take a step"):
+            with self._describing("could not take a step"):
                 optimizer.step()
                 if schedule is not None:
                     schedule.step()
             yield self.weights()
 
     def trained(self) -> Trajectory:
-        """Steps of the user's optimizer on the gradients that this model computes. Raises NoRoadError where it asks for the loss again."""
+        """Steps of the user's optimizer on gradients that this model computes. Raises NoVariantError where it asks for the loss anew."""
         seen = Trajectory()
         self.restore()
         optimizer = self.optimizer()
         if inspect.signature(optimizer.step).parameters.get("closure", NO_CLOSURE).default is inspect.Parameter.empty:
-            raise NoRoadError(f"{type(optimizer).__name__} computes gradients itself")
+            raise NoVariantError(f"{type(optimizer).__name__} computes gradients itself")
         schedule = self.gauge.schedule(optimizer) if callable(self.gauge.schedule) else None
         for number in range(STEPS):
             gradients = self.backward(number=number, reset=False).gradients
             seen.begins.append(self.weights())
-            with self._told("could not take a step"):
+            with self._describing("could not take a step"):
                 optimizer.step()
                 if schedule is not None:
                     schedule.step()
@@ -230,10 +230,10 @@ class OwnModule:
         return seen
 
     @contextlib.contextmanager
-    def _told(self, what: str, modules: Modules | None = None) -> Iterator[None]:
+    def _describing(self, what: str, modules: Modules | None = None) -> Iterator[None]:
         """Run the user's code; what it raises is theirs, and of a twin the reason why there is none."""
         try:
-            with self._home.told(f"{self._home.model.id} {what}"):
+            with self._home.describing(f"{self._home.model.id} {what}"):
                 yield
         except OwnError as error:
             if self.is_twin:

@@ -1,4 +1,4 @@
-"""A user's PyTorch module as the judge asks for it: passes, twin and roads."""
+"""A user's PyTorch module as the judge asks for it: passes, twin and variants."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import OwnPass, Trajectory, norm
-from models.own.protocol import NoRoadError, OwnTwin, RoadOfPass, RoadOfSteps
+from models.own.protocol import NoVariantError, OwnTwin, PassVariant, StepsVariant
 from models.own.trees import Tree
 
 REST_AT_ZERO = nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Threshold
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
 ROUNDED = 3
-"""Rounded passes of a road that rounds more than the usual one: each has an error of its own in every channel."""
+"""Rounded passes of a variant that rounds more than the usual one: each has an error of its own in every channel."""
 FORMATS = "float32", "complex64"
 """Formats of parameters whose float64 is a reference for them."""
 WARM = 3
@@ -133,19 +133,19 @@ class Subject:
             raise NoTwinError(f"a float64 reference of float32: {self._tape.half} computes in half precision")
         return Twin(self._own, self._tape, self._evaluation)
 
-    def roads(self, compiled: bool) -> Iterator[RoadOfPass | RoadOfSteps]:
+    def variants(self, compiled: bool) -> Iterator[PassVariant | StepsVariant]:
         """Memory formats, micro-batches, the optimizer's kernels, and torch.compile."""
-        yield RoadOfPass("channels_last", self._channels_last)
-        yield RoadOfPass("accumulated", self._accumulated)
+        yield PassVariant("channels_last", self._channels_last)
+        yield PassVariant("accumulated", self._accumulated)
         if self._own.gauge.optimizer is not None:
-            yield RoadOfSteps("foreach", self._stepping("foreach"))
-            yield RoadOfSteps("fused", self._stepping("fused"))
+            yield StepsVariant("foreach", self._stepping("foreach"))
+            yield StepsVariant("fused", self._stepping("fused"))
         if compiled:
-            yield RoadOfPass("compile", self._compiled, decided=False)
+            yield PassVariant("compile", self._compiled, decided=False)
 
     def _channels_last(self, twin: OwnTwin) -> Taken:
         if not any(p.dim() == 4 for p in self._own.parameters().values()):
-            raise NoRoadError("it has no convolution over images")
+            raise NoVariantError("it has no convolution over images")
         copied = self._own.copied(change=lambda model: model.to(memory_format=torch.channels_last))
         copied.inputs_as(torch.channels_last)
         seen, tape = copied.recorded()
@@ -155,13 +155,15 @@ class Subject:
 
     def _accumulated(self, twin: OwnTwin) -> Taken:
         if not (halves := self._own.halves()):
-            raise NoRoadError("its batch has no two halves")
+            raise NoVariantError("its batch has no two halves")
         recorded = [self._own.recorded(batch=half) for half in halves]
         answers = [Twin(self._own, tape).backward(None, watch=False, batch=place) for place, (_, tape) in enumerate(recorded)]
         exact, whole = _mean(answers), twin.backward(None)
         apart = max((norm(exact.gradients[name] - g) / (norm(g) or 1.0) for name, g in whole.gradients.items()), default=0.0)
         if set(exact.gradients) != set(whole.gradients) or apart > 1e-3:
-            raise NoRoadError("the mean over halves of its batch is not the whole's (batch statistics, dropout, or a loss that is no mean)")
+            raise NoVariantError(
+                "the mean over halves of its batch is not the whole's (batch statistics, dropout, or a loss that is no mean)"
+            )
         return _mean([seen for seen, _ in recorded]), exact, []
 
     def _compiled(self, twin: OwnTwin) -> Taken:
@@ -173,14 +175,14 @@ class Subject:
                 copied.call = torch.compile(copied.model)
                 seen = copied.backward()
         except Exception as error:
-            raise NoRoadError(f"torch.compile does not take it ({str(error).splitlines()[0][:120]})") from error
+            raise NoVariantError(f"torch.compile does not take it ({str(error).splitlines()[0][:120]})") from error
         return seen, twin.backward(None), []
 
     def _stepping(self, flag: str) -> Callable[[Trajectory], list[Arrays]]:
         def run(trajectory: Trajectory) -> list[Arrays]:
             copied = self._own.copied()
             if not copied.takes(flag):
-                raise NoRoadError(f"its optimizer has no {flag} kernels")
+                raise NoVariantError(f"its optimizer has no {flag} kernels")
             return list(copied.steps(trajectory.begins, trajectory.gradients, **{name: name == flag for name in ("foreach", "fused")}))
 
         return run

@@ -31,7 +31,7 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
     schedule = own.gauge.schedule(optimizer) if callable(own.gauge.schedule) else None
     own.model.train()
     losses, norms = [], []
-    with own._told("could not be trained"):
+    with own._describing("could not be trained"):
         for given in batches(own.gauge.data, model.id):
             batch = mapped(own._placed, given if isinstance(given, (Mapping, tuple, list)) else (given, None))
             optimizer.zero_grad()
@@ -46,6 +46,6 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
     if own.gauge.metric is not None:
         batch = mapped(own._placed, own.gauge.batch if own.gauge.test is None else own.gauge.test)
         own.model.eval()
-        with own._told("has a metric that could not be computed"), torch.no_grad():
+        with own._describing("has a metric that could not be computed"), torch.no_grad():
             found.score = share(own.gauge.metric(own._forward(batch), batch if isinstance(batch, Mapping) else batch[1]), model.id)
     return found

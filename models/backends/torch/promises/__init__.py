@@ -24,7 +24,7 @@ from models.backends.torch.promises import (
     states,
     writing,
 )  # fmt: skip
-from models.backends.ways import Told, Ways, told
+from models.backends.ways import Cases, Ways, results_by_case
 
 
 def _array(value: object) -> Array:
@@ -45,13 +45,13 @@ def absences() -> Iterator[None]:
         raise
 
 
-def promise(cases: Callable[[], Iterator[Ways]]) -> Callable[[], Told]:
+def promise(cases: Callable[[], Iterator[Ways]]) -> Callable[[], Cases]:
     """The scenario that takes all of a function's cases, and leaves the global generator seeded as it found it."""
 
     @functools.wraps(cases)
-    def taken() -> Told:
+    def taken() -> Cases:
         with torch.random.fork_rng():
-            return told(cases(), _array, absences)
+            return results_by_case(cases(), _array, absences)
 
     return taken
 
