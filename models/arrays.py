@@ -19,8 +19,6 @@ Units = Inexact[np.ndarray, "batch units"]
 """What one node computes for every sample, or the loss's gradient with respect to it."""
 Gates = Inexact[np.ndarray, "batch gates"]
 """What a time step's gates are given, those of one gate after those of another."""
-AnyUnits = Inexact[np.ndarray, "batch _"]
-"""The same, where nodes of several widths stand together."""
 Sequence = Inexact[np.ndarray, "batch length _"]
 """The same for every time step of a sequence, whatever number of units."""
 Images = Inexact[np.ndarray, "batch _ _ _"]

@@ -52,6 +52,11 @@ class Seen:
         """How many cells of PyTorch and Keras have not been trained."""
         return sum(max(0, row.seeds - len(self.of(row, backend))) for row in self.rows for backend in BACKENDS)
 
+    def untrained(self) -> Iterator[str]:
+        """The line behind a table that says how many are missing, where any are."""
+        if missing := self.missing():
+            yield f"{missing} cells of {sum(row.seeds for row in self.rows) * 2} have not been trained yet."
+
 
 @dataclass(frozen=True)
 class Experiment:

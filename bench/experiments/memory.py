@@ -82,8 +82,7 @@ def _tables(seen: Seen) -> Iterator[str]:
         before = {int(lag): f"{count:,}" for lag, count in PUBLISHED["sequences"].items()}
         row = ["Sequences until an LSTM had solved it, 1997", *(before.get(lag, "–") for lag in lags)]
         yield from (*markdown([["", *map(str, lags)], row]), "")
-    if missing := seen.missing():
-        yield f"{missing} cells of {sum(row.seeds for row in seen.rows) * 2} have not been trained yet."
+    yield from seen.untrained()
 
 
 def _figures(seen: Seen, kind: str) -> dict[str, Figure]:

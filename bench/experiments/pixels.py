@@ -50,8 +50,7 @@ def _tables(seen: Seen) -> Iterator[str]:
         table.append([row.label, what, str(row.epochs), before, *accuracies, ratio, times])
     if len(table) > 1:
         yield from (*markdown(table), "")
-    if missing := seen.missing():
-        yield f"{missing} cells of {sum(row.seeds for row in seen.rows) * 2} have not been trained yet."
+    yield from seen.untrained()
 
 
 def _figures(seen: Seen) -> dict[str, Figure]:

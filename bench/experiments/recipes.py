@@ -51,8 +51,7 @@ def _tables(seen: Seen) -> Iterator[str]:
         table.append([row.label, str(row.depth), str(row.epochs), *accuracies, f"{goal}" if goal else "–", reached, ratio, times])
     if len(table) > 1:
         yield from (*markdown(table), "")
-    if missing := seen.missing():
-        yield f"{missing} cells of {sum(row.seeds for row in seen.rows) * 2} have not been trained yet."
+    yield from seen.untrained()
 
 
 def _figures(seen: Seen) -> dict[str, Figure]:

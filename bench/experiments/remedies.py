@@ -86,8 +86,7 @@ def _tables(seen: Seen) -> Iterator[str]:
         if len(table) > 1:
             yield from (*markdown(table), "")
     yield from shares(seen, foretold)
-    if missing := seen.missing():
-        yield f"{missing} cells of {sum(row.seeds for row in seen.rows) * 2} have not been trained yet."
+    yield from seen.untrained()
 
 
 def shares(seen: Seen, foretold: dict[str, predictions.Predicted]) -> Iterator[str]:

@@ -34,8 +34,7 @@ def _tables(seen: Seen) -> Iterator[str]:
                 table.append([str(row.depth), NAMES[backend], *map(mean, accuracies), *means])
     if len(table) > 1:
         yield from (*markdown(table), "")
-    if missing := seen.missing():
-        yield f"{missing} cells of {sum(row.seeds for row in seen.rows) * 2} have not been trained yet."
+    yield from seen.untrained()
 
 
 def _mean(values: list[float]) -> str:

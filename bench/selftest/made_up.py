@@ -14,6 +14,17 @@ from bench.judging.verdict import FAILED, PASSED, Verdict
 from bench.report import record_file
 from bench.report.record import Profile, Record
 
+SCALED_BACKWARD = """
+class Off(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, w):
+        return w.view_as(w)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * (1.0001 if g.dtype == torch.float32 else 1)
+"""
+"""A function whose gradient is a ten-thousandth too long in float32, as a user's file has it."""
 NETWORKS = ("reference", "depth=4", "norm=layer")
 LAYERS = {"reference": 16, "depth=4": 4, "norm=layer": 16}
 

@@ -11,6 +11,7 @@ import pytest
 from bench.checks.own import OWN_CHECKS
 from bench.evidence.own import OwnEvidence
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, PASSED, Verdict, judge
+from bench.selftest.made_up import SCALED_BACKWARD
 from models.own.address import own_models
 from models.own.observation import OwnJob, OwnObservation
 from models.worker.process import Worker
@@ -92,17 +93,9 @@ def net():
 OF_TORCH = MODEL.format(
     fault="""
 import torch
-
-
-class Off(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, w):
-        return w.view_as(w)
-
-    @staticmethod
-    def backward(ctx, g):
-        return g * (1.0001 if g.dtype == torch.float32 else 1)
-
+"""
+    + SCALED_BACKWARD
+    + """
 
 class Second(layers.Layer):
     def build(self, shape):

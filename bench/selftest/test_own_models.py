@@ -13,6 +13,7 @@ import pytest
 from bench.checks.own import OWN_CHECKS, absent
 from bench.evidence.own import OwnEvidence
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, PASSED, Verdict, judge
+from bench.selftest.made_up import SCALED_BACKWARD
 from models.own.address import own_models
 from models.own.observation import OwnJob, OwnObservation
 from models.worker.process import Worker, WorkerError
@@ -146,21 +147,14 @@ def test_a_run_judges_tells_and_records(tmp_path: Path) -> None:
     assert again.startswith(f"pytest --model='{tmp_path}/gauge.py:net' 'bench/test_parity.py::test_parity[")
 
 
-WRONG = """
+WRONG = (
+    """
 import torch
 from torch import nn
 from torch.nn import functional
-
-
-class Off(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, w):
-        return w.view_as(w)
-
-    @staticmethod
-    def backward(ctx, g):
-        return g * (1.0001 if g.dtype == torch.float32 else 1)
-
+"""
+    + SCALED_BACKWARD
+    + """
 
 class Net(nn.Module):
     def __init__(self):
@@ -184,3 +178,4 @@ def broken():
     made["model"].head = nn.Linear(5, 4)
     return made
 """
+)

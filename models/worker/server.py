@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from typing import Any, BinaryIO
 
 from models.backends.registry import Absent, backend_module
@@ -35,6 +37,8 @@ STAGES = {"observe": "other of networks", "observe_seeds": "other of networks", 
 """What a task's time is spent on, where its name does not say so, beside the stages within."""
 PARENT_LOOKED_FOR = 1.0
 """Seconds between two looks for the parent."""
+Task = Callable[[dict[str, Any]], object]
+"""What is done with the arguments of a request."""
 
 
 def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, outputs: BinaryIO) -> None:
@@ -45,7 +49,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
     gc.freeze()  # a framework is hundreds of thousands of objects that stay: no later collection need walk them
     WORKER.charge("imports", time.process_time())
     timer, cache, epochs, aligned = StepTimer(framework), NetworkCache(), Epochs(framework), AlignedSide(framework)
-    tasks = {
+    tasks: dict[str, Task] = {
         "observe": lambda given: observe(messages.as_kind(given, Job), cache.network),
         "observe_seeds": lambda given: observe_seeds(messages.as_kind(given["jobs"], list[Job]), cache.network),
         "examine": lambda given: own.examine(framework, messages.as_kind(given["own"], OwnJob)),
@@ -57,27 +61,13 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "devices": lambda given: framework.devices(),
         "probe_device": lambda given: probe_device(framework),
         "probe_step": lambda given: probe_step(framework, **given),
-        "prepare": lambda given: timer.prepare(**given),
-        "control": lambda given: timer.control(**given),
-        "rate": lambda given: timer.rate(**given),
-        "memory": lambda given: timer.memory(),
-        "block": lambda given: timer.block(**given),
-        "timed_block": lambda given: timer.timed_block(**given),
-        "plant": lambda given: timer.plant(**given),
-        "begin_peaks": lambda given: timer.begin_peaks(**given),
-        "peaks": lambda given: timer.peaks(**given),
-        "forget": lambda given: timer.forget(**given),
         "bare": lambda given: overhead.bare(framework, **given),
         "overhead": lambda given: overhead.interleave(framework, **given),
         "probe": lambda given: overhead.probe(framework, **given),
-        "hold": lambda given: epochs.hold(**given),
-        "begin": lambda given: epochs.begin(**given),
-        "epoch": lambda given: epochs.epoch(**given),
-        "refresh": lambda given: epochs.refresh(**given),
-        "renew": lambda given: epochs.renew(**given),
-        "in_time": lambda given: epochs.in_time(**given),
         "scenario": lambda given: scenarios.take(backend, given["scenario"], given["with"]),
         "script": lambda given: scripts.write(backend, **given),
+        **_by_name(timer, "prepare", "control", "rate", "memory", "block", "timed_block", "plant", "begin_peaks", "peaks", "forget"),
+        **_by_name(epochs, "hold", "begin", "epoch", "refresh", "renew", "in_time"),
     }
     while True:
         try:
@@ -86,12 +76,21 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
             return
         try:
             with WORKER.stage(STAGES.get(request["do"], request["do"])):
-                answer: dict[str, Any] = {"ok": tasks[request["do"]](request["with"])}
+                answer: dict[str, object] = {"ok": tasks[request["do"]](request["with"])}
         except Exception as error:  # the other side decides what a failure means, and needs its words
             known = isinstance(error, (SpecError, ValueError, RuntimeError)) and type(error).__module__.startswith("models")
             answer = {"error": str(error) if known else f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
             answer["absent"], answer["complete"] = isinstance(error, Absent), isinstance(error, OwnError)
         messages.send(outputs, answer | {"spent": WORKER.take()})
+
+
+def _by_name(of: object, *names: str) -> dict[str, Task]:
+    """Tasks that are functions of an object, by their names."""
+    return {name: partial(_call, of, name) for name in names}
+
+
+def _call(of: object, name: str, given: dict[str, Any]) -> object:
+    return getattr(of, name)(**given)
 
 
 def end_with(parent: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.promises.promise import Promise, each
 
 RANDOM = "https://keras.io/api/random/random_ops/"
-GENERATOR = "https://keras.io/api/random/seed_generator/"
 UTILS = "https://keras.io/api/utils/python_utils/"
 DRAWS = ("normal", "uniform", "truncated_normal", "randint", "categorical", "shuffle", "gamma", "beta", "binomial", "dropout")
 

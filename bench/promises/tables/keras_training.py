@@ -23,7 +23,6 @@ RULES = {
     "Lamb": "optimizer=lamb",
 }
 SCHEDULES = ("ExponentialDecay", "InverseTimeDecay", "PiecewiseConstantDecay", "PolynomialDecay", "CosineDecay", "CosineDecayRestarts")
-SAVED = ("SGD momentum", "Adam")
 LATER = tuple(name for name in OPTIMIZERS if name != "Adam")
 
 AREAS: dict[str, tuple[Promise, ...]] = {

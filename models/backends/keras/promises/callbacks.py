@@ -26,9 +26,6 @@ class Monitored(keras.callbacks.Callback):
         self.rates: list[float] = []
         self.weights: list[float] = []
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """The rate that this epoch will use, set by callbacks before."""
-
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Another loss than was seen."""
         self.rates.append(float(np.asarray(ops.convert_to_numpy(self.model.optimizer.learning_rate))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.model import Model, optimizer_of
 from models.backends.keras.precision import compute_in
 from models.backends.keras.releases import absences
+from models.backends.refusals import outcomes
 from models.spec import Spec
 
 Curve = Callable[[Tensor], Tensor]
@@ -134,17 +134,7 @@ def refusals() -> dict[str, dict[str, str]]:
             "jit_compile with run_eagerly": lambda: _compiled(run_eagerly=True, jit_compile=True),
         },
     }
-    return {due: {name: _outcome(attempt) for name, attempt in each.items()} for due, each in attempts.items()}
-
-
-def _outcome(attempt: Callable[[], object]) -> str:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            attempt()
-        except (ValueError, TypeError):
-            return "refused"
-    return "warned" if any("isabling" in str(w.message) or "ignored" in str(w.message) for w in caught) else "taken"
+    return outcomes(attempts, (ValueError, TypeError), "isabling|ignored")
 
 
 def _compiled(**options: bool) -> keras.Model:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, SequentialSampler, TensorDataset
 
 from models.arrays import Array, Arrays, Batch, Labels, Points
+from models.backends.refusals import outcomes
 from models.backends.torch.layers import array
 from models.backends.torch.model import Model, optimizer_of
 from models.spec import Spec
@@ -129,14 +129,4 @@ def refusals() -> dict[str, dict[str, str]]:
             "a batch sampler with batch_size": lambda: DataLoader(data, batch_size=2, batch_sampler=[[0], [1]]),
         },
     }
-    return {due: {name: _outcome(attempt) for name, attempt in each.items()} for due, each in attempts.items()}
-
-
-def _outcome(attempt: Callable[[], object]) -> str:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            attempt()
-        except (ValueError, TypeError, RuntimeError):
-            return "refused"
-    return "warned" if any("ignored" in str(w.message) for w in caught) else "taken"
+    return outcomes(attempts, (ValueError, TypeError, RuntimeError), "ignored")

@@ -274,14 +274,10 @@ def _decides(operation: str, inputs: tuple[Input, ...], tensors: list[Tensor]) -
     return floats and places and operation not in ("Shape", "ShapeN", "Size", "Rank")
 
 
-def recording() -> Operations:
-    """A float32 pass whose decisions and draws are kept."""
-    return Operations()
-
-
-def replay(tape: list[Entry] | None, rounded: int | None = None, held: list[Tensor] | None = None) -> Operations:
-    """A pass of the model that was built in float64."""
-    return Operations(tape, rounded, held)
+recording = Operations
+"""A float32 pass whose decisions and draws are kept."""
+replay = Operations
+"""A pass of the model that was built in float64."""
 
 
 def draws(tape: list[Entry]) -> bool:

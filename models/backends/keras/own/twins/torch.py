@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import attrgetter
 
 import keras
 import torch
@@ -82,19 +84,12 @@ class Operations:
         return out
 
 
-def recording() -> Operations:
-    """A float32 pass whose decisions and draws are kept."""
-    return Operations()
-
-
-def replay(tape: Tape | None, rounded: int | None = None, held: list[Tensor] | None = None) -> Operations:
-    """A pass of the model that was built in float64."""
-    return Operations(tape, rounded, held, replays=True)
-
-
-def draws(tape: Tape) -> bool:
-    """Whether any number of the pass is random."""
-    return tape.draws
+recording = Operations
+"""A float32 pass whose decisions and draws are kept."""
+replay = partial(Operations, replays=True)
+"""A pass of the model that was built in float64."""
+draws = attrgetter("draws")
+"""Whether any number of a tape is random."""
 
 
 @contextlib.contextmanager
