@@ -93,6 +93,7 @@ def net():
 OF_TORCH = MODEL.format(
     fault="""
 import torch
+
 """
     + SCALED_BACKWARD
     + """

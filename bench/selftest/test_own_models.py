@@ -152,6 +152,7 @@ WRONG = (
 import torch
 from torch import nn
 from torch.nn import functional
+
 """
     + SCALED_BACKWARD
     + """
