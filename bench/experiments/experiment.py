@@ -48,16 +48,21 @@ class Seen:
         others = [name for name in NAMES if name not in BACKENDS and any(self.of(row, name) for row in self.rows)]
         return [*BACKENDS, *others]
 
-    def missing(self) -> int:
-        """How many cells of PyTorch and Keras have not been trained."""
-        return sum(max(0, row.seeds - len(self.of(row, backend))) for row in self.rows for backend in BACKENDS)
+    def missing(self, rows: Sequence[Row] | None = None) -> int:
+        """How many cells of these rows, or of all, have not been trained on PyTorch and Keras."""
+        return sum(max(0, row.seeds - len(self.of(row, backend))) for row in (self.rows if rows is None else rows) for backend in BACKENDS)
+
+
+LeftOut = Callable[[Row, Results], str]
+"""Why a row is not trained, given all results that there are, in words that fit into a table; nothing where it is to be trained."""
 
 
 @dataclass(frozen=True)
 class Experiment:
     """One experiment: what it answers, what it takes, what it trains in earnest and for `--quick`.
 
-    `tables` gives Markdown; `figure` draws what the pictures show, one figure a name.
+    `tables` gives Markdown; `figure` draws what the pictures show, one figure a name. With `left_out`, a row may be left out by what
+    rows before it gave.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Experiment:
     quick: tuple[Row, ...]
     tables: Callable[[Seen], Iterator[str]]
     figures: Callable[[Seen], dict[str, Figure]]
+    left_out: LeftOut | None = None
 
 
 def mean(values: Sequence[float]) -> str:
