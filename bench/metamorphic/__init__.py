@@ -135,6 +135,8 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.stacked_padded, _keras, "full"),
         Equality(recurrent.stateful_trained, _keras, "full"),
         Equality(recurrent.padded_head, _keras, "full"),
+        Equality(recurrent.masked_loss, _keras, "full"),
+        Equality(recurrent.path_of_a_gpu, lambda row: _keras(row) and row.library == "torch", "full"),
         Equality(recurrent.scanned, _keras, "full"),
         Equality(recurrent.while_loop, _keras, "full"),
         Equality(recurrent.compiled_layer, lambda row: _keras(row) and _compiles(row)),

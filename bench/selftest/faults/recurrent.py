@@ -84,6 +84,7 @@ KERAS_WAYS = (
     Broken("the backward direction is not turned round again", "both_directions", "lstm bidirectional: outputs", one("keras.layers.Bidirectional.call", with_attribute("return_sequences", lambda returned: False))),
     Broken("stacked cells hand out a thousandth too much beside a mask", "stacked_padded", "lstm stacked padded: outputs", one("keras.layers.StackedRNNCells.call", change.first_output_scaled)),
     Broken("a stateful layer's outputs a thousandth too long", "stateful_trained", "stateful: outputs", one("keras.layers.LSTM.call", change.stateful_outputs_scaled)),
+    Broken("a loss counts twice where a mask comes with it", "masked_loss", "8 samples: loss", one("keras.src.losses.loss.reduce_weighted_values", change.masked_loss_doubled)),
     Broken("a mask is ignored where it begins", "padded_head", "lstm padded before: outputs", one("keras.src.backend.rnn", change.mask_ignored_at_the_beginning)),
     Broken("a scan hands out a thousandth too much", "scanned", "lstm scan: outputs", one("keras.ops.scan", change.scanned_otherwise)),
     Broken("a while loop ends a step too early", "while_loop", "lstm compiled while loop: outputs", one("keras.ops.while_loop", lambda f: lambda test, body, held, maximum_iterations: f(test, body, held, maximum_iterations=maximum_iterations - 1))),
