@@ -23,6 +23,7 @@ CELLS: dict[str, str] = {
     "tanh, PyTorch's start": "cell=tanh,recurrent=torch_default",
     "tanh, orthogonal": "cell=tanh",
     "tanh, orthogonal, clipped": f"cell=tanh,{CLIPPED}",
+    "tanh, kept orthogonal": "cell=tanh,parametrization=orthogonal",
     "tanh, orthogonal, two layers": "layers=2,cell=tanh",
     "tanh, orthogonal, two layers, layer norm": "layers=2,cell=tanh,between=layer",
     "ReLU, identity, clipped": f"cell=relu,recurrent=identity,{CLIPPED}",
@@ -32,7 +33,10 @@ CELLS: dict[str, str] = {
     "LSTM, forget bias 1, clipped": f"cell=lstm,{CLIPPED}",
     "GRU": "cell=gru",
 }
-"""What a row changes: cell, start of recurrent weights, remedy. `ReLU, identity` is the IRNN of Le et al. 2015."""
+"""What a row changes: cell, start of recurrent weights, remedy. `ReLU, identity` is the IRNN of Le et al. 2015.
+
+*Kept orthogonal* is orthogonal throughout the training, and not at its start alone.
+"""
 PUBLISHED = published("adding")
 LOSSES = {"adding": "mse", "copying": "cross_entropy"}
 SHOWN = "tanh, PyTorch's start", "tanh, orthogonal", "ReLU, identity, clipped", "LSTM, forget bias 1", "LSTM, chrono", "GRU"
