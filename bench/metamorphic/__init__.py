@@ -140,6 +140,7 @@ EQUALITIES: dict[str, Equality] = {
         Equality(recurrent.scanned, _keras, "full"),
         Equality(recurrent.while_loop, _keras, "full"),
         Equality(recurrent.compiled_layer, lambda row: _keras(row) and _compiles(row)),
+        Equality(recurrent.compiled_cells, _torch, "full"),
         Equality(recurrent.dropout_between),
         Equality(recurrent.dropout_in_time, _keras, "full"),
         Equality(recurrent.truncated_through_time),

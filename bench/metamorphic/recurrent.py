@@ -140,6 +140,11 @@ def compiled_layer(scenarios: Scenarios) -> Iterator[Finding]:
     yield from _equal(scenarios, "layer", "compiled layer", cells=GATED)
 
 
+def compiled_cells(scenarios: Scenarios) -> Iterator[Finding]:
+    """A loop of cells under torch.compile, which takes whole layers as they are, computes what the layer does."""
+    yield from _equal(scenarios, "layer", "compiled cells", cells=("lstm",))
+
+
 def dropout_between(scenarios: Scenarios) -> Iterator[Finding]:
     """Dropout between two layers gives what its mask does, drawn again from the same seed and multiplied by hand."""
     yield from _equal(scenarios, "dropout replayed", "dropout between", layers=2, stacked=True, cells=GATED)

@@ -69,6 +69,7 @@ TORCH_WAYS = (
     Broken("a state that is given is ignored", "stateful_halves", "lstm halves: outputs", one("torch.nn.LSTM.forward", lambda f: lambda self, x, hx=None: f(self, x))),
     Broken("packed a step too short", "padded_tail", "tanh padded: outputs", one("torch.nn.utils.rnn.pack_padded_sequence", lambda f: lambda x, lengths, **k: f(x, (lengths - 1).clamp(min=1), **k))),
     Broken("directions swapped", "both_directions", "lstm bidirectional: outputs", one(LSTM, change.torch_weights(lambda w: w[4:] + w[:4], lambda *rest: rest[4]))),
+    Broken("compiled outputs a thousandth too long", "compiled_cells", "lstm compiled cells: outputs", one("torch.compile", lambda f: lambda steps: lambda *given: tuple(1.001 * each for each in steps(*given)))),
     Broken("dropout between layers drops half as much", "dropout_between", "lstm dropout between: outputs", one(LSTM, lambda f: lambda x, hx, w, bias, layers, dropout, *rest: f(x, hx, w, bias, layers, dropout / 2, *rest))),
     Broken("a state that was detached hands its gradient back", "truncated_through_time", "lstm detached: gradient of x", one("torch.nn.LSTM.forward", change.undetached)),
     Broken("a forget gate that is held open closes", "error_carousel", "forget bias 40:", one(LSTM, change.torch_weights(change.forget_bias_lost))),
