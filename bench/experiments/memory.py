@@ -128,7 +128,7 @@ def _figures(seen: Seen, kind: str) -> dict[str, Figure]:
 
 def _experiment(kind: str, question: str) -> Experiment:
     rows = _rows(kind, LAGS)
-    cost = f"{2 * sum(row.seeds for row in rows)} cells, 10 to 20 core-hours; a third of one at lag 50"
+    cost = f"at most {2 * sum(row.seeds for row in rows)} cells, 10 to 20 core-hours; half of one at lag 50 from one seed"
     return Experiment(kind, question, cost, rows, _quick(kind), _tables, lambda seen: _figures(seen, kind), failed_at)
 
 
