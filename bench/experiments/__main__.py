@@ -23,13 +23,13 @@ from bench.baselines.samples import Recording
 from bench.exit_status import Status, ends_with, most_serious
 from bench.experiments import page, predictions, record
 from bench.experiments.catalogue import EXPERIMENTS
-from bench.experiments.cell import Cell, Row, cells
-from bench.experiments.experiment import BACKENDS, Experiment, Seen
+from bench.experiments.cell import Cell, Row, cells, waves
+from bench.experiments.experiment import BACKENDS, Experiment, LeftOut, Seen
 from bench.experiments.judge import judge, judge_in_time, overall
 from bench.experiments.on_ray import RayPool
 from bench.experiments.page import PICTURES
 from bench.experiments.progress import Progress
-from bench.experiments.record import RecordError, Result
+from bench.experiments.record import RecordError, Result, Results
 from bench.experiments.sources import Sources, sources
 from bench.experiments.train import Pool
 from bench.files import WriteError
@@ -159,7 +159,8 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> Status:
     left = [cell for cell in wanted if cell.key not in store]
     if len(left) < len(wanted):
         say(f"{name}: {len(wanted) - len(left)} of {len(wanted)} cells are finished already ({store.path})")
-    failed, interrupted = _train(name, [] if options.finished else left, data, store, options)
+    others = known.cells if known else {}
+    failed, interrupted = _train(name, experiment.left_out, [] if options.finished else left, others, data, store, options)
     done = {cell: store[cell.key] for cell in wanted if cell.key in store}
     seen = Seen([*dict.fromkeys(cell.row for cell in wanted)], {cell.key: result for cell, result in done.items()})
     print("\n".join(experiment.tables(seen)))
@@ -174,8 +175,8 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> Status:
     for reason in dict.fromkeys(failed.values()):
         without = [cell for cell, why in failed.items() if why == reason]
         print(f"{len(without)} cells were not trained, such as {without[0].key}: {reason}", file=sys.stderr)
-    others = ({Status.ENVIRONMENT} if failed else set()) | ({Status.INTERRUPTED} if interrupted else set())
-    return most_serious({status if done else Status.NOTHING} | others)
+    more = ({Status.ENVIRONMENT} if failed else set()) | ({Status.INTERRUPTED} if interrupted else set())
+    return most_serious({status if done else Status.NOTHING} | more)
 
 
 def _same(old: Result | None, new: Result) -> bool:
@@ -201,26 +202,45 @@ def _judged(done: dict[Cell, Result], known: record.File | None) -> Status:
     return overall([*judged, *in_time])
 
 
-def _train(name: str, left: list[Cell], data: Sources, store: Store[Result], options: argparse.Namespace) -> tuple[dict[Cell, str], bool]:
-    """Train what is left; which cells failed and why, and whether the user ended it. What is finished is kept either way."""
+def _train(
+    name: str, left_out: LeftOut | None, left: list[Cell], known: Results, data: Sources, store: Store[Result], options: argparse.Namespace
+) -> tuple[dict[Cell, str], bool]:
+    """Train what is left; which cells failed and why, and whether the user ended it. What is finished is kept either way.
+
+    Where a row may be left out by what is `known` or was trained before it, cells of one seed and depth are trained at a time.
+    """
     progress = Progress(name, left)
+    failed: dict[Cell, str] = {}
+    unasked: dict[Cell, str] = {}
 
     def keep(cell: Cell, result: Result) -> None:
         store.keep(cell.key, result)
         progress.finished(cell, len(result.accuracy))
 
     given = data, options.device, progress.epoch, keep
-    pool = RayPool(options.ray, *given) if options.ray else Pool(*given)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if left:
-            pool.run(left, min(options.n, len(left)))
+        for wave in waves(left) if left_out else filter(None, [left]):
+            there = {**known, **store}
+            out = {cell: why for cell in wave if left_out and (why := left_out(cell.row, there))}
+            for cell in out:
+                progress.finished(cell, 0)
+            unasked |= out
+            if asked := [cell for cell in wave if cell not in out]:
+                pool = RayPool(options.ray, *given) if options.ray else Pool(*given)
+                try:
+                    pool.run(asked, min(options.n, len(asked)))
+                finally:
+                    failed |= pool.failed
     except KeyboardInterrupt:
         say(f"{name}: interrupted; finished cells are kept, and the same command goes on")
-        return pool.failed, True
+        return failed, True
     finally:
         signal.signal(signal.SIGTERM, before)
-    return pool.failed, False
+    if unasked:
+        first, why = next(iter(unasked.items()))
+        say(f"{name}: {len(unasked)} cells are left out, such as {first.row.label}, {first.row.axis} {first.row.depth}: its row {why}")
+    return failed, False
 
 
 def _chosen(all_cells: list[Cell], only: str) -> list[Cell]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -94,6 +95,11 @@ def cells(rows: Iterable[Row], backends: Iterable[str]) -> list[Cell]:
     rows, backends = list(rows), list(backends)
     most = max((row.seeds for row in rows), default=0)
     return [Cell(row, backend, seed) for seed in range(most) for row in rows if seed < row.seeds for backend in backends]
+
+
+def waves(wanted: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """Cells of one seed and depth at a time, in their order: what is left out of a wave depends on those before it."""
+    return (list(wave) for _, wave in itertools.groupby(wanted, key=lambda cell: (cell.seed, cell.row.depth)))
 
 
 def rates(schedule: str, steps: int, epochs: int, number: int) -> PerStep:

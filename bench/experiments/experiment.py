@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,21 +48,28 @@ class Seen:
         others = [name for name in NAMES if name not in BACKENDS and any(self.of(row, name) for row in self.rows)]
         return [*BACKENDS, *others]
 
-    def missing(self) -> int:
-        """How many cells of PyTorch and Keras have not been trained."""
-        return sum(max(0, row.seeds - len(self.of(row, backend))) for row in self.rows for backend in BACKENDS)
+    def missing(self, rows: Sequence[Row] | None = None) -> int:
+        """How many cells of these rows, or of all, have not been trained on PyTorch and Keras."""
+        return sum(max(0, row.seeds - len(self.of(row, backend))) for row in (self.rows if rows is None else rows) for backend in BACKENDS)
 
-    def untrained(self) -> Iterator[str]:
-        """The line behind a table that says how many are missing, where any are."""
-        if missing := self.missing():
+    def untrained(self, left_out: Collection[Row] = ()) -> Iterator[str]:
+        """The line behind a table that says how many are missing, where any are, and one for rows that are left out."""
+        if missing := self.missing([row for row in self.rows if row not in left_out]):
             yield f"{missing} cells of {sum(row.seeds for row in self.rows) * 2} have not been trained yet."
+        if unasked := self.missing(list(left_out)):
+            yield f"{unasked} cells are not trained, because no seed learned at a shorter lag."
+
+
+LeftOut = Callable[[Row, Results], str]
+"""Why a row is not trained, given all results that there are, in words that fit into a table; nothing where it is to be trained."""
 
 
 @dataclass(frozen=True)
 class Experiment:
     """One experiment: what it answers, what it takes, what it trains in earnest and for `--quick`.
 
-    `tables` gives Markdown; `figure` draws what the pictures show, one figure a name.
+    `tables` gives Markdown; `figure` draws what the pictures show, one figure a name. With `left_out`, a row may be left out by what
+    rows before it gave.
     """
 
     name: str
@@ -72,6 +79,7 @@ class Experiment:
     quick: tuple[Row, ...]
     tables: Callable[[Seen], Iterator[str]]
     figures: Callable[[Seen], dict[str, Figure]]
+    left_out: LeftOut | None = None
 
 
 def mean(values: Sequence[float]) -> str:

@@ -92,6 +92,34 @@ def padded_head(scenarios: Scenarios) -> Iterator[Finding]:
     yield from _equal(scenarios, "shorter", "padded before", lengths=LENGTHS)
 
 
+def masked_loss(scenarios: Scenarios) -> Iterator[Finding]:
+    """A loss of whole sequences behind a layer that masks its input is the loss of what the layer hands out.
+
+    The loss is CTC (Graves et al. 2006), with one number a sample, and a mask has one a time step. Where samples are as many as time
+    steps, no shape tells that the one was multiplied by the other.
+    """
+    (weights,), _, _ = _drawn("lstm", 1, False)
+    rng = np.random.default_rng(EVEN)
+    for samples in (BATCH, EVEN):
+        x, scope = rng.standard_normal((samples, EVEN, INPUTS)).astype(np.float32), f"{samples} samples:"
+        x[0, EVEN // 2 :] = x[-1, -1:] = 0
+        labels = rng.integers(1, UNITS, (samples, 2))
+        seen = scenarios("masked_loss", weights=weights, x=x, labels=labels)
+        if refused := seen.get("refused"):
+            yield Finding(Place("loss", scope=scope), np.nan, 0.0, 0.0, refused)
+            continue
+        slack = ROUNDING_MULTIPLE * EVEN * _rounding("lstm") * abs(seen["by hand"])
+        yield Finding(Place("loss", scope=scope), seen["reported"], seen["by hand"] - slack, seen["by hand"] + slack)
+
+
+def path_of_a_gpu(scenarios: Scenarios) -> Iterator[Finding]:
+    """The path that Keras on PyTorch takes on a GPU computes on a CPU what the layer does there.
+
+    A layer falls back in silence where this path fails, so that nothing but its time shows it (keras #22470).
+    """
+    yield from _equal(scenarios, "cells in a loop", "path of a GPU", cells=GATED)
+
+
 def scanned(scenarios: Scenarios) -> Iterator[Finding]:
     """A recurrent layer computes what its cells do in the library's scan."""
     yield from _equal(scenarios, "layer", "scan", cells=GATED)
@@ -110,6 +138,11 @@ def while_loop(scenarios: Scenarios) -> Iterator[Finding]:
 def compiled_layer(scenarios: Scenarios) -> Iterator[Finding]:
     """A recurrent layer and its gradient are compiled to what they are eagerly."""
     yield from _equal(scenarios, "layer", "compiled layer", cells=GATED)
+
+
+def compiled_cells(scenarios: Scenarios) -> Iterator[Finding]:
+    """A loop of cells under torch.compile, which takes whole layers as they are, computes what the layer does."""
+    yield from _equal(scenarios, "layer", "compiled cells", cells=("lstm",))
 
 
 def dropout_between(scenarios: Scenarios) -> Iterator[Finding]:

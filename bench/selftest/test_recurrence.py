@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -19,6 +22,7 @@ from bench.metamorphic.scenarios import Scenarios
 from bench.report.failure import describe_network
 from bench.report.profile import profile
 from bench.selftest.kills import seen, verdicts
+from bench.selftest.pages import ROOT
 from bench.theory import recurrent
 from bench.theory.__main__ import main
 from models.parts.cells import CELLS
@@ -140,6 +144,41 @@ def test_theory_says_what_time_does_to_a_gradient(capsys: pytest.CaptureFixture[
         assert says in capsys.readouterr().out
     assert main(["rnn", "--plot", "rates.png"]) == 2
     assert "leave out --plot" in capsys.readouterr().err
+
+
+ON_PYTORCH = """
+import sys
+from bench.metamorphic import decide
+from bench.metamorphic.scenarios import Scenarios
+from models.worker.tasks import scenarios
+import keras
+path = sys.modules["keras.src.backend.torch.rnn"]
+def verdict():
+    return decide("path_of_a_gpu", Scenarios("keras-torch", lambda name, given: scenarios.take("keras-torch", name, given)))
+print(verdict().status)
+right = path.prepare_lstm_params
+path.prepare_lstm_params = lambda *given: [1.001 * right(*given)[0], *right(*given)[1:]]
+print(sorted({each.where for each in verdict().findings if not each.within})[0])
+path.prepare_lstm_params = lambda *given: [each.detach() for each in right(*given)]
+for less in (), ("_cudnn_lstm",):
+    for name in less:
+        delattr(path, name)
+    try:
+        verdict()
+    except RuntimeError as error:
+        print(error)
+"""
+
+
+def test_the_path_of_a_gpu_is_held_to_the_layer() -> None:
+    """Keras on PyTorch in a process of its own: healthy, with another weight, with the gradient lost, and without such a path."""
+    environment = os.environ | {"KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-c", ON_PYTORCH], cwd=ROOT, env=environment, capture_output=True, text=True)
+    healthy, where, lost, absent = done.stdout.splitlines() or [done.stderr] * 4
+    assert healthy == PASSED
+    assert where.startswith("lstm path of a GPU: ")
+    assert "not have been used in the graph" in lost
+    assert "no path of a GPU through LSTM here" in absent
 
 
 def test_a_stateful_layer_that_cannot_be_trained_is_a_finding_with_the_frameworks_words() -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.exit_status import Status
 from bench.experiments import record
+from bench.experiments.__main__ import main
 from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import Cell, Row
 from bench.experiments.experiment import Seen
 from bench.experiments.judge import judge_in_time, overall
 from bench.experiments.lags import ensemble, rate
-from bench.experiments.memory import CELLS
+from bench.experiments.memory import CELLS, failed_at
 from bench.experiments.record import Result
 from fixtures.data.memory_problems import problem
 from models.backends.registry import backend_module
@@ -57,6 +60,55 @@ def test_a_table_says_how_far_a_loss_is_under_that_of_no_memory() -> None:
     assert "| GRU | PyTorch | 1.000 ×2 |" in lines and "| LSTM, chrono | Keras | ∞ |" in lines
     assert any(line.startswith("| GRU | PyTorch | 0.800 ±") for line in lines)
     assert lines[-1] == "9 cells of 12 have not been trained yet."
+
+
+def test_a_row_that_learned_nothing_is_not_asked_for_at_a_longer_lag() -> None:
+    """A single seed of either framework that learned is enough to go on, and one framework alone decides nothing."""
+    rows = {each.depth: each for each in EXPERIMENTS["adding"].rows if each.label == "GRU"}
+    lost, learned = (result(rows[50], 0.1, share / 6) for share in (0.91, 0.89))
+    of_torch, of_keras, another = (Cell(rows[50], backend, seed).key for backend, seed in (("torch", 0), ("keras", 0), ("keras", 1)))
+    assert failed_at(rows[100], {of_torch: lost}) == failed_at(rows[1000], {}) == ""
+    both = {of_torch: lost, of_keras: lost}
+    assert failed_at(rows[100], both) == failed_at(rows[1000], both) == "failed at 50" and failed_at(rows[50], both) == ""
+    assert failed_at(rows[100], {**both, another: learned}) == "" and failed_at(replace(rows[100], epochs=5), both) == ""
+    assert failed_at(rows[100], {**both, another: result(rows[50], 0.1, None)}) == "failed at 50", (
+        "one whose loss is no number learned nothing"
+    )
+    lines = list(EXPERIMENTS["adding"].tables(Seen([*rows.values()], both)))
+    assert "| GRU | PyTorch | 0.910 ×1 | failed at 50 | failed at 50 | failed at 50 | failed at 50 |" in lines
+    assert lines[-2:] == [
+        "4 cells of 30 have not been trained yet.", "24 cells are not trained, because no seed learned at a shorter lag.",
+    ]  # fmt: skip
+
+
+def test_a_run_leaves_out_what_failed_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one run, and in a later one that asks for the longer lag alone. GRUs learn up to 100 here, and tanh cells nothing."""
+    asked: list[tuple[str, int, int]] = []
+
+    class Scripted:
+        """Trains nothing, and says what each cell gave."""
+
+        def __init__(self, *given: Any) -> None:
+            self.failed: dict[Cell, str] = {}
+            self._keep = given[-1]
+
+        def run(self, cells: list[Cell], slots: int) -> None:
+            for cell in cells:
+                asked.append((cell.row.label, cell.row.depth, cell.seed))
+                learned = cell.row.label == "GRU" and cell.row.depth <= 100
+                self._keep(cell, result(cell.row, 0.5, (0.01 if learned else 1.0) / 6))
+
+    monkeypatch.setattr("bench.experiments.__main__.Pool", Scripted)
+    given = [f"--baselines={tmp_path}", f"--store={tmp_path}", "-n1"]
+    assert main(["adding", *given, "--seeds=2", "--only=GRU"]) == Status.SAME
+    assert set(asked) == {("GRU", lag, seed) for lag in (50, 100, 200) for seed in (0, 1)} and len(asked) == 12
+    said = capsys.readouterr()
+    assert "8 cells are left out, such as GRU, lag 500: its row failed at 200" in said.err and "| failed at 200 |" in said.out
+    asked.clear()
+    assert main(["adding", *given, "--seeds=1", "--only=PyTorch's lag=50"]) == Status.SAME
+    assert main(["adding", *given, "--seeds=1", "--only=PyTorch's lag=1000"]) == Status.NOTHING
+    assert asked == [("tanh, PyTorch's start", 50, 0)] * 2
+    assert "2 cells are left out" in capsys.readouterr().err
 
 
 def test_the_published_lstm_stands_beside_the_lags_that_it_had() -> None:

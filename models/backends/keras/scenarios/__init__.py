@@ -30,6 +30,7 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
         reported.on_batches, reported.fit, reported.stopped_early, reported.penalized, reported.constrained,
         parts.initializer_shared, parts.seeded, parts.truncated, parts.in_pieces, parts.normalized, parts.confident, parts.refusals,
         entry_points.entry_points, entry_points.called, entry_points.memory, entry_points.dropped,
-        recurrent.recurrent, recurrent_trained.kept_orthogonal, recurrent_trained.stateful_trained, images.image_layer, minimized.minimized,
+        recurrent.recurrent, recurrent_trained.kept_orthogonal, recurrent_trained.stateful_trained, recurrent_trained.masked_loss,
+        images.image_layer, minimized.minimized,
     )
 } | PROMISES  # fmt: skip

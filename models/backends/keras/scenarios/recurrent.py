@@ -13,6 +13,7 @@ from models.arrays import Array, Arrays
 from models.backends.keras.carried import carried, given_back, variables
 from models.backends.keras.layers import array, variable
 from models.backends.keras.libraries import LIBRARY, Tensor
+from models.backends.keras.scenarios.recurrent_on_gpu import gpu_path
 from models.graph import Graph
 from models.naming import kind_of
 from models.nodes import INPUT, Recurrent
@@ -310,5 +311,6 @@ WAYS: dict[str, tuple[Callable[[Layers, int], Parts], Callable[..., Outputs]]] =
     "recurrent dropout": (_dropped_in_time, _trained),
     "recurrent dropout replayed": (_single(), _masks_in_time_replayed),
     "dropout replayed": (_pair, _mask_replayed),
+    "path of a GPU": (_single(), gpu_path),
 }
 """How layers are made, by name, and what is done with them."""

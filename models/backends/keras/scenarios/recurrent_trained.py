@@ -1,4 +1,4 @@
-"""Scenarios of trained recurrent layers: weights that are kept orthogonal, and a state that is kept from batch to batch."""
+"""Scenarios of trained recurrent layers: weights kept orthogonal, a state kept from batch to batch, a mask on the way to a loss."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.parametrized import ParametrizedCell, ParametrizedRNN
+from models.backends.keras.releases import absences
 from models.parts.parametrizations import PARAMETRIZATIONS
 
 SEED = 11
@@ -78,3 +79,22 @@ def stateful_trained(*, weights: Arrays, x: Array, targets: Array, stateful: boo
         layer.reset_state() if hasattr(layer, "reset_state") else layer.reset_states()
     names = "weight", "recurrent weight", "bias"
     return {"outputs": array(layer(x))} | dict(zip(names, layer.get_weights(), strict=True))
+
+
+def masked_loss(*, weights: Arrays, x: Array, labels: Array) -> dict[str, Any]:
+    """What `test_on_batch` reports of CTC behind an LSTM that masks steps of zeros, and the mean loss of the network's outputs.
+
+    Where the framework refuses to compute it, its words as `refused`.
+    """
+    with absences():
+        loss = keras.losses.CTC()
+    layer = keras.layers.LSTM(weights["recurrent_weight"].shape[1], return_sequences=True)
+    model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Masking(0.0), layer])
+    layer.set_weights([weights["weight"].T, weights["recurrent_weight"].T, weights["bias"]])
+    model.compile("sgd", loss)
+    by_hand = float(loss(labels, array(model(x))))  # an array has no mask
+    try:
+        reported = model.test_on_batch(x, labels)
+    except (ValueError, RuntimeError, TypeError) as error:  # TensorFlow, PyTorch and JAX
+        return {"refused": str(error).partition(" for ")[0].partition(";")[0]}
+    return {"reported": float(np.ravel(reported)[0]), "by hand": by_hand}

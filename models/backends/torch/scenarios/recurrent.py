@@ -100,10 +100,24 @@ def _masks_replayed(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outp
 
 
 def _loop(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outputs:
+    return _steps(_cell(layers), x)
+
+
+def _compiled(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outputs:
+    """The loop of cells, since torch.compile takes PyTorch's own layers as they are."""
+    torch.compiler.reset()
+    return torch.compile(_steps)(_cell(layers), x)  # type: ignore[no-any-return]
+
+
+def _cell(layers: Layers) -> nn.RNNCellBase:
     layer = layers.made()
     options = {"nonlinearity": layer.nonlinearity} if isinstance(layer, nn.RNN) else {}
     cell = getattr(nn, f"{type(layer).__name__}Cell")(layer.input_size, layer.hidden_size, **options)
     layers.fill(cell, 0, "")
+    return cell  # type: ignore[no-any-return]
+
+
+def _steps(cell: nn.RNNCellBase, x: torch.Tensor) -> Outputs:
     state, outputs = None, []
     for step in x.unbind(1):
         state = cell(step, state)
@@ -167,6 +181,7 @@ WAYS: dict[str, Way] = {
     "layer": _fused, "cells in a loop": _loop, "time first": _time_first, "halves": _halves, "padded": _packed, "shorter": _shorter,
     "bidirectional": _bidirectional, "two directions": _two, "stacked": _stacked, "one by one": _one_by_one,
     "detached": _detached, "dropout between": _dropped, "dropout replayed": _masks_replayed,
+    "compiled cells": _compiled,
 }  # fmt: skip
 
 
