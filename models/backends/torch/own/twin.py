@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.state import WIDER
 from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed
 from models.backends.torch.own.terms import ADDED, SUMMED, TERMS
+from models.own.gauge import NoTwinError
 from models.own.sums import times
 
 AMPLITUDE = 2.0**-24 * math.sqrt(3)
@@ -56,6 +58,8 @@ class TwinMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation in float64."""
+        if forward_ad._current_level >= 0 and self._generator is not None:
+            raise NoTwinError("it has derivatives in forward mode, whose roundings cannot be measured")
         args = _widened(args)
         kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
         if self._generator is None:
