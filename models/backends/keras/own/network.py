@@ -51,7 +51,8 @@ class OwnModelOfKeras:
             raise NoTwinError("its factory returns the same model every time: build it in the factory")
         given = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
         batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == STEPS else STEPS)
-        self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
+        with self._told("has a batch that its library does not take"):
+            self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
         with self._told("could not be called"):
             if not self.model.built:
                 self.model(self._inputs(0))

@@ -304,6 +304,8 @@ def build(home: Home, seed: int) -> Gauge:
         declare_operators()  # the user's file imports a torchvision of another build than torch's
         torch.manual_seed(seed)
         gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
+    if any(each.is_inference() for each in (*gauge.model.parameters(), *gauge.model.buffers())):
+        raise OwnError(f"{home.model.id} cannot be trained: it was built within torch.inference_mode, so build it outside of that.")
     as_first_returned(gauge.model)
     if isinstance(gauge.optimizer, torch.optim.Optimizer):
         as_first_made(gauge.optimizer)

@@ -1,15 +1,18 @@
-"""What an operation of JAX is: whether it draws or decides, and where it was called."""
+"""What an operation of JAX is: whether it draws, decides or has a gradient of its own, and where it was called."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax._src import random as draws  # the names of its functions tell which part of a traced function draws
 from jax._src import source_info_util
 
 from models.own.passes import NEAR
+from models.own.slopes import CHOSEN
 
 WIDER = {"float32": np.dtype("float64"), "complex64": np.dtype("complex128")}
 """The format of a twin's numbers."""
@@ -77,3 +80,13 @@ def function(eqn: Any) -> str:
     debug = eqn.params["call_jaxpr"].jaxpr.debug_info
     name = getattr(debug, "func_name", "") or "a function"
     return f"a function{place(eqn)}" if name == "wrapped_fun" else name
+
+
+def is_chosen(eqn: Any, args: list[Any], place: int) -> bool:
+    """Whether a function that gives out one of its inputs has another gradient than that, by more than an error would change it."""
+    functions, params = eqn.primitive.get_bind_params(eqn.params)
+    compute = lambda x: eqn.primitive.bind(*functions, *args[:place], x, *args[place + 1 :], **params)[0]  # noqa: E731
+    out, pull = jax.vjp(compute, jnp.asarray(args[place]))
+    given = jnp.asarray(np.random.default_rng(0).standard_normal(out.shape), out.dtype)
+    (seen,) = pull(given)
+    return float(jnp.linalg.norm(seen - given)) > CHOSEN * float(jnp.linalg.norm(given))
