@@ -13,6 +13,10 @@ SMALLEST_NORMAL, LARGEST_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127
 """Positive numbers that float32 holds with all its digits."""
 
 
+LONGEST = 80
+"""Characters of a value that a message shows."""
+
+
 class SpecError(ValueError):
     """A network that cannot be built; the message is one sentence that names the value and what is allowed."""
 
@@ -22,7 +26,7 @@ def check_choices(record: object, choices: Mapping[str, Iterable[str]]) -> None:
     for field, allowed in choices.items():
         value, names = getattr(record, field), tuple(allowed)
         if value not in names:
-            raise SpecError(f"{field}={value} is not known{nearest(value, names)}; use one of {', '.join(names)}.")
+            raise SpecError(f"{field}={shown(value)} is not known{nearest(value, names)}; use one of {', '.join(names)}.")
 
 
 def check_whole(record: object, least: Mapping[str, int]) -> None:
@@ -49,6 +53,13 @@ def nearest(value: object, allowed: Iterable[str]) -> str:
     """A question after the allowed word that was probably meant, or nothing."""
     close = difflib.get_close_matches(str(value), list(allowed), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: cut where it is long, with control characters written out."""
+    text = str(value)
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def plain(value: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import get_type_hints
@@ -17,7 +18,7 @@ import msgspec
 from models.architectures import FAMILIES, Architecture
 from models.architectures.mlp import MLP
 from models.backends.registry import info
-from models.fields import LARGEST_FLOAT, SpecError, check_choices, check_positive, check_whole, nearest, plain
+from models.fields import LARGEST_FLOAT, SpecError, check_choices, check_positive, check_whole, nearest, plain, shown
 from models.parts.clips import CLIPS
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
@@ -200,18 +201,28 @@ class Spec:
         family = items.pop(0) if items and items[0] in FAMILIES else "mlp"
         kinds, values = _kinds(FAMILIES[family]), dict[str, Value]()
         for item in items:
-            name, equals, value = item.partition("=")
+            name, equals, value = (part.strip() for part in item.partition("="))
             if not equals or name not in kinds:
-                raise SpecError(
-                    f"{item!r} is not a field of a network{nearest(name, kinds)}; write field=value, a field out of {', '.join(kinds)}."
-                )
+                raise SpecError(_unknown(item, name, bool(equals), kinds))
             if name in values:
-                raise SpecError(f"{name} is given twice in {text!r}: write each field once.")
+                raise SpecError(f"{name} is given twice in '{shown(text)}': write each field once.")
             try:
                 values[name] = kinds[name](value)
             except ValueError:
-                raise SpecError(f"{name}={value} must be a {'whole ' if kinds[name] is int else ''}number.") from None
+                raise SpecError(f"{name}={shown(value)} must be a {'whole ' if kinds[name] is int else ''}number.") from None
         return cls.of(family, **(given | values))
+
+
+def _unknown(item: str, name: str, has_value: bool, kinds: Mapping[str, type[Value]]) -> str:
+    """Why an item is no field, and what to write."""
+    if name in kinds:
+        return f"{name} has no value: write field=value, as in {name}=…."
+    if name == "family" and has_value:
+        return f"a family is written first and alone: one of {', '.join(FAMILIES)}, as in rnn,cell=lstm."
+    owners = [word for word, family in FAMILIES.items() if name in _kinds(family)]
+    if owners:
+        return f"{name} is a field of {' and '.join(owners)} networks: write {owners[0]},{shown(item)}."
+    return f"'{shown(item)}' is not a field of a network{nearest(name, kinds)}; write field=value, a field out of {', '.join(kinds)}."
 
 
 @cache

@@ -43,6 +43,8 @@ NETWORKS = {
     "depth=": "must be a whole number",
     "depth": "write field=value",
     "=4": "is not a field",
+    "cell=lstm": "write rnn,cell=lstm",
+    "family=rnn": "a family is written first and alone",
     "depth=4;width=8": "must be a whole number",
     "dept=4": "did you mean depth?",
     "depth=4,depth=8": "depth is given twice",

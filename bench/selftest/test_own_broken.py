@@ -16,6 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SAID = {
     "raises": r"could not be built: ZeroDivisionError: division by zero \(broken_torch.py, line \d+: return 1 / 0\)",
     "leaves": r"could not be built: SystemExit: no data \(broken_torch.py, line \d+",
+    "mute": r"could not be built: Mute \(broken_torch.py, line \d+: raise Mute\)",
+    "endless_message": r"could not be built: RuntimeError: x{300} … \(broken_torch.py",
+    "no_exception": "could not be built: BaseException: stopped",
+    "inference": "was built within torch.inference_mode, so build it outside of that",
     "takes": "takes size, and a factory is called without arguments",
     "gives_none": "returned no PyTorch module but NoneType: return dict",
     "gives_a_class": "returned no PyTorch module but type: return dict",
@@ -63,6 +67,13 @@ def test_a_model_that_can_neither_be_copied_nor_built_again_has_no_twin() -> Non
     seen = verdicts(evidence("torch", f"{GAUGES}/broken_torch.py:another_every_time"))
     assert seen["gradient_parity"].status == NOT_APPLICABLE and "builds another one the second time" in seen["gradient_parity"].reason
     assert seen["finite"].judged and seen["reproducible"].judged
+
+
+def test_what_one_file_sets_for_the_process_is_gone_for_the_next() -> None:
+    with pytest.raises(OwnError, match="reaches nothing that learns"):
+        evidence("torch", f"{GAUGES}/broken_torch.py:other_defaults")
+    seen = evidence("torch", f"{GAUGES}/tried_torch.py:decayed")
+    assert seen.seen.precision == "float32" and verdicts(seen)["gradient_parity"].judged
 
 
 def test_what_a_user_types_wrong_ends_with_one_sentence_and_no_zero(tmp_path: Path) -> None:

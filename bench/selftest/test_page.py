@@ -186,6 +186,18 @@ def test_the_browser_shows_it_without_a_complaint(name: str, written, browser) -
 
 
 @needs_browser
+def test_a_long_network_pushes_no_column_out_of_view(tmp_path, browser) -> None:
+    verdicts = [made_up.parity(*case) for case in CASES]
+    for each in verdicts:
+        each.subject = ",".join(f"field_{n}=a_long_word" for n in range(20))
+    long = page.write(tmp_path / "long.html", page.of_run(made_up.run(tmp_path, 1, verdicts=verdicts)))
+    for width in (1100, 390):
+        browser.open(long, width)
+        assert browser.value("[...document.querySelectorAll('.scroll')].every(t => t.scrollWidth <= t.clientWidth)"), width
+        assert browser.value("document.documentElement.scrollWidth") <= width
+
+
+@needs_browser
 def test_text_in_pictures_can_be_read_on_a_phone(written, browser) -> None:
     browser.open(written["healthy"], 390)
     smallest = browser.value("Math.min(...[...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height))")

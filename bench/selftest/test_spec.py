@@ -25,6 +25,11 @@ def test_id_reads_back_as_the_same_network(spec: Spec) -> None:
         ("depth=x", "must be a whole number"),
         ("width=2.5", "must be a whole number"),
         ("eps=x", "must be a number"),
+        ("depth", "depth has no value: write field=value"),
+        ("cell=lstm,depth=4", "cell is a field of rnn networks: write rnn,cell=lstm"),
+        ("kernel=3", "write conv,kernel=3"),
+        ("family=conv", "a family is written first and alone"),
+        ("act=\x1b[31m", "act=\\x1b[31m is not known"),
         ("depth=4,depth=8", "depth is given twice"),
         ("classes=99999999999999999999", "the largest number that every framework counts with"),
         ("classes=1", "is one number and no class, which loss=cross_entropy cannot tell"),
@@ -88,3 +93,14 @@ def test_a_network_is_weighed_by_its_fields_as_if_it_were_built(network: str) ->
     built = graph(spec)
     numbers = sum(math.prod(shape) for shape in built.parameters.values())
     assert spec.arch.size(spec.features, spec.classes) == (numbers, sum(math.prod(node.per_sample) for node in built.nodes))
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "depth=" + "9" * 5000, "act=" + "é" * 5000, ",".join(["depth=4"] * 500)])
+def test_a_long_text_is_cut_in_what_refuses_it(text: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        Spec.parse(text)
+    assert len(str(refused.value)) < 500
+
+
+def test_spaces_around_an_equals_sign_are_nothing() -> None:
+    assert Spec.parse("depth = 4 , act =relu") == Spec.parse("depth=4,act=relu")

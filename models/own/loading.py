@@ -24,6 +24,8 @@ from models.own.gauge import NoTwinError, OwnError
 
 OURS = "models", "bench", "fixtures"
 """Packages of this suite whose names a user's folder may have as well."""
+LONGEST = 300
+"""Characters of an exception's line that are told."""
 Factory = Callable[[], Any]
 """What a user writes: it returns a model, with loss and batch, in one of several forms."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +67,9 @@ class Home:
                 yield
         except (OwnError, NoTwinError):
             raise
-        except (Exception, SystemExit) as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
             raise OwnError(f"{what}: {description(error, self.model.folder)}") from error
 
     @contextlib.contextmanager
@@ -112,7 +116,7 @@ class Home:
 
 def description(error: BaseException, folder: str) -> str:
     """`RuntimeError: shapes cannot be multiplied (gauge.py, line 12: return self.head(x))`: the last line of the user's files."""
-    said = f"{type(error).__name__}: {_first(str(error))}".rstrip(": ")
+    said = f"{type(error).__name__}: {_first(_message(error))}".rstrip(": ")
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if _is_theirs(frame.filename, folder)]
     if isinstance(error, SyntaxError) and error.filename and _is_theirs(error.filename, folder):
@@ -122,6 +126,14 @@ def description(error: BaseException, folder: str) -> str:
     last = theirs[-1]
     line = (last.line or linecache.getline(last.filename, last.lineno or 0)).strip()
     return f"{said} ({Path(last.filename).name}, line {last.lineno}: {line})"
+
+
+def _message(error: BaseException) -> str:
+    """What an exception says, unless saying it raises another one."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def _needed(factory: Factory) -> str:
@@ -137,7 +149,8 @@ def _needed(factory: Factory) -> str:
 def _first(message: str) -> str:
     """The first line that says something: Keras begins with which layer was called, and prints in bold what is wrong."""
     lines = [plain for line in message.splitlines() if (plain := re.sub(r"\x1b\[[0-9;]*m", "", line).strip())]
-    return next((line for line in lines if not line.startswith("Exception encountered when calling")), lines[0] if lines else "")
+    first = next((line for line in lines if not line.startswith("Exception encountered when calling")), lines[0] if lines else "")
+    return first if len(first) <= LONGEST else f"{first[:LONGEST]} …"
 
 
 def _is_theirs(file: str, folder: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from models.own.address import OwnModel
@@ -94,7 +95,8 @@ class OwnObservation:
 
     `undecided` says why gradients, `unevaluated` why outputs in evaluation, and `unsloped` why differences of the loss cannot be judged
     although there is one. `unstepped` says why steps of the optimizer were not looked at. What is learned and
-    yet written by the forward pass itself is `rewritten`: its steps are not looked at. `trains` says that it has data and an optimizer.
+    yet written by the forward pass itself is `rewritten`: its steps are not looked at. Of what is `hooked` a hook of the user's changes the
+    gradient by choice: it has no slope. `trains` says that it has data and an optimizer.
     """
 
     backend: str
@@ -109,6 +111,7 @@ class OwnObservation:
     unsloped: str = ""
     unstepped: str = ""
     rewritten: list[str] = field(default_factory=list)
+    hooked: list[str] = field(default_factory=list)
     finite: list[Counted] = field(default_factory=list)
     repeated: list[Counted] = field(default_factory=list)
     forward: list[Deviation] = field(default_factory=list)
@@ -125,8 +128,9 @@ class OwnObservation:
     seconds: float = 0.0
 
 
-def surrogate_gradients(functions: dict[str, str]) -> str:
-    """Why a gradient need not be the loss's derivative, by what the forward pass of each of the user's functions does."""
-    return "; ".join(
+def surrogate_gradients(functions: dict[str, str], hooks: Iterable[str] = ()) -> str:
+    """Why a gradient need not be the loss's derivative: what the forward pass of the user's functions does, and what hooks change."""
+    by_functions = (
         f"the forward pass of {name} {what}, so that its gradient is one of its author's choice" for name, what in functions.items()
     )
+    return "; ".join((*by_functions, *(f"a hook of {name} changes the gradient on its way" for name in hooks)))

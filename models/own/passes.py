@@ -16,6 +16,8 @@ NEAR = 1e-5
 TINY = float(np.finfo(np.float32).tiny)
 """The smallest float32 with all its digits, to which smaller ones are as good as zero."""
 LOSS = "loss"
+MEANT = "signal", "output", "statistic"
+"""Kinds of arrays that may be infinite on purpose, as masked logits and causal masks are."""
 
 
 @dataclass
@@ -48,11 +50,12 @@ class OwnPass:
 
 @dataclass
 class Trajectory:
-    """Steps of an optimizer: weights before, gradients, weights after, and entries of gradients that the step has changed."""
+    """Steps of an optimizer: weights before, gradients, weights after, losses, and entries of gradients that the step has changed."""
 
     begins: list[Arrays] = field(default_factory=list)
     gradients: list[Arrays] = field(default_factory=list)
     ends: list[Arrays] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
     kept: list[Counted] = field(default_factory=list)
 
 
@@ -71,12 +74,12 @@ class Yardstick:
         """One more rounded pass."""
         for kind, name, array in rounded.arrays():
             if (kind, name) in self._arrays:
-                self._squares[kind, name] += norm(array - self._arrays[kind, name]) ** 2
+                self._squares[kind, name] += norm(apart(array, self._arrays[kind, name])) ** 2
         self._count += 1
 
     def of(self, kind: str, name: str) -> float:
         """The rms distance of one array, at least one rounding of it and what summing a bias's gradient costs."""
-        exact = self._arrays[kind, name]
+        exact = finite(self._arrays[kind, name]) if kind in MEANT else self._arrays[kind, name]
         measured = float(np.sqrt(self._squares[kind, name] / max(self._count, 1)))
         if self._beside is not None:
             return max(measured, self._beside.of(kind, name))
@@ -138,6 +141,8 @@ def deviation(kind: str, name: str, seen: Array, exact: Array, rounding: float) 
     if seen.shape != exact.shape:
         raise AssertionError(f"{kind} {name} has shape {seen.shape} and its twin {exact.shape}")
     here, true = np.asarray(seen, np.float64).ravel(), np.asarray(exact, np.float64).ravel()
+    if kind in MEANT:
+        here, true = (np.where(np.isinf(here) & (here == true), 0.0, each) for each in (here, true))
     bad = int(np.size(here) - np.isfinite(here).sum())
     sizes = norm(here), norm(true)
     with np.errstate(all="ignore"):
@@ -170,6 +175,21 @@ def _other_bits(one: Array, other: Array) -> int:
     return int((bits != others).sum())
 
 
-def not_finite(seen: OwnPass) -> list[Counted]:
-    """Entries of every array that are NaN or infinite."""
-    return [Counted(kind, name, int(array.size - np.isfinite(array).sum())) for kind, name, array in seen.arrays()]
+def not_finite(seen: OwnPass, exact: OwnPass | None = None) -> list[Counted]:
+    """Entries of every array that are NaN or infinite; not those of outputs and buffers that the twin has, too: a mask, and no overflow."""
+    true = {} if exact is None else {(kind, name): array for kind, name, array in exact.arrays() if kind in MEANT}
+    found = []
+    for kind, name, array in seen.arrays():
+        meant = np.isinf(array) & (array == true[kind, name]) if (kind, name) in true else np.zeros(array.shape, bool)
+        found.append(Counted(kind, name, int(array.size - (np.isfinite(array) | meant).sum())))
+    return found
+
+
+def apart(one: Array, other: Array) -> Array:
+    """The difference of two arrays, 0 where both are infinite alike."""
+    return np.where(one == other, 0.0, one - other) if np.isinf(other).any() else one - other
+
+
+def finite(array: Array) -> Array:
+    """An array with 0 in the place of infinities."""
+    return np.where(np.isinf(array), 0.0, array) if np.isinf(array).any() else array

@@ -129,8 +129,11 @@ class OwnNetwork(Protocol):
     def rewritten(self) -> list[str]:
         """Parameters that the forward pass itself writes into, so that a step does not begin where the pass did."""
 
-    def by_its_author(self) -> str:
-        """Why the gradient need not be the loss's derivative: a function of the user's is written for another one. Else empty."""
+    def by_its_author(self) -> tuple[str, list[str]]:
+        """Why the gradient need not be the loss's derivative, else empty, and parameters of which it need not.
+
+        A function or hook of the user's is written for another one, or a hook of a parameter for that parameter's.
+        """
 
     def twin(self) -> OwnTwin:
         """The float64 twin. Raises NoTwinError where it cannot be had."""

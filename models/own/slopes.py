@@ -21,6 +21,9 @@ WRONG = 1e-3
 MOVE, FLAT_SHARE = 1e-6, 0.99
 """Every number of a user's function's input is moved by this share of itself. Where this share of its outputs stays, the function is flat:
 others may have passed a step."""
+CHOSEN = 0.05
+"""A hook, or a function that changes nothing, which moves a gradient by more than this share of its length does so by its author's choice.
+By less it is judged: nobody asks for a gradient that is slightly wrong."""
 EPS = float(np.finfo(np.float64).eps)
 
 

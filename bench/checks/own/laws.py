@@ -81,6 +81,9 @@ def derivative(evidence: OwnEvidence) -> Iterator[Finding]:
     if rough:
         why = f"{rough} differences of the loss are off by more than a percent themselves, as at kinks"
         raise (RestNotJudged if rough < len(evidence.seen.slopes) else NotJudged)(why)
+    if evidence.seen.hooked:
+        why = f"a hook changes the gradient of {', '.join(evidence.seen.hooked)}"
+        raise (RestNotJudged if len(evidence.seen.slopes) > rough else NotJudged)(why)
     if not evidence.seen.slopes:
         raise NotJudged("no parameter has a gradient")
 
@@ -99,7 +102,7 @@ def update(evidence: OwnEvidence) -> Iterator[Finding]:
     ‖w − w*‖ in multiples of what rounding moves w, slots carried from step to step. What is frozen stays, bit for bit.
     """
     if evidence.seen.unstepped:
-        raise NotApplicable(f"an optimizer that takes gradients as they are, and {evidence.seen.unstepped}")
+        raise NotApplicable(f"an optimizer whose steps float64 can repeat, and {evidence.seen.unstepped}")
     if not evidence.seen.updates and not evidence.seen.kept:
         refuse_without_twin(evidence.seen)
         raise NotApplicable("an optimizer")

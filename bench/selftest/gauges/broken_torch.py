@@ -157,3 +157,34 @@ def endless():
 
 def meta():
     return made(nn.Linear(3, 2, device="meta"))
+
+
+class Mute(Exception):
+    """An exception that raises another one where it is asked what it says."""
+
+    def __str__(self):  # noqa: D105
+        raise ValueError("nothing")
+
+
+def mute():
+    raise Mute
+
+
+def endless_message():
+    raise RuntimeError("x" * 5000)
+
+
+def no_exception():
+    raise BaseException("stopped")
+
+
+def inference():
+    with torch.inference_mode():
+        return made()
+
+
+def other_defaults():
+    """Sets what holds for the whole process."""
+    torch.set_default_dtype(torch.float64)
+    torch.set_grad_enabled(False)
+    return {"model": nn.Linear(4, 2), "loss": functional.mse_loss, "batch": (torch.randn(6, 4), torch.randn(6, 2))}

@@ -10,7 +10,7 @@ from models.arrays import Arrays
 from models.backends.protocol import Backend
 from models.own.gauge import NoTwinError, OwnError
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Variant
-from models.own.passes import OwnPass, Trajectory, Yardstick, deviation, norm, not_finite, unlike
+from models.own.passes import MEANT, OwnPass, Trajectory, Yardstick, apart, deviation, finite, norm, not_finite, unlike
 from models.own.protocol import NoVariantError, OwnNetwork, PassVariant, UndecidedError
 from models.own.slopes import slopes
 from models.own.training import OwnHistory, OwnTraining
@@ -78,14 +78,16 @@ def _against_twin(
         yardstick.add(twin.backward(rounded))
     if yardstick.exact.undecided and yardstick.exact.near:
         seen.undecided = BY_ITSELF.format(units=yardstick.exact.near)
+    seen.finite = not_finite(plain, yardstick.exact) + [each for each in seen.finite if each.kind == "new"]
     looked_at = OwnPass(plain.loss, plain.outputs, plain.gradients, plain.statistics, watched.signals, watched.signal_gradients)
     seen.forward = yardstick.deviations(looked_at, ("loss", "signal", "output"))
     seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
     seen.statistics = yardstick.deviations(looked_at, ("statistic",))
     weights = {name: np.asarray(w, np.float64) for name, w in network.weights().items()}
     seen.rewritten = network.rewritten()
-    seen.unsloped = network.by_its_author()
-    seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, yardstick.exact.gradients, weights, twin.constants)
+    seen.unsloped, seen.hooked = network.by_its_author()
+    sloped = {name: g for name, g in yardstick.exact.gradients.items() if name not in seen.hooked}
+    seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, sloped, weights, twin.constants)
     try:
         exact, rounded_ones = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
         seen.evaluation = _each("output", evaluated, exact, rounded_ones)
@@ -134,8 +136,9 @@ def _each(kind: str, seen: Arrays, exact: Arrays, near: list[Arrays], step: int 
     """How far arrays are from the twin's, with the rms distance of its rounded ones."""
     found = []
     for name, true in exact.items():
-        rounding = float(np.sqrt(np.mean([norm(each[name] - true) ** 2 for each in near])))
-        found.append(deviation(kind, name, seen[name], true, max(rounding, UNIT * norm(true))))
+        rounding = float(np.sqrt(np.mean([norm(apart(each[name], true)) ** 2 for each in near])))
+        least = UNIT * norm(finite(true) if kind in MEANT else true)
+        found.append(deviation(kind, name, seen[name], true, max(rounding, least)))
         found[-1].step = step
     return found
 

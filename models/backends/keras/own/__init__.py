@@ -13,8 +13,10 @@ from models.own.training import OwnHistory
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
     """The model that the factory returns, in float32 products unless its own file allows others. Raises OwnError."""
+    from models.backends.keras.own.settings import put_back
     from models.backends.keras.own.subject import Subject  # late, for runs of the matrix need none of it
 
+    put_back()
     compute_as_configured()
     return Subject(model, seed, device)
 
@@ -30,6 +32,7 @@ def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
 
 def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
     """One training over the model's own data. Raises OwnError."""
-    from models.backends.keras.own import training  # late, as above
+    from models.backends.keras.own import settings, training  # late, as above
 
+    settings.put_back()
     return training.train_own(model, seed, moved, device)

@@ -26,6 +26,8 @@ STEPS = 2
 """Optimizer steps that are looked at: the second has slots that the first has filled."""
 SEED = "seed_generator_state"
 """What the variable of a `keras.random.SeedGenerator` is called."""
+NARROW = "float32", "float16", "bfloat16"
+"""Formats that a twin must not have; lookups of words and whole numbers compute in others."""
 Differentiate = Callable[..., tuple[Tensor, Any, list[Tensor | None], dict[str, Tensor]]]
 """Value, side results, gradients of variables and of tapped layers."""
 Evaluate = Callable[[Callable[[list[Tensor]], Any], list[Array]], Any]
@@ -49,13 +51,14 @@ class OwnModelOfKeras:
             raise NoTwinError("its factory returns the same model every time: build it in the factory")
         given = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
         batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == STEPS else STEPS)
-        self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
+        with self._describing("has a batch that its library does not take"):
+            self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
         with self._describing("could not be called"):
             if not self.model.built:
                 self.model(self._inputs(0))
             as_first_returned(self.model)
             if not self.model.compiled or gauge.loss is not None:
-                if gauge.loss is None:
+                if gauge.loss is None and type(self.model).compute_loss is keras.Model.compute_loss and not self.model.losses:
                     raise OwnError(f"{home.model.id} has no loss: return one, or a compiled model.")
                 optimizer = gauge.optimizer if gauge.optimizer is not None else self.model.optimizer if self.model.compiled else "sgd"
                 self.model.compile(optimizer=unused(optimizer, home.model.id), loss=gauge.loss, jit_compile=False)
@@ -64,6 +67,9 @@ class OwnModelOfKeras:
             if keras.backend.backend() == "jax":  # else variables of losses and metrics would be made while JAX traces
                 self.model._symbolic_build(data_batch=(self._inputs(0), self._targets(0)))
         self.variables: list[keras.Variable] = list(self.model.trainable_variables)
+        if not self.variables:
+            raise OwnError(f"the loss of {home.model.id} reaches nothing that learns: all is frozen, or no layer has weights.")
+        self._stateful = [layer for layer in self.model._flatten_layers() if getattr(layer, "stateful", False)]
         self.changed: list[str] = []
         self.drew = False
         self._begin = [array(v).copy() for v in self.model.variables] if twin_of is None else []
@@ -92,6 +98,8 @@ class OwnModelOfKeras:
         """The state that every pass begins with, seeds included."""
         for variable, value in zip(self.model.variables, self._begin, strict=True):
             variable.assign(value)
+        for layer in self._stateful:  # whose states Keras does not count among the variables
+            layer.reset_state()
         keras.utils.set_random_seed(self.seed)
 
     def backward(self, differentiate: Differentiate, *, watch: bool = False, number: int = 0) -> OwnPass:
@@ -231,10 +239,13 @@ class OwnModelOfKeras:
             kind = type(layer).__name__
             if not layer.variables and getattr(layer, "compute_dtype", "") == "float32":
                 layer.dtype_policy = keras.DTypePolicy("float64")  # a softmax, for example, that its author keeps in float32
-            if kind != "InputLayer" and getattr(layer, "compute_dtype", "float64") != "float64":
+            if kind != "InputLayer" and getattr(layer, "compute_dtype", "float64") in NARROW:
                 raise NoTwinError(
                     f"{named(layer.path or layer.name, self.model.name)} computes in {layer.compute_dtype} wherever it is built"
                 )
+        for variable in self.model.variables:
+            if variable.dtype in NARROW:
+                widen(variable)  # those of a LoRA, for example, which Keras keeps in float32
         if [v.shape for v in self.model.variables] != [v.shape for v in other.model.variables]:
             raise NoTwinError("the factory builds another model the second time")
         self._begin = [np.asarray(value, np.float64) if np.issubdtype(value.dtype, np.floating) else value for value in other._begin]
@@ -285,6 +296,13 @@ def outputs(tree: Tree) -> Arrays:
     """Floating-point leaves of an output by their path; `output` where it is one tensor."""
     found = {path or "output": array(leaf) for path, leaf in leaves(tree) if ops.is_tensor(leaf)}
     return {path: leaf for path, leaf in found.items() if np.issubdtype(leaf.dtype, np.floating)}
+
+
+def widen(variable: keras.Variable) -> None:
+    """Keep a variable's value in float64."""
+    value = array(variable).astype(np.float64)
+    variable._dtype = "float64"
+    variable._initialize(ops.convert_to_tensor(value))
 
 
 def copied(variable: keras.Variable) -> Array:

@@ -116,9 +116,9 @@ class Subject:
         """What the last pass in training mode wrote into, as spectral normalization does: `train_on_batch` does so within the step."""
         return self._own.changed
 
-    def by_its_author(self) -> str:
+    def by_its_author(self) -> tuple[str, list[str]]:
         """Which of the user's functions have a backward pass that is no derivative on purpose."""
-        return surrogate_gradients(TWINS.surrogates(self._looked_at))
+        return surrogate_gradients(TWINS.surrogates(self._looked_at)), []
 
     def _looked_at(self, operations: Any) -> None:
         if TWINS.REBUILT:

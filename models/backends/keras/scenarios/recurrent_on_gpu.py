@@ -29,7 +29,8 @@ def gpu_path(parts: list[Any], x: Tensor, lengths: list[int]) -> tuple[Tensor, T
     given = {
         **dict.fromkeys(("initial_state", "initial_state_h", "initial_state_c"), zeros),
         **{name: ops.convert_to_tensor(getattr(cell, name)) for name in ("kernel", "recurrent_kernel", "bias")},
-        "inputs": x, "mask": None, "batch_first": True, "go_backwards": False, "return_sequences": True, "device": getattr(x, "device", None),
+        "inputs": x, "mask": None, "batch_first": True, "go_backwards": False, "return_sequences": True,
+        "device": getattr(x, "device", None),
     }  # fmt: skip
     last, outputs, _ = path(**{name: given[name] for name in inspect.signature(path).parameters})
     return outputs, last

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from models.arrays import Arrays
 from models.backends.torch.own.modules import is_number
@@ -52,3 +53,16 @@ def takes_several(model: nn.Module) -> bool:
         return True
     kinds = [p.kind for p in parameters]
     return len(kinds) > 1 or inspect.Parameter.VAR_POSITIONAL in kinds
+
+
+def advance(schedule: object, loss: float) -> None:
+    """One step of a user's schedule, of which some ask for the loss; nothing where their function gives none. Raises OwnError."""
+    if schedule is None:
+        return
+    step = getattr(schedule, "step", None)
+    if not callable(step):
+        raise OwnError(f"the schedule's function gave {type(schedule).__name__}, which has no step(): return one scheduler.")
+    if isinstance(schedule, ReduceLROnPlateau):
+        schedule.step(loss)
+    else:
+        step()

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd import function
 
-from models.own.slopes import FLAT_SHARE, MOVE
+from models.backends.torch.own.hooks import apart
+from models.own.slopes import CHOSEN, FLAT_SHARE, MOVE
 
 
 @contextmanager
@@ -42,8 +43,24 @@ def _what(
     inputs = [arg for arg in args if isinstance(arg, Tensor) and arg.is_floating_point()]
     if not inputs or not isinstance(out, Tensor) or not out.is_floating_point() or not out.numel():
         return ""
-    if any(out.shape == arg.shape and torch.equal(out, arg) for arg in inputs):
-        return "changes nothing"
-    moved = [arg * (1 + MOVE) if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args]
+    same = next((arg for arg in inputs if out.shape == arg.shape and torch.equal(out, arg)), None)
+    if same is not None:
+        return "changes nothing" if _is_chosen(cls, apply, args, named, same) else ""
+    moved = [arg * (1 + MOVE) if isinstance(arg, Tensor) and any(arg is each for each in inputs) else arg for arg in args]
     flat = float((apply(cls, *moved, **named) == out).double().mean()) >= FLAT_SHARE
     return "is flat" if flat else ""
+
+
+def _is_chosen(
+    cls: type[function.Function], apply: Callable[..., Tensor], args: tuple[object, ...], named: dict[str, object], same: Tensor
+) -> bool:
+    """Whether a function that gives out one of its inputs has another gradient than that, by more than an error would change it."""
+    with torch.enable_grad():
+        x = same.detach().clone().requires_grad_()
+        try:
+            out = apply(cls, *(x if arg is same else arg for arg in args), **named)
+            given = torch.randn_like(out)
+            (seen,) = torch.autograd.grad(out, x, given, allow_unused=True)
+        except RuntimeError:  # one that writes into its input cannot be asked apart
+            return True
+    return seen is None or apart(given, seen) > CHOSEN

@@ -41,12 +41,15 @@ class Modules:
 
     def _hook(self, name: str) -> Callable[..., None]:
         def seen(module: nn.Module, args: tuple[object, ...], output: Tree) -> None:
-            first = next((leaf for _, leaf in leaves(output) if is_number(leaf)), None)
+            first = next(
+                (leaf for _, leaf in leaves(output) if is_number(leaf) and not torch._C._functorch.is_functorch_wrapped_tensor(leaf)), None
+            )
             if first is None or name in self.signals:
                 return
             self.signals[name] = array(first)
             if first.requires_grad:
-                first.register_hook(lambda g: self.gradients.__setitem__(name, self.gradients.get(name, 0) + array(g)))
+                add = lambda g: self.gradients.__setitem__(name, self.gradients.get(name, 0) + array(g))  # noqa: E731
+                self._handles.append(first.register_hook(add))
 
         return seen
 

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -13,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from models.arrays import Arrays
-from models.backends.torch.own.calls import outputs, own_loss, takes_several, takes_targets
+from models.backends.torch.own.calls import advance, outputs, own_loss, takes_several, takes_targets
+from models.backends.torch.own.closures import copied, made_again
 from models.backends.torch.own.collections import declare_operators
+from models.backends.torch.own.hooks import Hooks, hooks_of, watched
 from models.backends.torch.own.modules import Modules, is_number
 from models.backends.torch.own.shared import as_first_made, as_first_returned
-from models.backends.torch.own.state import WIDER, State, array, seed_everything, tensor_like, widen
+from models.backends.torch.own.state import WIDER, State, array, seed_everything, tensor_like
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
@@ -42,6 +45,7 @@ class OwnModule:
         self._original = self.model
         self.call: Callable[..., Tree] = gauge.model
         self._sparse: set[str] = set()
+        self._chosen: set[str] | None = None
         bound = isinstance(gauge.optimizer, torch.optim.Optimizer)
         self._fresh = copy.deepcopy(gauge.optimizer.state_dict()) if bound else None
         batches = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
@@ -49,6 +53,7 @@ class OwnModule:
         if any(nn.parameter.is_lazy(p) for p in self.model.parameters()):
             with self._describing("could not be called"), torch.no_grad():
                 self._forward(self._batches[0])
+            as_first_returned(self.model)
         self._start = State(self.model)
 
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -127,23 +132,33 @@ class OwnModule:
     def copied(self, twin: bool = False, change: Callable[[nn.Module], object] = lambda model: None) -> OwnModule:
         """The same model once more, changed in place by `change`; as a twin in float64 on the CPU."""
         try:
-            model, optimizer = copy.deepcopy((self.model, self.gauge.optimizer))
+            copies, gauge = copied(self.gauge, self._hooks(chosen=twin))
             original = self._original
         except Exception:  # a module may hold what cannot be copied: the factory makes another one
             again = build(self._home, self._seed)
-            model, optimizer = again.model, again.optimizer
-            original = model
-            if _shapes(model) != _shapes(self.model):
+            original = again.model
+            if _shapes(original) != _shapes(self.model):
                 raise NoTwinError("its module cannot be copied, and the factory builds another one the second time") from None
+            copies, gauge = made_again(again)
         if twin:
-            widen(model)
-        self._start.put_back(model)
-        change(model)
-        gauge = Gauge(model, self.gauge.loss, self.gauge.batch, optimizer, self.gauge.schedule, self._batches)
+            copies.widen(gauge.model)
+        self._start.put_back(gauge.model)
+        change(gauge.model)
+        gauge = replace(gauge, batch=self.gauge.batch, schedule=self.gauge.schedule, data=self._batches)
         other = OwnModule(self._home, gauge, self._seed, "cpu" if twin else self.device, twin)
-        other._original = original
+        other._original, other._chosen = original, self._chosen
         other._fresh, other._sparse = self._fresh, self._sparse  # the copied optimizer may have taken steps
         return other
+
+    def _hooks(self, chosen: bool) -> Hooks:
+        """Hooks of parameters or, of these, those that change a gradient by choice."""
+        if not (found := hooks_of(self.model)) or not chosen:
+            return found
+        if self._chosen is None:
+            with watched(self.model) as seen:
+                self.backward()
+            self._chosen = set(seen.parameters)
+        return {name: hooks for name, hooks in found.items() if name in self._chosen}
 
     def halves(self) -> list[Tree]:
         """The first batch in two halves of its samples; nothing where it cannot be halved."""
@@ -189,12 +204,12 @@ class OwnModule:
         for group in optimizer.param_groups:
             group["params"] = [ours.get(names.get(id(p), ""), p) for p in group["params"]]
 
-    def steps(self, begins: list[Arrays], gradients: list[Arrays], **flags: bool) -> Iterator[Arrays]:
-        """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
+    def steps(self, seen: Trajectory, **flags: bool) -> Iterator[Arrays]:
+        """New weights after each step from the weights and on the gradients that were seen; the slots go on from one to the next."""
         self.restore()
         optimizer = self.optimizer(**flags)
         schedule = self.gauge.schedule(optimizer) if callable(self.gauge.schedule) else None
-        for begin, given in zip(begins, gradients, strict=True):
+        for begin, given, loss in zip(seen.begins, seen.gradients, seen.losses, strict=True):
             with torch.no_grad():
                 for name, p in self.parameters().items():
                     p.copy_(tensor_like(begin[name], p))
@@ -204,8 +219,7 @@ class OwnModule:
                         p.grad = p.grad.to_sparse(1)  # which some optimizers insist on
             with self._describing("could not take a step"):
                 optimizer.step()
-                if schedule is not None:
-                    schedule.step()
+                advance(schedule, loss)
             yield self.weights()
 
     def trained(self) -> Trajectory:
@@ -217,13 +231,14 @@ class OwnModule:
             raise NoVariantError(f"{type(optimizer).__name__} computes gradients itself")
         schedule = self.gauge.schedule(optimizer) if callable(self.gauge.schedule) else None
         for number in range(STEPS):
-            gradients = self.backward(number=number, reset=False).gradients
+            here = self.backward(number=number, reset=False)
+            gradients = here.gradients
             seen.begins.append(self.weights())
             with self._describing("could not take a step"):
                 optimizer.step()
-                if schedule is not None:
-                    schedule.step()
+                advance(schedule, here.loss)
             seen.gradients.append(gradients)
+            seen.losses.append(here.loss)
             seen.ends.append(self.weights())
             left = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
             seen.kept += unlike("gradient", gradients, left, number)
@@ -288,6 +303,8 @@ def build(home: Home, seed: int) -> Gauge:
         declare_operators()  # the user's file imports a torchvision of another build than torch's
         torch.manual_seed(seed)
         gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
+    if any(each.is_inference() for each in (*gauge.model.parameters(), *gauge.model.buffers())):
+        raise OwnError(f"{home.model.id} cannot be trained: it was built within torch.inference_mode, so build it outside of that.")
     as_first_returned(gauge.model)
     if isinstance(gauge.optimizer, torch.optim.Optimizer):
         as_first_made(gauge.optimizer)

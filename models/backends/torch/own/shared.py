@@ -16,6 +16,8 @@ _optimizers: WeakKeyDictionary[torch.optim.Optimizer, tuple[dict[str, object], l
 
 def as_first_returned(model: nn.Module) -> None:
     """Give a module the state in which a factory returned it for the first time."""
+    if any(nn.parameter.is_lazy(p) for p in model.parameters()):
+        return  # its state begins with the first batch
     if model not in _modules:
         _modules[model] = State(model)
         return

@@ -71,7 +71,12 @@ def seed_everything(seed: int) -> None:
 
 def widen(model: nn.Module) -> None:
     """Put the module on the CPU in float64, its complex numbers in complex128."""
-    model._apply(lambda value: value.to("cpu", WIDER.get(value.dtype, value.dtype)))
+    model._apply(widened)
+
+
+def widened(value: Tensor) -> Tensor:
+    """A tensor on the CPU, in float64 or complex128 where it is of real or complex numbers."""
+    return value.to("cpu", WIDER.get(value.dtype, value.dtype))
 
 
 def array(tensor: Tensor) -> Array:

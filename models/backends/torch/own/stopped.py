@@ -35,6 +35,9 @@ class Stopped(TorchFunctionMode):
     def __torch_function__(self, func: Callable[..., object], types: Types, args: Arguments = (), kwargs: Named | None = None) -> object:
         """Call the function; a stopped result is kept, or is the one that was kept."""
         kwargs = kwargs or {}
+        if func is functional.gumbel_softmax:
+            straight_through: Callable[..., Tensor] = self._straight_through
+            return straight_through(*args, **kwargs)
         out = func(*args, **kwargs)
         if (padded := _padded(func, args, kwargs)) is not None:
             held = self._held(out)
@@ -49,6 +52,15 @@ class Stopped(TorchFunctionMode):
         held = self._held(out)
         # What stops here has no gradient the second time, so that it must have none the first time for both to stop alike.
         return held if self._replays else tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, out)
+
+    def _straight_through(self, logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+        """Gumbel softmax, of which the hard form stops a gradient where no mode sees it: the sample less its held value and plus itself."""
+        sample = functional.gumbel_softmax(logits, tau, False, eps, dim)
+        if not hard:
+            return sample
+        largest = torch.zeros_like(sample).scatter_(dim, sample.max(dim, keepdim=True)[1], 1.0)
+        held = self._held(sample.detach())
+        return largest - held + sample
 
     def _held(self, out: Tree) -> Tree:
         """The value that was kept in this place; in the first pass the one that is kept now."""

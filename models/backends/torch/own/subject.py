@@ -12,6 +12,7 @@ from torch import nn
 from models.arrays import Arrays
 from models.backends.torch.own.collections import factory
 from models.backends.torch.own.functions import surrogates
+from models.backends.torch.own.hooks import watched
 from models.backends.torch.own.network import OwnModule, build
 from models.backends.torch.own.padding import zeros_for_padding
 from models.backends.torch.own.stopped import Stopped
@@ -110,17 +111,25 @@ class Subject:
 
     def trained(self) -> Trajectory | None:
         """Steps of the user's optimizer."""
-        return self._own.trained() if self._own.gauge.optimizer is not None else None
+        if self._own.gauge.optimizer is None:
+            return None
+        trajectory = self._own.trained()
+        with Recorder() as recorder:
+            list(self._own.steps(trajectory))
+        if recorder.tape.half and set(self.precision.split(", ")) <= set(FORMATS):
+            kind = type(self._own.optimizer()).__name__
+            raise NoVariantError(f"{kind} computes in half precision ({recorder.tape.half})")
+        return trajectory
 
     def rewritten(self) -> list[str]:
         """Nothing: weights are looked at between the pass and the step."""
         return []
 
-    def by_its_author(self) -> str:
-        """Which of the user's functions have a backward pass that is no derivative on purpose."""
-        with surrogates() as found:
+    def by_its_author(self) -> tuple[str, list[str]]:
+        """Which of the user's functions and hooks give another gradient than the derivative on purpose."""
+        with surrogates() as found, watched(self._own.model) as chosen:
             self._own.backward()
-        return surrogate_gradients(found)
+        return surrogate_gradients(found, chosen.others), list(chosen.parameters)
 
     def twin(self) -> OwnTwin:
         """The module in float64."""
@@ -183,7 +192,7 @@ class Subject:
             copied = self._own.copied()
             if not copied.takes(flag):
                 raise NoVariantError(f"its optimizer has no {flag} kernels")
-            return list(copied.steps(trajectory.begins, trajectory.gradients, **{name: name == flag for name in ("foreach", "fused")}))
+            return list(copied.steps(trajectory, **{name: name == flag for name in ("foreach", "fused")}))
 
         return run
 
@@ -243,7 +252,7 @@ class Twin:
         """New weights by the optimizer's own rule, one number after the other."""
         copied = self._twin.copied(twin=True)
         with wide(None, rounded):
-            return list(copied.steps(trajectory.begins, trajectory.gradients, foreach=False, fused=False))
+            return list(copied.steps(trajectory, foreach=False, fused=False))
 
 
 def _refuse_other_draws(tape: Tape | None, reason: TapeEndsError) -> None:

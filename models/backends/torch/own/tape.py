@@ -69,6 +69,9 @@ class Recorder(TorchDispatchMode):
         out = func(*args, **kwargs)
         if kept is not None:
             self.tape.entries.append(Entry(name, (kept.to("cpu", copy=True),)))
+        elif name in SLOPES and drawn(func, args, kwargs):
+            self.tape.entries.append(Entry(name, (args[1].to("cpu", copy=True),)))
+            self.tape.draws = True
         elif drawn(func, args, kwargs) or _jumps(name, args):
             self.tape.entries.append(Entry(name, tuple(each.to("cpu", copy=True) for each in tensors(out))))
             self.tape.draws = self.tape.draws or drawn(func, args, kwargs)
@@ -119,6 +122,8 @@ RANDOM_BY = ("dropout_p", "dropout", "train", "training")
 """Arguments without which an operation that may be random draws nothing."""
 MIXED = {"native_dropout"}
 """Operations that draw a mask and use it themselves."""
+SLOPES = {"rrelu_with_noise", "rrelu_with_noise_"}
+"""Operations that draw the slope of every unit into their second argument."""
 
 
 def operation(func: OpOverload) -> str:
@@ -159,6 +164,11 @@ def replayed(func: OpOverload, args: Arguments, kwargs: Named, read: Callable[[s
     if name in KINKS:
         (zone,) = read(name)
         return KINKS[name].slope(zone, *args, **kwargs)
+    if name in SLOPES and drawn(func, args, kwargs):
+        (slopes,) = read(name)
+        _fits(args[1], slopes, name)
+        args[1].copy_(slopes)
+        return args[0].mul_(args[1]) if name.endswith("_") else args[0] * args[1]
     if drawn(func, args, kwargs) or _jumps(name, args):
         out = func(*args, **kwargs)
         for each, kept in zip(tensors(out), read(name), strict=True):

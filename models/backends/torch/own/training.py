@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from models.backends.torch.own.calls import advance
 from models.backends.torch.own.collections import factory
 from models.backends.torch.own.network import OwnModule, build
 from models.backends.torch.precision import allow_tf32
@@ -39,9 +40,8 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
             loss.backward()
             norms.append([0.0 if p.grad is None else float(p.grad.double().norm()) for p in parameters.values()])
             optimizer.step()
-            if schedule is not None:
-                schedule.step()
             losses.append(float(loss.detach()))
+            advance(schedule, losses[-1])
     found = OwnHistory(seed, losses, np.array(norms), list(parameters), moved=moved)
     if own.gauge.metric is not None:
         batch = mapped(own._placed, own.gauge.batch if own.gauge.test is None else own.gauge.test)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -19,6 +20,7 @@ from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.state import WIDER
 from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
 from models.backends.torch.own.terms import ADDED, SUMMED, TERMS
+from models.own.gauge import NoTwinError
 from models.own.sums import times
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class TwinMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: OpOverload, types: Types, args: Arguments = (), kwargs: Named | None = None) -> object:
         """Run the operation in float64."""
+        if forward_ad._current_level >= 0 and self._generator is not None:
+            raise NoTwinError("it has derivatives in forward mode, whose roundings cannot be measured")
         args = _widened(args)
         kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
         if self._generator is None:
@@ -99,8 +103,8 @@ class TwinMode(TorchDispatchMode):
             x = x._values()
         if x.is_complex():
             x = torch.view_as_real(x)
-        if x.dtype != torch.float64 or not x.numel():
-            return
+        if x.dtype != torch.float64 or not x.numel() or (x.numel() == 1 and bool((x == x.float()).all())):
+            return  # a number that float32 holds is a constant, such as an exponent less 1
         reach = AMPLITUDE * roundings
         noise = torch.empty(x.shape, dtype=torch.float32).uniform_(-reach, reach, generator=self._generator)
         terms = x if terms is None else terms

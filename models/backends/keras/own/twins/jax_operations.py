@@ -1,4 +1,4 @@
-"""What an operation of JAX is: whether it draws or decides, and where it was called."""
+"""What an operation of JAX is: whether it draws, decides or has a gradient of its own, and where it was called."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax._src import core, source_info_util
 from jax._src import random as draws  # the names of its functions tell which part of a traced function draws
-from jax._src import source_info_util
 
 from models.arrays import Array
 from models.own.passes import NEAR
+from models.own.slopes import CHOSEN
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn
@@ -84,3 +86,15 @@ def function(eqn: JaxprEqn) -> str:
     debug = eqn.params["call_jaxpr"].jaxpr.debug_info
     name = getattr(debug, "func_name", "") or "a function"
     return f"a function{place(eqn)}" if name == "wrapped_fun" else name
+
+
+def is_chosen(eqn: JaxprEqn, args: list[Value], place: int) -> bool:
+    """Whether a function that gives out one of its inputs has another gradient than that, by more than an error would change it."""
+    if any(isinstance(each, core.Literal) for each in eqn.invars):
+        return True  # one that is called with numbers cannot be asked apart
+    alone = core.Jaxpr((), eqn.invars, eqn.outvars, [eqn], debug_info=eqn.params["call_jaxpr"].jaxpr.debug_info)
+    compute = lambda x: core.eval_jaxpr(alone, (), *args[:place], x, *args[place + 1 :])[0]  # noqa: E731
+    out, pull = jax.vjp(compute, jnp.asarray(args[place]))
+    given = jnp.asarray(np.random.default_rng(0).standard_normal(out.shape), out.dtype)
+    (seen,) = pull(given)
+    return float(jnp.linalg.norm(seen - given)) > CHOSEN * float(jnp.linalg.norm(given))

@@ -11,7 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from models.backends.keras.own.twins.jax_in_numpy import IN_NUMPY
-from models.backends.keras.own.twins.jax_operations import WIDER, Value, function, is_draw, is_float, narrowed, near, order, place
+from models.backends.keras.own.twins.jax_operations import (
+    WIDER,
+    Value,
+    function,
+    is_chosen,
+    is_draw,
+    is_float,
+    narrowed,
+    near,
+    order,
+    place,
+)
 from models.backends.keras.own.twins.jax_rounding import EXACT, rounded
 from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.slopes import FLAT_SHARE, MOVE
@@ -243,8 +254,9 @@ class Run:
         if not floats or not out.size or not np.issubdtype(out.dtype, np.floating):
             return
         moved = [arg * (1 + MOVE) if n in floats else arg for n, arg in enumerate(args)]
-        if any(np.array_equal(out, args[n]) for n in floats):
-            self.authors[function(eqn)] = "changes nothing"
+        if same := [n for n in floats if np.array_equal(out, args[n])]:
+            if is_chosen(eqn, args, same[0]):
+                self.authors[function(eqn)] = "changes nothing"
         elif float((np.asarray(compute(moved)[0]) == out).mean()) >= FLAT_SHARE:
             self.authors[function(eqn)] = "is flat"
 

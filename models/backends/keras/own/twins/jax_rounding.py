@@ -42,6 +42,8 @@ def _is_wide(value: Value) -> bool:
 
 
 def _off(x: Array, roundings: float, errors: np.random.Generator) -> Array:
+    if x.size == 1 and np.all(np.complex64(x) == x):
+        return x  # a number that float32 holds is a constant, such as an exponent less 1
     reach = AMPLITUDE * roundings
     noise = errors.random(x.shape, np.float32) * np.float32(2 * reach) - np.float32(reach)
     with np.errstate(invalid="ignore"):

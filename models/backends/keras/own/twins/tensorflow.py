@@ -189,8 +189,8 @@ class Operations:
         return [tf.cast(kept, here.dtype) for kept, here in zip(entry[1], tensors, strict=True)]
 
     def _rounded(self, x: Tensor, terms: Tensor | None, roundings: float) -> Tensor:
-        if x.dtype != tf.float64 or not x.shape.num_elements():
-            return x
+        if x.dtype != tf.float64 or not x.shape.num_elements() or (x.shape.num_elements() == 1 and np.all(np.float32(x) == x)):
+            return x  # a number that float32 holds is a constant, such as an exponent less 1
         assert self._errors is not None, "rounding takes errors"
         reach = AMPLITUDE * roundings
         noise = self._errors.random(tuple(x.shape), np.float32) * np.float32(2 * reach) - np.float32(reach)
