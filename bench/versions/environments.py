@@ -37,7 +37,7 @@ GPU, GPU_TORCH, GPU_KERAS = "gpu", "gpu-torch", "gpu-keras"
 MISSING = """
 import importlib.metadata as m, sys
 from packaging.requirements import Requirement
-for text in m.requires(sys.argv[1]) or []:
+for text in [text for name in sys.argv[1:] for text in m.requires(name) or []]:
     wanted = Requirement(text)
     if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
         try:
@@ -45,7 +45,7 @@ for text in m.requires(sys.argv[1]) or []:
         except m.PackageNotFoundError:
             print(wanted.name)
 """
-"""Prints what a distribution needs and the interpreter lacks; older Keras needs packages that a newer one has dropped."""
+"""Prints what distributions need and the interpreter lacks; older Keras needs packages that a newer one has dropped."""
 
 
 class VersionsError(ValueError):
@@ -114,9 +114,9 @@ def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
             put = ["--no-deps", "--target", str(target)]
             _install(python, wanted, [*put, str(wanted.overlay)])
             interpreter = Interpreter(of_keras, str(target))
-            lacking = _output(interpreter, ["-c", MISSING, OVERLAID]).split()
-            if lacking:
-                _install(python, wanted, [*put, *lacking])
+            needing = [OVERLAID]
+            while needing := sorted(set(_output(interpreter, ["-c", MISSING, *needing]).split())):
+                _install(python, wanted, [*put, *needing])
             _check_import(interpreter, wanted, OVERLAID)
     return Interpreter(python, str(target), keras)
 
