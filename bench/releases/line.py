@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 from bench.checks import CHECKS
 from bench.metamorphic import EQUALITIES, equality_cases
 from bench.versions.environments import VersionsError, Wanted
+from models.backends.registry import info
 
 KERAS = ("3.0.1", "3.0.2", "3.0.5", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.9.2", "3.10.0", "3.13.2", "3.14.1", "3.15.1")
 OLD_TENSORFLOW = ("3.1", "tensorflow-cpu==2.16.2 numpy<2")
@@ -75,7 +76,8 @@ class Line:
         package = "tensorflow-cpu" if self.package == "tensorflow" else self.package
         beside = next((words for before, words in self.beside if version < Version(before)), "")
         words = " ".join(filter(None, (f"{package}=={release}", self.always, beside)))
-        return Wanted(words if device == "cpu" else words.replace("tensorflow-cpu", "tensorflow[and-cuda]"), group="judge")
+        words = words if device == "cpu" else words.replace("tensorflow-cpu", "tensorflow[and-cuda]")
+        return Wanted(words, group="judge", library=info(self.backend).library)
 
 
 TORCH = ("2.2.2", "2.3.1", "2.4.1", "2.5.1", "2.6.0", "2.7.1", "2.8.0", "2.9.1", "2.10.0", "2.11.0", "2.12.1", "2.13.0", "2.14.1", "2.15.0")

@@ -54,10 +54,14 @@ class VersionsError(ValueError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A set of requirements that replace those of a dependency group: `keras==3.10.0`, or several words."""
+    """A set of requirements that replace those of a dependency group: `keras==3.10.0`, or several words.
+
+    `library` is what Keras is imported on, where that is not what its own settings say.
+    """
 
     text: str
     group: str = GROUP
+    library: str = ""
 
     @property
     def requirements(self) -> tuple[Requirement, ...]:
@@ -215,7 +219,9 @@ def _check_import(interpreter: Interpreter, wanted: Wanted, module: str) -> None
     """Raises VersionsError where a module installs and cannot be imported, so that no run is begun."""
     done = subprocess.run(
         [interpreter.python, "-c", f"import {module}"], capture_output=True, text=True, cwd=ROOT,
-        env=interpreter.variables() | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+        env=interpreter.variables()
+        | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+        | ({"KERAS_BACKEND": wanted.library} if wanted.library else {}),
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
