@@ -1,4 +1,4 @@
-"""A fault in an entry point of the table of promises is caught by the law of its promise; those that none can see are named with the reason."""
+"""A fault in an entry point of the table of promises is caught by its law; those that no law can see are named with the reason."""
 
 from __future__ import annotations
 
