@@ -31,9 +31,10 @@ def healthy(results: Results) -> str:
 
 
 def later(results: Results, line: Line) -> str:
-    """The line's cases that some release was not asked yet, with those releases, in a sentence; empty where there are none."""
+    """The line's cases outside the table that some release was not asked yet, with those releases, in a sentence; empty for none."""
     judged = _judged(results)
-    lacking = {case: [release for release, examined in judged.items() if case not in examined.cases] for case in line.cases}
+    shown = set(_uneven(judged))
+    lacking = {case: [name for name, examined in judged.items() if case not in examined.cases] for case in line.cases if case not in shown}
     names = [f"`{case}`{_only(releases, list(judged))}" for case, releases in lacking.items() if releases]
     return f"Not run yet ({len(names)}): {', '.join(names)}." if names else ""
 
@@ -47,7 +48,8 @@ def judges(results: Results) -> str:
             cases = [f"`{case}`" for case, judge in examined.codes.items() if judge == code]
             by_code.setdefault(code, []).append(release + f" ({', '.join(cases)})" * (count < max(counts.values())))
     named = "; ".join(f"{code} judged {', '.join(releases)}" for code, releases in by_code.items())
-    return f"Digests of the code, as `bench/imported.py` takes them: {named}." if named else ""
+    more = " What a law looks at may have grown from one to the next." * (len(by_code) > 1)
+    return f"Digests of the code, as `bench/imported.py` takes them: {named}.{more}" if named else ""
 
 
 def changes(results: Results) -> list[str]:

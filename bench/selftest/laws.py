@@ -36,6 +36,7 @@ PATH = Path(__file__).with_suffix(".csv")
 SEEDS = 5
 FACTORS = tuple(float(f"{digit}e{power}") for power in range(-12, 0) for digit in (1, 2, 5))
 """Errors that are tried, the smallest first, relative to a way's result."""
+KEYS = ["backend", "threads", "law"]
 APART = 1009
 """What a seed is moved by, so that no draw of one run comes again in another."""
 Told = dict[str, Any]
@@ -163,7 +164,9 @@ def main() -> int:
     parser.add_argument("--backend", default="torch", choices=backends, help="whose promises (default: torch)")
     parser.add_argument("--seeds", type=at_least(1), default=SEEDS, help=f"how many draws, the first as committed (default: {SEEDS})")
     parser.add_argument("--threads", type=at_least(1), default=1, help="how many threads the framework runs on (default: 1)")
-    parser.add_argument("--only", action="append", metavar="LAW", choices=sorted(LAWS), help="only this law; prints, and writes nothing")
+    parser.add_argument(
+        "--only", action="append", metavar="LAW", choices=sorted(LAWS), help="only this law; the rows of the others are kept"
+    )
     chosen = parser.parse_args()
     backend_module(chosen.backend).configure(chosen.threads)
     known, rows = known_failures.read(), []
@@ -173,11 +176,10 @@ def main() -> int:
             rows.append({"backend": chosen.backend, "threads": chosen.threads, "law": law, **row})
             say(f"{law}: {row['numbers']} numbers, {row['outside']} outside, nearest {row['used']:.0%}, {row['seconds']} s")
     frame = pd.DataFrame(rows)
-    if not chosen.only:
-        if PATH.exists():
-            others = read()
-            frame = pd.concat([others[(others["backend"] != chosen.backend) | (others["threads"] != chosen.threads)], frame])
-        files.write(PATH, frame.sort_values(["backend", "threads", "law"]).to_csv(index=False))
+    if PATH.exists():
+        others = read()
+        frame = pd.concat([others[~others[KEYS].apply(tuple, axis=1).isin(frame[KEYS].apply(tuple, axis=1))], frame])
+    files.write(PATH, frame.sort_values(KEYS).to_csv(index=False))
     print(summary(frame))
     return int(bool(sum(row["outside"] for row in rows)))
 
