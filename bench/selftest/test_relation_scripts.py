@@ -69,20 +69,15 @@ def test_a_script_passes_but_where_a_framework_is_known_to_fail(framework: str, 
 
 
 @pytest.mark.parametrize(
-    ("framework", "broken"),
-    [
-        pytest.param(framework, broken, marks=[pytest.mark.slow] if framework == "keras" else [], id=f"{framework}-{broken.name}")
-        for framework in SHOWN
-        for broken in BROKEN[framework]
-        if broken.equality in SHOWN[framework] and broken.name not in UNLIKE
-    ],
+    "broken",
+    [pytest.param(broken, id=broken.name) for broken in BROKEN["torch"] if broken.equality in SHOWN["torch"] and broken.name not in UNLIKE],
 )
-def test_a_script_fails_on_the_fault_of_its_equality(framework: str, broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip(framework)
+def test_a_script_fails_on_the_fault_of_its_equality(broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
     texts = [
-        scripts.write(framework, broken.equality, "The law", case, 10.0)
-        for case in _spoken_of(broken, cases(framework, broken.equality))
-        if f"{broken.equality}: {case}" not in WRONG_NOW[framework]
+        scripts.write("torch", broken.equality, "The law", case, 10.0)
+        for case in _spoken_of(broken, cases("torch", broken.equality))
+        if f"{broken.equality}: {case}" not in WRONG_NOW["torch"]
     ]
     broken.plant(patching(monkeypatch))
     assert 1 in [status(text) for text in texts]
