@@ -16,6 +16,7 @@ from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import Scenarios
 from models.arrays import Array
+from models.scripts.shown import SHOWN
 
 RAISED = 1.0
 """The distance of a way that raises: all of what it should have led to."""
@@ -138,6 +139,11 @@ def ways_of_training_with_every_optimizer(scenarios: Scenarios) -> Iterator[Find
 
 LAWS = frozenset(name for name, law in list(vars().items()) if getattr(law, "__module__", "") == __name__)
 """Names of these laws: each place of one can be written as a script without this suite."""
+
+
+def shown(law: str, framework: str) -> bool:
+    """Whether a script shows places of an equality without this suite; one of trainings stands in the framework's own words for that."""
+    return law in LAWS or law in SHOWN.get(framework, ())
 
 
 def _judged(cases: dict[str, Any]) -> Iterator[Finding]:

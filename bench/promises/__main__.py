@@ -18,7 +18,7 @@ from bench.files import WriteError
 from bench.judging.check import Check
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.metamorphic import EQUALITIES, ITSELF, decide
-from bench.metamorphic.promised import LAWS
+from bench.metamorphic.promised import LAWS, shown
 from bench.metamorphic.scenarios import Scenarios
 from bench.promises import AREAS
 from models.backends.registry import BACKENDS, info
@@ -65,11 +65,11 @@ def listed(backend: str, uncovered: bool) -> list[str]:
 def script(backend: str, place: str) -> str:
     """The script that shows a place, `LAW: CASE: WAY against FIRST`; of a law alone its worst place now. Raises PromiseError, WorkerError."""
     law, _, where = place.partition(": ")
-    if law not in LAWS or not EQUALITIES[law].applies(info(backend)):
-        known = sorted(name for name in LAWS if EQUALITIES[name].applies(info(backend)))
+    known = sorted(name for name, row in EQUALITIES.items() if shown(name, FRAMEWORKS[backend]) and row.applies(info(backend)))
+    if law not in known:
         raise PromiseError(f"--script: {law!r} is no law that a script shows on {backend}: name one of {', '.join(known)}.")
     with closing(Worker(backend)) as worker:
-        if not where:
+        if not where and law in LAWS:
             ask = lambda scenario, given: worker.call("scenario", scenario=scenario, **{"with": given})  # noqa: E731
             verdict = decide(law, Scenarios(backend, ask))
             if verdict.worst is None:

@@ -21,7 +21,7 @@ from bench.files import WriteError
 from bench.metamorphic import EQUALITIES
 from bench.progress import say, shown, track
 from bench.releases import breaks
-from bench.releases.examine import FOLDER, Examined, examine
+from bench.releases.examine import FOLDER, Examined, examine, kept
 from bench.releases.line import LINES, parted
 from bench.releases.table import changes, healthy, page, places, status, table
 from bench.versions.environments import VersionsError
@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0 (default: cpu)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where releases and results are kept (default: {FOLDER})")
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
+    parser.add_argument("--kept", action="store_true", help="print what is kept, by whatever code it was seen, and run nothing")
     parser.add_argument("--write", action="store_true", help="write the page to baselines/, too")
     parser.add_argument("--breaks", action="store_true", help="write baselines/breaks.md from the known failures, and run nothing")
     chosen = parser.parse_args(arguments)
@@ -66,6 +67,9 @@ def main(arguments: list[str] | None = None) -> Status:
     for release in track(asked, "releases"):
         began = time.monotonic()
         try:
+            if chosen.kept:
+                results[release] = kept(line, release, cases, chosen.folder, device=chosen.device)
+                continue
             results[release] = examine(line, release, cases, chosen.folder, fresh=chosen.fresh, device=chosen.device)
         except (VersionsError, WriteError, WorkerError, OSError) as error:
             results[release] = Examined(why_not=" ".join(str(error).split()))
@@ -77,7 +81,7 @@ def main(arguments: list[str] | None = None) -> Status:
         broken = [case for case, seen in results[release].cases.items() if seen.broken]
         say(f"{line.named(release)}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
     if all(examined.why_not for examined in results.values()):
-        return failed
+        return failed if failed != Status.SAME else _refused(f"Nothing is kept of these releases in {chosen.folder}.", Status.NOTHING)
     known = known_failures.read()
     print("\n".join([*table(results), "", healthy(results), "", *changes(results), "", *places(results, line, known)]))
     if chosen.write:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.baselines.known_failures import KnownFailure, mended
 from bench.metamorphic import NAME
-from bench.metamorphic.promised import LAWS
+from bench.metamorphic.promised import shown
 from bench.releases.line import NAMES
 from bench.report import text_table
 
@@ -32,7 +32,9 @@ def page(known: list[KnownFailure]) -> str:
 
 def _row(entries: list[KnownFailure]) -> list[str]:
     first = entries[0]
-    laws = "; ".join(dict.fromkeys(f"`{e.network}: {e.where}`{'*' * (e.network in LAWS)}" for e in entries))
+    laws = "; ".join(
+        dict.fromkeys(f"`{e.network}: {e.where}`{'*' * shown(e.network, e.backend.partition('-')[0].rstrip('*'))}" for e in entries)
+    )
     number = first.link.rsplit("/", 1)[-1] if "/blob/" not in first.link else "source"
     on = sorted({e.backend for e in entries if e.backend in ("keras", "keras-jax", "keras-torch")})
     where = f"{NAMES[first.package]}{' (' + ', '.join(on) + ')' if on and first.package == 'keras' else ''}"

@@ -28,8 +28,9 @@ from models.spec import Spec
 from models.worker.devices import kind
 from models.worker.process import Worker, WorkerError, WorkerLacks
 
-FOLDER = Path(".gradgauge/releases")
+FOLDER, FILE = Path(".gradgauge/releases"), "results.jsonl"
 MARKS = {PASSED: "·", FAILED: "BREAKS", NOT_JUDGED: "–"}
+NOT_RUN = "not run"
 GONE, RAISES = "lacks", "raises"
 """What a release does not have: a part or an option. Where the way itself fails, the release raises."""
 UNKNOWN = re.compile(
@@ -66,11 +67,16 @@ class Seen:
 
 @dataclass
 class Examined:
-    """What one release did: the versions it ran with, by case what was seen, or why it could not be examined."""
+    """What one release did: the versions it ran with, by case what was seen and the code that saw it, or why it could not be examined."""
 
     versions: dict[str, str] = field(default_factory=dict)
     cases: dict[str, Seen] = field(default_factory=dict)
     why_not: str = ""
+    codes: dict[str, str] = field(default_factory=dict)
+
+    def word(self, case: str) -> str:
+        """What the table says of a case."""
+        return self.cases[case].word if case in self.cases else NOT_RUN
 
 
 def examine(line: Line, release: str, cases: list[str], folder: Path = FOLDER, *, fresh: bool = False, device: str = "cpu") -> Examined:
@@ -79,9 +85,8 @@ def examine(line: Line, release: str, cases: list[str], folder: Path = FOLDER, *
     Raises VersionsError where the release cannot be had, WorkerError where it does not start, WriteError.
     """
     code = imported.digest((__name__, "models.worker.server"), (installed(), sys.version))
-    versions, results = Store(folder / "results.jsonl", dict[str, str], code), Store(folder / "results.jsonl", Seen, code)
-    wanted = line.wanted(release, device)
-    own = " ".join([wanted.text, line.backend, *[device] * (device != "cpu")])
+    versions, results = Store(folder / FILE, dict[str, str], code), Store(folder / FILE, Seen, code)
+    wanted, own = line.wanted(release, device), _own(line, release, device)
     missing = [case for case in cases if fresh or f"{own} {case}" not in results]
     if missing or own not in versions:
         interpreter = build(wanted, folder)
@@ -102,7 +107,28 @@ def examine(line: Line, release: str, cases: list[str], folder: Path = FOLDER, *
         finally:
             for worker in workers:
                 worker.close()
-    return Examined(versions[own], {case: results[f"{own} {case}"] for case in cases})
+    return _examined(own, cases, versions, results)
+
+
+def kept(line: Line, release: str, cases: list[str], folder: Path = FOLDER, *, device: str = "cpu") -> Examined:
+    """What was seen of a release before, by whatever code; nothing is installed or run. Raises VersionsError."""
+    own = _own(line, release, device)
+    versions, results = Store(folder / FILE, dict[str, str], "", of_any=True), Store(folder / FILE, Seen, "", of_any=True)
+    return _examined(own, cases, versions, results) if own in versions else Examined(why_not="it was not examined yet.")
+
+
+def _own(line: Line, release: str, device: str) -> str:
+    """How cells of a release begin."""
+    return " ".join([line.wanted(release, device).text, line.backend, *[device] * (device != "cpu")])
+
+
+def _examined(own: str, cases: list[str], versions: Store[dict[str, str]], results: Store[Seen]) -> Examined:
+    cells = {case: f"{own} {case}" for case in cases if f"{own} {case}" in results}
+    return Examined(
+        versions[own],
+        {case: results[cell] for case, cell in cells.items()},
+        codes={case: results.codes[cell] for case, cell in cells.items()},
+    )
 
 
 def _ask(workers: list[Worker], start: Callable[[], Worker]) -> Callable[[str, dict[str, Any]], Any]:

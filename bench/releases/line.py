@@ -9,10 +9,11 @@ from packaging.version import InvalidVersion, Version
 from bench.checks import CHECKS
 from bench.metamorphic import EQUALITIES, equality_cases
 from bench.versions.environments import VersionsError, Wanted
+from models.backends.registry import info
 
 KERAS = ("3.0.1", "3.0.2", "3.0.5", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.9.2", "3.10.0", "3.13.2", "3.14.1", "3.15.1")
 OLD_TENSORFLOW = ("3.1", "tensorflow-cpu==2.16.2 numpy<2")
-OLD_JAX = ("3.11", "jax==0.4.30 numpy<2")
+OLD_JAX, NEW_JAX = ("3.11", "jax==0.4.30 numpy<2"), ("4", "jax==0.10.2")
 """What Keras releases before the first number run beside, in an environment of their own."""
 PARITY = (
     "norm=layer,depth=4", "norm=group,depth=4", "norm=batch,depth=4", "norm=batch,depth=4,input=shifted", "norm=rms,depth=4",
@@ -75,11 +76,12 @@ class Line:
         package = "tensorflow-cpu" if self.package == "tensorflow" else self.package
         beside = next((words for before, words in self.beside if version < Version(before)), "")
         words = " ".join(filter(None, (f"{package}=={release}", self.always, beside)))
-        return Wanted(words if device == "cpu" else words.replace("tensorflow-cpu", "tensorflow[and-cuda]"), group="judge")
+        words = words if device == "cpu" else words.replace("tensorflow-cpu", "tensorflow[and-cuda]")
+        return Wanted(words, group="judge", library=info(self.backend).library)
 
 
-TORCH = ("2.4.1", "2.5.1", "2.6.0", "2.7.1", "2.8.0", "2.9.1", "2.10.0", "2.13.0", "2.14.1", "2.15.0")
-TENSORFLOW = ("2.16.2", "2.21.0")
+TORCH = ("2.2.2", "2.3.1", "2.4.1", "2.5.1", "2.6.0", "2.7.1", "2.8.0", "2.9.1", "2.10.0", "2.11.0", "2.12.1", "2.13.0", "2.14.1", "2.15.0")
+TENSORFLOW = ("2.16.2", "2.17.1", "2.18.1", "2.19.1", "2.20.0", "2.21.0")
 JAX = ("0.4.30", "0.4.38", "0.5.3", "0.6.2", "0.7.2", "0.8.3", "0.9.2", "0.10.2")
 NEWEST_KERAS = "keras==3.15.1"
 LINES = {
@@ -87,7 +89,7 @@ LINES = {
     for line in (
         Line("keras", "keras", KERAS, "Keras", (OLD_TENSORFLOW,), only=QUICK),
         Line("keras", "keras-torch", KERAS, "Keras on PyTorch"),
-        Line("keras", "keras-jax", KERAS, "Keras on JAX", (OLD_JAX,)),
+        Line("keras", "keras-jax", KERAS, "Keras on JAX", (OLD_JAX, NEW_JAX)),
         Line("torch", "torch", TORCH, "PyTorch", (("2.3", "numpy<2"),)),
         Line("tensorflow", "keras", TENSORFLOW, "TensorFlow", (("2.18", "numpy<2"),), NEWEST_KERAS),
         Line("jax", "keras-jax", JAX, "JAX", (("0.4.31", "numpy<2"),), NEWEST_KERAS),

@@ -1,12 +1,13 @@
 """Releases × cases as a table, what changed between neighbours, and where each case is outside in which releases."""
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 
 from bench.baselines.known_failures import KnownFailure, mended, of_place
 from bench.exit_status import Status
 from bench.judging.verdict import PASSED
-from bench.releases.examine import GONE, MARKS, RAISES, Examined, Seen
+from bench.releases.examine import GONE, MARKS, NOT_RUN, RAISES, Examined, Seen
 from bench.releases.line import NAMES, Line, parted
 from bench.report import text_table
 
@@ -18,28 +19,45 @@ Results = Mapping[str, Examined]
 def table(results: Results) -> list[str]:
     """A row a case that does not hold in every release, a column a release, in Markdown."""
     judged = _judged(results)
-    rows = [[f"`{case}`", *(examined.cases[case].word for examined in judged.values())] for case in _uneven(judged)]
+    rows = [[f"`{case}`", *(examined.word(case) for examined in judged.values())] for case in _uneven(judged)]
     return text_table.markdown([["case", *judged], *rows])
 
 
 def healthy(results: Results) -> str:
     """The cases that hold in every release, in a sentence; empty where there are none."""
     judged = _judged(results)
-    names = [case for case in next(iter(judged.values())).cases if case not in _uneven(judged)]
+    names = [case for case in _cases(judged) if all(examined.word(case) == MARKS[PASSED] for examined in judged.values())]
     return f"These hold in every release ({len(names)}): {', '.join(f'`{name}`' for name in names)}." if names else ""
 
 
 def later(results: Results, line: Line) -> str:
-    """The line's cases that some release was not asked yet, in a sentence; empty where there are none."""
-    names = [case for case in line.cases if any(case not in examined.cases for examined in _judged(results).values())]
-    return f"Not run yet ({len(names)}): {', '.join(f'`{name}`' for name in names)}." if names else ""
+    """The line's cases outside the table that some release was not asked yet, with those releases, in a sentence; empty for none."""
+    judged = _judged(results)
+    shown = set(_uneven(judged))
+    lacking = {case: [name for name, examined in judged.items() if case not in examined.cases] for case in line.cases if case not in shown}
+    names = [f"`{case}`{_only(releases, list(judged))}" for case, releases in lacking.items() if releases]
+    return f"Not run yet ({len(names)}): {', '.join(names)}." if names else ""
+
+
+def judges(results: Results) -> str:
+    """Which code judged which release, in a sentence: digests of what was imported, with cases that other code judged than the most."""
+    by_code: dict[str, list[str]] = {}
+    for release, examined in _judged(results).items():
+        counts = Counter(examined.codes.values())
+        for code, count in counts.most_common():
+            cases = [f"`{case}`" for case, judge in examined.codes.items() if judge == code]
+            by_code.setdefault(code, []).append(release + f" ({', '.join(cases)})" * (count < max(counts.values())))
+    named = "; ".join(f"{code} judged {', '.join(releases)}" for code, releases in by_code.items())
+    more = " What a law looks at may have grown from one to the next." * (len(by_code) > 1)
+    return f"Digests of the code, as `bench/imported.py` takes them: {named}.{more}" if named else ""
 
 
 def changes(results: Results) -> list[str]:
     """What each release broke and mended that its left neighbour in the table did not."""
     lines = []
     for (old, before), (new, after) in itertools.pairwise(_judged(results).items()):
-        holds = {name: [seen.word == MARKS[PASSED] for seen in (before.cases[name], after.cases[name])] for name in after.cases}
+        both = [name for name in after.cases if name in before.cases]
+        holds = {name: [seen.word == MARKS[PASSED] for seen in (before.cases[name], after.cases[name])] for name in both}
         named = {
             verb: ", ".join(f"`{name}`" for name, state in holds.items() if state == as_named) or "nothing"
             for verb, as_named in (("breaks", [True, False]), ("mends", [False, True]))
@@ -54,7 +72,7 @@ def places(results: Results, line: Line, known: list[KnownFailure]) -> list[str]
     lines = []
     for case in _uneven(judged):
         groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
-        for where, seen_in in _by_place({release: examined.cases[case] for release, examined in judged.items()}).items():
+        for where, seen_in in _by_place({release: e.cases[case] for release, e in judged.items() if case in e.cases}).items():
             told = _known(case, where, seen_in, judged, line, known)
             groups.setdefault((_ranges(list(seen_in), list(judged)), told), []).append((where, next(reversed(seen_in.values()))))
         for (releases, told), found in groups.items():
@@ -76,7 +94,7 @@ def page(results: Results, line: Line, known: list[KnownFailure]) -> str:
     missing = [
         f"{line.named(release)} is not in the table: {examined.why_not}" for release, examined in results.items() if examined.why_not
     ]
-    recorded = [sentence for sentence in (healthy(results), later(results, line)) if sentence]
+    recorded = [sentence for sentence in (healthy(results), later(results, line), judges(results)) if sentence]
     command = f"python -m bench releases --of={line.file.removesuffix('_releases.md')} --write"
     return "\n".join([
         f"# Which {NAMES[line.package]} release breaks what{' (' + line.title + ')' if line.title != NAMES[line.package] else ''}", "",
@@ -92,7 +110,7 @@ def status(results: Results) -> Status:
     """What is said of upgrading from the first release to the last, and of the last one alone."""
     first, last = (list(_judged(results).values())[place].cases for place in (0, -1))
     broken = [case for case, seen in last.items() if seen.broken]
-    if len(_judged(results)) > 1 and any(not first[case].broken for case in broken):
+    if len(_judged(results)) > 1 and any(case in first and not first[case].broken for case in broken):
         return Status.WORSE
     judged = any(seen.broken or seen.word == MARKS[PASSED] for seen in last.values())
     return Status.FAILING if broken else Status.SAME if judged else Status.NOTHING
@@ -103,9 +121,18 @@ def _judged(results: Results) -> dict[str, Examined]:
 
 
 def _uneven(judged: Results) -> list[str]:
-    """Cases that do not hold everywhere."""
-    cases = next(iter(judged.values())).cases
-    return [case for case in cases if any(examined.cases[case].word != MARKS[PASSED] for examined in judged.values())]
+    """Cases that do not hold everywhere where they were run."""
+    return [case for case in _cases(judged) if any(e.word(case) not in (MARKS[PASSED], NOT_RUN) for e in judged.values())]
+
+
+def _cases(judged: Results) -> list[str]:
+    """Every case that some release was asked, in the order of the release that was asked the most."""
+    most = max(judged.values(), key=lambda examined: len(examined.cases)).cases
+    return list(dict.fromkeys([*most, *(case for examined in judged.values() for case in examined.cases)]))
+
+
+def _only(some: list[str], releases: list[str]) -> str:
+    return "" if some == releases else f" in {_ranges(some, releases)}"
 
 
 def _by_place(seen: Mapping[str, Seen]) -> dict[str, dict[str, str]]:

@@ -10,8 +10,9 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.own import OwnEvidence
 from bench.judging.finding import Finding
 from bench.judging.verdict import FAILED, PASSED, Verdict
-from bench.metamorphic.promised import LAWS
+from bench.metamorphic.promised import shown
 from bench.report import texts
+from models.backends.registry import info
 from models.spec import Spec
 
 SHOWN = 6
@@ -67,7 +68,7 @@ def of_relation(verdict: Verdict, versions: Mapping[str, str]) -> str:
     """A failed verdict on a relation between ways to use a framework."""
     worst_first = sorted((f for f in verdict.findings if not f.within), key=lambda f: -f.exceedance)
     text = _failure(verdict, {verdict.check: verdict.subject, "backend": texts.library(versions)}, worst_first[:SHOWN], [], notes=True)
-    if verdict.subject not in LAWS:
+    if not shown(verdict.subject, info(verdict.backend).framework):
         return text
     place = shlex.quote(f"{verdict.subject}: {worst_first[0].where}")
     return f"{text}\n{_labelled('script', f'python -m bench promises --backend={verdict.backend} --script={place}')}"

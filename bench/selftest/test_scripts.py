@@ -128,7 +128,7 @@ def test_nearly_every_case_can_be_written() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--script=micro_batches"], "is no law that a script shows on torch: name one of counted"),
+        (["--script=traces"], "is no law that a script shows on torch: name one of average_by_kernel"),
         (["--script=counted: nothing"], "There is no case 'nothing': name one of DataLoader"),
         (["--script=options_act: Adam: nothing"], "has no way 'nothing' beside 'default': name one of betas"),
         (["--script=layers_by_formula"], "holds on torch: name a place"),

@@ -37,7 +37,7 @@ GPU, GPU_TORCH, GPU_KERAS = "gpu", "gpu-torch", "gpu-keras"
 MISSING = """
 import importlib.metadata as m, sys
 from packaging.requirements import Requirement
-for text in m.requires(sys.argv[1]) or []:
+for text in [text for name in sys.argv[1:] for text in m.requires(name) or []]:
     wanted = Requirement(text)
     if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
         try:
@@ -45,7 +45,7 @@ for text in m.requires(sys.argv[1]) or []:
         except m.PackageNotFoundError:
             print(wanted.name)
 """
-"""Prints what a distribution needs and the interpreter lacks; older Keras needs packages that a newer one has dropped."""
+"""Prints what distributions need and the interpreter lacks; older Keras needs packages that a newer one has dropped."""
 
 
 class VersionsError(ValueError):
@@ -54,10 +54,14 @@ class VersionsError(ValueError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A set of requirements that replace those of a dependency group: `keras==3.10.0`, or several words."""
+    """A set of requirements that replace those of a dependency group: `keras==3.10.0`, or several words.
+
+    `library` is what Keras is imported on, where that is not what its own settings say.
+    """
 
     text: str
     group: str = GROUP
+    library: str = ""
 
     @property
     def requirements(self) -> tuple[Requirement, ...]:
@@ -114,9 +118,9 @@ def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
             put = ["--no-deps", "--target", str(target)]
             _install(python, wanted, [*put, str(wanted.overlay)])
             interpreter = Interpreter(of_keras, str(target))
-            lacking = _output(interpreter, ["-c", MISSING, OVERLAID]).split()
-            if lacking:
-                _install(python, wanted, [*put, *lacking])
+            needing = [OVERLAID]
+            while needing := sorted(set(_output(interpreter, ["-c", MISSING, *needing]).split())):
+                _install(python, wanted, [*put, *needing])
             _check_import(interpreter, wanted, OVERLAID)
     return Interpreter(python, str(target), keras)
 
@@ -215,7 +219,9 @@ def _check_import(interpreter: Interpreter, wanted: Wanted, module: str) -> None
     """Raises VersionsError where a module installs and cannot be imported, so that no run is begun."""
     done = subprocess.run(
         [interpreter.python, "-c", f"import {module}"], capture_output=True, text=True, cwd=ROOT,
-        env=interpreter.variables() | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+        env=interpreter.variables()
+        | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+        | ({"KERAS_BACKEND": wanted.library} if wanted.library else {}),
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -50,7 +50,7 @@ LAYERS: dict[str, tuple[tuple[object, ...], tuple[int, ...], Options, Options]] 
     "Dropout": ((0.5,), (5, 6), {"noise_shape": None}, {}),
     "LeakyReLU": ((), (5, 6), {"negative_slope": 0.3}, {"negative_slope": 0.1}),
     "ELU": ((), (5, 6), {"alpha": 1.0}, {"alpha": 0.5}),
-    "ReLU": ((), (5, 6), {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}, {"max_value": 0.5, "negative_slope": 0.1, "threshold": 0.2}),
+    "ReLU": ((), (5, 6), {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}, {"max_value": 0.5, "negative_slope": 0.1, "threshold": 1.0}),
     "PReLU": ((), (5, 6), {"alpha_initializer": "zeros", "shared_axes": None}, {"alpha_initializer": "ones"}),
     "Softmax": ((), (5, 6), {"axis": -1}, {"axis": 0}),
     "Rescaling": ((0.5,), (5, 6), {"offset": 0.0}, {"offset": 1.0}),
