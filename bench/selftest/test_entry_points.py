@@ -14,7 +14,7 @@ from bench.promises.promise import Promise
 from bench.selftest.faults.of_entry_points import changes, planted
 from bench.selftest.test_equalities import BROKEN
 from models.backends.registry import Absent, backend_module
-from models.backends.ways import told
+from models.backends.ways import results_by_case
 
 README = Path(__file__).parents[1] / "promises" / "README.md"
 ITSELF = "every way of this case is the entry point itself, so that all are wrong alike"
@@ -55,7 +55,7 @@ def red(framework: str, promise: Promise) -> list[str]:
     cases = inspect.unwrap(backend_module(framework).SCENARIOS[promise.name])
     chosen = (case for case in cases() if any(f"{case.case}: {way}".startswith(promise.case) for way in case.ways))
     try:
-        return [str(finding.where) for finding in _judged(told(chosen, laws._array, laws.absences)) if not finding.within]
+        return [str(finding.where) for finding in _judged(results_by_case(chosen, laws._array, laws.absences)) if not finding.within]
     except Absent:
         return []
 

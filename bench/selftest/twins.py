@@ -92,11 +92,16 @@ def multiplying(twin: Twin) -> Iterator[None]:
     """PyTorch that multiplies matrices in float32, forward, backward and in forward mode, as the twin does."""
 
     class Multiply(torch.autograd.Function):  # type: ignore[name-defined, misc]
+        generate_vmap_rule = True  # `torch.func` goes through it as well
+
         @staticmethod
-        def forward(context: Any, a: Any, b: Any) -> Any:
-            context.save_for_backward(a, b)
-            context.save_for_forward(a, b)
+        def forward(a: Any, b: Any) -> Any:
             return twin.product(a, b)
+
+        @staticmethod
+        def setup_context(context: Any, inputs: Any, output: Any) -> None:
+            context.save_for_backward(*inputs)
+            context.save_for_forward(*inputs)
 
         @staticmethod
         def backward(context: Any, gradient: Any) -> Any:
