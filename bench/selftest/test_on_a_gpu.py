@@ -25,9 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TF32_BY_DEFAULT = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}
 """PyTorch then begins with TF32 allowed, as TensorFlow always does."""
 PRODUCTS_AFTER_A_SCENARIO = """
+import importlib
 import numpy as np
+from models.backends.ways import Ways
 from models.worker.tasks import scenarios
-scenarios.take("{backend}", "in_pieces", {{"x": np.linspace(-4, 4, 5, dtype=np.float32)}})
+{taken}
 if "{backend}" == "torch":
     from models.backends.torch.precision import float32_products
 else:
@@ -35,6 +37,9 @@ else:
     float32_products = LIBRARY.float32_products
 print(float32_products())
 """
+SCENARIO = 'scenarios.take("{backend}", "in_pieces", dict(x=np.linspace(-4, 4, 5, dtype=np.float32)))'
+PROMISE = 'importlib.import_module("models.backends.{framework}.promises").promise(lambda: iter([Ways("one", dict(one=lambda: 1.0))]))()'
+"""What all promises go through, with a number in their place."""
 PRODUCTS_OF_AN_OWN_MODEL = """
 from models.backends import call_cost
 from models.backends.registry import backend_module
@@ -67,8 +72,10 @@ def printed_by(program: str, backend: str) -> str:
 
 
 @pytest.mark.parametrize("backend", WITH_A_FRAMEWORK)
-def test_scenarios_multiply_in_float32_where_tf32_is_on_by_default(backend: str) -> None:
-    assert printed_by(PRODUCTS_AFTER_A_SCENARIO.format(backend=backend), backend) == "float32"
+@pytest.mark.parametrize("taken", [SCENARIO, PROMISE], ids=["scenario", "promise"])
+def test_scenarios_and_promises_multiply_in_float32_where_tf32_is_on_by_default(backend: str, taken: str) -> None:
+    taken = taken.format(backend=backend, framework=BACKENDS[backend].framework)
+    assert printed_by(PRODUCTS_AFTER_A_SCENARIO.format(backend=backend, taken=taken), backend) == "float32"
 
 
 @pytest.mark.parametrize(("backend", "framework", "function"), [("torch", "torch", "encoder"), ("keras", "keras", "images")])

@@ -12,6 +12,7 @@ import torch
 
 from models.arrays import Array
 from models.backends.registry import Absent
+from models.backends.torch.precision import allow_tf32
 from models.backends.torch.promises import (
     defaults,
     formulas,
@@ -46,10 +47,11 @@ def absences() -> Iterator[None]:
 
 
 def promise(cases: Callable[[], Iterator[Ways]]) -> Callable[[], Cases]:
-    """The scenario that takes all of a function's cases, and leaves the global generator seeded as it found it."""
+    """The scenario that takes all of a function's cases in float32, and leaves the global generator seeded as it found it."""
 
     @functools.wraps(cases)
     def taken() -> Cases:
+        allow_tf32(False)
         with torch.random.fork_rng():
             return results_by_case(cases(), _array, absences)
 
