@@ -48,7 +48,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "device-faults": Command("bench.selftest.device_faults", "plant faults on a GPU: each is caught there as on the CPU"),
         "power": Command("bench.selftest.power", "the smallest error that is caught, network by network"),
         "false-alarms": Command("bench.selftest.false_alarms", "how often a healthy framework is called broken"),
-        "laws": Command("bench.selftest.laws", "the laws of promises: false alarms over fresh draws, smallest errors, processor time"),
+        "laws": Command("bench.selftest.laws", "the laws of promises: false alarms, smallest errors, processor time"),
         "executions": Command("bench.selftest.studies.executions", "whether trainings hold on other threads, instructions and load"),
         "random-networks": Command("bench.selftest.random_networks", "networks drawn at random: none may be red, crash or hang"),
         "hostile": Command("bench.selftest.hostile", "bad input through the real command lines: each is refused in a sentence"),

@@ -101,7 +101,7 @@ def test_a_tie_of_numbers_that_get_no_gradient_is_no_kink_and_another_is() -> No
     ("conv,skip=two,depth=5", "in 2s"), ("conv,skip=one,stride=2", "one shape"), ("conv,depth=6,padding=valid", "does not fit"),
     ("conv,features=60", "no square"), ("conv,precision=mixed_float16", "not judged"), ("conv,norm=batch,batch=2", "too small"),
     ("conv,kernel=5,dilation=5,padding=circular", "more than once"), ("conv,pool=max,pools=3,window=3", "fewer pools"),
-    ("conv,optimizer=adafactor", "use optimizer=adam"), ("conv,width=4", "not a field"),
+    ("conv,optimizer=adafactor", "use optimizer=adam"), ("conv,width=4", "is a field of"),
     ("conv,stride=2,norm=group,depth=4,norm_groups=4,channels=8", "so few numbers"),
 ])  # fmt: skip
 def test_what_cannot_be_built_is_refused_in_one_sentence(text: str, says: str) -> None:

@@ -114,13 +114,13 @@ def test_a_masked_step_changes_nothing(cell: str) -> None:
     ("rnn,layers=4", "more than 3"), ("rnn,length=7", "must divide the 64 features"), ("rnn,length=1021", "the longest"),
     ("rnn,forget=0", "cell=tanh has none"), ("rnn,cell=lstm,forget=2", "one of 0, 1, chrono"),
     ("rnn,cell=gru,recurrent=identity", "has gates"),
-    ("rnn,recurrent=torch_default,radius=2", "radius scales"), ("rnn,depth=4", "not a field"), ("rnn,cell=elman", "elman is not known"),
+    ("rnn,recurrent=torch_default,radius=2", "radius scales"), ("rnn,depth=4", "is a field of"), ("rnn,cell=elman", "elman is not known"),
     ("rnn,cell=lstm,length=2,forget=chrono", "length=3 or more"), ("rnn,cell=lstm,forget=chrono,direction=both", "copies a layer"),
     ("rnn,truncated=8", "cuts no gradient"), ("rnn,truncated=2,lengths=uneven", "from step to step"),
     ("rnn,between=rms,lengths=uneven", "mask"), ("rnn,cell=gru,parametrization=orthogonal", "one a gate"),
     ("rnn,parametrization=orthogonal,radius=0.5", "at radius 1"), ("rnn,parametrization=unitary,width=7", "in pairs"),
     ("rnn,width=2,between=layer", "over so few units"), ("rnn,cell=gru,forget=chrono", "cell=gru has none"),
-    ("rnn,precision=tf32", "not judged in recurrent networks"), ("depth=4,cell=lstm", "not a field"),
+    ("rnn,precision=tf32", "not judged in recurrent networks"), ("depth=4,cell=lstm", "is a field of"),
     ("rnn,cell=relu,precision=mixed_bfloat16", "kink"), ("rnn,parametrization=unitary,precision=mixed_float16", "solves equations"),
 ])  # fmt: skip
 def test_what_cannot_be_built_is_refused_in_one_sentence(text: str, says: str) -> None:

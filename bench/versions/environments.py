@@ -118,9 +118,11 @@ def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
             put = ["--no-deps", "--target", str(target)]
             _install(python, wanted, [*put, str(wanted.overlay)])
             interpreter = Interpreter(of_keras, str(target))
-            needing = [OVERLAID]
-            while needing := sorted(set(_output(interpreter, ["-c", MISSING, *needing]).split())):
+            needing, asked = [OVERLAID], {OVERLAID}
+            # What is still lacking after it was put there is lacking for good; the import says so.
+            while needing := sorted(set(_output(interpreter, ["-c", MISSING, *needing]).split()) - asked):
                 _install(python, wanted, [*put, *needing])
+                asked |= set(needing)
             _check_import(interpreter, wanted, OVERLAID)
     return Interpreter(python, str(target), keras)
 

@@ -7,11 +7,12 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from models.arrays import Arrays
 from models.backends.torch.own.calls import advance, outputs, own_loss, takes_several, takes_targets
@@ -303,7 +304,8 @@ def build(home: Home, seed: int) -> Gauge:
         declare_operators()  # the user's file imports a torchvision of another build than torch's
         torch.manual_seed(seed)
         gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
-    if any(each.is_inference() for each in (*gauge.model.parameters(), *gauge.model.buffers())):
+    tensors = chain(gauge.model.parameters(), gauge.model.buffers())
+    if any(each.is_inference() for each in tensors if not is_lazy(each)):
         raise OwnError(f"{home.model.id} cannot be trained: it was built within torch.inference_mode, so build it outside of that.")
     as_first_returned(gauge.model)
     if isinstance(gauge.optimizer, torch.optim.Optimizer):
