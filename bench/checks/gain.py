@@ -21,6 +21,9 @@ from models.arrays import Units
 
 TO_DECADES = 0.5 / np.log(10)
 """From the natural log of a squared norm to decades of the norm."""
+CUT_BY_TF32 = 4 * 2.0**-10
+"""How much ln‖z‖² may move in a product whose operands a device cuts to TF32's ten bits: each of the two loses up to 2⁻¹⁰ of itself, always
+towards zero, so that no sum averages it away; and the square counts it twice. Orthogonal starts spread less than that."""
 
 
 @within_range
@@ -31,15 +34,22 @@ def signal_gain(evidence: Evidence) -> Iterator[Finding]:
     """
     prediction = _prediction(evidence)
     power = {name: _mean_square(z) for name, z in evidence.native.pre_activations.items()}
-    names = [node.name for node in graph(evidence.spec).dense]
+    names, cut = [node.name for node in graph(evidence.spec).dense], _cut(evidence)
     yield from _decided(
-        Ratio(Place("rms", names[0]), power[names[0]], 1.0, prediction.first),
+        Ratio(Place("rms", names[0]), power[names[0]], 1.0, prediction.first, cut=cut),
         *(
-            Ratio(Place(node=node, over=below), power[node], power[below], prediction.signal[node])
+            Ratio(Place(node=node, over=below), power[node], power[below], prediction.signal[node], cut=cut)
             for below, node in pairwise(names)
             if node in prediction.signal
         ),
-        Ratio(Place(node=names[-1], over=names[0]), power[names[-1]], power[names[0]], prediction.signal_total, causes(evidence)),
+        Ratio(
+            Place(node=names[-1], over=names[0]),
+            power[names[-1]],
+            power[names[0]],
+            prediction.signal_total,
+            causes(evidence),
+            cut=cut * (len(names) - 1),
+        ),
     )
 
 
@@ -53,15 +63,17 @@ def backward_gain(evidence: Evidence) -> Iterator[Finding]:
     prediction = _prediction(evidence)
     power = {name: float((d.astype(np.float64) ** 2).sum()) for name, d in evidence.native.pre_activation_gradients.items()}
     under, names = _under_the_floor(evidence, prediction), [node.name for node in graph(evidence.spec).dense]
+    cut = _cut(evidence)
     first, last = names[0], names[-1]
     steps = [
-        Ratio(Place(node=node, over=above), power[node], power[above], prediction.backward[node])
+        Ratio(Place(node=node, over=above), power[node], power[above], prediction.backward[node], cut=cut)
         for node, above in pairwise(names)
         if node in prediction.backward and node not in under
     ]
     if first in under and not steps:
         raise NotJudged("every gradient lies under the floor of half precision, which is the check underflow's")
-    total = Ratio(Place(node=first, over=last), power[first], power[last], prediction.backward_total, causes(evidence))
+    place, far = Place(node=first, over=last), cut * (len(names) - 1)
+    total = Ratio(place, power[first], power[last], prediction.backward_total, causes(evidence), far)
     yield from _decided(*steps, *([] if first in under else [total]))
 
 
@@ -71,6 +83,10 @@ def causes(evidence: Evidence) -> tuple[Cause, ...]:
     x, labels = np.asarray(forced_step.x, np.float64), forced_step.labels
     seen = Seen(own.pre_activations, own.pre_activation_gradients, labels, own.weights)
     return tuple(each.cause for each in diagnose(evidence.spec, x, seen, expected(evidence.spec, x, labels)))
+
+
+def _cut(evidence: Evidence) -> float:
+    return CUT_BY_TF32 if evidence.spec.format.tf32 else 0.0
 
 
 def _under_the_floor(evidence: Evidence, prediction: Prediction) -> set[str]:
@@ -97,13 +113,14 @@ def _prediction(evidence: Evidence) -> Prediction:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of two squared norms that a band is to hold."""
+    """A ratio of two squared norms that a band is to hold, wider by what TF32 may have `cut` off its natural log."""
 
     place: Place
     square: float
     over: float
     band: Band
     causes: tuple[Cause, ...] = ()
+    cut: float = 0.0
 
     @property
     def decided(self) -> bool:
@@ -113,10 +130,10 @@ class Ratio:
     @property
     def finding(self) -> Finding:
         """In decades of the norm; a norm that is exactly zero is −inf decades, which no band admits."""
-        low, high = self.band.interval(BAND_Z)
+        low, high = np.add(self.band.interval(BAND_Z), (-self.cut, self.cut))
         with np.errstate(divide="ignore", invalid="ignore"):
             value = float(np.log(self.square) - np.log(self.over))
-        return Finding(self.place, value * TO_DECADES, low * TO_DECADES, high * TO_DECADES, causes=self.causes)
+        return Finding(self.place, value * TO_DECADES, float(low) * TO_DECADES, float(high) * TO_DECADES, causes=self.causes)
 
 
 def _decided(*ratios: Ratio) -> Iterator[Finding]:

@@ -206,11 +206,16 @@ def refuse_noise(evidence: Evidence, rounding: float) -> None:
         )
 
 
+def may_turn(evidence: Evidence, exact: Pass, rounded: list[Pass]) -> bool:
+    """Whether rounding alone may put a unit on the other side of its kink."""
+    errors = {place: error * evidence.resolution for place, error in kinks.reach(exact, rounded).items()}
+    return float(kinks.distances(exact, errors).min()) < BAND_Z
+
+
 def refuse_kinks(evidence: Evidence, exact: Pass, rounded: list[Pass]) -> None:
     """Refuse to judge gradients where rounding alone may put a unit on the other side of its kink, or a logit lies on the loss's."""
     if evidence.spec.format.plain:
-        errors = {place: error * evidence.resolution for place, error in kinks.reach(exact, rounded).items()}
-        if float(kinks.distances(exact, errors).min()) < BAND_Z:
+        if may_turn(evidence, exact, rounded):
             raise NotJudged(
                 f"in {evidence.spec.precision} some unit of this batch is within rounding of its kink and may have either slope: "
                 "judge it with precision=float64"

@@ -64,17 +64,16 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
 def _share_of_tf32(evidence: Evidence) -> float:
     """The largest error of a layer's result, as a share of the error of rounding that layer's operands to TF32.
 
-    The largest, because a library that may use TF32 need not for every shape.
+    The largest, because a library that may use TF32 need not for every shape. Layers whose result rounding cannot change, such as those
+    of branches that begin at zero, say nothing.
     """
-    return float(
-        np.max(
-            [
-                np.linalg.norm(seen.pre_activations[node] - z) / rms_error(z, [each.pre_activations[node] for each in rounded])
-                for _, seen, exact, rounded in evidence.passes
-                for node, z in exact.pre_activations.items()
-            ]
-        )
-    )
+    shares = []
+    for _, seen, exact, rounded in evidence.passes:
+        for node, z in exact.pre_activations.items():
+            rounding = rms_error(z, [each.pre_activations[node] for each in rounded])
+            if rounding > 0:
+                shares.append(float(np.linalg.norm(seen.pre_activations[node] - z)) / rounding)
+    return float(np.max(shares))
 
 
 def formats(spec: Spec, conventions: str, device: str, torch: str = "") -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, PASSED, Verdict
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+from models.own.address import own_models
 from models.spec import Spec
 
 ALWAYS = ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation", "update")
@@ -91,3 +93,18 @@ def test_a_model_is_built_as_configured_after_networks_of_the_matrix() -> None:
     precision.compute_as_configured()
     assert keras.config.floatx() == "float64"
     keras.config.set_floatx(theirs[0])
+
+
+def test_settings_of_the_matrix_are_not_taken_for_those_that_the_process_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    keras = pytest.importorskip("keras")
+    from models.backends.keras import own, precision
+    from models.backends.keras.own import settings
+
+    precision.compute_as_configured()
+    theirs = keras.config.floatx(), keras.config.dtype_policy().name
+    monkeypatch.setattr(settings, "_first", [])
+    (model,) = own_models([f"{GAUGES}/layers_keras.py:spectral"], Path())
+    for _ in range(2):
+        precision.compute_as(Spec.parse("depth=2,precision=float64"))
+        own.own_network(model, 0, "cpu")
+        assert (keras.config.floatx(), keras.config.dtype_policy().name) == theirs

@@ -16,8 +16,8 @@ def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
     from models.backends.keras.own.settings import put_back
     from models.backends.keras.own.subject import Subject  # late, for runs of the matrix need none of it
 
-    put_back()
     compute_as_configured()
+    put_back()  # behind it: else what this suite set would be taken for what the process began with
     return Subject(model, seed, device)
 
 
@@ -34,5 +34,6 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
     """One training over the model's own data. Raises OwnError."""
     from models.backends.keras.own import settings, training  # late, as above
 
+    compute_as_configured()
     settings.put_back()
     return training.train_own(model, seed, moved, device)

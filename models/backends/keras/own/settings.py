@@ -9,7 +9,7 @@ import keras
 
 SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (keras.config.floatx, keras.config.set_floatx),
-    (keras.config.dtype_policy, keras.config.set_dtype_policy),
+    (keras.mixed_precision.dtype_policy, keras.mixed_precision.set_dtype_policy),
     (keras.config.epsilon, keras.config.set_epsilon),
     (keras.config.image_data_format, keras.config.set_image_data_format),
 )
