@@ -98,11 +98,11 @@ def test_a_model_is_built_as_configured_after_networks_of_the_matrix() -> None:
 def test_settings_of_the_matrix_are_not_taken_for_those_that_the_process_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
     keras = pytest.importorskip("keras")
     from models.backends.keras import own, precision
-    from models.backends.keras.own import settings
+    from models.backends.keras.own.settings import SETTINGS
 
     precision.compute_as_configured()
     theirs = keras.config.floatx(), keras.config.dtype_policy().name
-    monkeypatch.setattr(settings, "_first", [])
+    monkeypatch.setattr(SETTINGS, "_first", [])
     (model,) = own_models([f"{GAUGES}/layers_keras.py:spectral"], Path())
     for _ in range(2):
         precision.compute_as(Spec.parse("depth=2,precision=float64"))

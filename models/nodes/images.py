@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.nodes.node import Node, Normalize, Shape
+from models.nodes.node import Affine, Node, Normalize, Shape
 from models.parts.paddings import PADDINGS
 
 
@@ -47,7 +47,7 @@ class Windowed(InSpace):
 
 
 @dataclass(frozen=True)
-class Conv(Windowed):
+class Conv(Windowed, Affine):
     """z = W ∗ h + b (cross-correlation, as frameworks have it) with W (channels, channels below / groups, kernel, kernel).
 
     Output channels of each of the `groups` read their share of the channels below. With `delta` all taps but the middle one begin at zero.
@@ -56,16 +56,6 @@ class Conv(Windowed):
     channels_below: int = 1
     groups: int = 1
     delta: bool = False
-
-    @property
-    def weight(self) -> str:
-        """The name of W."""
-        return f"{self.name}.weight"
-
-    @property
-    def bias(self) -> str:
-        """The name of b."""
-        return f"{self.name}.bias"
 
     @property
     def depthwise(self) -> bool:

@@ -46,16 +46,8 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Dense(Node):
-    """z = W h + b with W (fan-out, fan-in). `zero` starts W at zero."""
-
-    fan_in: int
-    zero: bool = False
-
-    @property
-    def fan_out(self) -> int:
-        """Units of the result."""
-        return self.width
+class Affine(Node):
+    """A node that has a weight and a bias."""
 
     @property
     def weight(self) -> str:
@@ -66,6 +58,19 @@ class Dense(Node):
     def bias(self) -> str:
         """The name of b."""
         return f"{self.name}.bias"
+
+
+@dataclass(frozen=True)
+class Dense(Affine):
+    """z = W h + b with W (fan-out, fan-in). `zero` starts W at zero."""
+
+    fan_in: int
+    zero: bool = False
+
+    @property
+    def fan_out(self) -> int:
+        """Units of the result."""
+        return self.width
 
     @property
     def parameters(self) -> dict[str, Shape]:

@@ -13,11 +13,11 @@ from models.own.training import OwnHistory
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
     """The model that the factory returns, in float32 products unless its own file allows others. Raises OwnError."""
-    from models.backends.keras.own.settings import put_back
+    from models.backends.keras.own.settings import SETTINGS
     from models.backends.keras.own.subject import Subject  # late, for runs of the matrix need none of it
 
     compute_as_configured()
-    put_back()  # behind it: else what this suite set would be taken for what the process began with
+    SETTINGS.put_back()  # behind it: else what this suite set would be taken for what the process began with
     return Subject(model, seed, device)
 
 
@@ -32,8 +32,9 @@ def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
 
 def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
     """One training over the model's own data. Raises OwnError."""
-    from models.backends.keras.own import settings, training  # late, as above
+    from models.backends.keras.own import training  # late, as above
+    from models.backends.keras.own.settings import SETTINGS
 
     compute_as_configured()
-    settings.put_back()
+    SETTINGS.put_back()
     return training.train_own(model, seed, moved, device)

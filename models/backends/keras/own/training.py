@@ -11,7 +11,6 @@ from keras import ops
 from models.backends.keras.own.collections import factory
 from models.backends.keras.own.network import OwnModelOfKeras
 from models.backends.keras.own.watched import named
-from models.backends.keras.precision import compute_as_configured
 from models.backends.keras.taps import Taps
 from models.own.address import OwnModel
 from models.own.loading import Home
@@ -22,7 +21,6 @@ from models.own.trees import mapped
 def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
     """One training over all of its data, from the factory's weights. Raises OwnError."""
     keras.config.disable_traceback_filtering()
-    compute_as_configured()
     own = OwnModelOfKeras(Home(model, factory), seed)
     own.restore()
     net, optimizer = own.model, own.model.optimizer

@@ -10,10 +10,10 @@ from models.own.training import OwnHistory
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
     """The module that the model's factory returns, in float32 products unless its own file allows others. Raises OwnError."""
-    from models.backends.torch.own.settings import put_back
+    from models.backends.torch.own.settings import SETTINGS
     from models.backends.torch.own.subject import Subject  # late, for runs of the matrix need none of it
 
-    put_back()
+    SETTINGS.put_back()
     allow_tf32(False)
     return Subject(model, seed, device)
 
@@ -27,7 +27,8 @@ def aligned_network(model: OwnModel, seed: int, device: str) -> AlignedNetwork:
 
 def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
     """One training over the model's own data. Raises OwnError."""
-    from models.backends.torch.own import settings, training  # late, as above
+    from models.backends.torch.own import training  # late, as above
+    from models.backends.torch.own.settings import SETTINGS
 
-    settings.put_back()
+    SETTINGS.put_back()
     return training.train_own(model, seed, moved, device)
