@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.checks import invariants
 from bench.checks.precision import COARSE, _share_of_tf32
 from bench.judging.verdict import FAILED, Verdict
 from bench.selftest import twin_grid
@@ -21,8 +22,10 @@ QUICK = {
     "float32 one by one": ("depth=4,norm=batch",),
     "TF32 to nearest": ("precision=tf32",),
     "TF32 cut": ("precision=tf32", "precision=tf32,skip=two"),
-    "TF32 cut, sums cut": ("precision=tf32",),
-}
+    "TF32 cut, sums cut": (
+        "precision=tf32", "depth=4,init=orthogonal,precision=tf32", "depth=4,skip=two,skip_order=pre,branch=zero,precision=tf32",
+    ),
+}  # fmt: skip
 """One network or two a twin, for every run of the self-tests; cut operands turned gradients of skip connections most."""
 COMPILED_QUICK = "depth=2,norm=layer,norm_at=after"
 
@@ -96,16 +99,35 @@ def test_a_device_without_tf32_is_red_where_tf32_was_asked() -> None:
     assert _share_of_tf32(run) < COARSE / 30
 
 
+def test_a_device_without_tf32_is_red_where_branches_begin_at_zero() -> None:
+    with multiplying(TWINS["no TF32"]):
+        run = seen("torch", "depth=4,skip=two,skip_order=pre,branch=zero,precision=tf32", trains=False)
+    assert catchers(verdicts(run)) == ["precision"]
+
+
+def test_what_tf32_may_cut_off_does_not_hide_a_start_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    drawn = torch.nn.init.orthogonal_
+    monkeypatch.setattr(torch.nn.init, "orthogonal_", lambda w, *given, **named: drawn(w, *given, **named).data.mul_(1.01))
+    with multiplying(TWINS["TF32 cut, sums cut"]):
+        run = seen("torch", "depth=4,init=orthogonal,precision=tf32", trains=False)
+    assert "signal_gain" in catchers(verdicts(run))
+
+
 def test_a_lost_gradient_is_seen_through_tf32() -> None:
     fault = twin_grid.faults_on("torch", "TF32 cut")[0]
     row = twin_grid.judge("torch", "TF32 cut", "fault", fault.name)
     assert (row.wrong, fault.check in row.red.split()) == ("", True)
 
 
-def test_a_step_that_is_compiled_as_beside_a_gpu_says_so_and_is_judged_so() -> None:
+def test_a_step_that_is_compiled_as_beside_a_gpu_says_so_and_is_judged_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keras compiles by XLA where TensorFlow lists a GPU: its steps then round on their own."""
     with compiling_as_on_a_gpu():
         run = seen("keras", COMPILED_QUICK, trains=False)
     assert (run.step, run.apart) == ("fused", True)
     green(verdicts(run))
+    whole = verdicts(run)["sum_rules"]
+    monkeypatch.setattr(invariants, "may_turn", lambda *_: True)
+    turned = verdicts(run)["sum_rules"]
+    assert "within rounding of its kink" in turned.reason and 0 < len(turned.findings) < len(whole.findings)
     assert seen("keras", "depth=2", trains=False).step == "compiled"
