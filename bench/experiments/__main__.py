@@ -162,7 +162,7 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> Status:
     others = known.cells if known else {}
     failed, interrupted = _train(name, experiment.left_out, [] if options.finished else left, others, data, store, options)
     done = {cell: store[cell.key] for cell in wanted if cell.key in store}
-    seen = Seen([*dict.fromkeys(cell.row for cell in wanted)], {cell.key: result for cell, result in done.items()})
+    seen = Seen([*dict.fromkeys(cell.row for cell in wanted)], {cell.key: result for cell, result in done.items()}, {**others, **store})
     print("\n".join(experiment.tables(seen)))
     status = _judged(done, known)
     if options.record is not None and done:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,14 @@ def published(name: str) -> Any:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of the rows of an experiment: results of whatever cells have been trained."""
+    """What is known of the rows of an experiment: results of whatever cells have been trained.
+
+    `elsewhere` has results of other rows, recorded or trained before, by which rows may be left out.
+    """
 
     rows: Sequence[Row]
     results: Results
+    elsewhere: Results = field(default_factory=dict)
 
     def of(self, row: Row, backend: str) -> list[Result]:
         """The results of a row on a backend, by seed."""

@@ -87,7 +87,7 @@ def _learned(row: Row, result: Result) -> bool:
 
 def _tables(seen: Seen) -> Iterator[str]:
     lags = sorted({row.depth for row in seen.rows})
-    left_out = {row: why for row in seen.rows if (why := failed_at(row, seen.results))}
+    left_out = {row: why for row in seen.rows if (why := failed_at(row, {**seen.elsewhere, **seen.results}))}
     views: list[tuple[str, Callable[[Row, list[Result]], str]]] = [
         ("Test loss over that of no memory", _over_memoryless),
         ("Share solved", lambda row, results: mean([each.last for each in results])),
@@ -97,8 +97,8 @@ def _tables(seen: Seen) -> Iterator[str]:
         for label in CELLS:
             for backend in seen.backends:
                 found = {row: view(row, seen.of(row, backend)) for row in seen.rows if row.label == label}
-                if any(each != "–" for each in found.values()):
-                    shown = {row.depth: left_out.get(row, each) if each == "–" else each for row, each in found.items()}
+                shown = {row.depth: left_out.get(row, each) if each == "–" else each for row, each in found.items()}
+                if any(each != "–" for each in shown.values()):
                     table.append([label, NAMES[backend], *(shown.get(lag, "–") for lag in lags)])
         if len(table) > 1:
             yield from (*markdown(table), "")

@@ -108,7 +108,9 @@ def test_a_run_leaves_out_what_failed_before(tmp_path: Path, monkeypatch: pytest
     assert main(["adding", *given, "--seeds=1", "--only=PyTorch's lag=50"]) == Status.SAME
     assert main(["adding", *given, "--seeds=1", "--only=PyTorch's lag=1000"]) == Status.NOTHING
     assert asked == [("tanh, PyTorch's start", 50, 0)] * 2
-    assert "2 cells are left out" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "2 cells are left out" in said.err and "| failed at 50 |" in said.out
+    assert "2 cells are not trained, because no seed learned at a shorter lag." in said.out and "have not been trained yet" not in said.out
 
 
 def test_the_published_lstm_stands_beside_the_lags_that_it_had() -> None:
