@@ -22,7 +22,7 @@ from bench.evidence.reference import rms_error, roundings
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_LIMIT, ROUNDING_MULTIPLE
-from bench.judging.verdict import NotJudged
+from bench.judging.verdict import NotJudged, RestNotJudged
 from models.architectures import graph
 from models.arrays import Array, Logits, Signals
 from models.backends.registry import info
@@ -64,7 +64,9 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     logits = Reference(evidence.spec, last.weights).forward(forced_step.x, running).logits
     others = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
     assert evidence.seen.evaluation is not None, "logits of the last step are watched"
-    if not np.isfinite(others).all() and np.isfinite(_logits_by_the_rule(evidence)).all():
+    if not np.isfinite(others).all():
+        if not np.isfinite(_logits_by_the_rule(evidence)).all():
+            raise RestNotJudged("the weights after the last step overflow in evaluation, in the reference as well: choose a smaller lr")
         note = "the weights after the last step overflow, and those that the optimizer's rule leads to do not"
         yield Finding(Place(scope="evaluation", node=output), np.nan, 0.0, 0.0, note)
         return

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import norm, t
 
+from bench.checks.relations import Judged
 from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
+from bench.judging.verdict import RestNotJudged
 from bench.theory.recurrent import by_units, ensemble, logs
 from models.architectures import graph
 from models.arrays import Array, PerUnit, Weight
@@ -153,33 +155,45 @@ def time_gain(evidence: Evidence) -> Iterator[Finding]:
     see W ᵀδ_t. Where inputs see all of δ (WWᵀ = 1) and nothing arrives at a step, ‖δ_t‖ lies between min φ′·σ_min(R) and σ_max(R) times
     ‖δ_{t+1}‖: at tanh's origin exactly at the radius of an orthogonal R, so that 0.5 vanishes, 1 keeps and 1.5 explodes at its rate. Where
     a step brings zeros and biases are zero, the state changes within the same bounds. Allowed on top is what rounding moves the norms.
+    A step is not judged whose numbers are so small that processors may take them for zero.
     """
+    lost = 0
     for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
         for node in graph(evidence.spec).of(Recurrent):
-            yield from _bounds(evidence, node, seen, title)
-            yield from _rates(evidence, node, seen, title)
-            yield from _waiting(evidence, node, seen, title)
+            for law in (_bounds, _rates, _waiting):
+                lost += yield from law(evidence, node, seen, title)
+    if lost:
+        raise RestNotJudged("through time numbers vanish below the smallest normal one: take fewer steps, or precision=float64")
 
 
 def _norms(sequence: Array) -> Array:
-    """Length of what a sequence holds at each time step, over samples and units."""
-    return np.linalg.norm(np.asarray(sequence, np.float64), axis=(0, 2))  # type: ignore[no-any-return]
+    """Length of what a sequence holds at each time step, over samples and units; squares of what has vanished are no numbers."""
+    held = np.asarray(sequence, np.float64)
+    largest = np.abs(held).max(axis=(0, 2))
+    return largest * np.linalg.norm(held / np.where(largest > 0, largest, 1.0)[:, None], axis=(0, 2))  # type: ignore[no-any-return]
 
 
 def _slack(evidence: Evidence, node: Recurrent, name: str, of: str) -> Array:
-    """By time step, the relative error that rounding leaves in the norm of a sequence of `name`; `of` says which of a pass's signals."""
+    """By time step, the relative error that rounding leaves in the norm of a sequence of `name`; `of` says which of a pass's signals.
+
+    Each number may be off by the smallest normal one besides, under which processors may take it for zero. Infinite where all are zero.
+    """
 
     def norms(done: Pass) -> Array:
         return _norms(getattr(done, of)[name])
 
+    sequence = getattr(evidence.reference.exact[0], of)[name]
+    exact = _norms(sequence)
+    with np.errstate(divide="ignore"):
+        floored = evidence.floor * sequence[:, 0].size ** 0.5 / exact
+
     def measure() -> Array:
-        exact = norms(evidence.reference.exact[0])
         errors = [np.square(norms(each) / np.where(exact > 0, exact, 1.0) - (exact > 0)) for each in evidence.reference.rounded[0]]
         rms = np.sqrt(np.mean(errors, axis=0))
-        return np.maximum(rms, np.median(rms))
+        return np.maximum(rms, np.median(rms[floored < 1]) if np.any(floored < 1) else 0.0)
 
     error = evidence.reference.once(("time_gain", name, of), measure) * evidence.resolution
-    return ROUNDING_MULTIPLE * (error + evidence.unit * node.width**0.5)
+    return ROUNDING_MULTIPLE * (error + evidence.unit * node.width**0.5 + floored)  # type: ignore[no-any-return]
 
 
 def _of_states(node: Recurrent, seen: WatchedPass) -> Weight:
@@ -194,7 +208,7 @@ def _singular(weight: Array) -> tuple[float, float]:
     return float(values[-1]), float(values[0])
 
 
-def _bounds(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -> Iterator[Finding]:
+def _bounds(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -> Judged:
     """‖Wᵀδ_t‖ against σ_max(W)(‖∂L/∂h_t‖ + σ_max(R)‖δ_{t+1}‖) all the way back."""
     below = node.inputs[0]
     arrived, passed = (_norms(seen.pre_activation_gradients[name]) for name in (node.name, below))
@@ -205,48 +219,50 @@ def _bounds(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) 
         most = input_largest * bound
         over = max(float(passed[time]) / most - 1, 0.0) if most > 0 else float(passed[time])
         note = f"{passed[time]:.4g} where {most:.4g} is the most"
-        yield Finding(Place("‖∂L/∂x‖ over its bound", node.name, scope=title, time=time + 1), over, 0.0, float(slack[time]), note)
+        if slack[time] < 1:
+            yield Finding(Place("‖∂L/∂x‖ over its bound", node.name, scope=title, time=time + 1), over, 0.0, float(slack[time]), note)
+    return int(np.sum(slack >= 1))
 
 
-def _rates(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -> Iterator[Finding]:
+def _rates(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -> Judged:
     """‖δ_t‖/‖δ_{t+1}‖ where inputs show it, and of the first step over the last."""
     last = [read for read in graph(evidence.spec).readers[node.name] if isinstance(read, Read) and read.outputs == "last"]
     if node.width > node.fan_in or not last:
-        return
+        return 0
     smallest, largest = _singular(_of_states(node, seen))
     low_w, high_w = _singular(seen.weights[f"{node.name}.weight"])
     distortion = high_w / low_w if low_w > 0 else np.inf
     slopes = _least_slopes(node, seen)
     norms, slack = _norms(seen.pre_activation_gradients[node.inputs[0]]), _slack(evidence, node, node.inputs[0], "pre_activation_gradients")
-    least, most = 1.0, 1.0
+    least, most, lost = 1.0, 1.0, 0
     for time in reversed(range(node.length - 1)):
         low, high = smallest * slopes[time], largest
         least, most = least * low, most * high
+        place = Place("‖δ‖ over the next step's", node.name, scope=title, time=time + 1)
         rounding = slack[time] + slack[time + 1]
-        yield _between(
-            Place("‖δ‖ over the next step's", node.name, scope=title, time=time + 1),
-            norms[time] / norms[time + 1],
-            (low / distortion, high * distortion),
-            rounding,
-        )
+        lost += yield from _between(place, norms[time], norms[time + 1], (low / distortion, high * distortion), rounding)
     if node.length > 1:
         place = Place("‖δ‖ of the first step over the last one's", node.name, scope=title)
-        yield _between(place, norms[0] / norms[-1], (least / distortion, most * distortion), node.length * float(slack.max()))
+        rounding = node.length * float(slack.max())
+        lost += yield from _between(place, norms[0], norms[-1], (least / distortion, most * distortion), rounding)
+    return lost
 
 
-def _waiting(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -> Iterator[Finding]:
+def _waiting(evidence: Evidence, node: Recurrent, seen: WatchedPass, title: str) -> Judged:
     """‖h_t‖/‖h_{t−1}‖ at steps that bring zeros, without biases."""
     below = [steps for steps in graph(evidence.spec).of(Steps) if node.inputs == (steps.name,)]
     if not below or np.any(seen.weights[f"{node.name}.bias"]):
-        return
+        return 0
     smallest, largest = _singular(_of_states(node, seen))
     norms, slopes = _norms(seen.pre_activations[node.name]), _least_slopes(node, seen)
-    slack = _slack(evidence, node, node.name, "pre_activations")
+    slack, lost = _slack(evidence, node, node.name, "pre_activations"), 0
     for time in range(below[0].filled, node.length):
         if norms[time - 1] > 0:
             place = Place("‖h‖ over the step's before", node.name, scope=title, time=time + 1)
             # |φ(z)| ≥ |z|·min φ′, because the slope falls from the origin outwards.
-            yield _between(place, norms[time] / norms[time - 1], (smallest * slopes[time], largest), slack[time] + slack[time - 1])
+            bounds = smallest * slopes[time], largest
+            lost += yield from _between(place, norms[time], norms[time - 1], bounds, slack[time] + slack[time - 1])
+    return lost
 
 
 def _least_slopes(node: Recurrent, seen: WatchedPass) -> Array:
@@ -255,6 +271,11 @@ def _least_slopes(node: Recurrent, seen: WatchedPass) -> Array:
     return np.zeros(node.length) if CELLS[node.cell].kink else np.min(1 - np.square(h), axis=(0, 2))
 
 
-def _between(place: Place, value: float, bounds: tuple[float, float], rounding: float) -> Finding:
+def _between(place: Place, one: float, other: float, bounds: tuple[float, float], rounding: float) -> Judged:
+    """One norm over another, where rounding is less than either."""
+    if rounding >= 1:
+        return 1
     low, high = bounds
-    return Finding(place, float(value), low * (1 - rounding), high * (1 + rounding), f"between {low:.6g} and {high:.6g} by the weights")
+    note = f"between {low:.6g} and {high:.6g} by the weights"
+    yield Finding(place, float(one / other), low * (1 - rounding), high * (1 + rounding), note)
+    return 0

@@ -145,11 +145,25 @@ def test_a_spread_known_from_few_means_reaches_further() -> None:
         ("keras", "rnn,width=4,length=2,batch=8,cell=gru,direction=both,optimizer=lamb", "update"),
         ("torch", "rnn,width=48,batch=1,init=default", "time_scales"),
         ("torch", "conv,depth=4,batch=16,stride=3,act=tanh,read=max", "gradient_parity"),
+        ("keras", "rnn,width=1,length=1,batch=1", "gradient_parity"),
+        ("keras", "rnn,width=1,length=1,batch=1,classes=5", "gradient_parity"),
     ],
 )
 def test_what_other_families_brought_is_judged_and_healthy(backend: str, network: str, check: str) -> None:
     verdict = verdicts(seen(backend, network, trains=False))[check]
     assert (verdict.status, verdict.reason, verdict.worst) == (PASSED, "", None)
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+def test_weights_with_which_the_reference_overflows_too_are_no_fault(backend: str) -> None:
+    """Beyond float64 as well: 64 steps by weights of 1e10 that gradients of an explosion left."""
+    verdict = verdicts(seen(backend, "rnn,length=64,cell=relu,recurrent=identity,radius=1.5", trains=False))["forward_parity"]
+    assert verdict.status == PASSED and "overflow in evaluation, in the reference as well" in verdict.reason
+
+
+def test_states_that_tensorflow_takes_for_zero_are_no_fault() -> None:
+    verdict = verdicts(seen("keras", "rnn,width=8,length=220,radius=0.5,batch=8", trains=False))["time_gain"]
+    assert verdict.status == PASSED and "vanish below the smallest normal" in verdict.reason
 
 
 def test_what_is_read_of_a_sequence_is_no_reason_to_judge_nothing_in_float32() -> None:

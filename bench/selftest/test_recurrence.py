@@ -100,6 +100,18 @@ def test_a_start_other_than_asked_is_caught(kind: str, change: Callable[[Any], A
     assert red and all(where in place for place in red)
 
 
+@pytest.mark.parametrize("network", ["rnn,width=1,length=600,radius=0.5,batch=8", "rnn,width=1,length=80,radius=1e-30,batch=8"])
+def test_norms_that_vanish_through_time_are_not_judged_and_the_others_are(network: str) -> None:
+    """Below the smallest normal number processors take numbers for zero, and squares of others are none in float64."""
+    verdict = judge(CHECKS["time_gain"], healthy(network))
+    assert verdict.status == PASSED and "vanish below the smallest normal" in verdict.reason
+
+    def spoil(native: Any) -> None:
+        native.pre_activation_gradients["steps"][:, -2] *= 1.001
+
+    assert any("‖δ‖ over the next step's" in where for where in spoilt(network, spoil, "time_gain"))
+
+
 def test_what_is_said_of_a_recurrent_network() -> None:
     evidence = healthy(AT_ORIGIN)
     assert describe_network(evidence.spec).startswith("1 tanh layer · width 8 · 8 time steps · last output read")

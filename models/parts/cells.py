@@ -36,6 +36,9 @@ class Maths(Protocol):
     def function(self, f: Callable[[Array], Array], x: Array) -> Array:
         """f(x)."""
 
+    def output(self, f: Callable[[Array], Array], x: Array) -> Array:
+        """f(x), of which the slope is made on the way back."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -81,7 +84,7 @@ def _simple(
 
     def forward(maths: Maths, x: Array, state: State, recurrent: Array, bias: Array) -> tuple[State, Saved, Array]:
         z = x + maths.product(state[0], recurrent.T)
-        h = maths.function(f, z)
+        h = maths.function(f, z) if f is _relu else maths.output(f, z)  # a ReLU rounds nothing
         return (h,), (state[0], z, h), z
 
     return forward
@@ -103,10 +106,10 @@ def _lstm(maths: Maths, x: Array, state: State, recurrent: Array, bias: Array) -
     before, c = state
     z = x + maths.product(before, recurrent.T)
     zi, zf, zg, zo = np.split(z, 4, axis=1)
-    i, f, o = (maths.function(_logistic, each) for each in (zi, zf, zo))
-    g = maths.function(np.tanh, zg)
+    i, f, o = (maths.output(_logistic, each) for each in (zi, zf, zo))
+    g = maths.output(np.tanh, zg)
     after = f * c + i * g
-    bent = maths.function(np.tanh, after)
+    bent = maths.output(np.tanh, after)
     return (o * bent, after), (before, c, i, f, g, o, bent), z
 
 
@@ -124,8 +127,8 @@ def _gru(maths: Maths, x: Array, state: State, recurrent: Array, bias: Array) ->
     (before,) = state
     xr, xz, xn = np.split(x, 3, axis=1)
     hr, hz, hn = np.split(maths.product(before, recurrent.T) + bias, 3, axis=1)
-    r, z = maths.function(_logistic, xr + hr), maths.function(_logistic, xz + hz)
-    n = maths.function(np.tanh, xn + r * hn)
+    r, z = maths.output(_logistic, xr + hr), maths.output(_logistic, xz + hz)
+    n = maths.output(np.tanh, xn + r * hn)
     return ((1 - z) * n + z * before,), (before, r, z, n, hn), np.concatenate([xr + hr, xz + hz, xn + r * hn], axis=1)
 
 
@@ -146,10 +149,10 @@ def _gru_before(maths: Maths, x: Array, state: State, recurrent: Array, bias: Ar
     gates, candidate = recurrent[: 2 * units], recurrent[2 * units :]
     xr, xz, xn = np.split(x, 3, axis=1)
     hr, hz = np.split(maths.product(before, gates.T), 2, axis=1)
-    r, z = maths.function(_logistic, xr + hr), maths.function(_logistic, xz + hz)
+    r, z = maths.output(_logistic, xr + hr), maths.output(_logistic, xz + hz)
     kept = r * before
     inside = xn + maths.product(kept, candidate.T)
-    n = maths.function(np.tanh, inside)
+    n = maths.output(np.tanh, inside)
     return ((1 - z) * n + z * before,), (before, r, z, n, kept), np.concatenate([xr + hr, xz + hz, inside], axis=1)
 
 
