@@ -20,7 +20,7 @@ from bench.judging.place import Place
 from bench.judging.verdict import RestNotJudged
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Conv, Dense, Multiply, Normalize, Read, Steps, Sum
+from models.nodes import INPUT, Activate, Conv, Dense, Multiply, Normalize, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
@@ -129,7 +129,8 @@ def sum_rules(evidence: Evidence) -> Iterator[Finding]:
     """Parameter gradients are the sums they are made of, and those of softmax cross-entropy add up to zero over the classes.
 
     ∂L/∂b = Σ_samples δ and ∂L/∂W = δᵀh, the left sides from the training step and the right sides from a pass of their
-    own, where that rounds as the step does; a convolution's are sums over pixels as well, with h what lies under each tap.
+    own, where that rounds as the step does; a convolution's are sums over pixels as well, with h what lies under each tap. A recurrent
+    layer's are sums over time steps, whose inputs x it sees through Wx + b alone: Wᵀ∂b = Σ ∂L/∂x and Wᵀ∂W = Σ ∂L/∂x xᵀ.
     Σ_k softmax_k = Σ_k target_k = 1, so δ of every sample, ∂b and every column of
     ∂W sum to 0 in the last layer. A branch a·y has a·∂a = Σ y·∂y, which is ⟨W, ∂W⟩ + ⟨b, ∂b⟩ of the layer that computes y, or
     ⟨γ, ∂γ⟩ + ⟨β, ∂β⟩ of its normalization.
@@ -176,10 +177,23 @@ def _sums(spec: Spec, view: View) -> Residuals:
         yield Place("∂b against Σδ", node.name), view.gradients[node.bias] - d.sum(0), np.abs(d).sum(0)
     if view.pre_activation_gradients:
         yield from convolution.sums(spec, view)
+        yield from _sums_in_time(spec, view)
     for name, h in inputs.items():
         d = view.pre_activation_gradients[name]
         natural = np.linalg.norm(d) * np.linalg.norm(h)
         yield Place("∂W against δᵀh", name), view.gradients[f"{name}.weight"] - d.T @ h, natural
+
+
+def _sums_in_time(spec: Spec, view: View) -> Residuals:
+    """Of every recurrent layer, over samples, time steps and directions; δ itself is inside of the layer, and ∂L/∂x = Wᵀδ is not."""
+    for node in graph(spec).of(Recurrent):
+        x, d = (of[node.inputs[0]].reshape(-1, node.fan_in) for of in (view.pre_activations, view.pre_activation_gradients))
+        names = [f"{node.name}.{direction}" for direction in node.directions]
+        weights, biases = ([view.of(name + kind) for name in names] for kind in ("weight", "bias"))
+        of_biases = sum(w.T @ db for (w, _), (_, db) in zip(weights, biases, strict=True))
+        yield Place("Wᵀ∂b against Σ ∂x over time", node.name), of_biases - d.sum(0), np.abs(d).sum(0)
+        residual = sum(w.T @ dw for w, dw in weights) - d.T @ x
+        yield Place("Wᵀ∂W against Σ ∂x xᵀ over time", node.name), residual, np.linalg.norm(d) * np.linalg.norm(x)
 
 
 def _classes(spec: Spec, view: View) -> Residuals:

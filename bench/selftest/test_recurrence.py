@@ -100,6 +100,17 @@ def test_a_start_other_than_asked_is_caught(kind: str, change: Callable[[Any], A
     assert red and all(where in place for place in red)
 
 
+@pytest.mark.parametrize("network", ["rnn,cell=gru,layers=2,length=4,batch=16,direction=both", "rnn,length=80,lengths=uneven,batch=8"])
+@pytest.mark.parametrize("kind", ["weight", "bias"])
+def test_a_gradient_that_is_not_the_sum_over_time_is_caught(network: str, kind: str) -> None:
+    """By exact sums alone: of one time step a thousandth, in the layer whose gradient it is."""
+    evidence, rule = copy.deepcopy(healthy(network)), CHECKS["sum_rules"]
+    assert judge(rule, evidence).status == PASSED
+    evidence.seen.forced_steps[0].gradients[f"recurrent1.{kind}"] *= 1.001
+    red = [finding.where for finding in judge(rule, evidence).findings if not finding.within]
+    assert red == [f"step 0 layer  1 {'Wᵀ∂W against Σ ∂x xᵀ' if kind == 'weight' else 'Wᵀ∂b against Σ ∂x'} over time"]
+
+
 @pytest.mark.parametrize("network", ["rnn,width=1,length=600,radius=0.5,batch=8", "rnn,width=1,length=80,radius=1e-30,batch=8"])
 def test_norms_that_vanish_through_time_are_not_judged_and_the_others_are(network: str) -> None:
     """Below the smallest normal number processors take numbers for zero, and squares of others are none in float64."""

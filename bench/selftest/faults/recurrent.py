@@ -9,6 +9,7 @@ from bench.selftest.faults.plant import Fault, after, one, scaled, with_argument
 
 LSTM, GRU, TANH = "torch._VF.lstm", "torch._VF.gru", "torch._VF.rnn_tanh"
 BOTH, UNEVEN = "rnn,layers=2,cell=lstm,direction=both,lengths=uneven", "rnn,layers=2,cell=gru,outputs=all,lengths=uneven,between=layer"
+TURNED = "rnn,cell=lstm,direction=both"
 CUT = "rnn,layers=3,length=16,cell=lstm,outputs=all,forget=chrono,truncated=6,clip=global,clip_at=0.1"
 AT_ORIGIN = "rnn,width=8,init=orthogonal,input=tiny"
 HALF = "rnn,precision=mixed_float16"
@@ -39,6 +40,12 @@ TORCH_RECURRENT = (
     Fault("rnn: autocast leaves recurrent layers in float32", HALF, "precision", "recur in another format", one("torch.nn.RNN.forward", change.without_autocast(lambda h: h))),
     Fault("rnn: half outputs cut off, not rounded", HALF, "rounding", "layer  1 time", one("torch.nn.RNN.forward", change.without_autocast(change.cut_off))),
     Fault("lstm: in training, the state of the last batch is not reset from the 450th call on", "rnn,cell=lstm", "training", "loss", one("torch.nn.LSTM.forward", after(450, change.stale_state)), trains=True),
+    Fault("rnn: the recurrent weight's gradient a thousandth too long", "rnn", "gradient_parity", "layer  1 recurrent weight", one(TANH, change.gradient_scaled(1, 1.001))),
+    Fault("lstm: the input weight's gradient a thousandth too long", "rnn,cell=lstm", "gradient_parity", "layer  1 weight", one(LSTM, change.gradient_scaled(0, 1.001))),
+    Fault("gru: biases of reset and update gate swapped", "rnn,cell=gru", "forward_parity", "step 1 loss", one(GRU, change.torch_weights(lambda w: [*w[:2], *change.blocks(3, lambda gate: [gate[1], gate[0], gate[2]])(w[2:3]), w[3]]))),
+    Fault("lstm: the backward direction reads forwards", TURNED, "forward_parity", "layer  1 time 1", one("torch.nn.LSTM.forward", change.not_turned_round)),
+    Fault("lstm: samples of a packed sequence come back by length", BOTH, "forward_parity", "layer  1 time 1", one("torch.nn.utils.rnn.pad_packed_sequence", change.by_length)),
+    Fault("lstm: the output is handed on as the cell's state", CUT, "forward_parity", "layer  1 time 7", one("torch.nn.LSTM.forward", change.output_for_cell)),
 )  # fmt: skip
 
 KERAS_RECURRENT = (
@@ -62,6 +69,14 @@ KERAS_RECURRENT = (
     Fault("rnn: half outputs are handed on in float32", HALF, "precision", "recur in another format", one("keras.layers.SimpleRNN.call", in_keras.handed_on_in_float32)),
     Fault("rnn: half outputs a last place too small", HALF, "rounding", "layer  1 time", one("keras.layers.SimpleRNN.call", scaled(1 - 2.0**-11))),
     Fault("lstm: a state that is cut off hands its gradient back", CUT, "gradient_parity", "steps time 12", one("keras.ops.stop_gradient", lambda f: lambda x: x)),
+    Fault("lstm: a mask ends a step too late", BOTH, "forward_parity", "layer  1 time 8", one("keras.src.backend.rnn", in_keras.mask_ends_late)),
+    Fault("lstm: the backward direction's mask is not turned round", BOTH, "forward_parity", "layer  1 time 1", one("keras.src.backend.rnn", in_keras.mask_not_turned_round)),
+    Fault("lstm: the mean of both directions is handed out for either", TURNED, "forward_parity", "layer  1 time 1", one("keras.layers.Bidirectional.call", in_keras.mean_of_directions)),
+    Fault("lstm: a state that is given is ignored", CUT, "forward_parity", "layer  1 time 7", one("keras.layers.LSTM.call", in_keras.state_ignored)),
+    Fault("lstm: both directions begin alike", BOTH, "recurrent_start", "the same as the backward direction's", one("keras.layers.Bidirectional.build", in_keras.directions_alike)),
+    Fault("lstm: every gate is orthogonal by itself", "rnn,cell=lstm", "recurrent_start", "RᵀR", one("keras.initializers.Orthogonal.__call__", in_keras.gate_by_gate)),
+    Fault("lstm: recurrent weights are not penalized", "rnn,cell=lstm,l2=0.01", "gradient_parity", "layer  1 recurrent weight", one("keras.layers.LSTMCell.build", with_attribute("recurrent_regularizer", lambda penalty: None))),
+    Fault("lstm: the gradient of tanh a thousandth too short", "rnn,cell=lstm", "gradient_parity", "steps time 1", one("keras.layers.LSTMCell.call", with_attribute("activation", in_keras.gradient_short))),
 )  # fmt: skip
 
 TORCH_WAYS = (

@@ -197,3 +197,39 @@ def undetached(forward: Any) -> Any:
         return outputs, self._handed_out
 
     return called
+
+
+def gradient_scaled(number: int, factor: float) -> Callable[[Any], Any]:
+    """Of a fused layer's weights, one by its number, the gradient alone is longer by a factor."""
+
+    def wrap(f: Any) -> Any:
+        def called(x: Any, hx: Any, weights: Weights, *rest: Any) -> Any:
+            w = weights[number]
+            return f(x, hx, [*weights[:number], factor * w - (factor - 1) * w.detach(), *weights[number + 1 :]], *rest)
+
+        return called
+
+    return wrap
+
+
+def not_turned_round(forward: Any) -> Any:
+    """The backward direction reads a sequence forwards."""
+
+    def called(self: Any, x: Any, hx: Any = None) -> Any:
+        import torch
+
+        outputs, state = forward(self, x, hx)
+        turned, _ = forward(self, x.flip(1), hx)
+        return torch.cat([outputs.chunk(2, -1)[0], turned.chunk(2, -1)[1].flip(1)], -1), state
+
+    return called
+
+
+def by_length(pad: Any) -> Any:
+    """Samples of a packed sequence come back in the order in which they were packed, the longest first."""
+    return lambda sequence, **options: pad(sequence._replace(unsorted_indices=None), **options)
+
+
+def output_for_cell(forward: Any) -> Any:
+    """An LSTM that is given a state takes the output for the cell's state as well."""
+    return lambda self, x, hx=None: forward(self, x, (hx[0], hx[0]) if isinstance(hx, tuple) else hx)

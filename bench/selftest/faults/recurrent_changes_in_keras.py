@@ -179,3 +179,84 @@ def stateful_outputs_scaled(call: Any) -> Any:
         return outputs * 1.001 if self.stateful else outputs
 
     return called
+
+
+def mask_ends_late(rnn: Any) -> Any:
+    """The first step after a sample's end counts as within it."""
+
+    def called(*args: Any, mask: Any = None, **kwargs: Any) -> Any:
+        from keras import ops
+
+        if mask is not None:
+            mask = ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, :-1]], axis=1)
+        return rnn(*args, mask=mask, **kwargs)
+
+    return called
+
+
+def mask_not_turned_round(rnn: Any) -> Any:
+    """A direction that reads backwards takes the mask forwards."""
+
+    def called(*args: Any, mask: Any = None, go_backwards: bool = False, **kwargs: Any) -> Any:
+        from keras import ops
+
+        turned = ops.flip(mask, axis=1) if mask is not None and go_backwards else mask
+        return rnn(*args, mask=turned, go_backwards=go_backwards, **kwargs)
+
+    return called
+
+
+def mean_of_directions(call: Any) -> Any:
+    """Both halves of the result are the mean of both directions."""
+
+    @functools.wraps(call)
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from keras import ops
+
+        forth, back = ops.split(call(self, *args, **kwargs), 2, axis=-1)
+        return ops.concatenate([(forth + back) / 2] * 2, axis=-1)
+
+    return called
+
+
+def state_ignored(call: Any) -> Any:
+    @functools.wraps(call)
+    def called(self: Any, sequences: Any, initial_state: Any = None, **kwargs: Any) -> Any:
+        return call(self, sequences, **kwargs)
+
+    return called
+
+
+def directions_alike(build: Any) -> Any:
+    """The backward direction begins with the forward direction's input weights."""
+
+    @functools.wraps(build)
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        build(self, *args, **kwargs)
+        self.backward_layer.cell.kernel.assign(self.forward_layer.cell.kernel)
+
+    return called
+
+
+def gate_by_gate(draw: Any) -> Any:
+    """An orthogonal matrix for every gate, where Keras promises one for all."""
+
+    def called(self: Any, shape: Any, dtype: Any = None) -> Any:
+        from keras import ops
+
+        square = shape[0], shape[0]
+        return ops.concatenate([draw(self, square, dtype) for _ in range(shape[1] // shape[0])], axis=1)
+
+    return called
+
+
+def gradient_short(activation: Any) -> Any:
+    """An activation's gradient is a thousandth too short, its value right."""
+
+    def called(x: Any) -> Any:
+        from keras import ops
+
+        y = activation(x)
+        return 0.999 * y + 0.001 * ops.stop_gradient(y)
+
+    return called
