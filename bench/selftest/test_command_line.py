@@ -57,6 +57,7 @@ def test_bad_options_are_one_sentence(arguments: list[str], words: str, tmp_path
     [
         (["--data=mnist", "--data-dir=/nowhere"], pytest.ExitCode.USAGE_ERROR, "--download"),
         (["--device=cuda", "--backend=torch"], Status.ENVIRONMENT, "torch falls back to the CPU"),
+        (["--device=cuda", "--backend=torch", "-n", "2"], Status.ENVIRONMENT, "torch falls back to the CPU"),
     ],
 )
 def test_absent_data_and_devices_end_the_run_before_it_trains(
