@@ -171,11 +171,12 @@ def test_backends_that_are_named_one_by_one_are_all_judged() -> None:
     assert "-torch-" in seen and "-numpy-" in seen
 
 
+@pytest.mark.parametrize("words", [["experiment", "depth", "--table"], []], ids=["a command", "the list of commands"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_an_output_that_nobody_reads_any_more_ends_without_a_traceback(unbuffered: str) -> None:
+def test_an_output_that_nobody_reads_any_more_ends_without_a_traceback(unbuffered: str, words: list[str]) -> None:
     reads, writes = os.pipe()
     os.close(reads)
-    command, given = [sys.executable, "-m", "bench", "experiment", "depth", "--table"], os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    command, given = [sys.executable, "-m", "bench", *words], os.environ | {"PYTHONUNBUFFERED": unbuffered}
     try:
         done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=given, check=False)
     finally:
