@@ -66,6 +66,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+HELP = "-h", "--help"
 
 
 def overview() -> Iterator[str]:
@@ -91,21 +92,19 @@ def _has_no_reader() -> bool:
 def main() -> int:
     """Run the command that the first argument names, or list them all; Status.BAD_INPUT for an unknown name."""
     name, *rest = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help"):
-        print("\n".join(overview()))
-        return Status.SAME
-    if name not in COMMANDS:
+    if name not in (*HELP, *COMMANDS):
         near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
         meant = f"did you mean {near[0]}? All are listed" if near else "all are listed"
         print(f"{name} is no command: {meant} by python -m bench.", file=sys.stderr)
         return Status.BAD_INPUT
-    command = COMMANDS[name]
-    sys.argv[1:] = [*command.first, *rest]
     try:
         try:
-            runpy.run_module(
-                command.module, run_name="__main__", alter_sys=True
-            )  # late, because statistics and plotting take seconds to import
+            if name in HELP:
+                print("\n".join(overview()))
+            else:
+                sys.argv[1:] = [*COMMANDS[name].first, *rest]
+                # Late, because statistics and plotting take seconds to import.
+                runpy.run_module(COMMANDS[name].module, run_name="__main__", alter_sys=True)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:

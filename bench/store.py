@@ -27,22 +27,21 @@ class Store(dict[str, T], Generic[T]):
     holds another kind of result, is none.
     """
 
-    def __init__(self, path: Path, kind: type[T], code: str, *, of_any: bool = False) -> None:
-        """Read what is there; `of_any` code, for who only looks. `codes` says by cell which code made the result."""
+    def __init__(self, path: Path, kind: type[T], code: str) -> None:
+        """Read what is there."""
         super().__init__()
         self.path, self.code, self._kind = path, code, _Line[kind]  # type: ignore[valid-type]
-        self.codes: dict[str, str] = {}
         for line in path.read_bytes().splitlines() if path.exists() else []:
             try:
                 stored = msgspec.convert(json.loads(line), self._kind)
             except (*files.NO_JSON, ValueError):
                 continue
-            if of_any or stored.code == code:
-                self[stored.cell], self.codes[stored.cell] = stored.result, stored.code
+            if stored.code == code:
+                self[stored.cell] = stored.result
 
     def keep(self, cell: str, result: T) -> T:
         """Add a result to the file, and return it. Raises WriteError."""
-        self[cell], self.codes[cell] = result, self.code
+        self[cell] = result
         line = json.dumps(msgspec.to_builtins(_Line(cell, self.code, result)), ensure_ascii=False)  # msgspec's JSON has no NaN
         files.folder(self.path.parent)
         with FileLock(f"{self.path}.lock"):

@@ -48,14 +48,15 @@ def hidden(case: Case) -> Explanation | None:
 
 
 def misnamed(case: Case) -> Explanation | None:
-    """CUDA_VISIBLE_DEVICES begins with a device that is not there; CUDA then shows none at all."""
+    """CUDA_VISIBLE_DEVICES, which `--device=cuda:1` sets for a worker, begins with a device that is not there; CUDA then shows none."""
     first = case.variables.get(VISIBLE, "").partition(",")[0].strip()
     if not first or not case.driver.gpus:
         return None
     there = int(first) < len(case.driver.gpus) if first.isdigit() else first.startswith("MIG") or _is_one(first, case.driver)
     if there:
         return None
-    return f"{VISIBLE} begins with {first}, which the driver does not have", f"name devices out of 0 … {len(case.driver.gpus) - 1} in it"
+    numbers = " … ".join(dict.fromkeys(("0", str(len(case.driver.gpus) - 1))))
+    return f"{VISIBLE} begins with {first}, which the driver does not have", f"choose out of {numbers}, by {VISIBLE} or --device=cuda:0"
 
 
 def _is_one(uuid: str, driver: Driver) -> bool:

@@ -14,23 +14,27 @@ from pathlib import Path
 
 from bench import files
 from bench.baselines import known_failures
+from bench.baselines.known_failures import KnownFailure
 from bench.baselines.samples import FOLDER as BASELINES
 from bench.evidence import admission
 from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.metamorphic import EQUALITIES
 from bench.progress import say, shown, track
-from bench.releases import breaks
-from bench.releases.examine import FOLDER, Examined, examine, kept
-from bench.releases.line import LINES, parted
+from bench.releases import breaks, record
+from bench.releases.examine import FOLDER, Examined, examine
+from bench.releases.line import LINES, Line, parted
+from bench.releases.record import RecordError
 from bench.releases.table import changes, healthy, page, places, status, table
 from bench.versions.environments import VersionsError
 from models.spec import SpecError
 from models.worker.devices import DeviceError, refuse_unknown
 from models.worker.process import WorkerError
 
+NOT_EXAMINED = "it was not examined yet."
 
-@ends_with(Status.BAD_INPUT, WriteError)
+
+@ends_with(Status.BAD_INPUT, WriteError, RecordError)
 def main(arguments: list[str] | None = None) -> Status:
     """Examine releases and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench releases", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -42,8 +46,8 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0 (default: cpu)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where releases and results are kept (default: {FOLDER})")
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
-    parser.add_argument("--kept", action="store_true", help="print what is kept, by whatever code it was seen, and run nothing")
-    parser.add_argument("--write", action="store_true", help="write the page to baselines/, too")
+    parser.add_argument("--write", action="store_true", help="put what was seen into the record in baselines/, and draw its page again")
+    parser.add_argument("--recorded", action="store_true", help="print what is recorded, and run nothing")
     parser.add_argument("--breaks", action="store_true", help="write baselines/breaks.md from the known failures, and run nothing")
     chosen = parser.parse_args(arguments)
     if chosen.breaks:
@@ -52,6 +56,8 @@ def main(arguments: list[str] | None = None) -> Status:
     if chosen.of and chosen.backend and on[chosen.backend] != chosen.of:
         return _refused(f"--backend={chosen.backend} is --of={on[chosen.backend]}, and --of={chosen.of} was asked for: say one of them.")
     line = LINES[chosen.of or on.get(chosen.backend, "keras")]
+    if chosen.write and chosen.device != "cpu":
+        return _refused("The record is of a CPU: leave out --write or --device.")
     cases, results = chosen.only or line.cases, dict[str, Examined]()
     failed = Status.SAME
     try:
@@ -64,29 +70,39 @@ def main(arguments: list[str] | None = None) -> Status:
         return _refused(f"--only: {error} Or name an equality: {', '.join(EQUALITIES)}.")
     if not all(asked := line.releases if chosen.releases is None else [each.strip() for each in chosen.releases.split(",")]):
         return _refused(f"--releases={chosen.releases} names no release: write them with commas, such as {','.join(line.releases[-2:])}.")
-    for release in track(asked, "releases"):
-        began = time.monotonic()
-        try:
-            if chosen.kept:
-                results[release] = kept(line, release, cases, chosen.folder, device=chosen.device)
-                continue
-            results[release] = examine(line, release, cases, chosen.folder, fresh=chosen.fresh, device=chosen.device)
-        except (VersionsError, WriteError, WorkerError, OSError) as error:
-            results[release] = Examined(why_not=" ".join(str(error).split()))
-            failed = _refused(
-                f"{line.named(release)} could not be examined: {error}",
-                Status.ENVIRONMENT if isinstance(error, WorkerError | OSError) else Status.BAD_INPUT,
-            )
-            continue
-        broken = [case for case, seen in results[release].cases.items() if seen.broken]
-        say(f"{line.named(release)}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
-    if all(examined.why_not for examined in results.values()):
-        return failed if failed != Status.SAME else _refused(f"Nothing is kept of these releases in {chosen.folder}.", Status.NOTHING)
     known = known_failures.read()
-    print("\n".join([*table(results), "", healthy(results), "", *changes(results), "", *places(results, line, known)]))
+    if chosen.recorded:
+        found = record.read(line, cases)
+        results = {release: found.get(release, Examined(why_not=NOT_EXAMINED)) for release in asked}
+    else:
+        for release in track(asked, "releases"):
+            began = time.monotonic()
+            try:
+                results[release] = examine(line, release, cases, chosen.folder, fresh=chosen.fresh, device=chosen.device)
+            except (VersionsError, WriteError, WorkerError, OSError) as error:
+                results[release] = Examined(why_not=" ".join(str(error).split()))
+                failed = _refused(
+                    f"{line.named(release)} could not be examined: {error}",
+                    Status.ENVIRONMENT if isinstance(error, WorkerError | OSError) else Status.BAD_INPUT,
+                )
+                continue
+            broken = [case for case, seen in results[release].cases.items() if seen.broken]
+            say(f"{line.named(release)}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
+        if chosen.write:
+            record.merge(line, results)
+    if all(examined.why_not for examined in results.values()):
+        return failed if failed != Status.SAME else _refused(f"{record.path_of(line)} has none of these releases.", Status.NOTHING)
     if chosen.write:
-        files.write(BASELINES / line.file, page(results, line, known))
+        _draw(line, known)
+    print("\n".join([*table(results), "", healthy(results), "", *changes(results), "", *places(results, line, known)]))
     return failed if failed != Status.SAME else status(results)
+
+
+def _draw(line: Line, known: list[KnownFailure]) -> None:
+    """Write the page of all that is recorded."""
+    found = record.read(line, line.cases)
+    whole = {release: found.get(release, Examined(why_not=NOT_EXAMINED)) for release in line.releases}
+    files.write(BASELINES / line.file, page(whole, line, known))
 
 
 def _refused(sentence: str, status: Status = Status.BAD_INPUT) -> Status:

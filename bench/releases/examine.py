@@ -44,10 +44,9 @@ MOST = 60
 
 @dataclass(frozen=True)
 class Outside:
-    """One number outside its bound: where, how far beyond (NaN where the number is), and both in words."""
+    """One number outside its bound: where, and the number with its bound in words."""
 
     where: str
-    beyond: float
     text: str
 
 
@@ -107,28 +106,13 @@ def examine(line: Line, release: str, cases: list[str], folder: Path = FOLDER, *
         finally:
             for worker in workers:
                 worker.close()
-    return _examined(own, cases, versions, results)
-
-
-def kept(line: Line, release: str, cases: list[str], folder: Path = FOLDER, *, device: str = "cpu") -> Examined:
-    """What was seen of a release before, by whatever code; nothing is installed or run. Raises VersionsError."""
-    own = _own(line, release, device)
-    versions, results = Store(folder / FILE, dict[str, str], "", of_any=True), Store(folder / FILE, Seen, "", of_any=True)
-    return _examined(own, cases, versions, results) if own in versions else Examined(why_not="it was not examined yet.")
+    cells = {case: f"{own} {case}" for case in cases}
+    return Examined(versions[own], {case: results[cell] for case, cell in cells.items()}, codes=dict.fromkeys(cases, code))
 
 
 def _own(line: Line, release: str, device: str) -> str:
     """How cells of a release begin."""
     return " ".join([line.wanted(release, device).text, line.backend, *[device] * (device != "cpu")])
-
-
-def _examined(own: str, cases: list[str], versions: Store[dict[str, str]], results: Store[Seen]) -> Examined:
-    cells = {case: f"{own} {case}" for case in cases if f"{own} {case}" in results}
-    return Examined(
-        versions[own],
-        {case: results[cell] for case, cell in cells.items()},
-        codes={case: results.codes[cell] for case, cell in cells.items()},
-    )
 
 
 def _ask(workers: list[Worker], start: Callable[[], Worker]) -> Callable[[str, dict[str, Any]], Any]:
@@ -154,16 +138,13 @@ def _seen(case: str, scenarios: Scenarios, worker: Worker, device: str = "cpu") 
     outside = sorted((f for f in verdict.findings if not f.within), key=lambda f: -f.exceedance)
     judged = [f for f in outside if not UNKNOWN.search(f.note)]
     word = GONE if outside and not judged else MARKS[verdict.status]
-    told = tuple(Outside(f.where, _beyond(f), _text(f)) for f in judged or outside)
+    told = tuple(Outside(f.where, _text(f)) for f in judged or outside)
     return Seen(word, f"{told[0].where}: {told[0].text}" if told else verdict.reason, told[:MOST])
 
 
-def _beyond(finding: Finding) -> float:
-    return max(finding.low - finding.value, finding.value - finding.high)
-
-
 def _text(finding: Finding) -> str:
-    return f"{texts.number(finding.value)} for {texts.allowed(finding)} {finding.note}".strip()
+    note = finding.note.partition("\n")[0]
+    return f"{texts.number(finding.value)} for {texts.allowed(finding)} {note}".strip()
 
 
 def _of_network(case: str, worker: Worker, backend: str, device: str) -> Verdict:

@@ -49,10 +49,14 @@ class Line:
     only: tuple[str, ...] = ()
 
     @property
+    def name(self) -> str:
+        """What `--of` takes, and how the page's and the record's files begin."""
+        return self.backend.replace("-", "_on_") if self.package == "keras" else self.package
+
+    @property
     def file(self) -> str:
         """The page's name in `baselines/`."""
-        name = self.backend.replace("-", "_on_") if self.package == "keras" else self.package
-        return f"{name}_releases.md"
+        return f"{self.name}_releases.md"
 
     @property
     def cases(self) -> list[str]:
@@ -85,7 +89,7 @@ TENSORFLOW = ("2.16.2", "2.17.1", "2.18.1", "2.19.1", "2.20.0", "2.21.0")
 JAX = ("0.4.30", "0.4.38", "0.5.3", "0.6.2", "0.7.2", "0.8.3", "0.9.2", "0.10.2")
 NEWEST_KERAS = "keras==3.15.1"
 LINES = {
-    line.file.removesuffix("_releases.md"): line
+    line.name: line
     for line in (
         Line("keras", "keras", KERAS, "Keras", (OLD_TENSORFLOW,), only=QUICK),
         Line("keras", "keras-torch", KERAS, "Keras on PyTorch"),
@@ -95,7 +99,7 @@ LINES = {
         Line("jax", "keras-jax", JAX, "JAX", (("0.4.31", "numpy<2"),), NEWEST_KERAS),
     )
 }
-"""By name: what `--of` takes, and how the page's file begins."""
+"""By name."""
 
 
 def parted(case: str) -> tuple[str, str]:

@@ -43,7 +43,7 @@ def judges(results: Results) -> str:
     """Which code judged which release, in a sentence: digests of what was imported, with cases that other code judged than the most."""
     by_code: dict[str, list[str]] = {}
     for release, examined in _judged(results).items():
-        counts = Counter(examined.codes.values())
+        counts = Counter(filter(None, examined.codes.values()))
         for code, count in counts.most_common():
             cases = [f"`{case}`" for case, judge in examined.codes.items() if judge == code]
             by_code.setdefault(code, []).append(release + f" ({', '.join(cases)})" * (count < max(counts.values())))
@@ -95,7 +95,7 @@ def page(results: Results, line: Line, known: list[KnownFailure]) -> str:
         f"{line.named(release)} is not in the table: {examined.why_not}" for release, examined in results.items() if examined.why_not
     ]
     recorded = [sentence for sentence in (healthy(results), later(results, line), judges(results)) if sentence]
-    command = f"python -m bench releases --of={line.file.removesuffix('_releases.md')} --write"
+    command = f"python -m bench releases --of={line.name} --write"
     return "\n".join([
         f"# Which {NAMES[line.package]} release breaks what{' (' + line.title + ')' if line.title != NAMES[line.package] else ''}", "",
         f"Written by `{command}`: {NAMES[line.package]} {beside}; CPU, float32. · holds, BREAKS does not, – could not be",

@@ -163,14 +163,18 @@ def trained(spec: Spec, backend: str) -> dict[str, float]:
 def table(rows: list[sweep.Row]) -> pd.DataFrame:
     """One row a network and backend, one column a kind of error: what is caught in 95 % of draws."""
     draws = pd.DataFrame([{"network": row["network"], "backend": row["backend"], **row["power"]} for row in rows if row.get("power")])
-    places = {spec.id: place for place, spec in enumerate(networks("core"))}  # whatever the order in which they were measured
-    draws = draws.sort_values("network", key=lambda names: names.map(places), kind="stable")
     frame = draws.groupby(["network", "backend"], sort=False).quantile(CAUGHT, interpolation="higher").reset_index()
     specs = [Spec.parse(network) for network in frame["network"]]
     cases = list(zip(specs, frame["backend"], strict=True))
     drawn = [applies(CHECKS["initializer"], *case) for case in cases]
     frame["initializer variance"] = [initializer_variance(*case) if apply else np.nan for case, apply in zip(cases, drawn, strict=True)]
-    return with_trained(frame)
+    return in_order(with_trained(frame))
+
+
+def in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table in the order of the core matrix, whatever the order in which networks were measured."""
+    places = {spec.id: place for place, spec in enumerate(networks("core"))}
+    return frame.sort_values("network", key=lambda names: names.map(places), kind="stable")
 
 
 def with_trained(frame: pd.DataFrame) -> pd.DataFrame:
@@ -235,15 +239,16 @@ def main() -> int:
     parser.add_argument("--summary", action="store_true", help="only print the committed table's summary")
     parser.add_argument("--seeds", type=at_least(1), default=sweep.POWER_SEEDS, help=f"how many fresh seeds (default: {sweep.POWER_SEEDS})")
     parser.add_argument("--family", choices=list(FAMILIES), help="one family of networks (default: all)")
+    parser.add_argument("--network", action="append", default=[], help="one network of the core matrix by its id; may be repeated")
     options = parser.parse_args()
     if options.trained:
         files.write(PATH, with_trained(read()).to_csv(index=False, float_format="%.3g"))
     elif not options.summary:
-        families = [options.family] if options.family else list(FAMILIES)
-        rows = sweep.run(options.seeds, [("torch", 1), ("keras", 1)], only=sweep.swept(families))
+        measured = sweep.chosen(parser, options.family, options.network)
+        rows = sweep.run(options.seeds, [("torch", 1), ("keras", 1)], only=measured)
         kept = read()
-        kept = kept[~kept["network"].map(sweep.family_of).isin(families)]
-        files.write(PATH, sweep.by_family(pd.concat([kept, table(rows)])).to_csv(index=False, float_format="%.3g"))
+        kept = kept[~kept["network"].isin([spec.id for spec in measured])]
+        files.write(PATH, sweep.by_family(in_order(pd.concat([kept, table(rows)]))).to_csv(index=False, float_format="%.3g"))
     print(summary(read()), end="")
     return 0
 

@@ -5,6 +5,7 @@ Finished rows are kept in a file, so that an interrupted sweep goes on where it 
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections import deque
@@ -30,7 +31,7 @@ from models.architectures import FAMILIES, graph
 from models.matrix import networks, symmetric
 from models.nodes import Recurrent
 from models.parts.cells import CELLS
-from models.spec import Spec
+from models.spec import Spec, SpecError
 from models.worker.process import Worker
 
 RECORD = Path(".gradgauge/sweep.jsonl")
@@ -71,6 +72,21 @@ def swept(families: Iterable[str] = FAMILIES) -> list[Spec]:
     """Networks of the core matrix and those for exact laws alone, of some families, whose cells both frameworks have."""
     every = [spec for spec in (*networks("core"), *symmetric()) if family_of(spec.id) in families]
     return [spec for spec in every if all(CELLS[node.cell].torch for node in graph(spec).of(Recurrent))]
+
+
+def chosen(parser: argparse.ArgumentParser, family: str | None, ids: list[str]) -> list[Spec]:
+    """The swept networks of one family, or those of these ids; the parser ends with a sentence for one that is not swept."""
+    if not ids:
+        return swept([family] if family else FAMILIES)
+    if family:
+        parser.error("--network names networks by themselves: leave out --family.")
+    try:
+        specs = [Spec.parse(each) for each in dict.fromkeys(ids)]
+    except SpecError as error:
+        parser.error(str(error))
+    if unknown := [spec.id for spec in specs if spec not in swept()]:
+        parser.error(f"--network={unknown[0]} is not swept: `python -m bench matrix` lists the networks that are.")
+    return specs
 
 
 def state() -> str:

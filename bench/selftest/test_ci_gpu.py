@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from packaging.requirements import Requirement
 
@@ -65,6 +67,26 @@ def test_a_stage_whose_time_is_up_is_ended_with_all_that_it_began(tmp_path: Path
     assert script.read(tmp_path / "results.json") == {}
 
 
+def test_a_stage_ends_with_the_script_that_began_it(tmp_path: Path) -> None:
+    """Two runs on one device at once would disturb each other; the next one begins the same stage anew."""
+    wait = f"import os, time; open('{tmp_path}/pid', 'w').write(str(os.getpid())); time.sleep(60)"
+    program = (
+        "import os, pathlib, sys\nfrom importlib.machinery import SourceFileLoader\nfrom importlib.util import module_from_spec, "
+        f"spec_from_loader\nloader = SourceFileLoader('ci_gpu', {str(SCRIPT)!r})\nmodule = module_from_spec(spec_from_loader('ci_gpu', "
+        "loader))\nsys.modules['ci_gpu'] = module\nloader.exec_module(module)\n"
+        f"module.run(module.Stage('slow', 60.0, ('-c', {wait!r})), 60.0, pathlib.Path({str(tmp_path)!r}), dict(os.environ))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            time.sleep(0.05)
+        process.kill()
+    pid = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_status_is_right_where_it_is_the_expected_one(script: Any) -> None:
     stage = script.Stage("planted", 1.0, (), right=10)
     assert "green" in script.table([stage], {"planted": script.Result("planted", 10, 1.0, "slower")})
@@ -73,9 +95,19 @@ def test_a_status_is_right_where_it_is_the_expected_one(script: Any) -> None:
 
 def test_every_stage_is_a_command_that_takes_its_options(script: Any, tmp_path: Path) -> None:
     planned = script.stages("cuda", ["torch", "keras-jax"], tmp_path)
-    assert {"doctor", "smoke", "precision", "faults", "equalities", "determinism", "step-times", "duet-planted", "overhead", "spread"} <= {
-        stage.name for stage in planned
-    }
+    assert {
+        "doctor",
+        "smoke",
+        "precision",
+        "faults",
+        "equalities",
+        "determinism",
+        "step-times",
+        "duet-planted",
+        "overhead",
+        "memory",
+        "spread",
+    } <= {stage.name for stage in planned}
     assert any("precision=tf32" in word for stage in planned for word in stage.words)
     assert not any("tf32" in word for stage in script.stages("cpu", ["torch"], tmp_path) for word in stage.words)
     for stage in planned:
@@ -102,6 +134,7 @@ def test_stages_of_pytest_collect_something_and_duets_understand_their_options(s
     assert found.keys() == dict(collected).keys(), done.stdout + done.stderr
     assert all(status == 0 and count >= 1 for status, count in found.values()), found
     assert found["determinism"][1] == 2 and found["core-slice"][1] >= 50 and found["equalities"][1] > 20
+    assert found["memory"][1] == 2
     for stage in script.stages("cuda", ["torch"], tmp_path):
         if stage.words[1] == "bench.timing.duet":
             given = duet._parser().parse_args(stage.words[2:])

@@ -57,6 +57,7 @@ def test_bad_options_are_one_sentence(arguments: list[str], words: str, tmp_path
     [
         (["--data=mnist", "--data-dir=/nowhere"], pytest.ExitCode.USAGE_ERROR, "--download"),
         (["--device=cuda", "--backend=torch"], Status.ENVIRONMENT, "torch falls back to the CPU"),
+        (["--device=cuda", "--backend=torch", "-n", "2"], Status.ENVIRONMENT, "torch falls back to the CPU"),
     ],
 )
 def test_absent_data_and_devices_end_the_run_before_it_trains(
@@ -170,11 +171,12 @@ def test_backends_that_are_named_one_by_one_are_all_judged() -> None:
     assert "-torch-" in seen and "-numpy-" in seen
 
 
+@pytest.mark.parametrize("words", [["experiment", "depth", "--table"], []], ids=["a command", "the list of commands"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_an_output_that_nobody_reads_any_more_ends_without_a_traceback(unbuffered: str) -> None:
+def test_an_output_that_nobody_reads_any_more_ends_without_a_traceback(unbuffered: str, words: list[str]) -> None:
     reads, writes = os.pipe()
     os.close(reads)
-    command, given = [sys.executable, "-m", "bench", "experiment", "depth", "--table"], os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    command, given = [sys.executable, "-m", "bench", *words], os.environ | {"PYTHONUNBUFFERED": unbuffered}
     try:
         done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=given, check=False)
     finally:

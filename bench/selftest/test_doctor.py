@@ -45,6 +45,7 @@ FALLBACKS: list[tuple[str, DeviceProbe, Driver, dict[str, str], str, str]] = [
     ("keras-jax", SEES_NONE, HEALTHY, {"JAX_PLATFORMS": "cpu"}, "", "JAX_PLATFORMS='cpu' leaves JAX no GPU"),
     ("torch", SEES_NONE, HEALTHY, {"CUDA_VISIBLE_DEVICES": "2"}, "", "begins with 2, which the driver does not have"),
     ("torch", SEES_NONE, HEALTHY, {"CUDA_VISIBLE_DEVICES": "GPU-bbbb"}, "", "begins with GPU-bbbb"),
+    ("torch", SEES_NONE, OLD, {"CUDA_VISIBLE_DEVICES": "1"}, "", "choose out of 0, by"),
     ("torch", SEES_NONE, Driver(problem=nvidia_driver.ABSENT), {}, "", "no NVIDIA driver is here"),
     ("torch", SEES_NONE, OLD, {}, "", "driver 535.1 runs CUDA up to 12.2, and this torch was built for CUDA 13.0"),
     ("keras", SEES_NONE, HEALTHY, {}, "W0000 Cannot dlopen some GPU libraries. Please make sure", "CUDA's libraries are not all found"),

@@ -91,8 +91,8 @@ def test_bisection_by_time_asks_duets(monkeypatch, capsys):
     now = ["1.0"]
     one = case(monkeypatch, Stub, lambda: Stub(times[now[0]]))
     monkeypatch.setattr(bisect, "releases", lambda *_: list(times))
-    monkeypatch.setattr(bisect.sides, "parse", lambda text: now.__setitem__(0, text.split()[0].partition("==")[2]) or text)
-    monkeypatch.setattr(bisect.sides, "cases", lambda a, b, networks: [one])
+    monkeypatch.setattr(bisect.sides, "parse", lambda text, device: now.__setitem__(0, text.split()[0].partition("==")[2]) or text)
+    monkeypatch.setattr(bisect.sides, "cases", lambda a, b, networks, device: [one])
     monkeypatch.setattr(plan, "prove", lambda *_: None)
     monkeypatch.setattr(plan, "SLICE", 0.001)
     monkeypatch.setattr(plan.run, "__kwdefaults__", {**plan.run.__kwdefaults__, "piece": 0.001})
@@ -106,8 +106,9 @@ def test_bisection_by_time_asks_duets(monkeypatch, capsys):
 
 
 def test_a_case_is_read_back_from_its_id():
-    backend, mode, spec = bisect.case_of("keras-train_on_batch-cpu-depth=4,norm=layer")
-    assert (backend, mode, spec.id) == ("keras", "train_on_batch", "depth=4,norm=layer")
+    backend, mode, device, spec = bisect.case_of("keras-train_on_batch-cpu-depth=4,norm=layer")
+    assert (backend, mode, device, spec.id) == ("keras", "train_on_batch", "cpu", "depth=4,norm=layer")
+    assert bisect.case_of("torch-graphs-cuda:1-depth=4")[1:3] == ("graphs", "cuda:1")
     assert bisect.case_of("keras-torch-train_on_batch-cpu-reference")[0] == "keras-torch"
     with pytest.raises(SpecError, match="is no case"):
         bisect.case_of("torch-slow-cpu-reference")

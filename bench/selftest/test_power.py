@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.checks import CHECKS, REFERENCE, THEORY, applies
+from bench.exit_status import Status
 from bench.judging.verdict import FAILED, judge
 from bench.selftest import false_alarms, power, sweep
 from bench.selftest.kills import seen
@@ -54,8 +55,40 @@ def test_the_committed_false_alarm_table_is_of_every_network_and_seed() -> None:
     table = false_alarms.read()
     for family in set(table["family"]):
         every = table[(table["check"] == "finite") & (table["family"] == family)]
-        runs = sum(len(seeds) for _, seeds in sweep.wanted(int(every["seeds"].max()), sweep.swept([family])))
-        assert len(every) == 4 and set(every["runs"]) == {runs}, f"python -m bench.selftest.false_alarms --family={family}"
+        assert len(every) == 4 and false_alarms.complete(table, family), f"python -m bench.selftest.false_alarms --family={family}"
+
+
+def test_runs_of_a_new_network_are_added_to_those_of_its_family(rows: list[sweep.Row]) -> None:
+    """Network by network the table comes to the same; where two come equally near, either is named."""
+    old, new = ([row for row in rows if (row["network"] == "norm=batch") == is_new] for is_new in (False, True))
+    together = false_alarms.added(false_alarms.table(old), false_alarms.table(new))
+    assert together.drop(columns="where").equals(false_alarms.table(rows).drop(columns="where"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--network=act=sofsign"], "act=sofsign is not known"),
+        (["--network=depth=7"], "is not swept"),
+        (["--network=act=tanh", "--family=mlp"], "leave out --family"),
+    ],
+)
+def test_a_network_that_cannot_be_measured_is_refused_in_a_sentence(
+    words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (power, false_alarms):
+        monkeypatch.setattr("sys.argv", ["bench", *words])
+        with pytest.raises(SystemExit) as ended:
+            command.main()
+        assert ended.value.code == Status.BAD_INPUT
+        assert says in capsys.readouterr().err
+
+
+def test_a_network_that_is_counted_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["bench", "--network=act=tanh"])
+    with pytest.raises(SystemExit):
+        false_alarms.main()
+    assert "counted twice" in capsys.readouterr().err
 
 
 def test_rows_of_other_code_do_not_count(tmp_path: Path) -> None:

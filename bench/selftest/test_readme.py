@@ -23,6 +23,9 @@ from bench.selftest import disturbed, false_alarms, kill_grid, made_up, mutants,
 from bench.selftest.pages import CONTRIBUTING, PAGES, ROOT, read
 from bench.selftest.studies import own_models
 from models.matrix import networks
+from models.parts.activations import ACTIVATIONS
+from models.parts.losses import LOSSES
+from models.parts.optimizers import OPTIMIZERS
 from models.spec import Spec
 
 LONG = {
@@ -191,6 +194,24 @@ def test_the_numbers_of_networks_are_right() -> None:
     text = " ".join(read(ROOT / "README.md").split())
     assert f"takes {len(core)} networks through" in text
     assert f"trains {sum(spec.trained for spec in core)} of them" in text
+
+
+@pytest.mark.parametrize(("field", "rows"), [("act", ACTIVATIONS), ("loss", LOSSES), ("optimizer", OPTIMIZERS)])
+def test_the_table_of_parts_names_every_row_of_the_core_matrix_and_of_the_full_one(field: str, rows: dict[str, Any]) -> None:
+    line = next(line for line in read(ROOT / "models" / "README.md").splitlines() if line.startswith(f"| `{field}` |"))
+    core, full = (CELL.findall(cell) for cell in line.split("|")[2:4])
+    assert sorted(core) == sorted(name for name, row in rows.items() if row.core)
+    assert sorted(full) == sorted(name for name, row in rows.items() if not row.core)
+
+
+def test_what_power_is_said_to_be_is_in_its_table() -> None:
+    table, text = power.read(), " ".join(read(ROOT / "README.md").split())
+    met = {
+        (kind, backend): (part[kind].dropna() <= power.GOALS[kind]) for kind in power.GOALS for backend, part in table.groupby("backend")
+    }
+    (here, there), (torch, keras) = ([met[kind, backend] for backend in ("torch", "keras")] for kind in ("gradient", "accuracy trained"))
+    assert here.sum() == there.sum() and f"by 1e-4 in {here.sum()} of {len(here)}" in text
+    assert f"0.01 in accuracy in {torch.sum()} (PyTorch) and {keras.sum()} (Keras) of {len(torch)} trained networks" in text
 
 
 def test_the_table_of_checks_names_every_check_and_its_file() -> None:

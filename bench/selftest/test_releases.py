@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.baselines import known_failures
 from bench.baselines.known_failures import KnownFailure
 from bench.checks import CHECKS
 from bench.exit_status import Status
 from bench.metamorphic import EQUALITIES, decide
 from bench.metamorphic.scenarios import Scenarios
-from bench.releases import examine
+from bench.releases import examine, record
+from bench.releases.__main__ import NOT_EXAMINED
+from bench.releases.__main__ import main as releases
 from bench.releases.examine import Examined, Outside, Seen
 from bench.releases.line import LINES, Line, parted
 from bench.releases.table import changes, healthy, page, places, status, table
@@ -43,7 +46,7 @@ def test_cases_are_what_the_suite_knows(line: Line) -> None:
 
 def test_the_table_has_a_column_a_release_and_says_where() -> None:
     beside = {"keras": "3.0.2", "tensorflow": "2"}
-    broken = Seen("BREAKS", "0.5 for 0", (Outside("way: first", 0.5, "0.5 for 0"), Outside("other", 0.1, "0.1 for 0")))
+    broken = Seen("BREAKS", "0.5 for 0", (Outside("way: first", "0.5 for 0"), Outside("other", "0.1 for 0")))
     results = {
         "3.0.2": Examined(beside, {"penalty_once": broken, "b": Seen("·"), "c": Seen("·")}),
         "3.0.5": Examined(beside | {"keras": "3.0.5"}, {"penalty_once": Seen("·"), "b": Seen("–", "noise"), "c": Seen("·")}),
@@ -75,7 +78,7 @@ def test_a_page_names_the_cases_that_joined_after_it_was_recorded() -> None:
 def test_releases_are_told_as_ranges_of_neighbours() -> None:
     words = ["BREAKS", "BREAKS", "·", "BREAKS"]
     results = {
-        f"3.{n}": Examined({"keras": f"3.{n}"}, {"a": Seen(word, "", (Outside("x", 1.0, "1 for 0"),) * (word != "·"))})
+        f"3.{n}": Examined({"keras": f"3.{n}"}, {"a": Seen(word, "", (Outside("x", "1 for 0"),) * (word != "·"))})
         for n, word in enumerate(words)
     }
     assert places(results, LINE, []) == ["- `a` 3.0 … 3.1, 3.3: x: 1 for 0."]
@@ -163,22 +166,63 @@ def test_what_cannot_be_examined_is_one_sentence(wrong: str, sentence: str, tmp_
     assert "Traceback" not in done.stderr
 
 
-COMMITTED = {name: path for name, line in LINES.items() if (path := ROOT / "baselines" / line.file).exists()}
+COMMITTED = [name for name, line in LINES.items() if record.path_of(line).exists()]
 
 
 @pytest.mark.parametrize("name", COMMITTED)
-def test_a_committed_table_is_of_these_releases_and_cases(name: str) -> None:
-    line, text = LINES[name], COMMITTED[name].read_text(encoding="utf-8")
-    header, _, *rows = [each for each in text.splitlines() if each.startswith("|")]
-    missing = [release for release in line.releases if f"{line.named(release)} is not in the table" in text]
-    assert [cell.strip() for cell in header.split("|")[2:-1]] == [release for release in line.releases if release not in missing]
-    uneven = [row.split("`")[1] for row in rows]
-    even, later = (
-        re.findall(r"`([^`]+)`", next((each for each in text.splitlines() if each.startswith(words)), ""))
-        for words in ("These hold in every release", "Not run yet")
+def test_a_committed_page_is_drawn_from_its_record(name: str) -> None:
+    line = LINES[name]
+    found = record.read(line, line.cases)
+    results = {release: found.get(release, Examined(why_not=NOT_EXAMINED)) for release in line.releases}
+    command = f"python -m bench releases --of={name} --recorded --write"
+    assert (ROOT / "baselines" / line.file).read_text("utf-8") == page(results, line, known_failures.read()), f"run {command}"
+    asked = [case for case in line.cases if any(case in examined.cases for examined in found.values())]
+    assert len(asked) > 0.9 * len(line.cases), f"too many cases joined after the record: run python -m bench releases --of={name} --write"
+
+
+def test_a_record_grows_by_releases_and_by_cases(tmp_path: Path) -> None:
+    line = LINES["torch"]
+    one, two, three = line.cases[:3]
+    broken = Seen("BREAKS", "first: 1 for 0", (Outside("first", "1 for 0"), Outside("µ “second”", "nan for 0")))
+
+    def examined(release: str, beside: str, **cases: Seen) -> Examined:
+        return Examined({"torch": release, "numpy": beside}, {line.cases[int(n[1:])]: each for n, each in cases.items()},
+                        codes={line.cases[int(n[1:])]: f"code {n}" for n in cases})  # fmt: skip
+
+    assert record.read(line, line.cases, tmp_path) == {}
+    record.merge(line, {"2.13.0": examined("2.13.0", "2", c0=broken, c2=Seen("·"))}, tmp_path)
+    record.merge(
+        line, {"2.13.0": examined("2.13.0", "2", c1=Seen("lacks", "no such part")), "2.9.1": examined("2.9.1", "2", c0=Seen("·"))}, tmp_path
     )
-    assert sorted(uneven + even + later) == sorted(line.cases), "a case is missing, there twice, or gone: run the command of the page"
-    assert len(later) < 0.1 * len(line.cases), "too many cases joined after the page: run its command"
+    found = record.read(line, line.cases, tmp_path)
+    assert list(found) == ["2.9.1", "2.13.0"], "the oldest first"
+    assert found["2.13.0"].cases == {one: broken, two: Seen("lacks", "no such part"), three: Seen("·")}, "in the order of the line"
+    assert found["2.13.0"].codes == {one: "code c0", two: "code c1", three: "code c2"}
+    assert record.read(line, [two], tmp_path)["2.13.0"].cases == {two: Seen("lacks", "no such part")}
+
+    record.merge(line, {"2.13.0": Examined(why_not="no network"), "2.2.2": Examined(why_not="no wheel")}, tmp_path)
+    found = record.read(line, line.cases, tmp_path)
+    assert len(found["2.13.0"].cases) == 3, "what could not be examined today replaces nothing"
+    assert found["2.2.2"].why_not == "no wheel"
+    record.merge(line, {"2.13.0": examined("2.13.0", "1.26", c1=Seen("·"))}, tmp_path)
+    assert record.read(line, line.cases, tmp_path)["2.13.0"].cases == {two: Seen("·")}, "another NumPy beside it: recorded anew"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{"schema": 2, "line": "torch", "releases": {}}', '{"schema": 1, "line": "jax", "releases": {}}', "[1]", "\x00"]
+)
+def test_a_record_that_is_none_is_refused_in_a_sentence(text: str, tmp_path: Path) -> None:
+    record.path_of(LINES["torch"], tmp_path).write_text(text, "utf-8")
+    with pytest.raises(record.RecordError, match="restore it from version control, or delete it"):
+        record.read(LINES["torch"], [], tmp_path)
+
+
+def test_what_is_recorded_is_printed_without_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert releases(["--of=torch", "--recorded", "--releases=2.4.1,2.15.0", "--only=meeting_pieces"]) is Status.SAME
+    assert "| `meeting_pieces` | BREAKS | · |" in capsys.readouterr().out
+    assert releases(["--of=torch", "--recorded", "--releases=1.0"]) is Status.NOTHING
+    assert "has none of these releases" in capsys.readouterr().err
+    assert releases(["--of=torch", "--recorded", "--write", "--device=cuda"]) is Status.BAD_INPUT
 
 
 def test_the_readme_shows_the_committed_table_as_it_is() -> None:

@@ -16,6 +16,7 @@ from bench.judging.verdict import NOT_JUDGED, Verdict
 from bench.report.record import Error, Record
 from bench.selftest import made_up
 from bench.versions import script, upgrade
+from models.own.address import own_models
 
 MODEL = "gauge.py:net"
 GAUGES = ROOT / "bench" / "selftest" / "gauges"
@@ -53,6 +54,13 @@ def test_what_went_wrong_is_told_with_its_release_and_the_one_that_is_right() ->
     assert "✗ gauge.py:net on torch: not safe. 1 number of 2 went wrong by torch==3." in text
     assert "gradient_parity a.weight: 160 roundings off its float64 twin, 10 allowed since torch==2; torch==1 is right, 1 roundings" in text
     assert "python -m bench script --model=gauge.py:net --parameter=a.weight" in text
+
+
+def test_a_gradient_that_is_wrong_on_a_gpu_gets_a_script_for_one() -> None:
+    records = release(gradients(a_weight=1.0)), release(gradients(a_weight=157.0))
+    for record in records:
+        record.environment["device"] = "cuda:1"
+    assert "--parameter=a.weight --device=cuda:1" in told(*records)
 
 
 def test_what_was_wrong_before_is_no_reason_against_an_upgrade() -> None:
@@ -115,6 +123,16 @@ def test_a_script_shows_a_gradient_that_float32_alone_has_wrong(tmp_path: Path) 
     assert "off by 0.0001 of its length" in done.stdout
 
 
+def test_a_script_for_a_gpu_computes_there_without_tf32(tmp_path: Path) -> None:
+    """A factory whose model and batch are on the CPU; `meta` stands for the GPU, on which numbers cannot be read."""
+    text = script.script(own_models([f"{GAUGES}/of_torch.py:bare"], tmp_path)[0], "torch", "2.weight", "cuda")
+    assert "cudnn.allow_tf32 = False" in text and "in float32 on cuda is off" in text
+    noted = "exact, seen = gradient(torch.float64), gradient(torch.float32)"
+    text = text.replace("'cuda'", "'meta'").replace(noted, f"{noted}; print('on', seen.device); sys.exit(7)")
+    done = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (7, "on meta\n"), done.stderr
+
+
 def test_a_factory_may_be_a_method_in_a_file_of_any_name(tmp_path: Path) -> None:
     text = (GAUGES / "of_torch.py").read_text(encoding="utf-8")
     (tmp_path / "my-gauge.py").write_text(f"{text}\n\nclass Nets:\n    net = staticmethod(bare)\n", encoding="utf-8")
@@ -129,9 +147,10 @@ def test_a_table_of_several_models_is_one_sentence(tmp_path: Path, capsys: pytes
     assert "is 2 models: name one" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
 @pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:convnext_atto", "keras:MobileNetV3Small"])
-def test_a_script_of_a_published_network_is_python(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert script.main([f"--model={name}", "--parameter=x"]) == Status.SAME
+def test_a_script_of_a_published_network_is_python(name: str, device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main([f"--model={name}", "--parameter=x", f"--device={device}"]) == Status.SAME
     text = capsys.readouterr().out
     compile(text, "issue.py", "exec")
     assert len(text.splitlines()) <= script.LONGEST

@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.evidence import admission
 from bench.evidence.collect import Collection, Request, reference_of
+from bench.exit_status import Status
 from bench.files import WriteError
 from bench.judging.check import Need
 from bench.progress import shown
@@ -47,7 +48,7 @@ def measured(spec: Spec, backend: str, data: Data, seeds: range, device: str = "
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print, and draw if asked to; 2 for what cannot be read or written."""
+    """Print, and draw if asked to; Status.BAD_INPUT for what cannot be read or written, ENVIRONMENT where a framework cannot compute."""
     parser = argparse.ArgumentParser(prog="python -m bench theory", description=__doc__)
     parser.add_argument("network", nargs="?", help="a network's id, e.g. depth=40,act=sigmoid,init=glorot_uniform (default: reference)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw band and measured profiles into FILE (png, svg or pdf)")
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.coverage:
         print("\n".join(coverage(options.coverage)))
-        return 0
+        return Status.SAME
     try:
         backends = named(options.backend, installed=bool(options.plot))
         refuse_unknown(options.device)
@@ -88,10 +89,13 @@ def _run(options: argparse.Namespace) -> int:
             x = reference_of(spec.on(backends[0]), data, steps=1).forced_steps[0].x
             draw(options.plot, {backend: spec.on(backend) for backend in backends}, x, seen)
             print(f"drawn into {options.plot}")
-    except (BackendError, SpecError, DataError, DeviceError, WorkerError, WriteError, OSError, ValueError) as error:
+    except WorkerError as error:
         print(error, file=sys.stderr)
-        return 2
-    return 0
+        return Status.ENVIRONMENT
+    except (BackendError, SpecError, DataError, DeviceError, WriteError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return Status.BAD_INPUT
+    return Status.SAME
 
 
 if __name__ == "__main__":

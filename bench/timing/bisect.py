@@ -26,6 +26,7 @@ from bench.progress import clock, say
 from bench.report.texts import number
 from bench.timing.duet import plan, sides
 from bench.timing.duet.calibration import margins_of
+from bench.timing.duet.gpu import GpuError, Watch
 from bench.timing.duet.plan import BUDGET, Duet
 from bench.timing.duet.statistics import OPEN
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, STATUS
@@ -33,6 +34,7 @@ from bench.versions.environments import VersionsError
 from fixtures.data.datasets import load
 from models.backends.registry import BACKENDS
 from models.spec import Spec, SpecError
+from models.worker.devices import DeviceError, kind, refuse_unknown
 from models.worker.process import WorkerError
 
 FINDABLE = ("finite", "forward_parity", "gradient_parity", "update", "clipping", "normalization_state")
@@ -78,22 +80,27 @@ def first_changed(names: list[str], like_first: Callable[[str], bool]) -> tuple[
     return names[low], names[high]
 
 
-def case_of(text: str) -> tuple[str, str, Spec]:
-    """Backend, mode and network of a case id such as `keras-train_on_batch-cpu-reference`. Raises SpecError."""
+def case_of(text: str) -> tuple[str, str, str, Spec]:
+    """Backend, mode, device and network of a case id such as `keras-train_on_batch-cpu-reference`. Raises SpecError, DeviceError."""
     for backend in sorted(BACKENDS, key=len, reverse=True):
         for mode in (*BACKENDS[backend].modes, *BACKENDS[backend].recurrent_modes):
-            if text.startswith(f"{backend}-{mode}-cpu-"):
-                return backend, mode, admission.network(text.removeprefix(f"{backend}-{mode}-cpu-"))
+            device, _, network = text.removeprefix(f"{backend}-{mode}-").partition("-")
+            if text.startswith(f"{backend}-{mode}-") and device.startswith(("cpu", "cuda")):
+                refuse_unknown(device)
+                return backend, mode, device, admission.network(network)
     raise SpecError(f"--case {text} is no case: write backend-mode-cpu-network, such as keras-train_on_batch-cpu-reference.")
 
 
-def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec, metric: str, budget: float) -> Callable[[str], Status]:
-    """What a duet of the first release with another one says of it: SAME, WORSE or FASTER."""
+def by_time(
+    package: str, names: list[str], backend: str, mode: str, spec: Spec, metric: str, budget: float, device: str = "cpu"
+) -> Callable[[str], Status]:
+    """What a duet of the first release with another one says of it: SAME, WORSE or FASTER. Raises GpuError."""
+    watch = Watch(device) if device != "cpu" else None
 
     def compared(name: str) -> Status:
-        a, b = (sides.parse(f"{package}=={version} {backend} --{mode}") for version in (names[0], name))
-        duet = Duet(sides.cases(a, b, (spec,)), margins_of([], None, 0))
-        plan.run(duet, load(), budget=budget, quiet=True)
+        a, b = (sides.parse(f"{package}=={version} {backend} --{mode}", device) for version in (names[0], name))
+        duet = Duet(sides.cases(a, b, (spec,), device=device), margins_of([], None, 0))
+        plan.run(duet, load(), budget=budget, quiet=True, watch=watch)
         judged = [each for each in duet.judged() if each.metric in (metric, "all")]
         for each in judged:
             print(f"{package} {names[0]} → {name}: {each.metric} {each.description}", flush=True)
@@ -106,13 +113,13 @@ def by_time(package: str, names: list[str], backend: str, mode: str, spec: Spec,
     return compared
 
 
-def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: str) -> Callable[[str], Status]:
+def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: str, device: str = "cpu") -> Callable[[str], Status]:
     """What a check says of a release beside the first one: SAME, WORSE where it alone fails, or FASTER where the first alone fails."""
-    request = Request(spec, backend, load(), CHECKS[check].needs)
+    request = Request(spec, backend, load(), CHECKS[check].needs, device=kind(device))
 
     def failed(name: str) -> bool:
-        side = sides.parse(f"{package}=={name} {backend}")
-        variant = sides.Variant(side, side.interpreter(), backend, BACKENDS[backend].modes[0])
+        side = sides.parse(f"{package}=={name} {backend}", device)
+        variant = sides.Variant(side, side.interpreter(), backend, BACKENDS[backend].modes[0], device=device)
         worker = variant.worker()
         try:
             evidence = collect(request, worker.submit)
@@ -147,28 +154,29 @@ def _announced(compared: Callable[[str], Status], most: int) -> Callable[[str], 
     return announced
 
 
-@ends_with(Status.BAD_INPUT, VersionsError, SpecError)
+@ends_with(Status.ENVIRONMENT, GpuError)
+@ends_with(Status.BAD_INPUT, VersionsError, SpecError, DeviceError)
 def main(arguments: list[str] | None = None) -> Status:
     """Halve until neighbours differ."""
     parser = argparse.ArgumentParser(prog="python -m bench bisect", description=__doc__)
     parser.add_argument("package")
     parser.add_argument("first")
     parser.add_argument("last")
-    parser.add_argument("--case", default="keras-train_on_batch-cpu-reference", help="what is timed or judged")
+    parser.add_argument("--case", default="keras-train_on_batch-cpu-reference", help="what is timed or judged; -cuda- in it is a GPU")
     parser.add_argument("--metric", default="step", help="which metric of the duet (default: step)")
     parser.add_argument("--finding", choices=FINDABLE, metavar="CHECK", help=f"judge numbers instead of time: {', '.join(FINDABLE)}")
     parser.add_argument("--budget", type=float, default=BUDGET, help="seconds of rounds per duet")
     given = parser.parse_args(arguments)
     try:
-        backend, mode, spec = case_of(given.case)
+        backend, mode, device, spec = case_of(given.case)
         if not 0 < given.budget < math.inf:
             raise SpecError(f"--budget={given.budget:g} must be a positive number of seconds.")
         names = releases(given.package, given.first, given.last)
         print(f"{len(names)} releases: {', '.join(names)}", flush=True)
         if given.finding:
-            compared = by_finding(given.package, names, backend, spec, given.finding)
+            compared = by_finding(given.package, names, backend, spec, given.finding, device)
         else:
-            compared = by_time(given.package, names, backend, mode, spec, given.metric, given.budget)
+            compared = by_time(given.package, names, backend, mode, spec, given.metric, given.budget, device)
         compared = _announced(compared, 1 + math.ceil(math.log2(max(len(names) - 1, 1))))
         of_last = compared(names[-1])
         found = first_changed(names, lambda name: (of_last if name == names[-1] else compared(name)) == Status.SAME)

@@ -18,11 +18,12 @@ from bench.files import WriteError
 from bench.report.record import Record
 from bench.versions import runs, table, upgrade
 from bench.versions.environments import GPU, GROUP, VersionsError, Wanted
+from models.worker.devices import DeviceError, refuse_unknown
 
 OWN = ("-n", "--fresh", "-h", "--help")
 
 
-@ends_with(Status.BAD_INPUT, VersionsError, WriteError)
+@ends_with(Status.BAD_INPUT, VersionsError, WriteError, DeviceError)
 def main(arguments: list[str] | None = None) -> Status:
     """Build, run, print."""
     words = sys.argv[1:] if arguments is None else arguments
@@ -35,7 +36,11 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
     given = parser.parse_args(words[:cut])
     options = words[cut:]
-    group = GPU if any(option.startswith("--device=cuda") for option in options) else GROUP
+    of_pytest = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    of_pytest.add_argument("--device", default="cpu")
+    device = of_pytest.parse_known_args(options)[0].device
+    refuse_unknown(device)
+    group = GROUP if device == "cpu" else GPU
     wanted = [Wanted(" ".join(text.split()), group) for text in dict.fromkeys(given.sets)]
     for each in wanted:
         each.requirements  # noqa: B018 (raises for what cannot be read, before anything is built)

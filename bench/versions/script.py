@@ -18,6 +18,7 @@ from bench.files import WriteError
 from models.own.address import OwnModel, framework_of, own_models
 from models.own.gauge import OwnError
 from models.own.published import CLASSES, settings
+from models.worker.devices import DeviceError, refuse_unknown
 
 LONGEST = 40
 """Lines: what a reader of an issue takes in at once."""
@@ -46,7 +47,7 @@ PUBLISHED = {
 }
 TORCH = """$imports
 NAME = $parameter
-$factory
+$setting$factory
 random.seed(0), np.random.seed(0), torch.manual_seed(0)
 made = factory()
 if isinstance(made, torch.nn.Module):
@@ -59,8 +60,8 @@ batch = next(iter(made["data"])) if batch is None else batch
 
 def gradient(dtype):
     torch.manual_seed(0)
-    own = copy.deepcopy(model).to(dtype).train()
-    given = tree_map(lambda t: t.to(dtype) if torch.is_tensor(t) and t.is_floating_point() else t, batch)
+    own = copy.deepcopy(model).to($device, dtype).train()
+    given = tree_map(lambda t: t.to($device, dtype if t.is_floating_point() else t.dtype) if torch.is_tensor(t) else t, batch)
     x, y = (given, given) if isinstance(given, dict) else given
     out = own(**x) if isinstance(x, dict) else own(*x) if isinstance(x, (tuple, list)) else own(x)
     value = loss(out, y) if loss else out["loss"] if isinstance(out, dict) else getattr(out, "loss", out)
@@ -70,12 +71,12 @@ def gradient(dtype):
 
 exact, seen = gradient(torch.float64), gradient(torch.float32)
 off = float((seen - exact).norm() / exact.norm())
-print(f"torch {torch.__version__}: the gradient of {NAME} in float32 is off by {off:.2g} of its length in float64")
+print(f"torch {torch.__version__}: the gradient of {NAME} in float32$where is off by {off:.2g} of its length in float64")
 sys.exit(not off < $explained)
 """
 KERAS = """$imports
 NAME = $parameter
-$factory
+$setting$factory
 
 def gradient(dtype, weights=None):
     keras.utils.clear_session()
@@ -101,7 +102,7 @@ def gradient(dtype, weights=None):
 seen, weights = gradient("float32")
 exact, _ = gradient("float64", weights)
 off = np.linalg.norm(seen - exact) / np.linalg.norm(exact)
-print(f"keras {keras.__version__}: the gradient of {NAME} in float32 is off by {off:.2g} of its length in float64")
+print(f"keras {keras.__version__}: the gradient of {NAME} in float32$where is off by {off:.2g} of its length in float64")
 sys.exit(int(not off < $explained))
 """
 IMPORTS = {
@@ -112,8 +113,19 @@ EXPLAINED = 1e-5
 """Share of a gradient's length that float32 may cost: 84 times its rounding, as much as hundreds of layers of rounding add up to."""
 
 
-def script(model: OwnModel, framework: str, parameter: str) -> str:
-    """The script for one parameter of a model."""
+def _setting(framework: str, device: str) -> str:
+    """What a script sets so that its framework computes on this device, in float32 where it may be TF32."""
+    if framework == "torch":
+        return "" if device == "cpu" else "torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False\n"
+    if device == "cpu":
+        return 'tf.config.set_visible_devices([], "GPU")\n'
+    number = int(device.partition(":")[2] or 0)
+    chosen = f'tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[{number}], "GPU")'
+    return f"{chosen}, tf.config.experimental.enable_tensor_float_32_execution(False)\n"
+
+
+def script(model: OwnModel, framework: str, parameter: str, device: str = "cpu") -> str:
+    """The script for one parameter of a model, which computes on `device`."""
     imports = [f"import {module}" for module in IMPORTS[framework]]
     if framework == "torch":
         imports.append("from torch.utils._pytree import tree_map")
@@ -130,23 +142,27 @@ def script(model: OwnModel, framework: str, parameter: str) -> str:
         factory = Template(FACTORY).substitute(folder=repr(model.folder), module=repr(module), attribute=repr(model.attribute))
         imports[:0] = ["import importlib", "import operator"]
     template = TORCH if framework == "torch" else KERAS
-    words = {"imports": "\n".join(imports), "parameter": repr(parameter), "factory": factory, "explained": EXPLAINED}
-    return Template(template).substitute(words)
+    return Template(template).substitute(
+        imports="\n".join(imports), parameter=repr(parameter), factory=factory, explained=EXPLAINED,
+        device=repr(device), setting=_setting(framework, device), where="" if device == "cpu" else f" on {device}",
+    )  # fmt: skip
 
 
-@ends_with(Status.BAD_INPUT, OwnError, WriteError)
+@ends_with(Status.BAD_INPUT, OwnError, WriteError, DeviceError)
 def main(arguments: list[str] | None = None) -> Status:
     """Print the script, or write it."""
     parser = argparse.ArgumentParser(prog="python -m bench script", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", required=True, metavar="MODEL", help="as for pytest: path/to/file.py:function, torchvision:resnet18, …")
     parser.add_argument("--parameter", required=True, metavar="NAME", help="whose gradient is wrong, as a failure names it")
     parser.add_argument("--backend", choices=sorted(IMPORTS), help="whose model it is, where its file does not say")
+    parser.add_argument("--device", default="cpu", help="where the script computes: cpu, cuda or cuda:0 (default: cpu)")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write here instead of to the terminal")
     given = parser.parse_args(arguments)
+    refuse_unknown(given.device)
     model, *others = own_models([given.model], Path.cwd())
     if others:
         raise OwnError(f"--model={given.model} is {len(others) + 1} models: name one, such as {model.id}.")
-    text = script(model, given.backend or framework_of(model), given.parameter)
+    text = script(model, given.backend or framework_of(model), given.parameter, given.device)
     if given.output:
         print(files.write(given.output, text))
     else:

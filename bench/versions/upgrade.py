@@ -29,6 +29,7 @@ class Seen:
     findings: dict[Key, Finding]
     memory: float
     error: str = ""
+    device: str = "cpu"
 
     @property
     def judged(self) -> int:
@@ -64,7 +65,8 @@ def _seen(release: str, record: Record, backend: str, model: str) -> Seen:
     own = {v.check: v for v in record.verdicts if v.backend == backend and v.subject == model}
     findings = {(check, finding.place): finding for check, verdict in own.items() for finding in verdict.findings}
     error = next((each.message for each in record.errors if f"-{backend}-" in each.case and each.case.rstrip("]").endswith(model)), "")
-    return Seen(release, own, findings, record.peak_memory_mb.get(backend, 0.0), error.partition("\n")[0])
+    memory, device = record.peak_memory_mb.get(backend, 0.0), record.environment.get("device", "cpu")
+    return Seen(release, own, findings, memory, error.partition("\n")[0], device)
 
 
 def _paragraph(model: str, backend: str, seen: list[Seen]) -> Iterator[str]:
@@ -112,7 +114,8 @@ def _lines(wrong: Mapping[Key, Finding], seen: list[Seen], model: str) -> Iterat
         yield f"    and {texts.counted(len(worst) - SHOWN, 'more number')}"
     for (check, place), _ in worst:
         if check == GRADIENT and place == Place(parameter=place.parameter):
-            yield f"    for an issue: python -m bench script --model={shlex.quote(model)} --parameter={shlex.quote(place.parameter)}"
+            on = f" --device={last.device}" if last.device != "cpu" else ""
+            yield f"    for an issue: python -m bench script --model={shlex.quote(model)} --parameter={shlex.quote(place.parameter)}{on}"
             break
 
 

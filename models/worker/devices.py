@@ -18,9 +18,10 @@ def kind(device: str) -> str:
 
 
 def refuse_unknown(device: str) -> None:
-    """Raise DeviceError for what names no device."""
+    """Raise DeviceError for what names no device, or one beyond those that `CUDA_VISIBLE_DEVICES` shows."""
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", device):
         raise DeviceError(f"--device={device} is not known: use cpu, cuda or cuda:0.")
+    variables(device)
 
 
 def refuse_threads(threads: int) -> None:

@@ -18,7 +18,7 @@ from bench.selftest.faults.torch_optimizers import one_factor_too_many
 
 @dataclass(frozen=True)
 class Broken:
-    """A story, the equality that must catch it, a part of the place that a finding must name, and how it is planted.
+    """What is wrong, the equality that must catch it, a part of the place that a finding must name, and how it is planted.
 
     `link` leads to where it really happened, for those that did.
     """

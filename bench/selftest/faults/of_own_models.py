@@ -181,4 +181,4 @@ OWN_FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault("tanh's slope", "of_keras.py:regression", "gradient_parity", "dense.kernel", one("tensorflow.python.ops.gen_math_ops.tanh_grad", scaled_by(OFF))),
     ),
 }  # fmt: skip
-"""By backend: a story, the model that shows it, the check that must catch it, and where. `python -m bench own-models` plants all."""
+"""By backend: what is wrong, the model that shows it, the check that must catch it, and where. `python -m bench own-models` plants all."""

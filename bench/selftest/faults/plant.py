@@ -17,7 +17,7 @@ Patch = Callable[[str, Callable[[Any], Any]], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """A story, the network that shows it, the check that must catch it and a part of the place it must name.
+    """What is wrong, the network that shows it, the check that must catch it and a part of the place it must name.
 
     `link` leads to where it really happened, for those that did; `trains` says that it shows in free training only.
     """

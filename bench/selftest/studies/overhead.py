@@ -1,6 +1,6 @@
 """What gradgauge itself costs: its training loop beside a hand-written one, and probing a network against its depth.
 
-`python -m bench.selftest.studies.overhead` prints both and always exits with 0: it reports and judges no framework.
+`python -m bench.selftest.studies.overhead` prints both and judges no framework: status 0, or 14 where one cannot compute.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import bootstrap
 
+from bench.exit_status import Status, ends_with
 from bench.progress import shown, track
 from fixtures.data.datasets import Data, load
 from models.backends.registry import BACKENDS
@@ -21,7 +22,7 @@ from models.reference.draws import draw_weights
 from models.reference.network import Reference
 from models.spec import Spec
 from models.worker.devices import DeviceError, kind, refuse_unknown
-from models.worker.process import Worker
+from models.worker.process import Worker, WorkerError
 from models.worker.tasks.overhead import AGAIN, HAND_WRITTEN, OURS, PROBES, RECORDED, Interleaved, ProbeCost
 
 GOALS = {AGAIN: None, OURS: 1.03, RECORDED: 1.10}
@@ -120,8 +121,10 @@ def probes(name: str, cost: Callable[[Spec], tuple[float, float]], depths: Itera
     print(f"{name:<8} grows as depth^{seconds:.2f} in time, depth^{memory:.2f} in memory", flush=True)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and return 0."""
+@ends_with(Status.ENVIRONMENT, WorkerError)
+@ends_with(Status.BAD_INPUT, DeviceError)
+def main(arguments: list[str] | None = None) -> Status:
+    """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench overhead", description=__doc__)
     parser.add_argument("--rounds", type=int, default=60, help="rounds of eight blocks a network (default: 60)")
     parser.add_argument("--depth", type=int, nargs="+", default=[16], help="depths of the trained networks (default: 16)")
@@ -134,10 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.rounds < 2 or len(options.probe_depth) == 1:
         parser.error("an interval takes two rounds, and a fit two depths.")
-    try:
-        refuse_unknown(options.device)
-    except DeviceError as error:
-        parser.error(str(error))
+    refuse_unknown(options.device)
     start, data = time.perf_counter(), load()
     for backend in options.backend:
         loops(backend, options.depth, options.rounds, data, options.threads, options.device)
@@ -146,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
         for backend in options.backend:
             probes(backend, framework_probe(backend, data, options.threads, options.device), options.probe_depth)
     print(f"took {time.perf_counter() - start:.0f} s")
-    return 0
+    return Status.SAME
 
 
 if __name__ == "__main__":

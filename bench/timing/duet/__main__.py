@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     return made
 
 
-@ends_with(Status.BAD_INPUT, VersionsError, SpecError, WriteError, RecordError, BackendError, GpuError, DeviceError)
+@ends_with(Status.ENVIRONMENT, GpuError)
+@ends_with(Status.BAD_INPUT, VersionsError, SpecError, WriteError, RecordError, BackendError, DeviceError)
 def main(arguments: list[str] | None = None) -> Status:
     """Build both sides, measure, judge, write, print."""
     options = _parser().parse_args(arguments)
@@ -89,10 +90,10 @@ def _run(options: argparse.Namespace) -> Status:
     for spec in specs:
         admission.refuse_too_large(spec, 2 * admission.weight(spec, seeds=0), "choose a smaller network")
     one, other = (sides.parse(text, options.device) for text in (a, b))
+    watch = Watch(options.device) if options.device != "cpu" else None
     say("environments: built where they are not there yet, which takes minutes once")
     cases = sides.cases(one, other, specs, device=options.device, threads=options.threads)
     cases = [replace(case, b=replace(case.b, slowdown=options.planted)) for case in cases]
-    watch = Watch(options.device) if options.device != "cpu" else None
     duet = Duet(cases, margins)
     if not known and not options.aa:
         duet.notes.append("Margins are the general ones: tox -e aa measures this machine's own.")

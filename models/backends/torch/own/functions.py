@@ -27,7 +27,7 @@ def surrogates() -> Iterator[dict[str, str]]:
     def watched(cls: type[function.Function], *args: object, **named: object) -> object:
         out = apply(cls, *args, **named)
         if not cls.__module__.startswith("torch."):
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            with torch.no_grad(), torch.random.fork_rng():
                 if what := _what(cls, apply, args, named, out):
                     # Keras on PyTorch has one class for all of them, and gives it the user's function first.
                     found[args[0].__name__ if args and inspect.isfunction(args[0]) else cls.__name__] = what

@@ -138,7 +138,7 @@ def _halves(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outputs:
 
 
 def _packed(layers: Layers, x: torch.Tensor, lengths: list[int]) -> Outputs:
-    packed, state = layers.made()(rnn.pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=False))
+    packed, state = layers.made()(rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
     outputs, _ = rnn.pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
     return outputs, (state[0] if isinstance(state, tuple) else state)[-1]
 
