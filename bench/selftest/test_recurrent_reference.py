@@ -116,6 +116,7 @@ def test_a_masked_step_changes_nothing(cell: str) -> None:
     ("rnn,cell=gru,recurrent=identity", "has gates"),
     ("rnn,recurrent=torch_default,radius=2", "radius scales"), ("rnn,depth=4", "is a field of"), ("rnn,cell=elman", "elman is not known"),
     ("rnn,cell=lstm,length=2,forget=chrono", "length=3 or more"), ("rnn,cell=lstm,forget=chrono,direction=both", "copies a layer"),
+    ("rnn,length=1000,truncated=1", "makes 1,000 pieces of length=1000, each traced apart: use 16 or more"),
     ("rnn,truncated=8", "cuts no gradient"), ("rnn,truncated=2,lengths=uneven", "from step to step"),
     ("rnn,between=rms,lengths=uneven", "mask"), ("rnn,cell=gru,parametrization=orthogonal", "one a gate"),
     ("rnn,parametrization=orthogonal,radius=0.5", "at radius 1"), ("rnn,parametrization=unitary,width=7", "in pairs"),
