@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,15 @@ ROUTES: list[tuple[Any, list[str], str]] = [
     (theory.main, ["depth=2,width=4", "--plot=band.svg", "--backend=torch", "--device=cuda"], NONE),
     (device_faults.main, ["--device=cuda", "--count=1"], NONE),
 ]
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """What a command sets for its own process, such as which GPUs are visible, is gone after the test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def last_line(capsys: Any) -> str:

@@ -233,3 +233,8 @@ def by_length(pad: Any) -> Any:
 def output_for_cell(forward: Any) -> Any:
     """An LSTM that is given a state takes the output for the cell's state as well."""
     return lambda self, x, hx=None: forward(self, x, (hx[0], hx[0]) if isinstance(hx, tuple) else hx)
+
+
+def packed_too_short(pack: Any) -> Any:
+    """Sequences are packed without their last time step, where they have more than one."""
+    return lambda x, lengths, **options: pack(x, [max(int(each) - 1, 1) for each in lengths], **options)
