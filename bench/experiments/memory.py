@@ -60,7 +60,7 @@ def _quick(kind: str) -> tuple[Row, ...]:
 
 def _over_memoryless(row: Row, results: list[Result]) -> str:
     """The last test loss over that of a network without memory, the mean of seeds; `∞` where the training left the range of numbers."""
-    losses = [each.test_loss[-1] for each in results if each.test_loss]
+    losses = [each.test_loss[-1] if each.test_loss else None for each in results if each.test_loss or each.stopped]
     if not losses:
         return "–"
     known = [each for each in losses if each is not None]
