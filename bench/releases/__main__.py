@@ -10,11 +10,11 @@ cannot be installed, 14 if one does not start, 0 otherwise.
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench import files
 from bench.baselines import known_failures
-from bench.baselines.known_failures import KnownFailure
 from bench.baselines.samples import FOLDER as BASELINES
 from bench.evidence import admission
 from bench.exit_status import Status, ends_with
@@ -24,14 +24,12 @@ from bench.progress import say, shown, track
 from bench.releases import breaks, record
 from bench.releases.examine import FOLDER, Examined, examine
 from bench.releases.line import LINES, Line, parted
-from bench.releases.record import RecordError
+from bench.releases.record import NOT_EXAMINED, RecordError
 from bench.releases.table import changes, healthy, page, places, status, table
 from bench.versions.environments import VersionsError
 from models.spec import SpecError
 from models.worker.devices import DeviceError, refuse_unknown
 from models.worker.process import WorkerError
-
-NOT_EXAMINED = "it was not examined yet."
 
 
 @ends_with(Status.BAD_INPUT, WriteError, RecordError)
@@ -58,8 +56,7 @@ def main(arguments: list[str] | None = None) -> Status:
     line = LINES[chosen.of or on.get(chosen.backend, "keras")]
     if chosen.write and chosen.device != "cpu":
         return _refused("The record is of a CPU: leave out --write or --device.")
-    cases, results = chosen.only or line.cases, dict[str, Examined]()
-    failed = Status.SAME
+    cases = chosen.only or line.cases
     try:
         refuse_unknown(chosen.device)
         for network in filter(None, (parted(case)[1] for case in cases)):
@@ -70,39 +67,43 @@ def main(arguments: list[str] | None = None) -> Status:
         return _refused(f"--only: {error} Or name an equality: {', '.join(EQUALITIES)}.")
     if not all(asked := line.releases if chosen.releases is None else [each.strip() for each in chosen.releases.split(",")]):
         return _refused(f"--releases={chosen.releases} names no release: write them with commas, such as {','.join(line.releases[-2:])}.")
-    known = known_failures.read()
+    if chosen.write and (other := [each for each in (*asked, *cases) if each not in (*line.releases, *line.cases)]):
+        return _refused(f"{other[0]} is not in the table that --write adds to: leave out --write, or put it into bench/releases/line.py.")
+    known, failed = known_failures.read(), Status.SAME
     if chosen.recorded:
-        found = record.read(line, cases)
-        results = {release: found.get(release, Examined(why_not=NOT_EXAMINED)) for release in asked}
+        recorded = record.read(line, cases)
+        results = {release: recorded.get(release, NOT_EXAMINED) for release in asked}
     else:
-        for release in track(asked, "releases"):
-            began = time.monotonic()
-            try:
-                results[release] = examine(line, release, cases, chosen.folder, fresh=chosen.fresh, device=chosen.device)
-            except (VersionsError, WriteError, WorkerError, OSError) as error:
-                results[release] = Examined(why_not=" ".join(str(error).split()))
-                failed = _refused(
-                    f"{line.named(release)} could not be examined: {error}",
-                    Status.ENVIRONMENT if isinstance(error, WorkerError | OSError) else Status.BAD_INPUT,
-                )
-                continue
-            broken = [case for case, seen in results[release].cases.items() if seen.broken]
-            say(f"{line.named(release)}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
+        results, failed = _examined(line, asked, cases, chosen)
         if chosen.write:
             record.merge(line, results)
+    if chosen.write:
+        whole = record.read(line, line.cases)
+        if any(examined.cases for examined in whole.values()):
+            files.write(BASELINES / line.file, page(whole, line, known))
     if all(examined.why_not for examined in results.values()):
         return failed if failed != Status.SAME else _refused(f"{record.path_of(line)} has none of these releases.", Status.NOTHING)
-    if chosen.write:
-        _draw(line, known)
     print("\n".join([*table(results), "", healthy(results), "", *changes(results), "", *places(results, line, known)]))
     return failed if failed != Status.SAME else status(results)
 
 
-def _draw(line: Line, known: list[KnownFailure]) -> None:
-    """Write the page of all that is recorded."""
-    found = record.read(line, line.cases)
-    whole = {release: found.get(release, Examined(why_not=NOT_EXAMINED)) for release in line.releases}
-    files.write(BASELINES / line.file, page(whole, line, known))
+def _examined(line: Line, asked: Sequence[str], cases: list[str], chosen: argparse.Namespace) -> tuple[dict[str, Examined], Status]:
+    """What each release did, and the status of the last one that could not be examined."""
+    results, failed = dict[str, Examined](), Status.SAME
+    for release in track(asked, "releases"):
+        began = time.monotonic()
+        try:
+            results[release] = examine(line, release, cases, chosen.folder, fresh=chosen.fresh, device=chosen.device)
+        except (VersionsError, WriteError, WorkerError, OSError) as error:
+            results[release] = Examined(why_not=" ".join(str(error).split()))
+            failed = _refused(
+                f"{line.named(release)} could not be examined: {error}",
+                Status.ENVIRONMENT if isinstance(error, WorkerError | OSError) else Status.BAD_INPUT,
+            )
+            continue
+        broken = [case for case, seen in results[release].cases.items() if seen.broken]
+        say(f"{line.named(release)}: {', '.join(broken) or 'nothing breaks'} ({time.monotonic() - began:.0f} s)")
+    return results, failed
 
 
 def _refused(sentence: str, status: Status = Status.BAD_INPUT) -> Status:

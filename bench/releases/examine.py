@@ -4,10 +4,10 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 from packaging.version import Version
 
 from bench import imported
@@ -42,21 +42,23 @@ MOST = 60
 """Places kept of one case."""
 
 
-@dataclass(frozen=True)
-class Outside:
+class Outside(NamedTuple):
     """One number outside its bound: where, and the number with its bound in words."""
 
     where: str
     text: str
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What one release did with one case: a word for the table, the worst number behind it, and where it is outside, the worst first."""
+class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one release did with one case: a word for the table, the worst number behind it, and where it is outside, the worst first.
+
+    `code` is the digest of the code that saw it, where that was kept.
+    """
 
     word: str
     numbers: str = ""
     outside: tuple[Outside, ...] = ()
+    code: str = ""
 
     @property
     def broken(self) -> bool:
@@ -64,14 +66,12 @@ class Seen:
         return self.word not in (MARKS[PASSED], MARKS[NOT_JUDGED])
 
 
-@dataclass
-class Examined:
-    """What one release did: the versions it ran with, by case what was seen and the code that saw it, or why it could not be examined."""
+class Examined(msgspec.Struct, forbid_unknown_fields=True):
+    """What one release did: the versions it ran with, by case what was seen, or why it could not be examined."""
 
-    versions: dict[str, str] = field(default_factory=dict)
-    cases: dict[str, Seen] = field(default_factory=dict)
+    versions: dict[str, str] = {}
     why_not: str = ""
-    codes: dict[str, str] = field(default_factory=dict)
+    cases: dict[str, Seen] = {}
 
     def word(self, case: str) -> str:
         """What the table says of a case."""
@@ -101,13 +101,12 @@ def examine(line: Line, release: str, cases: list[str], folder: Path = FOLDER, *
             for case in missing:
                 if not workers[-1].alive:
                     workers.append(start())
-                word = results.keep(f"{own} {case}", _seen(case, scenarios, workers[-1], kind(device))).word
-                say(f"{line.named(release)}  {case:<36} {word}")
+                seen = msgspec.structs.replace(_seen(case, scenarios, workers[-1], kind(device)), code=code)
+                say(f"{line.named(release)}  {case:<36} {results.keep(f'{own} {case}', seen).word}")
         finally:
             for worker in workers:
                 worker.close()
-    cells = {case: f"{own} {case}" for case in cases}
-    return Examined(versions[own], {case: results[cell] for case, cell in cells.items()}, codes=dict.fromkeys(cases, code))
+    return Examined(versions[own], cases={case: results[f"{own} {case}"] for case in cases})
 
 
 def _own(line: Line, release: str, device: str) -> str:

@@ -7,35 +7,19 @@ from pathlib import Path
 
 import msgspec
 from filelock import FileLock
-from packaging.version import Version
+from msgspec.structs import replace
 
 from bench import files
 from bench.baselines.samples import FOLDER as BASELINES
-from bench.releases.examine import Examined, Outside, Seen
+from bench.releases.examine import Examined
 from bench.releases.line import Line
 
 SCHEMA = 1
+NOT_EXAMINED = Examined(why_not="it was not examined yet.")
 
 
 class RecordError(ValueError):
     """A record that cannot be read; the message is one sentence with the remedy."""
-
-
-class Case(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What one release did with one case, places with their numbers, the worst first, and the code's digest where it was recorded."""
-
-    word: str
-    code: str = ""
-    numbers: str = ""
-    outside: list[tuple[str, str]] = []
-
-
-class Release(msgspec.Struct, forbid_unknown_fields=True):
-    """One release: the versions it ran with, and what it did by case; or why it could not be examined."""
-
-    versions: dict[str, str] = {}
-    why_not: str = ""
-    cases: dict[str, Case] = {}
 
 
 class File(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,7 +27,7 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
 
     schema: int
     line: str
-    releases: dict[str, Release]
+    releases: dict[str, Examined]
 
 
 def path_of(line: Line, folder: Path = BASELINES) -> Path:
@@ -52,38 +36,32 @@ def path_of(line: Line, folder: Path = BASELINES) -> Path:
 
 
 def read(line: Line, cases: list[str], folder: Path = BASELINES) -> dict[str, Examined]:
-    """What is recorded of these cases in the line's releases, the oldest first; empty where nothing is. Raises RecordError."""
-    return {
-        release: Examined(
-            found.versions,
-            {case: _seen(found.cases[case]) for case in cases if case in found.cases},
-            found.why_not,
-            {case: found.cases[case].code for case in cases if case in found.cases},
-        )
-        for release, found in _read(line, folder).releases.items()
-        if release in line.releases
-    }
+    """What is recorded of these cases in each of the line's releases, which is NOT_EXAMINED where nothing is. Raises RecordError."""
+    found = _read(line, folder).releases
+    return {release: _of(found.get(release, NOT_EXAMINED), cases) for release in line.releases}
 
 
 def merge(line: Line, results: dict[str, Examined], folder: Path = BASELINES) -> Path:
-    """Put results into the record, in the place of older ones of the same cases, and return its path. Raises RecordError and WriteError.
+    """Put results of the line's releases and cases into the record, in the place of older ones, and return its path.
 
-    A release that ran beside other packages than before is recorded anew. One that could not be examined replaces nothing.
+    A release that ran beside other packages than before is recorded anew. One that could not be examined replaces nothing. Raises
+    RecordError and WriteError.
     """
     path = path_of(line, files.folder(folder))
     with FileLock(f"{path}.lock"):
         releases = _read(line, folder).releases
         for release, examined in results.items():
-            old = releases.get(release, Release())
-            if examined.why_not:
-                releases[release] = old if old.cases else Release(why_not=examined.why_not)
+            old = releases.get(release, NOT_EXAMINED)
+            if examined.why_not and old.cases:
                 continue
-            before = old.cases if old.versions == examined.versions else {}
-            seen = {case: _case(each, examined.codes[case]) for case, each in examined.cases.items()}
-            order = [case for case in line.cases if case in before or case in seen]
-            releases[release] = Release(examined.versions, "", {case: seen.get(case) or before[case] for case in order})
-        _write(path, File(SCHEMA, line.name, {release: releases[release] for release in sorted(releases, key=Version)}))
+            same = old.cases if old.versions == examined.versions else {}
+            releases[release] = _of(replace(examined, cases=same | examined.cases), line.cases)
+        _write(path, File(SCHEMA, line.name, {release: releases[release] for release in line.releases if release in releases}))
     return path
+
+
+def _of(examined: Examined, cases: list[str]) -> Examined:
+    return replace(examined, cases={case: examined.cases[case] for case in cases if case in examined.cases})
 
 
 def _read(line: Line, folder: Path) -> File:
@@ -97,14 +75,6 @@ def _read(line: Line, folder: Path) -> File:
     if (found.schema, found.line) != (SCHEMA, line.name):
         raise RecordError(f"{path} is no record of {line.name} in schema {SCHEMA}: restore it from version control, or delete it.")
     return found
-
-
-def _seen(case: Case) -> Seen:
-    return Seen(case.word, case.numbers, tuple(Outside(where, text) for where, text in case.outside))
-
-
-def _case(seen: Seen, code: str) -> Case:
-    return Case(seen.word, code, seen.numbers, [(each.where, each.text) for each in seen.outside])
 
 
 def _write(path: Path, content: File) -> None:

@@ -43,9 +43,9 @@ def judges(results: Results) -> str:
     """Which code judged which release, in a sentence: digests of what was imported, with cases that other code judged than the most."""
     by_code: dict[str, list[str]] = {}
     for release, examined in _judged(results).items():
-        counts = Counter(filter(None, examined.codes.values()))
+        counts = Counter(seen.code for seen in examined.cases.values() if seen.code)
         for code, count in counts.most_common():
-            cases = [f"`{case}`" for case, judge in examined.codes.items() if judge == code]
+            cases = [f"`{case}`" for case, seen in examined.cases.items() if seen.code == code]
             by_code.setdefault(code, []).append(release + f" ({', '.join(cases)})" * (count < max(counts.values())))
     named = "; ".join(f"{code} judged {', '.join(releases)}" for code, releases in by_code.items())
     more = " What a law looks at may have grown from one to the next." * (len(by_code) > 1)

@@ -16,7 +16,6 @@ from bench.exit_status import Status
 from bench.metamorphic import EQUALITIES, decide
 from bench.metamorphic.scenarios import Scenarios
 from bench.releases import examine, record
-from bench.releases.__main__ import NOT_EXAMINED
 from bench.releases.__main__ import main as releases
 from bench.releases.examine import Examined, Outside, Seen
 from bench.releases.line import LINES, Line, parted
@@ -48,8 +47,8 @@ def test_the_table_has_a_column_a_release_and_says_where() -> None:
     beside = {"keras": "3.0.2", "tensorflow": "2"}
     broken = Seen("BREAKS", "0.5 for 0", (Outside("way: first", "0.5 for 0"), Outside("other", "0.1 for 0")))
     results = {
-        "3.0.2": Examined(beside, {"penalty_once": broken, "b": Seen("·"), "c": Seen("·")}),
-        "3.0.5": Examined(beside | {"keras": "3.0.5"}, {"penalty_once": Seen("·"), "b": Seen("–", "noise"), "c": Seen("·")}),
+        "3.0.2": Examined(beside, cases={"penalty_once": broken, "b": Seen("·"), "c": Seen("·")}),
+        "3.0.5": Examined(beside | {"keras": "3.0.5"}, cases={"penalty_once": Seen("·"), "b": Seen("–", "noise"), "c": Seen("·")}),
         "3.0.6": Examined(why_not="it cannot be installed"),
     }
     assert table(results) == ["| case | 3.0.2 | 3.0.5 |", "|---|---|---|", "| `penalty_once` | BREAKS | · |", "| `b` | · | – |"]
@@ -70,15 +69,15 @@ def test_the_table_has_a_column_a_release_and_says_where() -> None:
 
 def test_a_page_names_the_cases_that_joined_after_it_was_recorded() -> None:
     cases = {case: Seen("·") for case in LINE.cases}
-    assert "Not run yet" not in page({"3.0.2": Examined({"keras": "3.0.2"}, cases)}, LINE, [])
+    assert "Not run yet" not in page({"3.0.2": Examined({"keras": "3.0.2"}, cases=cases)}, LINE, [])
     del cases["traces"]
-    assert "\n\nNot run yet (1): `traces`.\n\n" in page({"3.0.2": Examined({"keras": "3.0.2"}, cases)}, LINE, [])
+    assert "\n\nNot run yet (1): `traces`.\n\n" in page({"3.0.2": Examined({"keras": "3.0.2"}, cases=cases)}, LINE, [])
 
 
 def test_releases_are_told_as_ranges_of_neighbours() -> None:
     words = ["BREAKS", "BREAKS", "·", "BREAKS"]
     results = {
-        f"3.{n}": Examined({"keras": f"3.{n}"}, {"a": Seen(word, "", (Outside("x", "1 for 0"),) * (word != "·"))})
+        f"3.{n}": Examined({"keras": f"3.{n}"}, cases={"a": Seen(word, "", (Outside("x", "1 for 0"),) * (word != "·"))})
         for n, word in enumerate(words)
     }
     assert places(results, LINE, []) == ["- `a` 3.0 … 3.1, 3.3: x: 1 for 0."]
@@ -93,7 +92,7 @@ def test_releases_are_told_as_ranges_of_neighbours() -> None:
     ],
 )  # fmt: skip
 def test_the_exit_status_compares_the_first_release_with_the_last(words: list[str], expected: Status) -> None:
-    assert status({str(place): Examined({}, {"a": Seen(word)}) for place, word in enumerate(words)}) == expected
+    assert status({str(place): Examined(cases={"a": Seen(word)}) for place, word in enumerate(words)}) == expected
 
 
 def test_a_run_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,9 +172,8 @@ COMMITTED = [name for name, line in LINES.items() if record.path_of(line).exists
 def test_a_committed_page_is_drawn_from_its_record(name: str) -> None:
     line = LINES[name]
     found = record.read(line, line.cases)
-    results = {release: found.get(release, Examined(why_not=NOT_EXAMINED)) for release in line.releases}
     command = f"python -m bench releases --of={name} --recorded --write"
-    assert (ROOT / "baselines" / line.file).read_text("utf-8") == page(results, line, known_failures.read()), f"run {command}"
+    assert (ROOT / "baselines" / line.file).read_text("utf-8") == page(found, line, known_failures.read()), f"run {command}"
     asked = [case for case in line.cases if any(case in examined.cases for examined in found.values())]
     assert len(asked) > 0.9 * len(line.cases), f"too many cases joined after the record: run python -m bench releases --of={name} --write"
 
@@ -185,26 +183,24 @@ def test_a_record_grows_by_releases_and_by_cases(tmp_path: Path) -> None:
     one, two, three = line.cases[:3]
     broken = Seen("BREAKS", "first: 1 for 0", (Outside("first", "1 for 0"), Outside("µ “second”", "nan for 0")))
 
-    def examined(release: str, beside: str, **cases: Seen) -> Examined:
-        return Examined({"torch": release, "numpy": beside}, {line.cases[int(n[1:])]: each for n, each in cases.items()},
-                        codes={line.cases[int(n[1:])]: f"code {n}" for n in cases})  # fmt: skip
+    def examined(release: str, beside: str, *cases: tuple[str, Seen]) -> Examined:
+        return Examined({"torch": release, "numpy": beside}, cases=dict(cases))
 
-    assert record.read(line, line.cases, tmp_path) == {}
-    record.merge(line, {"2.13.0": examined("2.13.0", "2", c0=broken, c2=Seen("·"))}, tmp_path)
-    record.merge(
-        line, {"2.13.0": examined("2.13.0", "2", c1=Seen("lacks", "no such part")), "2.9.1": examined("2.9.1", "2", c0=Seen("·"))}, tmp_path
-    )
+    assert set(map(repr, record.read(line, line.cases, tmp_path).values())) == {repr(record.NOT_EXAMINED)}
+    lacks = Seen("lacks", "no such part", code="later")
+    record.merge(line, {"2.13.0": examined("2.13.0", "2", (one, broken), (three, Seen("·", code="first")))}, tmp_path)
+    record.merge(line, {"2.13.0": examined("2.13.0", "2", (two, lacks)), "2.9.1": examined("2.9.1", "2", (one, Seen("·")))}, tmp_path)
     found = record.read(line, line.cases, tmp_path)
-    assert list(found) == ["2.9.1", "2.13.0"], "the oldest first"
-    assert found["2.13.0"].cases == {one: broken, two: Seen("lacks", "no such part"), three: Seen("·")}, "in the order of the line"
-    assert found["2.13.0"].codes == {one: "code c0", two: "code c1", three: "code c2"}
-    assert record.read(line, [two], tmp_path)["2.13.0"].cases == {two: Seen("lacks", "no such part")}
+    assert tuple(found) == line.releases
+    assert [release for release in found if found[release].cases] == ["2.9.1", "2.13.0"]
+    assert list(found["2.13.0"].cases.items()) == [(one, broken), (two, lacks), (three, Seen("·", code="first"))], "as the line orders them"
+    assert record.read(line, [two], tmp_path)["2.13.0"].cases == {two: lacks}
 
     record.merge(line, {"2.13.0": Examined(why_not="no network"), "2.2.2": Examined(why_not="no wheel")}, tmp_path)
     found = record.read(line, line.cases, tmp_path)
     assert len(found["2.13.0"].cases) == 3, "what could not be examined today replaces nothing"
     assert found["2.2.2"].why_not == "no wheel"
-    record.merge(line, {"2.13.0": examined("2.13.0", "1.26", c1=Seen("·"))}, tmp_path)
+    record.merge(line, {"2.13.0": examined("2.13.0", "1.26", (two, Seen("·")))}, tmp_path)
     assert record.read(line, line.cases, tmp_path)["2.13.0"].cases == {two: Seen("·")}, "another NumPy beside it: recorded anew"
 
 
@@ -222,7 +218,9 @@ def test_what_is_recorded_is_printed_without_a_run(capsys: pytest.CaptureFixture
     assert "| `meeting_pieces` | BREAKS | · |" in capsys.readouterr().out
     assert releases(["--of=torch", "--recorded", "--releases=1.0"]) is Status.NOTHING
     assert "has none of these releases" in capsys.readouterr().err
-    assert releases(["--of=torch", "--recorded", "--write", "--device=cuda"]) is Status.BAD_INPUT
+    for words in (["--device=cuda"], ["--releases=2.13.0,2.13.1"], ["--only=depth=4,act=tanh"], ["--releases=latest"]):
+        assert releases(["--of=torch", "--write", *words]) is Status.BAD_INPUT, "the record would not show it"
+        assert "leave out --write" in capsys.readouterr().err
 
 
 def test_the_readme_shows_the_committed_table_as_it_is() -> None:
