@@ -155,7 +155,7 @@ def time_gain(evidence: Evidence) -> Iterator[Finding]:
     see W ᵀδ_t. Where inputs see all of δ (WWᵀ = 1) and nothing arrives at a step, ‖δ_t‖ lies between min φ′·σ_min(R) and σ_max(R) times
     ‖δ_{t+1}‖: at tanh's origin exactly at the radius of an orthogonal R, so that 0.5 vanishes, 1 keeps and 1.5 explodes at its rate. Where
     a step brings zeros and biases are zero, the state changes within the same bounds. Allowed on top is what rounding moves the norms.
-    A step is not judged whose numbers are so small that processors may take them for zero.
+    A step is not judged where rounding is as large as its norm: over many steps, or of numbers that processors may take for zero.
     """
     lost = 0
     for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
@@ -163,7 +163,7 @@ def time_gain(evidence: Evidence) -> Iterator[Finding]:
             for law in (_bounds, _rates, _waiting):
                 lost += yield from law(evidence, node, seen, title)
     if lost:
-        raise RestNotJudged("through time numbers vanish below the smallest normal one: take fewer steps, or precision=float64")
+        raise RestNotJudged("at some time steps rounding is as large as what is judged: take fewer steps, or precision=float64")
 
 
 def _norms(sequence: Array) -> Array:
