@@ -155,16 +155,19 @@ def test_rates_of_theory_in_cases_that_are_known() -> None:
     assert recurrent.rates("tanh", 0.5, [0.0] * 3) == [0.25] * 3, "at the origin the slope is 1"
     assert recurrent.critical_radius("tanh", 1e-9) == pytest.approx(1, abs=1e-3)
     assert recurrent.critical_radius("tanh", 1.0) > 1.2, "what arrives bends tanh, which takes larger weights"
-    assert recurrent.mean_square_of_gate(0, 0) == pytest.approx(0.25)
-    z = np.random.default_rng(0).standard_normal(400_000)
-    assert recurrent.mean_square_of_gate(1, 2) == pytest.approx(float(np.mean((1 + np.exp(-1 - 2**0.5 * z)) ** -2)), abs=2e-3)
     assert recurrent.time_scale(np.exp(-0.1)) == pytest.approx(20) and np.isinf(recurrent.time_scale(1))
 
 
 def test_theory_says_what_time_does_to_a_gradient(capsys: pytest.CaptureFixture[str]) -> None:
-    for network, says in (("rnn,radius=0.5", "vanishes"), ("rnn,cell=lstm", "carousel"), ("rnn,cell=gru", "decades")):
+    assert main(["rnn,radius=0.5"]) == 0
+    assert "so it vanishes, by e in" in capsys.readouterr().out
+    for network, remedy in (("rnn,cell=lstm", "forget biases of"), ("rnn,cell=gru", "recurrent weights of radius")):
         assert main([network]) == 0
-        assert says in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert told.count("so it vanishes, by e in") == told.count(f"remedy: {remedy}") == 2
+        assert "begun by torch" in told and "begun by keras" in told, "Keras draws one orthogonal matrix for all gates"
+    assert main(["rnn,cell=gru,direction=both", "--backend=torch"]) == 0
+    assert "nothing is said, because one direction reads from the end" in capsys.readouterr().out
     assert main(["rnn", "--plot", "rates.png"]) == 2
     assert "leave out --plot" in capsys.readouterr().err
 
