@@ -1,12 +1,8 @@
-"""Signal propagation through time at initialization: mean-field rates of simple and gated cells, and the law at a network's own width.
+"""Signal propagation through time at initialization: rates of mean-field theory, and the law at a network's own width.
 
-A simple cell at infinite width (Chen, Pennington & Schoenholz 2018, arXiv:1806.05394), with ρ² = units · Var R:
-
-    q_t = ρ² Eφ²(√q_{t−1} z) + v,        χ_t = ρ² Eφ′²(√q_t z),
-
-where v is what inputs and biases bring. ‖∂L/∂z_{t−1}‖² is χ_{t−1} times ‖∂L/∂z_t‖²: it vanishes for χ < 1, explodes for χ > 1, and at
-χ = 1 the recurrence is critical. Of gated cells `bench.theory.gated` has χ_t. Keras draws an orthogonal kernel for all gates of a layer
-together, so that each gate has ρ²/gates; PyTorch's users draw one a gate.
+A step back multiplies the squared norm of a gradient by χ: it vanishes for χ < 1, explodes for χ > 1, and at χ = 1 the recurrence is
+critical. `bench.theory.through_time` has χ of every cell at infinite width. Keras draws one orthogonal kernel for all gates of a layer, so
+that each gate has ρ²/gates; PyTorch's users draw one a gate.
 At a network's own width rates spread: `ensemble` draws networks as the reference does, and runs them on the very batch.
 """
 
@@ -19,15 +15,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from bench.theory.gated import Start, course
-from bench.theory.moments import moments
+from bench.theory.through_time import Start, course
 from models.architectures import graph
 from models.arrays import Batch, Labels, Sequence
 from models.nodes import Read, Recurrent, Steps
 from models.parts.cells import CELLS
 from models.parts.initializers import INITIALIZERS
+from models.parts.parametrizations import NONE
 from models.parts.recurrences import RECURRENCES
-from models.reference.draws import BIAS_SD, draw_weights, fed
+from models.reference.draws import draw_weights, fed
 from models.reference.network import Reference
 from models.spec import Spec
 
@@ -38,31 +34,13 @@ LONG, FEW = 100, 8
 FIRST_SEED = 1_000_003
 """The first seed of an ensemble, apart from those of judged networks."""
 FORGETTING, RADII = (-4.0, 8.0), (0.1, 4.0)
-"""Forget biases and radii among which a critical one of gated cells is looked for, in `HALVINGS` steps of bisection."""
+"""Forget biases and radii among which a critical one is looked for, in `HALVINGS` steps of bisection."""
 HALVINGS = 10
 
 
 def time_scale(chi: float) -> float:
     """Steps in which a norm changes by e, where its square changes by χ a step; infinite at criticality."""
     return math.inf if chi == 1 else 2 / abs(math.log(chi)) if chi > 0 else 0.0
-
-
-def rates(act: str, radius: float, brought: list[float]) -> list[float]:
-    """χ_t of a simple cell for each step, where inputs and biases bring a mean square of `brought` in each."""
-    found, q = [], 0.0
-    for v in brought:
-        q = v + (radius**2 * moments(act, q).square if q else 0.0)
-        found.append(radius**2 * moments(act, q).slope if q else radius**2)
-    return found
-
-
-def critical_radius(act: str, variance: float) -> float:
-    """The radius at which χ = 1 in the long run, where each step brings a mean square of `variance`; by bisection in [0, 4]."""
-    low, high = 0.0, 4.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rates(act, middle, [variance] * 400)[-1] < 1 else (low, middle)
-    return (low + high) / 2
 
 
 def by_units(spec: Spec, conventions: str) -> bool:
@@ -88,16 +66,6 @@ def radius_of(node: Recurrent, conventions: str = "") -> float:
     return float(node.radius / (CELLS[node.cell].gates ** 0.5 if together(node, conventions) else 1))
 
 
-def brought(spec: Spec, node: Recurrent, steps: Steps, x: Batch, gain: float = 1.0) -> list[float]:
-    """Mean square that inputs and biases bring to a first layer's units in each time step of x (batch × features)."""
-    row = INITIALIZERS[spec.init]
-    bias = BIAS_SD**2 if spec.bias == "normal" else row.random_bias / (3 * node.units)
-    sequence = np.zeros((len(x), node.length, steps.width))
-    sequence[:, : steps.filled] = fed(spec, x).reshape(len(x), steps.filled, steps.width)
-    variance = gain**2 * row.variance(node.fan_in, CELLS[node.cell].gates * node.units)
-    return [variance * float(np.mean(np.sum(sequence[:, t] ** 2, axis=1))) + bias for t in range(node.length)]
-
-
 def why_not(spec: Spec) -> str:
     """Why mean-field theory says nothing of a network; nothing where it does."""
     node, (steps,) = graph(spec).of(Recurrent)[0], graph(spec).of(Steps)
@@ -109,34 +77,36 @@ def why_not(spec: Spec) -> str:
         "samples end at different steps": steps.uneven,
         "no gradient passes beyond some steps": node.truncated > 0,
         "the identity is no random matrix": node.start == "identity",
+        "the Cayley transform of a random matrix is no uniformly random orthogonal one": node.parametrization != NONE,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def mean_field(spec: Spec, x: Batch, conventions: str = "") -> list[float] | None:
-    """χ_t on x of each time step but the last; None where theory says nothing (`why_not`)."""
+    """χ_t on x of each time step but the last; None where theory says nothing (`why_not`), or where numbers leave their range."""
     if why_not(spec):
         return None
-    node, (steps,) = graph(spec).of(Recurrent)[0], graph(spec).of(Steps)
-    radius, gain = radius_of(node, conventions), input_gain(spec, node, conventions)
-    if CELLS[node.cell].gates > 1:
-        return [float(each) for each in np.exp(-2 * np.diff(course(spec, x, Start(radius, gain)).gradient))]
-    return rates(CELLS[node.cell].act, radius, brought(spec, node, steps, x, gain))[:-1]
+    node = graph(spec).of(Recurrent)[0]
+    gradient = course(spec, x, Start(radius_of(node, conventions), input_gain(spec, node, conventions))).gradient
+    if np.any(np.isnan(gradient) | np.isposinf(gradient)):
+        return None
+    with np.errstate(invalid="ignore"):
+        steps = np.diff(gradient)
+    return [0.0 if math.isnan(each) else math.exp(-2 * each) for each in steps.tolist()]  # nothing is left of nothing
 
 
 def remedy(spec: Spec, x: Batch, conventions: str = "") -> str:
     """The start at which theory finds a recurrent layer critical on x, or else one that keeps the gradient's norm within e."""
-    node, (steps,) = graph(spec).of(Recurrent)[0], graph(spec).of(Steps)
+    node = graph(spec).of(Recurrent)[0]
     row, own, gain = CELLS[node.cell], radius_of(node, conventions), input_gain(spec, node, conventions)
-    if row.gates == 1:
-        radius = critical_radius(row.act, float(np.mean(brought(spec, node, steps, x, gain))))
-        return f"recurrent weights of radius {radius:.3f} are critical for these inputs"
+    named, between = "recurrent weights of radius {:.2f}" + " a gate" * (row.gates > 1), RADII
+    if row.forget is not None:
+        named, between = "forget biases of {:.2f}", FORGETTING
 
     def growth(value: float) -> float:
         start = Start(value, gain) if row.forget is None else Start(own, gain, value)
         return float(course(spec, x, start, quick=True).gradient[0])
 
-    named, between = ("recurrent weights of radius {:.2f} a gate", RADII) if row.forget is None else ("forget biases of {:.2f}", FORGETTING)
     if (found := crossing(growth, between)) is not None:
         return named.format(found) + " are critical for these inputs"
     if (found := crossing(lambda value: growth(value) + 1, between)) is not None:
@@ -145,7 +115,7 @@ def remedy(spec: Spec, x: Batch, conventions: str = "") -> str:
 
 
 def crossing(growth: Callable[[float], float], between: tuple[float, float]) -> float | None:
-    """Where a growth crosses zero upwards, by bisection; None where it does not."""
+    """Where a growth crosses zero upwards, by bisection; None where it does not. One that is no number is beyond all numbers."""
     low, high = between
     if growth(low) > 0 or growth(high) < 0:
         return None
@@ -210,8 +180,8 @@ def lines(spec: Spec, x: Batch, labels: Labels, conventions: str = "") -> list[s
     mean, spread = (each / math.log(10) for each in found.gradient)
     told = [f"gradient of the first step over the last one's: {mean:+.2f} ± {spread:.2f} decades ({found.networks} drawn networks)"]
     if chi is None:
-        return [*told, f"mean field: nothing is said, because {why_not(spec)}"]
-    growth = float(np.sum(np.log(chi)))
+        return [*told, f"mean field: nothing is said, because {why_not(spec) or 'signals leave the range of numbers'}"]
+    growth = sum(math.log(each) if each > 0 else -math.inf for each in chi)
     rate = math.exp(growth / len(chi))
     verdict = "vanishes" if rate < 1 else "explodes" if rate > 1 else "is kept"
     told.append(f"mean field: {growth / 2 / math.log(10):+.2f} decades at infinite width")

@@ -1,8 +1,8 @@
 """How good mean-field theory of gated cells is at a finite width: predicted against measured gradients and states through time.
 
 `python -m bench gated-theory` draws networks of each cell, start, length and width, runs them through the float64 reference on one batch,
-and prints log₁₀ ‖∂L/∂x₁‖/‖∂L/∂x_T‖ beside theory (`bench.theory.gated`), with weights kept and with weights drawn anew in every step.
-A batch is one of digits, or of eight standard normal numbers a step. `--record` replaces `gated_theory.txt`.
+and prints log₁₀ ‖∂L/∂x₁‖/‖∂L/∂x_T‖ beside theory (`bench.theory.through_time`), with weights kept and with weights drawn anew in every
+step. A batch is one of digits, or of eight standard normal numbers a step. `--record` replaces `gated_theory.txt`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pandas as pd
 
 from bench import files
 from bench.progress import shown, track
-from bench.theory.gated import Start, course
 from bench.theory.recurrent import radius_of
+from bench.theory.through_time import Start, course
 from fixtures.data.datasets import load
 from models.architectures import graph
 from models.arrays import Arrays, Batch, Labels, PerStep

@@ -1,4 +1,4 @@
-"""Mean-field theory of gated cells through time: what happens to one unit of an infinitely wide layer, averaged over many such units.
+"""Mean-field theory through time: what happens to one unit of an infinitely wide recurrent layer, averaged over many such units.
 
 At infinite width a unit's pre-activation of gate k in step t is a_t = W x_t + b + η_t. Here η = R_k h is Gaussian with mean zero and
 
@@ -6,11 +6,14 @@ At infinite width a unit's pre-activation of gate k in step t is a_t = W x_t + b
 
 independent between gates and units. On the way back R_kᵀδ_k is Gaussian, too, with covariance ρ² E[δ_t δ_s], and independent of the way
 there. Averages are over units, which closes the recursion: E[h_t²] and E[c_t²] are the state's second moments, and E‖Wᵀδ_t‖² of one step
-over that of the next one is χ_t. Gates multiply, so that averages are no closed integrals: `UNITS` units are drawn, from a fixed seed.
+over that of the next one is χ_t. A cell's own equations stand in `models.parts.cells`. Gates multiply what they let pass for many steps, so
+that averages are no closed integrals: units are drawn, from fixed seeds, each with input weights and biases of its own.
 
-Gilboa et al. 2019 (arXiv:1901.08987) take weights for drawn anew in every step, which leaves the diagonal of these covariances: `anew`.
-Drawn networks keep their weights, so that a gate stays open for long where it is open: slow modes (Can et al. 2020, arXiv:2002.00025).
-Without them theory loses a decade in 16 steps (README.md). Assumed beside infinite width: one batch's samples share their covariance.
+Chen, Pennington & Schoenholz 2018 (arXiv:1806.05394, simple cells) and Gilboa et al. 2019 (arXiv:1901.08987, LSTM and GRU) take weights for
+drawn anew in every step, which leaves the diagonal of these covariances: `anew`. Then χ_t of a simple cell is ρ² Eφ′²(√q_t z) where
+q_t = ρ² Eφ²(√q_{t−1} z) + v, and inputs and biases bring v. Networks keep their weights: a gate stays open where it is open, which makes
+slow modes (Can et al. 2020, arXiv:2002.00025). Without them theory of gates loses a decade in about 16 steps (README.md).
+Assumed beside infinite width: samples of a batch share their covariance.
 """
 
 from __future__ import annotations
@@ -80,7 +83,7 @@ class Process:
 def root_mean_square(vectors: Array) -> float:
     """√E‖v‖² over the first axis, of numbers whose squares may be none in float64."""
     largest = float(np.abs(vectors).max())
-    return largest * float(np.sum((vectors / largest) ** 2) / len(vectors)) ** 0.5 if largest > 0 else 0.0
+    return largest * float(np.sum((vectors / largest) ** 2) / len(vectors)) ** 0.5 if largest else 0.0
 
 
 class RandomProducts:
@@ -111,16 +114,12 @@ class Course:
     """What theory says of a layer, for every time step.
 
     `gradient` is log ‖∂L/∂x_t‖, natural, over that of the last step, where the last output alone is read. `states` are second moments of
-    the state after each step (steps × numbers of a state): that of h, and for an LSTM that of c.
+    the state after each step (steps × numbers of a state): that of h, and for an LSTM that of c. Gradients are no numbers where signals
+    leave float64's range.
     """
 
     gradient: PerStep
     states: Array
-
-    @property
-    def chi(self) -> float:
-        """The factor by which a step back multiplies the squared norm, in the geometric mean over all steps."""
-        return float(np.exp(2 * self.gradient[0] / max(1, len(self.gradient) - 1)))
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,8 @@ def course(spec: Spec, x: Batch, start: Start, quick: bool = False) -> Course:
     """The first layer of `spec` on x (batch × features); a quick one is known less well."""
     x = np.asarray(fed(spec, x), np.float64)
     units = FEW if quick or graph(spec).of(Steps)[0].length > LONG else UNITS
-    seen = [_draw(spec, x.tobytes(), x.shape, start, units, SEED + draw) for draw in range(1 if quick else DRAWS)]
+    with np.errstate(all="ignore"):  # numbers may leave their range, as in networks of that start
+        seen = [_draw(spec, x.tobytes(), x.shape, start, units, SEED + draw) for draw in range(1 if quick else DRAWS)]
     return Course(np.median([each.gradient for each in seen], axis=0), np.median([each.states for each in seen], axis=0))
 
 
@@ -152,16 +152,16 @@ def _draw(spec: Spec, x: bytes, shape: tuple[int, ...], start: Start, count: int
     sequence = np.zeros((shape[0], node.length, steps.width))
     sequence[:, : steps.filled] = np.frombuffer(x).reshape(shape[0], steps.filled, steps.width)
     sample = np.arange(count) % shape[0]
-
     weight, bias, second = _begin(spec, node, start, count, random)
     there, back = (RandomProducts(start.radius, random, node.length, start.anew) for _ in range(2))
-    dummy, kept, states = np.zeros((row.gates, 1)), [], []
+    dummy, kept, states, within = np.zeros((row.gates, 1)), [], [], True
     state = tuple(np.zeros((count, 1)) for _ in range(row.states))
     for time in range(node.length):
         if start.anew and time:
             weight, bias, second = _begin(spec, node, start, count, random)
         brought = np.einsum("ugf,uf->ug", weight, sequence[sample, time]) + bias
-        state, saved, _ = row.forward(there, brought, state, dummy, second)
+        state, saved, z = row.forward(there, brought, state, dummy, second)
+        within = within and bool(np.all(np.isfinite(z)))
         kept.append((weight, saved))
         states.append([float(np.mean(each**2)) for each in state])
     norms, dstate = [], tuple(np.zeros((count, 1)) for _ in range(row.states))
@@ -169,9 +169,8 @@ def _draw(spec: Spec, x: bytes, shape: tuple[int, ...], start: Start, count: int
     for weight, saved in reversed(kept):
         d, dstate, _, _ = row.backward(back, saved, dstate, dummy)
         arrived = np.einsum("ugf,ug->uf", weight, d)
-        with np.errstate(divide="ignore"):
-            norms.append(np.log(root_mean_square(arrived)))
-    return Course(np.array(norms[::-1]) - norms[0], np.array(states))
+        norms.append(np.log(root_mean_square(arrived)))
+    return Course(np.array(norms[::-1]) - (norms[0] if within else np.nan), np.array(states))
 
 
 def _begin(spec: Spec, node: Recurrent, start: Start, count: int, random: np.random.Generator) -> tuple[Array, Gates, Gates]:
