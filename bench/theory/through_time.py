@@ -12,7 +12,7 @@ that averages are no closed integrals: units are drawn, from fixed seeds, each w
 Chen, Pennington & Schoenholz 2018 (arXiv:1806.05394, simple cells) and Gilboa et al. 2019 (arXiv:1901.08987, LSTM and GRU) take weights for
 drawn anew in every step, which leaves the diagonal of these covariances: `anew`. Then χ_t of a simple cell is ρ² Eφ′²(√q_t z) where
 q_t = ρ² Eφ²(√q_{t−1} z) + v, and inputs and biases bring v. Networks keep their weights: a gate stays open where it is open, which makes
-slow modes (Can et al. 2020, arXiv:2002.00025). Without them theory of gates loses a decade in about 16 steps (README.md).
+slow modes (Can et al. 2020, arXiv:2002.00025). Without them theory of gates is off by up to a decade in ten steps (README.md).
 Assumed beside infinite width: samples of a batch share their covariance.
 """
 
