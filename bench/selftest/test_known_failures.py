@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -15,6 +17,7 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Excuse, Verdict
 from bench.report import summary
+from fixtures.plugin.terminal import Terminal
 
 
 def entry(**changes: Any) -> known_failures.KnownFailure:
@@ -129,6 +132,19 @@ def test_a_known_failure_is_stale_when_its_cause_shows_in_no_check() -> None:
     assert known_failures.stale({entry(): [PASSED], elsewhere: [PASSED, PASSED]}) == [entry(), elsewhere]
     assert known_failures.stale({entry(): []}) == []
     assert known_failures.stale({entry(machines="CPUs without bfloat16 instructions"): [PASSED]}) == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"), [({}, True), ({"named": True}, False), ({"cases": "smoke"}, False), ({"keyword": "parity"}, False)]
+)
+def test_a_run_of_a_few_networks_calls_nothing_stale(chosen: dict[str, Any], told: bool, tmp_path: Path) -> None:
+    option = argparse.Namespace(**{"named": False, "cases": "core", "keyword": "", "markexpr": ""} | chosen)
+    terminal = Terminal(cast(pytest.Config, SimpleNamespace(option=option)), {}, {}, tmp_path, page=False)
+    terminal.wanted, terminal.concerned = True, {entry(): [PASSED]}
+    reporter = SimpleNamespace(section=lambda title: None, lines=[])
+    reporter.write_line = reporter.lines.append
+    terminal.pytest_terminal_summary(cast(pytest.TerminalReporter, reporter))
+    assert any("stale known failure" in line for line in reporter.lines) is told
 
 
 def test_the_committed_list_is_valid() -> None:
