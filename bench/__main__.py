@@ -57,6 +57,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "duet-study": Command("bench.selftest.studies.duet.study", "measure series with planted slowdowns"),
         "duet-power": Command("bench.selftest.studies.duet.power", "error rates of duets on these series"),
         "accuracy": Command("bench.selftest.studies.theory_accuracy", "predicted against measured gains of random networks"),
+        "gated-theory": Command("bench.selftest.studies.gated_theory", "predicted against measured gradients through time of gated cells"),
         "own-models": Command("bench.selftest.studies.own_models", "users' own models: false alarms, smallest errors, planted faults"),
         "packaged-models": Command("bench.selftest.studies.packaged", "models of timm, diffusers, keras-hub: planted faults, false alarms"),
         "other-tools": Command("bench.selftest.studies.other_tools", "what gradcheck, assert_close and others say of the same faults"),

@@ -131,28 +131,36 @@ def rounding(evidence: Evidence) -> Iterator[Finding]:
     units of sign(z)·We is √(2/π)·⟨e, h⟩/‖h‖ for normal W,
     which adds 2/π of V_c. Rounding towards zero shifts all by −½.
     Weight gradients are those of the training step, which rounds other values the other way where it is compiled: judged where not.
+    Where roundings may be left out between operations (`Evidence.excess`), the written out may also be the float64 answer, rounded once:
+    where terms cancel, whichever was rounded more often is larger on average, and would drift away from zero.
     """
     few = False
-    for place, seen, near, scale in _rounded(evidence):
-        found = list(_drift(place, seen, near, evidence.spec.format.results, scale))
+    for place, seen, nears, scale in _rounded(evidence):
+        found = [finding for near in nears for finding in _drift(place, seen, near, evidence.spec.format.results, scale)]
         few |= not found
-        yield from found
+        yield from sorted(found, key=lambda each: each.exceedance)[:1]
     if few:
         raise RestNotJudged("layers have too few results above half precision's smallest normal number to tell where they are rounded to")
 
 
-def _rounded(evidence: Evidence) -> Iterator[tuple[Place, Array, Array, float]]:
-    """Place, what was seen, what the reference rounds there, and the loss scale that it had."""
-    scale = evidence.spec.first_scale
-    for (title, seen, _, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
+def _rounded(evidence: Evidence) -> Iterator[tuple[Place, Array, list[Array], float]]:
+    """Place, what was seen, what the reference rounds there in each admissible way, and the loss scale that it had."""
+    first_scale, format_ = evidence.spec.first_scale, evidence.spec.format.results
+
+    def ways(near: Array, exact: Array, scale: float) -> list[Array]:
+        return [near, format_.rounded(exact * scale) / scale] if evidence.excess else [near]
+
+    for (title, seen, exact, rounded), step in zip(evidence.passes, evidence.seen.forced_steps, strict=True):
         near = rounded[CONVENTIONS.index(evidence.conventions)]
-        signals, gradients = by_place(seen.pre_activations), by_place(seen.pre_activation_gradients)
-        for place, z in by_place(near.pre_activations).items():
-            yield replace(place, quantity="drift", scope=title), signals[place], z, 1.0
-        for place, d in by_place(near.pre_activation_gradients).items():
-            yield replace(place, quantity="∂L/∂z drift", scope=title), gradients[place], d, scale
+        for quantity, scale, found, rounds, answers in (
+            ("drift", 1.0, seen.pre_activations, near.pre_activations, exact.pre_activations),
+            ("∂L/∂z drift", first_scale, seen.pre_activation_gradients, near.pre_activation_gradients, exact.pre_activation_gradients),
+        ):
+            values, true = by_place(found), by_place(answers)
+            for place, each in by_place(rounds).items():
+                yield replace(place, quantity=quantity, scope=title), values[place], ways(each, true[place], scale), scale
         for weight in filter(is_weight, step.gradients) if evidence.step == "eager" else ():
-            yield Place.of(weight, "gradient drift", scope=title), step.gradients[weight], near.gradients[weight], scale
+            yield Place.of(weight, "gradient drift", scope=title), step.gradients[weight], [near.gradients[weight]], first_scale
 
 
 def _drift(place: Place, seen: Array, near: Array, format_: Format, scale: float = 1.0) -> Iterator[Finding]:

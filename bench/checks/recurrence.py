@@ -14,7 +14,7 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
 from bench.judging.verdict import RestNotJudged
-from bench.theory.recurrent import by_units, ensemble, logs
+from bench.theory.recurrent import by_units, ensemble, logs, together
 from models.architectures import graph
 from models.arrays import Array, PerUnit, Weight
 from models.nodes import Read, Recurrent, Steps
@@ -69,7 +69,7 @@ def _recurrent_weight(evidence: Evidence, node: Recurrent, kind: str, stacked: W
         yield _variance(name, stacked, 1 / (3 * node.units), "uniform")
         return
     allowed = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * node.units**0.5
-    whole = evidence.conventions == "keras" and row.isometric
+    whole = together(node, evidence.conventions)
     for number, gate in enumerate([stacked] if whole else gates, start=1):
         scope = "all gates" if whole else f"gate {number}"
         if row.isometric:

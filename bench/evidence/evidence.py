@@ -118,9 +118,16 @@ class Evidence:
             seen = step.passed or self.shared
             with np.errstate(all="ignore"):
                 exact = Reference(self.spec, forced_step.weights).run(forced_step.x, forced_step.labels, seen)
-                near = [each.run(forced_step.x, forced_step.labels, seen) for each in roundings(self.spec, forced_step.weights)]
+                near = [
+                    each.run(forced_step.x, forced_step.labels, seen) for each in roundings(self.spec, forced_step.weights, self.excess)
+                ]
             found.append((f"step {number}", seen, exact, near))
         return found
+
+    @property
+    def excess(self) -> bool:
+        """Whether what is computed in half precision may keep float32's digits between operations (`BackendInfo.excess_precision`)."""
+        return bool(self.spec.format.half) and self.step == "fused" and self.seen.device.partition(":")[0] in self.info.excess_precision
 
     @property
     def apart(self) -> bool:

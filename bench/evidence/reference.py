@@ -20,6 +20,17 @@ ROUNDINGS = 6
 gradient (saturated logits) a single pass is one draw of |N(0, 1)| and may be small by luck; a framework's error over the rms
 of six then follows Student's t with 6 degrees of freedom, which exceeds 10 once in 20,000."""
 
+EXCESS_FROM = ROUNDINGS // 2
+"""The order from which on passes keep float32 between products, where a compiler may: half of them.
+
+XLA drops a conversion to half precision and back between the operations that it compiles together (`xla_allow_excess_precision`, which
+is on; openxla/xla #41605). Operands and results of products are tensors in half precision and stay rounded, and so is whatever is seen. A
+layer was then fed any number that rounds to the one that was seen, off by up to half a unit, which these passes draw. It stands in the
+place of the roundings after each operation up to the next product. A compiler leaves out all, some or none of them, and independent
+errors add up by their squares, so that its error lies between those of both kinds. The rms of passes of both kinds is between 1/√2 of
+the larger error and that error: ten times it admits either kind, as with TF32's two kinds of operands
+(`models.reference.arithmetic.CUT_FROM`).
+"""
 
 Kept = TypeVar("Kept")
 
@@ -51,9 +62,15 @@ class ReferenceResult:
         return self._kept[key]
 
 
-def roundings(spec: Spec, weights: Arrays) -> list[Reference]:
-    """References that round as the spec's precision does, each in an order of its own, as PyTorch and as Keras documents it alternately."""
-    return [Reference(spec, weights, np.float32, order, CONVENTIONS[order % len(CONVENTIONS)]) for order in range(ROUNDINGS)]
+def roundings(spec: Spec, weights: Arrays, excess: bool = False) -> list[Reference]:
+    """References that round as the spec's precision does, each in an order of its own, as PyTorch and as Keras documents it alternately.
+
+    With `excess` the last half of them (`EXCESS_FROM`) leave out what a compiler may.
+    """
+    return [
+        Reference(spec, weights, np.float32, order, CONVENTIONS[order % len(CONVENTIONS)], excess and order >= EXCESS_FROM)
+        for order in range(ROUNDINGS)
+    ]
 
 
 ONE_ROUNDING = 12**-0.5

@@ -41,18 +41,13 @@ def ensemble(row: Row) -> tuple[PerStep, PerStep]:
 
 
 def rate(row: Row, source: MemoryProblem) -> PerStep | None:
-    """The same by mean-field theory for infinite width, where the last output alone is read; None for cells with gates.
+    """The same by mean-field theory for infinite width; None where it says nothing, as where every output is read.
 
-    A step back multiplies the squared norm by χ, so that the logarithm is half of the sum of log₁₀ χ over the steps between. Theory takes
-    recurrent weights for random ones, which the identity is not.
+    A step back multiplies the squared norm by χ, so that the logarithm is half of the sum of log₁₀ χ over the steps between.
     """
     spec, (x, _) = Cell(row, "torch", 0).spec(source), source.test(SAMPLES)
-    covered = spec.loss == "mse" and spec.fields["layers"] == 1 and spec.fields["recurrent"] != "identity"
-    chi = mean_field(spec, x) if covered else None
-    if chi is None:
-        return None
-    steps = 0.5 * np.log10(chi[:-1])
-    return np.concatenate([np.cumsum(steps[::-1])[::-1], [0.0]])
+    chi = mean_field(spec, x) if spec.loss == "mse" else None
+    return None if chi is None else np.append(np.cumsum(0.5 * np.log10(chi[::-1]))[::-1], 0.0)
 
 
 def through_time(title: str, rows: Sequence[Row], seen: Seen) -> dict[str, Figure]:

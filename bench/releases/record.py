@@ -44,8 +44,8 @@ def read(line: Line, cases: list[str], folder: Path = BASELINES) -> dict[str, Ex
 def merge(line: Line, results: dict[str, Examined], folder: Path = BASELINES) -> Path:
     """Put results of the line's releases and cases into the record, in the place of older ones, and return its path.
 
-    A release that ran beside other packages than before is recorded anew. One that could not be examined replaces nothing. Raises
-    RecordError and WriteError.
+    A release that ran beside other packages than before is recorded anew, and refused where some of its cases would be lost by that.
+    One that could not be examined replaces nothing. Raises RecordError and WriteError.
     """
     path = path_of(line, files.folder(folder))
     with FileLock(f"{path}.lock"):
@@ -54,10 +54,24 @@ def merge(line: Line, results: dict[str, Examined], folder: Path = BASELINES) ->
             old = releases.get(release, NOT_EXAMINED)
             if examined.why_not and old.cases:
                 continue
-            same = old.cases if old.versions == examined.versions else {}
+            same = old.cases if _published(old) == _published(examined) else {}
+            if lost := set(old.cases) & set(line.cases) - set(examined.cases) - set(same):
+                raise RecordError(
+                    f"{line.named(release)} was recorded beside {_beside(old)} and ran beside {_beside(examined)} now, so that what is "
+                    f"recorded of {len(lost)} other cases would be lost: examine all cases, without --only."
+                )
             releases[release] = _of(replace(examined, cases=same | examined.cases), line.cases)
         _write(path, File(SCHEMA, line.name, {release: releases[release] for release in line.releases if release in releases}))
     return path
+
+
+def _published(examined: Examined) -> dict[str, str]:
+    """Versions as they were published: builds for a CPU and for GPUs are of one release."""
+    return {name: version.partition("+")[0] for name, version in examined.versions.items() if " built for " not in name}
+
+
+def _beside(examined: Examined) -> str:
+    return ", ".join(f"{name} {version}" for name, version in _published(examined).items())
 
 
 def _of(examined: Examined, cases: list[str]) -> Examined:

@@ -52,10 +52,10 @@ def sentences(page: Path) -> str:
     return re.sub(r"```.*?```", "", read(page), flags=re.DOTALL)
 
 
-def mentioned() -> list[str]:
-    """Every command of the front door that a sentence or a table names, without what stands for a value."""
-    found = [text for page in PAGES for text in CELL.findall(sentences(page)) if text.startswith("python -m bench ")]
-    return list(dict.fromkeys(found))
+def mentioned(start: str) -> list[str]:
+    """Every command with this start that a sentence or a table names, its spaces made one each."""
+    found = [" ".join(text.split()) for page in PAGES for text in CELL.findall(sentences(page))]
+    return list(dict.fromkeys(text for text in found if text.startswith(start)))
 
 
 def environments() -> set[str]:
@@ -71,11 +71,13 @@ def environments() -> set[str]:
 
 def test_there_are_commands() -> None:
     assert len(commands()) >= 40
-    assert len(mentioned()) >= 5
+    assert len(mentioned("python -m bench ")) >= 20
+    assert len(mentioned("tox ")) >= 10
+    assert len(mentioned("pytest ")) >= 5
 
 
 def test_readme_is_read_to_its_end() -> None:
-    assert len(read(ROOT / "README.md").splitlines()) <= 200
+    assert len(read(ROOT / "README.md").splitlines()) <= 190
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("tox")])
@@ -86,14 +88,14 @@ def test_tox_environments_exist(command: str) -> None:
 
 @cache
 def helped(command: str) -> str:
-    words = [sys.executable, "-m", "bench", command, "--help"]
+    words = [sys.executable, "-m", *(("pytest",) if command == "pytest" else ("bench", command)), "--help"]
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def check_options(words: list[str]) -> None:
-    """The front door has the command, and the command the options."""
+    """The front door has the command, or it is pytest itself, and it has the options."""
     name, options = words[0], {word.partition("=")[0] for word in words if word.startswith("-")}
-    assert name in COMMANDS, words
+    assert name in COMMANDS or name == "pytest", words
     assert options <= set(re.findall(r"(?<![\w-])--?\w[\w-]*", helped(name))), f"{name} lacks an option of {words}"
 
 
@@ -124,11 +126,29 @@ def test_only_the_installation_of_tox_is_left_to_ci() -> None:
     assert others == ["python3 -m pip install tox"]
 
 
-@pytest.mark.parametrize("command", mentioned())
+@pytest.mark.parametrize("command", mentioned("python -m bench "))
 def test_a_sentence_names_commands_and_options_that_there_are(command: str) -> None:
     words = shlex.split(command)[3:]
     if words[0] != "COMMAND":
         check_options(words)
+
+
+@pytest.mark.parametrize("command", mentioned("tox "))
+def test_a_sentence_names_environments_that_there_are_and_options_of_what_they_run(command: str) -> None:
+    before, _, after = command.partition(" -- ")
+    _, run, name, *words = shlex.split(before)
+    assert run == "-e" and set(name.split("-")) <= environments(), f"{name} is not in tox.ini"
+    assert set(words) <= {"--notest"}
+    first = name.partition("-")[0]
+    check_options([first if first in COMMANDS else "pytest", *shlex.split(after)])
+
+
+@pytest.mark.parametrize("command", mentioned("pytest "))
+def test_a_sentence_names_options_and_files_of_pytest_that_there_are(command: str) -> None:
+    words = shlex.split(command)
+    check_options(words)
+    named = [word for word in words[1:] if word.startswith("bench/")]
+    assert all((ROOT / path).exists() for path in named), f"{command} names a file that is not there"
 
 
 def test_the_table_of_commands_is_that_of_the_front_door() -> None:

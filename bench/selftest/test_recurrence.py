@@ -26,8 +26,6 @@ from bench.selftest.pages import ROOT
 from bench.theory import recurrent
 from bench.theory.__main__ import main
 from models.parts.cells import CELLS
-from models.reference.draws import draw_weights
-from models.reference.network import Reference
 from models.spec import Spec
 
 AT_ORIGIN = "rnn,width=8,batch=16,init=orthogonal,input=tiny"
@@ -138,33 +136,47 @@ def test_a_start_whose_gradient_grows_otherwise_through_time_is_caught() -> None
     assert where == ["first ‖∂L/∂x‖ over the last in decades"]
 
 
-@pytest.mark.parametrize("radius", [0.5, 1.0, 2.5])
-def test_mean_field_theory_is_the_law_of_wide_networks(radius: float) -> None:
-    """Gradient and its rate from step to step, of one network of 600 units, whose inputs are drawn anew in every step."""
-    spec = Spec.parse(f"rnn,width=600,batch=8,length=8,features=4800,init=he_normal,radius={radius:g},precision=float64")
-    rng = np.random.default_rng(0)
-    x, labels = 0.3 * rng.standard_normal((8, 4800)), np.arange(8)
-    d = Reference(spec, draw_weights(spec, 0)).run(x, labels).pre_activation_gradients["steps"]
-    norms, chi = np.linalg.norm(d, axis=(0, 2)), recurrent.mean_field(spec, x)
-    assert chi is not None
-    measured, predicted = float(np.log(norms[1] / norms[6])), 0.5 * float(np.log(chi[1:6]).sum())
-    assert measured == pytest.approx(predicted, abs=0.15)
+def test_keras_draws_one_matrix_for_all_gates_and_is_held_to_that() -> None:
+    """A GRU's gates have a third of ρ² each, which is three decades over 64 steps."""
+    evidence = seen("keras", "rnn,length=64,cell=gru,width=64", trains=False)
+    step, native = evidence.reference.forced_steps[0], evidence.native
+    gradient, _ = recurrent.logs(native.pre_activation_gradients["steps"], native.pre_activations["recurrent1"])
+    own, other = (recurrent.ensemble(evidence.spec, step.x, step.labels, conventions) for conventions in ("keras", "torch"))
+    assert judge(CHECKS["time_scales"], evidence).status == PASSED
+    assert abs(gradient - own.gradient[0]) < 3 * own.gradient[1] and abs(gradient - other.gradient[0]) > 5 * other.gradient[1]
 
 
-def test_rates_of_theory_in_cases_that_are_known() -> None:
-    assert recurrent.rates("tanh", 0.5, [0.0] * 3) == [0.25] * 3, "at the origin the slope is 1"
-    assert recurrent.critical_radius("tanh", 1e-9) == pytest.approx(1, abs=1e-3)
-    assert recurrent.critical_radius("tanh", 1.0) > 1.2, "what arrives bends tanh, which takes larger weights"
-    assert recurrent.mean_square_of_gate(0, 0) == pytest.approx(0.25)
-    z = np.random.default_rng(0).standard_normal(400_000)
-    assert recurrent.mean_square_of_gate(1, 2) == pytest.approx(float(np.mean((1 + np.exp(-1 - 2**0.5 * z)) ** -2)), abs=2e-3)
+@pytest.mark.parametrize(("network", "says"), [
+    ("rnn,cell=gru,direction=both", "one direction reads from the end"),
+    ("rnn,cell=lstm,layers=2", "through the layers above"),
+    ("rnn,cell=lstm,outputs=all", "at every step"),
+    ("rnn,cell=relu,recurrent=identity", "no random matrix"),
+    ("rnn,cell=relu,radius=1e30,length=32", "leave the range"),
+])  # fmt: skip
+def test_theory_is_silent_where_it_is_untrue(network: str, says: str) -> None:
+    spec, x = Spec.parse(network), np.random.default_rng(0).standard_normal((128, 64))
+    with np.errstate(all="ignore"):
+        assert says in recurrent.lines(spec, x, np.arange(128) % 10)[-1]
+
+
+def test_a_rate_has_its_time_scale() -> None:
     assert recurrent.time_scale(np.exp(-0.1)) == pytest.approx(20) and np.isinf(recurrent.time_scale(1))
 
 
+def test_nothing_is_left_of_a_gradient_that_is_below_all_numbers() -> None:
+    spec, x = Spec.parse("rnn,width=8,length=80,radius=1e-30"), np.random.default_rng(0).standard_normal((8, 64))
+    chi = recurrent.mean_field(spec, x)
+    assert chi is not None and chi[0] == 0 and chi[-1] > 0
+
+
 def test_theory_says_what_time_does_to_a_gradient(capsys: pytest.CaptureFixture[str]) -> None:
-    for network, says in (("rnn,radius=0.5", "vanishes"), ("rnn,cell=lstm", "carousel"), ("rnn,cell=gru", "decades")):
+    assert main(["rnn,radius=0.5"]) == 0
+    assert "so it vanishes, by e in" in capsys.readouterr().out
+    for network, remedy in (("rnn,cell=lstm", "forget biases of"), ("rnn,cell=gru", "recurrent weights of radius")):
         assert main([network]) == 0
-        assert says in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert told.count("so it vanishes, by e in") == told.count(f"remedy: {remedy}") == 2
+        assert "begun by torch" in told and "begun by keras" in told, "Keras draws one orthogonal matrix for all gates"
     assert main(["rnn", "--plot", "rates.png"]) == 2
     assert "leave out --plot" in capsys.readouterr().err
 

@@ -200,8 +200,24 @@ def test_a_record_grows_by_releases_and_by_cases(tmp_path: Path) -> None:
     found = record.read(line, line.cases, tmp_path)
     assert len(found["2.13.0"].cases) == 3, "what could not be examined today replaces nothing"
     assert found["2.2.2"].why_not == "no wheel"
-    record.merge(line, {"2.13.0": examined("2.13.0", "1.26", (two, Seen("·")))}, tmp_path)
-    assert record.read(line, line.cases, tmp_path)["2.13.0"].cases == {two: Seen("·")}, "another NumPy beside it: recorded anew"
+    record.merge(line, {"2.13.0": examined("2.13.0+cpu", "2", (two, Seen("·")))}, tmp_path)
+    assert len(record.read(line, line.cases, tmp_path)["2.13.0"].cases) == 3, "another build of the same release"
+
+    before = record.path_of(line, tmp_path).read_text("utf-8")
+    elsewhere = {"2.13.0": examined("2.13.0", "1.26", (two, Seen("·")))}
+    with pytest.raises(record.RecordError, match="recorded of 2 other cases would be lost: examine all cases, without --only"):
+        record.merge(line, elsewhere, tmp_path)
+    assert record.path_of(line, tmp_path).read_text("utf-8") == before
+    whole = {"2.13.0": examined("2.13.0", "1.26", *((case, Seen("·")) for case in line.cases))}
+    record.merge(line, whole, tmp_path)
+    assert set(record.read(line, line.cases, tmp_path)["2.13.0"].cases) == set(line.cases), "another NumPy beside it: recorded anew"
+
+
+def test_the_backend_is_imported_without_what_the_oldest_pytorch_lacks() -> None:
+    lacks = "import torch; [delattr(torch.optim, name) for name in ('Adafactor', 'Muon') if hasattr(torch.optim, name)]; "
+    run = "from models.backends.torch.scenarios.trained import OPTIMIZERS; assert 'ASGD' in OPTIMIZERS and 'Adafactor' not in OPTIMIZERS"
+    done = subprocess.run([sys.executable, "-c", lacks + "import models.backends.torch; " + run], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

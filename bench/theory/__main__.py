@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from bench.theory.plot import draw
 from bench.theory.profile import coverage, lines
 from fixtures.data.datasets import Data, DataError, load
 from models.architectures import graph
-from models.backends.registry import BackendError, named
+from models.backends.registry import BackendError, info, named
 from models.matrix import CASES
 from models.nodes import Recurrent
 from models.observation import WatchedPass
@@ -45,6 +46,19 @@ def measured(spec: Spec, backend: str, data: Data, seeds: range, device: str = "
         return [evidence.native for evidence in Collection(requests, worker.submit).result()]
     finally:
         worker.close()
+
+
+def _through_time(spec: Spec, backends: list[str], data: Data) -> Iterator[str]:
+    """What theory says of a recurrent network: once for frameworks that begin it alike, and for each that begins it otherwise."""
+    alike: dict[tuple[Spec, tuple[str, ...]], list[str]] = {}
+    for backend in backends:
+        each = spec.on(backend)
+        x = np.asarray(data.x_train[: each.batch], np.float64)
+        told = recurrent.lines(each, x, data.y_train[: each.batch] % each.classes, info(backend).conventions)
+        alike.setdefault((each, tuple(told)), []).append(backend)
+    for (each, said), those in alike.items():
+        own = f"   begun by {' and '.join(those)}" if len(alike) > 1 else ""
+        yield from (f"{each.id}   {describe_network(each)}{own}", "", *said, "")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,12 +82,9 @@ def _run(options: argparse.Namespace) -> int:
         backends = named(options.backend, installed=bool(options.plot))
         refuse_unknown(options.device)
         spec, data = admission.network(options.network or "reference"), load()
-        for each in dict.fromkeys(spec.on(backend) for backend in backends):
-            if graph(each).of(Recurrent):
-                x = np.asarray(data.x_train[: each.batch], np.float64)
-                told = recurrent.lines(each, x, data.y_train[: each.batch] % each.classes)
-                print("\n".join((f"{each.id}   {describe_network(each)}", "", *told, "")), flush=True)
-                continue
+        if graph(spec).of(Recurrent):
+            print("\n".join(_through_time(spec, backends, data)), flush=True)
+        for each in () if graph(spec).of(Recurrent) else dict.fromkeys(spec.on(backend) for backend in backends):
             if reason := why_not(each):
                 raise SpecError(f"Theory predicts nothing of {each.id}: {reason}")
             admission.refuse_too_large(each, admission.weight_of_theory(each), "choose a smaller network")

@@ -1,31 +1,29 @@
-"""Signal propagation through time at initialization: mean-field rates of simple and gated cells, and the law at a network's own width.
+"""Signal propagation through time at initialization: rates of mean-field theory, and the law at a network's own width.
 
-A simple cell at infinite width (Chen, Pennington & Schoenholz 2018, arXiv:1806.05394), with ρ² = units · Var R:
-
-    q_t = ρ² Eφ²(√q_{t−1} z) + v,        χ_t = ρ² Eφ′²(√q_t z),
-
-where v is what inputs and biases bring. ‖∂L/∂z_{t−1}‖² is χ_{t−1} times ‖∂L/∂z_t‖²: it vanishes for χ < 1, explodes for χ > 1, and at
-χ = 1 the recurrence is critical. An LSTM's cell hands back f a step and a GRU's state z a step besides what goes through its weights
-(Gilboa et al. 2019, arXiv:1901.08987): with E[f²] = Eσ²(b + √v z) the rate of the carousel alone, and time scale −1/log √E[f²].
+A step back multiplies the squared norm of a gradient by χ: it vanishes for χ < 1, explodes for χ > 1, and at χ = 1 the recurrence is
+critical. `bench.theory.through_time` has χ of every cell at infinite width. Keras draws one orthogonal kernel for all gates of a layer, so
+that each gate has ρ²/gates; PyTorch's users draw one a gate.
 At a network's own width rates spread: `ensemble` draws networks as the reference does, and runs them on the very batch.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from bench.theory.moments import moments
+from bench.theory.through_time import Start, course
 from models.architectures import graph
 from models.arrays import Batch, Labels, Sequence
-from models.nodes import Recurrent, Steps
-from models.parts.cells import CELLS, CHRONO
+from models.nodes import Read, Recurrent, Steps
+from models.parts.cells import CELLS
 from models.parts.initializers import INITIALIZERS
+from models.parts.parametrizations import NONE
 from models.parts.recurrences import RECURRENCES
-from models.reference.draws import BIAS_SD, draw_weights, fed
+from models.reference.draws import draw_weights, fed
 from models.reference.network import Reference
 from models.spec import Spec
 
@@ -35,14 +33,9 @@ LONG, FEW = 100, 8
 """Time steps beyond which an ensemble has few networks, since each takes its time."""
 FIRST_SEED = 1_000_003
 """The first seed of an ensemble, apart from those of judged networks."""
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(101)
-"""For means over a standard normal number; exact for polynomials of degree 201."""
-
-
-def mean_square_of_gate(bias: float, variance: float) -> float:
-    """Eσ²(b + √v z): by how much a gate multiplies squared norms."""
-    gate = 1 / (1 + np.exp(-(bias + math.sqrt(variance) * NODES)))
-    return float(np.sum(WEIGHTS * gate**2) / math.sqrt(2 * math.pi))
+FORGETTING, RADII = (-4.0, 8.0), (0.1, 4.0)
+"""Forget biases and radii among which a critical one is looked for, in `HALVINGS` steps of bisection."""
+HALVINGS = 10
 
 
 def time_scale(chi: float) -> float:
@@ -50,42 +43,86 @@ def time_scale(chi: float) -> float:
     return math.inf if chi == 1 else 2 / abs(math.log(chi)) if chi > 0 else 0.0
 
 
-def rates(act: str, radius: float, brought: list[float]) -> list[float]:
-    """χ_t of a simple cell for each step, where inputs and biases bring a mean square of `brought` in each."""
-    found, q = [], 0.0
-    for v in brought:
-        q = v + (radius**2 * moments(act, q).square if q else 0.0)
-        found.append(radius**2 * moments(act, q).slope if q else radius**2)
-    return found
+def by_units(spec: Spec, conventions: str) -> bool:
+    """Whether a framework draws input weights by a layer's units, as PyTorch's recurrent layers do where its linear ones go by inputs."""
+    return conventions == "torch" and INITIALIZERS[spec.init].torch is None
 
 
-def critical_radius(act: str, variance: float) -> float:
-    """The radius at which χ = 1 in the long run, where each step brings a mean square of `variance`; by bisection in [0, 4]."""
-    low, high = 0.0, 4.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rates(act, middle, [variance] * 400)[-1] < 1 else (low, middle)
-    return (low + high) / 2
+def together(node: Recurrent, conventions: str) -> bool:
+    """Whether a framework draws one orthogonal matrix for all gates of a layer, as Keras does."""
+    return conventions == "keras" and RECURRENCES[node.start].isometric and CELLS[node.cell].gates > 1
 
 
-def brought(spec: Spec, node: Recurrent, steps: Steps, x: Batch) -> list[float]:
-    """Mean square that inputs and biases bring to a first layer's units in each time step of x (batch × features)."""
-    row = INITIALIZERS[spec.init]
-    bias = BIAS_SD**2 if spec.bias == "normal" else row.random_bias / (3 * node.units)
-    sequence = np.zeros((len(x), node.length, steps.width))
-    sequence[:, : steps.filled] = fed(spec, x).reshape(len(x), steps.filled, steps.width)
-    variance = row.variance(node.fan_in, CELLS[node.cell].gates * node.units)
-    return [variance * float(np.mean(np.sum(sequence[:, t] ** 2, axis=1))) + bias for t in range(node.length)]
+def input_gain(spec: Spec, node: Recurrent, conventions: str) -> float:
+    """By how much a framework's input weights are larger than the initializer's."""
+    return (node.fan_in / node.units) ** 0.5 if by_units(spec, conventions) else 1.0
 
 
-def mean_field(spec: Spec, x: Batch) -> list[float] | None:
-    """χ_t of a network's first layer on x; None where the layer has gates, whose rates are no product of two."""
-    node, (steps,) = graph(spec).of(Recurrent)[0], graph(spec).of(Steps)
+def radius_of(node: Recurrent, conventions: str = "") -> float:
+    """ρ = √(units · Var R) of one gate."""
     row = RECURRENCES[node.start]
-    if CELLS[node.cell].gates > 1 or node.both or steps.uneven:
+    if not row.scaled and not row.isometric:
+        return 3**-0.5  # uniform within ±1/√units
+    return float(node.radius / (CELLS[node.cell].gates ** 0.5 if together(node, conventions) else 1))
+
+
+def why_not(spec: Spec) -> str:
+    """Why mean-field theory says nothing of a network; nothing where it does."""
+    node, (steps,) = graph(spec).of(Recurrent)[0], graph(spec).of(Steps)
+    reasons = {
+        "a single step hands no gradient back": node.length == 1,
+        "gradients also go back in time through the layers above": len(graph(spec).of(Recurrent)) > 1,
+        "gradients arrive at every step, where all outputs are read": any(read.outputs != "last" for read in graph(spec).of(Read)),
+        "one direction reads from the end": node.both,
+        "samples end at different steps": steps.uneven,
+        "no gradient passes beyond some steps": node.truncated > 0,
+        "the identity is no random matrix": node.start == "identity",
+        "the Cayley transform of a random matrix is no uniformly random orthogonal one": node.parametrization != NONE,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def mean_field(spec: Spec, x: Batch, conventions: str = "") -> list[float] | None:
+    """χ_t on x of each time step but the last; None where theory says nothing (`why_not`), or where numbers leave their range."""
+    if why_not(spec):
         return None
-    radius = node.radius if row.scaled or row.isometric else 3**-0.5  # uniform within ±1/√units
-    return rates(CELLS[node.cell].act, radius, brought(spec, node, steps, x))
+    node = graph(spec).of(Recurrent)[0]
+    gradient = course(spec, x, Start(radius_of(node, conventions), input_gain(spec, node, conventions))).gradient
+    if np.any(np.isnan(gradient) | np.isposinf(gradient)):
+        return None
+    with np.errstate(invalid="ignore"):
+        steps = np.diff(gradient)
+    return [0.0 if math.isnan(each) else math.exp(-2 * each) for each in steps.tolist()]  # nothing is left of nothing
+
+
+def remedy(spec: Spec, x: Batch, conventions: str = "") -> str:
+    """The start at which theory finds a recurrent layer critical on x, or else one that keeps the gradient's norm within e."""
+    node = graph(spec).of(Recurrent)[0]
+    row, own, gain = CELLS[node.cell], radius_of(node, conventions), input_gain(spec, node, conventions)
+    named, between = "recurrent weights of radius {:.2f}" + " a gate" * (row.gates > 1), RADII
+    if row.forget is not None:
+        named, between = "forget biases of {:.2f}", FORGETTING
+
+    def growth(value: float) -> float:
+        start = Start(value, gain) if row.forget is None else Start(own, gain, value)
+        return float(course(spec, x, start, quick=True).gradient[0])
+
+    if (found := crossing(growth, between)) is not None:
+        return named.format(found) + " are critical for these inputs"
+    if (found := crossing(lambda value: growth(value) + 1, between)) is not None:
+        return named.format(found) + f" keep the norm within e over these {node.length} steps"
+    return "none is known, for no start of this cell keeps the norm for these inputs"
+
+
+def crossing(growth: Callable[[float], float], between: tuple[float, float]) -> float | None:
+    """Where a growth crosses zero upwards, by bisection; None where it does not. One that is no number is beyond all numbers."""
+    low, high = between
+    if growth(low) > 0 or growth(high) < 0:
+        return None
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if growth(middle) < 0 else (low, middle)
+    return (low + high) / 2
 
 
 @dataclass(frozen=True)
@@ -100,32 +137,32 @@ class Rates:
     networks: int
 
 
-def by_units(spec: Spec, conventions: str) -> bool:
-    """Whether a framework draws input weights by a layer's units, as PyTorch's recurrent layers do where its linear ones go by inputs."""
-    return conventions == "torch" and INITIALIZERS[spec.init].torch is None
-
-
 def ensemble(spec: Spec, x: Batch, labels: Labels, conventions: str = "") -> Rates:
     """What networks of `spec` with weights drawn as by a framework's conventions do on one batch.
 
     Not finite where a norm is zero, as it is before a truncation.
     """
-    many = NETWORKS if graph(spec).of(Steps)[0].length <= LONG else FEW
-    return _ensemble(spec, np.asarray(x, np.float64).tobytes(), x.shape, tuple(labels.tolist()), many, by_units(spec, conventions))
+    nodes = graph(spec).of(Recurrent)
+    many = NETWORKS if nodes[0].length <= LONG else FEW
+    start = by_units(spec, conventions), any(together(node, conventions) for node in nodes)
+    return _ensemble(spec, np.asarray(x, np.float64).tobytes(), x.shape, tuple(labels.tolist()), many, *start)
 
 
 @lru_cache(maxsize=64)
-def _ensemble(spec: Spec, x: bytes, shape: tuple[int, ...], labels: tuple[int, ...], networks: int, units: bool) -> Rates:
-    inputs, y, last = np.frombuffer(x).reshape(shape), np.array(labels), graph(spec).of(Recurrent)[-1].name
+def _ensemble(spec: Spec, x: bytes, shape: tuple[int, ...], labels: tuple[int, ...], networks: int, units: bool, joint: bool) -> Rates:
+    inputs, y, nodes = np.frombuffer(x).reshape(shape), np.array(labels), graph(spec).of(Recurrent)
     seen = []
-    for seed in range(networks):
-        weights = draw_weights(spec, FIRST_SEED + seed)
-        for node in graph(spec).of(Recurrent) if units else ():
-            weights |= {
-                key: weights[key] * (node.fan_in / node.units) ** 0.5 for key in (f"{node.name}.{d}weight" for d in node.directions)
-            }
+    for seed in range(FIRST_SEED, FIRST_SEED + networks):
+        weights, random = draw_weights(spec, seed), np.random.default_rng([seed, 1])
+        for node, direction in ((each, direction) for each in nodes for direction in each.directions):
+            name = f"{node.name}.{direction}"
+            if units:
+                weights[f"{name}weight"] = weights[f"{name}weight"] * (node.fan_in / node.units) ** 0.5
+            if joint:
+                stacked = random.standard_normal((CELLS[node.cell].gates * node.units, node.units))
+                weights[f"{name}recurrent_weight"] = node.radius * np.linalg.qr(stacked)[0]
         done = Reference(spec, weights).run(inputs, y)
-        seen.append(logs(done.pre_activation_gradients["steps"], done.pre_activations[last]))
+        seen.append(logs(done.pre_activation_gradients["steps"], done.pre_activations[nodes[-1].name]))
     (gradient, signal), (gradient_spread, signal_spread) = np.mean(seen, axis=0).tolist(), np.std(seen, axis=0, ddof=1).tolist()
     return Rates((gradient, gradient_spread), (signal, signal_spread), networks)
 
@@ -137,27 +174,18 @@ def logs(d: Sequence, h: Sequence) -> tuple[float, float]:
         return float(np.log(norms[0] / norms[-1])), float(np.log(np.linalg.norm(np.asarray(h, np.float64))))
 
 
-def lines(spec: Spec, x: Batch, labels: Labels) -> list[str]:
-    """What theory says of a recurrent network on a batch, for people."""
-    node, (steps,) = graph(spec).of(Recurrent)[0], graph(spec).of(Steps)
-    found, chi = ensemble(spec, fed(spec, x), labels), mean_field(spec, x)
+def lines(spec: Spec, x: Batch, labels: Labels, conventions: str = "") -> list[str]:
+    """What theory says of a recurrent network on a batch that begins as by a framework's conventions, for people."""
+    found, chi = ensemble(spec, fed(spec, x), labels, conventions), mean_field(spec, x, conventions)
     mean, spread = (each / math.log(10) for each in found.gradient)
     told = [f"gradient of the first step over the last one's: {mean:+.2f} ± {spread:.2f} decades ({found.networks} drawn networks)"]
-    if chi is not None:
-        rate = chi[-1]
-        verdict = "vanishes" if rate < 1 else "explodes" if rate > 1 else "is kept"
-        told.append(
-            f"mean field: a step back multiplies the norm by {math.sqrt(rate):.3f}, so it {verdict}, by e in {time_scale(rate):.3g} steps"
-        )
-        radius = critical_radius(CELLS[node.cell].act, float(np.mean(brought(spec, node, steps, x))))
-        told.append(f"remedy: recurrent weights of radius {radius:.3f} are critical for these inputs")
-    elif CELLS[node.cell].forget is not None and node.forget != CHRONO:
-        variance = float(np.mean(brought(spec, node, steps, x)))
-        kept = mean_square_of_gate(float(node.forget), variance)
-        told.append(
-            f"carousel: forget gates hand back {math.sqrt(kept):.3f} of a cell's gradient a step, e in {time_scale(kept):.3g} steps"
-        )
-        told.append(
-            f"remedy: a forget bias of {math.log(max(2, node.length - 1)):.2f} holds {node.length} steps (forget=chrono draws such)"
-        )
-    return told
+    if chi is None:
+        return [*told, f"mean field: nothing is said, because {why_not(spec) or 'signals leave the range of numbers'}"]
+    growth = sum(math.log(each) if each > 0 else -math.inf for each in chi)
+    rate = math.exp(growth / len(chi))
+    verdict = "vanishes" if rate < 1 else "explodes" if rate > 1 else "is kept"
+    told.append(f"mean field: {growth / 2 / math.log(10):+.2f} decades at infinite width")
+    told.append(
+        f"mean field: a step back multiplies the norm by {math.sqrt(rate):.3f}, so it {verdict}, by e in {time_scale(rate):.3g} steps"
+    )
+    return [*told, f"remedy: {remedy(spec, x, conventions)}"]

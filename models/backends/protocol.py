@@ -36,6 +36,7 @@ class BackendInfo:
     `framework` is the package that users import, `library` the one that computes. `modes` are the ways to run a step, the usual one
     first; `gpu_modes` of them need a GPU, `slow_modes` are timed in the full set only. `recurrent_modes` are ways to write a recurrent
     layer besides the framework's own: a loop of its `cells`, or `unrolled`.
+    On devices of `excess_precision` a fused step may keep float32's digits between operations in half precision, as its compiler documents.
     `default_initializer` stands for `init=default`, `default_recurrence` for `recurrent=default`. `rewritten` lists activations that a
     compiled step computes by another operation. `known_kinks` says that the slope taken at a kink is the table's; where it is not known,
     either side's is allowed. `unclipped` says that a loss of probabilities is computed from the logits behind them, which are not clipped.
@@ -52,6 +53,7 @@ class BackendInfo:
     slow_modes: tuple[str, ...] = ()
     recurrent_modes: tuple[str, ...] = ()
     step: StepKind = "eager"
+    excess_precision: tuple[str, ...] = ()
     default_initializer: str = "he_normal"
     default_recurrence: str = "orthogonal"
     rewritten: tuple[str, ...] = ()

@@ -25,15 +25,19 @@ same direction, so that a product of two is smaller by 7e-4 of itself; errors of
 class Arithmetic:
     """Arithmetic in `dtype`; `order` and `conventions` are those of `models.reference.network.Reference`."""
 
-    def __init__(self, dtype: DTypeLike, precision: Precision, order: int | None = None, conventions: str = "") -> None:
-        """Nothing is rounded where `precision` holds and computes everything in one format."""
+    def __init__(
+        self, dtype: DTypeLike, precision: Precision, order: int | None = None, conventions: str = "", excess: bool = False
+    ) -> None:
+        """Nothing is rounded where `precision` holds and computes everything in one format, and between products not with `excess`."""
         self.dtype, self.conventions = np.dtype(dtype), conventions
         self.rounds = bool(conventions) and not precision.plain
         cuts = precision.tf32 and order is not None and order >= CUT_FROM
         round_operand = precision.operands.cut if cuts else precision.operands.rounded
         self.operand: Callable[[Array], Array] = round_operand if self.rounds else as_it_is
         self.result: Callable[[Array], Array] = precision.results.rounded if self.rounds else as_it_is
-        self._half = precision.results if self.rounds and precision.half else None
+        self.between = as_it_is if excess else self.result
+        self._half = precision.results if self.rounds and precision.half and not excess else None
+        self._moved = precision.results.digits if excess and self.rounds else 0
         self._order = None if order is None else np.random.default_rng(order)
         self.otherwise = order is not None and order % 2 == 1
         """Whether normalizations are computed folded (`models.parts.norms.Norm.forward`) and functions in double: in every other order."""
@@ -93,13 +97,21 @@ class Arithmetic:
         unit = float(np.finfo(value.dtype).eps) / 2
         return (value * (1 + self._order.uniform(-unit, unit, value.shape))).astype(value.dtype)  # type: ignore[no-any-return]
 
+    def fed(self, given: Array) -> Array:
+        """A result seen elsewhere as the next layer is fed it; with `excess` any number that half precision holds as the one seen."""
+        given = np.asarray(given).astype(self.dtype)
+        if not self._moved or self._order is None:
+            return given
+        half_a_unit = np.ldexp(given != 0, np.frexp(given)[1] - 1 - self._moved)  # zero is handed on as it is
+        return (given + self._order.uniform(-1, 1, given.shape) * half_a_unit).astype(self.dtype)  # type: ignore[no-any-return]
+
     def narrow(self, x: Array) -> Array:
         """x as an array whose every operation is rounded to half precision; as it is where the precision is none."""
         return rounded(self._half, x) if self._half else x
 
     def cast(self, value: Array, cast_by: str) -> Array:
         """What a normalization learns, or its gradient, as the layer computes with it: rounded where the framework casts it."""
-        return self.result(value) if self.conventions and self.conventions == cast_by else value
+        return self.between(value) if self.conventions and self.conventions == cast_by else value
 
 
 def as_it_is(x: Array) -> Array:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from models.architectures import graph
-from models.arrays import Array, Arrays, Batch, Indices, Labels
+from models.arrays import Array, Arrays, Batch, Indices, Labels, PerUnit
 from models.nodes import Conv, Dense, Multiply, Normalize, Recurrent
 from models.observation import ForcedStep
 from models.parts.cells import CELLS, CHRONO
@@ -86,13 +86,20 @@ def _recurrent(rng: np.random.Generator, spec: Spec, node: Recurrent, initialize
         drawn[f"{node.name}.{direction}weight"] = initializer.draw(rng, node.fan_in, row.gates * node.units)
         drawn[f"{node.name}.{direction}recurrent_weight"] = np.concatenate(gates)
         for kind in (kind for kind in node.of_direction(direction) if kind.endswith("bias")):
-            bias = initializer.draw_bias(rng, node.units, row.gates * node.units)
-            if spec.bias == "normal":
-                bias = BIAS_SD * rng.standard_normal(bias.shape)
-            elif row.forget is not None and not initializer.random_bias:
-                _begin_forgetting(rng, bias.reshape(row.gates, node.units), node)
+            bias = recurrent_bias(rng, spec, node)
             drawn[f"{node.name}.{kind}"] = bias + rng.normal(0, 0.1 * jitter, bias.shape)
     return drawn
+
+
+def recurrent_bias(rng: np.random.Generator, spec: Spec, node: Recurrent) -> PerUnit:
+    """One bias of a recurrent layer (gates · units), before any jitter."""
+    row, initializer = CELLS[node.cell], INITIALIZERS[spec.init]
+    bias = initializer.draw_bias(rng, node.units, row.gates * node.units)
+    if spec.bias == "normal":
+        bias = BIAS_SD * rng.standard_normal(bias.shape)
+    elif row.forget is not None and not initializer.random_bias:
+        _begin_forgetting(rng, bias.reshape(row.gates, node.units), node)
+    return bias
 
 
 def _begin_forgetting(rng: np.random.Generator, by_gate: Array, node: Recurrent) -> None:

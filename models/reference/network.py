@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from models.architectures import graph
-from models.arrays import AnySignal, Arrays, Batch, Labels, Logits, Statistics, Targets
+from models.arrays import Arrays, Batch, Labels, Logits, Statistics, Targets
 from models.nodes import INPUT, WATCHED
 from models.observation import WatchedPass
 from models.parts.losses import LOSSES
@@ -29,13 +29,22 @@ class Reference:
     another draw of what rounding does, as another library's kernels would make it; in every other order normalizations are computed
     otherwise, too. With `conventions` (in float32) operands and results are rounded as that framework documents the spec's precision:
     operands of products, results of every layer, forward and backward; sums, normalizations and the loss stay in float32. PyTorch adds
-    the bias before it rounds, Keras after.
+    the bias before it rounds, Keras after. With `excess` operands and results of products alone are rounded, as a compiler does that keeps
+    float32 between them.
     """
 
-    def __init__(self, spec: Spec, weights: Arrays, dtype: DTypeLike = np.float64, order: int | None = None, conventions: str = "") -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        weights: Arrays,
+        dtype: DTypeLike = np.float64,
+        order: int | None = None,
+        conventions: str = "",
+        excess: bool = False,
+    ) -> None:
         """Copy the weights in, rounded to `dtype`."""
         self.spec, self.graph = spec, graph(spec)
-        self.arithmetic = Arithmetic(dtype, spec.format, order, conventions)
+        self.arithmetic = Arithmetic(dtype, spec.format, order, conventions, excess)
         self._scale = self.arithmetic.number(spec.first_scale if conventions else 1.0)
         self.weights = {name: np.asarray(value).astype(dtype) for name, value in weights.items()}
         self._given: WatchedPass | Pass | None = None
@@ -58,7 +67,7 @@ class Reference:
         out.loss = loss.f(out.logits, target)
         if loss.margin is not None:
             out.bends["loss"] = loss.margin(out.logits, target)
-        self._backward(at, saved, self.arithmetic.result(loss.df(out.logits, target) * self._scale))
+        self._backward(at, saved, self.arithmetic.between(loss.df(out.logits, target) * self._scale))
         if self._scale != 1:
             out.gradients = {name: g / self._scale for name, g in out.gradients.items()}
             out.pre_activation_gradients = {name: d / self._scale for name, d in out.pre_activation_gradients.items()}
@@ -77,7 +86,7 @@ class Reference:
             if isinstance(node, WATCHED):
                 at.out.pre_activations[node.name] = result
                 if self._given:
-                    result = self._handed(self._given.pre_activations[node.name])
+                    result = self.arithmetic.fed(self._given.pre_activations[node.name])
             results[node.name] = result
         at.out.logits = result
         return at, saved
@@ -90,10 +99,6 @@ class Reference:
             if isinstance(node, WATCHED):
                 at.out.pre_activation_gradients[node.name] = d
                 if self._given:
-                    d = self._handed(self._given.pre_activation_gradients[node.name]) * self._scale
+                    d = self.arithmetic.fed(self._given.pre_activation_gradients[node.name]) * self._scale
             for name, g in zip(node.inputs, OPERATIONS[type(node)].backward(at, node, saved[node.name], d), strict=True):
-                gradients[name] = self.arithmetic.result(gradients[name] + g) if name in gradients else g
-
-    def _handed(self, given: AnySignal) -> AnySignal:
-        """A given result as the next layer is fed it."""
-        return np.asarray(given).astype(self.arithmetic.dtype)
+                gradients[name] = self.arithmetic.between(gradients[name] + g) if name in gradients else g

@@ -83,14 +83,14 @@ class Operation:
 
 def _dense(at: Execution, node: Dense, h: Batch) -> tuple[Units, Batch]:
     a = at.arithmetic
-    h, bias = a.operand(h), a.result(at.weights[node.bias])
+    h, bias = a.operand(h), a.between(at.weights[node.bias])
     z = a.product(h, a.operand(at.weights[node.weight]).T)
-    return a.result((a.result(z) if a.conventions == "keras" else z) + bias), h
+    return a.between((a.result(z) if a.conventions == "keras" else z) + bias), h
 
 
 def _dense_back(at: Execution, node: Dense, h: Batch, d: Units) -> tuple[Batch, ...]:
     a, out, size = at.arithmetic, at.out, float(np.linalg.norm(d))
-    out.gradients[node.bias] = a.result(a.product(np.ones((1, len(d)), d.dtype), d)[0])
+    out.gradients[node.bias] = a.between(a.product(np.ones((1, len(d)), d.dtype), d)[0])
     out.sizes |= {node.weight: size * float(np.linalg.norm(h)), node.bias: size * len(d) ** 0.5}
     d = a.operand(d)
     out.gradients[node.weight] = a.result(a.product(d.T, h))
@@ -104,10 +104,10 @@ def _normalize(at: Execution, node: Normalize, h: Units, positions: int = 1) -> 
     scale, shift = (np.repeat(each, positions) if positions > 1 and isinstance(each, np.ndarray) else each for each in learned)
     if at.running is not None and node.norm == "batch":
         mean, var = (np.asarray(s).astype(a.dtype) for s in at.running[node.name])
-        return a.result(row.evaluate(h, scale, shift, (mean, var), node.eps, a.otherwise)), None
+        return a.between(row.evaluate(h, scale, shift, (mean, var), node.eps, a.otherwise)), None
     y, cache = row.forward(h, scale, shift, node.eps, node.groups, a.otherwise, a.total)
     at.out.statistics[node.name] = (cache.mean[0], cache.var[0])
-    return a.result(y), cache
+    return a.between(y), cache
 
 
 def _normalize_back(at: Execution, node: Normalize, cache: Normalized, d: Units, positions: int = 1) -> tuple[Units, ...]:
@@ -117,7 +117,7 @@ def _normalize_back(at: Execution, node: Normalize, cache: Normalized, d: Units,
         learned = {kind: a.total(g.reshape(-1, positions), 1)[:, 0] for kind, g in learned.items()}
     at.out.gradients |= {f"{node.name}.{kind}": a.cast(g, row.cast_by) for kind, g in learned.items()}
     at.out.sizes |= {f"{node.name}.{kind}": float(np.linalg.norm(d)) * (len(d) * positions) ** 0.5 for kind in learned}
-    return (at.arithmetic.result(dz),)
+    return (at.arithmetic.between(dz),)
 
 
 def _normalize_in_time(at: Execution, node: NormalizeInTime, h: Sequence) -> tuple[Sequence, Normalized | None]:
@@ -158,32 +158,32 @@ def _activate(at: Execution, node: Activate, h: AnySignal) -> tuple[AnySignal, A
     row = ACTIVATIONS[node.activation]
     if row.kinks:
         at.out.bends[node.name] = row.bends(h.reshape(len(h), -1))
-    return at.arithmetic.result(at.arithmetic.function(row.f, h)), h
+    return at.arithmetic.between(at.arithmetic.function(row.f, h)), h
 
 
 def _activate_back(at: Execution, node: Activate, h: AnySignal, d: AnySignal) -> tuple[AnySignal, ...]:
     a, row = at.arithmetic, ACTIVATIONS[node.activation]
     if row.df_of_value and a.rounds:  # Keras composes a derivative of operations that each round
-        slope = row.df_of_value(a.result(row.f(h)), a.result if a.conventions == "keras" else as_it_is)
+        slope = row.df_of_value(a.between(row.f(h)), a.between if a.conventions == "keras" else as_it_is)
     else:
         slope = a.function(row.df, h)
-    return (a.result(d * slope),)
+    return (a.between(d * slope),)
 
 
 def _sum(at: Execution, node: Sum, stream: AnySignal, branch: AnySignal) -> tuple[AnySignal, None]:
     """Each term is rounded, and their sum."""
     a = at.arithmetic
-    return a.result(a.result(stream * a.number(node.keep)) + a.result(branch * a.number(node.scale))), None
+    return a.between(a.between(stream * a.number(node.keep)) + a.between(branch * a.number(node.scale))), None
 
 
 def _sum_back(at: Execution, node: Sum, saved: None, d: AnySignal) -> tuple[AnySignal, ...]:
     a = at.arithmetic
-    return a.result(d * a.number(node.keep)), a.result(d * a.number(node.scale))
+    return a.between(d * a.number(node.keep)), a.between(d * a.number(node.scale))
 
 
 def _multiply(at: Execution, node: Multiply, h: Units) -> tuple[Units, Units]:
     """The number is held and multiplied as it is, and the product rounded."""
-    return at.arithmetic.result(h * at.weights[node.multiplier]), h
+    return at.arithmetic.between(h * at.weights[node.multiplier]), h
 
 
 def _multiply_back(at: Execution, node: Multiply, h: Units, d: Units) -> tuple[Units, ...]:
@@ -191,7 +191,7 @@ def _multiply_back(at: Execution, node: Multiply, h: Units, d: Units) -> tuple[U
     a = at.arithmetic
     at.out.gradients[node.multiplier] = a.total(a.total(d * h, 1), 0)[0]
     at.out.sizes[node.multiplier] = float(np.linalg.norm(d)) * float(np.linalg.norm(h))
-    return (a.result(d * at.weights[node.multiplier]),)
+    return (a.between(d * at.weights[node.multiplier]),)
 
 
 OPERATIONS: dict[type[Node], Operation] = {

@@ -153,7 +153,7 @@ def _back(at: Execution, node: Recurrent, direction: str, unrolled: Unrolled, d:
 
 def read(at: Execution, node: Read, h: Sequence) -> tuple[Units, None]:
     """The last output of every sample, or the mean of its own."""
-    return at.arithmetic.result(what_is_read(node, h, at.within)), None
+    return at.arithmetic.between(what_is_read(node, h, at.within)), None
 
 
 def what_is_read(node: Read, h: Sequence, within: Mask | None) -> Units:
@@ -167,7 +167,7 @@ def read_back(at: Execution, node: Read, saved: None, d: Units) -> tuple[Sequenc
     """To what was read, as it was weighted."""
     shares, empty = np.split(d, 1 + node.both, axis=1), np.zeros((len(d), node.length, 0), d.dtype)
     read = [w[:, :, None] * share[:, None] for w, share in zip(_weights(node, empty, at.within), shares, strict=True)]
-    return (at.arithmetic.result(np.concatenate(read, axis=2)),)
+    return (at.arithmetic.between(np.concatenate(read, axis=2)),)
 
 
 def _weights(node: Read, h: Sequence, within: Mask | None) -> list[Array]:

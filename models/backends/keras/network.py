@@ -7,6 +7,8 @@ the raw gradients inside its compiled step: the step itself stays the one that u
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -62,6 +64,7 @@ class Network(Model):
         others = [own for own in vars(self.inner).values() if isinstance(own, keras.Variable)]
         fresh = list({id(variable): variable for variable in (*self.optimizer.variables, *others, *statistics)}.values())
         self._fresh = [(variable, ops.convert_to_numpy(variable)) for variable in fresh]
+        self._passes: dict[tuple[float, int], tuple[Callable[..., Any], dict[str, str]]] = {}
 
     @property
     def fused(self) -> bool:
@@ -108,6 +111,7 @@ class Network(Model):
     def restart(self, spec: Spec, seed: int) -> None:
         """Become the network of `spec`, which is built as this one is, initialized from `seed`, without compiling again."""
         self.spec, self.graph = spec, graph(spec)
+        self._passes.clear()
         compute_as(spec)
         self.optimizer.learning_rate = spec.learning_rate
         rate = self.optimizer._learning_rate
@@ -135,30 +139,13 @@ class Network(Model):
 
         Where the precision rounds results, the pass is compiled as the training step is, so that both round the same values.
         """
-        formats: dict[str, str] = {}
         scale = self.loss_scale()
         inputs, target = ops.convert_to_tensor(np.asarray(x)), ops.convert_to_tensor(self.target(labels))
-        shapes: dict[str, tuple[int, ...]] = {node.name: (len(x), *as_held(node)) for node in self.graph.watched}
-
-        def loss_of(tap: Tap) -> tuple[Tensor, tuple[dict[str, Tensor], Tensor]]:
-            pre_activations: dict[str, Tensor] = {}
-
-            def apply(node: Node, h: Tensor) -> Tensor:
-                h = self._train(node, h)
-                formats[node.name] = format_of(h)
-                if isinstance(node, WATCHED):
-                    h = pre_activations[node.name] = masked_as(h, tap(node.name, h))
-                return h
-
-            with keras.StatelessScope():
-                logits = self.wire(inputs, apply)
-            loss = self.loss(target, logits)
-            formats["loss"] = format_of(loss)
-            return loss * scale if scale != 1 else loss, (pre_activations, logits)
-
-        compiled = not self.spec.format.plain
-        loss, (pre_activations, logits), gradients = LIBRARY.tapped_gradients(loss_of, shapes, self.spec.format.held, compiled, self.fused)
-        formats |= {name: format_of(self.parameters[variable_of(name)]) for name in self.graph.parameters}
+        if (scale, len(x)) not in self._passes:
+            self._passes[scale, len(x)] = self._pass_to_watch(scale, len(x))
+        run, formats = self._passes[scale, len(x)]
+        loss, (pre_activations, logits), gradients = run(inputs, target, [variable.value for variable in self.model.variables])
+        formats = formats | {name: format_of(self.parameters[variable_of(name)]) for name in self.graph.parameters}
         held = np.dtype(self.spec.format.held)
         return WatchedPass(
             self.weights(),
@@ -169,6 +156,30 @@ class Network(Model):
             formats,
             LIBRARY.float32_products(),
         )
+
+    def _pass_to_watch(self, scale: float, batch: int) -> tuple[Callable[..., Any], dict[str, str]]:
+        """The watched pass on so many samples, of inputs, target and values of variables, and the formats that it fills when it runs."""
+        formats: dict[str, str] = {}
+        shapes: dict[str, tuple[int, ...]] = {node.name: (batch, *as_held(node)) for node in self.graph.watched}
+
+        def loss_of(tap: Tap, inputs: Tensor, target: Tensor, values: list[Tensor]) -> tuple[Tensor, tuple[dict[str, Tensor], Tensor]]:
+            pre_activations: dict[str, Tensor] = {}
+
+            def apply(node: Node, h: Tensor) -> Tensor:
+                h = self._train(node, h)
+                formats[node.name] = format_of(h)
+                if isinstance(node, WATCHED):
+                    h = pre_activations[node.name] = masked_as(h, tap(node.name, h))
+                return h
+
+            with keras.StatelessScope(state_mapping=list(zip(self.model.variables, values, strict=True))):
+                logits = self.wire(inputs, apply)
+            loss = self.loss(target, logits)
+            formats["loss"] = format_of(loss)
+            return loss * scale if scale != 1 else loss, (pre_activations, logits)
+
+        compiled = not self.spec.format.plain
+        return LIBRARY.tapped_gradients(loss_of, shapes, self.spec.format.held, compiled, self.fused), formats
 
     def slope(self, x: Batch, labels: Labels, direction: Arrays) -> float:
         """The loss's derivative along `direction` (shaped as the weights) by the library's forward mode."""

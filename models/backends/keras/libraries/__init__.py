@@ -64,8 +64,8 @@ Side = TypeVar("Side")
 """What a function returns beside its value."""
 Tap = Callable[[str, Tensor], Tensor]
 """Hands on a named tensor of a pass, and notes it so that the pass can be differentiated with respect to it."""
-Tapped = Callable[[Tap], tuple[Tensor, Side]]
-"""A pass that returns a scalar and side results."""
+Tapped = Callable[..., tuple[Tensor, Side]]
+"""A pass of a tap and of tensors that it is given; it returns a scalar and side results."""
 
 
 class Library(Protocol):
@@ -86,11 +86,11 @@ class Library(Protocol):
 
     def tapped_gradients(
         self, function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
-    ) -> tuple[Tensor, Side, dict[str, Tensor]]:
-        """Value and side results of a pass, and the value's gradient with respect to every tapped tensor.
+    ) -> Callable[..., tuple[Tensor, Side, dict[str, Tensor]]]:
+        """A function of what a pass is given: its value and side results, and the value's gradient with respect to every tapped tensor.
 
         `shapes` names the tensors that are tapped. With `compiled` the pass is compiled as a training step is, where a library does so:
-        by XLA where that is `fused`.
+        by XLA where that is `fused`. What it is given are then arguments, which a compiler does not compute with beforehand.
         """
 
     def compiled(self, function: Callable[..., Side]) -> Callable[..., Side]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from keras import ops
 
@@ -14,13 +15,17 @@ Differentiate = Callable[[Callable[[list[Tensor]], tuple[Tensor, Side]], list[Te
 
 def by_added_zeros(
     gradient: Differentiate, function: Tapped, shapes: Mapping[str, tuple[int, ...]], dtype: str
-) -> tuple[Tensor, Side, dict[str, Tensor]]:
+) -> Callable[..., tuple[Tensor, Side, dict[str, Tensor]]]:
     """Value and side results of a pass, and the gradient with respect to a zero that is added to every tapped tensor."""
-    zeros = [ops.zeros(shape, dtype=dtype) for shape in shapes.values()]
 
-    def shifted(offsets: list[Tensor]) -> tuple[Tensor, Side]:
-        named = dict(zip(shapes, offsets, strict=True))
-        return function(lambda name, tensor: tensor + ops.cast(named[name], tensor.dtype))
+    def differentiated(*given: Any) -> tuple[Tensor, Side, dict[str, Tensor]]:  # whatever the pass takes
+        zeros = [ops.zeros(shape, dtype=dtype) for shape in shapes.values()]
 
-    value, side, slopes = gradient(shifted, zeros)
-    return value, side, dict(zip(shapes, slopes, strict=True))
+        def shifted(offsets: list[Tensor]) -> tuple[Tensor, Side]:
+            named = dict(zip(shapes, offsets, strict=True))
+            return function(lambda name, tensor: tensor + ops.cast(named[name], tensor.dtype), *given)
+
+        value, side, slopes = gradient(shifted, zeros)
+        return value, side, dict(zip(shapes, slopes, strict=True))
+
+    return differentiated

@@ -30,9 +30,14 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 def tapped_gradients(
     function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
-) -> tuple[Tensor, Side, dict[str, Tensor]]:
-    """With respect to a zero that is added to each tensor."""
-    return by_added_zeros(gradient, function, shapes, dtype)
+) -> Callable[..., tuple[Tensor, Side, dict[str, Tensor]]]:
+    """With respect to a zero that is added to each tensor.
+
+    XLA may leave out roundings between the operations that it compiles together, and did so on CPUs before JAX 0.4.33
+    (`xla_allow_excess_precision`). Taken one by one they all round.
+    """
+    differentiated = by_added_zeros(gradient, function, shapes, dtype)
+    return jax.jit(differentiated) if compiled and fused else differentiated
 
 
 def compiled(function: Callable[..., Side]) -> Callable[..., Side]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 import tensorflow
@@ -33,14 +34,14 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 def tapped_gradients(
     function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
-) -> tuple[Tensor, Side, dict[str, Tensor]]:
+) -> Callable[..., tuple[Tensor, Side, dict[str, Tensor]]]:
     """TensorFlow differentiates with respect to the tensors themselves.
 
     Its graph optimizer fuses a product and a bias into one operation that rounds once, as in the compiled training step, where eager
     operations round twice.
     """
 
-    def watched() -> tuple[Tensor, Side, dict[str, Tensor]]:
+    def watched(*given: Any) -> tuple[Tensor, Side, dict[str, Tensor]]:  # whatever the pass takes
         tapped: dict[str, Tensor] = {}
         with tensorflow.GradientTape() as tape:
 
@@ -49,10 +50,10 @@ def tapped_gradients(
                 tapped[name] = tensor
                 return tensor
 
-            value, side = function(tap)
+            value, side = function(tap, *given)
         return value, side, tape.gradient(value, tapped)
 
-    return (tensorflow.function(watched, autograph=False, jit_compile=fused or None) if compiled else watched)()
+    return tensorflow.function(watched, autograph=False, jit_compile=fused or None) if compiled else watched
 
 
 def compiled(function: Callable[..., Side]) -> Callable[..., Side]:

@@ -43,7 +43,7 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
 
 def tapped_gradients(
     function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
-) -> tuple[Tensor, Side, dict[str, Tensor]]:
+) -> Callable[..., tuple[Tensor, Side, dict[str, Tensor]]]:
     """With respect to a zero that is added to each tensor."""
     return by_added_zeros(gradient, function, shapes, dtype)
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.arrays import Array, Arrays
+from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import imported
 from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.modules import array
-from models.backends.torch.own.network import OwnModule, build
+from models.backends.torch.own.network import OwnModule
 from models.backends.torch.own.state import State
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import KINKS, Entry, Recorder, Tape, operation

@@ -7,24 +7,23 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from models.arrays import Arrays
+from models.backends.torch.own.building import build
 from models.backends.torch.own.calls import advance, outputs, own_loss, takes_several, takes_targets
 from models.backends.torch.own.closures import copied, made_again
-from models.backends.torch.own.collections import declare_operators
 from models.backends.torch.own.hooks import Hooks, hooks_of, watched
 from models.backends.torch.own.modules import Modules, is_number
 from models.backends.torch.own.shared import as_first_made, as_first_returned
 from models.backends.torch.own.state import WIDER, State, array, seed_everything, tensor_like
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
-from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
+from models.own.gauge import Gauge, NoTwinError, OwnError
 from models.own.loading import Home
 from models.own.passes import OwnPass, Trajectory, unlike
 from models.own.protocol import NoVariantError
@@ -291,35 +290,6 @@ class OwnModule:
             return leaf
         leaf = leaf.detach().to(self.device)
         return leaf.to(WIDER.get(leaf.dtype, leaf.dtype)) if self.is_twin else leaf
-
-
-def build(home: Home, seed: int) -> Gauge:
-    """What the user's factory returns with every seed set. Raises OwnError."""
-    torch.manual_seed(seed)
-    try:
-        gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
-    except OwnError as error:
-        if "operator torchvision::" not in str(error):
-            raise
-        declare_operators()  # the user's file imports a torchvision of another build than torch's
-        torch.manual_seed(seed)
-        gauge = gauge_of(home.call(seed), is_model, "PyTorch module")
-    tensors = chain(gauge.model.parameters(), gauge.model.buffers())
-    if any(each.is_inference() for each in tensors if not is_lazy(each)):
-        raise OwnError(f"{home.model.id} cannot be trained: it was built within torch.inference_mode, so build it outside of that.")
-    as_first_returned(gauge.model)
-    if isinstance(gauge.optimizer, torch.optim.Optimizer):
-        as_first_made(gauge.optimizer)
-    for part, takes in (("loss", "outputs and targets"), ("optimizer", "parameters"), ("schedule", "an optimizer")):
-        given = getattr(gauge, part)
-        if given is not None and not callable(given) and not isinstance(given, torch.optim.Optimizer):
-            raise OwnError(f"the {part} of {home.model.id} is {type(given).__name__}, and in PyTorch it is a function of {takes}.")
-    return gauge
-
-
-def is_model(value: object) -> bool:
-    """Whether this is a module."""
-    return isinstance(value, nn.Module)
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from models.arrays import Arrays
+from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
 from models.backends.torch.own.functions import surrogates
 from models.backends.torch.own.hooks import watched
-from models.backends.torch.own.network import OwnModule, build
+from models.backends.torch.own.network import OwnModule
 from models.backends.torch.own.padding import zeros_for_padding
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape

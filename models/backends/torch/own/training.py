@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from models.backends.torch.own.building import build
 from models.backends.torch.own.calls import advance
 from models.backends.torch.own.collections import factory
-from models.backends.torch.own.network import OwnModule, build
+from models.backends.torch.own.network import OwnModule
 from models.backends.torch.precision import allow_tf32
 from models.own.address import OwnModel
 from models.own.loading import Home

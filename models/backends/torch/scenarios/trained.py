@@ -119,8 +119,9 @@ OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "RMSprop": (torch.optim.RMSprop, {"momentum": 0.9, "centered": True}),
     "Rprop": (torch.optim.Rprop, {}),
     "ASGD": (torch.optim.ASGD, {}),
-    "Adafactor": (torch.optim.Adafactor, {"weight_decay": 0.01}),
 }
+if hasattr(torch.optim, "Adafactor"):  # since PyTorch 2.5
+    OPTIMIZERS["Adafactor"] = torch.optim.Adafactor, {"weight_decay": 0.01}
 
 
 def implementations(*, weights: list[Array], gradients: list[list[Array]]) -> dict[str, dict[str, dict[str, Any]]]:
