@@ -117,10 +117,10 @@ class Evidence:
         for number, (step, forced_step) in enumerate(zip(self.seen.forced_steps, self.reference.forced_steps, strict=True)):
             seen = step.passed or self.shared
             with np.errstate(all="ignore"):
-                exact = Reference(self.spec, forced_step.weights).run(forced_step.x, forced_step.labels, seen)
-                near = [
-                    each.run(forced_step.x, forced_step.labels, seen) for each in roundings(self.spec, forced_step.weights, self.excess)
-                ]
+                exact, *near = (
+                    each.run(forced_step.x, forced_step.labels, seen, self.backend)
+                    for each in (Reference(self.spec, forced_step.weights), *roundings(self.spec, forced_step.weights, self.excess))
+                )
             found.append((f"step {number}", seen, exact, near))
         return found
 

@@ -12,7 +12,7 @@ import pytest
 from models.architectures import graph
 from models.matrix import FURTHER, networks
 from models.nodes import Activate
-from models.parts.activations import ACTIVATIONS
+from models.parts.activations import ACTIVATIONS, LEAKY_SLOPE
 from models.parts.losses import LOSSES
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
@@ -233,3 +233,17 @@ def test_evaluation_mode_uses_the_running_statistics_it_is_given() -> None:
     np.testing.assert_allclose(reference.forward(x, own).logits, batch.logits, rtol=1e-12)
     other = {layer: (mean + 1, var) for layer, (mean, var) in own.items()}
     assert not np.allclose(reference.forward(x, other).logits, batch.logits)
+
+
+def test_a_unit_seen_on_its_kink_takes_the_slope_of_the_backend_that_was_seen() -> None:
+    spec = Spec.of(depth=3, width=8, act="leaky_relu", precision="mixed_bfloat16")
+    weights, rng = draw_weights(spec, 1), np.random.default_rng(2)
+    x, labels = rng.standard_normal((4, spec.features)), np.arange(4)
+    seen = Reference(spec, weights).run(x, labels)
+    seen.pre_activations["dense1"][0, 0] = 0.0
+    arrived = {
+        backend: Reference(spec, weights).run(x, labels, seen, backend).pre_activation_gradients["dense1"]
+        for backend in ("keras-jax", "torch")
+    }
+    assert arrived["torch"][0, 0] == pytest.approx(LEAKY_SLOPE * arrived["keras-jax"][0, 0]) != 0
+    assert np.array_equal(arrived["torch"].ravel()[1:], arrived["keras-jax"].ravel()[1:])

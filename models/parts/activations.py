@@ -185,6 +185,7 @@ ACTIVATIONS: dict[str, Activation] = {
         torch=lambda nn: nn.LeakyReLU(LEAKY_SLOPE),
         keras=lambda keras: keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE),
         kinks=(0.0,),
+        at_kinks={"keras-jax": {0.0: 1.0}},
         terms=_single,
         value_terms=_single,
     ),

@@ -55,14 +55,16 @@ class Reference:
         return self._forward(x, running)[0].out
 
     @spent_on(JUDGE, "reference")
-    def run(self, x: Batch, labels: Labels, given: WatchedPass | Pass | None = None) -> Pass:
+    def run(self, x: Batch, labels: Labels, given: WatchedPass | Pass | None = None, backend: str = "") -> Pass:
         """Forward and backward pass of the training loss on a batch (batch × features) with integer labels.
 
         With `given`, a pass seen elsewhere, every layer is fed what it was fed there. Its own result is recorded, and the given
-        pre-activation or gradient is handed on. Rounding in one layer then does not show in another.
+        pre-activation or gradient is handed on. Rounding in one layer then does not show in another. A unit exactly on its kink, as half
+        precision puts some, takes the slope that `backend` takes there.
         """
         self._given = given
         at, saved = self._forward(x, None)
+        at.backend = backend
         out, loss, target = at.out, LOSSES[self.spec.loss], self.target(labels)
         out.loss = loss.f(out.logits, target)
         if loss.margin is not None:

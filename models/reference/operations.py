@@ -63,13 +63,14 @@ class Pass:
 @dataclass
 class Execution:
     """One pass on its way: parameters by name, `running` statistics where a batch normalization evaluates, which time steps are
-    `within` each sample (None: all), and what was found so far.
+    `within` each sample (None: all), the `backend` whose slopes at kinks are taken, and what was found so far.
     """
 
     arithmetic: Arithmetic
     weights: Arrays
     running: Statistics | None = None
     within: Mask | None = None
+    backend: str = ""
     out: Pass = field(default_factory=Pass)
 
 
@@ -167,6 +168,8 @@ def _activate_back(at: Execution, node: Activate, h: AnySignal, d: AnySignal) ->
         slope = row.df_of_value(a.between(row.f(h)), a.between if a.conventions == "keras" else as_it_is)
     else:
         slope = a.function(row.df, h)
+    for kink, taken in row.at_kinks.get(at.backend, {}).items():
+        slope = np.where(h == kink, slope.dtype.type(taken), slope)
     return (a.between(d * slope),)
 
 
