@@ -12,7 +12,9 @@ from bench.selftest.studies.gated_theory import batch, drawn, measured, network
 from bench.theory import recurrent
 from bench.theory.moments import moments
 from bench.theory.through_time import Course, Start, course
+from fixtures.data.datasets import load
 from models.arrays import Arrays, Batch, Labels
+from models.spec import Spec
 
 LN10 = float(np.log(10))
 WIDTH, STEPS, NETWORKS = 128, 64, 16
@@ -140,3 +142,11 @@ def test_what_is_told_as_critical_keeps_the_gradient_of_drawn_networks() -> None
     for forget, low, high in ((bias, -beyond, beyond), (bias - 1, -np.inf, -beyond), (bias + 2, beyond, np.inf)):
         decades = np.mean([measured(spec, drawn(spec, seed, forget), x, labels)[0][0] for seed in range(NETWORKS)])
         assert low < decades < high
+
+
+def test_where_no_start_keeps_the_norm_the_nearest_is_told() -> None:
+    """Keras draws one orthogonal kernel for all gates, so that open forget gates alone carry the gradient."""
+    data = load()
+    spec = Spec.parse("rnn,length=64,cell=lstm")
+    told = recurrent.remedy(spec, np.asarray(data.x_train[: spec.batch], np.float64), "keras")
+    assert told.startswith("none keeps the norm for these inputs; forget biases of 8.00 change it least, by 0.")

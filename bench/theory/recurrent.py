@@ -36,6 +36,8 @@ FIRST_SEED = 1_000_003
 FORGETTING, RADII = (-4.0, 8.0), (0.1, 4.0)
 """Forget biases and radii among which a critical one is looked for, in `HALVINGS` steps of bisection."""
 HALVINGS = 10
+STARTS = 5
+"""Among how many starts the nearest to a critical one is looked for."""
 
 
 def time_scale(chi: float) -> float:
@@ -96,7 +98,7 @@ def mean_field(spec: Spec, x: Batch, conventions: str = "") -> list[float] | Non
 
 
 def remedy(spec: Spec, x: Batch, conventions: str = "") -> str:
-    """The start at which theory finds a recurrent layer critical on x, or else one that keeps the gradient's norm within e."""
+    """The start at which theory finds a recurrent layer critical on x, or one that keeps the gradient's norm within e, or the nearest."""
     node = graph(spec).of(Recurrent)[0]
     row, own, gain = CELLS[node.cell], radius_of(node, conventions), input_gain(spec, node, conventions)
     named, between = "recurrent weights of radius {:.2f}" + " a gate" * (row.gates > 1), RADII
@@ -111,7 +113,14 @@ def remedy(spec: Spec, x: Batch, conventions: str = "") -> str:
         return named.format(found) + " are critical for these inputs"
     if (found := crossing(lambda value: growth(value) + 1, between)) is not None:
         return named.format(found) + f" keep the norm within e over these {node.length} steps"
-    return "none is known, for no start of this cell keeps the norm for these inputs"
+    best = min(np.linspace(*between, STARTS).tolist(), key=lambda value: _distance(growth(value)))
+    if not math.isfinite(off := _distance(growth(best))):
+        return "none is known, for signals leave the range of numbers at every start of this cell"
+    return f"none keeps the norm for these inputs; {named.format(best)} change it least, by {off / math.log(10):.1f} decades"
+
+
+def _distance(growth: float) -> float:
+    return math.inf if math.isnan(growth) else abs(growth)
 
 
 def crossing(growth: Callable[[float], float], between: tuple[float, float]) -> float | None:
