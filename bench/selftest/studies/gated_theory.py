@@ -34,6 +34,8 @@ FIRST_SEED = 12_000
 """Apart from every other use of seeds."""
 NETWORKS = {64: 16, 256: 6, 512: 4}
 """Networks drawn by width: means are known to 1/4, 1/√6 and 1/2 of the spread."""
+LENGTHS = 4, 8, 16, 32, 64, 100, 128
+"""Time steps that may be asked for: those of digits divide their 64 features, or exceed them."""
 BATCH, FRAME = 16, 8
 STARTS: tuple[tuple[str, float | None], ...] = (
     ("cell=lstm", 0), ("cell=lstm", 1), ("cell=lstm", 3), ("cell=lstm", 5), ("cell=gru", None), ("cell=gru_reset_before", None),
@@ -135,11 +137,11 @@ def report(lengths: list[int], widths: list[int]) -> Iterator[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; keep it if asked to."""
     parser = argparse.ArgumentParser(prog="python -m bench gated-theory", description=__doc__.partition("\n")[0])
-    parser.add_argument("--lengths", default="16,100", help="time steps (default: 16,100); those of digits divide 64 or exceed it")
-    parser.add_argument("--widths", default="64,256,512", help=f"out of {', '.join(map(str, NETWORKS))} (default: all)")
+    parser.add_argument("--lengths", type=int, nargs="+", choices=LENGTHS, default=[16, 100], help="time steps (default: 16 100)")
+    parser.add_argument("--widths", type=int, nargs="+", choices=list(NETWORKS), default=list(NETWORKS), help="units (default: all)")
     parser.add_argument("--record", action="store_true", help=f"replace {RECORD.name}")
     options = parser.parse_args(arguments)
-    lines = list(report([int(each) for each in options.lengths.split(",")], [int(each) for each in options.widths.split(",")]))
+    lines = list(report(options.lengths, options.widths))
     print("\n".join(lines))
     if options.record:
         files.write(RECORD, "\n".join(lines) + "\n")
