@@ -94,7 +94,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
     the first: the second scale serves gradients that cancel, as a bias does before batch normalization. In a recurrent network ∂L/∂z of
     a sequence, time step by time step, is what backpropagation through time hands to the layer below. Where roundings may be left out
     between operations (`Evidence.excess`), a step that is compiled on its own may round others than the pass that is watched, and put
-    units on the other side of their kink. What is off no further than passes that are not watched (`_of_its_own`) is then undecided.
+    units on the other side of their kink. What is off no further than two executions lie `_apart` is then undecided.
     """
     evidence.refuse_unwatched()
     refuse_clips(evidence)
@@ -125,7 +125,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
                 * (allowed[key] + evidence.unit * np.linalg.norm(extra.get(key, 0.0)) / evidence.resolution)
                 * evidence.resolution
             )
-            if evidence.excess and error > limit and _of_its_own(evidence, number, key):
+            if evidence.excess and limit < error <= _apart(evidence, number, key):
                 undecided += 1
                 continue
             note = "" if error <= limit else signature(step.gradients[key], g)
@@ -137,11 +137,15 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _of_its_own(evidence: Evidence, step: int, key: str) -> bool:
-    """Whether a step's gradient is as near to float64's as those of the reference's own passes in that precision, each let run alone."""
-    exact, extra = evidence.reference.exact[step].gradients[key], evidence.penalties[step][1].get(key, 0.0)
-    allowed = rms_error(exact, [each.gradients[key] for each in evidence.reference.rounded[step]])
-    return float(np.linalg.norm(evidence.seen.forced_steps[step].gradients[key] - exact - extra)) <= ROUNDING_MULTIPLE * allowed
+def _apart(evidence: Evidence, step: int, key: str) -> float:
+    """How far gradients of two executions may lie apart that share no rounding: twice what one of them is off from float64.
+
+    Errors that are independent and of one size make √2 of it; the other √2 is for a draw of roundings that is larger than the reference's,
+    whose passes are one draw where sums round alike in every order. None of the margin is due by which a bound allows for a single small
+    number: these are norms of whole gradients.
+    """
+    passes = evidence.reference.rounded[step]
+    return 2 * rms_error(evidence.reference.exact[step].gradients[key], [each.gradients[key] for each in passes])
 
 
 def _scale(exact: Pass, key: str) -> float:

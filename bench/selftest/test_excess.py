@@ -109,12 +109,23 @@ def test_gradients_that_another_rounding_explains_are_undecided_and_what_none_ex
     step.gradients["dense2.weight"] = 1.03 * true
     assert gradients(on_a_gpu).judged == judged - 1
     assert gradients(on_a_gpu).reason.startswith("1 gradients may be off because torch compiles the step on its own")
-    for factor in (-1.0, 0.5, 0.0, np.nan):
+    for factor in (-1.0, 0.0, 0.5, 0.9, 1.1, np.nan):
         step.gradients["dense2.weight"] = factor * true
         assert gradients(on_a_gpu).status == FAILED, factor
     step.gradients["dense2.weight"] = 1.03 * true
     on_a_gpu.seen.device = "cpu"
     assert gradients(on_a_gpu).status == FAILED
+
+
+def test_in_sixteen_layers_a_gradient_that_is_lost_or_half_of_itself_is_red(on_a_gpu: Evidence) -> None:
+    deep = seen("torch", "precision=mixed_bfloat16", trains=False)
+    deep.seen.device = "cuda:0"
+    assert gradients(deep).status == PASSED
+    step = deep.seen.forced_steps[0]
+    true = step.gradients["dense1.weight"]
+    for factor in (0.0, 0.5, 1.5):
+        step.gradients["dense1.weight"] = factor * true
+        assert gradients(deep).status == FAILED, factor
 
 
 def test_who_may_leave_roundings_out_is_a_fact_of_library_way_and_device() -> None:

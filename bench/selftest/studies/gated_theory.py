@@ -115,7 +115,7 @@ def report(lengths: list[int], widths: list[int]) -> Iterator[str]:
         for radius in radii
     ]
     table = pd.DataFrame([row(*case, widths) for case in track(cases, "starts")])
-    yield f"python -m bench gated-theory --lengths={','.join(map(str, lengths))} --widths={','.join(map(str, widths))}"
+    yield f"python -m bench gated-theory --lengths {' '.join(map(str, lengths))} --widths {' '.join(map(str, widths))}"
     yield "decades of ‖∂L/∂x₁‖/‖∂L/∂x_T‖ at infinite width, weights drawn anew in every step and kept; then by width the mean and the"
     yield f"spread of {', '.join(f'{NETWORKS[width]}' for width in widths)} networks, how far theory is from their mean at the worst step,"
     yield "and E[h²] after the last step over theory's"
