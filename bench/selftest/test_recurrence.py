@@ -159,6 +159,24 @@ def test_theory_is_silent_where_it_is_untrue(network: str, says: str) -> None:
         assert says in recurrent.lines(spec, x, np.arange(128) % 10)[-1]
 
 
+@pytest.mark.parametrize(("network", "says"), [
+    ("rnn,cell=relu,radius=1e30,length=32", "no number, because signals or gradients leave the range of numbers"),
+    ("rnn,cell=lstm,input=huge", "no number, because signals or gradients leave the range of numbers"),
+    ("rnn,truncated=4", "0, for nothing arrives there"),
+])  # fmt: skip
+def test_what_drawn_networks_do_is_told_where_it_is_no_number(network: str, says: str) -> None:
+    spec, x = Spec.parse(network), np.random.default_rng(0).standard_normal((32, 64))
+    with np.errstate(all="ignore"):
+        told = recurrent.lines(spec, x, np.arange(32) % 10)
+    assert told[0] == f"gradient of the first step over the last one's: {says} (24 drawn networks)"
+    assert "nan" not in "".join(told)
+
+
+def test_no_remedy_is_told_where_the_norm_stays_within_e() -> None:
+    spec, x = Spec.parse("rnn,length=2,cell=lstm"), np.random.default_rng(0).standard_normal((32, 64))
+    assert recurrent.lines(spec, x, np.arange(32) % 10)[-1] == "remedy: none is needed, for the norm stays within e over these 2 steps"
+
+
 def test_a_rate_has_its_time_scale() -> None:
     assert recurrent.time_scale(np.exp(-0.1)) == pytest.approx(20) and np.isinf(recurrent.time_scale(1))
 

@@ -33,6 +33,7 @@ LONG, FEW = 100, 8
 """Time steps beyond which an ensemble has few networks, since each takes its time."""
 FIRST_SEED = 1_000_003
 """The first seed of an ensemble, apart from those of judged networks."""
+OUT_OF_RANGE = "signals or gradients leave the range of numbers"
 FORGETTING, RADII = (-4.0, 8.0), (0.1, 4.0)
 """Forget biases and radii among which a critical one is looked for, in `HALVINGS` steps of bisection."""
 HALVINGS = 10
@@ -97,8 +98,11 @@ def mean_field(spec: Spec, x: Batch, conventions: str = "") -> list[float] | Non
     return [0.0 if math.isnan(each) else math.exp(-2 * each) for each in steps.tolist()]  # nothing is left of nothing
 
 
-def remedy(spec: Spec, x: Batch, conventions: str = "") -> str:
-    """The start at which theory finds a recurrent layer critical on x, or one that keeps the gradient's norm within e, or the nearest."""
+def remedy(spec: Spec, x: Batch, conventions: str = "", own_growth: float = -math.inf) -> str:
+    """The start at which theory finds a recurrent layer critical on x, or from which on the gradient's norm stays within e, or the nearest.
+
+    `own_growth` is the natural log of what the norm is multiplied with as the layer begins.
+    """
     node = graph(spec).of(Recurrent)[0]
     row, own, gain = CELLS[node.cell], radius_of(node, conventions), input_gain(spec, node, conventions)
     named, between = "recurrent weights of radius {:.2f}" + " a gate" * (row.gates > 1), RADII
@@ -111,8 +115,10 @@ def remedy(spec: Spec, x: Batch, conventions: str = "") -> str:
 
     if (found := crossing(growth, between)) is not None:
         return named.format(found) + " are critical for these inputs"
+    if abs(own_growth) < 1:
+        return f"none is needed, for the norm stays within e over these {node.length} steps"
     if (found := crossing(lambda value: growth(value) + 1, between)) is not None:
-        return named.format(found) + f" keep the norm within e over these {node.length} steps"
+        return named.format(found) + f" or more keep the norm within e over these {node.length} steps"
     best = min(np.linspace(*between, STARTS).tolist(), key=lambda value: _distance(growth(value)))
     if not math.isfinite(off := _distance(growth(best))):
         return "none is known, for signals leave the range of numbers at every start of this cell"
@@ -187,9 +193,11 @@ def lines(spec: Spec, x: Batch, labels: Labels, conventions: str = "") -> list[s
     """What theory says of a recurrent network on a batch that begins as by a framework's conventions, for people."""
     found, chi = ensemble(spec, fed(spec, x), labels, conventions), mean_field(spec, x, conventions)
     mean, spread = (each / math.log(10) for each in found.gradient)
-    told = [f"gradient of the first step over the last one's: {mean:+.2f} ± {spread:.2f} decades ({found.networks} drawn networks)"]
+    drawn = f"{mean:+.2f} ± {spread:.2f} decades" if math.isfinite(mean) else f"no number, because {OUT_OF_RANGE}"
+    drawn = "0, for nothing arrives there" if mean == -math.inf else drawn
+    told = [f"gradient of the first step over the last one's: {drawn} ({found.networks} drawn networks)"]
     if chi is None:
-        return [*told, f"mean field: nothing is said, because {why_not(spec) or 'signals leave the range of numbers'}"]
+        return [*told, f"mean field: nothing is said, because {why_not(spec) or OUT_OF_RANGE}"]
     growth = sum(math.log(each) if each > 0 else -math.inf for each in chi)
     rate = math.exp(growth / len(chi))
     verdict = "vanishes" if rate < 1 else "explodes" if rate > 1 else "is kept"
@@ -197,4 +205,4 @@ def lines(spec: Spec, x: Batch, labels: Labels, conventions: str = "") -> list[s
     told.append(
         f"mean field: a step back multiplies the norm by {math.sqrt(rate):.3f}, so it {verdict}, by e in {time_scale(rate):.3g} steps"
     )
-    return [*told, f"remedy: {remedy(spec, x, conventions)}"]
+    return [*told, f"remedy: {remedy(spec, x, conventions, growth / 2)}"]
