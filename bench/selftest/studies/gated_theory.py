@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import files
 from bench.progress import shown, track
+from bench.selftest.studies.recorded import tell
 from bench.theory.recurrent import radius_of
 from bench.theory.through_time import Start, course
 from fixtures.data.datasets import load
@@ -141,10 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--widths", type=int, nargs="+", choices=list(NETWORKS), default=list(NETWORKS), help="units (default: all)")
     parser.add_argument("--record", action="store_true", help=f"replace {RECORD.name}")
     options = parser.parse_args(arguments)
-    lines = list(report(options.lengths, options.widths))
-    print("\n".join(lines))
-    if options.record:
-        files.write(RECORD, "\n".join(lines) + "\n")
+    tell(report(options.lengths, options.widths), RECORD if options.record else None)
     return 0
 
 

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from bench import files
 from bench.arguments import at_least
 from bench.progress import shown, track
+from bench.selftest.studies.recorded import tell
 from bench.theory.bands import TRAINING, Band, predict
 from bench.theory.ensemble import log_square
 from bench.theory.remedies import DECADES
@@ -115,10 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=at_least(2), default=50, help="networks drawn of each (default: 50)")
     parser.add_argument("--record", action="store_true", help=f"replace {RECORD.name}")
     options = parser.parse_args(arguments)
-    lines = list(report(options.cases, options.seeds))
-    print("\n".join(lines))
-    if options.record:
-        files.write(RECORD, "\n".join(lines) + "\n")
+    tell(report(options.cases, options.seeds), RECORD if options.record else None)
     return 0
 
 
