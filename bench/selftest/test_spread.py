@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.report.record_file import read
@@ -19,9 +21,9 @@ from models.worker.devices import DeviceError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments: str, record: Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, record: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--backend=torch", f"--record-dir={record}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(command, cwd=root, capture_output=True, text=True)
 
 
 def test_two_processes_judge_what_one_does_and_leave_times_out(tmp_path: Path) -> None:
@@ -36,10 +38,23 @@ def test_two_processes_judge_what_one_does_and_leave_times_out(tmp_path: Path) -
     assert not record.timings
 
 
-def test_a_recording_is_not_spread(tmp_path: Path) -> None:
-    done = run("-n", "2", "--cases=smoke", "--update-baselines=why", record=tmp_path)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "A baseline is recorded by one process: leave out -n." in done.stderr
+def test_what_several_processes_recorded_is_what_one_records(tmp_path: Path) -> None:
+    """Every worker sends its samples, and one process writes them. It runs in copies of the suite, whose recordings stay as they are."""
+    files = []
+    for name, spread in (("one", ()), ("several", ("-n", "2"))):
+        for part in ("bench", "models", "fixtures", "baselines"):
+            shutil.copytree(ROOT / part, tmp_path / name / part, ignore=shutil.ignore_patterns("__pycache__", "selftest", "experiments"))
+        for part in ("conftest.py", "pyproject.toml"):
+            shutil.copy(ROOT / part, tmp_path / name)
+        networks = "--network=depth=2,width=32", "--network=depth=3,width=32", "bench/test_training.py"
+        done = run(*spread, *networks, "--seeds=3", "--update-baselines=why", record=tmp_path, root=tmp_path / name)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "digits/depth=2,width=32/accuracy: (none) →" in done.stdout
+        recorded = max((tmp_path / name / "baselines").glob("torch-cpu*.json"), key=lambda path: path.stat().st_mtime)
+        files.append(msgspec.json.decode(recorded.read_bytes()))
+    one, several = files
+    assert one["samples"] == several["samples"] and one["seeds"] == several["seeds"]
+    assert several["recordings"][-1]["networks"] == 2
 
 
 def test_a_run_in_which_all_was_skipped_fails(tmp_path: Path) -> None:

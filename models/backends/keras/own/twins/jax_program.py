@@ -221,7 +221,7 @@ class Run:
 
     def _scan(self, eqn: JaxprEqn, args: list[Value]) -> list[Value]:
         given = eqn.params
-        consts, carried = given["num_consts"], given["num_carry"]
+        consts, carried = _kinds_of(eqn)
         fixed, state, rows = args[:consts], args[consts : consts + carried], args[consts + carried :]
         steps: list[list[Value]] = []
         order = range(given["length"] - 1, -1, -1) if given["reverse"] else range(given["length"])
@@ -263,6 +263,15 @@ class Run:
     def _wide(self, value: Value) -> Value:
         kind = WIDER.get(str(getattr(value, "dtype", ""))) if self._replays else None
         return value if kind is None else np.asarray(value).astype(kind)
+
+
+def _kinds_of(scan: JaxprEqn) -> tuple[int, int]:
+    """How many of a scan's arguments are constants, and how many are carried; JAX 0.11 says it by trees in place of numbers."""
+    given = scan.params
+    if "num_consts" in given:
+        return given["num_consts"], given["num_carry"]
+    constants, carried, _ = given["ft_in"].unpack()
+    return len(list(constants)), len(list(carried))
 
 
 def _widened(value: object) -> object:
