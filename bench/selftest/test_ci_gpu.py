@@ -62,7 +62,8 @@ def test_what_found_no_time_is_told_and_runs_the_next_time(tmp_path: Path) -> No
 def test_a_stage_whose_time_is_up_is_ended_with_all_that_it_began(tmp_path: Path, script: Any) -> None:
     stage = script.Stage("slow", 1.0, ("-c", "import time; print('begun', flush=True); time.sleep(60)"))
     result = script.run(stage, 1.0, tmp_path, dict(os.environ))
-    assert (result.status, result.line) == (124, "begun")
+    assert (result.status, result.line) == (124, "KeyboardInterrupt")
+    assert (tmp_path / "slow.log").read_text().startswith("begun")
     assert "time was up" in script.table([stage], {"slow": result})
     assert script.read(tmp_path / "results.json") == {}
 
