@@ -30,10 +30,12 @@ SCRIPT = ROOT / ".ci" / "gpu"
 
 @pytest.fixture(scope="module")
 def script() -> Any:
+    sys.path.insert(0, str(SCRIPT.parent))  # where a script finds its neighbours
     loader = SourceFileLoader("ci_gpu", str(SCRIPT))
     module = module_from_spec(spec_from_loader("ci_gpu", loader))
     sys.modules["ci_gpu"] = module  # where dataclasses look for their module
     loader.exec_module(module)
+    sys.path.remove(str(SCRIPT.parent))
     return module
 
 
@@ -72,8 +74,9 @@ def test_a_stage_ends_with_the_script_that_began_it(tmp_path: Path) -> None:
     """Two runs on one device at once would disturb each other; the next one begins the same stage anew."""
     wait = f"import os, time; open('{tmp_path}/pid', 'w').write(str(os.getpid())); time.sleep(60)"
     program = (
-        "import os, pathlib, sys\nfrom importlib.machinery import SourceFileLoader\nfrom importlib.util import module_from_spec, "
-        f"spec_from_loader\nloader = SourceFileLoader('ci_gpu', {str(SCRIPT)!r})\nmodule = module_from_spec(spec_from_loader('ci_gpu', "
+        f"import os, pathlib, sys\nsys.path.insert(0, {str(SCRIPT.parent)!r})\nfrom importlib.machinery import SourceFileLoader\n"
+        f"from importlib.util import module_from_spec, spec_from_loader\n"
+        f"loader = SourceFileLoader('ci_gpu', {str(SCRIPT)!r})\nmodule = module_from_spec(spec_from_loader('ci_gpu', "
         "loader))\nsys.modules['ci_gpu'] = module\nloader.exec_module(module)\n"
         f"module.run(module.Stage('slow', 60.0, ('-c', {wait!r})), 60.0, pathlib.Path({str(tmp_path)!r}), dict(os.environ))"
     )
@@ -97,7 +100,7 @@ def test_a_status_is_right_where_it_is_the_expected_one(script: Any) -> None:
 def test_every_stage_is_a_command_that_takes_its_options(script: Any, tmp_path: Path) -> None:
     planned = script.stages("cuda", ["torch", "keras-jax"], tmp_path)
     judging = {"smoke", "core", "equalities", "precision", "faults", "own", "determinism"}
-    alone = {"doctor", "step-times", "duet-same", "duet-planted", "duet-modes", "overhead", "memory", "spread"}
+    alone = {"doctor", "step-times", "duet-same", "duet-planted", "duet-modes", "overhead", "memory", "spread", "recording"}
     assert {stage.name for stage in planned if stage.alone} == alone
     assert {stage.name for stage in planned if not stage.alone} == judging
     assert any("precision=tf32" in word for stage in planned for word in stage.words)
@@ -161,15 +164,15 @@ def test_only_what_a_container_lacks_is_unpacked(script: Any, tmp_path: Path, mo
     """NumPy is here, the judge's pytest too old, and the third was never heard of."""
     for name in ("numpy-2.0.0", "pytest-9.2.0", "never_heard_of-1.2"):
         wheel(tmp_path, name, "SEEN = 7\n")
-    version = script.importlib.metadata.version
-    monkeypatch.setattr(script.importlib.metadata, "version", lambda name: "8.4.1" if name == "pytest" else version(name))
+    version = script.carried.importlib.metadata.version
+    monkeypatch.setattr(script.carried.importlib.metadata, "version", lambda name: "8.4.1" if name == "pytest" else version(name))
     into = tmp_path / "packages"
     into.mkdir()
-    assert script.unpack(tmp_path, into) == ["never-heard-of 1.2", "pytest 9.2.0"]
+    assert script.carried.unpack(tmp_path, into) == ["never-heard-of 1.2", "pytest 9.2.0"]
     assert (into / "never_heard_of.py").read_text() == "SEEN = 7\n"
     assert not (into / "numpy.py").exists()
     (into / "never_heard_of.py").unlink()
-    assert script.unpack(tmp_path, into) and not (into / "never_heard_of.py").exists(), "unpacked twice"
+    assert script.carried.unpack(tmp_path, into) and not (into / "never_heard_of.py").exists(), "unpacked twice"
 
 
 @pytest.mark.parametrize(("limit", "status"), [(10**6, 0), (10, 1)])
@@ -184,9 +187,9 @@ def test_what_is_packed_leaves_out_what_is_there_and_is_not_too_large(
             wheel(tmp_path, name, "")
         return subprocess.CompletedProcess(words, 0)
 
-    monkeypatch.setattr(script.subprocess, "run", download)
-    monkeypatch.setattr(script, "LARGEST", limit)
-    assert script.pack(tmp_path, "3.12") == status
+    monkeypatch.setattr(script.carried.subprocess, "run", download)
+    monkeypatch.setattr(script.carried, "LARGEST", limit)
+    assert script.carried.pack(tmp_path, "3.12") == status
     assert {path.name.split("-")[0] for path in tmp_path.glob("*.whl")} == {"keras", "msgspec"}
     assert "2 wheels" in capsys.readouterr().out
     assert {"keras==3.15.1", *(str(each) for each in group("judge"))} <= {str(Requirement(word)) for word in asked if word[:1].isalpha()}
