@@ -30,7 +30,7 @@ def within_range(law: Law) -> Law:
 
     @functools.wraps(law)
     def judged(evidence: Evidence) -> Iterator[Finding]:
-        if where := evidence.reference.once(("overflow", evidence.backend), lambda: _overflowing(evidence)):
+        if where := overflowing(evidence):
             raise NotJudged(
                 f"numbers leave {evidence.spec.format.half or evidence.spec.precision}'s range of themselves, in the reference as well "
                 f"({where}): choose a smaller loss_scale, target_scale or lr, or a wider precision"
@@ -55,15 +55,31 @@ def representable(law: Law) -> Law:
     return judged
 
 
+def overflowing(evidence: Evidence) -> str:
+    """The first of the steps that the reference cannot take in this precision; nothing where it takes them all."""
+    return evidence.reference.once(("overflow", evidence.backend), lambda: _overflowing(evidence))
+
+
 def _overflowing(evidence: Evidence) -> str:
-    """The first of the passes that the reference cannot take in this precision; nothing where it takes them all."""
     for number, step in enumerate(evidence.reference.forced_steps):
         with np.errstate(all="ignore"):
             reference = Reference(evidence.spec, step.weights, evidence.spec.format.held, conventions=evidence.conventions)
             done = reference.run(step.x, step.labels)
         if not all(_in_range(evidence.spec, values) for values in _numbers(done, evidence.spec.first_scale)):
             return f"step {number}"
+        if _squares(evidence.spec, done) >= NEAR * float(np.finfo(evidence.spec.format.held).max):
+            return f"step {number}, squares in the norm that is clipped"
     return ""
+
+
+def _squares(spec: Spec, done: Pass) -> float:
+    """The largest sum of squares that clipping by norm takes of a pass's gradients, in float64; zero where it takes none.
+
+    What frameworks make of one that overflows is judged by itself (`bench.metamorphic.parts.extreme_gradients`).
+    """
+    with np.errstate(over="ignore"):
+        squares = [float(np.square(g, dtype=np.float64).sum()) for g in done.gradients.values()]
+    return {"global": sum(squares), "variable": max(squares)}.get(spec.clip, 0.0)
 
 
 def _numbers(done: Pass, scale: float) -> Iterator[Array]:

@@ -30,6 +30,12 @@ DRAWN = [
     ("torch", "depth=20,width=16,batch=1,classes=20,act=sigmoid,bottleneck=4,init=glorot_uniform,loss=huber,input=shifted,"
               "precision=mixed_float16,loss_scale=32768"),
     ("torch", "depth=6,width=1,batch=4,classes=3,act=gelu,skip=two,loss=hinge,input=tiny,precision=mixed_float16"),
+    ("torch", "depth=12,width=4,batch=7,act=gelu_tanh,norm=batch,skip=one,init=lecun_normal,bias=normal,clip=global,input=far,"
+              "precision=mixed_bfloat16"),
+    ("keras", "depth=12,width=4,batch=7,act=gelu_tanh,norm=batch,skip=one,init=lecun_normal,bias=normal,clip=global,input=far,"
+              "precision=mixed_bfloat16"),
+    ("torch", "depth=3,width=96,act=silu,norm=batch,norm_at=after,eps=1e-08,skip=one,branch=root2,init=he_uniform,clip=value,clip_at=0.1,"
+              "optimizer=amsgrad,lr=1,schedule=cyclic,optimizer_eps=0.001,loss=kl_divergence,input=far,precision=mixed_bfloat16"),
     ("keras", "depth=16,width=3,norm=layer"),
     ("keras", "depth=8,width=16,batch=16,act=leaky_relu,norm=batch,bottleneck=4,init=small_normal,l2=0.01,loss=huber"),
     ("keras", "depth=6,width=4,batch=8,act=tanh,skip=two,branch=zero,l2=0.01,precision=mixed_bfloat16"),

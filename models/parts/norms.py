@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 Total = Callable[[Array, int], Array]
 """The sum over an axis, which is kept."""
+Function = Callable[[Array], Array]
+
+
+def inverse_root(x: Array) -> Array:
+    """1/√x."""
+    return 1 / np.sqrt(x)
 
 
 def total(x: Array, axis: int) -> Array:
@@ -66,28 +72,36 @@ class Norm:
         groups: int,
         folded: bool = False,
         total: Total = total,
+        root: Function = inverse_root,
     ) -> tuple[Units, Normalized]:
         """γ·(z − mean)/√(var + ε) + β and what the backward pass needs.
 
         With `folded` it is z·α + (β − mean·α) with α = γ/√(var + ε), and the backward pass likewise multiplies z and not z − mean: the
         same in exact arithmetic, and what many kernels compute. Terms as large as mean·α then cancel, and their rounding stays.
-        Sums are taken by `total`.
+        Sums are taken by `total`, and 1/√ by `root`.
         """
         shaped, axis = self._shaped(z, groups), self._axis
         count = z.dtype.type(shaped.shape[axis])
         mean = total(shaped, axis) / count if self.centred else np.zeros((1,), z.dtype)
         var = total(np.square(shaped - mean), axis) / count
-        inverse = 1 / np.sqrt(var + np.asarray(eps, z.dtype))
+        inverse = root(var + np.asarray(eps, z.dtype))
         spread = _multiplied_and_added(shaped, inverse, -mean * inverse) if folded else (shaped - mean) * inverse
         unit = spread.reshape(z.shape)
         return unit * scale + (shift if self.centred else 0), Normalized(z, unit, inverse, mean, var, scale, groups, folded)
 
     def evaluate(
-        self, z: Units, scale: PerUnit | float, shift: PerUnit | float, moments: tuple[PerUnit, PerUnit], eps: float, folded: bool = False
+        self,
+        z: Units,
+        scale: PerUnit | float,
+        shift: PerUnit | float,
+        moments: tuple[PerUnit, PerUnit],
+        eps: float,
+        folded: bool = False,
+        root: Function = inverse_root,
     ) -> Units:
         """The same with given `moments`, mean and variance, as batch normalization has them in evaluation mode."""
         mean, var = moments
-        inverse = 1 / np.sqrt(var + np.asarray(eps, z.dtype))
+        inverse = root(var + np.asarray(eps, z.dtype))
         if not folded:
             return (z - mean) * inverse * scale + shift
         alpha = inverse * scale

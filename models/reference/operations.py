@@ -5,6 +5,7 @@ A row is the one place to add an operation. Its functions receive the `Execution
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -30,7 +31,7 @@ from models.nodes import (
     Sum,
 )
 from models.parts.activations import ACTIVATIONS
-from models.parts.norms import NORMS, Normalized
+from models.parts.norms import NORMS, Normalized, inverse_root
 from models.reference import convolution, recurrence
 from models.reference.arithmetic import Arithmetic, as_it_is
 from models.reference.recurrence import Unrolled
@@ -101,12 +102,13 @@ def _dense_back(at: Execution, node: Dense, h: Batch, d: Units) -> tuple[Batch, 
 def _normalize(at: Execution, node: Normalize, h: Units, positions: int = 1) -> tuple[Units, Normalized | None]:
     """Where a channel has several `positions` in a row of h, they share what it learns."""
     a, row = at.arithmetic, NORMS[node.norm]
+    root = functools.partial(a.output, inverse_root)  # which processors round as they like
     learned = (_learned(at, node, kind) for kind in ("scale", "shift"))
     scale, shift = (np.repeat(each, positions) if positions > 1 and isinstance(each, np.ndarray) else each for each in learned)
     if at.running is not None and node.norm == "batch":
         mean, var = (np.asarray(s).astype(a.dtype) for s in at.running[node.name])
-        return a.between(row.evaluate(h, scale, shift, (mean, var), node.eps, a.otherwise)), None
-    y, cache = row.forward(h, scale, shift, node.eps, node.groups, a.otherwise, a.total)
+        return a.between(row.evaluate(h, scale, shift, (mean, var), node.eps, a.otherwise, root)), None
+    y, cache = row.forward(h, scale, shift, node.eps, node.groups, a.otherwise, a.total, root)
     at.out.statistics[node.name] = (cache.mean[0], cache.var[0])
     return a.between(y), cache
 
