@@ -36,6 +36,8 @@ DRAWN = [
               "precision=mixed_bfloat16"),
     ("torch", "depth=3,width=96,act=silu,norm=batch,norm_at=after,eps=1e-08,skip=one,branch=root2,init=he_uniform,clip=value,clip_at=0.1,"
               "optimizer=amsgrad,lr=1,schedule=cyclic,optimizer_eps=0.001,loss=kl_divergence,input=far,precision=mixed_bfloat16"),
+    ("keras", "width=2,batch=7,classes=3,act=hardsigmoid,norm=batch,norm_at=after,momentum=0.5,skip=two,skip_order=pre,branch=rezero,"
+              "bias=normal,clip=variable,clip_at=0.1,optimizer=nesterov,schedule=cosine,loss=squared_hinge,input=tiny"),
     ("keras", "depth=16,width=3,norm=layer"),
     ("keras", "depth=8,width=16,batch=16,act=leaky_relu,norm=batch,bottleneck=4,init=small_normal,l2=0.01,loss=huber"),
     ("keras", "depth=6,width=4,batch=8,act=tanh,skip=two,branch=zero,l2=0.01,precision=mixed_bfloat16"),
