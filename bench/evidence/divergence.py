@@ -69,6 +69,18 @@ def _overflowing(evidence: Evidence) -> str:
             return f"step {number}"
         if _squares(evidence.spec, done) >= NEAR * float(np.finfo(evidence.spec.format.held).max):
             return f"step {number}, squares in the norm that is clipped"
+    return _lost_by_the_rule(evidence)
+
+
+def _lost_by_the_rule(evidence: Evidence) -> str:
+    """The first step after which the optimizer's own rule leaves no numbers: Ftrl's divides by the rate, which a schedule may end at 0."""
+    rule = Rule(evidence.spec, evidence.conventions)
+    for number, (step, exact) in enumerate(zip(evidence.reference.forced_steps, evidence.reference.exact, strict=True)):
+        rate = rule.rate
+        with np.errstate(all="ignore"):
+            new = rule.step(step.weights, exact.gradients)
+        if not all(np.isfinite(w).all() for w in new.values()):
+            return f"step {number}, by the optimizer's own rule at a rate of {rate:g}"
     return ""
 
 

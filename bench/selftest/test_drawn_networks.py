@@ -70,6 +70,13 @@ def test_a_network_that_overflows_of_itself_is_declined_and_a_framework_that_doe
     assert judge(CHECKS["finite"], sick).status == FAILED
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_a_rule_that_divides_by_a_rate_of_zero_is_told_and_a_framework_is_not_blamed(precision: str) -> None:
+    found = verdicts(seen("keras", f"depth=2,width=8,batch=4,optimizer=ftrl,schedule=polynomial,precision={precision}", trains=False))
+    assert not [name for name, verdict in found.items() if verdict.status == FAILED]
+    assert found["update"].status == NOT_JUDGED and "by the optimizer's own rule at a rate of 0" in found["update"].reason
+
+
 def test_a_part_without_a_half_precision_kernel_is_absent_and_no_crash() -> None:
     with pytest.raises(Absent, match="not implemented for 'Half'"):
         seen("torch", "depth=4,width=8,batch=8,act=rrelu,precision=mixed_float16", trains=False)
