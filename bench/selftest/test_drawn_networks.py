@@ -53,7 +53,9 @@ DRAWN = [
     ("torch", "depth=9,width=128,batch=4,classes=20,eps=0.1,groups=1,init=default,clip=value,clip_at=0.001,lr=1,schedule=cyclic,l2=0.0001,"
               "loss=cross_entropy_of_probabilities,input=tiny,precision=mixed_float16,loss_scale=1"),
     ("torch", "depth=4,width=16,batch=16,act=gelu,norm=batch,norm_at=after,momentum=0,skip=two,branch=root2,clip=global,clip_at=100,"
-              "optimizer=nadam,schedule=exponential,l1=0.1,loss=hinge,precision=mixed_float16,loss_scale=32768"),
+              "optimizer=nadam,schedule=exponential,l1=0.1,loss=hinge,precision=mixed_float16"),
+    ("keras", "depth=4,width=32,batch=8,act=rrelu,norm=group,norm_at=after,skip=two,branch=root2,clip=global,optimizer=adafactor"),
+    ("keras", "depth=5,width=8,batch=8,classes=2,act=rrelu,norm=layer,norm_at=after,skip=one,branch=root2,loss=hinge"),
 ]  # fmt: skip
 
 
