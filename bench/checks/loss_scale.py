@@ -29,7 +29,8 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
 
     Both frameworks document this rule (torch.amp.GradScaler with its factors of 2 and ½, keras.optimizers.LossScaleOptimizer). A good
     step moves every weight as the optimizer's rule says of the unscaled gradient, its slots untouched by overflows between; in
-    units of what rounding allows, as in `update`.
+    units of what rounding allows, as in `update`. Whether a learning-rate schedule counts the step that was skipped is each framework's own
+    (`Rule.skip`).
     """
     spec, scale, good = evidence.spec, evidence.spec.loss_scale, 0
     exact, rounded = Rule(spec, evidence.conventions), Rule(spec, evidence.conventions, np.float32)
@@ -40,6 +41,8 @@ def loss_scale(evidence: Evidence) -> Iterator[Finding]:
         good = 0 if overflows else good + 1
         if overflows:
             scale /= 2
+            exact.skip()
+            rounded.skip()
             moved = [key for key, w in step.weights.items() if not np.array_equal(w, weights[key])]
             yield Finding(Place("tensors that moved", step=number), len(moved), 0.0, 0.0, ", ".join(moved[:3]), remark=OVERFLOW)
         else:
@@ -64,6 +67,7 @@ def _overflows(evidence: Evidence, last: int) -> bool:
         good = 0 if overflows else good + 1
         if overflows:
             scale /= 2
+            rule.skip()
             continue
         spec = evidence.spec.but(loss_scale=scale)
         with np.errstate(all="ignore"):

@@ -50,6 +50,14 @@ DRAWN = [
     ("torch", "depth=4,width=4,batch=8,act=tanh,skip=one,skip_order=pre,branch=rezero,l1=0.1,l2=0.01,precision=float64"),
     ("keras", "rnn,layers=2,width=4,length=4,batch=8,clip=variable,clip_at=0.01,lr=1,schedule=warm_cosine,l2=0.0001,precision=float64"),
     ("keras", "conv,depth=3,channels=2,batch=8,clip=global,clip_at=0.01,optimizer=nesterov,schedule=random"),
+    ("torch", "depth=2,width=48,batch=16,act=relu6,norm=group,norm_at=after,eps=0.001,groups=1,init=he_uniform,bias=normal,clip_at=100,"
+              "lr=0.001,schedule=one_cycle,l2=0.01,loss=hinge,precision=mixed_float16,loss_scale=1"),
+    ("torch", "depth=9,width=128,batch=4,classes=20,eps=0.1,groups=1,init=default,clip=value,clip_at=0.001,lr=1,schedule=cyclic,l2=0.0001,"
+              "loss=cross_entropy_of_probabilities,input=tiny,precision=mixed_float16,loss_scale=1"),
+    ("torch", "depth=4,width=16,batch=16,act=gelu,norm=batch,norm_at=after,momentum=0,skip=two,branch=root2,clip=global,clip_at=100,"
+              "optimizer=nadam,schedule=exponential,l1=0.1,loss=hinge,precision=mixed_float16"),
+    ("keras", "depth=4,width=32,batch=8,act=rrelu,norm=group,norm_at=after,skip=two,branch=root2,clip=global,optimizer=adafactor"),
+    ("keras", "depth=5,width=8,batch=8,classes=2,act=rrelu,norm=layer,norm_at=after,skip=one,branch=root2,loss=hinge"),
 ]  # fmt: skip
 
 

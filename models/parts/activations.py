@@ -141,6 +141,9 @@ def _keras_randomized_leaky(keras: Native) -> Native:
                 slope = RRELU_MEAN + self.spread * (RRELU_UPPER - RRELU_LOWER) * (uniform - 0.5)
             return keras.ops.where(x > 0, x, slope * x)
 
+        def compute_output_shape(self, shape: Native) -> Native:
+            return shape  # said, since Keras infers it by a sparse input behind a product with a number (keras.ops.multiply)
+
     return RandomizedLeakyReLU()
 
 

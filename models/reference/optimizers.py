@@ -28,6 +28,7 @@ class Rule:
         """Start with empty slots."""
         self.spec, self.conventions, self.dtype, self.t = spec, conventions, dtype, 0
         self.slots: dict[str, Arrays] = {}
+        self._skipped = 0
         self.undecided: Arrays = {}
         """By how much a rule's last step has decided the sign it took of each entry; 1 where it takes none."""
         recurrent = graph(spec).of(Recurrent) if conventions == "keras" else []
@@ -41,7 +42,15 @@ class Rule:
     @property
     def rate(self) -> float:
         """The learning rate of the step that comes next."""
-        return SCHEDULES[self.spec.schedule].factor(self.t, self.conventions) * self.spec.learning_rate
+        return SCHEDULES[self.spec.schedule].factor(self.t + self._skipped, self.conventions) * self.spec.learning_rate
+
+    def skip(self) -> None:
+        """Pass over a step that overflowed, which moves nothing and no slot: of it PyTorch's schedule knows, and Keras's does not.
+
+        `lr_scheduler.step()` counts its own calls, and `GradScaler` tells no loop that it skipped (pytorch#44511, pytorch#55585). Keras's
+        schedule reads the `iterations` of the inner optimizer, which `LossScaleOptimizer` does not call then.
+        """
+        self._skipped += self.conventions == "torch"
 
     def clip(self, gradients: Arrays) -> Arrays:
         """The gradients as the optimizer must see them."""
