@@ -43,6 +43,13 @@ class Rule:
         """The learning rate of the step that comes next."""
         return SCHEDULES[self.spec.schedule].factor(self.t, self.conventions) * self.spec.learning_rate
 
+    @property
+    def rate_rounding(self) -> float:
+        """What rounding the schedule's terms once moves the next rate by, as a share of it: schedules are computed in float64."""
+        schedule = SCHEDULES[self.spec.schedule]
+        factor = schedule.factor(self.t, self.conventions)
+        return float(np.finfo(np.float64).eps) / 2 / factor if schedule.cancels and factor else 0.0
+
     def clip(self, gradients: Arrays) -> Arrays:
         """The gradients as the optimizer must see them."""
         return self._apart(self._clip(self._variables(gradients)))
