@@ -26,7 +26,8 @@ def update(evidence: Evidence) -> Iterator[Finding]:
 
     ‖w − w*‖ / ‖w* − w₀‖ for every parameter and step, slots carried from step to step; clipping, L2 penalty and decoupled
     decay included. Allowed: the rule's own error in the network's precision, the rounding of storing w once, that of a rate
-    which its schedule computes of larger terms, and the smallest normal number. Where that is larger than the step, as with vanished gradients, the place says so: the weight may only stay where it is.
+    which its schedule computes of larger terms, and the smallest normal number. Where that is larger than the step, as with
+    vanished gradients, the place says so: the weight may only stay where it is.
     Entries of which a rule takes a sign that float32's rounding decides are left out. Where a rule rounds to a short format of itself,
     a few entries rounded to the other side are allowed besides.
     """

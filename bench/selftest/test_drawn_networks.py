@@ -55,6 +55,11 @@ DRAWN = [
     ("keras", "depth=4,width=4,batch=8,act=tanh,skip=one,skip_order=pre,branch=rezero,l1=0.1,l2=0.01,precision=float64"),
     ("torch", "depth=4,width=4,batch=8,act=tanh,skip=one,skip_order=pre,branch=rezero,l1=0.1,l2=0.01,precision=float64"),
     ("keras", "rnn,layers=2,width=4,length=4,batch=8,clip=variable,clip_at=0.01,lr=1,schedule=warm_cosine,l2=0.0001,precision=float64"),
+    ("keras", "depth=8,width=4,batch=1,act=leaky_relu,eps=1e-08,momentum=0.99,bottleneck=4,init=torch_default,bias=normal,clip=value,"
+              "clip_at=0.001,schedule=random,input=saturated,precision=float64"),
+    ("keras", "depth=8,width=1,batch=1,act=leaky_relu,precision=float64"),
+    ("keras", "depth=20,width=2,batch=1,act=leaky_relu,skip=two,precision=float64"),
+    ("keras", "depth=4,width=2,batch=4,act=leaky_relu,norm=batch,norm_at=after,bias=normal,input=tiny,precision=float64"),
     ("keras", "conv,depth=3,channels=2,batch=8,clip=global,clip_at=0.01,optimizer=nesterov,schedule=random"),
 ]  # fmt: skip
 
