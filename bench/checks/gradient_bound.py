@@ -67,7 +67,10 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
-    """What a branch computes before weights or a number of zero gets no gradient but a penalty's, and those zeros get one."""
+    """What a branch computes before weights or a number of zero gets no gradient but a penalty's, and those zeros get one.
+
+    They get none where no pass of the reference has one: where a loss is satisfied, or rounding to half precision leaves nothing.
+    """
     gradients = evidence.seen.forced_steps[0].gradients
     penalties = [added for _, added in evidence.held_penalties(evidence.reference.forced_steps[0].weights)]
     for block in graph(evidence.spec).blocks:
@@ -78,6 +81,8 @@ def _behind_zeros(evidence: Evidence) -> Iterator[Finding]:
             off = [np.abs(gradients[node.weight] - g) > ROUNDING_MULTIPLE * evidence.unit * np.abs(g) for g in allowed]
             moved = min(each.sum() for each in off) + np.count_nonzero(gradients[node.bias])
             yield Finding(Place("entries of the gradient behind zeros", node.name, step=0), float(moved), 0.0, 0.0)
+        if not any(np.any(each.gradients[zeros]) for each in (evidence.steps[0][0], *evidence.steps[0][1])):
+            continue
         there = np.count_nonzero(gradients[zeros]) / gradients[zeros].size
         yield Finding(Place("share of zeros that get a gradient", where, step=0), there, np.finfo(float).tiny, float("inf"))
 

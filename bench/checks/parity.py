@@ -98,6 +98,7 @@ def gradient_parity(evidence: Evidence) -> Iterator[Finding]:
     """
     evidence.refuse_unwatched()
     refuse_clips(evidence)
+    refuse_blurred_clips(evidence)
     for exact, rounded in evidence.steps:
         refuse_kinks(evidence, exact, rounded)
     for title, seen, exact, rounded in evidence.passes:
@@ -259,4 +260,18 @@ def refuse_clips(evidence: Evidence) -> None:
             raise NotJudged(
                 f"{evidence.backend} computes {evidence.spec.loss} from logits, and some probability here lies where the documented loss "
                 "clips it: judge it on other inputs, or the loss of logits instead"
+            )
+
+
+def refuse_blurred_clips(evidence: Evidence) -> None:
+    """Refuse to judge gradients where rounding a probability next to 1 decides whether it is clipped, whose numbers are `unit` apart."""
+    blurred = LOSSES[evidence.spec.loss].blurred
+    if blurred is None:
+        return
+    for forced_step, exact in zip(evidence.reference.forced_steps, evidence.reference.exact, strict=True):
+        target = Reference(evidence.spec, forced_step.weights).target(forced_step.labels)
+        if blurred(exact.logits, target, evidence.unit).any():
+            raise NotJudged(
+                f"some probability here is as near to where {evidence.spec.loss} clips it as {evidence.spec.precision} rounds next to 1, "
+                "and may have either slope: judge it with precision=float64"
             )

@@ -16,6 +16,7 @@ from bench.judging.verdict import FAILED, KNOWN, NOT_JUDGED, PASSED, judge
 from bench.selftest.kills import data, seen, verdicts
 from models.architectures import graph
 from models.backends.registry import Absent
+from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.precisions import PRECISIONS
 from models.reference.network import Reference
@@ -38,6 +39,17 @@ DRAWN = [
               "optimizer=amsgrad,lr=1,schedule=cyclic,optimizer_eps=0.001,loss=kl_divergence,input=far,precision=mixed_bfloat16"),
     ("keras", "width=2,batch=7,classes=3,act=hardsigmoid,norm=batch,norm_at=after,momentum=0.5,skip=two,skip_order=pre,branch=rezero,"
               "bias=normal,clip=variable,clip_at=0.1,optimizer=nesterov,schedule=cosine,loss=squared_hinge,input=tiny"),
+    ("torch", "depth=19,width=4,batch=4,classes=20,act=linear,norm=layer,norm_at=after,momentum=0.99,groups=2,init=glorot_uniform,"
+              "bias=normal,clip=value,clip_at=0.1,lr=0.001,schedule=inverse_time,l2=0.01,loss=binary_cross_entropy_of_probabilities,"
+              "input=saturated"),
+    ("torch", "depth=6,batch=8,classes=20,act=leaky_relu,norm=layer,norm_at=after,momentum=0.5,groups=1,skip=one,skip_order=pre,"
+              "branch=zero,init=torch_default,bias=normal,clip=variable,optimizer=adafactor,schedule=one_cycle,"
+              "loss=cross_entropy_of_probabilities,precision=float64"),
+    ("torch", "depth=2,width=4,batch=8,norm=layer,schedule=one_cycle,precision=float64"),
+    ("keras", "depth=6,width=16,batch=16,act=tanh,norm=group,norm_at=after,skip=one,skip_order=pre,branch=zero,loss=squared_hinge,"
+              "input=far,precision=mixed_bfloat16"),
+    ("keras", "depth=5,width=32,batch=128,act=hardswish,norm=layer,norm_at=after,eps=0.1,momentum=0,groups=1,skip=one,skip_order=pre,"
+              "branch=rezero,init=default,clip_at=0.1,optimizer=sgd,lr=1,schedule=restarts,loss=squared_hinge"),
     ("keras", "depth=16,width=3,norm=layer"),
     ("keras", "depth=8,width=16,batch=16,act=leaky_relu,norm=batch,bottleneck=4,init=small_normal,l2=0.01,loss=huber"),
     ("keras", "depth=6,width=4,batch=8,act=tanh,skip=two,branch=zero,l2=0.01,precision=mixed_bfloat16"),
@@ -49,6 +61,11 @@ DRAWN = [
     ("keras", "depth=4,width=4,batch=8,act=tanh,skip=one,skip_order=pre,branch=rezero,l1=0.1,l2=0.01,precision=float64"),
     ("torch", "depth=4,width=4,batch=8,act=tanh,skip=one,skip_order=pre,branch=rezero,l1=0.1,l2=0.01,precision=float64"),
     ("keras", "rnn,layers=2,width=4,length=4,batch=8,clip=variable,clip_at=0.01,lr=1,schedule=warm_cosine,l2=0.0001,precision=float64"),
+    ("keras", "depth=8,width=4,batch=1,act=leaky_relu,eps=1e-08,momentum=0.99,bottleneck=4,init=torch_default,bias=normal,clip=value,"
+              "clip_at=0.001,schedule=random,input=saturated,precision=float64"),
+    ("keras", "depth=8,width=1,batch=1,act=leaky_relu,precision=float64"),
+    ("keras", "depth=20,width=2,batch=1,act=leaky_relu,skip=two,precision=float64"),
+    ("keras", "depth=4,width=2,batch=4,act=leaky_relu,norm=batch,norm_at=after,bias=normal,input=tiny,precision=float64"),
     ("keras", "conv,depth=3,channels=2,batch=8,clip=global,clip_at=0.01,optimizer=nesterov,schedule=random"),
     ("torch", "depth=2,width=48,batch=16,act=relu6,norm=group,norm_at=after,eps=0.001,groups=1,init=he_uniform,bias=normal,clip_at=100,"
               "lr=0.001,schedule=one_cycle,l2=0.01,loss=hinge,precision=mixed_float16,loss_scale=1"),
@@ -66,6 +83,22 @@ def test_a_healthy_framework_is_judged_and_not_blamed(backend: str, network: str
     found = verdicts(seen(backend, network, trains=False))
     assert {name: (verdict.worst, verdict.reason) for name, verdict in found.items() if verdict.status == FAILED} == {}
     assert any(verdict.judged for verdict in found.values())
+
+
+def test_a_probability_that_rounds_to_either_side_of_its_clip_is_judged_in_float64_alone() -> None:
+    """PyTorch's sigmoid, 1/(1 + e⁻ˣ) in float32, is under the clip of 1 − 1e-7 up to x = 16.64, where that of real numbers is at 16.12."""
+    logits = np.array([[14.0, 15.0, 15.5, 16.0, 16.6, 17.0, 18.0, 40.0, -16.2]])
+    wrong, right = np.zeros_like(logits), np.ones_like(logits)
+    loss = LOSSES["binary_cross_entropy_of_probabilities"]
+    assert loss.blurred is not None
+    assert logits[loss.blurred(logits, wrong, 2.0**-24)].tolist() == [15.5, 16.0, 16.6, 17.0]
+    assert not loss.blurred(logits, right, 2.0**-24).any() and not loss.blurred(logits, wrong, 2.0**-53).any()
+    torch = pytest.importorskip("torch")
+    assert loss.torch is not None
+    x = torch.tensor(logits, dtype=torch.float32, requires_grad=True)
+    loss.torch(torch.nn)(x, torch.zeros_like(x)).backward()
+    known = x.grad.numpy() * logits.size, loss.df(logits, wrong) * logits.size
+    assert logits[np.abs(known[0] - known[1]) > 0.1].tolist() == [16.6]
 
 
 def test_a_network_that_overflows_of_itself_is_declined_and_a_framework_that_does_is_not() -> None:

@@ -38,6 +38,17 @@ def test_pytorch_s_rates_follow_the_formula_to_fifteen_digits(name: str) -> None
     assert rates == pytest.approx([RATE * SCHEDULES[name].factor(t, "torch") for t in range(len(OVERFLOWS))], rel=1e-13, abs=1e-16)
 
 
+@pytest.mark.parametrize("factor", [1 + 1e-15, 1 + 1e-12])
+def test_a_small_rate_may_be_off_by_what_its_large_terms_round(factor: float, monkeypatch: Any) -> None:
+    spec = Spec.parse("depth=2,width=8,features=8,classes=3,batch=8,act=tanh,norm=layer,optimizer=sgd,schedule=one_cycle,precision=float64")
+    rng = np.random.default_rng(3)
+    steps = prepare_forced_steps(spec, rng.standard_normal((200, 8)), rng.integers(0, 3, 200), 0)
+    evidence = Evidence(spec.id, spec, "torch", observe(Job("torch", spec, forced_steps=steps)), ReferenceResult(spec, steps))
+    exact = schedules._one_cycle
+    monkeypatch.setattr(schedules, "_one_cycle", lambda t: factor * exact(t))
+    assert judge(CHECKS["update"], evidence).status == (PASSED if factor < 1 + 1e-13 else FAILED)
+
+
 @pytest.mark.parametrize("name", [name for name, row in SCHEDULES.items() if row.keras and name != Spec.schedule])
 def test_keras_s_rates_follow_the_formula_to_float32(name: str) -> None:
     keras = pytest.importorskip("keras")

@@ -76,6 +76,15 @@ def beyond_clip(p: Logits) -> Array:
     return (p < EPSILON) | (p > 1 - EPSILON)
 
 
+def near_upper_clip(logits: Logits, target: Targets, unit: float) -> Array:
+    """Where a sigmoid may round to either side of its upper clip, and its slope is not that of its target: there the gradient jumps.
+
+    1 + e⁻ˣ rounds by `unit`, its reciprocal by half of that, and the clip by another half. What is below half a unit rounds to 1.
+    """
+    left = sigmoid(-logits)
+    return (target < 1) & (logits > 0) & (np.abs(left - EPSILON) <= 2 * unit) & (left > unit / 2)  # type: ignore[no-any-return]
+
+
 def through_softmax(dp: Logits, p: Logits, most: float) -> Logits:
     """The gradient with respect to logits from that with respect to clipped probabilities, over the batch; on a bound it passes."""
     dp = np.where((p >= EPSILON) & (p <= most), dp, np.zeros_like(dp)) / p.dtype.type(len(p))

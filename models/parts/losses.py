@@ -31,6 +31,7 @@ from models.parts.loss_laws import (
     each,
     huber,
     msle,
+    near_upper_clip,
     one_hot,
     over_epsilon,
     probabilities,
@@ -48,6 +49,7 @@ class Loss:
     `target(labels, classes, scale)` makes what the framework's loss is called with; `torch(nn)` and `keras(keras)`
     return a loss called as `loss(logits, target)` and `loss(target, logits)`; PyTorch's is None where it has none.
     `clips(logits, target)` says where the value is that of a clipped probability, which a loss of the logits does not clip.
+    `blurred(logits, target, unit)` says where numbers that round by `unit` of themselves may have the gradient of either side of a clip.
     `scaled` says that targets may be scaled, `half` that the frameworks take the loss in mixed precision. `core` says that it joins the
     core matrix, not the full one alone.
     """
@@ -59,6 +61,7 @@ class Loss:
     keras: Callable[[Namespace], Native]
     margin: Callable[[Logits, Targets], Array] | None = None
     clips: Callable[[Logits, Targets], Array] | None = None
+    blurred: Callable[[Logits, Targets, float], Array] | None = None
     scaled: bool = False
     half: bool = True
     core: bool = True
@@ -218,6 +221,7 @@ LOSSES: dict[str, Loss] = {
         keras=_of(lambda keras: keras.losses.BinaryCrossentropy(), "sigmoid"),
         margin=lambda logits, target: -np.log(EPSILON) - size(logits),
         clips=lambda logits, target: beyond_clip(sigmoid(logits)),
+        blurred=near_upper_clip,
         half=False,
         core=False,
     ),

@@ -26,12 +26,14 @@ ONE_CYCLE = STEPS + 1
 class Schedule:
     """`factor(t, conventions)` of the learning rate at step t from 0; what a framework does not have is None.
 
-    `torch` makes a scheduler of an optimizer and its rate, `keras` a schedule of the rate.
+    `torch` makes a scheduler of an optimizer and its rate, `keras` a schedule of the rate. `cancels` says that the formula takes numbers as
+    large as the full rate from one another, so that what they round is left of a small rate.
     """
 
     factor: Callable[[int, str], float]
     torch: Callable[[Namespace, Native, float], Native] | None
     keras: Callable[[Namespace, float], Native] | None
+    cancels: bool = False
 
 
 def _cosine(share: float, high: float = 1.0, low: float = 0.0) -> float:
@@ -67,16 +69,19 @@ SCHEDULES: dict[str, Schedule] = {
         lambda t, who: _cosine(_after(t, SPAN, who), low=LOW),
         lambda lr, o, rate: lr.CosineAnnealingLR(o, SPAN, LOW * rate),
         lambda s, rate: s.CosineDecay(rate, SPAN, alpha=LOW),
+        cancels=True,
     ),
     "warm_cosine": Schedule(
         lambda t, who: _warm(t) if t < UP else _cosine(_after(t - UP, SPAN, who)),
         lambda lr, o, rate: lr.SequentialLR(o, [lr.LinearLR(o, LOW, total_iters=UP), lr.CosineAnnealingLR(o, SPAN)], [UP]),
         lambda s, rate: s.CosineDecay(LOW * rate, SPAN, warmup_target=rate, warmup_steps=UP),
+        cancels=True,
     ),
     "restarts": Schedule(
         lambda t, _: _restarted(t),
         lambda lr, o, rate: lr.CosineAnnealingWarmRestarts(o, UP, 2),
         lambda s, rate: s.CosineDecayRestarts(rate, UP),
+        cancels=True,
     ),
     "exponential": Schedule(
         lambda t, _: FALL**t, lambda lr, o, rate: lr.ExponentialLR(o, FALL), lambda s, rate: s.ExponentialDecay(rate, 1, FALL)
@@ -110,6 +115,7 @@ SCHEDULES: dict[str, Schedule] = {
         lambda t, _: _one_cycle(min(t, ONE_CYCLE - 1)),
         lambda lr, o, rate: lr.OneCycleLR(o, rate, ONE_CYCLE, cycle_momentum=False),
         keras=None,
+        cancels=True,
     ),
     "cyclic": Schedule(
         lambda t, _: LOW + (1 - LOW) * (1 - abs(1 - t % (2 * UP) / UP)),

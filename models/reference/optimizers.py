@@ -52,6 +52,20 @@ class Rule:
         """
         self._skipped += self.conventions == "torch"
 
+    @property
+    def rate_rounding(self) -> float:
+        """What rounding the schedule's terms once moves the next rate by, as a share of it.
+
+        Schedules are computed in float64, and Keras's in float32. That it does so for float64 networks too is known, and not allowed here.
+        """
+        schedule = SCHEDULES[self.spec.schedule]
+        factor = schedule.factor(self.t, self.conventions)
+        coarse = self.conventions == "keras" and self.spec.schedule != Spec.schedule and self.spec.precision != "float64"
+        unit = float(np.finfo(np.float32 if coarse else np.float64).eps) / 2
+        if not factor or not (schedule.cancels or coarse):
+            return 0.0
+        return unit / (factor if schedule.cancels else 1.0)
+
     def clip(self, gradients: Arrays) -> Arrays:
         """The gradients as the optimizer must see them."""
         return self._apart(self._clip(self._variables(gradients)))

@@ -124,11 +124,16 @@ def rate(factor: float) -> Callable[[Any], Any]:
 
 
 def tiring(step: Any) -> Any:
-    """The learning rate shrinks by a tenth at every step."""
+    """The learning rate shrinks by a tenth at every step, whoever sets it before each."""
 
     def tired(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self.steps_tired = getattr(self, "steps_tired", 0) + 1
+        rates = [group["lr"] for group in self.param_groups]
         for group in self.param_groups:
-            group["lr"] *= 0.9
-        return step(self, *args, **kwargs)
+            group["lr"] *= 0.9**self.steps_tired
+        done = step(self, *args, **kwargs)
+        for group, rate in zip(self.param_groups, rates, strict=True):
+            group["lr"] = rate
+        return done
 
     return functools.wraps(step)(tired)
