@@ -50,6 +50,8 @@ DRAWN = [
               "input=far,precision=mixed_bfloat16"),
     ("keras", "depth=5,width=32,batch=128,act=hardswish,norm=layer,norm_at=after,eps=0.1,momentum=0,groups=1,skip=one,skip_order=pre,"
               "branch=rezero,init=default,clip_at=0.1,optimizer=sgd,lr=1,schedule=restarts,loss=squared_hinge"),
+    ("keras", "depth=11,width=128,batch=7,act=sigmoid,norm=rms,norm_at=after,eps=1e-08,init=he_uniform,bias=normal,clip_at=0.001,"
+              "optimizer=ftrl,l1=0.1,loss=cross_entropy_of_probabilities,input=far"),
     ("keras", "depth=16,width=3,norm=layer"),
     ("keras", "depth=8,width=16,batch=16,act=leaky_relu,norm=batch,bottleneck=4,init=small_normal,l2=0.01,loss=huber"),
     ("keras", "depth=6,width=4,batch=8,act=tanh,skip=two,branch=zero,l2=0.01,precision=mixed_bfloat16"),

@@ -168,6 +168,8 @@ def _activate_back(at: Execution, node: Activate, h: AnySignal, d: AnySignal) ->
     a, row = at.arithmetic, ACTIVATIONS[node.activation]
     if row.df_of_value and a.rounds:  # Keras composes a derivative of operations that each round
         slope = row.df_of_value(a.between(row.f(h)), a.between if a.conventions == "keras" else as_it_is)
+    elif row.df_of_value and a.otherwise:  # 1 - y is zero where a sigmoid has rounded to 1, whose slope of x is not
+        slope = row.df_of_value(a.function(row.f, h), as_it_is)
     else:
         slope = a.function(row.df, h)
     for kink, taken in row.at_kinks.get(at.backend, {}).items():
