@@ -10,6 +10,7 @@ from scipy import stats
 from bench.baselines.metrics import is_share, kind_of
 from bench.judging.finding import SCALES
 from bench.judging.tolerance import METRICS_PER_RUN, RUN_FALSE_ALARMS, WIDEST
+from models.arrays import Array
 
 
 def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0) -> tuple[float, float]:
@@ -27,6 +28,22 @@ def interval(metric: str, samples: list[float], runs: int, widening: float = 1.0
     with np.errstate(over="ignore"):  # few samples predict next to nothing: an end may be infinite
         low, high = (float(scale.backward(x.mean() + sign * half * widening)) for sign in (-1, 1))
     return min(low, middle - floor), max(high, middle + floor)
+
+
+def intervals_of_each(metric: str, samples: Array) -> tuple[Array, Array]:
+    """For each of n samples the `interval` that the n − 1 others predict for it: lower and upper ends (n)."""
+    scale = SCALES[scale_of(metric)]
+    x = scale.forward(np.asarray(samples, np.float64))
+    others = len(x) - 1
+    away = x - x.mean()
+    mean = x.mean() - away / others
+    spread = np.sqrt(np.maximum(np.square(away).sum() - np.square(away) * (1 + 1 / others), 0.0) / (others - 1))
+    half = _quantile(others - 1) * spread * (1 + 1 / others) ** 0.5
+    middle = scale.backward(mean)
+    floor = np.array([floor_of(metric, each) for each in middle])
+    with np.errstate(over="ignore"):
+        low, high = (scale.backward(mean + sign * half) for sign in (-1, 1))
+    return np.minimum(low, middle - floor), np.maximum(high, middle + floor)
 
 
 @cache

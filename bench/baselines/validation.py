@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.baselines.interval import interval
+from bench.baselines.interval import intervals_of_each
 from bench.baselines.metrics import NAME, is_share
 from bench.baselines.pairs import Recorded
 from models.arrays import Array
@@ -62,10 +62,10 @@ def key_given_twice(raw: bytes) -> str:
 
 def _outlying_seeds(metric: str, values: Array) -> Iterator[int]:
     """The places of samples that their neighbours rule out."""
-    for place in range(len(values) if len(values) > LEAST_NEIGHBOURS else 0):
-        low, high = interval(metric, list(np.delete(values, place)), 1)
-        if not low <= values[place] <= high:
-            yield place
+    if len(values) <= LEAST_NEIGHBOURS:
+        return
+    low, high = intervals_of_each(metric, values)
+    yield from map(int, np.flatnonzero(~((low <= values) & (values <= high))))
 
 
 def _confirmed(metric: str, values: Array, place: int) -> bool:

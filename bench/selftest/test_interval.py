@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.baselines import samples as baselines
-from bench.baselines.interval import interval, judges, scale_of
+from bench.baselines.interval import interval, intervals_of_each, judges, scale_of
 from bench.baselines.pairs import mean
 from bench.evidence.schedule import STEPS
 
@@ -23,6 +23,14 @@ def test_healthy_runs_stay_inside_and_a_shift_does_not() -> None:
         outside += not low <= np.exp(np.log(fresh).mean()) <= high
     assert outside == 0, "one alarm in 1,000 runs of 1,000 metrics leaves none in 400"
     assert not low <= np.exp(-1 + 10 * 0.3) <= high
+
+
+@pytest.mark.parametrize("seeds", [4, 8, 48])
+def test_what_the_others_predict_for_each_sample_is_told_for_all_at_once(seeds: int) -> None:
+    samples = np.exp(np.random.default_rng(seeds).normal(-1, 0.3, seeds))
+    ends = np.array([interval("loss", list(np.delete(samples, place)), 1) for place in range(seeds)])
+    assert np.transpose(intervals_of_each("loss", samples)) == pytest.approx(ends, rel=1e-12)
+    assert np.transpose(intervals_of_each("loss", np.full(seeds, 0.5))) == pytest.approx(np.full((seeds, 2), (0.45, 0.55)))
 
 
 def test_intervals_have_a_floor_and_hold_their_centre() -> None:
