@@ -55,6 +55,11 @@ def test_a_stage_that_ended_is_not_repeated(tmp_path: Path) -> None:
     assert (tmp_path / "doctor.log").stat().st_mtime_ns == written
 
 
+def test_no_lane_at_all_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    done = run("--device=cpu", "--backend=numpy", "--lanes=0", f"--out={tmp_path}")
+    assert done.returncode == 2 and "--lanes=0 must be at least 1." in done.stderr and "Traceback" not in done.stderr
+
+
 def test_what_found_no_time_is_told_and_runs_the_next_time(tmp_path: Path) -> None:
     done = run("--device=cpu", "--backend=numpy", "--only=doctor,smoke", f"--out={tmp_path}", "--seconds=1")
     assert done.returncode == 1

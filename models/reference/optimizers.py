@@ -42,7 +42,11 @@ class Rule:
     @property
     def rate(self) -> float:
         """The learning rate of the step that comes next."""
-        return SCHEDULES[self.spec.schedule].factor(self.t + self._skipped, self.conventions) * self.spec.learning_rate
+        return self._factor * self.spec.learning_rate
+
+    @property
+    def _factor(self) -> float:
+        return SCHEDULES[self.spec.schedule].factor(self.t + self._skipped, self.conventions)
 
     def skip(self) -> None:
         """Pass over a step that overflowed, which moves nothing and no slot: of it PyTorch's schedule knows, and Keras's does not.
@@ -59,7 +63,7 @@ class Rule:
         Schedules are computed in float64, and Keras's in float32. That it does so for float64 networks too is known, and not allowed here.
         """
         schedule = SCHEDULES[self.spec.schedule]
-        factor = schedule.factor(self.t, self.conventions)
+        factor = self._factor
         coarse = self.conventions == "keras" and self.spec.schedule != Spec.schedule and self.spec.precision != "float64"
         unit = float(np.finfo(np.float32 if coarse else np.float64).eps) / 2
         if not factor or not (schedule.cancels or coarse):
