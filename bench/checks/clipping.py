@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.evidence.divergence import within_range
+from bench.evidence.divergence import steps_within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -19,7 +19,7 @@ FIRST_STEP = {"sgd": 1.0, "momentum": 1.0, "nesterov": 1.9}
 """How many learning rates the first step of an optimizer with empty slots moves a weight per unit of gradient."""
 
 
-@within_range
+@steps_within_range
 def clipping(evidence: Evidence) -> Iterator[Finding]:
     """Clipping respects its cap, keeps direction (norm) or clips each entry (value), and leaves small gradients alone.
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bench.checks.signals import by_place
 from bench.evidence import divergence
-from bench.evidence.divergence import within_range
+from bench.evidence.divergence import steps_within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -17,7 +17,7 @@ from models.architectures import graph
 from models.arrays import Array
 
 
-@within_range
+@steps_within_range
 def finite(evidence: Evidence) -> Iterator[Finding]:
     """Loss, signals, gradients and weights are finite in every layer, time step and training step.
 

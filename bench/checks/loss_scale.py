@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.evidence.divergence import within_range
+from bench.evidence.divergence import steps_within_range
 from bench.evidence.evidence import Evidence
 from bench.evidence.probes import OVERFLOWS
 from bench.judging.finding import Finding
@@ -23,7 +23,7 @@ OVERFLOW = "(overflow)"
 """What findings of a step that overflows say after their place."""
 
 
-@within_range
+@steps_within_range
 def loss_scale(evidence: Evidence) -> Iterator[Finding]:
     """The loss scale doubles after so many good steps in a row and halves at an overflow, and a step that overflowed moves nothing.
 

@@ -65,7 +65,7 @@ def forward_parity(evidence: Evidence) -> Iterator[Finding]:
     others = [each.forward(forced_step.x, running).logits for each in roundings(evidence.spec, last.weights)]
     assert evidence.seen.evaluation is not None, "logits of the last step are watched"
     if not np.isfinite(others).all():
-        if overflowing(evidence) or not np.isfinite(_logits_by_the_rule(evidence)).all():
+        if any(overflowing(evidence)) or not np.isfinite(_logits_by_the_rule(evidence)).all():
             raise RestNotJudged("the weights after the last step overflow in evaluation, in the reference as well: choose a smaller lr")
         note = "the weights after the last step overflow, and those that the optimizer's rule leads to do not"
         yield Finding(Place(scope="evaluation", node=output), np.nan, 0.0, 0.0, note)

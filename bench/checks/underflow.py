@@ -32,7 +32,7 @@ rounded; over all y, the smallest g·(1 − y)·y that ends above zero is 0.28 (
 def underflow(evidence: Evidence) -> Iterator[Finding]:
     """Gradients are lost to zero only where they are smaller than half precision's smallest number.
 
-    The share of each layer's ∂L/∂z and weight gradient that is zero, less what is zero in float64 as well, in the framework's own
+    The share of each layer's ∂L/∂z and weight gradient that is zero and is not in float64, in the framework's own
     network, beside the share that the reference loses when it rounds what that layer was fed; and as many more or fewer as several
     roundings on the way may turn (`FEWEST`, `MOST`). Entries of a unit or a sample go together, so that a share p is known to
     √(p(1 − p)/n) with n the smaller of batch and width, and to one sample in the least. Where a penalty is added to weight gradients
@@ -60,14 +60,14 @@ def _own(evidence: Evidence, passes: list[Each]) -> list[Each]:
 
 
 def _beside(place: Place, seen: Array, true: Array, near: list[Array], least: float, causes: tuple[Cause, ...] = ()) -> Finding:
-    share, others, count = _zeros(seen), [_zeros(each) for each in near], min(true.shape)
+    share, others, count = _lost(seen, true), [_lost(each, true) for each in near], min(true.shape)
     mean, size = float(np.mean(others)), np.abs(true)
     reach = BAND_Z * max((mean * (1 - mean) / count) ** 0.5, float(np.std(others))) + 1 / count
-    low, high = min(mean, float((size < FEWEST * least).mean())), max(mean, float((size <= MOST * least).mean()))
-    always = _zeros(true)
-    note = f"predicted {mean - always:.1%}"
-    return Finding(place, share - always, low - reach - always, high + reach - always, note, causes=causes)
+    low = min(mean, float(((size > 0) & (size < FEWEST * least)).mean()))
+    high = max(mean, float(((size > 0) & (size <= MOST * least)).mean()))
+    return Finding(place, share, low - reach, high + reach, f"predicted {mean:.1%}", causes=causes)
 
 
-def _zeros(values: Array) -> float:
-    return float((np.asarray(values) == 0).mean())
+def _lost(values: Array, true: Array) -> float:
+    """The share of entries that are zero and should not be. Where terms cancel to zero in float64, rounding may leave what it likes."""
+    return float(((np.asarray(values) == 0) & (true != 0)).mean())

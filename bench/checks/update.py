@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.evidence.divergence import within_range
+from bench.evidence.divergence import steps_within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
@@ -20,7 +20,7 @@ STAYS = "moved although it should not"
 """What an outlier looks like where the rule leaves the weight alone."""
 
 
-@within_range
+@steps_within_range
 def update(evidence: Evidence) -> Iterator[Finding]:
     """Each optimizer step equals the written-out rule applied to the observed gradient.
 

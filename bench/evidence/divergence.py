@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,15 +26,30 @@ PARTED = 0.1
 Law = Callable[[Evidence], Iterator[Finding]]
 
 
-def within_range(law: Law) -> Law:
-    """Decorates a check, which then declines networks whose single steps overflow in the reference as well."""
+class Overflow(NamedTuple):
+    """Where the reference leaves a precision's range of itself: in a pass, and in what a step makes of gradients; empty where nowhere."""
 
+    in_passes: str
+    in_steps: str
+
+
+def within_range(law: Law) -> Law:
+    """Decorates a check, which then declines networks whose single passes overflow in the reference as well."""
+    return _declining(law, lambda found: found.in_passes)
+
+
+def steps_within_range(law: Law) -> Law:
+    """Decorates a check of whole steps, which then also declines networks that overflow where gradients are clipped or weights moved."""
+    return _declining(law, lambda found: found.in_passes or found.in_steps)
+
+
+def _declining(law: Law, where: Callable[[Overflow], str]) -> Law:
     @functools.wraps(law)
     def judged(evidence: Evidence) -> Iterator[Finding]:
-        if where := overflowing(evidence):
+        if place := where(overflowing(evidence)):
             raise NotJudged(
                 f"numbers leave {evidence.spec.format.half or evidence.spec.precision}'s range of themselves, in the reference as well "
-                f"({where}): choose a smaller loss_scale, target_scale or lr, or a wider precision"
+                f"({place}): choose a smaller loss_scale, target_scale or lr, or a wider precision"
             )
         yield from law(evidence)
 
@@ -55,33 +71,29 @@ def representable(law: Law) -> Law:
     return judged
 
 
-def overflowing(evidence: Evidence) -> str:
-    """The first of the steps that the reference cannot take in this precision; nothing where it takes them all."""
+def overflowing(evidence: Evidence) -> Overflow:
+    """The first pass and the first step that the reference cannot take in this precision."""
     return evidence.reference.once(("overflow", evidence.backend), lambda: _overflowing(evidence))
 
 
-def _overflowing(evidence: Evidence) -> str:
+def _overflowing(evidence: Evidence) -> Overflow:
+    """Ftrl's rule divides by the rate, which a schedule may end at 0: then finite gradients leave weights that are no numbers."""
+    in_steps = ""
+    rule = Rule(evidence.spec, evidence.conventions)
     for number, step in enumerate(evidence.reference.forced_steps):
         with np.errstate(all="ignore"):
             reference = Reference(evidence.spec, step.weights, evidence.spec.format.held, conventions=evidence.conventions)
             done = reference.run(step.x, step.labels)
-        if not all(_in_range(evidence.spec, values) for values in _numbers(done, evidence.spec.first_scale)):
-            return f"step {number}"
+            if not all(_in_range(evidence.spec, values) for values in _numbers(done, evidence.spec.first_scale)):
+                return Overflow(f"step {number}", in_steps)
+            rate, new = rule.rate, rule.step(step.weights, done.gradients)
+        if in_steps:
+            continue
         if _squares(evidence.spec, done) >= NEAR * float(np.finfo(evidence.spec.format.held).max):
-            return f"step {number}, squares in the norm that is clipped"
-    return _lost_by_the_rule(evidence)
-
-
-def _lost_by_the_rule(evidence: Evidence) -> str:
-    """The first step after which the optimizer's own rule leaves no numbers: Ftrl's divides by the rate, which a schedule may end at 0."""
-    rule = Rule(evidence.spec, evidence.conventions)
-    for number, (step, exact) in enumerate(zip(evidence.reference.forced_steps, evidence.reference.exact, strict=True)):
-        rate = rule.rate
-        with np.errstate(all="ignore"):
-            new = rule.step(step.weights, exact.gradients)
-        if not all(np.isfinite(w).all() for w in new.values()):
-            return f"step {number}, by the optimizer's own rule at a rate of {rate:g}"
-    return ""
+            in_steps = f"step {number}, squares in the norm that is clipped"
+        elif not all(np.isfinite(w).all() for w in new.values()):
+            in_steps = f"step {number}, by the optimizer's own rule at a rate of {rate:g}"
+    return Overflow("", in_steps)
 
 
 def _squares(spec: Spec, done: Pass) -> float:

@@ -19,6 +19,7 @@ from models.backends.registry import Absent
 from models.parts.losses import LOSSES
 from models.parts.norms import NORMS
 from models.parts.precisions import PRECISIONS
+from models.reference.arithmetic import Arithmetic
 from models.reference.network import Reference
 from models.reference.optimizers import Rule
 from models.spec import Spec
@@ -77,6 +78,9 @@ DRAWN = [
               "optimizer=nadam,schedule=exponential,l1=0.1,loss=hinge,precision=mixed_float16"),
     ("keras", "depth=4,width=32,batch=8,act=rrelu,norm=group,norm_at=after,skip=two,branch=root2,clip=global,optimizer=adafactor"),
     ("keras", "depth=5,width=8,batch=8,classes=2,act=rrelu,norm=layer,norm_at=after,skip=one,branch=root2,loss=hinge"),
+    ("keras", "skip=two,branch=root2,precision=mixed_float16"),
+    ("torch", "skip=two,branch=root2,precision=mixed_float16"),
+    ("keras", "depth=8,skip=one,skip_order=pre,branch=depth,precision=mixed_bfloat16"),
 ]  # fmt: skip
 
 
@@ -118,6 +122,15 @@ def test_a_rule_that_divides_by_a_rate_of_zero_is_told_and_a_framework_is_not_bl
     found = verdicts(seen("keras", f"depth=2,width=8,batch=4,optimizer=ftrl,schedule=polynomial,precision={precision}", trains=False))
     assert not [name for name, verdict in found.items() if verdict.status == FAILED]
     assert found["update"].status == NOT_JUDGED and "by the optimizer's own rule at a rate of 0" in found["update"].reason
+    others = "sum_rules", "gradient_bound", "forward_parity"
+    assert {found[name].status for name in others} == {PASSED}, "no pass overflows, so that whatever looks at passes alone is judged"
+
+
+def test_a_reference_that_does_not_round_a_branch_s_number_as_keras_does_would_blame_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1/√2 in float16 is smaller by 1.1e-4, a fifth of the distance between two numbers."""
+    monkeypatch.setattr(Arithmetic, "factor", Arithmetic.number)
+    found = judge(CHECKS["rounding"], seen("keras", "depth=8,skip=two,branch=root2,precision=mixed_float16", trains=False))
+    assert found.status == FAILED and found.worst.note == "towards zero"
 
 
 def test_a_part_without_a_half_precision_kernel_is_absent_and_no_crash() -> None:

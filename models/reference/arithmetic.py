@@ -46,6 +46,11 @@ class Arithmetic:
         """A number in the arithmetic's own type."""
         return self.dtype.type(value)  # type: ignore[call-overload,no-any-return]
 
+    def factor(self, value: float) -> np.number:
+        """A number that the network's code multiplies a tensor by: Keras holds it in the tensor's own format, PyTorch in float32."""
+        number = self.number(value)
+        return number.dtype.type(self.between(np.asarray(number))) if self.conventions == "keras" else number
+
     def product(self, a: Array, b: Array) -> Array:
         """a @ b."""
         if self._order is None:

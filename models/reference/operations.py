@@ -180,12 +180,12 @@ def _activate_back(at: Execution, node: Activate, h: AnySignal, d: AnySignal) ->
 def _sum(at: Execution, node: Sum, stream: AnySignal, branch: AnySignal) -> tuple[AnySignal, None]:
     """Each term is rounded, and their sum."""
     a = at.arithmetic
-    return a.between(a.between(stream * a.number(node.keep)) + a.between(branch * a.number(node.scale))), None
+    return a.between(a.between(stream * a.factor(node.keep)) + a.between(branch * a.factor(node.scale))), None
 
 
 def _sum_back(at: Execution, node: Sum, saved: None, d: AnySignal) -> tuple[AnySignal, ...]:
     a = at.arithmetic
-    return a.between(d * a.number(node.keep)), a.between(d * a.number(node.scale))
+    return a.between(d * a.factor(node.keep)), a.between(d * a.factor(node.scale))
 
 
 def _multiply(at: Execution, node: Multiply, h: Units) -> tuple[Units, Units]:

@@ -93,8 +93,9 @@ class Model:
         for node in self.graph.nodes:
             if isinstance(node, Sum):
                 stream, branch = (results[name] for name in node.inputs)
-                branch = branch if node.scale == 1 else branch * node.scale
-                h = ops.add(stream if node.keep == 1 else stream * node.keep, branch)  # as the model does it, eagerly too
+                # As the model does it, eagerly too: of its symbolic tensors, `*` is `ops.multiply`, which rounds the number as well.
+                branch = branch if node.scale == 1 else ops.multiply(branch, node.scale)
+                h = ops.add(stream if node.keep == 1 else ops.multiply(stream, node.keep), branch)
             else:
                 h = apply(node, results[node.inputs[0]])
             results[node.name] = h
