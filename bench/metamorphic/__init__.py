@@ -128,6 +128,7 @@ EQUALITIES: dict[str, Equality] = {
         Equality(promised.schedules_by_formula, slow_on=_jax),
         Equality(promised.layers_by_formula, slow_on=_jax),
         Equality(promised.metrics_by_formula, _keras, slow_on=_jax),
+        Equality(promised.symbolic_as_computed, _keras, slow_on=_jax),
         Equality(promised.callbacks, _keras, "full"),
         Equality(promised.options_of_optimizers_act, _keras, "full"),
         Equality(promised.saved_and_loaded_with_every_optimizer, _keras, "full"),

@@ -117,6 +117,11 @@ def metrics_by_formula(scenarios: Scenarios) -> Iterator[Finding]:
     yield from _judged(scenarios("metrics_by_formula"))
 
 
+def symbolic_as_computed(scenarios: Scenarios) -> Iterator[Finding]:
+    """What is said of a result before it is computed is so: its shape, its data type, and that it is dense where its operands are."""
+    yield from _judged(scenarios("symbolic_as_computed"))
+
+
 def callbacks(scenarios: Scenarios) -> Iterator[Finding]:
     """A callback does what its arguments say, at the epochs they say."""
     yield from _judged(scenarios("callbacks"))

@@ -57,6 +57,11 @@ WITH_DEFAULTS = (
     "Dense", "Conv1D", "EinsumDense", "LayerNormalization", "BatchNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization", "Dropout", "LeakyReLU", "ELU",
     "ReLU", "PReLU", "Softmax", "Rescaling", "Flatten", "AveragePooling1D", "MaxPooling1D", "GlobalAveragePooling1D", "SimpleRNN", "LSTM", "GRU",
 )  # fmt: skip
+SYMBOLIC = (
+    "floor_divide", "mod", "power", "maximum", "minimum", "where", "clip", "matmul", "concatenate", "stack", "negative", "transpose", "square", "absolute", "sign", "exp",
+    "tanh", "sqrt", "relu", "sigmoid", "softmax", "gelu", "sum", "mean", "max", "argmax", "cumsum", "norm", "reshape", "expand_dims", "slice", "flip", "repeat", "pad",
+    "cast", "one_hot", "greater", "stop_gradient", "top_k", "split",
+)  # fmt: skip
 RANDOM = ("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout")
 LOSSES = (
     "SparseCategoricalCrossentropy", "CategoricalCrossentropy", "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalFocalCrossentropy", "MeanSquaredError",
@@ -92,6 +97,8 @@ AREAS: dict[str, tuple[Promise, ...]] = {
         *each(("LayerNormalization", "RMSNormalization", "GroupNormalization", "BatchNormalization", "UnitNormalization", "Softmax"), "keras.layers", "normalizes inputs of every size in half precision.", LAYERS, "norms_in_half_precision: {}"),
         Promise("keras.ops.normalize", "has length one in half precision.", OPS, "norms_in_half_precision: ops.normalize"),
         *(Promise("keras.layers.Dense", f"with activation {act} is Dense, then that activation.", LAYERS + "core_layers/dense/", f"ways_of_writing_layers: Dense with {act}") for act in ("relu", "tanh", "sigmoid", "softmax", "gelu", "elu")),
+        *each(SYMBOLIC, "keras.ops", "says of a result that is not computed yet the shape and data type that it will have, and that it is dense.", API + "ops/numpy/", "symbolic_as_computed: {}"),
+        Promise("keras.ops.multiply", "of a dense tensor and a number is dense, so that a layer of the user's own may follow it.", API + "ops/numpy/", "symbolic_as_computed: multiply by a number"),
         Promise("keras.layers.Dropout", "scales what it keeps by 1 / (1 - rate).", LAYERS + "regularization_layers/dropout/", "layers_by_formula: Dropout rate="),
         Promise("keras.layers.Dropout", "with noise_shape drops alike along an axis.", LAYERS + "regularization_layers/dropout/", "layers_by_formula: SpatialDropout1D drops whole features"),
         Promise("keras.layers.BatchNormalization", "averages mean and variance with its momentum.", LAYERS + "normalization_layers/batch_normalization/", "layers_by_formula: BatchNormalization momentum"),

@@ -96,6 +96,7 @@ KERAS_PROMISES = (
     Broken("a polynomial schedule a thousandth too fast", "schedules_by_formula", "PolynomialDecay: called", one("keras.optimizers.schedules.PolynomialDecay.__call__", scaled(1.001))),
     Broken("dropout scales a thousandth too much", "layers_by_formula", "Dropout rate=0.5 scales", one("keras.src.backend.random.dropout", scaled(1.001))),
     Broken("a mean ignores weights", "metrics_by_formula", "Mean sample_weight: whole", one("keras.metrics.Mean.update_state", _unweighted)),
+    Broken("a sum's shape is said to keep its axis", "symbolic_as_computed", "sum float32: symbolic", one("keras.src.ops.numpy.Sum.compute_output_spec", with_attribute("keepdims", lambda kept: True))),
     Broken("a plateau has no cooldown", "callbacks", "ReduceLROnPlateau cooldown: seen", one("keras.callbacks.ReduceLROnPlateau.in_cooldown", lambda f: lambda self: False)),
     Broken("amsgrad is dropped", "options_of_optimizers_act", "Adam: amsgrad=True", one("keras.optimizers.Adam.__init__", with_arguments(amsgrad=False))),
 )  # fmt: skip

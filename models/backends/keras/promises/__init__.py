@@ -24,6 +24,7 @@ from models.backends.keras.promises import (
     networks,
     seeds,
     states,
+    symbolic,
     training,
     writing,
 )  # fmt: skip
@@ -61,7 +62,7 @@ PROMISES = {
         interrupted.saved_and_loaded, states.toggled, states.shared_weights, states.twice_is_once,
         writing.ways_of_writing_layers, losses.ways_of_writing_losses, networks.ways_of_writing_networks,
         training.ways_of_training, naming.ways_of_naming, formulas.schedules_by_formula, formulas.layers_by_formula,
-        metrics.metrics_by_formula, callbacks.callbacks, defaults.options_of_optimizers_act,
+        metrics.metrics_by_formula, callbacks.callbacks, symbolic.symbolic_as_computed, defaults.options_of_optimizers_act,
         interrupted.saved_and_loaded_with_every_optimizer, training.ways_of_training_with_every_optimizer,
     )
 }  # fmt: skip
