@@ -21,7 +21,7 @@ WITH_NUMBERS: dict[str, Operation] = {
     "a number multiplied": lambda x: ops.multiply(2, x), "divide by a number": lambda x: ops.divide(x, 2), "floor_divide": lambda x: ops.floor_divide(x, 2),
     "mod": lambda x: ops.mod(x, 2), "power": lambda x: ops.power(x, 2), "multiply by a fraction": lambda x: ops.multiply(x, 0.5),
     "add a fraction": lambda x: ops.add(x, 0.5), "maximum": lambda x: ops.maximum(x, 0), "minimum": lambda x: ops.minimum(x, 0),
-    "where": lambda x: ops.where(x > 0, x, 0), "clip": lambda x: ops.clip(x, -1, 1),
+    "where": lambda x: ops.where(ops.greater(x, 0), x, 0), "clip": lambda x: ops.clip(x, -1, 1),
 }  # fmt: skip
 WITH_ARRAYS: dict[str, Operation] = {
     "add an array": lambda x: ops.add(x, _like(x)), "subtract an array": lambda x: ops.subtract(x, _like(x)),
