@@ -74,7 +74,8 @@ def _overflows(evidence: Evidence, last: int) -> bool:
             gradients = Reference(spec, weights, np.float32, conventions=evidence.conventions).run(step.x, step.labels).gradients
         if not all(np.isfinite(g).all() for g in gradients.values()):
             return True
-        weights = rule.step(weights, gradients)
+        extra = evidence.penalty(weights)[1]
+        weights = rule.step(weights, {key: g + extra.get(key, 0.0) for key, g in gradients.items()})
         if good == SCALE_GROWTH:
             scale, good = scale * 2, 0
     return False

@@ -81,6 +81,8 @@ DRAWN = [
     ("keras", "skip=two,branch=root2,precision=mixed_float16"),
     ("torch", "skip=two,branch=root2,precision=mixed_float16"),
     ("keras", "depth=8,skip=one,skip_order=pre,branch=depth,precision=mixed_bfloat16"),
+    ("torch", "depth=4,width=8,batch=8,l1=1000,lr=1,loss=mse,precision=mixed_float16"),
+    ("keras", "depth=4,width=8,batch=8,l2=1000,lr=10,precision=mixed_float16"),
 ]  # fmt: skip
 
 
