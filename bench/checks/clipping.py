@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bench.checks.update import SUMS
 from bench.evidence.divergence import steps_within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
@@ -24,7 +25,8 @@ def clipping(evidence: Evidence) -> Iterator[Finding]:
     """Clipping respects its cap, keeps direction (norm) or clips each entry (value), and leaves small gradients alone.
 
     Compares gradients before and after. PyTorch shows both; in Keras the clipped gradient is the first step's weight
-    change over that step's learning rate, known to the rounding of the stored weight.
+    change over that step's learning rate, known to the rounding of the stored weight. Allowed on top is what summing squares moves the
+    norm by (`Rule.clip_rounding`).
     """
     step, forced_step = evidence.seen.forced_steps[0], evidence.reference.forced_steps[0]
     if not step.applied and evidence.spec.optimizer not in FIRST_STEP:
@@ -32,22 +34,20 @@ def clipping(evidence: Evidence) -> Iterator[Finding]:
     rule = Rule(evidence.spec, evidence.conventions)
     rate = rule.rate * FIRST_STEP.get(evidence.spec.optimizer, 1.0)
     gradients = {key: g.astype(np.float64) for key, g in step.gradients.items()}  # in float32 a small one's squares are zero
+    clipped, of_norm = rule.clip(gradients), rule.clip_rounding(gradients)
     after, blur = {}, {}
-    for key, g in gradients.items():
+    for key, g in clipped.items():
+        stored = 0.0
         if step.applied:
-            after[key], blur[key] = step.applied[key].astype(np.float64), evidence.unit * float(np.linalg.norm(g))
+            after[key] = step.applied[key].astype(np.float64)
         else:
             before, now = (np.asarray(w, np.float64) for w in (forced_step.weights[key], step.weights[key]))
-            after[key], blur[key] = (before - now) / rate, evidence.unit * (float(np.linalg.norm(now)) / rate + float(np.linalg.norm(g)))
-    for key, g in rule.clip(gradients).items():
-        size = float(np.linalg.norm(g)) or 1.0
-        allowed = ROUNDING_MULTIPLE * blur[key] / size
+            after[key], stored = (before - now) / rate, float(np.linalg.norm(now)) / rate
+        size = float(np.linalg.norm(g))
+        blur[key] = ROUNDING_MULTIPLE * evidence.unit * (stored + size) + SUMS * of_norm[key] * evidence.resolution * size
+        off = float(np.linalg.norm(after[key] - g))
         yield Finding(
-            Place.of(key, "against the rule"),
-            float(np.linalg.norm(after[key] - g)) / size,
-            0.0,
-            allowed,
-            _ratio(after[key], gradients[key]),
+            Place.of(key, "against the rule"), off / (size or 1.0), 0.0, blur[key] / (size or 1.0), _ratio(after[key], gradients[key])
         )
     yield from _caps(evidence, after, blur)
 
@@ -69,7 +69,7 @@ def _caps(evidence: Evidence, after: Arrays, blur: dict[str, float]) -> Iterator
 
 
 def _over(place: Place, size: float, cap: float, blur: float) -> Finding:
-    return Finding(place, max(float(size) / cap - 1, 0.0), 0.0, ROUNDING_MULTIPLE * blur / cap)
+    return Finding(place, max(float(size) / cap - 1, 0.0), 0.0, blur / cap)
 
 
 def _ratio(after: Array, before: Array) -> str:

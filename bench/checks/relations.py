@@ -92,8 +92,12 @@ def findings(evidence: Evidence, relation: Relation, forced_steps: tuple[int, ..
 
 
 def nearest(residuals: Iterable[dict[Place, Residual]]) -> dict[Place, Residual]:
-    """The residuals that are smallest in all: of passes without the penalty, where it is not known which was added."""
-    return min(residuals, key=lambda each: sum(residual.off for residual in each.values()))
+    """The residuals that are smallest in the geometric mean: of passes without the penalty, where it is not known which was added.
+
+    Where a penalty has taken whole gradients with it, residuals are as large as their terms either way, and a sum would tell nothing of
+    the others.
+    """
+    return min(residuals, key=lambda each: sum(np.log(max(residual.off, np.finfo(float).eps)) for residual in each.values()))
 
 
 def bare(evidence: Evidence, forced_steps: list[ForcedStep], passes: list[Backward]) -> list[list[Backward]]:
@@ -113,8 +117,8 @@ def _answers(evidence: Evidence, relation: Relation, number: int, apart: bool) -
     exact = evidence.reference.exact[number]
     passes, extra = evidence.reference.rounded[number], evidence.penalties[number][1]
     watched = passes[1:] + passes[:1] if apart else passes
-    gradients = [{key: _beside(g, extra.get(key)) for key, g in each.gradients.items()} for each in passes]
-    views = [_view(evidence, number, one, other) for one, other in zip([exact.gradients, *gradients], [exact, *watched], strict=True)]
+    gradients = [{key: _beside(g, extra.get(key)) for key, g in each.gradients.items()} for each in (exact, *passes)]
+    views = [_view(evidence, number, one, other) for one, other in zip(gradients, [exact, *watched], strict=True)]
     return [relative(relation(evidence.spec, view)) for view in views]
 
 
@@ -152,7 +156,11 @@ def compared(
     unit: float,
     step: int | None = None,
 ) -> Judged:
-    """Residuals over their scales against `ROUNDING_MULTIPLE` times those of the reference's float32 passes, all of one `step`."""
+    """Residuals over their scales against `ROUNDING_MULTIPLE` times those of the reference's float32 passes, all of one `step`.
+
+    What the float64 pass leaves is added: nothing but rounding, unless a penalty is so much larger than the gradient beside it that a
+    float64 network has lost the gradient as well.
+    """
     lost = 0
     usual = {place: float(np.sqrt(np.mean([each[place].off ** 2 for each in rounded]))) for place in seen}
     kinds = {
@@ -161,7 +169,7 @@ def compared(
     }
     for place, (value, size) in seen.items():
         smallest = evidence.floor / size if size else 0.0
-        allowed = ROUNDING_MULTIPLE * (max(usual[place], kinds[place.quantity]) * resolution + unit + smallest)
+        allowed = ROUNDING_MULTIPLE * (max(usual[place], kinds[place.quantity]) * resolution + exact[place].off + unit + smallest)
         off = max(abs(each[place].size - exact[place].size) for each in rounded) * resolution
         judged = allowed < 1 and (off < exact[place].size or off == 0)
         if judged:

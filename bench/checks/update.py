@@ -16,6 +16,8 @@ from models.parts.optimizers import COARSE
 from models.parts.precisions import FLOAT32
 from models.reference.optimizers import Rule
 
+SUMS = 2
+"""How many times as far as `rounding_of_norms` a clipped norm may be off: frameworks add its squares in an order of their own."""
 STAYS = "moved although it should not"
 """What an outlier looks like where the rule leaves the weight alone."""
 
@@ -26,15 +28,15 @@ def update(evidence: Evidence) -> Iterator[Finding]:
 
     ‖w − w*‖ / ‖w* − w₀‖ for every parameter and step, slots carried from step to step; clipping, L2 penalty and decoupled
     decay included. Allowed: the rule's own error in the network's precision, the rounding of storing w once, that of a rate
-    which its schedule computes of larger terms, and the smallest normal number. Where that is larger than the step, as with
-    vanished gradients, the place says so: the weight may only stay where it is.
-    Entries of which a rule takes a sign that float32's rounding decides are left out. Where a rule rounds to a short format of itself,
-    a few entries rounded to the other side are allowed besides.
+    which its schedule computes of larger terms, and the smallest normal number; and what summing squares moves the norm by that is
+    clipped (`Rule.clip_rounding`). Where that is larger than the step, as with vanished gradients, the place says so: the weight may only
+    stay where it is. Entries of which a rule takes a sign that float32's rounding decides are left out. Where a rule rounds to a short
+    format of itself, a few entries rounded to the other side are allowed besides.
     """
     exact = Rule(evidence.spec, evidence.conventions, np.float64)
     rounded = Rule(evidence.spec, evidence.conventions, np.float32)
     for number, (step, forced_step) in enumerate(zip(evidence.seen.forced_steps, evidence.reference.forced_steps, strict=True)):
-        of_rate = exact.rate_rounding
+        of_rate, of_norm = exact.rate_rounding, exact.clip_rounding(step.gradients)
         true, near = exact.step(forced_step.weights, step.gradients), rounded.step(forced_step.weights, step.gradients)
         if set(step.weights) != set(true):
             raise AssertionError(f"parameters {sorted(set(step.weights) ^ set(true))} are missing or unknown")
@@ -46,6 +48,7 @@ def update(evidence: Evidence) -> Iterator[Finding]:
             coarse = float(np.linalg.norm(exact.slots.get(key, {}).get(COARSE, 0.0)))
             own = float(np.linalg.norm((near[key] - w)[decided])) * evidence.resolution
             allowed = ROUNDING_MULTIPLE * max(own, coarse, stored, smallest, of_rate * moved)
+            allowed += SUMS * of_norm[key] * evidence.resolution * moved
             error = float(np.linalg.norm((step.weights[key] - w)[decided]))
             scale = moved or 1.0
             yield Finding(

@@ -83,6 +83,12 @@ DRAWN = [
     ("keras", "depth=8,skip=one,skip_order=pre,branch=depth,precision=mixed_bfloat16"),
     ("torch", "depth=4,width=8,batch=8,l1=1000,lr=1,loss=mse,precision=mixed_float16"),
     ("keras", "depth=4,width=8,batch=8,l2=1000,lr=10,precision=mixed_float16"),
+    ("torch", "depth=4,width=16,batch=32,act=selu,bottleneck=4,init=he_uniform,bias=normal,clip=global,optimizer=adamax,lr=1,"
+              "loss=cross_entropy_of_probabilities,input=shifted,precision=mixed_float16"),
+    ("torch", "width=96,norm=batch,skip=one,branch=rezero,clip=global,l1=0.1"),
+    ("torch", "width=96,norm=batch,skip=one,branch=rezero,clip=global,l1=0.1,precision=float64"),
+    ("torch", "batch=4,norm=batch,norm_at=after,skip=one,branch=rezero,l1=0.1,precision=float64"),
+    ("keras", "batch=4,norm=batch,norm_at=after,skip=one,branch=rezero,l1=0.1,precision=float64"),
 ]  # fmt: skip
 
 

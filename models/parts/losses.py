@@ -195,7 +195,10 @@ LOSSES: dict[str, Loss] = {
         lambda labels, classes, scale: np.eye(classes)[labels],
         lambda logits, target: -(target * np.log(clipped(probabilities(logits), 1 - EPSILON))).sum(1).mean(),
         lambda logits, target: through_softmax(-target / clipped(probabilities(logits)), probabilities(logits), 1 - EPSILON),
-        torch=lambda nn: lambda logits, target: nn.NLLLoss()(logits.softmax(1).clamp(EPSILON, 1 - EPSILON).log(), target.argmax(1)),
+        torch=_torch_of(
+            lambda nn: lambda logs, target: nn.NLLLoss()(logs, target.argmax(1)),
+            lambda logits: logits.softmax(1).clamp(EPSILON, 1 - EPSILON).log(),
+        ),
         keras=_of(lambda keras: keras.losses.CategoricalCrossentropy(), "softmax"),
         margin=over_epsilon,
         clips=lambda logits, target: beyond_clip((target * probabilities(logits)).sum(1)),

@@ -10,7 +10,7 @@ from models.arrays import Arrays
 from models.naming import is_weight
 from models.nodes import SECOND, Recurrent
 from models.parts.cells import CELLS
-from models.parts.clips import CLIPS
+from models.parts.clips import CLIPS, rounding_of_norms
 from models.parts.optimizers import OPTIMIZERS, UNDECIDED, Update
 from models.parts.schedules import SCHEDULES
 from models.spec import Spec
@@ -73,6 +73,13 @@ class Rule:
     def clip(self, gradients: Arrays) -> Arrays:
         """The gradients as the optimizer must see them."""
         return self._apart(self._clip(self._variables(gradients)))
+
+    def clip_rounding(self, gradients: Arrays) -> dict[str, float]:
+        """What float32's sum of squares moves each clipped gradient by, as a share of it; 0 where clipping leaves gradients alone."""
+        given, clipped = self._variables(gradients), self._clip(self._variables(gradients))
+        found = rounding_of_norms(self.spec.clip, given)
+        shrunk = {key: found[key] if np.any(clipped[key] != g) else 0.0 for key, g in given.items()}
+        return shrunk | {second: shrunk[first] for first, second in self._joined.items()}
 
     def step(self, weights: Arrays, gradients: Arrays, factor: float = 1.0) -> Arrays:
         """New weights from weights and raw gradients, at `factor` of the learning rate. Penalties in the loss are in gradients already."""
