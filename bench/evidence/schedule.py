@@ -18,7 +18,7 @@ PEAK = 2.0
 PEAKS = {
     "loss=mse,target_scale=1": 24.0, "loss=mse,target_scale=10": 0.7, "norm=batch": 8.0, "norm=layer,norm_at=after": 1.5,
     "norm=group": 1.5, "batch=256,precision=mixed_bfloat16": 1.0, "init=keras_default": 0.5, "optimizer=adagrad": 1.0,
-    "optimizer=nesterov": 0.7, "loss=huber": 32.0, "skip=one": 16.0, "loss=hinge": 8.0, "act=silu": 3.0, "clip=global,clip_at=1": 8.0,
+    "optimizer=nesterov": 0.7, "loss=huber": 32.0, "skip=one": 16.0, "loss=hinge": 3.0, "act=silu": 3.0, "clip=global,clip_at=1": 8.0,
     "clip=value": 8.0, "act=selu": 4.0, "act=linear": 4.0, "clip=variable": 4.0, "width=16": 4.0,
     "init=lecun_normal": 4.0, "init=glorot_normal": 4.0, "init=glorot_uniform": 4.0,
     "cell=tanh": 8.0, "cell=lstm": 8.0, "cell=gru": 8.0, "init=orthogonal": 4.0, "batch=16": 0.35, "optimizer=sgd": 0.5, "depth=32": 0.5,
