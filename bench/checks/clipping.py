@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.checks.update import SUMS
 from bench.evidence.divergence import steps_within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.tolerance import ROUNDING_MULTIPLE
+from bench.judging.tolerance import NORM_MULTIPLE, ROUNDING_MULTIPLE
 from bench.judging.verdict import NotJudged
 from models.arrays import Array, Arrays
 from models.reference.optimizers import Rule
@@ -44,7 +43,7 @@ def clipping(evidence: Evidence) -> Iterator[Finding]:
             before, now = (np.asarray(w, np.float64) for w in (forced_step.weights[key], step.weights[key]))
             after[key], stored = (before - now) / rate, float(np.linalg.norm(now)) / rate
         size = float(np.linalg.norm(g))
-        blur[key] = ROUNDING_MULTIPLE * evidence.unit * (stored + size) + SUMS * of_norm[key] * evidence.resolution * size
+        blur[key] = ROUNDING_MULTIPLE * evidence.unit * (stored + size) + NORM_MULTIPLE * of_norm[key] * evidence.resolution * size
         off = float(np.linalg.norm(after[key] - g))
         yield Finding(
             Place.of(key, "against the rule"), off / (size or 1.0), 0.0, blur[key] / (size or 1.0), _ratio(after[key], gradients[key])

@@ -158,7 +158,7 @@ def compared(
 ) -> Judged:
     """Residuals over their scales against `ROUNDING_MULTIPLE` times those of the reference's float32 passes, all of one `step`.
 
-    What the float64 pass leaves is added: nothing but rounding, unless a penalty is so much larger than the gradient beside it that a
+    What the float64 pass leaves of itself counts where it is more: where a penalty is so much larger than the gradient beside it that a
     float64 network has lost the gradient as well.
     """
     lost = 0
@@ -169,7 +169,7 @@ def compared(
     }
     for place, (value, size) in seen.items():
         smallest = evidence.floor / size if size else 0.0
-        allowed = ROUNDING_MULTIPLE * (max(usual[place], kinds[place.quantity]) * resolution + exact[place].off + unit + smallest)
+        allowed = ROUNDING_MULTIPLE * (max(max(usual[place], kinds[place.quantity]) * resolution, exact[place].off) + unit + smallest)
         off = max(abs(each[place].size - exact[place].size) for each in rounded) * resolution
         judged = allowed < 1 and (off < exact[place].size or off == 0)
         if judged:

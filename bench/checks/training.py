@@ -25,7 +25,7 @@ def training(evidence: Evidence) -> Iterator[Finding]:
 
     A recorded seed is judged by its own samples, by itself and in the mean over all such seeds (`bench.baselines.pairs`). Where the first
     seeds leave it open, more of them are trained. A fresh seed is judged, in the mean, by what recorded seeds predict
-    (`bench.baselines.interval`). A metric that one side lacks fails. One whose samples spread too far to judge by is not judged.
+    (`bench.baselines.interval`). A metric that one side lacks fails. One whose samples lie too far apart to judge by is not judged.
     """
     divergence.refuse(divergence.of_themselves(evidence))
     recorded, seeds = _recorded(evidence)
@@ -40,7 +40,9 @@ def training(evidence: Evidence) -> Iterator[Finding]:
         judged = True
         yield finding
     if wide:
-        raise (RestNotJudged if judged else NotJudged)("recorded samples of some metrics spread too far to judge by: record more --seeds")
+        raise (RestNotJudged if judged else NotJudged)(
+            "recorded samples of some metrics lie too far apart to judge by: more --seeds narrow the means over seeds, and no single one"
+        )
 
 
 def _recorded(evidence: Evidence) -> tuple[dict[str, Recorded], list[int]]:

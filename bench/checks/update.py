@@ -10,14 +10,12 @@ from bench.evidence.divergence import steps_within_range
 from bench.evidence.evidence import Evidence
 from bench.judging.finding import Finding
 from bench.judging.place import Place
-from bench.judging.tolerance import ROUNDING_MULTIPLE
+from bench.judging.tolerance import NORM_MULTIPLE, ROUNDING_MULTIPLE
 from models.arrays import Array
 from models.parts.optimizers import COARSE
 from models.parts.precisions import FLOAT32
 from models.reference.optimizers import Rule
 
-SUMS = 2
-"""How many times as far as `rounding_of_norms` a clipped norm may be off: frameworks add its squares in an order of their own."""
 STAYS = "moved although it should not"
 """What an outlier looks like where the rule leaves the weight alone."""
 
@@ -48,7 +46,7 @@ def update(evidence: Evidence) -> Iterator[Finding]:
             coarse = float(np.linalg.norm(exact.slots.get(key, {}).get(COARSE, 0.0)))
             own = float(np.linalg.norm((near[key] - w)[decided])) * evidence.resolution
             allowed = ROUNDING_MULTIPLE * max(own, coarse, stored, smallest, of_rate * moved)
-            allowed += SUMS * of_norm[key] * evidence.resolution * moved
+            allowed += NORM_MULTIPLE * of_norm[key] * evidence.resolution * moved
             error = float(np.linalg.norm((step.weights[key] - w)[decided]))
             scale = moved or 1.0
             yield Finding(

@@ -7,6 +7,10 @@ ROUNDING_MULTIPLE = 10.0
 (`bench.evidence.reference.ROUNDINGS`: Student's t with 6 degrees of freedom exceeds 10 once in 20,000 where one sample carries the
 gradient, and practically never where many do); `python -m bench.selftest.false_alarms` prints how much of it fresh seeds use."""
 
+NORM_MULTIPLE = 2
+"""How many times as far as `models.parts.clips.rounding_of_norms` says a clipped norm may be off: frameworks add its squares in an order
+of their own."""
+
 CARRIED_MULTIPLE = 100.0
 """How many float64 roundings two frameworks may lie apart that hold the same weights: 1e-14 of an output. Kernels add up in other orders,
 and float64's add number by number. `pytest --model=aligned:mobilenet_v3_small` uses 2 of them, which the summary says as headroom."""

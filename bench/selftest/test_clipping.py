@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.checks import CHECKS
-from bench.checks.update import SUMS
+from bench.judging.tolerance import NORM_MULTIPLE
 from bench.judging.verdict import FAILED, PASSED, judge
 from bench.selftest.kills import seen
 from models.arrays import Arrays
@@ -62,7 +62,7 @@ def test_a_norm_of_equal_terms_is_off_by_as_much_as_adding_them_costs_and_of_oth
     alike, drawn = np.full((96, 96), 0.1, np.float32), np.random.default_rng(0).normal(size=(96, 96)).astype(np.float32)
     (found,) = rounding_of_norms("variable", {"weight": alike}).values()
     real = abs(float(torch.linalg.vector_norm(torch.from_numpy(alike))) / float(np.linalg.norm(alike.astype(np.float64))) - 1)
-    assert 1e-6 < real < SUMS * found < 10 * real
+    assert 1e-6 < real < NORM_MULTIPLE * found < 10 * real
     (found,) = rounding_of_norms("variable", {"weight": drawn}).values()
     assert found < 1e-6
     assert rounding_of_norms("global", {"a": alike * 1e-30, "b": alike * 0})["b"] < 1e-4, "float32 has no squares of these"

@@ -288,4 +288,4 @@ def test_a_metric_whose_recorded_seeds_spread_too_far_is_not_judged_but_for_what
     )  # fmt: skip
     verdict = judge(CHECKS["training"], run)
     assert (verdict.status, verdict.judged) == (status, judged)
-    assert ("spread too far" in verdict.reason) == (judged == 10)
+    assert ("too far apart" in verdict.reason) == (judged == 10)
