@@ -143,7 +143,7 @@ def of_themselves(evidence: Evidence) -> dict[int, int]:
 
 def _parted(spec: Spec, conventions: str, training: Training, last: int) -> bool:
     """Whether rounding alone has moved the reference's loss by `PARTED` of it in a step before the last one."""
-    one, other = (_followed(spec, conventions, training, last, order)[0][:last] for order in (None, 0))
+    one, other = (followed(spec, conventions, training, last, order)[0][:last] for order in (None, 0))
     return any(not abs(a - b) <= PARTED * abs(a) for a, b in zip(one, other, strict=False))
 
 
@@ -153,10 +153,10 @@ def overflow(spec: Spec, conventions: str, training: Training, last: int, order:
     Sums have the given `order` of terms (`models.reference.network.Reference`). After the last batch this is the number of batches: the
     weights that are left then, or their loss on that batch, are not finite.
     """
-    return _followed(spec, conventions, training, last, order)[1]
+    return followed(spec, conventions, training, last, order)[1]
 
 
-def _followed(spec: Spec, conventions: str, training: Training, last: int, order: int | None) -> tuple[list[float], int | None]:
+def followed(spec: Spec, conventions: str, training: Training, last: int, order: int | None) -> tuple[list[float], int | None]:
     """The reference's finite losses up to a step, and where it leaves the range of numbers."""
     losses: list[float] = []
     dtype = np.dtype(spec.format.held).type
