@@ -16,6 +16,7 @@ from bench.selftest.faults.plant import Fault
 from bench.selftest.studies import other_tools, packaged
 from bench.selftest.studies.own_models import GAUGES, found
 from bench.selftest.studies.tables import keep, read
+from bench.store import Store
 
 README = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
 
@@ -50,6 +51,22 @@ def test_every_fault_of_the_table_was_found_alone_and_no_seed_was_red() -> None:
         assert row["planted"] == model.parameter and row["found"].endswith(model.parameter) and row["also"] == "0", row
         assert float(row["roundings"]) > 10 and int(row["alarms"]) == 0 and int(row["seeds"]) >= 1 and float(row["seconds"]) < 60, row
     assert packaged.table(rows) in README
+
+
+def test_a_run_for_more_seeds_goes_on_where_the_last_one_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def judged(model: packaged.Packaged, seed: int) -> packaged.Seed:
+        asked.append(seed)
+        return packaged.Seed(10, ["gradient_parity head.weight 11, 10 allowed"] * (seed == 1), 1.0 + seed)
+
+    monkeypatch.setattr(packaged, "judge_seed", judged)
+    for seeds, code, numbers, alarms in ((2, "a", 20, 1), (4, "a", 40, 1), (1, "b", 10, 0)):
+        row = packaged.Row("torch", "lstm", "torch", "2.13.0", 1, "", "", 0.0, 0, 0.0)
+        store = Store(tmp_path / "packaged.jsonl", packaged.Seed, code)
+        packaged.judge_seeds(packaged.MODELS[4], row, range(seeds), store)
+        assert (row.seeds, row.numbers, row.alarms, row.largest) == (seeds, numbers, alarms, float(seeds))
+    assert asked == [0, 1, 2, 3, 0], "of other code nothing is kept"
 
 
 def test_other_tools_are_asked_for_every_fault() -> None:

@@ -1,8 +1,9 @@
 """Faults and false alarms in models of packages that nobody here wrote: `python -m bench packaged-models --seeds 100`.
 
 An error of 1e-4 is planted into the gradient of one layer's weight, as a wrong float32 kernel would have it, and must be found there and
-nowhere else. Each model then runs over fresh seeds, in which every number outside is a false alarm. A model whose package is not installed
-is left out; `packaged_models.csv` has what was measured.
+nowhere else. Each model then runs over fresh seeds, in which every number outside is a false alarm. What was done is kept in
+`.gradgauge/packaged.jsonl`, so that an interrupted run goes on where it stopped, as one does that is asked for more seeds. A model whose
+package is not installed is left out; `packaged_models.csv` has what was measured.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import time
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+import msgspec
+
 from bench.exit_status import Status
+from bench.imported import digest
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.judging.verdict import FAILED
 from bench.selftest.faults.of_own_models import OFF
@@ -23,9 +27,11 @@ from bench.selftest.faults.of_parameters import wrong_gradient_in_keras, wrong_g
 from bench.selftest.faults.plant import Fault
 from bench.selftest.studies.own_models import GAUGES, evidence, found, verdicts
 from bench.selftest.studies.tables import keep
+from bench.store import Store
 from models.backends.registry import backend_module
 
 PATH = Path(__file__).with_name("packaged_models.csv")
+RECORD = Path(".gradgauge/packaged.jsonl")
 
 
 @dataclass(frozen=True)
@@ -108,19 +114,35 @@ def planted_row(model: Packaged) -> Row:
     )  # fmt: skip
 
 
-def judge_seeds(model: Packaged, row: Row, seeds: range) -> Row:
-    """Run fresh seeds and count what is outside."""
+class Seed(msgspec.Struct):
+    """What one fresh seed gave: how many numbers, those outside in words, and the largest in roundings of ten that are allowed."""
+
+    numbers: int = 0
+    outside: list[str] = []
+    largest: float = 0.0
+
+
+def judge_seed(model: Packaged, seed: int) -> Seed:
+    """Run a fresh seed and tell what is outside."""
+    done = Seed()
+    for name, verdict in verdicts(evidence(model.backend, model.address, seed)).items():
+        done.numbers += verdict.judged
+        done.outside += [f"{name} {f.where} {f.value:.3g}, {f.high:.3g} allowed" for f in verdict.findings if not f.within]
+        done.largest = max([done.largest, *(round(f.value, 2) for f in verdict.findings if f.high == ROUNDING_MULTIPLE)])
+    return done
+
+
+def judge_seeds(model: Packaged, row: Row, seeds: range, store: Store[Seed]) -> Row:
+    """Run the seeds that are not in the store, and count what is outside in all of them."""
     for seed in seeds:
-        for name, verdict in verdicts(evidence(model.backend, model.address, seed)).items():
-            row.numbers += verdict.judged
-            row.alarms += verdict.outside
-            row.largest = max([row.largest, *(round(f.value, 2) for f in verdict.findings if f.high == ROUNDING_MULTIPLE)])
-            for finding in verdict.findings:
-                if not finding.within:
-                    print(
-                        f"{model.backend} {model.name} seed {seed}: {name} {finding.where} {finding.value:.3g}, {finding.high:.3g} allowed"
-                    )
+        cell = f"{model.backend} {model.name} {row.package} {row.version} seed {seed}"
+        done = store.get(cell) or store.keep(cell, judge_seed(model, seed))
         row.seeds += 1
+        row.numbers += done.numbers
+        row.alarms += len(done.outside)
+        row.largest = max(row.largest, done.largest)
+        for outside in done.outside:
+            print(f"{model.backend} {model.name} seed {seed}: {outside}", flush=True)
     return row
 
 
@@ -145,6 +167,7 @@ def main() -> int:
     given = parser.parse_args()
     names, order = [field.name for field in fields(Row)], [(model.backend, model.name) for model in MODELS]
     good, configured = [], set[str]()
+    store = Store(RECORD, Seed, digest(["bench.selftest.studies.packaged"], data=["bench/selftest/gauges/of_packages*.py"]))
     for model in MODELS:
         if model.backend not in given.backend.split(",") or given.only not in model.name:
             continue
@@ -154,7 +177,7 @@ def main() -> int:
         if model.backend not in configured:
             backend_module(model.backend).configure(1)  # as a worker does
             configured.add(model.backend)
-        row = judge_seeds(model, planted_row(model), range(given.seeds))
+        row = judge_seeds(model, planted_row(model), range(given.seeds), store)
         print(*astuple(row), flush=True)
         good.append(bool(row.found) and not row.also and not row.alarms)
         if given.write:
