@@ -23,7 +23,7 @@ LEAST_EXECUTIONS = 2
 """A spread is known from two executions."""
 SAME = 1e-5
 """Relative distance up to which a number is the recorded one, of which six digits are kept."""
-LOOKS = (9, 24, 48)
+LOOKS = (9, 24, 96)
 """Where a look leaves open whether a metric has changed, so many recorded seeds are trained before the next one, or all there are."""
 CAUGHT, LOOKED_AT = 0.95, 0.99
 """Shares of runs in which a material change is seen, and in which each look at fewer seeds leaves it open."""
