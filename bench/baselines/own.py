@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +14,11 @@ from msgspec import Meta
 from bench import files
 from bench.baselines.metrics import EARLY, LAST_STEPS
 from bench.baselines.samples import LEAST_SEEDS, SIGNIFICANT_DIGITS, BaselineError
+from bench.judging.tolerance import FALLBACK_WIDENING
 from models.arrays import Array
 from models.own.address import OwnModel
 from models.own.training import OwnHistory
+from models.worker.devices import kind
 
 NAME = "gradgauge_baselines.json"
 """The file beside a model's own, unless --baselines names another."""
@@ -45,9 +48,21 @@ def path_of(model: OwnModel, named: str | None) -> Path:
     return Path(named).expanduser() if named else Path(model.folder) / NAME
 
 
-def key(model: OwnModel, backend: str) -> str:
-    """`gauge.py:net on torch`, wherever it is called from."""
-    return f"{Path(model.target).name}:{model.attribute} on {backend}"
+def key(model: OwnModel, backend: str, path: Path) -> str:
+    """`gauge.py:net on torch`, wherever it is called from: a model's file is named as seen from the recordings' folder."""
+    file = Path(os.path.relpath(model.target, path.resolve().parent)).as_posix() if os.path.isabs(model.target) else model.target
+    return f"{file}:{model.attribute} on {backend}"
+
+
+def recording_of(model: OwnModel, backend: str, path: Path) -> OwnRecording | None:
+    """What was recorded of a model, if anything; recordings of before have the name of its file alone. Raises BaselineError."""
+    found = read(path)
+    return found.get(key(model, backend, path)) or found.get(f"{Path(model.target).name}:{model.attribute} on {backend}")
+
+
+def widening(recording: OwnRecording | None, device: str) -> float:
+    """How much wider intervals are on a device of another kind than the recording's."""
+    return FALLBACK_WIDENING if recording and kind(recording.environment.get("device", "cpu")) != kind(device) else 1.0
 
 
 def read(path: Path) -> dict[str, OwnRecording]:
@@ -57,14 +72,16 @@ def read(path: Path) -> dict[str, OwnRecording]:
     except FileNotFoundError:
         return {}
     except files.NO_JSON as error:
-        raise BaselineError(f"{path} is no recording of own models ({error}): record it anew, or take it from its history.") from None
+        raise BaselineError(
+            f"{path} is no recording of own models ({error}): take it from its history, or delete it and record anew."
+        ) from None
     except OSError as error:
         raise BaselineError(f"{path} cannot be read ({error.strerror}).") from None
     if found.schema != SCHEMA:
         raise BaselineError(f"{path} has schema {found.schema}, and this release reads {SCHEMA}: use the release that wrote it.")
     for name, each in found.recordings.items():
         if bad := [metric for metric, rows in each.samples.items() if len(rows) != len(each.seeds)]:
-            raise BaselineError(f"{path}: {name} has another number of {bad[0]} than of seeds: record it anew.")
+            raise BaselineError(f"{path}: {name} has another number of {bad[0]} than of seeds: delete it and record anew.")
     return found.recordings
 
 

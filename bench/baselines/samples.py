@@ -27,6 +27,7 @@ from models.backends.registry import BACKENDS, info
 SCHEMA = 2
 FOLDER = Path(__file__).resolve().parents[2] / "baselines"
 LEAST_SEEDS = 2
+REMEDY = "restore it from version control, or delete it and record anew"
 SIGNIFICANT_DIGITS = 6
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -151,13 +152,13 @@ def read(path: Path) -> File:
         content = msgspec.json.decode(raw, type=File)
         twice = validation.key_given_twice(raw)
     except (*files.NO_JSON, OSError) as error:
-        raise BaselineError(f"{path} is not a valid baseline ({error}): restore it from version control or record it again.") from None
+        raise BaselineError(f"{path} is not a valid baseline ({error}): {REMEDY}.") from None
     if twice:
-        raise BaselineError(f"{path} has the key {twice!r} twice: restore it from version control or record it again.")
+        raise BaselineError(f"{path} has the key {twice!r} twice: {REMEDY}.")
     if path.name != (named := _name(content.backend, content.device)):
         raise BaselineError(f"{path} is of {content.backend} on {content.device}, which belongs into {named}: restore both.")
     if fault := validation.fault_of_samples(content.samples, content.seeds, content.executions):
-        raise BaselineError(f"{path} {fault}: restore it from version control or record it again.")
+        raise BaselineError(f"{path} {fault}: {REMEDY}.")
     return content
 
 

@@ -25,6 +25,9 @@ CUT_BY_TF32 = 4 * 2.0**-10
 """How much ln‖z‖² may move in a product whose operands a device cuts to TF32's ten bits: each of the two loses up to 2⁻¹⁰ of itself, always
 towards zero, so that no sum averages it away; and the square counts it twice. Orthogonal starts spread less than that."""
 
+BOTH_ENDS = 2
+"""With so few layers neighbours are the first and the last one, whose ratio is judged as such."""
+
 
 @within_range
 def signal_gain(evidence: Evidence) -> Iterator[Finding]:
@@ -39,7 +42,7 @@ def signal_gain(evidence: Evidence) -> Iterator[Finding]:
         Ratio(Place("rms", names[0]), power[names[0]], 1.0, prediction.first, cut=cut),
         *(
             Ratio(Place(node=node, over=below), power[node], power[below], prediction.signal[node], cut=cut)
-            for below, node in pairwise(names)
+            for below, node in (pairwise(names) if len(names) > BOTH_ENDS else ())
             if node in prediction.signal
         ),
         Ratio(
@@ -67,7 +70,7 @@ def backward_gain(evidence: Evidence) -> Iterator[Finding]:
     first, last = names[0], names[-1]
     steps = [
         Ratio(Place(node=node, over=above), power[node], power[above], prediction.backward[node], cut=cut)
-        for node, above in pairwise(names)
+        for node, above in (pairwise(names) if len(names) > BOTH_ENDS else ())
         if node in prediction.backward and node not in under
     ]
     if first in under and not steps:

@@ -2,8 +2,8 @@
 
 OLD and NEW are records that pytest wrote (.gradgauge/*.json.xz), or folders, whose newest record counts. They are of two framework
 versions, two machines, two devices, or, with --backend=torch:keras, of two frameworks in one run. The exit status is 0 if nothing is
-worse, 10 if something is, 11 where step times cannot tell or something vanished, 12 where nothing can be compared, 2 for bad input
-(bench/exit_status.py).
+worse, 10 if something is or a failed new run judged less, 11 where step times cannot tell or something vanished, 12 where nothing can be
+compared, 2 for bad input (bench/exit_status.py).
 """
 
 import argparse

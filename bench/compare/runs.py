@@ -115,7 +115,7 @@ def _trained(old: Record, new: Record, names: dict[str, str]) -> list[Change]:
     data = [str(run.options.get("data")) for run in (old, new)]
     why_not = f"the old run trained on {data[0]} and the new one on {data[1]}" if data[0] != data[1] else ""
     changes = samples.compare([(before[key], after[key]) for key in after if key in before], why_not)
-    for key in before.keys() ^ after.keys():
+    for key in [*(key for key in before if key not in after), *(key for key in after if key not in before)]:
         verdict, side = (VANISHED, "old") if key in before else (APPEARED, "new")
         changes.append(Change(verdict, *key, "training samples", note=f"only the {side} run has this"))
     return changes

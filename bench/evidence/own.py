@@ -24,11 +24,12 @@ NEEDS = frozenset({Need.STEPS, Need.REFERENCE, Need.RESOLVED})
 
 @dataclass
 class OwnTrained:
-    """Trainings of a model with data, what was recorded of it, and the file that this is in."""
+    """Trainings of a model with data, what was recorded of it, the file that this is in, and how much wider its intervals are here."""
 
     histories: list[OwnHistory]
     recording: OwnRecording | None
     path: Path
+    widening: float = 1.0
 
 
 @dataclass

@@ -155,7 +155,7 @@ class ObservationPool:
 
     def elsewhere(self, backend: str, spec: Spec) -> list[History]:
         """Trainings of the run's seeds as `bench.baselines.executions.ELSEWHERE` names them. Raises models.worker.process.WorkerError."""
-        if backend not in self._elsewhere:
+        if backend not in self._elsewhere or not self._elsewhere[backend].alive:
             self._elsewhere[backend] = self.start(backend, info(backend).fewer_instructions)
         request = Request(spec, backend, self.data, UNTRAINED, self.seeds, kind(self.device), moved=True)
         trained = collect(request, self._elsewhere[backend].submit).seen.trainings

@@ -10,6 +10,7 @@ import pytest
 
 from bench.checks import CHECKS, applies
 from bench.evidence.collect import Request
+from bench.evidence.pool import ObservationPool
 from bench.judging.check import Need
 from bench.judging.verdict import Verdict, judge
 from bench.report import record_file, summary
@@ -69,3 +70,13 @@ def test_a_run_says_what_does_not_apply_and_what_it_leaves_out(tmp_path: Path) -
     absent = record_file.read(tmp_path / "latest.json").not_applicable
     assert NotApplicable("torch", "training", Need.TRAININGS.value, 1) in absent
     assert not {each.check for each in absent} & {"gradient_parity", "update"}
+
+
+def test_a_worker_that_died_is_replaced_wherever_it_trained() -> None:
+    pool, spec = ObservationPool(data(), device="cpu", threads=1, seeds=(1000,)), Spec.parse("depth=2,width=4")
+    try:
+        before = pool.elsewhere("numpy", spec)
+        pool._elsewhere["numpy"].close()
+        assert [each.losses.tolist() for each in pool.elsewhere("numpy", spec)] == [each.losses.tolist() for each in before]
+    finally:
+        pool.close()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bench.exit_status import Status
+from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED
+from bench.selftest import made_up
 from bench.selftest.made_up_duets import SPEC, Stub, case
 from bench.timing import bisect, history
 from bench.timing.duet import plan
@@ -20,6 +23,8 @@ from bench.versions.environments import VersionsError
 from models.spec import SpecError
 
 RNG = np.random.default_rng(3)
+SIDE = SimpleNamespace(interpreter=lambda: None)
+"""A side of a duet for which nothing is installed."""
 
 
 def past(number, a, b, ratio, noise=0.002):
@@ -103,6 +108,25 @@ def test_bisection_by_time_asks_duets(monkeypatch, capsys):
     assert bisect.main(words) == Status.FASTER
     assert "changed from torch 1.1 to 1.2." in capsys.readouterr().out
     assert Duet([one], lambda *_: 0.1).judged()[0].verdict == "nothing measured"
+
+
+def test_bisection_by_a_finding_wants_a_check_that_judges(monkeypatch, capsys):
+    status = {"1.0": PASSED, "1.1": PASSED, "1.2": FAILED, "1.3": FAILED}
+    now, worker = ["1.0"], SimpleNamespace(submit=None, close=lambda: None)
+    monkeypatch.setattr(bisect, "releases", lambda *_: list(status))
+    monkeypatch.setattr(bisect.sides, "parse", lambda text, device: now.__setitem__(0, text.split()[0].partition("==")[2]) or SIDE)
+    monkeypatch.setattr(bisect.sides, "Variant", lambda *_, **__: SimpleNamespace(worker=lambda: worker))
+    monkeypatch.setattr(bisect, "collect", lambda *_: None)
+    monkeypatch.setattr(bisect, "judge", lambda check, _: made_up.verdict(check.name, "torch", "reference", [], status[now[0]], "a kink"))
+    words = ["torch", "1.0", "1.3", "--case", "torch-eager-cpu-depth=2", "--finding"]
+    assert bisect.main([*words, "gradient_parity"]) == Status.WORSE
+    assert "gradient_parity of torch-eager-cpu-depth=2 changed from torch 1.1 to 1.2." in capsys.readouterr().out
+    status["1.3"] = NOT_JUDGED
+    assert bisect.main([*words, "gradient_parity"]) == Status.NOTHING
+    assert "torch 1.3: gradient_parity is not judged: a kink" in capsys.readouterr().out
+    monkeypatch.setattr(bisect.sides, "parse", lambda *_: pytest.fail("nothing is built"))
+    assert bisect.main([*words, "normalization_state"]) == Status.BAD_INPUT
+    assert "--finding normalization_state needs " in capsys.readouterr().err
 
 
 def test_a_case_is_read_back_from_its_id():

@@ -21,6 +21,7 @@ from bench.judging.place import Place
 from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_JUDGED, PASSED, NoBaseline, NotJudged, RestNotJudged, Verdict, judge
 from bench.report.failure import blame
 from bench.report.summary import counted
+from bench.selftest.kills import seen, verdicts
 from models.observation import Evaluated, History
 from models.reference.network import Pass
 from models.spec import Spec
@@ -289,3 +290,11 @@ def test_a_metric_whose_recorded_seeds_spread_too_far_is_not_judged_but_for_what
     verdict = judge(CHECKS["training"], run)
     assert (verdict.status, verdict.judged) == (status, judged)
     assert ("too far apart" in verdict.reason) == (judged == 10)
+
+
+@pytest.mark.parametrize("network", ["depth=2", "depth=2,width=1", "depth=6,norm=batch,skip=two", "rnn,cell=lstm,length=4", "conv,depth=3"])
+def test_no_place_is_judged_twice_by_one_check(network: str) -> None:
+    """Comparisons and known failures find a number by its place."""
+    for name, verdict in verdicts(seen("torch", network, trains=False)).items():
+        places = [finding.place for finding in verdict.findings]
+        assert len(places) == len(set(places)), (name, [str(place) for place in places if places.count(place) > 1][:3])

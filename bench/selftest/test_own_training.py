@@ -15,6 +15,7 @@ from bench.baselines.own import OwnRecording
 from bench.baselines.samples import BaselineError
 from bench.checks.own import OWN_CHECKS
 from bench.evidence.own import OwnEvidence, OwnTrained
+from bench.judging.tolerance import FALLBACK_WIDENING
 from bench.judging.verdict import FAILED, NO_BASELINE, NOT_APPLICABLE, NOT_JUDGED, PASSED, Verdict, judge
 from models.backends.registry import backend_module
 from models.own.address import own_models
@@ -109,6 +110,37 @@ def test_a_file_keeps_what_other_models_have_and_refuses_what_it_is_not(tmp_path
     path.write_text("{")
     with pytest.raises(BaselineError, match="is no recording of own models"):
         own_baselines.read(path)
+
+
+def test_files_of_one_name_are_kept_apart_in_one_recording_and_those_of_before_are_found(
+    tmp_path: Path, recordings: dict[str, OwnRecording]
+) -> None:
+    shared, beside = tmp_path / "shared.json", tmp_path / "a" / own_baselines.NAME
+    models = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "gauge.py").write_text("import torch\n")
+        models += own_models([f"{folder}/gauge.py:net"], tmp_path)
+    assert [own_baselines.key(model, "torch", shared) for model in models] == ["a/gauge.py:net on torch", "b/gauge.py:net on torch"]
+    assert own_baselines.key(models[0], "torch", beside) == "gauge.py:net on torch"
+    assert own_baselines.key(own_models(["torchvision:resnet18"], tmp_path)[0], "torch", shared) == "torchvision:resnet18 on torch"
+    own_baselines.write(shared, {"gauge.py:net on torch": recordings["torch"]})
+    assert own_baselines.recording_of(models[1], "torch", shared) is not None, "of before"
+    own_baselines.write(shared, {"a/gauge.py:net on torch": recordings["keras"]})
+    found = own_baselines.recording_of(models[0], "torch", shared)
+    assert found is not None and found.samples == recordings["keras"].samples
+
+
+def test_a_recording_of_another_kind_of_device_judges_by_wider_intervals(recordings: dict[str, OwnRecording]) -> None:
+    then = recordings["torch"]
+    assert own_baselines.widening(then, "cpu") == own_baselines.widening(None, "cuda") == 1.0
+    assert own_baselines.widening(then, "cuda:1") == FALLBACK_WIDENING
+    histories, widths = trained("torch", "net", SEEDS), []
+    for widening in (1.0, FALLBACK_WIDENING):
+        training = OwnTrained(histories, then, Path("gradgauge_baselines.json"), widening)
+        verdict = judge(OWN_CHECKS["training"], OwnEvidence("net", "torch", OwnObservation("net", {}), training=training))
+        widths.append({finding.place: finding.high - finding.low for finding in verdict.findings})
+    assert all(widths[1][place] > width for place, width in widths[0].items() if place.quantity != "steps")
 
 
 @pytest.mark.slow

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from bench.baselines import recording
-from bench.baselines.metrics import KINDS, NAME, kind_of
+from bench.baselines.metrics import KINDS, NAME, kind_of, metrics
 from bench.baselines.pairs import CAUGHT, LOOKS, Recorded
 from bench.baselines.samples import Baseline, BaselineError, File
 from bench.checks import CHECKS
 from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ReferenceResult
+from bench.judging.tolerance import ACCURACIES_PER_RUN, MEANS_PER_RUN, METRICS_PER_RUN, SEEDS_PER_RUN
 from bench.judging.verdict import FAILED, PASSED, Verdict, judge
+from fixtures.plugin.options import SEEDS as FIRST_SEEDS
+from models.matrix import networks
 from models.observation import Evaluated, History, Observation
 from models.spec import Spec
 
@@ -63,6 +66,17 @@ def test_more_seeds_are_trained_where_they_can_decide(spread: float, moved: floa
     assert each.open([0, 1, 2], [each.centre([place]) + moved for place in range(3)]) is open_
 
 
+def test_as_many_numbers_share_a_run_s_false_alarms_as_a_core_run_judges() -> None:
+    trained = [spec for spec in networks("core") if spec.trained]
+    names = metrics([history(0, 0.9)], np.arange(SAMPLES) % CLASSES, 4)
+    accuracies, others = (2 * len(trained) * count for count in (2, len(names) - 2 + 1))  # two frameworks; one more where it clips
+    assert sum(name.endswith("accuracy") for name in names) == 2
+    assert accuracies <= ACCURACIES_PER_RUN < 1.5 * accuracies
+    assert others <= MEANS_PER_RUN < 1.5 * others
+    assert accuracies + others <= METRICS_PER_RUN
+    assert FIRST_SEEDS * (accuracies + others) <= SEEDS_PER_RUN < 1.5 * FIRST_SEEDS * (accuracies + others)
+
+
 def test_the_floor_is_what_other_machines_differ_by() -> None:
     exact = Recorded("accuracy", np.full((SEEDS, EXECUTIONS), 0.95))
     assert exact.of_seed(0) == pytest.approx((0.945, 0.955)) == exact.of_mean([0, 1, 2])
@@ -88,8 +102,6 @@ def history(seed: int, accuracy: float) -> History:
 
 def evidence(change: Sequence[float], spread: float, asked: list[list[int]]) -> Evidence:
     """A run of the first three recorded seeds, off by `change` seed by seed; `asked` keeps which more were trained."""
-    from bench.baselines.metrics import metrics
-
     rng = np.random.default_rng(5)
     seeds, labels = list(range(1000, 1000 + SEEDS)), np.arange(SAMPLES) % CLASSES
     accuracies = 0.95 + 0.005 * rng.standard_normal((SEEDS, 1)) + spread * np.full((SEEDS, 1), 0.5**0.5) * [1, -1]

@@ -11,6 +11,7 @@ import pytest
 
 from bench.exit_status import Status
 from bench.imported import ROOT
+from bench.timing.profile import data_folder
 from models.spent import Ledger, spent_on
 
 
@@ -62,6 +63,13 @@ def profile(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """What the command says and ends with."""
     begin = [sys.executable, "-m", "bench", "profile"]
     return subprocess.run([*begin, *words, "-q", f"--record-dir={tmp_path}"], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("words", "folder"), [
+    (["--data=mnist", "--data-dir", "here"], Path("here")), (["--data-dir=there", "-q"], Path("there")), (["-q"], None),
+])  # fmt: skip
+def test_the_shortest_way_finds_the_data_where_the_run_did(words: list[str], folder: Path | None) -> None:
+    assert data_folder(words) == folder
 
 
 def test_a_profile_adds_up_to_what_the_processes_used(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from bench.imported import ROOT
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.verdict import NOT_JUDGED, Verdict
+from bench.report import record_file
 from bench.report.record import Error, Record
 from bench.selftest import made_up
 from bench.versions import script, upgrade
@@ -32,7 +34,8 @@ def release(*verdicts: Verdict, memory: float = 500.0, errors: tuple[Error, ...]
     """The record of one set of requirements."""
     made = made_up.made(verdicts=list(verdicts), profiles=[], timings=[], errors=list(errors))
     made.peak_memory_mb = {"torch": memory}
-    return made
+    with tempfile.TemporaryDirectory() as folder:  # as `versions` has it: a file leaves out what an exact law allowed
+        return record_file.read(record_file.write(Path(folder), made))
 
 
 def told(*records: Record) -> str:
@@ -54,6 +57,25 @@ def test_what_went_wrong_is_told_with_its_release_and_the_one_that_is_right() ->
     assert "✗ gauge.py:net on torch: not safe. 1 number of 2 went wrong by torch==3." in text
     assert "gradient_parity a.weight: 160 roundings off its float64 twin, 10 allowed since torch==2; torch==1 is right, 1 roundings" in text
     assert "python -m bench script --model=gauge.py:net --parameter=a.weight" in text
+
+
+def counted(changed: int) -> Verdict:
+    """An exact law of an own model that counts entries, beside a number that is right."""
+    findings = [
+        Finding(Place("changed gradient entries"), float(changed), 0.0, 0.0),
+        Finding(Place(parameter="a.weight"), 1.0, 0.0, 10.0),
+    ]
+    return made_up.verdict("update", "torch", MODEL, findings)
+
+
+def test_an_exact_law_that_broke_went_wrong_although_no_record_keeps_where_it_held() -> None:
+    text = told(release(counted(0)), release(counted(5)))
+    assert "✗ gauge.py:net on torch: not safe. 1 number of 2 went wrong by torch==2." in text
+    assert "update changed gradient entries: 5, 0 since torch==2; torch==1 is right, 0, 0" in text
+    assert "roundings" not in text, "entries are counted"
+    assert "torch==2 mends changed gradient entries: 5, 0 → 0, 0" in told(release(counted(5)), release(counted(0)))
+    silent = made_up.verdict("update", "torch", MODEL, [], NOT_JUDGED, "nothing moves")
+    assert "an upgrade changes nothing" in told(release(silent), release(counted(5))), "what was not judged did not hold"
 
 
 def test_a_gradient_that_is_wrong_on_a_gpu_gets_a_script_for_one() -> None:

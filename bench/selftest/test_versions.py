@@ -37,6 +37,13 @@ def test_a_set_replaces_what_the_project_asks_for() -> None:
     assert [w for w in words if "torch" in w] == ["torch==2.12.0", "torchvision==0.27.0"]
 
 
+@pytest.mark.parametrize("word", ["--report=pages", "--record-dir=records"])
+def test_a_folder_for_all_sets_is_refused_before_anything_is_built(word: str, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(runs_of_versions, "build", lambda _: pytest.fail("nothing is built"))
+    assert command.main(["keras==3.13.2", "keras==3.15.1", "--cases=smoke", word]) == Status.BAD_INPUT
+    assert "--report and --record-dir are one folder, and every set has its own" in capsys.readouterr().err
+
+
 def test_what_pip_cannot_satisfy_is_one_sentence(monkeypatch, tmp_path: Path) -> None:
     said = "WARNING: x\nERROR: Could not find a version\nERROR: No matching distribution found for keras==99\n"
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", said))

@@ -17,11 +17,11 @@ from collections.abc import Callable
 
 from packaging.version import InvalidVersion, Version
 
-from bench.checks import CHECKS
+from bench.checks import CHECKS, missing
 from bench.evidence import admission
 from bench.evidence.collect import Request, collect
 from bench.exit_status import Status, ends_with, most_serious
-from bench.judging.verdict import FAILED, judge
+from bench.judging.verdict import FAILED, PASSED, judge
 from bench.progress import clock, say
 from bench.report.texts import number
 from bench.timing.duet import plan, sides
@@ -114,7 +114,12 @@ def by_time(
 
 
 def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: str, device: str = "cpu") -> Callable[[str], Status]:
-    """What a check says of a release beside the first one: SAME, WORSE where it alone fails, or FASTER where the first alone fails."""
+    """What a check says of a release beside the first one: SAME, WORSE where it alone fails, or FASTER where the first alone fails.
+
+    Raises SpecError for a check that does not speak of this network.
+    """
+    if lacking := missing(CHECKS[check], spec, backend):
+        raise SpecError(f"--finding {check} needs {lacking}, which {spec.id} on {backend} does not have: name another network in --case.")
     request = Request(spec, backend, load(), CHECKS[check].needs, device=kind(device))
 
     def failed(name: str) -> bool:
@@ -128,6 +133,8 @@ def by_finding(package: str, names: list[str], backend: str, spec: Spec, check: 
         finally:
             worker.close()
         verdict = judge(CHECKS[check], evidence)
+        if verdict.status not in (PASSED, FAILED):
+            raise CannotTellError(f"{package} {name}: {check} is {verdict.status}: {verdict.reason}", Status.NOTHING)
         worst = verdict.worst
         print(f"{package} {name}: {check} {verdict.status}{f', {number(worst.value)} at {worst.where}' if worst else ''}", flush=True)
         return verdict.status == FAILED

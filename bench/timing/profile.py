@@ -105,6 +105,14 @@ def lines(profile: Profile) -> list[str]:
     return text
 
 
+def data_folder(words: list[str]) -> Path | None:
+    """The folder of the run's data, if pytest's words name one, in either way to write it."""
+    of_pytest = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    of_pytest.add_argument("--data-dir", type=Path)
+    folder: Path | None = of_pytest.parse_known_args(words)[0].data_dir
+    return folder
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run pytest with its witness, print the tables, and return pytest's status."""
     parser = argparse.ArgumentParser(
@@ -126,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         profile = msgspec.convert({**json.loads(path.read_bytes()), "seconds": seconds}, Profile)
     if given.bare:
         with shown():
-            profile.bare = bare(profile, next((Path(word.partition("=")[2]) for word in rest if word.startswith("--data-dir=")), None))
+            profile.bare = bare(profile, data_folder(rest))
     print("\n".join(["", *lines(profile)]))
     if given.output:
         try:

@@ -38,8 +38,16 @@ def main(arguments: list[str] | None = None) -> Status:
     options = words[cut:]
     of_pytest = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     of_pytest.add_argument("--device", default="cpu")
-    device = of_pytest.parse_known_args(options)[0].device
+    of_pytest.add_argument("--report")
+    of_pytest.add_argument("--record-dir")
+    asked = of_pytest.parse_known_args(options)[0]
+    device = asked.device
     refuse_unknown(device)
+    if asked.report is not None or asked.record_dir is not None:
+        raise VersionsError(
+            "--report and --record-dir are one folder, and every set has its own, which its line names: leave them out. "
+            "Two records make a page by python -m bench compare OLD NEW --format=html."
+        )
     group = GROUP if device == "cpu" else GPU
     wanted = [Wanted(" ".join(text.split()), group) for text in dict.fromkeys(given.sets)]
     for each in wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.checks.own import OWN_CHECKS, REFERENCE
 from bench.judging.finding import Finding
@@ -75,7 +75,7 @@ def _paragraph(model: str, backend: str, seen: list[Seen]) -> Iterator[str]:
         yield f"✗ {name}: {last.release} cannot run it: {last.error or 'nothing of it was judged'}"
         return
     outside = {key: f for key, f in last.findings.items() if not f.within and last.verdicts[key[0]].status == FAILED}
-    worse = {key: f for key, f in outside.items() if _right_before(seen, key)}
+    worse = {key: f for key, f in outside.items() if any(_within(each, key, f) for each in seen[:-1])}
     if worse:
         yield f"✗ {name}: not safe. {texts.counted(len(worse), 'number')} of {last.judged:,} went wrong by {last.release}."
         yield from _lines(worse, seen, model)
@@ -88,9 +88,9 @@ def _paragraph(model: str, backend: str, seen: list[Seen]) -> Iterator[str]:
         yield f"✓ {name}: all {last.judged:,} numbers are right in {last.release}."
     else:
         yield f"✓ {name}: safe. All {last.judged:,} numbers of {_counted(last)} are right in {last.release}."
-    mended = {key: f for key, f in first.findings.items() if not f.within and key in last.findings and last.findings[key].within}
+    mended = {key: f for key, f in first.findings.items() if not f.within and _within(last, key, f)}
     for (check, place), finding in list(mended.items())[:SHOWN]:
-        after = last.findings[check, place]
+        after = _of(last, (check, place), finding)
         yield f"    {last.release} mends {place or check}: {_size(first.verdicts[check], finding)} → {_size(last.verdicts[check], after)}"
     for check, verdict in last.verdicts.items():
         if verdict.status == KNOWN:
@@ -104,11 +104,11 @@ def _lines(wrong: Mapping[Key, Finding], seen: list[Seen], model: str) -> Iterat
     last = seen[-1]
     worst = sorted(wrong.items(), key=lambda item: item[1].exceedance, reverse=True)
     for (check, place), finding in worst[:SHOWN]:
-        since = _since(seen, (check, place))
-        right = next((each for each in reversed(seen) if _within(each, (check, place))), None)
+        since = _since(seen, (check, place), finding)
+        right = next((each for each in reversed(seen) if _within(each, (check, place), finding)), None)
         told = f"    {check} {place}: {_size(last.verdicts[check], finding)} since {since}"
         if right is not None:
-            told += f"; {right.release} is right, {_size(right.verdicts[check], right.findings[check, place])}"
+            told += f"; {right.release} is right, {_size(right.verdicts[check], _of(right, (check, place), finding))}"
         yield told
     if len(worst) > SHOWN:
         yield f"    and {texts.counted(len(worst) - SHOWN, 'more number')}"
@@ -119,26 +119,34 @@ def _lines(wrong: Mapping[Key, Finding], seen: list[Seen], model: str) -> Iterat
             break
 
 
-def _size(verdict: Verdict, finding: Finding) -> str:
-    """A distance from the twin counts roundings; other laws have units of their own."""
-    if verdict.against == REFERENCE and finding.low == 0:
+def _size(verdict: Verdict, finding: Finding | None) -> str:
+    """A distance from the twin counts roundings; other laws have units of their own, and exact ones count entries."""
+    assert finding is not None, "what is within was judged"
+    if verdict.against == REFERENCE and finding.low == 0 < finding.high:
         return f"{finding.value:.3g} roundings off its float64 twin, {finding.high:g} allowed"
     return f"{finding.value:.3g}, {texts.allowed(finding)}"
 
 
-def _within(seen: Seen, key: Key) -> bool:
-    return key in seen.findings and seen.findings[key].within
+def _of(seen: Seen, key: Key, other: Finding) -> Finding | None:
+    """A set's own number, where `other` is that of another set; None where it was not judged.
+
+    Records leave out what an exact law allowed (`bench.report.record_file`): of a check that was judged it held where nothing is said.
+    """
+    if key not in seen.findings and other.low == other.high and key[0] in seen.verdicts and seen.verdicts[key[0]].judged:
+        return replace(other, value=other.low)
+    return seen.findings.get(key)
 
 
-def _right_before(seen: list[Seen], key: Key) -> bool:
-    return any(_within(each, key) for each in seen[:-1])
+def _within(seen: Seen, key: Key, other: Finding) -> bool:
+    found = _of(seen, key, other)
+    return found is not None and found.within
 
 
-def _since(seen: list[Seen], key: Key) -> str:
+def _since(seen: list[Seen], key: Key, finding: Finding) -> str:
     """The first set of the last unbroken row of sets in which a number is outside."""
     since = seen[-1].release
     for each in reversed(seen):
-        if key not in each.findings or each.findings[key].within:
+        if key not in each.findings or _within(each, key, finding):
             break
         since = each.release
     return since

@@ -39,7 +39,7 @@ def training(evidence: OwnEvidence) -> Iterator[Finding]:
             if name in then.samples or name == "accuracy":
                 raise AssertionError(f"the metric {name} was recorded or is seen, but not both: record it anew")
             continue  # a gradient that was zero for some seed was not recorded
-        each = Recorded(name, np.array(then.samples[name]))
+        each = Recorded(name, np.array(then.samples[name]), trained.widening)
         for place, value in zip(places, now[name], strict=True):
             said = f"recorded {', '.join(f'{v:.4g}' for v in each.values[place])}"
             yield Finding(Place(name, scope=f"seed {then.seeds[place]}"), value, *each.of_seed(place), said, each.scale)
