@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,13 @@ import pytest
 
 from bench.baselines import recording
 from bench.baselines import samples as baselines
-from bench.baselines.pairs import Recorded
+from bench.baselines.pairs import LOOKS, Recorded
 from bench.baselines.samples import Baseline, BaselineError
 from bench.baselines.validation import fault_of_samples
+from bench.evidence import schedule
+from bench.imported import ROOT
+from fixtures.plugin import options
+from models.spec import Spec
 
 SEEDS, STEPS = [1, 2, 3, 4], {"digits": 150}
 PROVENANCE: dict[str, Any] = {
@@ -213,3 +219,19 @@ def test_more_seeds_of_a_network_are_added_and_fewer_leave_the_others_alone(tmp_
 
 def test_committed_recordings_are_whole_and_in_their_own_files() -> None:
     assert all(baselines.read(each) for each in baselines.FOLDER.glob("*-cpu.json"))
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+def test_every_network_of_the_weekly_mnist_job_is_recorded_and_trained_far(backend: str) -> None:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    named = re.findall(r"--network=(\S+)", tox["testenv:mnist"]["commands"])
+    content = baselines.load(backend, "cpu", {"mnist": schedule.STEPS["mnist"]}).content
+    assert content is not None and len(named) == 12
+    for text in named:
+        network = f"mnist/{Spec.parse(text, features=784).id}"
+        found = baselines.of_network(content, network)
+        assert {"accuracy", "averaged accuracy", "test loss", "loss", "gradient layer 1"} <= set(found), network
+        accuracies = Recorded("accuracy", found["accuracy"])
+        assert accuracies.values.shape == (6, 2) and accuracies.values.min() > 0.96, network
+        assert accuracies.least_seen((options.SEEDS, *LOOKS)) < 0.04, network
