@@ -52,7 +52,7 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: Annotated[str, Meta(pattern=r"^https?://\S+$")]
     most: Annotated[float, Meta(gt=0)] | None = None
     nan: bool = False
-    shared: Literal["", "activation", "penalty"] = ""
+    shared: Literal["", "activation", "penalty", "identity"] = ""
     machines: str = ""
 
     def __post_init__(self) -> None:

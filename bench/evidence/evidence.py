@@ -49,16 +49,19 @@ class Evidence:
     more: Callable[[Sequence[int]], list[History]] | None = None
 
     def sharing(self, faults: Set[str]) -> Evidence:
-        """The same beside a reference that shares known faults of the framework: of its `activation`, of the `penalty`'s factor.
+        """The same beside a reference that shares known faults of the framework.
 
-        What lies outside beside the true reference and within beside this one is explained by these faults, however far the network
-        amplifies them.
+        `activation`: the library's own functions (`models.parts.activations.Activation.had`). `penalty`: factors cast through float32.
+        `identity`: a recurrent start at the identity, whatever radius was asked. What lies outside beside the true reference and within
+        beside this one is explained by these faults, however far the network amplifies them.
         """
         spec = self.spec
         if "activation" in faults:
             spec = replace(spec, computed_by=self.info.library)
         if "penalty" in faults:
             spec = spec.but(l1=in_float32(spec.l1), l2=in_float32(spec.l2))
+        if "identity" in faults:
+            spec = spec.but(radius=1.0)
         shared = self.reference.once(("sharing", spec), lambda: ReferenceResult(spec, self.reference.forced_steps))
         return replace(self, spec=spec, reference=shared)
 

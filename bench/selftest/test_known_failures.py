@@ -155,6 +155,33 @@ def test_a_constant_s_own_error_is_known_however_far_a_network_amplifies_it_and_
     assert judged.status == FAILED and "shares what is known" in judged.reason
 
 
+@pytest.mark.parametrize(
+    ("backend", "network", "check"),
+    [
+        ("torch", "depth=4,width=1,batch=2,act=hardsigmoid,precision=float64", "gradient_bound"),
+        ("torch", "depth=3,width=16,batch=16,act=softplus,bias=normal,input=shifted,precision=float64", "sum_rules"),
+        ("torch", "depth=3,width=16,batch=16,act=softplus,norm=batch,norm_at=after,input=shifted,precision=float64", "normalization_state"),
+        ("keras", "rnn,width=3,length=4,batch=4,recurrent=identity,radius=0.1,direction=both", "recurrent_start"),
+    ],
+)
+def test_what_a_fault_does_to_other_laws_is_known(backend: str, network: str, check: str) -> None:
+    evidence = seen(backend, network, trains=False)
+    judged = judge(CHECKS[check], evidence)
+    assert judged.status == FAILED
+    excuse(judged, CHECKS[check], evidence, known_failures.read())
+    assert judged.status == KNOWN
+    assert [name for name, found in verdicts(evidence).items() if found.status == FAILED] == []
+
+
+def test_a_start_at_another_matrix_than_the_identity_is_no_lost_radius() -> None:
+    evidence = seen("keras", "rnn,width=3,length=4,batch=4,recurrent=identity,radius=0.1,direction=both", trains=False)
+    weight = next(w for name, w in evidence.native.weights.items() if name.endswith("recurrent_weight"))
+    weight *= 1.01
+    judged = judge(CHECKS["recurrent_start"], evidence)
+    excuse(judged, CHECKS["recurrent_start"], evidence, known_failures.read())
+    assert judged.status == FAILED
+
+
 def test_zeros_of_a_slope_that_is_taken_from_a_rounded_output_are_known_and_those_of_another_cause_are_not() -> None:
     evidence = seen("keras", "depth=4,width=32,batch=16,act=elu,input=shifted,init=he_normal,precision=mixed_bfloat16", trains=False)
     judged = judge(CHECKS["underflow"], evidence)

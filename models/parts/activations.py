@@ -24,8 +24,8 @@ FAR = 1e3
 CUBIC = 0.044715
 """The factor of x³ in GELU's tanh formula."""
 Functions = tuple[Callable[[Array], Array], Callable[[Array], Array]]
-Had = dict[str, Callable[..., Array]]
-"""Functions of an activation by their field."""
+Had = dict[str, Callable[..., Array] | float]
+"""Functions of an activation, or the largest slope, by their field."""
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
@@ -302,7 +302,12 @@ ACTIVATIONS: dict[str, Activation] = {
         sup=1 / 6,
         terms=_single,
         value_terms=_bounded(1.0),
-        had={"torch": {"df": lambda x: ((x > -3) & (x < 3)).astype(x.dtype) * np.asarray(in_float32(1 / 6), x.dtype)}},
+        had={
+            "torch": {
+                "df": lambda x: ((x > -3) & (x < 3)).astype(x.dtype) * np.asarray(in_float32(1 / 6), x.dtype),
+                "sup": in_float32(1 / 6),
+            },
+        },
         core=False,
     ),
     "hardswish": Activation(
