@@ -50,3 +50,11 @@ def test_a_sum_in_an_order_of_its_own_is_off_by_roundings_of_its_terms_and_witho
     sums = np.array([Arithmetic(np.float32, Spec().format, order).total(terms, 1)[0, 0] for order in range(200)]) - terms.sum()
     assert 0.3 < np.sqrt(np.mean(sums**2)) / (unit * np.linalg.norm(terms)) < 3
     assert np.abs(sums).max() <= 4 * unit * np.abs(terms).sum()
+
+
+def test_a_convolution_s_bias_is_added_one_pixel_after_the_other_in_half_of_the_passes() -> None:
+    """PyTorch on one thread adds the pixels of one channel so, which loses digits that a sum of blocks keeps."""
+    pixels = np.random.default_rng(0).standard_normal((4096, 1)).astype(np.float32) + 1
+    exact = pixels.sum(dtype=np.float64)
+    off = [abs(float(Arithmetic(np.float32, Spec().format, order).sums(pixels)[0]) - exact) / exact for order in range(6)]
+    assert min(off[1::2]) > 2 * max(off[::2]), off

@@ -62,6 +62,12 @@ class Arithmetic:
         product = a[:, terms] @ b[terms]
         return product if len(b) >= ORDERED else self._moved_by_rounding(product)
 
+    def sums(self, rows: Array) -> Array:
+        """The sum of all rows, as a product with ones, or in every other order one row after the other, as some kernels add pixels."""
+        if self.otherwise:
+            return rows[self.order(len(rows))].cumsum(axis=0, dtype=rows.dtype)[-1]  # type: ignore[no-any-return]
+        return self.product(np.ones((1, len(rows)), rows.dtype), rows)[0]  # type: ignore[no-any-return]
+
     def solve(self, a: Array, b: Array) -> Array:
         """a⁻¹ b by elimination; with an order of its own, of equations and unknowns in another order."""
         if self._order is None:
