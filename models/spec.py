@@ -54,6 +54,8 @@ class Spec:
     never decayed. Networks whose `input` is not centred are judged step by step and not trained. `loss_scale` multiplies the loss at first
     in `mixed_float16`. It is under what the frameworks begin with (2¹⁵ and 2¹⁶), because a healthy network's first steps overflow there
     now and then and are skipped. `scale_growth` is the number of steps without overflow after which it doubles.
+    `computed_by` is no field of a network: the judge names there the library whose faults of activations the reference shares, where it
+    asks what a known failure explains.
     Raises `SpecError` for an unknown value or a contradiction.
     """
 
@@ -78,6 +80,7 @@ class Spec:
     precision: str = "float32"
     loss_scale: float = 1024.0
     scale_growth: int = 2000
+    computed_by: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, in one sentence."""

@@ -2,16 +2,18 @@
 
 `baselines/known_failures.json` lists backend, check, network, place, version range, size, reason and link. A known failure is
 counted and does not fail the run. What lies further off than its size is red, and one that no longer shows is listed as stale.
+Where the reference can share a fault, that is its size: what a network is judged by again, with the fault written out, is exact however
+far the network amplifies it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -33,8 +35,10 @@ ANYWHERE = ("", "step", "layer")
 class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One known failure; `network` and `where` are shell patterns, `package` and `versions` the range it holds for.
 
-    `most` is how far beyond its bound a number may lie to be explained, ten times what was seen where that is small. NaN is explained
-    only where `nan` says that it is what is known. A pattern that fits every network needs a place, and the other way round.
+    `most` is how far beyond its bound a number may lie to be explained, ten times what was seen where that is small. `shared` names instead
+    the fault that a reference can share (`bench.evidence.evidence.Evidence.sharing`), beside which the number must lie within its bound.
+    NaN is explained only where `nan` says that it is what is known. A pattern that fits every network needs a place, and the other way
+    round.
     `machines` names those that show it, where not all do: elsewhere its absence says nothing.
     """
 
@@ -48,12 +52,15 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: Annotated[str, Meta(pattern=r"^https?://\S+$")]
     most: Annotated[float, Meta(gt=0)] | None = None
     nan: bool = False
+    shared: Literal["", "activation", "penalty", "identity"] = ""
     machines: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError where the size, the breadth or the versions are no limit."""
-        if not self.nan and not (self.most is not None and math.isfinite(self.most)):
+        if not (self.nan or self.shared) and not (self.most is not None and math.isfinite(self.most)):
             raise ValueError(f"{self.check} of {self.network} has no size: say in `most` how far beyond its bound a number may lie")
+        if self.shared and (self.nan or self.most is not None):
+            raise ValueError(f"{self.check} of {self.network} has two sizes: leave out `most` and `nan`, or `shared`")
         if _names_nothing(self.backend):
             raise ValueError(f"`backend` {self.backend!r} is every backend: name one")
         if _names_nothing(self.network) and _names_nothing(self.where):
@@ -83,11 +90,17 @@ def read(path: Path = PATH) -> list[KnownFailure]:
         raise BaselineError(f"{path} is not a valid list of known failures ({error}): restore it from version control.") from None
 
 
-def apply(verdict: Verdict, known: list[KnownFailure], versions: dict[str, str]) -> dict[KnownFailure, str]:
+Again = Callable[[frozenset[str]], list[Finding]]
+"""What a check finds beside a reference that shares these faults."""
+
+
+def apply(verdict: Verdict, known: list[KnownFailure], versions: dict[str, str], again: Again | None = None) -> dict[KnownFailure, str]:
     """Turn a failure into a known one where entries together cover all of it; the verdict then says what each excused.
 
-    A failure at a known place that lies further off than is known stays one, and its reason says so. Returns, for every entry that
-    concerns a place of this verdict in these versions, the status that it met: passed where others alone covered what was outside.
+    Entries of `shared` faults cover what lies within its bound when the check is judged `again`; what is left of a number there may be
+    others' size. A failure at a known place that lies further off than is known stays one, and its reason says so. Returns, for every
+    entry that concerns a place of this verdict in these versions, the status that it met: passed where others alone covered what was
+    outside.
     """
     concerned = [
         entry
@@ -99,7 +112,9 @@ def apply(verdict: Verdict, known: list[KnownFailure], versions: dict[str, str])
         and (not verdict.findings or any(fnmatchcase(finding.where, entry.where) for finding in verdict.findings))
     ]
     outside = {f.where: f for f in verdict.findings if not f.within}
-    covered = {entry: {where for where, finding in outside.items() if _explains(entry, finding)} for entry in concerned}
+    faults = frozenset(entry.shared for entry in concerned if entry.shared)
+    left = {finding.where: finding for finding in again(faults)} if again and faults and verdict.status == FAILED else {}
+    covered = {entry: {where for where, finding in outside.items() if _explains(entry, finding, left.get(where))} for entry in concerned}
     if verdict.status != FAILED or outside.keys() != set().union(*covered.values()):
         if verdict.status == FAILED:
             unexplained = [finding for where, finding in outside.items() if not any(where in each for each in covered.values())]
@@ -137,9 +152,14 @@ def _beyond(finding: Finding) -> float:
     return max(finding.low - finding.value, finding.value - finding.high)
 
 
-def _explains(entry: KnownFailure, finding: Finding) -> bool:
-    known = entry.nan if math.isnan(finding.value) else _beyond(finding) <= (entry.most or 0.0)
-    return known and fnmatchcase(finding.where, entry.where)
+def _explains(entry: KnownFailure, finding: Finding, left: Finding | None) -> bool:
+    """Whether an entry explains a number, of which that is `left` which was found beside a reference with shared faults."""
+    if not fnmatchcase(finding.where, entry.where):
+        return False
+    if entry.shared:
+        return left is not None and left.within
+    numbers = [finding] if left is None else [finding, left]
+    return any(entry.nan if math.isnan(each.value) else _beyond(each) <= (entry.most or 0.0) for each in numbers)
 
 
 def _excuse(entry: KnownFailure, findings: list[Finding]) -> Excuse:
@@ -150,11 +170,15 @@ def _excuse(entry: KnownFailure, findings: list[Finding]) -> Excuse:
 def _too_far(entries: list[KnownFailure], unexplained: list[Finding]) -> str:
     """What is known at the places of these findings, whose size they exceed."""
     known = {
-        f"further off than the {entry.most:.2g} that are known: {entry.reason} ({entry.link})": None
+        f"further off than {_size(entry)}: {entry.reason} ({entry.link})": None
         for entry in entries
-        if entry.most and any(fnmatchcase(f.where, entry.where) and not math.isnan(f.value) for f in unexplained)
+        if (entry.most or entry.shared) and any(fnmatchcase(f.where, entry.where) and not math.isnan(f.value) for f in unexplained)
     }
     return "; ".join(known)
+
+
+def _size(entry: KnownFailure) -> str:
+    return f"the {entry.most:.2g} that are known" if entry.most else "a reference that shares what is known"
 
 
 def stale(concerned: Mapping[KnownFailure, list[str]]) -> list[KnownFailure]:

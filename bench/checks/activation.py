@@ -25,7 +25,7 @@ def activation(evidence: Evidence) -> Iterator[Finding]:
     slope of others (1 + x·(1 − σ) in SiLU); these and the result are rounded, and that is how far it may be off. At zero and at every kink
     the derivative is the one-sided one that the framework documents.
     """
-    row = ACTIVATIONS[evidence.spec.arch.act]
+    row = ACTIVATIONS[evidence.spec.arch.act].by(evidence.spec.computed_by)
     for precision, (y, slope) in evidence.curves.items():
         unit = float(np.finfo(precision).eps) / 2
         ends = np.cumsum([len(x) for x in regions().values()])

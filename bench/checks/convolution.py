@@ -46,7 +46,7 @@ def _below(spec: Spec, conv: Conv, view: View) -> Array | None:
     if below.name in view.pre_activations:
         return view.pre_activations[below.name]
     if isinstance(below, Activate) and (name := below.inputs[0]) in view.pre_activations:
-        return ACTIVATIONS[below.activation].f(view.pre_activations[name])
+        return ACTIVATIONS[below.activation].by(spec.computed_by).f(view.pre_activations[name])
     return None
 
 

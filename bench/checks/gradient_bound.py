@@ -31,7 +31,7 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
     norms are taken here, and numbers next to zero. Where a branch is exactly zero, δ of every block's last layer has the same bits,
     layers inside the branch get no gradient and the zeros get one. A learned number of zero is passed by alike.
     """
-    sup, nodes = ACTIVATIONS[evidence.spec.arch.act].sup, graph(evidence.spec)
+    sup, nodes = ACTIVATIONS[evidence.spec.arch.act].by(evidence.spec.computed_by).sup, graph(evidence.spec)
     for title, seen in (("own weights", evidence.native), ("drawn weights", evidence.shared)):
         size = {name: float(np.linalg.norm(d.astype(np.float64))) for name, d in seen.pre_activation_gradients.items()}
         if evidence.spec.loss == "cross_entropy":

@@ -87,7 +87,7 @@ def _matrices(spec: Spec, view: View) -> Residuals:
 
 def _stream(spec: Spec, view: View) -> Residuals:
     """⟨x, ∂L/∂x⟩ per sample along the stream, against ⟨logits, ∂L/∂logits⟩."""
-    nodes, f = graph(spec), ACTIVATIONS[spec.arch.act].f
+    nodes, f = graph(spec), ACTIVATIONS[spec.arch.act].by(spec.computed_by).f
     inside = {node.name for block in nodes.blocks for node in block.body}
     end = (view.pre_activations[nodes.dense[-1].name] * view.pre_activation_gradients[nodes.dense[-1].name]).sum(1)
 
@@ -163,7 +163,7 @@ def _multiplied(spec: Spec, view: View) -> Residuals:
 
 
 def _sums(spec: Spec, view: View) -> Residuals:
-    f = ACTIVATIONS[spec.arch.act].f
+    f = ACTIVATIONS[spec.arch.act].by(spec.computed_by).f
     inputs = {node.name: view.x for node in graph(spec).dense if node.inputs == (INPUT,)}
     for read in graph(spec).of(Read) if view.pre_activations else ():
         (steps,) = graph(spec).of(Steps)
@@ -257,7 +257,7 @@ def _cancelling(norm: Normalize, view: View) -> float:
 
 def _sets(spec: Spec, view: View) -> Residuals:
     """Σδ and Σzδ over each normalized set of the pass whose signals were seen, where γ = 1 and β = 0 (the first step)."""
-    row, df = NORMS[spec.arch.norm], ACTIVATIONS[spec.arch.act].df
+    row, df = NORMS[spec.arch.norm], ACTIVATIONS[spec.arch.act].by(spec.computed_by).df
     axis = 0 if row.over == "batch" else -1
     for joint in graph(spec).joints:
         where, shape = joint.left.name, (len(view.x), spec.arch.groups if row.over == "groups" else 1, -1)

@@ -10,6 +10,7 @@ from scipy.stats import norm, t
 from bench.checks.relations import Judged
 from bench.evidence.divergence import within_range
 from bench.evidence.evidence import Evidence
+from bench.evidence.reference import roundings
 from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import BAND_Z, ROUNDING_MULTIPLE
@@ -25,7 +26,7 @@ from models.parts.parametrizations import NONE, PARAMETRIZATIONS
 from models.parts.precisions import PRECISIONS
 from models.parts.recurrences import RECURRENCES, spectral_radius
 from models.reference.arithmetic import Arithmetic
-from models.reference.network import Pass
+from models.reference.network import Pass, Reference
 from models.spec import Spec
 
 LN10 = float(np.log(10))
@@ -131,20 +132,44 @@ def time_scales(evidence: Evidence) -> Iterator[Finding]:
 
     log₁₀ of ‖∂L/∂x‖ of the first time step over the last one's, and of the norm of the last layer's outputs, against random networks of
     the same cell, start and batch, in float64 (`bench.theory.recurrent`). The bound is that of Student's t for a mean and a spread that
-    are known from these. A gradient that is cut off between the two steps is not judged.
+    are known from these, and what half precision moves on the framework's own weights. A gradient that is cut off between the two steps
+    is not judged, nor one that half precision alone loses.
     """
     forced_step, node = evidence.reference.forced_steps[0], graph(evidence.spec).of(Recurrent)[-1]
     law = ensemble(evidence.spec, forced_step.x, forced_step.labels, evidence.conventions)
     seen = logs(evidence.native.pre_activation_gradients["steps"], evidence.native.pre_activations[node.name])
     factor = float(t.isf(norm.sf(BAND_Z), law.networks - 1)) * (1 + 1 / law.networks) ** 0.5
     rounding = ROUNDING_MULTIPLE * float(np.finfo(np.float32).eps) * node.length * node.width**0.5
-    for quantity, value, (mean, spread) in zip(
-        ("first ‖∂L/∂x‖ over the last in decades", "‖h‖ in decades"), seen, (law.gradient, law.signal), strict=True
-    ):
-        if np.isfinite(mean) and np.isfinite(spread):
-            reach = factor * spread + rounding
-            ends = (mean - reach) / LN10, (mean + reach) / LN10
-            yield Finding(Place(quantity), value / LN10, *ends, f"{mean / LN10:.3f} ± {spread / LN10:.3f} of {law.networks} networks")
+    quantities, lost = ("first ‖∂L/∂x‖ over the last in decades", "‖h‖ in decades"), False
+    for quantity, value, (mean, spread), moved in zip(quantities, seen, (law.gradient, law.signal), _moved(evidence, node), strict=True):
+        if not (np.isfinite(mean) and np.isfinite(spread)):
+            continue
+        if not np.isfinite(moved):
+            lost = True
+            continue
+        reach = factor * spread + max(rounding, moved)
+        ends = (mean - reach) / LN10, (mean + reach) / LN10
+        yield Finding(Place(quantity), value / LN10, *ends, f"{mean / LN10:.3f} ± {spread / LN10:.3f} of {law.networks} networks")
+    if lost:
+        raise RestNotJudged("half precision alone loses what this start carries through time: judge it with precision=float32")
+
+
+def _moved(evidence: Evidence, node: Recurrent) -> tuple[float, float]:
+    """How far half precision may move both logs of the framework's own start; no number where it loses a whole time step's gradient.
+
+    A gate that has rounded to 1 has a slope of 0, which float64's is not.
+    """
+    if evidence.spec.format.plain:
+        return 0.0, 0.0
+    step, weights = evidence.reference.forced_steps[0], evidence.native.weights
+    with np.errstate(all="ignore"):
+        passes = [
+            each.run(step.x, step.labels)
+            for each in (Reference(evidence.spec, weights), *roundings(evidence.spec, weights, evidence.excess))
+        ]
+        exact, *rounded = (logs(done.pre_activation_gradients["steps"], done.pre_activations[node.name]) for done in passes)
+        gradient, signal = ROUNDING_MULTIPLE * np.sqrt(np.mean(np.square(np.asarray(rounded) - exact), axis=0))
+    return float(gradient), float(signal)
 
 
 @within_range

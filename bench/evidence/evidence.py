@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from models.arrays import Arrays, Batch, Labels, Points
 from models.backends.protocol import BackendInfo, StepKind
 from models.backends.registry import info
 from models.observation import Backward, History, Observation, Training, WatchedPass
+from models.parts.activations import in_float32
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import penalty
 from models.spec import Spec
@@ -46,6 +47,23 @@ class Evidence:
     start: Callable[[int], Training] | None = None
     collected: Set[Need] = frozenset(Need)
     more: Callable[[Sequence[int]], list[History]] | None = None
+
+    def sharing(self, faults: Set[str]) -> Evidence:
+        """The same beside a reference that shares known faults of the framework.
+
+        `activation`: the library's own functions (`models.parts.activations.Activation.had`). `penalty`: factors cast through float32.
+        `identity`: a recurrent start at the identity, whatever radius was asked. What lies outside beside the true reference and within
+        beside this one is explained by these faults, however far the network amplifies them.
+        """
+        spec = self.spec
+        if "activation" in faults:
+            spec = replace(spec, computed_by=self.info.library)
+        if "penalty" in faults:
+            spec = spec.but(l1=in_float32(spec.l1), l2=in_float32(spec.l2))
+        if "identity" in faults:
+            spec = spec.but(radius=1.0)
+        shared = self.reference.once(("sharing", spec), lambda: ReferenceResult(spec, self.reference.forced_steps))
+        return replace(self, spec=spec, reference=shared)
 
     @property
     def native(self) -> WatchedPass:
@@ -184,7 +202,7 @@ class Evidence:
         In float64 these are two: Keras has cast the factor through float32 since 3.15, which parity judges. Each is computed from the
         factor as it is held, as a framework does: all of a layer's weights are off in one direction by what the factor is.
         """
-        cast = self.spec.but(l1=float(np.float32(self.spec.l1)), l2=float(np.float32(self.spec.l2)))
+        cast = self.spec.but(l1=in_float32(self.spec.l1), l2=in_float32(self.spec.l2))
         held = {cast, self.spec} if self.spec.precision == "float64" else {cast}
         return [penalty(spec, weights, self.conventions) for spec in held]
 

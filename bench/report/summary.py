@@ -169,7 +169,8 @@ def _excused(excuses: list[Excuse]) -> str:
     numbers = texts.counted(sum(each.numbers for each in excuses), "number")
     furthest = max(excuses, key=lambda each: each.beyond / each.most if each.most else 0.0)
     if not furthest.most:
-        return f"{numbers} excused"
+        shared = max(each.beyond for each in excuses)
+        return f"{numbers} excused" + (f", the furthest {shared:.2g} beyond its bound, as far as the fault reaches here" if shared else "")
     return f"{numbers} excused, the furthest {furthest.beyond:.2g} beyond its bound, of {furthest.most:.2g} that are known"
 
 

@@ -12,6 +12,7 @@ from bench.baselines.samples import load as load_baseline
 from bench.checks import CHECKS, ITSELF
 from bench.evidence.collect import ALL, Request, Submit, at_once, collect, reference_of
 from bench.evidence.evidence import Evidence
+from bench.evidence.excuses import excuse
 from bench.evidence.pool import RECORDED_SEED
 from bench.evidence.reference import ReferenceResult
 from bench.evidence.schedule import STEPS
@@ -73,8 +74,8 @@ def verdicts(evidence: Evidence) -> dict[str, Verdict]:
     against = {ITSELF} if evidence.spec in symmetric() else {check.against for check in CHECKS.values()}
     judged = [check for check in CHECKS.values() if check.against in against and not check.missing(evidence.spec, evidence.collected)]
     found = {check.name: judge(check, evidence) for check in judged}
-    for verdict in found.values():
-        known_failures.apply(verdict, known_failures.read(), evidence.seen.versions)
+    for name, verdict in found.items():
+        excuse(verdict, CHECKS[name], evidence, known_failures.read())
     return found
 
 

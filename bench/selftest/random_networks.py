@@ -27,6 +27,7 @@ from bench.baselines import known_failures
 from bench.baselines.samples import load as load_baseline
 from bench.checks import CHECKS, applies
 from bench.evidence.collect import STEPS
+from bench.evidence.excuses import excuse
 from bench.evidence.pool import ObservationPool
 from bench.exit_status import Status
 from bench.judging.verdict import FAILED, KNOWN, NO_BASELINE, NOT_APPLICABLE, NOT_JUDGED, Verdict, judge
@@ -119,7 +120,7 @@ def _judge(row: Row, backend: str, pool: ObservationPool, known: list[known_fail
             if isinstance(error, WorkerError):
                 return
             continue
-        known_failures.apply(verdict, known, evidence.seen.versions)
+        excuse(verdict, check, evidence, known)
         row.judged += verdict.judged
         row.passed += verdict.status not in (FAILED, KNOWN, NOT_JUDGED, NO_BASELINE, NOT_APPLICABLE)
         row.declined += verdict.status == NOT_JUDGED

@@ -33,6 +33,7 @@ NARROW = (
     "depth=4,width=16,batch=1", "depth=4,width=16,batch=4,norm=batch", "depth=2,width=8,batch=1197", "depth=2,width=8,classes=600",
     "bottleneck=64,skip=two,skip_order=pre", "depth=4,width=16,loss=mse,target_scale=1e15",
     "depth=4,width=16,precision=mixed_float16,loss_scale=9.5367431640625e-07",
+    "depth=8,width=1,batch=1,act=leaky_relu,precision=float64",
     "depth=20,width=2,classes=20,act=linear,bottleneck=2,init=orthogonal,lr=1e-05,loss=hinge,precision=float64",
 )  # fmt: skip
 """Fields at their edges, where units are so few that all of them are off in many random networks, or numbers so small that none is left."""

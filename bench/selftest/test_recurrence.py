@@ -241,3 +241,15 @@ def test_a_stateful_layer_that_cannot_be_trained_is_a_finding_with_the_framework
     verdict = decide("stateful_trained", Scenarios("keras-torch", ask))
     assert verdict.status == FAILED
     assert [(each.where, each.note) for each in verdict.findings] == [("stateful: weights after a step", "modified in place")]
+
+
+def test_a_time_step_s_gradient_that_half_precision_alone_loses_is_not_judged_and_one_that_it_keeps_is() -> None:
+    """Gates that have rounded to 1 have slopes of 0: no framework hands a gradient through them in half precision."""
+    evidence = copy.deepcopy(seen("torch", "rnn,layers=2,width=8,batch=8,length=8,cell=gru,precision=mixed_bfloat16", False))
+    gradients, weights = evidence.native.pre_activation_gradients, evidence.native.weights
+    assert judge(CHECKS["time_scales"], evidence).status == PASSED
+    gradients["steps"] = np.zeros_like(gradients["steps"])
+    assert judge(CHECKS["time_scales"], evidence).status == FAILED
+    weights["recurrent1.weight"] = weights["recurrent1.weight"] * 3000
+    judged = judge(CHECKS["time_scales"], evidence)
+    assert judged.status != FAILED and "half precision alone loses" in judged.reason

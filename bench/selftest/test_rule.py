@@ -18,6 +18,7 @@ from scipy.special import erfc
 from bench.baselines import known_failures
 from bench.checks import CHECKS, applies
 from bench.evidence.evidence import Evidence
+from bench.evidence.excuses import excuse
 from bench.evidence.reference import ReferenceResult
 from bench.judging.verdict import FAILED, KNOWN, PASSED, Verdict, judge
 from models.architectures.mlp import MLP
@@ -85,8 +86,8 @@ def verdicts(backend: str, text: str, observation: Observation | None = None, **
     spec = spec.but(**rounded)
     run = Evidence(spec.id, spec, backend, observation or seen(backend, text), ReferenceResult(spec, forced_steps))
     found = {name: judge(CHECKS[name], run) for name in JUDGED if applies(CHECKS[name], spec, backend)}
-    for verdict in found.values():
-        known_failures.apply(verdict, known_failures.read(), run.seen.versions)
+    for name, verdict in found.items():
+        excuse(verdict, CHECKS[name], run, known_failures.read())
     return found
 
 

@@ -6,6 +6,7 @@ Sources of the later ones: Howard et al. 2019 (hard sigmoid, hard swish), Misra 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,7 +21,21 @@ RRELU_LOWER, RRELU_UPPER = 1 / 8, 1 / 3
 RRELU_MEAN = (RRELU_LOWER + RRELU_UPPER) / 2
 FAR = 1e3
 """Where an activation that saturates has done so to the last digit."""
+CUBIC = 0.044715
+"""The factor of x³ in GELU's tanh formula."""
+Functions = tuple[Callable[[Array], Array], Callable[[Array], Array]]
+Had = dict[str, Callable[..., Array] | float]
+"""Functions of an activation, or the largest slope, by their field."""
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+def in_float32(constant: float) -> float:
+    """A constant as it is held by a library that casts it through float32."""
+    return float(np.float32(constant))
+
+
+def _had(f: Callable[[Array], Array], df: Callable[[Array], Array]) -> Had:
+    return {"f": f, "df": df}
 
 
 def _single(size: Array) -> Array:
@@ -41,7 +56,7 @@ class Activation:
     is one of the framework's own, so does how its result is rounded (the second argument).
     `terms` bounds the terms that φ′ is a sum of at |x|, each of which a float rounds, and `value_terms` those of φ. `at_kinks` holds the
     slope a backend takes at a kink, where it is not φ′ as written here; `settled` says that all of them take φ′ there. `core` says that
-    it joins the core matrix, not the full one alone.
+    it joins the core matrix, not the full one alone. `had` is what a library computes instead, where that is a known failure of it.
     """
 
     f: Callable[[Array], Array]
@@ -57,6 +72,11 @@ class Activation:
     df_of_value: Callable[[Array, Callable[[Array], Array]], Array] | None = None
     settled: bool = False
     core: bool = True
+    had: dict[str, Had] = field(default_factory=dict)
+
+    def by(self, library: str | None) -> Activation:
+        """The same as a library has it, faults included; as it is where the library has it so, or there is none."""
+        return dataclasses.replace(self, **self.had.get(library or "", {}))  # type: ignore[arg-type]
 
     def slope_at(self, point: float, backend: str, known: bool) -> tuple[float, float]:
         """Least and largest slope allowed at zero or a kink: one number where the backend's is known, else both sides'."""
@@ -87,28 +107,50 @@ def _normal_pdf(x: Array) -> Array:
     return np.exp(-x * x / 2) / np.asarray(np.sqrt(2 * np.pi), x.dtype)
 
 
-def _gelu_tanh_inner(x: Array) -> Array:
-    return np.tanh(np.asarray(np.sqrt(2 / np.pi), x.dtype) * (x + np.asarray(0.044715, x.dtype) * x**3))
+def _gelu(factor: float) -> Functions:
+    """x Φ(a x) and its slope, where a is 1, or off by what 1/√2 is that a library has rounded."""
+
+    def f(x: Array) -> Array:
+        return x * _normal_cdf(x * np.asarray(factor, x.dtype))
+
+    def df(x: Array) -> Array:
+        scaled = x * np.asarray(factor, x.dtype)
+        return _normal_cdf(scaled) + scaled * _normal_pdf(scaled)
+
+    return f, df
 
 
-def _d_gelu_tanh(x: Array) -> Array:
-    t = _gelu_tanh_inner(x)
-    slope = np.asarray(np.sqrt(2 / np.pi), x.dtype) * (1 + np.asarray(3 * 0.044715, x.dtype) * x * x)
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope
+def _gelu_tanh(cubic: float) -> Functions:
+    """GELU by its tanh formula, of the factor of x³ in it."""
+
+    def inner(x: Array) -> Array:
+        return np.tanh(np.asarray(np.sqrt(2 / np.pi), x.dtype) * (x + np.asarray(cubic, x.dtype) * x**3))
+
+    def df(x: Array) -> Array:
+        t = inner(x)
+        slope = np.asarray(np.sqrt(2 / np.pi), x.dtype) * (1 + np.asarray(3 * cubic, x.dtype) * x * x)
+        return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope
+
+    return lambda x: 0.5 * x * (1 + inner(x)), df
 
 
-def _leaky(slope: float) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+def _leaky(slope: float) -> Functions:
     return (
         lambda x: np.where(x > 0, x, np.asarray(slope, x.dtype) * x),
         lambda x: np.where(x > 0, np.ones_like(x), np.asarray(slope, x.dtype)),
     )
 
 
-def _elu(alpha: float, scale: float) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+def _elu(alpha: float, scale: float) -> Functions:
     return (
         lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, x, np.asarray(alpha, x.dtype) * np.expm1(np.minimum(x, 0))),
         lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, np.ones_like(x), np.asarray(alpha, x.dtype) * np.exp(np.minimum(x, 0))),
     )
+
+
+def _d_elu_of_value(y: Array, rounded: Callable[[Array], Array]) -> Array:
+    """exp(x) as y + 1, which is 0 where exp(x) − 1 has rounded to -1."""
+    return np.where(y < 0, rounded(y + 1), np.ones_like(y))
 
 
 def _softplus(x: Array) -> Array:
@@ -191,6 +233,7 @@ ACTIVATIONS: dict[str, Activation] = {
         at_kinks={"keras-jax": {0.0: 1.0}},
         terms=_single,
         value_terms=_single,
+        had={"tensorflow": _had(*_leaky(in_float32(LEAKY_SLOPE)))},
     ),
     "rrelu": Activation(
         *_leaky(RRELU_MEAN),
@@ -206,6 +249,7 @@ ACTIVATIONS: dict[str, Activation] = {
         torch=lambda nn: nn.ELU(1.0),
         keras=lambda keras: keras.layers.ELU(1.0),
         value_terms=_bounded(1.0),
+        had={"tensorflow": {"df_of_value": _d_elu_of_value}, "jax": {"df_of_value": _d_elu_of_value}},
     ),
     "selu": Activation(
         *_elu(SELU_ALPHA, SELU_SCALE),
@@ -218,19 +262,19 @@ ACTIVATIONS: dict[str, Activation] = {
         value_terms=_bounded(SELU_ALPHA * SELU_SCALE),
     ),
     "gelu": Activation(
-        lambda x: x * _normal_cdf(x),
-        lambda x: _normal_cdf(x) + x * _normal_pdf(x),
+        *_gelu(1.0),
         torch=lambda nn: nn.GELU(approximate="none"),
         keras=lambda keras: keras.layers.Activation("gelu"),
         sup=1.12891,
+        had={"tensorflow": _had(*_gelu(in_float32(0.5**0.5) / 0.5**0.5))},
     ),
     "gelu_tanh": Activation(
-        lambda x: 0.5 * x * (1 + _gelu_tanh_inner(x)),
-        _d_gelu_tanh,
+        *_gelu_tanh(CUBIC),
         torch=lambda nn: nn.GELU(approximate="tanh"),
         keras=lambda keras: keras.layers.Activation(lambda x: keras.activations.gelu(x, approximate=True)),
         sup=1.129,
-        terms=lambda size: 1 + size * (1 + 3 * 0.044715 * size**2),
+        terms=lambda size: 1 + size * (1 + 3 * CUBIC * size**2),
+        had={"tensorflow": _had(*_gelu_tanh(in_float32(CUBIC)))},
     ),
     "silu": Activation(
         lambda x: x * expit(x),
@@ -258,6 +302,12 @@ ACTIVATIONS: dict[str, Activation] = {
         sup=1 / 6,
         terms=_single,
         value_terms=_bounded(1.0),
+        had={
+            "torch": {
+                "df": lambda x: ((x > -3) & (x < 3)).astype(x.dtype) * np.asarray(in_float32(1 / 6), x.dtype),
+                "sup": in_float32(1 / 6),
+            },
+        },
         core=False,
     ),
     "hardswish": Activation(
@@ -277,6 +327,7 @@ ACTIVATIONS: dict[str, Activation] = {
         keras=lambda keras: keras.layers.Activation("softplus"),
         terms=_single,
         value_terms=_bounded(1.0),
+        had={"torch": _had(lambda x: np.where(x > 20, x, _softplus(x)), lambda x: np.where(x > 20, np.ones_like(x), expit(x)))},
         core=False,
     ),
     "mish": Activation(

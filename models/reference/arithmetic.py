@@ -21,6 +21,9 @@ same direction, so that a product of two is smaller by 7e-4 of itself; errors of
 1/√2 of the larger error at least, so that a tolerance of ten times that admits either kind, and no other: 1/0.7 of ten stays.
 """
 
+ORDERED = 3
+"""The number of terms from which on a sum has orders that round differently."""
+
 
 class Arithmetic:
     """Arithmetic in `dtype`; `order` and `conventions` are those of `models.reference.network.Reference`."""
@@ -52,11 +55,18 @@ class Arithmetic:
         return number.dtype.type(self.between(np.asarray(number))) if self.conventions == "keras" else number
 
     def product(self, a: Array, b: Array) -> Array:
-        """a @ b."""
+        """a @ b; sums of one or two terms, which every order rounds alike, are moved by up to one unit roundoff as well."""
         if self._order is None:
             return a @ b
         terms = self.order(len(b))
-        return a[:, terms] @ b[terms]
+        product = a[:, terms] @ b[terms]
+        return product if len(b) >= ORDERED else self._moved_by_rounding(product)
+
+    def sums(self, rows: Array) -> Array:
+        """The sum of all rows, as a product with ones, or in every other order one row after the other, as some kernels add pixels."""
+        if self.otherwise:
+            return rows[self.order(len(rows))].cumsum(axis=0, dtype=rows.dtype)[-1]  # type: ignore[no-any-return]
+        return self.product(np.ones((1, len(rows)), rows.dtype), rows)[0]  # type: ignore[no-any-return]
 
     def solve(self, a: Array, b: Array) -> Array:
         """a⁻¹ b by elimination; with an order of its own, of equations and unknowns in another order."""
@@ -80,9 +90,14 @@ class Arithmetic:
         """
         if self._order is None:
             return x.sum(axis, keepdims=True)
-        unit = float(np.finfo(x.dtype).eps) / 2
-        moved = (x * (1 + self._order.uniform(-unit, unit, x.shape))).astype(x.dtype)
+        moved = self._moved_by_rounding(x)
         return moved.take(self._order.permutation(x.shape[axis]), axis).sum(axis, keepdims=True)
+
+    def _moved_by_rounding(self, x: Array) -> Array:
+        """Every number moved by up to one unit roundoff of it."""
+        assert self._order is not None, "without an order nothing is moved"
+        unit = float(np.finfo(x.dtype).eps) / 2
+        return (x * (1 + self._order.uniform(-unit, unit, x.shape))).astype(x.dtype)  # type: ignore[no-any-return]
 
     def function(self, f: Callable[[Array], Array], x: Array) -> Array:
         """f(x), in which every operation is rounded or, in every other order, only the result; of narrow arrays only the result."""
@@ -99,8 +114,7 @@ class Arithmetic:
         value = self.function(f, x)
         if self._order is None or isinstance(value, Rounded):
             return value
-        unit = float(np.finfo(value.dtype).eps) / 2
-        return (value * (1 + self._order.uniform(-unit, unit, value.shape))).astype(value.dtype)  # type: ignore[no-any-return]
+        return self._moved_by_rounding(value)
 
     def fed(self, given: Array) -> Array:
         """A result seen elsewhere as the next layer is fed it; with `excess` any number that half precision holds as the one seen."""

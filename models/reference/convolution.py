@@ -44,7 +44,7 @@ def convolve_back(at: Execution, node: Conv, rows: Array, d: Images) -> tuple[Im
     """∂b = Σ δ and ∂W = Σ δ · patch over samples and places; ∂h adds W · δ up where patches overlap."""
     a, out, size = at.arithmetic, at.out, float(np.linalg.norm(d))
     flat = pixels(d)
-    out.gradients[node.bias] = a.result(a.product(np.ones((1, len(flat)), d.dtype), flat)[0])
+    out.gradients[node.bias] = a.result(a.sums(flat))
     out.sizes |= {node.weight: size * float(np.linalg.norm(rows)), node.bias: size * len(flat) ** 0.5}
     by_group = np.split(a.operand(flat), node.groups, axis=1)
     weight = [a.product(each.T, patch) for each, patch in zip(by_group, rows, strict=True)]

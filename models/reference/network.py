@@ -81,7 +81,7 @@ class Reference:
         return target if target.dtype.kind == "i" else target.astype(self.arithmetic.dtype)
 
     def _forward(self, x: Batch, running: Statistics | None) -> tuple[Execution, dict[str, Saved]]:
-        at, saved = Execution(self.arithmetic, self.weights, running), dict[str, Saved]()
+        at, saved = Execution(self.arithmetic, self.weights, running, library=self.spec.computed_by), dict[str, Saved]()
         results = {INPUT: np.asarray(x).astype(self.arithmetic.dtype)}
         for node in self.graph.nodes:
             result, saved[node.name] = OPERATIONS[type(node)].forward(at, node, *(results[name] for name in node.inputs))

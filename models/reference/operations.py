@@ -64,7 +64,8 @@ class Pass:
 @dataclass
 class Execution:
     """One pass on its way: parameters by name, `running` statistics where a batch normalization evaluates, which time steps are
-    `within` each sample (None: all), the `backend` whose slopes at kinks are taken, and what was found so far.
+    `within` each sample (None: all), the `backend` whose slopes at kinks are taken, the `library` whose faults of activations are
+    shared (None: of none), and what was found so far.
     """
 
     arithmetic: Arithmetic
@@ -72,6 +73,7 @@ class Execution:
     running: Statistics | None = None
     within: Mask | None = None
     backend: str = ""
+    library: str | None = None
     out: Pass = field(default_factory=Pass)
 
 
@@ -158,14 +160,14 @@ def _learned(at: Execution, node: Normalize, kind: str) -> PerUnit | float:
 
 
 def _activate(at: Execution, node: Activate, h: AnySignal) -> tuple[AnySignal, AnySignal]:
-    row = ACTIVATIONS[node.activation]
+    row = ACTIVATIONS[node.activation].by(at.library)
     if row.kinks:
         at.out.bends[node.name] = row.bends(h.reshape(len(h), -1))
     return at.arithmetic.between(at.arithmetic.function(row.f, h)), h
 
 
 def _activate_back(at: Execution, node: Activate, h: AnySignal, d: AnySignal) -> tuple[AnySignal, ...]:
-    a, row = at.arithmetic, ACTIVATIONS[node.activation]
+    a, row = at.arithmetic, ACTIVATIONS[node.activation].by(at.library)
     if row.df_of_value and a.rounds:  # Keras composes a derivative of operations that each round
         slope = row.df_of_value(a.between(row.f(h)), a.between if a.conventions == "keras" else as_it_is)
     elif row.df_of_value and a.otherwise:  # 1 - y is zero where a sigmoid has rounded to 1, whose slope of x is not

@@ -10,6 +10,7 @@ from functools import partial
 from bench.baselines import known_failures
 from bench.checks import CHECKS
 from bench.evidence.collect import Request, at_once, collect
+from bench.evidence.excuses import excuse
 from bench.evidence.reference import ReferenceResult
 from bench.judging.verdict import FAILED, judge
 from bench.report import texts
@@ -34,7 +35,7 @@ def prove(pair: Pair, case: DuetCase, data: Data, reference: ReferenceResult) ->
         evidence = collect(request, at_once(partial(pair.ask, number)))
         for name in PROOFS:
             verdict = judge(CHECKS[name], evidence)
-            known_failures.apply(verdict, known_failures.read(), evidence.seen.versions)
+            excuse(verdict, CHECKS[name], evidence, known_failures.read())
             if verdict.status == FAILED and verdict.worst:
                 worst = verdict.worst
                 raise NotTheSameError(
