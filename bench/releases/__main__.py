@@ -4,7 +4,8 @@
 are broken where. A release that needs older packages gets an environment of its own. Installed releases and results are kept, so that a run
 that was interrupted goes on at the case where it was; a release that cannot be examined is named below the table. The exit status compares
 the first release with the last: 10 if the last breaks what held in the first, 1 if it breaks only what was broken there, 2 if a release
-cannot be installed, 14 if one does not start, 0 otherwise.
+cannot be installed, 14 if one does not start, 0 otherwise. `--issues` runs own models that show real issues, and ends with 1 where one is
+green in a release that has the fault, or red in one without it.
 """
 
 import argparse
@@ -21,12 +22,13 @@ from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.metamorphic import EQUALITIES
 from bench.progress import say, shown, track
-from bench.releases import breaks, record
+from bench.releases import breaks, own, record
 from bench.releases.examine import FOLDER, Examined, examine
 from bench.releases.line import LINES, Line, parted
 from bench.releases.record import NOT_EXAMINED, RecordError
 from bench.releases.table import changes, healthy, page, places, status, table
 from bench.versions.environments import VersionsError
+from bench.versions.runs import Failure
 from models.spec import SpecError
 from models.worker.devices import DeviceError, refuse_unknown
 from models.worker.process import WorkerError
@@ -46,11 +48,14 @@ def main(arguments: list[str] | None = None) -> Status:
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
     parser.add_argument("--write", action="store_true", help="put what was seen into the record in baselines/, and draw its page again")
     parser.add_argument("--recorded", action="store_true", help="print what is recorded, and run nothing")
+    parser.add_argument("--issues", action="store_true", help="real issues by the gauges that show them; --only=NUMBER or a gauge's name")
     parser.add_argument("--breaks", action="store_true", help="write baselines/breaks.md from the known failures, and run nothing")
     chosen = parser.parse_args(arguments)
     if chosen.breaks:
         print(files.write(BASELINES / breaks.FILE, breaks.page(known_failures.read())))
         return Status.SAME
+    if chosen.issues:
+        return _issues(chosen)
     if chosen.of and chosen.backend and on[chosen.backend] != chosen.of:
         return _refused(f"--backend={chosen.backend} is --of={on[chosen.backend]}, and --of={chosen.of} was asked for: say one of them.")
     line = LINES[chosen.of or on.get(chosen.backend, "keras")]
@@ -85,6 +90,26 @@ def main(arguments: list[str] | None = None) -> Status:
         return failed if failed != Status.SAME else _refused(f"{record.path_of(line)} has none of these releases.", Status.NOTHING)
     print("\n".join([*table(results), "", healthy(results), "", *changes(results), "", *places(results, line, known)]))
     return failed if failed != Status.SAME else status(results)
+
+
+def _issues(chosen: argparse.Namespace) -> Status:
+    """The gauges of real issues, in releases that have each and in those that do not."""
+    found, wrong = own.Found(), list[str]()
+    for issue, cell in [] if chosen.recorded else track(own.asked(chosen.only or []), "gauges"):
+        result = own.run(issue, cell)
+        if isinstance(result, Failure):
+            wrong.append(result.sentence)
+            continue
+        found[cell.name] = result
+        wrong += filter(None, [own.otherwise(issue, cell, result)])
+        say(f"{issue.number} in {cell.requirements}: {', '.join(red.check for red in result.red) or 'green'}")
+        if chosen.write:  # at once, so that what was judged is kept
+            own.write(found)
+    found = own.read() if chosen.recorded else found
+    print(own.page(found))
+    if not found:
+        return _refused("No issue was judged: --only takes a number such as 'keras #20276', or a gauge's name.", Status.NOTHING)
+    return _refused(" ".join(wrong), Status.FAILING) if wrong else Status.SAME
 
 
 def _examined(line: Line, asked: Sequence[str], cases: list[str], chosen: argparse.Namespace) -> tuple[dict[str, Examined], Status]:

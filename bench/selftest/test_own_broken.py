@@ -11,6 +11,7 @@ import pytest
 from bench.judging.verdict import FAILED, NOT_APPLICABLE
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
 from models.own.gauge import OwnError
+from models.own.loading import description
 
 ROOT = Path(__file__).resolve().parents[2]
 SAID = {
@@ -88,3 +89,11 @@ def test_what_a_user_types_wrong_ends_with_one_sentence_and_no_zero(tmp_path: Pa
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == status and said in done.stdout + done.stderr, done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_what_keras_says_of_a_layer_is_told_with_the_layer_and_without_its_advice() -> None:
+    said = (
+        "Unable to automatically build the model. Please build it yourself.\nException encountered:\n"
+        "'Exception encountered when calling RNN.call().\n\n\x1b[1mwhere requires arrays\x1b[0m\n\nArguments received by RNN.call():'"
+    )
+    assert description(RuntimeError(said), "/") == "RuntimeError: where requires arrays (in RNN)"

@@ -147,10 +147,12 @@ def _needed(factory: Factory) -> str:
 
 
 def _first(message: str) -> str:
-    """The first line that says something: Keras begins with which layer was called, and prints in bold what is wrong."""
-    lines = [plain for line in message.splitlines() if (plain := re.sub(r"\x1b\[[0-9;]*m", "", line).strip())]
+    """The first line that says something, with the layer that Keras says it called; its advice on building a model comes before it."""
+    cause = message.rpartition("Exception encountered:\n")[2]
+    lines = [plain for line in cause.splitlines() if (plain := re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" '"))]
     first = next((line for line in lines if not line.startswith("Exception encountered when calling")), lines[0] if lines else "")
-    return first if len(first) <= LONGEST else f"{first[:LONGEST]} …"
+    layer = re.search(r"Exception encountered when calling (\w+)\.call\(\)", cause)
+    return (first if len(first) <= LONGEST else f"{first[:LONGEST]} …") + (f" (in {layer[1]})" if layer else "")
 
 
 def _is_theirs(file: str, folder: str) -> bool:

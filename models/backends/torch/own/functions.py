@@ -22,7 +22,11 @@ from models.own.slopes import CHOSEN, FLAT_SHARE, MOVE
 def surrogates() -> Iterator[dict[str, str]]:
     """While a model runs in here, its functions of that kind are collected: what the forward pass does, by the function's name."""
     found: dict[str, str] = {}
-    apply = function.Function.__dict__["apply"].__func__
+    of_pytorch = function.Function.__dict__["apply"]  # a classmethod, since 2.14 one of C that does not show its function
+
+    def apply(cls: type[function.Function], *args: object, **named: object) -> Tensor:
+        out: Tensor = of_pytorch.__get__(None, cls)(*args, **named)
+        return out
 
     def watched(cls: type[function.Function], *args: object, **named: object) -> object:
         out = apply(cls, *args, **named)

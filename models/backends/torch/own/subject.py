@@ -36,6 +36,8 @@ FORMATS = "float32", "complex64"
 """Formats of parameters whose float64 is a reference for them."""
 WARM = 3
 """Passes after which TorchScript has compiled what it compiles, so that the next ones give the same bits."""
+COMPILED_THREADS = 2
+"""Threads of a compiled step at least: Inductor writes other loops for several, with faults of their own (pytorch #185509)."""
 FLAT = 0.05
 """A value is saturated where |φ′| is under 5 % of its largest, as in `bench.theory.diagnosis`."""
 
@@ -179,13 +181,16 @@ class Subject:
     def _compiled(self, twin: OwnTwin) -> Taken:
         import torch._inductor.config as inductor
 
-        copied = self._own.copied()
+        copied, threads = self._own.copied(), torch.get_num_threads()
         try:
             with inductor.patch(fallback_random=True):  # the same draws as eager
+                torch.set_num_threads(max(threads, COMPILED_THREADS))
                 copied.call = torch.compile(copied.model)
                 seen = copied.backward()
         except Exception as error:
             raise NoVariantError(f"torch.compile does not take it ({str(error).splitlines()[0][:120]})") from error
+        finally:
+            torch.set_num_threads(threads)
         return seen, twin.backward(None), []
 
     def _stepping(self, flag: str) -> Callable[[Trajectory], list[Arrays]]:
