@@ -16,7 +16,7 @@ from models.arrays import Arrays, Batch, Labels, Points
 from models.backends.protocol import BackendInfo, StepKind
 from models.backends.registry import info
 from models.observation import Backward, History, Observation, Training, WatchedPass
-from models.parts.activations import in_float32
+from models.parts.activation_formulas import in_float32
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import penalty
 from models.spec import Spec

@@ -11,27 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import erf, expit
+from scipy.special import expit
 
 from models.arrays import Array
 from models.parts import Namespace, Native
+from models.parts.activation_formulas import CUBIC, d_elu_of_value, d_mish, elu, gelu, gelu_tanh, in_float32, leaky, softplus
 
 LEAKY_SLOPE = 0.01
 RRELU_LOWER, RRELU_UPPER = 1 / 8, 1 / 3
 RRELU_MEAN = (RRELU_LOWER + RRELU_UPPER) / 2
 FAR = 1e3
 """Where an activation that saturates has done so to the last digit."""
-CUBIC = 0.044715
-"""The factor of x³ in GELU's tanh formula."""
-Functions = tuple[Callable[[Array], Array], Callable[[Array], Array]]
 Had = dict[str, Callable[..., Array] | float]
 """Functions of an activation, or the largest slope, by their field."""
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-
-
-def in_float32(constant: float) -> float:
-    """A constant as it is held by a library that casts it through float32."""
-    return float(np.float32(constant))
 
 
 def _had(f: Callable[[Array], Array], df: Callable[[Array], Array]) -> Had:
@@ -99,70 +92,6 @@ class Activation:
         return np.where(found == 0, x.dtype.type(np.inf), found) if self.settled else found
 
 
-def _normal_cdf(x: Array) -> Array:
-    return (0.5 * (1 + erf(x / np.sqrt(2.0)))).astype(x.dtype)
-
-
-def _normal_pdf(x: Array) -> Array:
-    return np.exp(-x * x / 2) / np.asarray(np.sqrt(2 * np.pi), x.dtype)
-
-
-def _gelu(factor: float) -> Functions:
-    """x Φ(a x) and its slope, where a is 1, or off by what 1/√2 is that a library has rounded."""
-
-    def f(x: Array) -> Array:
-        return x * _normal_cdf(x * np.asarray(factor, x.dtype))
-
-    def df(x: Array) -> Array:
-        scaled = x * np.asarray(factor, x.dtype)
-        return _normal_cdf(scaled) + scaled * _normal_pdf(scaled)
-
-    return f, df
-
-
-def _gelu_tanh(cubic: float) -> Functions:
-    """GELU by its tanh formula, of the factor of x³ in it."""
-
-    def inner(x: Array) -> Array:
-        return np.tanh(np.asarray(np.sqrt(2 / np.pi), x.dtype) * (x + np.asarray(cubic, x.dtype) * x**3))
-
-    def df(x: Array) -> Array:
-        t = inner(x)
-        slope = np.asarray(np.sqrt(2 / np.pi), x.dtype) * (1 + np.asarray(3 * cubic, x.dtype) * x * x)
-        return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope
-
-    return lambda x: 0.5 * x * (1 + inner(x)), df
-
-
-def _leaky(slope: float) -> Functions:
-    return (
-        lambda x: np.where(x > 0, x, np.asarray(slope, x.dtype) * x),
-        lambda x: np.where(x > 0, np.ones_like(x), np.asarray(slope, x.dtype)),
-    )
-
-
-def _elu(alpha: float, scale: float) -> Functions:
-    return (
-        lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, x, np.asarray(alpha, x.dtype) * np.expm1(np.minimum(x, 0))),
-        lambda x: np.asarray(scale, x.dtype) * np.where(x > 0, np.ones_like(x), np.asarray(alpha, x.dtype) * np.exp(np.minimum(x, 0))),
-    )
-
-
-def _d_elu_of_value(y: Array, rounded: Callable[[Array], Array]) -> Array:
-    """exp(x) as y + 1, which is 0 where exp(x) − 1 has rounded to -1."""
-    return np.where(y < 0, rounded(y + 1), np.ones_like(y))
-
-
-def _softplus(x: Array) -> Array:
-    """log(1 + eˣ), which neither overflows nor loses digits."""
-    return np.maximum(x, 0) + np.log1p(np.exp(np.where(x > 0, -x, x)))
-
-
-def _d_mish(x: Array) -> Array:
-    t = np.tanh(_softplus(x))
-    return t + x * expit(x) * (1 - t * t)
-
-
 def _keras_randomized_leaky(keras: Native) -> Native:
     """Keras has no randomized leaky ReLU, so this is how its users write one: slopes from its own random numbers.
 
@@ -226,17 +155,17 @@ ACTIVATIONS: dict[str, Activation] = {
         value_terms=_single,
     ),
     "leaky_relu": Activation(
-        *_leaky(LEAKY_SLOPE),
+        *leaky(LEAKY_SLOPE),
         torch=lambda nn: nn.LeakyReLU(LEAKY_SLOPE),
         keras=lambda keras: keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE),
         kinks=(0.0,),
         at_kinks={"keras-jax": {0.0: 1.0}},
         terms=_single,
         value_terms=_single,
-        had={"tensorflow": _had(*_leaky(in_float32(LEAKY_SLOPE)))},
+        had={"tensorflow": _had(*leaky(in_float32(LEAKY_SLOPE)))},
     ),
     "rrelu": Activation(
-        *_leaky(RRELU_MEAN),
+        *leaky(RRELU_MEAN),
         torch=lambda nn: nn.RReLU(RRELU_LOWER, RRELU_UPPER),
         keras=_keras_randomized_leaky,
         kinks=(0.0,),
@@ -245,14 +174,14 @@ ACTIVATIONS: dict[str, Activation] = {
         value_terms=_single,
     ),
     "elu": Activation(
-        *_elu(1.0, 1.0),
+        *elu(1.0, 1.0),
         torch=lambda nn: nn.ELU(1.0),
         keras=lambda keras: keras.layers.ELU(1.0),
         value_terms=_bounded(1.0),
-        had={"tensorflow": {"df_of_value": _d_elu_of_value}, "jax": {"df_of_value": _d_elu_of_value}},
+        had={"tensorflow": {"df_of_value": d_elu_of_value}, "jax": {"df_of_value": d_elu_of_value}},
     ),
     "selu": Activation(
-        *_elu(SELU_ALPHA, SELU_SCALE),
+        *elu(SELU_ALPHA, SELU_SCALE),
         torch=lambda nn: nn.SELU(),
         keras=lambda keras: keras.layers.Activation("selu"),
         kinks=(0.0,),
@@ -262,19 +191,19 @@ ACTIVATIONS: dict[str, Activation] = {
         value_terms=_bounded(SELU_ALPHA * SELU_SCALE),
     ),
     "gelu": Activation(
-        *_gelu(1.0),
+        *gelu(1.0),
         torch=lambda nn: nn.GELU(approximate="none"),
         keras=lambda keras: keras.layers.Activation("gelu"),
         sup=1.12891,
-        had={"tensorflow": _had(*_gelu(in_float32(0.5**0.5) / 0.5**0.5))},
+        had={"tensorflow": _had(*gelu(in_float32(0.5**0.5) / 0.5**0.5))},
     ),
     "gelu_tanh": Activation(
-        *_gelu_tanh(CUBIC),
+        *gelu_tanh(CUBIC),
         torch=lambda nn: nn.GELU(approximate="tanh"),
         keras=lambda keras: keras.layers.Activation(lambda x: keras.activations.gelu(x, approximate=True)),
         sup=1.129,
         terms=lambda size: 1 + size * (1 + 3 * CUBIC * size**2),
-        had={"tensorflow": _had(*_gelu_tanh(in_float32(CUBIC)))},
+        had={"tensorflow": _had(*gelu_tanh(in_float32(CUBIC)))},
     ),
     "silu": Activation(
         lambda x: x * expit(x),
@@ -321,18 +250,18 @@ ACTIVATIONS: dict[str, Activation] = {
         core=False,
     ),
     "softplus": Activation(
-        _softplus,
+        softplus,
         expit,
         torch=lambda nn: nn.Softplus(),
         keras=lambda keras: keras.layers.Activation("softplus"),
         terms=_single,
         value_terms=_bounded(1.0),
-        had={"torch": _had(lambda x: np.where(x > 20, x, _softplus(x)), lambda x: np.where(x > 20, np.ones_like(x), expit(x)))},
+        had={"torch": _had(lambda x: np.where(x > 20, x, softplus(x)), lambda x: np.where(x > 20, np.ones_like(x), expit(x)))},
         core=False,
     ),
     "mish": Activation(
-        lambda x: x * np.tanh(_softplus(x)),
-        _d_mish,
+        lambda x: x * np.tanh(softplus(x)),
+        d_mish,
         torch=lambda nn: nn.Mish(),
         keras=lambda keras: keras.layers.Activation("mish"),
         sup=1.0885,
