@@ -33,3 +33,17 @@ def pooled():
 def repeated():
     """Ten tokens, each thousands of times."""
     return classified([layers.Embedding(10, 32), layers.GlobalAveragePooling1D()], np.random.randint(0, 10, (64, 512)), "int32")
+
+
+def tabular():
+    """Few columns and many rows, whose products are narrow."""
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(12, activation="tanh"), layers.Dense(1)])
+    x = noise(40_000, 6)
+    return {"model": model, "loss": "mse", "batch": (x, np.sin(x).sum(1, keepdims=True)), "optimizer": keras.optimizers.SGD(0.01)}
+
+
+def single():
+    """One number from one, so that one sum is all of a gradient."""
+    x = noise(10_000, 1)
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
+    return {"model": model, "loss": "mse", "batch": (x, np.sin(x)), "optimizer": keras.optimizers.SGD(0.01)}

@@ -55,3 +55,16 @@ def turned():
     """Transposed convolutions."""
     layers = nn.Conv2d(3, 16, 5, 2), nn.Tanh(), nn.ConvTranspose2d(16, 8, 5, 2), nn.Tanh()
     return classified(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)), torch.randn(8, 3, 96, 96))
+
+
+def tabular():
+    """Few columns and many rows, whose products are narrow."""
+    model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 1))
+    x = torch.randn(40_000, 6)
+    return {"model": model, "loss": functional.mse_loss, "batch": (x, x.sin().sum(1, keepdim=True))}
+
+
+def single():
+    """One number from one, so that one sum is all of a gradient."""
+    x = torch.randn(10_000, 1)
+    return {"model": nn.Linear(1, 1), "loss": functional.mse_loss, "batch": (x, x.sin())}

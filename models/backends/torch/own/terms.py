@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.own.sums import CHANNELS
+from models.own.sums import CHANNELS, of_product
 
 MEAN, LARGEST = 1, 2
 """Modes of a bag of embeddings."""
@@ -129,6 +129,18 @@ def _in_rows(terms: Tensor, rows: Tensor, count: int) -> Tensor:
     return off
 
 
+def product(name: str, args: Sequence[object]) -> tuple[int, Callable[[Tensor], Tensor]]:
+    """How many additions follow each other in one of `PRODUCTS`, and what their errors are relative to in its result."""
+    left, right = args[PRODUCTS[name] : PRODUCTS[name] + 2]
+    assert isinstance(left, Tensor) and isinstance(right, Tensor), "as the schemas of these operations say"
+    rows, columns = (left.shape[-2] if left.dim() > 1 else 1), (right.shape[-1] if right.dim() > 1 else 1)
+
+    def size(out: Tensor) -> Tensor:
+        return torch.maximum(out.abs(), (left.square() @ right.square()).sqrt().reshape(out.shape))
+
+    return of_product(rows, left.shape[-1], columns), size
+
+
 TERMS: dict[str, Callable[..., Tensor]] = {
     "_log_softmax": _log_softmax,
     "_log_softmax_backward_data": _log_softmax_slope,
@@ -150,5 +162,7 @@ SUMMED: dict[str, Callable[..., tuple[int, ...]]] = {
     "_adaptive_avg_pool3d": _pooled_to,
 }
 """By operation how many terms each of its results is the sum of, of the operation's own arguments."""
+PRODUCTS = {"mm": 0, "bmm": 0, "mv": 0, "dot": 0, "addmm": 1, "baddbmm": 1, "addmv": 1}
+"""Products of matrices and vectors, by the place of the first factor among the operation's arguments."""
 ADDED: dict[str, Callable[..., Tensor]] = {"embedding_dense_backward": _looked_up_slope, "_embedding_bag": _bags}
 """By operation what its first result is off where it adds, one after the other, what may be the same number many times over."""

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.state import WIDER
 from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
-from models.backends.torch.own.terms import ADDED, SUMMED, TERMS
+from models.backends.torch.own.terms import ADDED, PRODUCTS, SUMMED, TERMS, product
 from models.own.gauge import NoTwinError
 from models.own.sums import times
 
@@ -76,9 +76,13 @@ class TwinMode(TorchDispatchMode):
         if self._generator is not None and not func.is_view and not _is_exact(func, args) and not drawn(func, args, kwargs):
             terms = TERMS[operation(func)](*args, **kwargs) if operation(func) in TERMS else None
             summed = SUMMED[operation(func)](*args, **kwargs) if operation(func) in SUMMED else ()
+            if operation(func) in PRODUCTS and isinstance(out, Tensor) and out.dtype == torch.float64:
+                count, size = product(operation(func), args)
+                summed, terms = (count,), size(out) if times(count, out.numel()) > 1 else None
             for place, each in enumerate(out if isinstance(out, (tuple, list)) else (out,)):
                 if isinstance(each, Tensor):
-                    self._round(each, terms if place == 0 else None, times(summed[place]) if place < len(summed) else 1.0)
+                    roundings = times(summed[place], each.numel()) if place < len(summed) else 1.0
+                    self._round(each, terms if place == 0 else None, roundings)
             if operation(func) in ADDED:
                 tensors(out)[0].add_(ADDED[operation(func)](*args, **kwargs))
             if self._one_by_one and isinstance(out, tuple) and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.arrays import Array
+from models.backends.keras.own.twins import products
 from models.backends.keras.own.twins.jax_operations import Value
 from models.own.sums import CHANNELS, off_by_rows, times
 
@@ -28,8 +29,11 @@ EXACT = {
 def rounded(eqn: JaxprEqn, args: list[Value], out: list[Value], errors: np.random.Generator) -> list[Value]:
     """Results of an operation, off by as much as a float32 is."""
     name, params = eqn.primitive.name, eqn.params
-    roundings = times(_terms(eqn, args, out))
-    found = [_off(np.asarray(each), roundings, errors) if _is_wide(each) else each for each in out]
+    summed, terms = _terms(eqn, args, out), None
+    if name == "dot_general" and _is_wide(out[0]) and not np.iscomplexobj(out[0]):
+        summed, terms = products.of_jax(eqn, np.asarray(args[0]), np.asarray(args[1]), np.asarray(out[0]))
+    roundings = times(summed, int(np.size(out[0])))
+    found = [_off(np.asarray(each), roundings, errors, terms) if _is_wide(each) else each for each in out]
     if name == "reduce_sum" and _is_wide(args[0]):
         return [found[0] + _summed(np.asarray(args[0]), tuple(params["axes"]), errors)]
     if name == "scatter-add" and _is_wide(args[0]) and _by_rows(eqn, args):
@@ -41,13 +45,13 @@ def _is_wide(value: Value) -> bool:
     return str(getattr(value, "dtype", "")) in ("float64", "complex128") and value.size > 0
 
 
-def _off(x: Array, roundings: float, errors: np.random.Generator) -> Array:
+def _off(x: Array, roundings: float, errors: np.random.Generator, terms: Array | None = None) -> Array:
     if x.size == 1 and np.all(np.complex64(x) == x):
         return x  # a number that float32 holds is a constant, such as an exponent less 1
     reach = AMPLITUDE * roundings
     noise = errors.random(x.shape, np.float32) * np.float32(2 * reach) - np.float32(reach)
     with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(x), x * (1.0 + noise.astype(np.float64)), x)
+        return np.where(np.isfinite(x), x + (x if terms is None else terms) * noise.astype(np.float64), x)
 
 
 def _summed(x: Array, axes: tuple[int, ...], errors: np.random.Generator) -> Array:

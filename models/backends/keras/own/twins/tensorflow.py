@@ -19,6 +19,7 @@ from tensorflow.python.eager import execute
 
 from models.arrays import Array
 from models.backends.keras.libraries import Side
+from models.backends.keras.own.twins import products
 from models.backends.keras.own.twins.float64 import float64_by_default as float64_by_default
 from models.backends.keras.own.twins.tensorflow_functions import surrogates as by_their_authors
 from models.own.gauge import TapeEndsError
@@ -165,8 +166,14 @@ class Operations:
         if _decides(operation, inputs, tensors):
             tensors = self._decided(operation, inputs, tensors)
         if self._errors is not None and operation not in EXACT and "Random" not in operation:
-            terms = _terms(operation, inputs)
-            tensors = [self._rounded(each, terms.get(place), times(_summed_terms(operation, inputs))) for place, each in enumerate(tensors)]
+            terms, summed = _terms(operation, inputs), _summed_terms(operation, inputs)
+            if operation in products.TURNED and tensors[0].dtype == tf.float64:
+                left, right, *given = inputs
+                summed, size = products.of_tensorflow(operation, left, right, given, tensors[0])
+                terms = {} if size is None else {0: tf.constant(size)}
+            tensors = [
+                self._rounded(each, terms.get(place), times(summed, each.shape.num_elements() or 1)) for place, each in enumerate(tensors)
+            ]
             if operation in ("Sum", "Mean", "BiasAddGrad"):
                 tensors = [self._summed(operation, inputs, tensors[0])]
             if operation == "UnsortedSegmentSum" and tensors[0].dtype == tf.float64:
