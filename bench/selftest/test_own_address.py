@@ -80,7 +80,7 @@ def test_a_table_of_another_shape_is_refused(tmp_path: Path, table: str) -> None
 
 def asked(**given: Any) -> argparse.Namespace:
     return argparse.Namespace(
-        **({"model": None, "network": None, "cases": "core", "backend": None, "backends": ["torch", "keras"]} | given)
+        **({"model": None, "network": None, "cases": "core", "backend": None, "backends": ["torch", "keras"], "device": "cpu"} | given)
     )
 
 
