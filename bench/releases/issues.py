@@ -15,7 +15,8 @@ TRACKERS = {
 class Issue:
     """A fault that was reported: `number` in its tracker, what is `wrong`, and the model that shows it on a backend.
 
-    `red` and `green` are sets of requirements in which the gauge must fail and pass. The gauge `around` does without what is broken, and
+    `red` and `green` are sets of requirements in which the gauge must fail and pass, the former `by` this check, or with these words of the
+    framework's: a model that fails otherwise shows another fault. The gauge `around` does without what is broken, and
     must pass in the last red set. `also` are other numbers of the same fault, `options` what else pytest is given.
     """
 
@@ -25,6 +26,7 @@ class Issue:
     backend: str
     red: tuple[str, ...] = ()
     green: tuple[str, ...] = ()
+    by: str = ""
     also: tuple[str, ...] = ()
     around: str = ""
     options: tuple[str, ...] = ()
@@ -32,17 +34,22 @@ class Issue:
     @property
     def cells(self) -> list[Cell]:
         """What is run, the releases that must be red first."""
-        found = [Cell(each, self.gauge, True) for each in self.red] + [Cell(each, self.gauge, False) for each in self.green]
-        return found + ([Cell(self.red[-1], self.around, False)] if self.around else [])
+        found = [Cell(each, self.gauge, self.by) for each in self.red] + [Cell(each, self.gauge) for each in self.green]
+        return found + ([Cell(self.red[-1], self.around)] if self.around else [])
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A gauge in a set of requirements, and whether it must be red there."""
+    """A gauge in a set of requirements, and by what it must be red there; it must be green where that is nothing."""
 
     requirements: str
     gauge: str
-    red: bool
+    by: str = ""
+
+    @property
+    def red(self) -> bool:
+        """Whether it must be red."""
+        return bool(self.by)
 
     @property
     def model(self) -> str:
@@ -59,29 +66,30 @@ ISSUES = (
     Issue(
         "keras #20875", "a stateful layer's state is overwritten before its gradient is taken; again since 3.14 (#23462)",
         "issues_keras.py:stateful", "keras-torch", ("keras==3.8.0", "keras==3.15.1"), ("keras==3.9.2", "keras==3.13.2"),
-        ("keras #20916", "keras #23462"),
+        "modified by an inplace operation", ("keras #20916", "keras #23462"),
     ),
     Issue(
         "keras #21224", "stacked cells fail behind a mask",
-        "issues_keras.py:stacked", "keras-jax", ("keras==3.9.2",), ("keras==3.10.0", "keras==3.15.1"),
+        "issues_keras.py:stacked", "keras-jax", ("keras==3.9.2",), ("keras==3.10.0", "keras==3.15.1"), "(in RNN)",
     ),
     Issue(
         "keras #20276", "recurrent dropout multiplies what a GRU carries on, by the same factor at every step, so that its state overflows",
-        "issues_keras.py:gru_dropout", "keras", ("keras==3.7.0",), ("keras==3.8.0", "keras==3.15.1"), ("keras #20656",),
+        "issues_keras.py:gru_dropout", "keras", ("keras==3.7.0",), ("keras==3.8.0", "keras==3.15.1"), "finite", ("keras #20656",),
     ),
     Issue(
         "keras #20663", "recurrent dropout of an LSTM has one mask for all four gates; found as trainings that are otherwise than in "
         "3.8.0, as any change of what is drawn would be",
-        "issues_keras.py:lstm_dropout", "keras", ("keras==3.7.0",), ("keras==3.8.0", "keras==3.15.1"),
+        "issues_keras.py:lstm_dropout", "keras", ("keras==3.7.0",), ("keras==3.8.0", "keras==3.15.1"), "training",
         options=(f"--baselines={GAUGES}/issues_keras.json",),
     ),
     Issue(
         "keras #23235", "a recurrent layer's mask reaches the CTC loss, which has one number a sample and not one a step",
-        "issues_keras.py:masked_ctc", "keras", ("keras==3.15.1",), around="issues_keras.py:unmasked_ctc", also=("keras #23228",),
+        "issues_keras.py:masked_ctc", "keras", ("keras==3.15.1",), by="Incompatible shapes", around="issues_keras.py:unmasked_ctc",
+        also=("keras #23228",),
     ),
     Issue(
         "pytorch #185509", "Inductor's loops for several threads add up a gradient wrongly behind a maximum over overlapping windows",
-        "issues_torch.py:enlarged", "torch", ("torch==2.13.0",), ("torch==2.14.1",), options=("--cases=full",),
+        "issues_torch.py:enlarged", "torch", ("torch==2.13.0",), ("torch==2.14.1",), "execution", options=("--cases=full",),
     ),
     Issue(
         "pytorch #32023", "nothing: a GRU's results in one batch and in two differ by rounding alone",

@@ -103,8 +103,8 @@ def ran(record: Record, backend: str) -> Ran:
 
 
 def holds(cell: Cell, ran: Ran) -> bool:
-    """Whether a gauge is red where it must be, and only there."""
-    return bool(ran.red) == cell.red
+    """Whether a gauge is red where it must be, by what it must be, and only there."""
+    return any(cell.by == red.check or cell.by in red.text for red in ran.red) if cell.by else not ran.red
 
 
 def page(found: Mapping[str, Ran]) -> str:
@@ -127,7 +127,17 @@ def _sets(issue: Issue, found: Mapping[str, Ran], red: bool) -> str:
     words = []
     for cell in (cell for cell in issue.cells if cell.red == red):
         ran = found.get(cell.name)
-        said = "not run" if ran is None else "" if holds(cell, ran) else "GREEN" if red else "RED"
+        said = (
+            "not run"
+            if ran is None
+            else ""
+            if holds(cell, ran)
+            else "RED"
+            if ran.red and not red
+            else "RED OTHERWISE"
+            if ran.red
+            else "GREEN"
+        )
         around = "`" + cell.gauge.partition(":")[2] + "`" if cell.gauge != issue.gauge else ""
         words.append(" ".join(filter(None, (cell.requirements, around, said))))
     return ", ".join(words) or "–"
@@ -173,5 +183,6 @@ def asked(only: list[str]) -> list[tuple[Issue, Cell]]:
 
 def otherwise(issue: Issue, cell: Cell, ran: Ran) -> str:
     """A sentence where a gauge is red in a release without the fault, or green in one that has it; empty else."""
-    is_now, must = ("red", "green") if ran.red else ("green", "red")
+    is_now = f"red by {', '.join(red.check for red in ran.red)}" if ran.red else "green"
+    must = f"red by {cell.by!r}" if cell.by else "green"
     return "" if holds(cell, ran) else f"{issue.number} is {is_now} in {cell.requirements}, where it must be {must}."

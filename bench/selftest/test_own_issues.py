@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ def test_every_issue_is_red_in_releases_that_have_it_and_green_in_others(issue: 
 
 def test_at_least_six_issues_are_found_and_silent_elsewhere() -> None:
     assert sum(bool(issue.red) and (bool(issue.green) or bool(issue.around)) for issue in ISSUES) >= 6
+    assert all(bool(issue.by) == bool(issue.red) for issue in ISSUES), "red by what, or nowhere"
 
 
 def test_every_gauge_exists() -> None:
@@ -74,12 +76,15 @@ def test_what_a_run_says_is_kept_and_told() -> None:
 
 
 def test_a_gauge_that_is_otherwise_than_it_must_be_is_told() -> None:
-    issue = Issue("keras #1", "it", "issues_keras.py:stateful", "keras", ("keras==3.0.0",), ("keras==3.1.0",))
+    issue = Issue("keras #1", "it", "issues_keras.py:stateful", "keras", ("keras==3.0.0",), ("keras==3.1.0",), "finite")
     bad, good = issue.cells
     green, red = Ran({}, 1, 1), Ran({}, 1, 1, (Red("finite", 1, "loss", "1 for 0"),))
     assert [own.otherwise(issue, bad, red), own.otherwise(issue, good, green)] == ["", ""]
-    assert own.otherwise(issue, bad, green) == "keras #1 is green in keras==3.0.0, where it must be red."
-    assert own.otherwise(issue, good, red) == "keras #1 is red in keras==3.1.0, where it must be green."
+    assert own.otherwise(issue, bad, green) == "keras #1 is green in keras==3.0.0, where it must be red by 'finite'."
+    assert own.otherwise(issue, good, red) == "keras #1 is red by finite in keras==3.1.0, where it must be green."
+    crashed = Ran({}, 0, 0, (Red("update", 0, "", "could not be imported"),))
+    assert own.otherwise(issue, bad, crashed) == "keras #1 is red by update in keras==3.0.0, where it must be red by 'finite'."
+    assert not own.otherwise(replace(issue, by="be imported"), replace(bad, by="be imported"), crashed)
 
 
 def test_what_is_recorded_is_printed_and_an_unknown_issue_refused(capsys: pytest.CaptureFixture[str]) -> None:
