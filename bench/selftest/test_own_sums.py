@@ -11,10 +11,9 @@ from bench.selftest.faults.plant import Fault
 from bench.selftest.studies.own_models import GAUGES, evidence, found, verdicts
 from models.own.sums import COVERED, OF_EITHER_SIGN, of_product, sizes, times
 
-SUMS = (
-    *(f"sums_torch.py:{name}" for name in ("patches", "images", "pooled", "repeated", "bags", "turned", "tabular", "single")),
-    *(f"sums_keras.py:{name}" for name in ("patches", "images", "pooled", "repeated", "tabular", "single")),
-)
+OF_TORCH = "patches", "images", "pooled", "repeated", "bags", "turned", "tabular", "single", "complex_numbers"
+OF_KERAS = "patches", "images", "pooled", "repeated", "tabular", "single"
+SUMS = (*(f"sums_torch.py:{name}" for name in OF_TORCH), *(f"sums_keras.py:{name}" for name in OF_KERAS))
 
 
 @pytest.mark.parametrize("address", SUMS)

@@ -45,7 +45,7 @@ def of_product(rows: int, terms: int, columns: int) -> int:
 
 def sizes(out: Array, left: Array, right: Array) -> Array:
     """What the errors of a product's sums are relative to: the result, or √Σ(terms²) where terms cancel (… × rows × columns)."""
-    return np.maximum(np.abs(out), np.sqrt(np.square(left) @ np.square(right)).reshape(out.shape))
+    return np.maximum(np.abs(out), np.sqrt(np.square(np.abs(left)) @ np.square(np.abs(right))).reshape(out.shape))
 
 
 def off_by_rows(terms: Array, rows: Array, shape: tuple[int, ...]) -> Array:

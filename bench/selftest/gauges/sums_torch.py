@@ -68,3 +68,21 @@ def single():
     """One number from one, so that one sum is all of a gradient."""
     x = torch.randn(10_000, 1)
     return {"model": nn.Linear(1, 1), "loss": functional.mse_loss, "batch": (x, x.sin())}
+
+
+class Turned(nn.Module):
+    """Pairs of columns as complex numbers, times a small complex matrix, a vector, and themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.complex = nn.Parameter(torch.randn(3, 3, dtype=torch.cfloat))
+        self.vector = nn.Parameter(torch.randn(6))
+
+    def forward(self, x):
+        pairs = torch.complex(x[:, :3], x[:, 3:]) @ self.complex
+        return (pairs.abs().mean(1) + torch.tanh(x @ self.vector)).unsqueeze(1)
+
+
+def complex_numbers():
+    x = torch.randn(20_000, 6)
+    return {"model": Turned(), "loss": functional.mse_loss, "batch": (x, x.sin().sum(1, keepdim=True))}

@@ -136,7 +136,9 @@ def product(name: str, args: Sequence[object]) -> tuple[int, Callable[[Tensor], 
     rows, columns = (left.shape[-2] if left.dim() > 1 else 1), (right.shape[-1] if right.dim() > 1 else 1)
 
     def size(out: Tensor) -> Tensor:
-        return torch.maximum(out.abs(), (left.square() @ right.square()).sqrt().reshape(out.shape))
+        """Of complex results the same for the real and the imaginary part, along an axis of their own."""
+        found = torch.maximum(out.abs(), (left.abs().square() @ right.abs().square()).sqrt().reshape(out.shape))
+        return found[..., None] if out.is_complex() else found
 
     return of_product(rows, left.shape[-1], columns), size
 

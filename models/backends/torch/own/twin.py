@@ -76,7 +76,7 @@ class TwinMode(TorchDispatchMode):
         if self._generator is not None and not func.is_view and not _is_exact(func, args) and not drawn(func, args, kwargs):
             terms = TERMS[operation(func)](*args, **kwargs) if operation(func) in TERMS else None
             summed = SUMMED[operation(func)](*args, **kwargs) if operation(func) in SUMMED else ()
-            if operation(func) in PRODUCTS and isinstance(out, Tensor) and out.dtype == torch.float64:
+            if operation(func) in PRODUCTS and isinstance(out, Tensor) and out.dtype in (torch.float64, torch.complex128):
                 count, size = product(operation(func), args)
                 summed, terms = (count,), size(out) if times(count, out.numel()) > 1 else None
             for place, each in enumerate(out if isinstance(out, (tuple, list)) else (out,)):

@@ -30,8 +30,10 @@ def rounded(eqn: JaxprEqn, args: list[Value], out: list[Value], errors: np.rando
     """Results of an operation, off by as much as a float32 is."""
     name, params = eqn.primitive.name, eqn.params
     summed, terms = _terms(eqn, args, out), None
-    if name == "dot_general" and _is_wide(out[0]) and not np.iscomplexobj(out[0]):
+    if name == "dot_general" and _is_wide(out[0]):
         summed, terms = products.of_jax(eqn, np.asarray(args[0]), np.asarray(args[1]), np.asarray(out[0]))
+        if terms is not None and np.iscomplexobj(out[0]):
+            terms = terms * (1 + 1j)  # both parts are off
     roundings = times(summed, int(np.size(out[0])))
     found = [_off(np.asarray(each), roundings, errors, terms) if _is_wide(each) else each for each in out]
     if name == "reduce_sum" and _is_wide(args[0]):
