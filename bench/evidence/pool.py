@@ -1,7 +1,7 @@
 """Networks trained once and judged many times: workers kept busy in the order in which tests will ask.
 
-Each framework trains in its own process, one network ahead of the judge, so that two frameworks share two cores and the
-judging process never imports either.
+Each framework trains in its own process, some networks ahead of the judge, so that two frameworks share two cores and the
+judging process never imports either. Where processors are left over, the framework that the judge waits for gets more processes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections import OrderedDict
+import time
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence, Set
 
 from bench.baselines import samples as baselines
@@ -19,6 +20,7 @@ from bench.evidence.evidence import Evidence
 from bench.evidence.reference import ReferenceResult
 from bench.judging.check import Need
 from fixtures.data.datasets import Data
+from fixtures.machine.memory import free
 from models.backends.registry import info
 from models.observation import History
 from models.spec import Spec
@@ -32,6 +34,12 @@ AHEAD = 2
 """How many networks each worker is asked for before the judge needs them."""
 KEPT = 3
 """How many networks' answers and observations stay in memory."""
+WAITED_FOR, WATCHED_FOR = 0.3, 10.0
+"""A backend gets another worker where the judge has waited for it for this share of the time, over so many seconds at the least."""
+WORTH_A_START = 8
+"""A worker is started for so many networks at the least: imports take as long as two or three of them."""
+ROOM = 4
+"""Another worker needs so many times the memory free that the first one holds."""
 
 
 class ObservationPool:
@@ -47,34 +55,44 @@ class ObservationPool:
         untrained: Sequence[Spec] = (),
         isolate: bool = False,
         deterministic: bool = False,
+        processors: int = 0,
     ) -> None:
         """Nothing starts until a network is asked for; those of `untrained` are looked at without training.
 
         With `isolate` each network is trained in a process of its own. `deterministic` asks frameworks for deterministic kernels.
+        `processors` may be kept busy; where that is more than the judge and one worker for each backend need, slow backends get more.
         """
         self.data, self.device, self.threads, self.seeds = data, device, threads, tuple(seeds)
         self.untrained = frozenset(untrained)
         self.baselines: dict[str, baselines.Baseline] = {}
-        self._isolate, self._deterministic = isolate, deterministic
+        self._isolate, self._deterministic, self._processors = isolate, deterministic, processors
         self._elsewhere: dict[str, Worker] = {}
         self._cells: dict[tuple[str, Spec], Worker] = {}
-        self._workers: dict[str, Worker] = {}
+        self._crews: dict[str, list[Worker]] = {}
         self._beside: list[Worker] = []
         self._hung: dict[tuple[str, Spec], WorkerHung] = {}
         self._together = 0.0
         self._queue: dict[str, list[Spec]] = {}
         self._needs: dict[tuple[str, Spec], Set[Need]] = {}
-        self._asked: dict[tuple[str, Spec], Collection] = {}
+        self._asked: dict[tuple[str, Spec], tuple[Collection, Worker]] = {}
+        self._last: dict[Worker, Spec] = {}
+        self._waited: dict[str, float] = defaultdict(float)
+        self._watched_since = time.monotonic()
         self._references: OrderedDict[Spec, ReferenceResult] = OrderedDict()
         self._runs: OrderedDict[tuple[str, Spec], Evidence] = OrderedDict()
 
     def get(self, backend: str) -> Worker:
-        """The worker of a backend, started on first use."""
-        if backend in self._workers and not self._workers[backend].alive:
-            self.bury(backend)
-        if backend not in self._workers:
-            self._workers[backend] = self.start(backend)
-        return self._workers[backend]
+        """The first worker of a backend, started on first use."""
+        return self._crew(backend)[0]
+
+    def _crew(self, backend: str) -> list[Worker]:
+        """Workers of a backend that are alive, the first one started on first use."""
+        crew = self._crews.setdefault(backend, [])
+        for dead in [worker for worker in crew if not worker.alive]:
+            self.bury(dead)
+        if not crew:
+            crew.append(self.start(backend))
+        return crew
 
     def another(self, backend: str) -> Worker:
         """A worker for something else than networks, weighed and ended with the others."""
@@ -86,8 +104,8 @@ class ObservationPool:
         worker.close()
         if worker in self._beside:
             self._beside.remove(worker)
-        elif self._workers.get(worker.backend) is worker:
-            self.bury(worker.backend)
+        elif worker in self._crews.get(worker.backend, ()):
+            self.bury(worker)
 
     def start(self, backend: str, variables: Mapping[str, str] | None = None) -> Worker:
         """A new worker on this pool's device, with these environment variables, which the caller closes."""
@@ -123,9 +141,10 @@ class ObservationPool:
                 self.want(backend, spec, needs | self._runs.pop(key).collected)
             if key not in self._asked:
                 self._submit(backend, spec)
-            asked = self._asked.pop(key)
+            asked, worker = self._asked.pop(key)
             self._fill(backend)
             self._weigh()
+            began = time.monotonic()
             try:
                 (evidence,) = asked.result()
                 self._runs[key] = dataclasses.replace(evidence, more=functools.partial(self.train, backend, spec))
@@ -133,9 +152,11 @@ class ObservationPool:
                 if isinstance(death, WorkerHung):
                     self._hung[key] = death
                 if not self._isolate:
-                    self.bury(backend)
+                    self.bury(worker)
                 raise
             finally:
+                self._waited[backend] += time.monotonic() - began
+                self._strengthen(backend)
                 if cell := self._cells.pop(key, None):
                     cell.close()
         while len(self._runs) > KEPT:
@@ -166,32 +187,58 @@ class ObservationPool:
         return available(spec, backend) - (UNTRAINED if spec in self.untrained else frozenset())
 
     def peak_memory(self) -> dict[str, float]:
-        """Largest resident memory so far, in MB, of the judge and each backend's worker, and of all processes `together` at one time."""
+        """Largest resident memory so far, in MB, of the judge, each backend's workers, and all processes `together` at one time."""
         self._weigh()
-        workers = {backend: worker.peak_memory() for backend, worker in self._workers.items()}
+        workers = {backend: sum(worker.peak_memory() for worker in crew) for backend, crew in self._crews.items()}
         return {"judge": peak_memory(os.getpid())} | workers | {"together": self._together}
 
     def _weigh(self) -> None:
         """Note what all processes hold now; whoever asks for a network asks for this as well."""
-        workers = (*self._workers.values(), *self._cells.values(), *(worker for worker in self._beside if worker.alive))
-        self._together = max(self._together, resident([os.getpid(), *(worker.pid for worker in workers)]))
+        self._together = max(self._together, resident([os.getpid(), *(worker.pid for worker in self._alive())]))
+
+    def _alive(self) -> list[Worker]:
+        """Every worker that is alive."""
+        crews = (worker for crew in self._crews.values() for worker in crew)
+        return [worker for worker in (*crews, *self._cells.values(), *self._beside, *self._elsewhere.values()) if worker.alive]
 
     def close(self) -> None:
         """End every worker."""
-        for worker in (*self._workers.values(), *self._cells.values(), *self._beside, *self._elsewhere.values()):
+        crews = (worker for crew in self._crews.values() for worker in crew)
+        for worker in (*crews, *self._cells.values(), *self._beside, *self._elsewhere.values()):
             worker.close()
 
-    def bury(self, backend: str) -> None:
-        """Forget a dead worker and ask its successor again for what was under way."""
-        self._workers.pop(backend).close()
-        lost = [spec for name, spec in self._asked if name == backend]
-        for spec in lost:
-            self._asked.pop((backend, spec))
-        self._queue[backend] = lost + self._queue.get(backend, [])
+    def bury(self, dead: Worker) -> None:
+        """Forget a dead worker and ask others again for what was under way."""
+        if dead not in (crew := self._crews[dead.backend]):
+            return
+        crew.remove(dead)
+        dead.close()
+        self._last.pop(dead, None)
+        lost = [key for key, (_, worker) in self._asked.items() if worker is dead]
+        for key in lost:
+            self._asked.pop(key)
+        self._queue[dead.backend] = [spec for _, spec in lost] + self._queue.get(dead.backend, [])
+
+    def _strengthen(self, backend: str) -> None:
+        """Start another worker where the judge waits for this backend, processors and memory are left, and enough networks for it.
+
+        Device memory is never shared among workers of one framework, which would take it from each other.
+        """
+        crew, now = self._crews.get(backend, []), time.monotonic()
+        watched = now - self._watched_since
+        if not crew or self._isolate or kind(self.device) != "cpu" or watched < WATCHED_FOR:
+            return
+        slow = self._waited[backend] > WAITED_FOR * watched and len(self._queue.get(backend, ())) >= WORTH_A_START * len(crew)
+        busy = 1 + self.threads * (len(self._alive()) + 1)
+        if slow and busy <= self._processors and free() > ROOM * 2**20 * resident([crew[0].pid]):
+            crew.append(self.start(backend))
+            self._waited.clear()
+            self._watched_since = now
+            self._fill(backend)
 
     def _fill(self, backend: str) -> None:
         queue = self._queue.get(backend, [])
-        while queue and sum(b == backend for b, _ in self._asked) < AHEAD:
+        while queue and sum(b == backend for b, _ in self._asked) < AHEAD * max(1, len(self._crews.get(backend, ()))):
             spec = queue.pop(0)
             if (backend, spec) not in self._runs and (backend, spec) not in self._asked:
                 self._submit(backend, spec)
@@ -203,11 +250,17 @@ class ObservationPool:
         request = Request(spec, backend, self.data, needs, self.seeds, kind(self.device), self.repeats, self.baselines.get(backend))
         if request.wanted & FORCED:
             request = dataclasses.replace(request, reference=self._reference(request.own))
-        self._asked[backend, spec] = Collection([request], self._worker(backend, spec).submit)
+        worker = self._worker(backend, spec)
+        self._asked[backend, spec] = Collection([request], worker.submit), worker
+        self._last[worker] = spec
 
     def _worker(self, backend: str, spec: Spec) -> Worker:
+        """Who is asked for a network: who has just built one alike, so that it need not be built again, or else who has least to do."""
         if not self._isolate:
-            return self.get(backend)
+            crew = self._crew(backend)
+            tasks = {worker: sum(asked is worker for _, asked in self._asked.values()) for worker in crew}
+            alike = [w for w in crew if w in self._last and spec.built_as is not None and self._last[w].built_as == spec.built_as]
+            return min([worker for worker in alike if tasks[worker] < AHEAD] or crew, key=tasks.__getitem__)
         if (backend, spec) not in self._cells:
             self._cells[backend, spec] = self.start(backend)
         return self._cells[backend, spec]
@@ -215,6 +268,6 @@ class ObservationPool:
     def _reference(self, spec: Spec) -> ReferenceResult:
         if spec not in self._references:
             self._references[spec] = reference_of(spec, self.data, self.seeds[0])
-            while len(self._references) > AHEAD + KEPT:
+            while len(self._references) > AHEAD * max(map(len, self._crews.values()), default=1) + KEPT:
                 self._references.popitem(last=False)
         return self._references[spec]

@@ -156,7 +156,7 @@ def test_an_isolated_case_has_a_process_of_its_own() -> None:
     verdict, versions = relation_runner.judge(EqualityCase("refused", "torch"))
     assert verdict.status == PASSED
     assert "torch" in versions
-    assert not pool._workers
+    assert not pool._crews
     pool.close()
 
 
