@@ -39,7 +39,7 @@ class Row:
     what its experiment is trained on. `extra` are fields by the conventions of a backend, where two frameworks need other numbers to
     compute the same. `schedule` is `constant`, or `warm-up`: a rise over `WARM_UP` steps, then a linear fall to zero. `inputs` lie in
     [0, 1] (`unit`), have mean square 1 (`standard`) or are as a problem draws them (`drawn`). `refresh` is the number of batches over
-    which running statistics are computed anew at the end.
+    which running statistics are computed anew at the end. Frameworks in `without` lack a part of the network.
     """
 
     label: str
@@ -53,6 +53,11 @@ class Row:
     extra: dict[str, str] = field(default_factory=dict, hash=False)
     axis: str = "depth"
     data: str = ""
+    without: tuple[str, ...] = ()
+
+    def runs_on(self, backend: str) -> bool:
+        """Whether a backend has all parts of the network."""
+        return info(backend).conventions not in self.without
 
     def on(self, backend: str) -> str:
         """The network's id on a backend."""
@@ -91,10 +96,11 @@ class Cell:
 
 
 def cells(rows: Iterable[Row], backends: Iterable[str]) -> list[Cell]:
-    """Every cell, first seeds first, so that what is finished early says something of every row."""
+    """Every cell that can be trained, first seeds first, so that what is finished early says something of every row."""
     rows, backends = list(rows), list(backends)
     most = max((row.seeds for row in rows), default=0)
-    return [Cell(row, backend, seed) for seed in range(most) for row in rows if seed < row.seeds for backend in backends]
+    asked = [(row, backend) for row in rows for backend in backends if row.runs_on(backend)]
+    return [Cell(row, backend, seed) for seed in range(most) for row, backend in asked if seed < row.seeds]
 
 
 def waves(wanted: Iterable[Cell]) -> Iterator[list[Cell]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from bench.experiments.cell import Cell, Row
+from bench.experiments.cell import Cell, Row, cells
 from bench.experiments.record import Result, Results
 from bench.judging.finding import SCALES
 
@@ -54,12 +54,13 @@ class Seen:
 
     def missing(self, rows: Sequence[Row] | None = None) -> int:
         """How many cells of these rows, or of all, have not been trained on PyTorch and Keras."""
-        return sum(max(0, row.seeds - len(self.of(row, backend))) for row in (self.rows if rows is None else rows) for backend in BACKENDS)
+        asked = [(row, backend) for row in (self.rows if rows is None else rows) for backend in BACKENDS if row.runs_on(backend)]
+        return sum(max(0, row.seeds - len(self.of(row, backend))) for row, backend in asked)
 
     def untrained(self, left_out: Collection[Row] = ()) -> Iterator[str]:
         """The line behind a table that says how many are missing, where any are, and one for rows that are left out."""
         if missing := self.missing([row for row in self.rows if row not in left_out]):
-            yield f"{missing} cells of {sum(row.seeds for row in self.rows) * 2} have not been trained yet."
+            yield f"{missing} cells of {len(cells(self.rows, BACKENDS))} have not been trained yet."
         if unasked := self.missing(list(left_out)):
             yield f"{unasked} cells are not trained, because no seed learned at a shorter lag."
 

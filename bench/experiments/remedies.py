@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.experiments import predictions
-from bench.experiments.cell import Row
+from bench.experiments.cell import Row, cells
 from bench.experiments.depth import OUTSIDE, PLAIN
-from bench.experiments.experiment import NAMES, Experiment, Seen, mean
+from bench.experiments.experiment import BACKENDS, NAMES, Experiment, Seen, mean
 from bench.experiments.pictures import Figure, predicted_and_seen
 from bench.report.text_table import markdown
 from models.parts.activations import ACTIVATIONS
@@ -63,7 +63,10 @@ def rows(depth: int, sizes: dict[str, str], changes: dict[str, dict[str, str]], 
     for label, change in changes.items():
         fields = {"depth": str(depth), **sizes, **BASE, **change}
         network = ",".join(f"{name}={value}" for name, value in fields.items() if (name, value) != ("lr", "0"))
-        made.append(Row(label, depth, network, epochs, seeds=1, extra=OUTSIDE if fields["optimizer"] == "rmsprop" else {}))
+        optimizer = OPTIMIZERS[fields["optimizer"]]
+        without = tuple(name for name in BACKENDS if getattr(optimizer, name) is None)
+        extra = OUTSIDE if fields["optimizer"] == "rmsprop" else {}
+        made.append(Row(label, depth, network, epochs, seeds=1, extra=extra, without=without))
     return tuple(made)
 
 
@@ -82,7 +85,8 @@ def _tables(seen: Seen) -> Iterator[str]:
             change = [each for result in results if (each := result.decades()) is not None]
             ratio = f"10^{sum(change) / len(change):+.1f}" if change else "–"
             times = " / ".join(f"{each[0].ms_a_step:.1f}" if each else "–" for each in found.values())
-            table.append([row.label, *said, *(mean([result.best for result in each]) for each in found.values()), ratio, times])
+            best = [mean([result.best for result in each]) if row.runs_on(backend) else "lacks it" for backend, each in found.items()]
+            table.append([row.label, *said, *best, ratio, times])
         if len(table) > 1:
             yield from (*markdown(table), "")
     yield from shares(seen, foretold)
@@ -119,11 +123,12 @@ def _figures(seen: Seen) -> dict[str, Figure]:
     return {"remedies": predicted_and_seen(points, "predicted decades, last to first gradient", "highest accuracy")}
 
 
+ROWS = (*rows(40, SIZES, CHANGES), *rows(100, SIZES, {label: change for label, change in CHANGES.items() if "depth" not in change}))
 REMEDIES = Experiment(
     "remedies",
     "Which single change lets a plain net of 40 or 100 layers train, and did theory say so before?",
-    f"{4 * len(CHANGES) - 2} cells, about 2.5 core-hours",
-    (*rows(40, SIZES, CHANGES), *rows(100, SIZES, {label: change for label, change in CHANGES.items() if "depth" not in change})),
+    f"{len(cells(ROWS, BACKENDS))} cells, about 7 core-hours",
+    ROWS,
     rows(12, {"width": "32", "batch": "32"}, {label: CHANGES[label] for label in (PLAIN, "layer normalization", "pre-activation skips")}),
     _tables,
     _figures,

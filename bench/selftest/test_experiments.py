@@ -20,6 +20,7 @@ from bench.experiments import record
 from bench.experiments.__main__ import main
 from bench.experiments.catalogue import EXPERIMENTS
 from bench.experiments.cell import cells
+from bench.experiments.experiment import Seen
 from bench.selftest.pages import ROOT
 from fixtures.data.memory_problems import problem
 
@@ -169,6 +170,17 @@ def test_every_cell_can_be_built_and_has_a_name_of_its_own(name: str) -> None:
         for cell in wanted:
             data = usual if not cell.row.data else SIZES[cell.row.data] if cell.row.data in SIZES else problem(cell.row.data)
             assert cell.spec(data).batch in (32, 128, 512)
+
+
+def test_a_framework_that_lacks_a_part_is_not_asked_and_not_missed() -> None:
+    rows = [row for row in EXPERIMENTS["remedies"].rows if row.label in ("lion optimizer", "radam optimizer") and row.depth == 40]
+    assert [(cell.row.label, cell.backend) for cell in cells(rows, ["torch", "keras", "keras-jax"])] == [
+        ("radam optimizer", "torch"), ("lion optimizer", "keras"), ("lion optimizer", "keras-jax"),
+    ]  # fmt: skip
+    result = record.Result([0.5], [1.0], [1], {}, 1.0)
+    seen = Seen(rows, {cell.key: result for cell in cells(rows, ["torch", "keras"])})
+    text = "\n".join(EXPERIMENTS["remedies"].tables(seen))
+    assert text.count("lacks it") == 2 and "have not been trained yet" not in text
 
 
 def test_workers_do_not_outlive_a_killed_run(tmp_path: Path) -> None:
