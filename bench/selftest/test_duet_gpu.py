@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench.evidence.collect import Request
+from bench.evidence.reference import ReferenceResult
 from bench.selftest.made_up_duets import Stub, case
 from bench.selftest.made_up_gpus import HOT, POWER_CAP, WARM, Card, plant
 from bench.timing.duet import __main__ as command
@@ -130,7 +131,7 @@ def test_workers_are_asked_for_the_device_they_see_and_are_not_pinned(monkeypatc
     asked: list[Request] = []
     monkeypatch.setattr(equivalence, "collect", lambda request, _: asked.append(request) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        equivalence.prove(pair, one, load(), None)
+        equivalence.prove(pair, one, load(), ReferenceResult(one.spec, []))
     assert [request.device for request in asked] == ["cuda"]
 
 

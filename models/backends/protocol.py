@@ -14,7 +14,7 @@ from models.arrays import Array, Arrays, Batch, Batches, BatchLabels, Labels, Lo
 if TYPE_CHECKING:  # `Spec` reads the rows
     from models.observation import Epoch, Trained, WatchedPass
     from models.own.address import OwnModel
-    from models.own.protocol import AlignedNetwork, OwnNetwork
+    from models.own.protocol import AlignedNetwork, OwnNetwork, OwnStep
     from models.own.training import OwnHistory
     from models.spec import Spec
 
@@ -257,6 +257,9 @@ class Backend(Protocol):
 
     def train_own(self, model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
         """One training of a user's own model over its data; `moved` begins one unit in the last place away. Raises OwnError."""
+
+    def own_step(self, model: OwnModel, mode: str, seed: int, device: str) -> OwnStep:
+        """One training step of a user's own model for the clock, in one of its modes. Raises OwnError, Absent where the mode takes none."""
 
     def aligned_network(self, model: OwnModel, seed: int, device: str) -> AlignedNetwork:
         """A network that both frameworks hold. Raises OwnError, Absent where the backend has none."""

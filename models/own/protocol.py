@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from models.arrays import Array, Arrays
+from models.backends.protocol import TimedWork
 from models.own.carried import WeightedLayer
 from models.own.decisions import Decisions
 from models.own.observation import LayerSeen
@@ -58,6 +60,17 @@ class StepsVariant(NamedTuple):
 
     name: str
     run: Callable[[Trajectory], list[Arrays]]
+
+
+class OwnStep(NamedTuple):
+    """A training step of a model for the clock, on its first batch.
+
+    First steps are taken inside `entered()`, where what the user's code raises is told as theirs. `weights` are what it learns, now.
+    """
+
+    work: TimedWork
+    entered: Callable[[], AbstractContextManager[None]]
+    weights: Callable[[], Arrays]
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from models.backends.registry import Absent, backend_module
 from models.observation import Job
+from models.own.address import OwnModel
 from models.own.gauge import OwnError
 from models.own.observation import OwnJob
 from models.own.training import OwnTraining
@@ -66,6 +67,7 @@ def serve(backend: str, threads: int, deterministic: bool, inputs: BinaryIO, out
         "probe": lambda given: overhead.probe(framework, **given),
         "scenario": lambda given: scenarios.take(backend, given["scenario"], given["with"]),
         "script": lambda given: scripts.write(backend, **given),
+        "prepare_own": lambda given: timer.prepare_own(**given | {"model": messages.as_kind(given["model"], OwnModel)}),
         **_by_name(timer, "prepare", "control", "rate", "memory", "block", "timed_block", "plant", "begin_peaks", "peaks", "forget"),
         **_by_name(epochs, "hold", "begin", "epoch", "refresh", "renew", "in_time"),
     }

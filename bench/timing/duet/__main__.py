@@ -33,6 +33,8 @@ from fixtures.data.datasets import load
 from fixtures.machine.fingerprint import fingerprint, judge_on_one_thread
 from models.backends.registry import BackendError
 from models.matrix import CASES
+from models.own.address import own_models
+from models.own.gauge import OwnError
 from models.spec import SpecError
 from models.worker.devices import DeviceError, refuse_threads, refuse_unknown
 
@@ -44,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--aa", nargs="?", const=sys.executable, metavar="SIDE", help="the same on both sides, to calibrate this machine")
     made.add_argument("--cases", choices=CASES, default="smoke", help="networks: the reference network, core or full (default: smoke)")
     made.add_argument("--network", action="append", metavar="ID", help="this network instead; may be repeated")
+    made.add_argument(
+        "--model", action="append", metavar="ADDRESS", help="a model of your own instead, as pytest takes it; may be repeated"
+    )
     made.add_argument("--device", default="cpu")
     made.add_argument("--threads", type=int, default=1)
     made.add_argument("--budget", type=float, default=BUDGET, metavar="S", help=f"seconds of rounds per case (default: {BUDGET:.0f})")
@@ -58,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @ends_with(Status.ENVIRONMENT, GpuError)
-@ends_with(Status.BAD_INPUT, VersionsError, SpecError, WriteError, RecordError, BackendError, DeviceError)
+@ends_with(Status.BAD_INPUT, OwnError, VersionsError, SpecError, WriteError, RecordError, BackendError, DeviceError)
 def main(arguments: list[str] | None = None) -> Status:
     """Build both sides, measure, judge, write, print."""
     options = _parser().parse_args(arguments)
@@ -86,13 +91,14 @@ def _run(options: argparse.Namespace) -> Status:
     known = None if options.aa else calibration.read(options.record_dir, machine)
     restarts = int(options.budget / options.slice)
     margins = margins_of(options.margin, known, restarts)
-    specs = tuple(map(admission.network, options.network or networks(options.cases)))
+    models = own_models(options.model, Path.cwd()) if options.model else []
+    specs = tuple(map(admission.network, options.network or ([] if models else networks(options.cases))))
     for spec in specs:
         admission.refuse_too_large(spec, 2 * admission.weight(spec, seeds=0), "choose a smaller network")
     one, other = (sides.parse(text, options.device) for text in (a, b))
     watch = Watch(options.device) if options.device != "cpu" else None
     say("environments: built where they are not there yet, which takes minutes once")
-    cases = sides.cases(one, other, specs, device=options.device, threads=options.threads)
+    cases = sides.cases(one, other, [*models, *specs], device=options.device, threads=options.threads)
     cases = [replace(case, b=replace(case.b, slowdown=options.planted)) for case in cases]
     duet = Duet(cases, margins)
     if not known and not options.aa:

@@ -31,7 +31,7 @@ def prove(pair: Pair, case: DuetCase, data: Data, reference: ReferenceResult) ->
         if (variant.interpreter, variant.backend) in proved:
             continue
         proved.add((variant.interpreter, variant.backend))
-        request = Request(case.spec, variant.backend, data, NEEDS, device=kind(variant.device), reference=reference)
+        request = Request(reference.spec, variant.backend, data, NEEDS, device=kind(variant.device), reference=reference)
         evidence = collect(request, at_once(partial(pair.ask, number)))
         for name in PROOFS:
             verdict = judge(CHECKS[name], evidence)

@@ -23,6 +23,7 @@ from bench.timing.duet.statistics import ALPHA, BETA, CONFIRMED, FASTER, FRESH, 
 from bench.timing.duet.verdict import ENVIRONMENT, NOTHING, Judged
 from bench.timing.steps import NotTheSameError
 from fixtures.data.datasets import Data
+from models.spec import Spec
 from models.worker.process import WorkerError, WorkerLacks
 
 BUDGET, SLICE = 60.0, 4.0
@@ -156,10 +157,11 @@ def run(
     A worker that dies takes its case with it, not the run: the others go on with fresh ones.
     """
     restarts = max(LEAST, int(budget / piece))
-    references = {spec: reference_of(spec, data) for spec in {case.spec for case in duet.cases}}
+    references = {spec: reference_of(spec, data) for spec in {case.spec for case in duet.cases} if isinstance(spec, Spec)}
 
     def proved(pair: Pair, case: DuetCase) -> None:
-        prove(pair, case, data, references[case.spec])
+        if isinstance(case.spec, Spec):  # an own model has no reference: both sides do the same work (`bench.timing.duet.own`)
+            prove(pair, case, data, references[case.spec])
 
     def measured(pair: Pair, case: DuetCase) -> None:
         duet.take(rounds.measure(pair, case, data, restart=restart, seconds=piece, watch=watch))

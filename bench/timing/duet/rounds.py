@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.timing.duet.gpu import Watch
+from bench.timing.duet.own import check_alike
 from bench.timing.duet.sides import DuetCase, Variant
-from bench.timing.steps import Proof, check_same, proof, steps_per_block, warm_up
+from bench.timing.steps import check_same, proof, steps_per_block, warm_up
 from fixtures.data.datasets import Data
+from models.arrays import Arrays
 from models.backends.registry import BACKENDS
+from models.own.address import OwnModel
 from models.worker.devices import kind
 from models.worker.process import Worker, WorkerDied
 from models.worker.tasks.step_timer import Block, Peaks, Prepared
@@ -129,13 +132,13 @@ def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: fl
     variants, begun = pair.variants, time.perf_counter()
     count = range(len(variants))
     names, prepared = [f"{number} {case.id}" for number in count], []
-    first, steps, warm = dict[int, float](), dict[int, int](), True
+    first, weights, steps, warm = dict[int, float](), dict[int, Arrays](), dict[int, int](), True
     try:
         for number in count if restart % 2 == 0 else reversed(count):
             variant = variants[number]
             prepared.append((number, names[number]))
             pair.ask(number, "begin_peaks")
-            first[number] = _prepare(pair, number, names[number], case, proof(case.spec, BACKENDS[variant.backend].conventions, data))
+            first[number], weights[number] = _prepare(pair, number, names[number], case, data)
             if variant.slowdown != 1.0:
                 names[number] += " slowed"
                 prepared.append((number, names[number]))
@@ -143,6 +146,8 @@ def measure(pair: Pair, case: DuetCase, data: Data, *, restart: int, seconds: fl
             warmed = warm_up(functools.partial(_own_seconds, pair, number, names[number]))
             warm = warm and warmed.flat
             steps[number] = _steps_of_a_block(pair, number, names[number], warmed.steps)
+        if isinstance(case.spec, OwnModel):
+            check_alike(case.id, [weights[number] for number in count])
         if watch:
             watch.ours()
         if len({(variant.backend, variant.mode) for variant in variants}) == 1:
@@ -169,12 +174,17 @@ def abba_round(count: int, block: Callable[[int], Block]) -> list[tuple[Block, B
     return list(zip(there, reversed(back), strict=True))
 
 
-def _prepare(pair: Pair, number: int, name: str, case: DuetCase, proved: Proof) -> float:
+def _prepare(pair: Pair, number: int, name: str, case: DuetCase, data: Data) -> tuple[float, Arrays]:
+    """Seconds of the first step, and the weights after the first few; those of a network are the reference's."""
     variant = pair.variants[number]
-    asked = {"spec": case.spec.id, "mode": variant.mode, "device": kind(variant.device), "x": proved.x, "labels": proved.labels}
-    prepared = pair.ask(number, "prepare", Prepared, name=name, **asked)
-    check_same(variant.timed(case.spec), prepared.weights, proved)
-    return prepared.first_step
+    asked = {"name": name, "mode": variant.mode, "device": kind(variant.device)}
+    if isinstance(case.spec, OwnModel):
+        prepared = pair.ask(number, "prepare_own", Prepared, model=case.spec, **asked)
+    else:
+        proved = proof(case.spec, BACKENDS[variant.backend].conventions, data)
+        prepared = pair.ask(number, "prepare", Prepared, spec=case.spec.id, x=proved.x, labels=proved.labels, **asked)
+        check_same(variant.timed(case.spec), prepared.weights, proved)
+    return prepared.first_step, prepared.weights
 
 
 def _rounds(

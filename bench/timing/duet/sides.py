@@ -7,12 +7,14 @@ backend, a mode (`--compile`), a Python, and everything else as requirements tha
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.timing.cases import TimedCase
 from bench.versions.environments import GPU_KERAS, GPU_TORCH, ROOT, Interpreter, VersionsError, Wanted, build
 from models.backends.registry import BACKENDS, USUAL, python_of
+from models.own.address import OwnModel
 from models.spec import Spec
 from models.worker.process import Worker
 
@@ -61,9 +63,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class DuetCase:
-    """One step on both sides: the same network, what differs being the environment, the framework or the mode."""
+    """One step on both sides: the same network or user's own model, what differs being the environment, the framework or the mode."""
 
-    spec: Spec
+    spec: Spec | OwnModel
     a: Variant
     b: Variant
 
@@ -100,22 +102,35 @@ def parse(text: str, device: str = "cpu") -> Side:
     return Side(text, wanted, python, able, modes[0] if modes else "")
 
 
-def cases(a: Side, b: Side, networks: tuple[Spec, ...], *, device: str = "cpu", threads: int = 1) -> list[DuetCase]:
-    """Every network in every framework that both sides have, or in the one that each side names. Raises VersionsError."""
+def cases(a: Side, b: Side, networks: Sequence[Spec | OwnModel], *, device: str = "cpu", threads: int = 1) -> list[DuetCase]:
+    """Every network in every framework that both sides have, or in the one that each side names; a model in its own framework's.
+
+    Raises VersionsError.
+    """
     pairs = [(one, one) for one in a.backends if one in b.backends] or [(a.backends[0], b.backends[0])]
     at, bt = a.interpreter(), b.interpreter()
     found = []
     for spec in networks:
-        for side in (a, b) if spec.arch.layered else ():
+        able = pairs
+        if isinstance(spec, OwnModel):
+            able = [pair for pair in pairs if all(_holds(spec, backend) for backend in pair)]
+            if not able:
+                raise VersionsError(f"{spec.id} is of {' and '.join(spec.frameworks)}, which not both sides are: name it in --a and --b.")
+        for side in (a, b) if isinstance(spec, OwnModel) or spec.arch.layered else ():
             if side.mode and not any(side.mode in BACKENDS[backend].modes for backend in side.backends):
                 raise VersionsError(f"--{side.mode} in {side.text!r} writes recurrent layers, and {spec.id} has none: use --network rnn.")
-        for one, other in pairs:
+        for one, other in able:
             variants = [
                 Variant(side, where, backend, side.mode or BACKENDS[backend].modes[0], threads, device)
                 for side, where, backend in ((a, at, one), (b, bt, other))
             ]
             found.append(DuetCase(spec, *variants))
     return found
+
+
+def _holds(model: OwnModel, backend: str) -> bool:
+    """Whether a backend is of a framework that the model's file imports; any is where that is not known."""
+    return not model.frameworks or BACKENDS[backend].framework in model.frameworks
 
 
 def _python(word: str) -> str:

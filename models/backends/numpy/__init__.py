@@ -7,11 +7,11 @@ from models.backends.numpy.device import built_for, configure, devices, drain, m
 from models.backends.numpy.epochs import EpochNetwork
 from models.backends.numpy.layers import activate, draw_layers
 from models.backends.numpy.memory import MemoryNetwork
-from models.backends.numpy.network import Network, aligned_network, own_network, train_own
+from models.backends.numpy.network import Network, aligned_network, own_network, own_step, train_own
 from models.backends.numpy.scenarios import SCENARIOS
 from models.backends.numpy.timing import hand_written, product
 
 __all__ = [
     "SCENARIOS", "EpochNetwork", "MemoryNetwork", "Network", "activate", "aligned_network", "built_for", "configure", "devices", "drain",
-    "draw_layers", "hand_written", "multiplied", "own_network", "peak_device_memory", "product", "train_own", "versions",
+    "draw_layers", "hand_written", "multiplied", "own_network", "own_step", "peak_device_memory", "product", "train_own", "versions",
 ]  # fmt: skip

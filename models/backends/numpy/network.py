@@ -14,7 +14,7 @@ from models.backends.registry import Absent, BackendError
 from models.nodes import Normalize, Sum
 from models.observation import Trained, WatchedPass
 from models.own.address import OwnModel
-from models.own.protocol import AlignedNetwork, OwnNetwork
+from models.own.protocol import AlignedNetwork, OwnNetwork, OwnStep
 from models.own.training import OwnHistory
 from models.parts.clips import SHRUNK
 from models.parts.norms import running_variance
@@ -148,6 +148,11 @@ class Network:
 
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:
+    """None: raises Absent."""
+    raise Absent("a model of a framework")
+
+
+def own_step(model: OwnModel, mode: str, seed: int, device: str) -> OwnStep:
     """None: raises Absent."""
     raise Absent("a model of a framework")
 

@@ -5,11 +5,11 @@ from models.backends.torch.epochs import EpochNetwork
 from models.backends.torch.layers import activate, draw_layers
 from models.backends.torch.memory import MemoryNetwork
 from models.backends.torch.network import Network
-from models.backends.torch.own import aligned_network, own_network, train_own
+from models.backends.torch.own import aligned_network, own_network, own_step, train_own
 from models.backends.torch.scenarios import SCENARIOS
 from models.backends.torch.timing import hand_written, product
 
 __all__ = [
     "SCENARIOS", "EpochNetwork", "MemoryNetwork", "Network", "activate", "aligned_network", "built_for", "configure", "devices", "drain",
-    "draw_layers", "hand_written", "multiplied", "own_network", "peak_device_memory", "product", "train_own", "versions",
+    "draw_layers", "hand_written", "multiplied", "own_network", "own_step", "peak_device_memory", "product", "train_own", "versions",
 ]  # fmt: skip

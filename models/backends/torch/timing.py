@@ -28,13 +28,13 @@ def timed_step(network: Network, x: Batch, labels: Labels) -> TimedWork:
         network.update()
         return loss.detach()
 
-    return TimedWork(step, _waiter(network.device))
+    return TimedWork(step, waiter(network.device))
 
 
 def product(size: int, device: str) -> TimedWork:
     """A float32 product of two size × size matrices."""
     matrix = torch.ones((size, size), device=device)
-    return TimedWork(lambda: matrix @ matrix, _waiter(device))
+    return TimedWork(lambda: matrix @ matrix, waiter(device))
 
 
 def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:
@@ -68,5 +68,6 @@ def hand_written(spec: Spec, weights: Arrays, device: str) -> Loop:
     return over
 
 
-def _waiter(device: str) -> Callable[[], None]:
+def waiter(device: str) -> Callable[[], None]:
+    """What waits until a device has done all it was asked."""
     return torch.cuda.synchronize if device.startswith("cuda") else lambda: None

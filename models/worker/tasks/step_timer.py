@@ -17,6 +17,7 @@ from pathlib import Path
 
 from models.arrays import Arrays, Batch, Labels
 from models.backends.protocol import Backend, TimedWork
+from models.own.address import OwnModel
 from models.reference.draws import draw_weights
 from models.spec import Spec
 from models.worker.process import peak_memory
@@ -104,6 +105,20 @@ class StepTimer:
             step()
         self._work[name] = work
         return Prepared(first, network.weights())
+
+    def prepare_own(self, *, name: str, model: OwnModel, mode: str, device: str) -> Prepared:
+        """Build a user's own model, take its first steps on its first batch and report the weights they lead to. Raises OwnError."""
+        self._backend.peak_device_memory(reset=True)
+        work, entered, weights = self._backend.own_step(model, mode, 0, device)
+        with entered():
+            start = time.perf_counter()
+            work.run()
+            work.wait()
+            first = time.perf_counter() - start
+            for _ in range(PROVED_STEPS - 1):
+                work.run()
+        self._work[name] = work
+        return Prepared(first, weights())
 
     def control(self, *, name: str, size: int, device: str) -> None:
         """Make ready a float32 product of two size × size matrices: work of known cost, done by the same framework."""

@@ -7,7 +7,7 @@ import keras
 from models.backends.keras.precision import compute_as_configured
 from models.own.address import OwnModel
 from models.own.gauge import OwnError
-from models.own.protocol import AlignedNetwork, OwnNetwork
+from models.own.protocol import AlignedNetwork, OwnNetwork, OwnStep
 from models.own.training import OwnHistory
 
 
@@ -38,3 +38,13 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
     compute_as_configured()
     SETTINGS.put_back()
     return training.train_own(model, seed, moved, device)
+
+
+def own_step(model: OwnModel, mode: str, seed: int, device: str) -> OwnStep:
+    """One training step for the clock. Raises OwnError, Absent."""
+    from models.backends.keras.own import timing  # late, as above
+    from models.backends.keras.own.settings import SETTINGS
+
+    compute_as_configured()
+    SETTINGS.put_back()
+    return timing.own_step(model, mode, seed, device)

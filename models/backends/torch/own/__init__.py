@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.backends.torch.precision import allow_tf32
 from models.own.address import OwnModel
-from models.own.protocol import AlignedNetwork, OwnNetwork
+from models.own.protocol import AlignedNetwork, OwnNetwork, OwnStep
 from models.own.training import OwnHistory
 
 
@@ -32,3 +32,12 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
 
     SETTINGS.put_back()
     return training.train_own(model, seed, moved, device)
+
+
+def own_step(model: OwnModel, mode: str, seed: int, device: str) -> OwnStep:
+    """One training step for the clock. Raises OwnError, Absent."""
+    from models.backends.torch.own import timing  # late, as above
+    from models.backends.torch.own.settings import SETTINGS
+
+    SETTINGS.put_back()
+    return timing.own_step(model, mode, seed, device)
