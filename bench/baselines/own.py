@@ -82,6 +82,8 @@ def read(path: Path) -> dict[str, OwnRecording]:
     for name, each in found.recordings.items():
         if bad := [metric for metric, rows in each.samples.items() if len(rows) != len(each.seeds)]:
             raise BaselineError(f"{path}: {name} has another number of {bad[0]} than of seeds: delete it and record anew.")
+        if bad := [metric for metric, rows in each.samples.items() if len({len(row) for row in rows}) > 1]:
+            raise BaselineError(f"{path}: {name} has seeds with more {bad[0]} than others: delete it and record anew.")
     return found.recordings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,17 @@ def test_two_processes_judge_what_one_does_and_leave_times_out(tmp_path: Path) -
     assert "torch" in record.versions["torch"]
     assert record.peak_memory_mb["torch"] > 0
     assert not record.timings
+
+
+def test_a_network_and_the_equalities_of_a_backend_stay_with_one_process(tmp_path: Path) -> None:
+    networks = [f"--network=depth=2,width={width}" for width in (4, 5, 6, 7)]
+    done = run("-n", "2", "-v", "-k", "parity or finite or sum_rules", "--seeds=1", *networks, record=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    where: dict[str, set[str]] = {}
+    for process, width in re.findall(r"^\[(gw\d+)\].*-depth=2,width=(\d)\]", done.stdout, re.MULTILINE):
+        where.setdefault(width, set()).add(process)
+    assert len(where) == 4 and all(len(processes) == 1 for processes in where.values()), where
+    assert len(set.union(*where.values())) == 2, "both processes work"
 
 
 def test_what_several_processes_recorded_is_what_one_records(tmp_path: Path) -> None:

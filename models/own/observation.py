@@ -65,13 +65,14 @@ class Counted:
 class Variant:
     """One way to run the same training step, such as `compile`, and how far it leads from the twin.
 
-    `absent` says why it was not run, `undecided` why it was run and cannot be judged.
+    `absent` says why this model has none, `undecided` why it was run and cannot be judged, `failed` what it raised.
     """
 
     name: str
     deviations: list[Deviation] = field(default_factory=list)
     absent: str = ""
     undecided: str = ""
+    failed: str = ""
 
 
 @dataclass

@@ -18,6 +18,10 @@ class NoVariantError(RuntimeError):
     """A variant of execution that this model or machine does not have; the message completes "not run: …"."""
 
 
+class VariantFailedError(RuntimeError):
+    """A variant that this model has, and that raised; the message says what."""
+
+
 class UndecidedError(RuntimeError):
     """A variant that cannot be judged on this model; the message says why."""
 

@@ -139,7 +139,8 @@ def execution(evidence: OwnEvidence) -> Iterator[Finding]:
     taken = [variant for variant in evidence.seen.variants if variant.deviations]
     if evidence.seen.undecided:
         raise NotJudged(evidence.seen.undecided)
-    undecided = "; ".join(f"{variant.name}: {variant.undecided}" for variant in evidence.seen.variants if variant.undecided)
+    left_out = [(variant.name, why) for variant in evidence.seen.variants if (why := variant.undecided or variant.failed)]
+    undecided = "; ".join(f"{name}: {why}" for name, why in left_out)
     if not taken and undecided:
         raise NotJudged(undecided)
     if not taken:

@@ -37,7 +37,10 @@ def training(evidence: OwnEvidence) -> Iterator[Finding]:
     for name in dict.fromkeys((*then.samples, *now)):
         if name not in then.samples or name not in now:
             if name in then.samples or name == "accuracy":
-                raise AssertionError(f"the metric {name} was recorded or is seen, but not both: record it anew")
+                note = (
+                    f"{'was recorded and is not' if name in then.samples else 'is and was not recorded'}: if the model changed, record anew"
+                )
+                yield Finding(Place(name), int(name in now), int(name in then.samples), int(name in then.samples), note)
             continue  # a gradient that was zero for some seed was not recorded
         each = Recorded(name, np.array(then.samples[name]), trained.widening)
         for place, value in zip(places, now[name], strict=True):

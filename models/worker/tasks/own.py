@@ -11,7 +11,7 @@ from models.backends.protocol import Backend
 from models.own.gauge import NoTwinError, OwnError
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Variant
 from models.own.passes import MEANT, OwnPass, Trajectory, Yardstick, apart, deviation, finite, norm, not_finite, unlike
-from models.own.protocol import NoVariantError, OwnNetwork, PassVariant, UndecidedError
+from models.own.protocol import NoVariantError, OwnNetwork, PassVariant, UndecidedError, VariantFailedError
 from models.own.slopes import slopes
 from models.own.training import OwnHistory, OwnTraining
 
@@ -95,8 +95,11 @@ def _against_twin(
         seen.unevaluated = str(reason)
     steps: tuple[list[Arrays], list[list[Arrays]]] | None = None
     if trajectory is not None:
-        steps = twin.steps(trajectory, None), [twin.steps(trajectory, rounded) for rounded in range(ROUNDED_STEPS)]
-        seen.updates = _but(seen.rewritten, _updates(trajectory, trajectory.ends, *steps))
+        try:
+            steps = twin.steps(trajectory, None), [twin.steps(trajectory, rounded) for rounded in range(ROUNDED_STEPS)]
+            seen.updates = _but(seen.rewritten, _updates(trajectory, trajectory.ends, *steps))
+        except NoTwinError as reason:
+            seen.unstepped = str(reason)
     for variant in network.variants(job.compiled):
         try:
             if isinstance(variant, PassVariant):
@@ -111,8 +114,10 @@ def _against_twin(
                 seen.variants.append(Variant(variant.name, _updates(trajectory, variant.run(trajectory), *steps)))
         except UndecidedError as reason:
             seen.variants.append(Variant(variant.name, undecided=str(reason)))
-        except (NoVariantError, OwnError) as reason:  # a model may run by its user's variant alone, such as on whole batches
+        except NoVariantError as reason:
             seen.variants.append(Variant(variant.name, absent=str(reason)))
+        except (VariantFailedError, OwnError) as reason:  # a model may run by its user's variant alone, such as on whole batches
+            seen.variants.append(Variant(variant.name, failed=str(reason)))
 
 
 def _but(names: list[str], deviations: list[Deviation]) -> list[Deviation]:

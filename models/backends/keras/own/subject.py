@@ -19,7 +19,7 @@ from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import UNIT, OwnPass, Trajectory, norm
-from models.own.protocol import NoVariantError, OwnTwin, PassVariant, StepsVariant
+from models.own.protocol import NoVariantError, OwnTwin, PassVariant, StepsVariant, VariantFailedError
 
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
 OTHER = 1e-3
@@ -154,8 +154,10 @@ class Subject:
     def _jit(self, twin: OwnTwin) -> Taken:
         try:
             return self._of_steps(*self._own.trained(jit=True), twin)
+        except NoVariantError:
+            raise
         except Exception as error:
-            raise NoVariantError(f"XLA does not take it ({str(error).splitlines()[0][:120]})") from error
+            raise VariantFailedError(f"XLA does not take it ({str(error).splitlines()[0][:120]})") from error
 
     def _of_steps(self, trajectory: Trajectory, losses: list[float], twin: OwnTwin) -> Taken:
         seen, exact = OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None)

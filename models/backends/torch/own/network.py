@@ -30,6 +30,8 @@ from models.own.protocol import NoVariantError
 from models.own.trees import Tree, leaves, mapped
 
 NO_CLOSURE = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)
+STEP = "could not take a step"
+"""What a model could not do whose optimizer raised."""
 STEPS = 2
 """Optimizer steps that are looked at: the second has slots that the first has filled."""
 
@@ -217,7 +219,7 @@ class OwnModule:
                     p.grad = tensor_like(given[name], p) if name in given else None
                     if p.grad is not None and name in self._sparse:
                         p.grad = p.grad.to_sparse(1)  # which some optimizers insist on
-            with self._describing("could not take a step"):
+            with self._describing(STEP):
                 optimizer.step()
                 advance(schedule, loss)
             yield self.weights()
@@ -234,7 +236,7 @@ class OwnModule:
             here = self.backward(number=number, reset=False)
             gradients = here.gradients
             seen.begins.append(self.weights())
-            with self._describing("could not take a step"):
+            with self._describing(STEP):
                 optimizer.step()
                 advance(schedule, here.loss)
             seen.gradients.append(gradients)
@@ -252,7 +254,7 @@ class OwnModule:
                 yield
         except OwnError as error:
             if self.is_twin:
-                place = modules.stack[-1] if modules and modules.stack else "its loss"
+                place = modules.stack[-1] if modules and modules.stack else "its optimizer" if what == STEP else "its loss"
                 raise NoTwinError(f"{place} does not run in float64: {str(error).partition(': ')[2]}") from error
             raise
 

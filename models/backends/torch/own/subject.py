@@ -25,7 +25,7 @@ from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import OwnPass, Trajectory, norm
-from models.own.protocol import NoVariantError, OwnTwin, PassVariant, StepsVariant
+from models.own.protocol import NoVariantError, OwnTwin, PassVariant, StepsVariant, VariantFailedError
 from models.own.trees import Tree
 
 REST_AT_ZERO = nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Threshold
@@ -188,7 +188,7 @@ class Subject:
                 copied.call = torch.compile(copied.model)
                 seen = copied.backward()
         except Exception as error:
-            raise NoVariantError(f"torch.compile does not take it ({str(error).splitlines()[0][:120]})") from error
+            raise VariantFailedError(f"torch.compile does not take it ({str(error).splitlines()[0][:120]})") from error
         finally:
             torch.set_num_threads(threads)
         return seen, twin.backward(None), []
