@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from bench.report import galleries
 from bench.report.record import Profile
 from bench.theory.diagnosis import DEAD_SHARE, FLAT_SHARE, NOTABLE
@@ -20,7 +22,9 @@ def lines(profiles: list[Profile]) -> list[str]:
 
 def _of(seen: Profile) -> Iterator[str]:
     decades = galleries.decades(seen)
-    if abs(decades) > NOTABLE:
+    if not np.isfinite(decades):
+        yield f"no gradient {seen.backend:<6} {seen.network} at {seen.names[0]}: frozen, unused, or none reaches it"
+    elif abs(decades) > NOTABLE:
         word = "vanishing" if decades < 0 else "exploding"
         yield f"{word:<10} {seen.backend:<6} {seen.network} {decades:+.1f} decades of gradient from {seen.names[-1]} to {seen.names[0]}"
     for word, shares, least in (("dead units", seen.dead, DEAD_SHARE), ("saturated", seen.saturated, FLAT_SHARE)):

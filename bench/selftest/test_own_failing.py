@@ -14,7 +14,7 @@ from bench.baselines.own import read as read_recordings
 from bench.baselines.samples import BaselineError
 from bench.checks.own.trained import training
 from bench.judging.finding import Finding
-from bench.judging.verdict import NOT_APPLICABLE, PASSED, Verdict
+from bench.judging.verdict import FAILED, NOT_APPLICABLE, PASSED, Verdict
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
 from models.own.training import OwnHistory
 
@@ -65,3 +65,19 @@ def test_rows_of_several_lengths_are_one_sentence(tmp_path: Path) -> None:
     )
     with pytest.raises(BaselineError, match="net has seeds with more loss than others: delete it and record anew"):
         read_recordings(path)
+
+
+def test_infinities_of_a_buffer_are_a_mask_without_a_twin_as_well() -> None:
+    found = seen("masked")
+    assert found["finite"].status == PASSED and "half precision" in found["gradient_parity"].reason
+
+
+def test_a_twin_without_a_number_accuses_nobody() -> None:
+    """Distances of a sample to itself are 0 in float64 and a rounding in float32, whose square root has a gradient."""
+    found = seen("hardest")
+    assert [name for name, verdict in found.items() if verdict.status == FAILED] == []
+    assert "is no number in float64 where float32 has one" in found["gradient_parity"].reason
+
+
+def test_a_batch_of_no_samples_is_no_crash() -> None:
+    assert [name for name, verdict in seen("empty").items() if verdict.status == FAILED] == []

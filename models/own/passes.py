@@ -127,7 +127,7 @@ class Yardstick:
 
 def _summed(bias: Array, delta: Array | None) -> float:
     """The float32 error of summing δ to a bias's gradient one after the other, as some kernels do; 0 where δ does not fit."""
-    if delta is None or not bias.size:
+    if delta is None or not bias.size or not delta.size:
         return 0.0
     axes = [axis for axis in (1, delta.ndim - 1) if 0 < axis < delta.ndim and delta.shape[axis] == bias.size]
     if not axes:
@@ -175,14 +175,29 @@ def _other_bits(one: Array, other: Array) -> int:
     return int((bits != others).sum())
 
 
-def not_finite(seen: OwnPass, exact: OwnPass | None = None) -> list[Counted]:
-    """Entries of every array that are NaN or infinite; not those of outputs and buffers that the twin has, too: a mask, and no overflow."""
-    true = {} if exact is None else {(kind, name): array for kind, name, array in exact.arrays() if kind in MEANT}
+def not_finite(seen: OwnPass, exact: OwnPass | None = None, begun: Arrays | None = None) -> list[Counted]:
+    """Entries of every array that are NaN or infinite.
+
+    Not infinities of outputs and buffers that the twin has, too, and of buffers that had them before the pass (`begun`): masks.
+    """
+    true = {("statistic", name): array for name, array in (begun or {}).items()}
+    true |= {} if exact is None else {(kind, name): array for kind, name, array in exact.arrays() if kind in MEANT}
     found = []
     for kind, name, array in seen.arrays():
-        meant = np.isinf(array) & (array == true[kind, name]) if (kind, name) in true else np.zeros(array.shape, bool)
+        known = true.get((kind, name))
+        meant = np.isinf(array) & (array == known) if known is not None and known.shape == array.shape else np.zeros(array.shape, bool)
         found.append(Counted(kind, name, int(array.size - (np.isfinite(array) | meant).sum())))
     return found
+
+
+def without_number(exact: OwnPass, seen: OwnPass) -> str:
+    """The first array that is NaN somewhere in the twin where float32 has a number, such as `gradient of layers.0.weight`; else nothing."""
+    here = {(kind, name): array for kind, name, array in seen.arrays()}
+    for kind, name, array in exact.arrays():
+        known = here.get((kind, name))
+        if known is not None and known.shape == array.shape and (np.isnan(array) & np.isfinite(known)).any():
+            return f"{kind} of {name}" if kind == "gradient" else f"{kind} {name}".strip()
+    return ""
 
 
 def apart(one: Array, other: Array) -> Array:

@@ -52,3 +52,37 @@ def broken_fused():
 
 def broken_channels_last():
     return _with(lambda p: torch.optim.SGD(p, 0.1), BrokenChannelsLast(), torch.randn(8, 3, 8, 8))
+
+
+class Masked(nn.Module):
+    """Attention in bfloat16 whose mask is a buffer of infinities."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.out = nn.Linear(6, 6), nn.Linear(6, 3)
+        self.register_buffer("mask", torch.full((5, 5), -torch.inf).triu(1))
+
+    def forward(self, x):
+        with torch.autocast("cpu", torch.bfloat16):
+            q = self.query(x)
+            return self.out(((q @ q.transpose(1, 2)).float() + self.mask).softmax(-1) @ x).mean(1)
+
+
+def masked():
+    return _with(lambda p: torch.optim.SGD(p, 0.1), Masked(), torch.randn(8, 5, 6))
+
+
+def _hardest(embedded, labels):
+    apart = torch.cdist(embedded, embedded)
+    same = labels[:, None] == labels[None, :]
+    return functional.relu((apart * same).amax(1) - apart.masked_fill(same, torch.inf).amin(1) + 0.2).mean()
+
+
+def hardest():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 3))
+    return {"model": model, "loss": _hardest, "batch": (torch.randn(64, 6), torch.arange(64) % 8)}
+
+
+def empty():
+    return {"model": nn.Linear(6, 3), "loss": lambda z, y: (z - y).square().sum(), "batch": (torch.zeros(0, 6), torch.zeros(0, 3))}

@@ -10,7 +10,19 @@ from models.arrays import Arrays
 from models.backends.protocol import Backend
 from models.own.gauge import NoTwinError, OwnError
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Variant
-from models.own.passes import MEANT, OwnPass, Trajectory, Yardstick, apart, deviation, finite, norm, not_finite, unlike
+from models.own.passes import (
+    MEANT,
+    OwnPass,
+    Trajectory,
+    Yardstick,
+    apart,
+    deviation,
+    finite,
+    norm,
+    not_finite,
+    unlike,
+    without_number,
+)  # fmt: skip
 from models.own.protocol import NoVariantError, OwnNetwork, PassVariant, UndecidedError, VariantFailedError
 from models.own.slopes import slopes
 from models.own.training import OwnHistory, OwnTraining
@@ -30,8 +42,9 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     begun = time.monotonic()
     network = backend.own_network(job.model, job.seed, job.device)
     seen = OwnObservation(job.model.id, backend.versions(), job.device, network.size, network.precision, network.trains)
+    begun_with = network.state()
     plain = network.backward()
-    seen.finite = not_finite(plain)
+    seen.finite = not_finite(plain, begun=begun_with)
     seen.repeated = _other_bits(plain, network.backward())
     watched = network.watch()
     seen.layers = network.layers(watched)
@@ -74,6 +87,8 @@ def _against_twin(
 ) -> None:
     twin = network.twin()
     yardstick = Yardstick(twin.backward(None))
+    if lost := without_number(yardstick.exact, plain):  # such as 0 ÷ 0 where float32 was told apart by its rounding alone
+        raise NoTwinError(f"its {lost} is no number in float64 where float32 has one")
     for rounded in range(ROUNDINGS):
         yardstick.add(twin.backward(rounded))
     if yardstick.exact.undecided and yardstick.exact.near:
