@@ -164,10 +164,14 @@ def _each(kind: str, seen: Arrays, exact: Arrays, near: list[Arrays], step: int 
 
 
 def _updates(trajectory: Trajectory, seen: list[Arrays], exact: list[Arrays], near: list[list[Arrays]]) -> list[Deviation]:
-    """New weights of every step against those by the rule in float64."""
+    """New weights of every step against those by the rule in float64.
+
+    A step is computed in float32, too, so that it is off by a unit of itself even where the new weight is near zero.
+    """
     found = []
     for step, (begin, here, true) in enumerate(zip(trajectory.begins, seen, exact, strict=True)):
         for each in _each("new", here, true, [ends[step] for ends in near], step):
             each.moved = norm(true[each.name] - begin[each.name])
+            each.rounding = max(each.rounding, UNIT * each.moved)
             found.append(each)
     return found
