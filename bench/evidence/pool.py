@@ -187,9 +187,9 @@ class ObservationPool:
         return available(spec, backend) - (UNTRAINED if spec in self.untrained else frozenset())
 
     def peak_memory(self) -> dict[str, float]:
-        """Largest resident memory so far, in MB, of the judge, each backend's workers, and all processes `together` at one time."""
+        """Largest resident memory so far, in MB, of the judge, a worker of each backend, and all processes `together` at one time."""
         self._weigh()
-        workers = {backend: sum(worker.peak_memory() for worker in crew) for backend, crew in self._crews.items()}
+        workers = {backend: max(worker.peak_memory() for worker in crew) for backend, crew in self._crews.items() if crew}
         return {"judge": peak_memory(os.getpid())} | workers | {"together": self._together}
 
     def _weigh(self) -> None:

@@ -49,7 +49,7 @@ def test_networks_are_the_same_in_every_worker(at_once: None, pool: ObservationP
         alone.close()
     assert len(pool._crews["torch"]) == 2, "the judge, one worker and another one are three processes"
     assert len(alone._crews["torch"]) == 1
-    assert pool.peak_memory()["torch"] > 1.5 * alone.peak_memory()["torch"], "memory is of both"
+    assert pool.peak_memory()["torch"] < 1.5 * alone.peak_memory()["torch"], "memory is of one of them, so that runs compare"
 
 
 @pytest.mark.parametrize("pool", [2], indirect=True)
