@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.selftest.studies.literature import coefficients, residual, trajectory
+from bench.selftest.studies.literature import coefficients, residual, shattering, trajectory
 from bench.selftest.studies.literature.__main__ import recorded
 from bench.selftest.studies.literature.passes import drawn, in_reference, surprising
 from bench.theory.correlation import gradient_scale_coefficient, nonlinearity_coefficient, plain_pair
@@ -111,6 +111,13 @@ def test_batch_norm_explodes_and_skips_tame_it():
     first = {(row["backend"], row["network"]): np.array([row[name][0] for name in coefficients.NAMES]) for row in recorded("coefficients")}
     for backend in ("torch", "keras"):
         assert all(first[backend, "batch norm"] - first[backend, "batch norm, residual"] > np.log([1e4, 1e2]))
+
+
+def test_gradients_of_another_network_contradict_shattering_at_every_depth():
+    rows = [row for row in recorded("shattering") if row["network"] == "batch norm"]
+    assert {row["depth"] for row in rows} == set(shattering.DEPTHS)
+    for row in rows:
+        assert all(shattering.outliers([{**row, "network": other}]) for other in ("plain", "residual"))
 
 
 def test_a_number_that_is_none_is_surprising():
