@@ -1,5 +1,5 @@
 """Results of the literature, measured again in the frameworks: settings, source and what differs stand with each.
 
-`python -m bench.selftest.studies.literature trainable_depth --data-dir=DIR` (or `explosion`, `shattering`) measures, prints, and with
-`--record` replaces what is kept in `bench/selftest/studies/literature/recorded/`: numbers as JSON and the picture drawn from them.
+`python -m bench.selftest.studies.literature explosion` (or another study; `trainable_depth` with `--data-dir=DIR`) measures, prints, and
+with `--record` replaces what is kept in `bench/selftest/studies/literature/recorded/`: numbers as JSON and the picture drawn from them.
 """

@@ -12,12 +12,15 @@ from typing import Any
 from bench import files
 from bench.exit_status import Status
 from bench.progress import shown
-from bench.selftest.studies.literature import explosion, shattering, trainable_depth
+from bench.selftest.studies.literature import coefficients, explosion, residual, shattering, trainable_depth, trajectory
 from fixtures.data.datasets import DataError
 from models.worker.process import WorkerError
 
 RECORDED = Path(__file__).parent / "recorded"
-STUDIES = {"trainable_depth": trainable_depth, "explosion": explosion, "shattering": shattering}
+STUDIES = {
+    "trainable_depth": trainable_depth, "explosion": explosion, "shattering": shattering, "residual": residual, "trajectory": trajectory,
+    "coefficients": coefficients,
+}  # fmt: skip
 
 
 def recorded(name: str) -> Any:
