@@ -15,7 +15,7 @@ from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.shared import as_first_returned, unused
-from models.backends.keras.own.watched import Layers, named
+from models.backends.keras.own.watched import Layers, named, variable_names
 from models.backends.keras.taps import Taps
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
 from models.own.loading import Home
@@ -67,6 +67,7 @@ class OwnModelOfKeras:
             if keras.backend.backend() == "jax":  # else variables of losses and metrics would be made while JAX traces
                 self.model._symbolic_build(data_batch=(self._inputs(0), self._targets(0)))
         self.variables: list[keras.Variable] = list(self.model.trainable_variables)
+        self._names = variable_names(self.model)
         if not self.variables:
             raise OwnError(f"the loss of {home.model.id} reaches nothing that learns: all is frozen, or no layer has weights.")
         self._stateful = [layer for layer in self.model._flatten_layers() if getattr(layer, "stateful", False)]
@@ -79,7 +80,11 @@ class OwnModelOfKeras:
     @property
     def names(self) -> list[str]:
         """Names of what is learned, layer and kind joined by dots."""
-        return [named(variable.path, self.model.name) for variable in self.variables]
+        return [self.name(variable) for variable in self.variables]
+
+    def name(self, variable: keras.Variable) -> str:
+        """A variable's name, which no other one of the model has."""
+        return self._names[id(variable)]
 
     @property
     def steps_by_itself(self) -> bool:
@@ -92,7 +97,7 @@ class OwnModelOfKeras:
             v for layer in self.model._flatten_layers() for v in layer._trainable_variables if not any(v is w for w in self.variables)
         ]
         found = dict(zip(self.names, map(copied, self.variables), strict=True))
-        return found | {named(v.path, self.model.name): copied(v) for v in frozen}
+        return found | {self.name(v): copied(v) for v in frozen}
 
     def restore(self) -> None:
         """The state that every pass begins with, seeds included."""
@@ -128,7 +133,7 @@ class OwnModelOfKeras:
         gradients = {name: dense(g) for name, g in zip(self.names, slopes, strict=True) if g is not None}
         return OwnPass(
             float(ops.convert_to_numpy(loss)), outputs(output), gradients,
-            {named(v.path, self.model.name): array(s) for v, s in zip(held, statistics, strict=True)},
+            {self.name(v): array(s) for v, s in zip(held, statistics, strict=True)},
             {name: array(z) for name, z in signals.items()}, {name: dense(d) for name, d in deltas.items() if d is not None},
         )  # fmt: skip
 

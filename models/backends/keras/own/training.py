@@ -10,7 +10,6 @@ from keras import ops
 
 from models.backends.keras.own.collections import factory
 from models.backends.keras.own.network import OwnModelOfKeras
-from models.backends.keras.own.watched import named
 from models.backends.keras.taps import Taps
 from models.own.address import OwnModel
 from models.own.loading import Home
@@ -27,7 +26,7 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
     if moved:
         new = nudged(own.weights(), seed)
         for variable in own.variables:
-            variable.assign(new[named(variable.path, net.name)])
+            variable.assign(new[own.name(variable)])
     losses, norms = [], []
     with own._describing("could not be trained"):
         net.jit_compile = False
