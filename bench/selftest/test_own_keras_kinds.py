@@ -46,3 +46,10 @@ def test_what_has_one_name_twice_is_judged_twice(model: str, names: set[str]) ->
 def test_a_training_from_moved_weights_moves_what_has_one_name_twice() -> None:
     history = trained("namesakes_on_data", moved=True)
     assert len(set(history.names)) == 4 and np.isfinite(history.losses).all()
+
+
+def test_a_loss_scale_begins_again_as_it_was() -> None:
+    found = evidence("keras", f"{KINDS}:half")
+    seen = verdicts(found)
+    assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
+    assert seen["finite"].status == seen["reproducible"].status == PASSED and "half precision" in found.seen.no_twin

@@ -76,3 +76,8 @@ def blocks():
 
 def namesakes_on_data():
     return namesakes() | {"data": [namesakes()["batch"] for _ in range(4)]}
+
+
+def half():
+    model = keras.Sequential([keras.Input((12,)), layers.Dense(20, "gelu", dtype="mixed_float16"), layers.Dense(5)])
+    return classified(model, optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3), initial_scale=8.0))

@@ -186,7 +186,7 @@ class OwnModelOfKeras:
                 self.model.train_step = lambda *given: step(*given[:-1], keras.utils.pack_x_y_sample_weight(*given[-1]))
             self.model.make_train_function(force=True)
             optimizer.build(self.variables)
-            begin = [copied(v) for v in optimizer.variables]
+            begin = [(v, copied(v)) for v in optimizer.variables]  # among which a loss scale puts the tap's own later
             applied = optimizer.apply
             taps = Taps(optimizer, self.variables, [], ("gradients",))
             try:
@@ -200,7 +200,7 @@ class OwnModelOfKeras:
             finally:
                 optimizer.apply = applied
                 vars(self.model).pop("train_step", None)
-                for variable, value in zip(optimizer.variables, begin, strict=False):
+                for variable, value in begin:
                     variable.assign(value)
         return seen, losses
 
