@@ -11,6 +11,7 @@ from bench.judging.verdict import FAILED, PASSED
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
 from models.backends.registry import backend_module
 from models.own.address import own_models
+from models.own.loading import Home
 from models.own.training import OwnHistory, OwnTraining
 from models.worker.tasks.own import train
 
@@ -53,3 +54,21 @@ def test_a_loss_scale_begins_again_as_it_was() -> None:
     seen = verdicts(found)
     assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
     assert seen["finite"].status == seen["reproducible"].status == PASSED and "half precision" in found.seen.no_twin
+
+
+def test_what_only_training_has_is_judged_from_where_it_began() -> None:
+    found = evidence("keras", f"{KINDS}:auxiliary")
+    seen = verdicts(found)
+    assert {each.name for each in found.seen.gradients if each.kind == "gradient"} >= {"dense_2.kernel", "batch_normalization.beta"}
+    assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
+    assert {name: seen[name].reason for name in ALWAYS if seen[name].status != PASSED or not seen[name].judged} == {}
+
+
+def test_building_what_only_training_has_moves_nothing() -> None:
+    from models.backends.keras.own.collections import factory
+    from models.backends.keras.own.network import OwnModelOfKeras
+
+    (model,) = own_models([f"{KINDS}:auxiliary"], Path.cwd())
+    own = OwnModelOfKeras(Home(model, factory), 0)
+    (mean,) = [v for v in own.model.variables if v.path.endswith("moving_mean")]
+    assert np.array_equal(np.array(mean), np.zeros(1))

@@ -81,3 +81,22 @@ def namesakes_on_data():
 def half():
     model = keras.Sequential([keras.Input((12,)), layers.Dense(20, "gelu", dtype="mixed_float16"), layers.Dense(5)])
     return classified(model, optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3), initial_scale=8.0))
+
+
+class Auxiliary(keras.Model):
+    """A head that only training has, and statistics that the pass which builds it must not move."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.head, self.auxiliary = layers.Dense(20, "gelu"), layers.Dense(5), layers.Dense(1)
+        self.norm = layers.BatchNormalization()
+
+    def call(self, x, training=False):
+        h = self.hidden(x)
+        if training:
+            self.add_loss(0.01 * ops.mean(ops.square(self.norm(self.auxiliary(h), training=True))))
+        return self.head(h)
+
+
+def auxiliary():
+    return classified(Auxiliary())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -54,8 +55,14 @@ class OwnModelOfKeras:
         with self._describing("has a batch that its library does not take"):
             self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
         with self._describing("could not be called"):
+            whole = all(layer.built for layer in self.model._flatten_layers())
             if not self.model.built:
-                self.model(self._inputs(0))
+                with warnings.catch_warnings():  # of parts that this call leaves unbuilt
+                    warnings.filterwarnings("ignore", r"`build\(\)` was called on layer", UserWarning)
+                    self.model(self._inputs(0))
+        if not whole:
+            self._build_for_training()
+        with self._describing("could not be called"):
             as_first_returned(self.model)
             if not self.model.compiled or gauge.loss is not None:
                 if gauge.loss is None and type(self.model).compute_loss is keras.Model.compute_loss and not self.model.losses:
@@ -255,6 +262,12 @@ class OwnModelOfKeras:
             raise NoTwinError("the factory builds another model the second time")
         self._begin = [np.asarray(value, np.float64) if np.issubdtype(value.dtype, np.floating) else value for value in other._begin]
         self.restore()
+
+    def _build_for_training(self) -> None:
+        """Build what only training has, an auxiliary head for example, so that nothing else moves."""
+        layers = Layers(self.model, watch=False)
+        with self._describing("could not be trained", layers), keras.StatelessScope(), layers.tapped(None):
+            self.model(self._inputs(0), training=True)
 
     @contextlib.contextmanager
     def _describing(self, what: str, layers: Layers | None = None) -> Iterator[None]:
