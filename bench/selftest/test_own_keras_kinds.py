@@ -11,6 +11,7 @@ from bench.judging.verdict import FAILED, PASSED
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
 from models.backends.registry import backend_module
 from models.own.address import own_models
+from models.own.gauge import OwnError
 from models.own.loading import Home
 from models.own.training import OwnHistory, OwnTraining
 from models.worker.tasks.own import train
@@ -72,3 +73,12 @@ def test_building_what_only_training_has_moves_nothing() -> None:
     own = OwnModelOfKeras(Home(model, factory), 0)
     (mean,) = [v for v in own.model.variables if v.path.endswith("moving_mean")]
     assert np.array_equal(np.array(mean), np.zeros(1))
+
+
+def test_data_with_weights_of_samples_are_refused_in_one_sentence() -> None:
+    said = "has data whose batches have 3 parts: make them .inputs, targets., without weights of samples"
+    with pytest.raises(OwnError, match=said):
+        evidence("keras", f"{KINDS}:weighted")
+    for model in ("weighted", "weighted_late"):
+        with pytest.raises(OwnError, match=said):
+            trained(model)

@@ -100,3 +100,13 @@ class Auxiliary(keras.Model):
 
 def auxiliary():
     return classified(Auxiliary())
+
+
+def weighted():
+    pair = classified(None)["batch"]
+    return classified(perceptron(), batch=pair, data=[(*pair, np.linspace(0, 2, 16).astype("float32"))] * 4)
+
+
+def weighted_late():
+    data = weighted()["data"]
+    return classified(perceptron(), data=[each[:2] for each in data] + data)

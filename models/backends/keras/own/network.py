@@ -50,7 +50,7 @@ class OwnModelOfKeras:
         gauge = self.gauge
         if twin_of is not None and twin_of.model is self.model:
             raise NoTwinError("its factory returns the same model every time: build it in the factory")
-        given = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
+        given = [gauge.batch] if gauge.data is None else [pair(each, home.model.id) for each in islice(iter(gauge.data), STEPS)]
         batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == STEPS else STEPS)
         with self._describing("has a batch that its library does not take"):
             self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
@@ -333,7 +333,13 @@ def dense(gradient: Tensor) -> Array:
     return array(ops.convert_to_tensor(gradient))
 
 
-def _pair(batch: Tree) -> Tree:
+def pair(batch: Tree, model: str) -> Tree:
+    """A batch of the user's data as (inputs, targets), or by name. Raises OwnError for more parts, weights of samples for example."""
+    if isinstance(batch, (tuple, list)) and len(batch) != 2:
+        raise OwnError(
+            f"{model} has data whose batches have {len(batch)} parts: make them (inputs, targets), without weights of samples and "
+            "with inputs a tuple where the model takes several."
+        )
     return batch if isinstance(batch, (Mapping, tuple, list)) else (batch, None)
 
 
