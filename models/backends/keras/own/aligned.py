@@ -56,7 +56,7 @@ class Model:
     def load(self, weights: Arrays) -> None:
         """Begin with these parameters and running statistics."""
         for variable in self._own.model.variables:
-            if (name := named(variable.path, self._own.model.name)) in weights:
+            if (name := self._own.name(variable)) in weights:
                 variable.assign(weights[name])
         self._own._begin = [copied(variable) for variable in self._own.model.variables]
 
@@ -107,7 +107,7 @@ class Model:
     def _layer(self, layer: keras.layers.Layer) -> WeightedLayer:
         held = {name: getattr(layer, name, None) for name in ROLES}
         numbers = {ROLES[name]: v for name, v in held.items() if isinstance(v, keras.Variable)}
-        names = {role: named(v.path, self._own.model.name) for role, v in numbers.items()}
+        names = {role: self._own.name(v) for role, v in numbers.items()}
         shapes = {role: [int(n) for n in v.shape] for role, v in numbers.items()}
         attributes = {name: getattr(layer, name) for name in ("padding", "groups", "epsilon", "momentum") if hasattr(layer, name)}
         attributes |= {"stride": list(layer.strides)} if hasattr(layer, "strides") else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -15,7 +16,7 @@ from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.shared import as_first_returned, unused
-from models.backends.keras.own.watched import Layers, named
+from models.backends.keras.own.watched import Layers, named, variable_names
 from models.backends.keras.taps import Taps
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
 from models.own.loading import Home
@@ -49,13 +50,19 @@ class OwnModelOfKeras:
         gauge = self.gauge
         if twin_of is not None and twin_of.model is self.model:
             raise NoTwinError("its factory returns the same model every time: build it in the factory")
-        given = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
+        given = [gauge.batch] if gauge.data is None else [pair(each, home.model.id) for each in islice(iter(gauge.data), STEPS)]
         batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == STEPS else STEPS)
         with self._describing("has a batch that its library does not take"):
             self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
         with self._describing("could not be called"):
+            whole = all(layer.built for layer in self.model._flatten_layers())
             if not self.model.built:
-                self.model(self._inputs(0))
+                with warnings.catch_warnings():  # of parts that this call leaves unbuilt
+                    warnings.filterwarnings("ignore", r"`build\(\)` was called on layer", UserWarning)
+                    self.model(self._inputs(0))
+        if not whole:
+            self._build_for_training()
+        with self._describing("could not be called"):
             as_first_returned(self.model)
             if not self.model.compiled or gauge.loss is not None:
                 if gauge.loss is None and type(self.model).compute_loss is keras.Model.compute_loss and not self.model.losses:
@@ -67,6 +74,7 @@ class OwnModelOfKeras:
             if keras.backend.backend() == "jax":  # else variables of losses and metrics would be made while JAX traces
                 self.model._symbolic_build(data_batch=(self._inputs(0), self._targets(0)))
         self.variables: list[keras.Variable] = list(self.model.trainable_variables)
+        self._names = variable_names(self.model)
         if not self.variables:
             raise OwnError(f"the loss of {home.model.id} reaches nothing that learns: all is frozen, or no layer has weights.")
         self._stateful = [layer for layer in self.model._flatten_layers() if getattr(layer, "stateful", False)]
@@ -79,7 +87,11 @@ class OwnModelOfKeras:
     @property
     def names(self) -> list[str]:
         """Names of what is learned, layer and kind joined by dots."""
-        return [named(variable.path, self.model.name) for variable in self.variables]
+        return [self.name(variable) for variable in self.variables]
+
+    def name(self, variable: keras.Variable) -> str:
+        """A variable's name, which no other one of the model has."""
+        return self._names[id(variable)]
 
     @property
     def steps_by_itself(self) -> bool:
@@ -92,7 +104,7 @@ class OwnModelOfKeras:
             v for layer in self.model._flatten_layers() for v in layer._trainable_variables if not any(v is w for w in self.variables)
         ]
         found = dict(zip(self.names, map(copied, self.variables), strict=True))
-        return found | {named(v.path, self.model.name): copied(v) for v in frozen}
+        return found | {self.name(v): copied(v) for v in frozen}
 
     def restore(self) -> None:
         """The state that every pass begins with, seeds included."""
@@ -128,7 +140,7 @@ class OwnModelOfKeras:
         gradients = {name: dense(g) for name, g in zip(self.names, slopes, strict=True) if g is not None}
         return OwnPass(
             float(ops.convert_to_numpy(loss)), outputs(output), gradients,
-            {named(v.path, self.model.name): array(s) for v, s in zip(held, statistics, strict=True)},
+            {self.name(v): array(s) for v, s in zip(held, statistics, strict=True)},
             {name: array(z) for name, z in signals.items()}, {name: dense(d) for name, d in deltas.items() if d is not None},
         )  # fmt: skip
 
@@ -181,7 +193,7 @@ class OwnModelOfKeras:
                 self.model.train_step = lambda *given: step(*given[:-1], keras.utils.pack_x_y_sample_weight(*given[-1]))
             self.model.make_train_function(force=True)
             optimizer.build(self.variables)
-            begin = [copied(v) for v in optimizer.variables]
+            begin = [(v, copied(v)) for v in optimizer.variables]  # among which a loss scale puts the tap's own later
             applied = optimizer.apply
             taps = Taps(optimizer, self.variables, [], ("gradients",))
             try:
@@ -195,7 +207,7 @@ class OwnModelOfKeras:
             finally:
                 optimizer.apply = applied
                 vars(self.model).pop("train_step", None)
-                for variable, value in zip(optimizer.variables, begin, strict=False):
+                for variable, value in begin:
                     variable.assign(value)
         return seen, losses
 
@@ -250,6 +262,12 @@ class OwnModelOfKeras:
             raise NoTwinError("the factory builds another model the second time")
         self._begin = [np.asarray(value, np.float64) if np.issubdtype(value.dtype, np.floating) else value for value in other._begin]
         self.restore()
+
+    def _build_for_training(self) -> None:
+        """Build what only training has, an auxiliary head for example, so that nothing else moves."""
+        layers = Layers(self.model, watch=False)
+        with self._describing("could not be trained", layers), keras.StatelessScope(), layers.tapped(None):
+            self.model(self._inputs(0), training=True)
 
     @contextlib.contextmanager
     def _describing(self, what: str, layers: Layers | None = None) -> Iterator[None]:
@@ -315,7 +333,13 @@ def dense(gradient: Tensor) -> Array:
     return array(ops.convert_to_tensor(gradient))
 
 
-def _pair(batch: Tree) -> Tree:
+def pair(batch: Tree, model: str) -> Tree:
+    """A batch of the user's data as (inputs, targets), or by name. Raises OwnError for more parts, weights of samples for example."""
+    if isinstance(batch, (tuple, list)) and len(batch) != 2:
+        raise OwnError(
+            f"{model} has data whose batches have {len(batch)} parts: make them (inputs, targets), without weights of samples and "
+            "with inputs a tuple where the model takes several."
+        )
     return batch if isinstance(batch, (Mapping, tuple, list)) else (batch, None)
 
 

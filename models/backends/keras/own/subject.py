@@ -13,7 +13,7 @@ from models.backends.keras.libraries import LIBRARY
 from models.backends.keras.own.collections import factory
 from models.backends.keras.own.network import SEED, OwnModelOfKeras
 from models.backends.keras.own.twins import TWINS, Tape
-from models.backends.keras.own.watched import named
+from models.backends.keras.own.watched import layer_names
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
@@ -91,7 +91,8 @@ class Subject:
     def layers(self, watched: OwnPass) -> list[LayerSeen]:
         """Layers in the order in which they ran first."""
         found = []
-        layers = {name: layer for layer in self._own.model._flatten_layers(include_self=False) for name in [self._name(layer)]}
+        names = layer_names(self._own.model)
+        layers = {names[id(layer)]: layer for layer in self._own.model._flatten_layers(include_self=False)}
         for name, signal in watched.signals.items():
             layer = layers[name]
             seen = LayerSeen(name, type(layer).__name__, norm(watched.signal_gradients.get(name, np.zeros(0))))
@@ -104,9 +105,6 @@ class Subject:
                 seen.saturated = float((np.abs(slope) < FLAT).mean())
             found.append(seen)
         return found
-
-    def _name(self, layer: keras.layers.Layer) -> str:
-        return named(layer.path or layer.name, self._own.model.name)
 
     def trained(self) -> Trajectory | None:
         """Steps of the user's optimizer by the compiled `train_on_batch`."""

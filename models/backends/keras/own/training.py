@@ -9,8 +9,7 @@ import numpy as np
 from keras import ops
 
 from models.backends.keras.own.collections import factory
-from models.backends.keras.own.network import OwnModelOfKeras
-from models.backends.keras.own.watched import named
+from models.backends.keras.own.network import OwnModelOfKeras, pair
 from models.backends.keras.taps import Taps
 from models.own.address import OwnModel
 from models.own.loading import Home
@@ -27,7 +26,7 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
     if moved:
         new = nudged(own.weights(), seed)
         for variable in own.variables:
-            variable.assign(new[named(variable.path, net.name)])
+            variable.assign(new[own.name(variable)])
     losses, norms = [], []
     with own._describing("could not be trained"):
         net.jit_compile = False
@@ -35,7 +34,7 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
         optimizer.build(own.variables)
         taps = Taps(optimizer, own.variables, [], ("gradients",))
         for given in batches(own.gauge.data, model.id):
-            batch = mapped(own._placed, given if isinstance(given, (Mapping, tuple, list)) else (given, None))
+            batch = mapped(own._placed, pair(given, model.id))
             inputs, targets = (batch, None) if isinstance(batch, Mapping) else batch
             net.reset_metrics()  # else it reports the mean over all steps so far
             reported = net.train_on_batch(inputs, targets)
@@ -43,7 +42,7 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
             norms.append([float(np.linalg.norm(g.astype(np.float64))) for g in taps.gradients(own.variables)])
     found = OwnHistory(seed, losses, np.array(norms), own.names, moved=moved)
     if own.gauge.metric is not None:
-        batch = mapped(own._placed, own.gauge.batch if own.gauge.test is None else own.gauge.test)
+        batch = mapped(own._placed, own.gauge.batch if own.gauge.test is None else pair(own.gauge.test, model.id))
         inputs, targets = (batch, batch) if isinstance(batch, Mapping) else batch
         with own._describing("has a metric that could not be computed"):
             value = own.gauge.metric(net(inputs, training=False), targets)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, count
 from unittest import mock
 
 import keras
@@ -20,7 +21,7 @@ class Layers:
     def __init__(self, model: keras.Model, watch: bool) -> None:
         """`seen` fills as the model runs."""
         layers = [layer for layer in model._flatten_layers(include_self=False) if type(layer).__name__ != "InputLayer"]
-        self._names = {id(layer): named(layer.path or layer.name, model.name) for layer in layers}
+        self._names = layer_names(model)
         self._whole = {id(layer) for layer in layers if watch and not list(layer._flatten_layers(include_self=False))}
         self.seen: dict[str, Tensor] = {}
         self.inside = ""
@@ -51,6 +52,33 @@ class Layers:
 def named(path: str, root: str) -> str:
     """`block.conv.kernel` for `model/block/conv/kernel`."""
     return path.removeprefix(f"{root}/").replace("/", ".")
+
+
+def layer_names(model: keras.Model) -> dict[int, str]:
+    """Names of the layers inside a model, by their `id`."""
+    layers = list(model._flatten_layers(include_self=False))
+    return dict(zip(map(id, layers), distinct(named(layer.path or layer.name, model.name) for layer in layers), strict=True))
+
+
+def variable_names(model: keras.Model) -> dict[int, str]:
+    """Names of a model's variables by their `id`, each behind the name of its layer."""
+    names = {id(v): named(v.path, model.name) for v in model.variables}
+    layers = layer_names(model)
+    for layer in model._flatten_layers(include_self=False):
+        path = named(layer.path or layer.name, model.name)
+        for v in (*layer._trainable_variables, *layer._non_trainable_variables):
+            if names.get(id(v), "").startswith(f"{path}."):
+                names[id(v)] = layers[id(layer)] + names[id(v)].removeprefix(path)
+    return dict(zip(names, distinct(names.values()), strict=True))
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names in their order; `name#2` and on for those that come again, since Keras lets layers and weights share a path."""
+    found: dict[str, None] = {}
+    for name in names:
+        others = (f"{name}#{number}" for number in count(2))
+        found[next(each for each in chain([name], others) if each not in found)] = None
+    return list(found)
 
 
 def _mask_of(tensor: Tensor) -> Tensor | None:
