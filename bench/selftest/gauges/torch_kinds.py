@@ -1,0 +1,99 @@
+"""PyTorch models that keep state, or take gradients, in ways of their own; nothing of the suite."""
+
+import collections
+import random
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+def classified(model, inputs=None, samples=16):
+    inputs = torch.randn(samples, 12) if inputs is None else inputs
+    batch = inputs, torch.randint(0, 5, (samples,))
+    return {"model": model, "loss": functional.cross_entropy, "batch": batch, "optimizer": lambda p: torch.optim.AdamW(p, 1e-3)}
+
+
+class Net(nn.Module):
+    """Two layers, for others to add to."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(12, 20), nn.GELU(), nn.Linear(20, 5))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class Averaged(Net):
+    """A moving average that the first pass makes, in a buffer that was None, a new one, or a plain attribute."""
+
+    def __init__(self, place):
+        super().__init__()
+        self.place = place
+        if place == "none":
+            self.register_buffer("average", None)
+
+    def forward(self, x):
+        average, mean = getattr(self, "average", None), x.mean(0).detach()
+        if self.training and average is None and self.place == "new":
+            self.register_buffer("average", mean, persistent=False)
+        elif self.training:
+            self.average = mean if average is None else 0.9 * average + 0.2 * mean
+        return self.net(x - (self.average if self.training else 0.0))
+
+
+def none_buffer():
+    return classified(Averaged("none"))
+
+
+def new_buffer():
+    return classified(Averaged("new"))
+
+
+def new_attribute():
+    return classified(Averaged("attribute"))
+
+
+class Drawn(Net):
+    """Noise by a generator of its own."""
+
+    def __init__(self, generator):
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, x):
+        if isinstance(self.generator, torch.Generator):
+            return self.net(x + 0.1 * torch.randn(x.shape, generator=self.generator))
+        if isinstance(self.generator, np.random.Generator):
+            return self.net(x * torch.from_numpy((self.generator.random(x.shape) > 0.2).astype(np.float32)))
+        return self.net(x * (1 + self.generator.random()))
+
+
+def numpy_generator():
+    return classified(Drawn(np.random.default_rng(0)))
+
+
+def torch_generator():
+    return classified(Drawn(torch.Generator().manual_seed(1)))
+
+
+def python_generator():
+    return classified(Drawn(random.Random(2)))
+
+
+class Queued(Net):
+    """A memory of the last three batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.memory = collections.deque(maxlen=3)
+
+    def forward(self, x):
+        self.memory.append(x.detach().mean(0))
+        return self.net(x - sum(self.memory) / len(self.memory))
+
+
+def queue():
+    return classified(Queued())

@@ -1,0 +1,23 @@
+"""PyTorch models that keep state, or take gradients, in ways of their own are judged, and are not blamed."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.judging.verdict import FAILED, PASSED
+from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+
+ALWAYS = ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation")
+KEPT = ("none_buffer", "new_buffer", "new_attribute", "numpy_generator", "torch_generator", "python_generator", "queue")
+
+
+def _judged(model: str, but: tuple[str, ...] = ()) -> None:
+    """Nothing is red, and every check that always applies has judged, `but` some."""
+    seen = verdicts(evidence("torch", f"{GAUGES}/torch_kinds.py:{model}"))
+    assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
+    assert {name: seen[name].reason for name in ALWAYS if name not in but and (seen[name].status != PASSED or not seen[name].judged)} == {}
+
+
+@pytest.mark.parametrize("model", KEPT)
+def test_state_that_a_pass_makes_is_put_back(model: str) -> None:
+    _judged(model)
