@@ -21,3 +21,7 @@ def _judged(model: str, but: tuple[str, ...] = ()) -> None:
 @pytest.mark.parametrize("model", KEPT)
 def test_state_that_a_pass_makes_is_put_back(model: str) -> None:
     _judged(model)
+
+
+def test_what_is_saved_besides_tensors_is_left_out() -> None:
+    _judged("extra_state")

@@ -97,3 +97,17 @@ class Queued(Net):
 
 def queue():
     return classified(Queued())
+
+
+class Versioned(Net):
+    """Words and numbers among what is saved."""
+
+    def get_extra_state(self):
+        return {"version": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def extra_state():
+    return classified(Versioned())

@@ -118,8 +118,11 @@ class OwnModule:
         return self._forward(self._batches[0])
 
     def state(self) -> Arrays:
-        """All parameters and buffers, gradients, and the mode of every module, to see whether something has left a trace."""
-        found = {name: array(value) for name, value in self.model.state_dict().items()}
+        """All parameters and buffers, gradients, and the mode of every module, to see whether something has left a trace.
+
+        A module may save what is no tensor besides, such as the number of its version.
+        """
+        found = {name: array(value) for name, value in self.model.state_dict().items() if isinstance(value, Tensor)}
         found |= {f"{name} (gradient)": array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
         return found | {f"{name or 'model'} (mode)": np.array(module.training) for name, module in self.model.named_modules()}
 
