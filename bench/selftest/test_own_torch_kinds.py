@@ -25,3 +25,9 @@ def test_state_that_a_pass_makes_is_put_back(model: str) -> None:
 
 def test_what_is_saved_besides_tensors_is_left_out() -> None:
     _judged("extra_state")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta", "ignore:The PyTorch API of nested tensors is in prototype")
+@pytest.mark.parametrize("model", ["graph", "graph_in_rows", "nested"])
+def test_sparse_and_nested_inputs_have_no_halves(model: str) -> None:
+    _judged(model)

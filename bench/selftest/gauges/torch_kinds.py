@@ -111,3 +111,37 @@ class Versioned(Net):
 
 def extra_state():
     return classified(Versioned())
+
+
+class Graph(nn.Module):
+    """Two layers over a graph whose neighbourhoods are a sparse matrix (Kipf and Welling 2017)."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(12, 20), nn.Linear(20, 5)
+
+    def forward(self, x, graph):
+        return torch.sparse.mm(graph, self.second(functional.gelu(torch.sparse.mm(graph, self.first(x)))))
+
+
+def graph():
+    return classified(Graph(), (torch.randn(16, 12), (torch.rand(16, 16) > 0.7).float().to_sparse()))
+
+
+def graph_in_rows():
+    return classified(Graph(), (torch.randn(16, 12), (torch.rand(16, 16) > 0.7).float().to_sparse_csr()))
+
+
+class Ragged(nn.Module):
+    """A mean over sequences of different lengths."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(12, 5)
+
+    def forward(self, x):
+        return self.layer(x.to_padded_tensor(0.0).mean(1))
+
+
+def nested():
+    return classified(Ragged(), torch.nested.nested_tensor([torch.randn(length, 12) for length in (3, 5, 2, 4)]), 4)

@@ -165,7 +165,10 @@ class OwnModule:
 
     def halves(self) -> list[Tree]:
         """The first batch in two halves of its samples; nothing where it cannot be halved."""
-        sizes = {len(leaf) if leaf.dim() else 0 for _, leaf in leaves(self._batches[0]) if isinstance(leaf, Tensor)}
+        tensors = [leaf for _, leaf in leaves(self._batches[0]) if isinstance(leaf, Tensor)]
+        if not all(map(_is_dense, tensors)):  # rows of a sparse one, as of a graph, are no samples, and nested ones cannot be cut
+            return []
+        sizes = {len(leaf) if leaf.dim() else 0 for leaf in tensors}
         if len(sizes) != 1 or (size := sizes.pop()) % 2 or not size:
             return []
         cut = lambda part: lambda leaf: leaf[part] if isinstance(leaf, Tensor) else leaf  # noqa: E731
@@ -173,7 +176,7 @@ class OwnModule:
 
     def inputs_as(self, memory_format: torch.memory_format) -> None:
         """Lay images of all batches out in memory in another order."""
-        changed = lambda leaf: leaf.to(memory_format=memory_format) if isinstance(leaf, Tensor) and leaf.dim() == 4 else leaf  # noqa: E731
+        changed = lambda leaf: leaf.to(memory_format=memory_format) if _is_image(leaf) else leaf  # noqa: E731
         self._batches = [mapped(changed, each) for each in self._batches]
 
     def takes(self, flag: str) -> bool:
@@ -293,6 +296,14 @@ class OwnModule:
             return leaf
         leaf = leaf.detach().to(self.device)
         return leaf.to(WIDER.get(leaf.dtype, leaf.dtype)) if self.is_twin else leaf
+
+
+def _is_dense(x: Tensor) -> bool:
+    return x.layout == torch.strided and not x.is_nested
+
+
+def _is_image(leaf: Tree) -> bool:
+    return isinstance(leaf, Tensor) and leaf.dim() == 4 and _is_dense(leaf)
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:
