@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from bench.judging.verdict import FAILED, PASSED
+from bench.judging.verdict import FAILED, PASSED, Verdict
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
 
 ALWAYS = ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation")
 KEPT = ("none_buffer", "new_buffer", "new_attribute", "numpy_generator", "torch_generator", "python_generator", "queue")
 
 
-def _judged(model: str, but: tuple[str, ...] = ()) -> None:
+def _judged(model: str, but: tuple[str, ...] = ()) -> dict[str, Verdict]:
     """Nothing is red, and every check that always applies has judged, `but` some."""
     seen = verdicts(evidence("torch", f"{GAUGES}/torch_kinds.py:{model}"))
     assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
     assert {name: seen[name].reason for name in ALWAYS if name not in but and (seen[name].status != PASSED or not seen[name].judged)} == {}
+    return seen
 
 
 @pytest.mark.parametrize("model", KEPT)
@@ -31,3 +32,9 @@ def test_what_is_saved_besides_tensors_is_left_out() -> None:
 @pytest.mark.parametrize("model", ["graph", "graph_in_rows", "nested"])
 def test_sparse_and_nested_inputs_have_no_halves(model: str) -> None:
     _judged(model)
+
+
+def test_a_parameter_that_the_forward_pass_writes_is_named_and_has_no_derivative() -> None:
+    seen = _judged("shortened", but=("derivative",))
+    assert seen["derivative"].status != PASSED and "writes into embedding.weight" in seen["derivative"].reason
+    assert "writes into embedding.weight" in seen["update"].reason

@@ -145,3 +145,18 @@ class Ragged(nn.Module):
 
 def nested():
     return classified(Ragged(), torch.nested.nested_tensor([torch.randn(length, 12) for length in (3, 5, 2, 4)]), 4)
+
+
+class Shortened(nn.Module):
+    """An embedding that shortens its rows in every pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.layer = nn.Embedding(30, 16, max_norm=1.0), nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.layer(self.embedding(x).mean(1))
+
+
+def shortened():
+    return classified(Shortened(), torch.randint(0, 30, (8, 11)), 8)

@@ -120,9 +120,12 @@ class OwnModule:
     def state(self) -> Arrays:
         """All parameters and buffers, gradients, and the mode of every module, to see whether something has left a trace.
 
-        A module may save what is no tensor besides, such as the number of its version.
+        A module may save what is no tensor besides, such as the number of its version. An embedding with `max_norm` is documented to
+        shorten its rows wherever it is called.
         """
-        found = {name: array(value) for name, value in self.model.state_dict().items() if isinstance(value, Tensor)}
+        shortened = {f"{name}.weight".removeprefix(".") for name, module in self.model.named_modules() if _shortens(module)}
+        saved = self.model.state_dict().items()
+        found = {name: array(value) for name, value in saved if isinstance(value, Tensor) and name not in shortened}
         found |= {f"{name} (gradient)": array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
         return found | {f"{name or 'model'} (mode)": np.array(module.training) for name, module in self.model.named_modules()}
 
@@ -296,6 +299,10 @@ class OwnModule:
             return leaf
         leaf = leaf.detach().to(self.device)
         return leaf.to(WIDER.get(leaf.dtype, leaf.dtype)) if self.is_twin else leaf
+
+
+def _shortens(module: nn.Module) -> bool:
+    return isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None
 
 
 def _is_dense(x: Tensor) -> bool:

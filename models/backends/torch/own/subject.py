@@ -54,6 +54,7 @@ class Subject:
                 self._own.backward()
         self._tape: Tape | None = None
         self._evaluation: Tape | None = None
+        self._rewritten: list[str] = []
 
     @property
     def size(self) -> int:
@@ -76,7 +77,9 @@ class Subject:
 
     def watch(self) -> OwnPass:
         """The same pass with its decisions."""
+        begin = self.weights()
         seen, self._tape = self._own.recorded(watch=True)
+        self._rewritten = [name for name, w in self._own.weights().items() if name in begin and w.tobytes() != begin[name].tobytes()]
         return seen
 
     def weights(self) -> Arrays:
@@ -125,14 +128,18 @@ class Subject:
         return trajectory
 
     def rewritten(self) -> list[str]:
-        """Nothing: weights are looked at between the pass and the step."""
-        return []
+        """What the watched pass wrote into, as an embedding with `max_norm` does."""
+        return self._rewritten
 
     def by_its_author(self) -> tuple[str, list[str]]:
-        """Which of the user's functions and hooks give another gradient than the derivative on purpose."""
+        """Which of the user's functions and hooks give another gradient than the derivative on purpose.
+
+        A gradient is taken at what the pass has written, which it writes again wherever differences move it.
+        """
         with surrogates() as found, watched(self._own.model) as chosen:
             self._own.backward()
-        return surrogate_gradients(found, chosen.others), list(chosen.parameters)
+        written = f"the forward pass itself writes into {', '.join(self._rewritten)}" if self._rewritten else ""
+        return "; ".join(filter(None, (surrogate_gradients(found, chosen.others), written))), list(chosen.parameters)
 
     def twin(self) -> OwnTwin:
         """The module in float64."""
