@@ -38,3 +38,20 @@ def test_a_parameter_that_the_forward_pass_writes_is_named_and_has_no_derivative
     seen = _judged("shortened", but=("derivative",))
     assert seen["derivative"].status != PASSED and "writes into embedding.weight" in seen["derivative"].reason
     assert "writes into embedding.weight" in seen["update"].reason
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("simulated_quantization", "the forward pass of fake_quantize_per_tensor_affine is flat"),
+        ("gamma", "draws of a gamma distribution have an implicit gradient"),
+        ("dirichlet", "draws of a Dirichlet distribution have an implicit gradient"),
+    ],
+)
+def test_gradients_of_pytorch_s_own_that_are_no_derivatives_of_the_loss_are_named(model: str, why: str) -> None:
+    seen = _judged(model, but=("derivative",))
+    assert seen["derivative"].status != PASSED and why in seen["derivative"].reason
+
+
+def test_draws_that_nothing_learned_moves_have_a_derivative() -> None:
+    _judged("gamma_noise")

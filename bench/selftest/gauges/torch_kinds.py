@@ -160,3 +160,46 @@ class Shortened(nn.Module):
 
 def shortened():
     return classified(Shortened(), torch.randint(0, 30, (8, 11)), 8)
+
+
+class Quantizing(Net):
+    """Weights and activations rounded to eight bits, past which the gradient goes straight."""
+
+    def forward(self, x):
+        first, act, last = self.net
+        rounded = functional.linear(x, torch.fake_quantize_per_tensor_affine(first.weight, 0.01, 0, -128, 127), first.bias)
+        return last(act(torch.fake_quantize_per_tensor_affine(rounded, 0.05, 0, -128, 127)))
+
+
+def simulated_quantization():
+    return classified(Quantizing())
+
+
+class Sampled(nn.Module):
+    """A layer on draws whose distribution is learned."""
+
+    def __init__(self, drawn):
+        super().__init__()
+        self.first, self.second, self.drawn = nn.Linear(12, 5), nn.Linear(5, 5), drawn
+
+    def forward(self, x):
+        return self.second(self.drawn(functional.softplus(self.first(x)) + 0.5))
+
+
+def gamma():
+    return classified(Sampled(lambda size: torch.distributions.Gamma(size, 1.0).rsample()))
+
+
+def dirichlet():
+    return classified(Sampled(lambda size: torch.distributions.Dirichlet(size).rsample()))
+
+
+class Noisy(Net):
+    """Gamma noise with nothing to learn."""
+
+    def forward(self, x):
+        return self.net(x * torch.distributions.Gamma(torch.full_like(x, 4.0), 4.0).sample())
+
+
+def gamma_noise():
+    return classified(Noisy())

@@ -12,7 +12,7 @@ from torch import nn
 from models.arrays import Arrays
 from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
-from models.backends.torch.own.functions import surrogates
+from models.backends.torch.own.functions import Apart, surrogates
 from models.backends.torch.own.hooks import watched
 from models.backends.torch.own.network import OwnModule
 from models.backends.torch.own.padding import zeros_for_padding
@@ -136,10 +136,11 @@ class Subject:
 
         A gradient is taken at what the pass has written, which it writes again wherever differences move it.
         """
-        with surrogates() as found, watched(self._own.model) as chosen:
+        with surrogates() as found, watched(self._own.model) as chosen, Apart() as apart:
             self._own.backward()
+        by_choice = surrogate_gradients(found | apart.flat, chosen.others)
         written = f"the forward pass itself writes into {', '.join(self._rewritten)}" if self._rewritten else ""
-        return "; ".join(filter(None, (surrogate_gradients(found, chosen.others), written))), list(chosen.parameters)
+        return "; ".join(filter(None, (by_choice, *apart.drawn, written))), list(chosen.parameters)
 
     def twin(self) -> OwnTwin:
         """The module in float64."""
