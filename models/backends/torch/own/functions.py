@@ -1,6 +1,8 @@
-"""Functions of the user's own whose backward pass is no derivative on purpose: straight-through steps, reversed or scaled gradients.
+"""Functions whose backward pass is no derivative on purpose: straight-through steps, reversed or scaled gradients.
 
 Such a function is flat or changes nothing in its forward pass, so that its derivative would be of no use, and its author gives another one.
+PyTorch's own simulated quantization is one. Its draws of gamma and Dirichlet distributions have an implicit gradient, which no difference
+of the loss shows while the draw is held.
 """
 
 from __future__ import annotations
@@ -8,14 +10,45 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import torch
 from torch import Tensor
 from torch.autograd import function
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.hooks import apart
+from models.backends.torch.own.tape import operation, tensors
 from models.own.slopes import CHOSEN, FLAT_SHARE, MOVE
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
+
+QUANTIZED = "fake_quantize_", "_fake_quantize_", "_fused_moving_avg_obs_fq_"
+"""Beginnings of operations that round to a grid, and past which the gradient goes straight (Jacob et al. 2018)."""
+IMPLICIT = {"_standard_gamma_grad": "gamma", "_dirichlet_grad": "Dirichlet"}
+"""Backward operations of draws by distribution: how the draw moves with its parameters at the same quantile (Figurnov et al. 2018)."""
+
+
+class Apart(TorchDispatchMode):
+    """Collects why gradients of PyTorch's own operations in here need not be derivatives, by operation and by draw."""
+
+    def __init__(self) -> None:
+        """Nothing has run yet."""
+        super().__init__()
+        self.flat: dict[str, str] = {}
+        self.drawn: dict[str, None] = {}
+
+    def __torch_dispatch__(self, func: OpOverload, types: Types, args: Arguments = (), kwargs: Named | None = None) -> object:
+        """Run the operation, and note it where it is of these."""
+        name = operation(func)
+        if name in IMPLICIT:
+            self.drawn[f"draws of a {IMPLICIT[name]} distribution have an implicit gradient, and differences of the loss hold them"] = None
+        elif name.startswith(QUANTIZED) and not name.endswith("_backward") and any(each.requires_grad for each in tensors(args)):
+            self.flat[name.removesuffix("_cachemask")] = "is flat"
+        return func(*args, **(kwargs or {}))
 
 
 @contextmanager

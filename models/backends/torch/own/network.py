@@ -120,8 +120,14 @@ class OwnModule:
         return self._forward(self._batches[0])
 
     def state(self) -> Arrays:
-        """All parameters and buffers, gradients, and the mode of every module, to see whether something has left a trace."""
-        found = {name: array(value) for name, value in self.model.state_dict().items()}
+        """All parameters and buffers, gradients, and the mode of every module, to see whether something has left a trace.
+
+        A module may save what is no tensor besides, such as the number of its version. An embedding with `max_norm` is documented to
+        shorten its rows wherever it is called.
+        """
+        shortened = {f"{name}.weight".removeprefix(".") for name, module in self.model.named_modules() if _shortens(module)}
+        saved = self.model.state_dict().items()
+        found = {name: array(value) for name, value in saved if isinstance(value, Tensor) and name not in shortened}
         found |= {f"{name} (gradient)": array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
         return found | {f"{name or 'model'} (mode)": np.array(module.training) for name, module in self.model.named_modules()}
 
@@ -164,7 +170,10 @@ class OwnModule:
 
     def halves(self) -> list[Tree]:
         """The first batch in two halves of its samples; nothing where it cannot be halved."""
-        sizes = {len(leaf) if leaf.dim() else 0 for _, leaf in leaves(self._batches[0]) if isinstance(leaf, Tensor)}
+        tensors = [leaf for _, leaf in leaves(self._batches[0]) if isinstance(leaf, Tensor)]
+        if not all(map(_is_dense, tensors)):  # rows of a sparse one, as of a graph, are no samples, and nested ones cannot be cut
+            return []
+        sizes = {len(leaf) if leaf.dim() else 0 for leaf in tensors}
         if len(sizes) != 1 or (size := sizes.pop()) % 2 or not size:
             return []
         cut = lambda part: lambda leaf: leaf[part] if isinstance(leaf, Tensor) else leaf  # noqa: E731
@@ -172,7 +181,7 @@ class OwnModule:
 
     def inputs_as(self, memory_format: torch.memory_format) -> None:
         """Lay images of all batches out in memory in another order."""
-        changed = lambda leaf: leaf.to(memory_format=memory_format) if isinstance(leaf, Tensor) and leaf.dim() == 4 else leaf  # noqa: E731
+        changed = lambda leaf: leaf.to(memory_format=memory_format) if _is_image(leaf) else leaf  # noqa: E731
         self._batches = [mapped(changed, each) for each in self._batches]
 
     def takes(self, flag: str) -> bool:
@@ -292,6 +301,18 @@ class OwnModule:
             return leaf
         leaf = leaf.detach().to(self.device)
         return leaf.to(WIDER.get(leaf.dtype, leaf.dtype)) if self.is_twin else leaf
+
+
+def _shortens(module: nn.Module) -> bool:
+    return isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None
+
+
+def _is_dense(x: Tensor) -> bool:
+    return x.layout == torch.strided and not x.is_nested
+
+
+def _is_image(leaf: Tree) -> bool:
+    return isinstance(leaf, Tensor) and leaf.dim() == 4 and _is_dense(leaf)
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:

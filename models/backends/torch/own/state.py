@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import Counter, OrderedDict, defaultdict, deque
 
 import numpy as np
 import torch
@@ -15,6 +16,10 @@ WIDER = {torch.float32: torch.float64, torch.float16: torch.float64, torch.bfloa
 """The format of a twin's numbers."""
 PLAIN = bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic, torch.dtype, torch.Size
 """Values that can be kept by copying them."""
+NESTS = dict, OrderedDict, defaultdict, Counter, list, tuple, set, frozenset, deque
+"""Containers that are kept where all that they hold is."""
+GENERATORS = torch.Generator, np.random.Generator, np.random.RandomState, random.Random
+"""Sources of draws that a module holds itself."""
 
 
 class State:
@@ -24,9 +29,16 @@ class State:
         """Keep it."""
         self._tensors = {name: value.detach().clone() for name, value in _tensors(model).items()}
         self._attributes = {name: _attributes(module) for name, module in model.named_modules()}
+        self._there = {
+            name: ({*module.__dict__}, {key: each is None for key, each in module._buffers.items()})
+            for name, module in model.named_modules()
+        }
 
     def put_back(self, model: nn.Module) -> None:
-        """Give the module, or a copy of it in another format, the state that was kept."""
+        """Give the module, or a copy of it in another format, the state that was kept; what a pass has made since then is taken away."""
+        for name, module in model.named_modules():
+            if name in self._there and not isinstance(module, torch.jit.ScriptModule):
+                self._take_away(name, module)
         here = _tensors(model)
         with torch.no_grad():
             for name, value in self._tensors.items():
@@ -37,8 +49,23 @@ class State:
                     model.get_submodule(owner)._buffers[kind] = value.clone()
         for name, module in model.named_modules():
             for attribute, value in self._attributes.get(name, {}).items():
-                if module.__dict__.get(attribute) is not value:  # a copy of what never changes is the thing itself
+                here_now = module.__dict__.get(attribute)
+                if isinstance(value, GENERATORS) and type(here_now) is type(value):
+                    _rewind(here_now, value)  # the thing itself, which other modules may hold as well
+                elif here_now is not value:  # a copy of what never changes is the thing itself
                     module.__dict__[attribute] = copy.deepcopy(value)
+
+    def _take_away(self, name: str, module: nn.Module) -> None:
+        """Attributes and buffers that were not there; buffers that were None are None again."""
+        attributes, buffers = self._there[name]
+        for attribute in module.__dict__.keys() - attributes:
+            del module.__dict__[attribute]
+        for buffer in list(module._buffers):
+            if buffer not in buffers:
+                del module._buffers[buffer]
+                module._non_persistent_buffers_set.discard(buffer)
+            elif buffers[buffer]:
+                module._buffers[buffer] = None
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -55,11 +82,23 @@ def _attributes(module: nn.Module) -> dict[str, object]:
 def _is_plain(value: object) -> bool:
     if isinstance(value, Tensor):
         return not isinstance(value, nn.Parameter) and not value.requires_grad
-    if isinstance(value, dict) and type(value) is dict:
+    if isinstance(value, dict) and type(value) in NESTS:
         return all(map(_is_plain, value.keys())) and all(map(_is_plain, value.values()))
-    if isinstance(value, (list, tuple, set)) and type(value) in (list, tuple, set):
+    if isinstance(value, (list, tuple, set, frozenset, deque)) and type(value) in NESTS:
         return all(map(_is_plain, value))
-    return isinstance(value, PLAIN)
+    return isinstance(value, (*PLAIN, *GENERATORS))
+
+
+def _rewind(generator: object, kept: object) -> None:
+    """Let a generator go on from where another one of its kind is."""
+    if isinstance(generator, torch.Generator) and isinstance(kept, torch.Generator):
+        generator.set_state(kept.get_state())
+    elif isinstance(generator, np.random.Generator) and isinstance(kept, np.random.Generator):
+        generator.bit_generator.state = kept.bit_generator.state
+    elif isinstance(generator, np.random.RandomState) and isinstance(kept, np.random.RandomState):
+        generator.set_state(kept.get_state())
+    elif isinstance(generator, random.Random) and isinstance(kept, random.Random):
+        generator.setstate(kept.getstate())
 
 
 def seed_everything(seed: int) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from models.arrays import Arrays
 from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
-from models.backends.torch.own.functions import surrogates
+from models.backends.torch.own.functions import Apart, surrogates
 from models.backends.torch.own.hooks import watched
 from models.backends.torch.own.network import OwnModule
 from models.backends.torch.own.padding import zeros_for_padding
@@ -54,6 +54,7 @@ class Subject:
                 self._own.backward()
         self._tape: Tape | None = None
         self._evaluation: Tape | None = None
+        self._rewritten: list[str] = []
 
     @property
     def size(self) -> int:
@@ -76,7 +77,9 @@ class Subject:
 
     def watch(self) -> OwnPass:
         """The same pass with its decisions."""
+        begin = self.weights()
         seen, self._tape = self._own.recorded(watch=True)
+        self._rewritten = [name for name, w in self._own.weights().items() if name in begin and w.tobytes() != begin[name].tobytes()]
         return seen
 
     def weights(self) -> Arrays:
@@ -125,14 +128,19 @@ class Subject:
         return trajectory
 
     def rewritten(self) -> list[str]:
-        """Nothing: weights are looked at between the pass and the step."""
-        return []
+        """What the watched pass wrote into, as an embedding with `max_norm` does."""
+        return self._rewritten
 
     def by_its_author(self) -> tuple[str, list[str]]:
-        """Which of the user's functions and hooks give another gradient than the derivative on purpose."""
-        with surrogates() as found, watched(self._own.model) as chosen:
+        """Which of the user's functions and hooks give another gradient than the derivative on purpose.
+
+        A gradient is taken at what the pass has written, which it writes again wherever differences move it.
+        """
+        with surrogates() as found, watched(self._own.model) as chosen, Apart() as apart:
             self._own.backward()
-        return surrogate_gradients(found, chosen.others), list(chosen.parameters)
+        by_choice = surrogate_gradients(found | apart.flat, chosen.others)
+        written = f"the forward pass itself writes into {', '.join(self._rewritten)}" if self._rewritten else ""
+        return "; ".join(filter(None, (by_choice, *apart.drawn, written))), list(chosen.parameters)
 
     def twin(self) -> OwnTwin:
         """The module in float64."""

@@ -1,0 +1,57 @@
+"""PyTorch models that keep state, or take gradients, in ways of their own are judged, and are not blamed."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.judging.verdict import FAILED, PASSED, Verdict
+from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+
+ALWAYS = ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation")
+KEPT = ("none_buffer", "new_buffer", "new_attribute", "numpy_generator", "torch_generator", "python_generator", "queue")
+
+
+def _judged(model: str, but: tuple[str, ...] = ()) -> dict[str, Verdict]:
+    """Nothing is red, and every check that always applies has judged, `but` some."""
+    seen = verdicts(evidence("torch", f"{GAUGES}/torch_kinds.py:{model}"))
+    assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
+    assert {name: seen[name].reason for name in ALWAYS if name not in but and (seen[name].status != PASSED or not seen[name].judged)} == {}
+    return seen
+
+
+@pytest.mark.parametrize("model", KEPT)
+def test_state_that_a_pass_makes_is_put_back(model: str) -> None:
+    _judged(model)
+
+
+def test_what_is_saved_besides_tensors_is_left_out() -> None:
+    _judged("extra_state")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta", "ignore:The PyTorch API of nested tensors is in prototype")
+@pytest.mark.parametrize("model", ["graph", "graph_in_rows", "nested"])
+def test_sparse_and_nested_inputs_have_no_halves(model: str) -> None:
+    _judged(model)
+
+
+def test_a_parameter_that_the_forward_pass_writes_is_named_and_has_no_derivative() -> None:
+    seen = _judged("shortened", but=("derivative",))
+    assert seen["derivative"].status != PASSED and "writes into embedding.weight" in seen["derivative"].reason
+    assert "writes into embedding.weight" in seen["update"].reason
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("simulated_quantization", "the forward pass of fake_quantize_per_tensor_affine is flat"),
+        ("gamma", "draws of a gamma distribution have an implicit gradient"),
+        ("dirichlet", "draws of a Dirichlet distribution have an implicit gradient"),
+    ],
+)
+def test_gradients_of_pytorch_s_own_that_are_no_derivatives_of_the_loss_are_named(model: str, why: str) -> None:
+    seen = _judged(model, but=("derivative",))
+    assert seen["derivative"].status != PASSED and why in seen["derivative"].reason
+
+
+def test_draws_that_nothing_learned_moves_have_a_derivative() -> None:
+    _judged("gamma_noise")
