@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from textwrap import dedent
+
 import pytest
 
 from bench.judging.verdict import FAILED, PASSED, Verdict
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+from models.own.address import OwnModel
 
 ALWAYS = ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation")
 KEPT = ("none_buffer", "new_buffer", "new_attribute", "numpy_generator", "torch_generator", "python_generator", "queue")
@@ -55,3 +59,48 @@ def test_gradients_of_pytorch_s_own_that_are_no_derivatives_of_the_loss_are_name
 
 def test_draws_that_nothing_learned_moves_have_a_derivative() -> None:
     _judged("gamma_noise")
+
+
+@pytest.mark.parametrize("frozen", [slice(0, 1), slice(0, 0), slice(None)])
+def test_modes_of_the_factory_are_kept_unless_all_is_in_evaluation(frozen: slice) -> None:
+    from torch import nn
+
+    from models.backends.torch.own.network import as_trained
+    from models.backends.torch.own.shared import as_first_returned
+
+    model = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 2))
+    for module in model[frozen]:
+        module.eval()
+    if frozen == slice(None):
+        model.eval()
+    modes = [not (frozen == slice(0, 1) and module is model[0]) for module in model.modules()]
+    as_first_returned(model)
+    assert [module.training for module in as_trained(model).modules()] == modes
+    model.train(frozen == slice(0, 1))
+    as_first_returned(model)  # a module that is made once, which the factory returns again
+    assert [module.training for module in as_trained(model).modules()] == modes
+
+
+def test_a_training_leaves_frozen_what_the_factory_froze(tmp_path: Path) -> None:
+    from models.backends.torch.own.training import train_own
+
+    gauge = """
+        import torch
+        from torch import nn
+        def net(frozen=True):
+            class Told(nn.BatchNorm1d):
+                def forward(self, x):
+                    assert self.training is not frozen, "in another mode than the factory's"
+                    return super().forward(x)
+            model = nn.Sequential(Told(4), nn.Dropout(), nn.Linear(4, 2))
+            model[0].eval() if frozen else model.eval()
+            data = [(torch.randn(8, 4), torch.randint(0, 2, (8,))) for _ in range(2)]
+            return dict(model=model, loss=nn.functional.cross_entropy, batch=data[0], data=data, optimizer=lambda p: torch.optim.SGD(p))
+        def evaluating():
+            return net(False)
+    """
+    file = tmp_path / "gauge.py"
+    file.write_text(dedent(gauge))
+    for name in ("net", "evaluating"):
+        model = OwnModel(name, str(file), name, str(tmp_path))
+        assert len(train_own(model, 0, False, "cpu").losses) == 2

@@ -43,7 +43,7 @@ class OwnModule:
         """Keep the state that every pass begins with."""
         self._home, self.gauge, self._seed, self.device, self.is_twin = home, gauge, seed, device, twin
         with self._describing(f"could not be put on {device}"):
-            self.model: nn.Module = gauge.model.to(device)
+            self.model: nn.Module = as_trained(gauge.model.to(device))
         self._original = self.model
         self.call: Callable[..., Tree] = gauge.model
         self._sparse: set[str] = set()
@@ -301,6 +301,14 @@ class OwnModule:
             return leaf
         leaf = leaf.detach().to(self.device)
         return leaf.to(WIDER.get(leaf.dtype, leaf.dtype)) if self.is_twin else leaf
+
+
+def as_trained(model: nn.Module) -> nn.Module:
+    """The module in the modes that its factory gave it, as where some layers are frozen; in training mode where it is all in evaluation.
+
+    A collection's function may return what was loaded for evaluation, of which nobody asks how that trains in evaluation mode.
+    """
+    return model if any(module.training for module in model.modules()) else model.train()
 
 
 def _shortens(module: nn.Module) -> bool:

@@ -10,19 +10,21 @@ from torch import Tensor, nn
 
 from models.backends.torch.own.state import State
 
-_modules: WeakKeyDictionary[nn.Module, State] = WeakKeyDictionary()
+_modules: WeakKeyDictionary[nn.Module, tuple[State, dict[str, bool]]] = WeakKeyDictionary()
 _optimizers: WeakKeyDictionary[torch.optim.Optimizer, tuple[dict[str, object], list[list[Tensor]]]] = WeakKeyDictionary()
 
 
 def as_first_returned(model: nn.Module) -> None:
-    """Give a module the state in which a factory returned it for the first time."""
+    """Give a module the state, and its modules the modes, in which a factory returned it for the first time."""
     if any(nn.parameter.is_lazy(p) for p in model.parameters()):
         return  # its state begins with the first batch
     if model not in _modules:
-        _modules[model] = State(model)
+        _modules[model] = State(model), {name: module.training for name, module in model.named_modules()}
         return
-    _modules[model].put_back(model)
-    model.train()
+    state, modes = _modules[model]
+    state.put_back(model)
+    for name, module in model.named_modules():
+        module.training = modes.get(name, True)
 
 
 def as_first_made(optimizer: torch.optim.Optimizer) -> None:

@@ -19,7 +19,7 @@ from models.own.trees import mapped
 
 
 def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
-    """One training over all of its data, from the factory's weights. Raises OwnError."""
+    """One training over all of its data, from the factory's weights, each module in the mode of `as_trained`. Raises OwnError."""
     allow_tf32(False)
     home = Home(model, factory)
     own = OwnModule(home, build(home, seed), seed, device)
@@ -31,7 +31,6 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
                 parameters[name].copy_(torch.from_numpy(w))
     optimizer = own.optimizer()
     schedule = own.gauge.schedule(optimizer) if callable(own.gauge.schedule) else None
-    own.model.train()
     losses, norms = [], []
     with own._describing("could not be trained"):
         for given in batches(own.gauge.data, model.id):
