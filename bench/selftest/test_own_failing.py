@@ -16,6 +16,8 @@ from bench.checks.own.trained import training
 from bench.judging.finding import Finding
 from bench.judging.verdict import FAILED, NOT_APPLICABLE, PASSED, Verdict
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+from models.backends.registry import backend_module
+from models.own.address import own_models
 from models.own.training import OwnHistory
 
 
@@ -81,3 +83,11 @@ def test_a_twin_without_a_number_accuses_nobody() -> None:
 
 def test_a_batch_of_no_samples_is_no_crash() -> None:
     assert [name for name, verdict in seen("empty").items() if verdict.status == FAILED] == []
+
+
+@pytest.mark.parametrize("model", ["complex_and_whole", "second_order"])
+def test_models_of_other_numbers_and_optimizers_of_other_kinds_are_trained(model: str) -> None:
+    address = own_models([f"{GAUGES}/failing_torch.py:{model}"], GAUGES)[0]
+    usual, moved = (backend_module("torch").train_own(address, 0, moved, "cpu") for moved in (False, True))
+    assert len(usual.losses) == 4 and np.isfinite(usual.losses).all() and np.isfinite(usual.gradient_norms).all()
+    assert not np.array_equal(usual.gradient_norms, moved.gradient_norms) and np.allclose(usual.losses, moved.losses, rtol=0.05)

@@ -63,12 +63,11 @@ def test_draws_that_nothing_learned_moves_have_a_derivative() -> None:
 
 @pytest.mark.parametrize("frozen", [slice(0, 1), slice(0, 0), slice(None)])
 def test_modes_of_the_factory_are_kept_unless_all_is_in_evaluation(frozen: slice) -> None:
-    from torch import nn
-
+    from bench.selftest.gauges.torch_kinds import normalized
     from models.backends.torch.own.network import as_trained
     from models.backends.torch.own.shared import as_first_returned
 
-    model = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 2))
+    model = normalized()
     for module in model[frozen]:
         module.eval()
     if frozen == slice(None):

@@ -47,10 +47,11 @@ def batches(data: Iterable[Any] | None, model: str) -> Iterator[Any]:
 
 
 def nudged(weights: Arrays, seed: int) -> Arrays:
-    """The weights, each moved by one unit in the last place, up or down: another rounding of the same start."""
+    """The weights, each moved by one unit in the last place, up or down: another rounding of the same start. Whole numbers stay."""
     generator = np.random.default_rng([seed, 2])
     ways = {name: generator.integers(0, 2, w.shape) for name, w in weights.items()}
-    return {name: np.nextafter(w, np.where(ways[name] > 0, np.inf, -np.inf).astype(w.dtype)) for name, w in weights.items()}
+    real = {name: w for name, w in weights.items() if np.issubdtype(w.dtype, np.floating)}
+    return weights | {name: np.nextafter(w, np.where(ways[name] > 0, np.inf, -np.inf).astype(w.dtype)) for name, w in real.items()}
 
 
 def share(value: Any, model: str) -> float:

@@ -86,3 +86,30 @@ def hardest():
 
 def empty():
     return {"model": nn.Linear(6, 3), "loss": lambda z, y: (z - y).square().sum(), "batch": (torch.zeros(0, 6), torch.zeros(0, 3))}
+
+
+class Waves(nn.Module):
+    """Complex weights, and a parameter of whole numbers that is not learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.out = nn.Linear(6, 8, dtype=torch.complex64), nn.Linear(8, 3)
+        self.order = nn.Parameter(torch.arange(3), requires_grad=False)
+
+    def forward(self, x):
+        return self.out(self.first(torch.complex(x, x.flip(1))).abs())
+
+
+def _data():
+    return [(torch.randn(8, 6), torch.randint(0, 3, (8,))) for _ in range(4)]
+
+
+def complex_and_whole():
+    model = Waves()
+    learned = [p for p in model.parameters() if p.requires_grad]
+    return {"model": model, "loss": functional.cross_entropy, "data": _data(), "optimizer": torch.optim.SGD(learned, 0.1)}
+
+
+def second_order():
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    return {"model": model, "loss": functional.cross_entropy, "data": _data(), "optimizer": lambda p: torch.optim.LBFGS(p, 0.1)}

@@ -238,7 +238,7 @@ class OwnModule:
         seen = Trajectory()
         self.restore()
         optimizer = self.optimizer()
-        if inspect.signature(optimizer.step).parameters.get("closure", NO_CLOSURE).default is inspect.Parameter.empty:
+        if computes_gradients(optimizer):
             raise NoVariantError(f"{type(optimizer).__name__} computes gradients itself")
         schedule = self.gauge.schedule(optimizer) if callable(self.gauge.schedule) else None
         for number in range(STEPS):
@@ -321,6 +321,11 @@ def _is_dense(x: Tensor) -> bool:
 
 def _is_image(leaf: Tree) -> bool:
     return isinstance(leaf, Tensor) and leaf.dim() == 4 and _is_dense(leaf)
+
+
+def computes_gradients(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether its step asks for the loss and its gradients anew, as that of LBFGS does."""
+    return inspect.signature(optimizer.step).parameters.get("closure", NO_CLOSURE).default is inspect.Parameter.empty
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:

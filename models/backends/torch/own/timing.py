@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-
 import torch
 
 from models.backends.protocol import TimedWork
 from models.backends.registry import Absent
 from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
-from models.backends.torch.own.network import NO_CLOSURE, OwnModule
+from models.backends.torch.own.network import OwnModule, computes_gradients
 from models.backends.torch.precision import allow_tf32
 from models.backends.torch.timing import waiter
 from models.own.address import OwnModel
@@ -30,10 +28,8 @@ def own_step(model: OwnModel, mode: str, seed: int, device: str) -> OwnStep:
     own = OwnModule(home, build(home, seed), seed, device)
     own.restore()
     optimizer = own.optimizer() if own.gauge.optimizer is not None else None
-    if optimizer is not None:
-        closure = inspect.signature(optimizer.step).parameters.get("closure", NO_CLOSURE)
-        if closure.default is inspect.Parameter.empty:
-            raise Absent(f"a step for the clock of {type(optimizer).__name__}, which computes gradients itself")
+    if optimizer is not None and computes_gradients(optimizer):
+        raise Absent(f"a step for the clock of {type(optimizer).__name__}, which computes gradients itself")
     if mode == "compile":
         own.call = torch.compile(own.model)
     batch = own._batches[0]

@@ -6,16 +6,19 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from models.backends.torch.own.building import build
 from models.backends.torch.own.calls import advance
 from models.backends.torch.own.collections import factory
-from models.backends.torch.own.network import OwnModule
+from models.backends.torch.own.network import OwnModule, computes_gradients
+from models.backends.torch.own.state import array, tensor_like
 from models.backends.torch.precision import allow_tf32
 from models.own.address import OwnModel
 from models.own.loading import Home
+from models.own.passes import norm
 from models.own.training import OwnHistory, batches, nudged, share
-from models.own.trees import mapped
+from models.own.trees import Tree, mapped
 
 
 def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistory:
@@ -28,18 +31,23 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
     if moved:
         with torch.no_grad():
             for name, w in nudged(own.weights(), seed).items():
-                parameters[name].copy_(torch.from_numpy(w))
+                parameters[name].copy_(tensor_like(w, parameters[name]))
     optimizer = own.optimizer()
     schedule = own.gauge.schedule(optimizer) if callable(own.gauge.schedule) else None
     losses, norms = [], []
     with own._describing("could not be trained"):
         for given in batches(own.gauge.data, model.id):
             batch = mapped(own._placed, given if isinstance(given, (Mapping, tuple, list)) else (given, None))
-            optimizer.zero_grad()
-            loss = own._loss(own._forward(batch), batch)
-            loss.backward()
-            norms.append([0.0 if p.grad is None else float(p.grad.double().norm()) for p in parameters.values()])
-            optimizer.step()
+
+            def again(batch: Tree = batch) -> Tensor:
+                optimizer.zero_grad()
+                loss = own._loss(own._forward(batch), batch)
+                loss.backward()
+                return loss
+
+            loss = again()
+            norms.append([0.0 if p.grad is None else norm(array(p.grad)) for p in parameters.values()])
+            optimizer.step(again) if computes_gradients(optimizer) else optimizer.step()
             losses.append(float(loss.detach()))
             advance(schedule, losses[-1])
     found = OwnHistory(seed, losses, np.array(norms), list(parameters), moved=moved)
