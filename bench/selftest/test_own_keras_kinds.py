@@ -82,3 +82,10 @@ def test_data_with_weights_of_samples_are_refused_in_one_sentence() -> None:
     for model in ("weighted", "weighted_late"):
         with pytest.raises(OwnError, match=said):
             trained(model)
+
+
+@pytest.mark.parametrize("model", ["scaled", "scaled_by_a_factor"])
+def test_gradients_of_a_scaled_loss_are_judged_without_the_scale(model: str) -> None:
+    seen = verdicts(evidence("keras", f"{KINDS}:{model}"))
+    assert [(name, verdict.worst) for name, verdict in seen.items() if verdict.status == FAILED] == []
+    assert {name: seen[name].reason for name in ALWAYS if seen[name].status != PASSED or not seen[name].judged} == {}

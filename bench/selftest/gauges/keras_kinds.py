@@ -110,3 +110,11 @@ def weighted():
 def weighted_late():
     data = weighted()["data"]
     return classified(perceptron(), data=[each[:2] for each in data] + data)
+
+
+def scaled():
+    return classified(perceptron(), optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=8.0))
+
+
+def scaled_by_a_factor():
+    return classified(perceptron(), optimizer=keras.optimizers.SGD(0.1, loss_scale_factor=1000.0))

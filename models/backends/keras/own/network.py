@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -200,9 +200,12 @@ class OwnModelOfKeras:
                 for number in range(STEPS):
                     seen.begins.append(self.weights())
                     inputs, targets = self._inputs(number), self._targets(number)
+                    scale = scale_of(optimizer, optimizer.variables)
                     reported = self.model.train_on_batch(inputs, targets)  # with several outputs their losses follow
                     losses.append(float(reported[0] if isinstance(reported, list) else reported))
-                    seen.gradients.append(dict(zip(self.names, taps.gradients(self.variables), strict=True)))
+                    seen.gradients.append(
+                        {name: g / scale if scale != 1 else g for name, g in zip(self.names, taps.gradients(self.variables), strict=True)}
+                    )
                     seen.ends.append(self.weights())
             finally:
                 optimizer.apply = applied
@@ -220,9 +223,10 @@ class OwnModelOfKeras:
             for begin, given in zip(begins, gradients, strict=True):
                 for name, variable in zip(self.names, self.variables, strict=True):
                     variable.assign(begin[name])
+                scale = scale_of(optimizer, optimizer.variables)
                 with self._describing("could not take a step"):
                     optimizer.apply(
-                        [ops.convert_to_tensor(given[name], v.dtype) for name, v in zip(self.names, self.variables, strict=True)]
+                        [ops.convert_to_tensor(given[name] * scale, v.dtype) for name, v in zip(self.names, self.variables, strict=True)]
                     )
                 yield self.weights()
         finally:
@@ -239,8 +243,10 @@ class OwnModelOfKeras:
             return optimizer.stateless_apply(values[2 * count :], values[count : 2 * count], values[:count])
 
         for begin, given in zip(begins, gradients, strict=True):
+            scale = scale_of(optimizer, slots)
             with self._describing("could not take a step"):
-                values = [np.asarray(each[name], np.float64) for each in (begin, given) for name in self.names]
+                values = [np.asarray(begin[name], np.float64) for name in self.names]
+                values += [np.asarray(given[name], np.float64) * scale for name in self.names]
                 new, slots = evaluate(step, [*values, *slots])
             slots = [np.asarray(each) for each in slots]
             yield begin | {name: np.asarray(w) for name, w in zip(self.names, new, strict=True)}
@@ -326,6 +332,13 @@ def widen(variable: keras.Variable) -> None:
 def copied(variable: keras.Variable) -> Array:
     """A variable's value, which later steps do not change."""
     return np.array(array(variable))
+
+
+def scale_of(optimizer: keras.optimizers.Optimizer, slots: Sequence[Any]) -> float:
+    """What the optimizer multiplies the loss by and divides gradients by; `slots` are the values of its variables."""
+    scale = getattr(optimizer, "dynamic_scale", None)
+    places = [place for place, variable in enumerate(optimizer.variables) if variable is scale]
+    return float(array(slots[places[0]]) if places else getattr(optimizer, "loss_scale_factor", None) or 1.0)
 
 
 def dense(gradient: Tensor) -> Array:
