@@ -18,6 +18,7 @@ from bench.judging.verdict import FAILED, NOT_APPLICABLE, PASSED, Verdict
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
 from models.backends.registry import backend_module
 from models.own.address import own_models
+from models.own.gauge import OwnError
 from models.own.training import OwnHistory
 
 
@@ -91,3 +92,11 @@ def test_models_of_other_numbers_and_optimizers_of_other_kinds_are_trained(model
     usual, moved = (backend_module("torch").train_own(address, 0, moved, "cpu") for moved in (False, True))
     assert len(usual.losses) == 4 and np.isfinite(usual.losses).all() and np.isfinite(usual.gradient_norms).all()
     assert not np.array_equal(usual.gradient_norms, moved.gradient_norms) and np.allclose(usual.losses, moved.losses, rtol=0.05)
+
+
+def test_weights_of_samples_are_refused_and_inputs_alone_are_taken() -> None:
+    weighted, alone = own_models([f"{GAUGES}/failing_torch.py:{name}" for name in ("weighted", "inputs_alone")], GAUGES)
+    with pytest.raises(OwnError, match=r"batches have 3 parts: make them \(inputs, targets\), without weights of samples"):
+        backend_module("torch").train_own(weighted, 0, False, "cpu")
+    assert len(backend_module("torch").train_own(alone, 0, False, "cpu").losses) == 4
+    assert [name for name, verdict in seen("inputs_alone").items() if verdict.status == FAILED] == []

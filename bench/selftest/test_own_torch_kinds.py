@@ -64,7 +64,7 @@ def test_draws_that_nothing_learned_moves_have_a_derivative() -> None:
 @pytest.mark.parametrize("frozen", [slice(0, 1), slice(0, 0), slice(None)])
 def test_modes_of_the_factory_are_kept_unless_all_is_in_evaluation(frozen: slice) -> None:
     from bench.selftest.gauges.torch_kinds import normalized
-    from models.backends.torch.own.network import as_trained
+    from models.backends.torch.own.kinds import as_trained
     from models.backends.torch.own.shared import as_first_returned
 
     model = normalized()

@@ -57,6 +57,23 @@ class Gauge:
 NAMES = tuple(field.name for field in fields(Gauge))
 
 
+def pair(batch: Tree, model: str) -> Tree:
+    """A batch of the user's data as (inputs, targets), or by name; inputs alone have no targets.
+
+    Raises OwnError for more parts, weights of samples for example.
+    """
+    if not isinstance(batch, (Mapping, tuple, list)):
+        return batch, None
+    if isinstance(batch, Mapping) or len(batch) == 2:
+        return batch
+    if len(batch) == 1:
+        return batch[0], None
+    raise OwnError(
+        f"{model} has data whose batches have {len(batch)} parts: make them (inputs, targets), without weights of samples and "
+        "with inputs a tuple where the model takes several."
+    )
+
+
 def gauge_of(returned: Any, is_model: Callable[[Any], bool], kind: str) -> Gauge:
     """What a factory has returned, in whichever form; `kind` says what a model is here. Raises OwnError with the forms that there are."""
     if is_model(returned):
@@ -83,6 +100,8 @@ def gauge_of(returned: Any, is_model: Callable[[Any], bool], kind: str) -> Gauge
     if not isinstance(batch, Mapping):
         if not isinstance(batch, (tuple, list)):
             given["batch"] = (batch, None)
+        elif len(batch) == 1:  # as a loader over one tensor gives it
+            given["batch"] = (batch[0], None)
         elif len(batch) != 2:
             raise OwnError(
                 f"the batch has {len(batch)} parts: make it (inputs, targets), with inputs a tuple where the model takes several."

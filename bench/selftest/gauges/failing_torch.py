@@ -113,3 +113,13 @@ def complex_and_whole():
 def second_order():
     model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
     return {"model": model, "loss": functional.cross_entropy, "data": _data(), "optimizer": lambda p: torch.optim.LBFGS(p, 0.1)}
+
+
+def weighted():
+    data = [(x, y, torch.ones(8)) for x, y in _data()]
+    return {"model": nn.Linear(6, 3), "loss": functional.cross_entropy, "batch": _data()[0], "data": data, "optimizer": torch.optim.Adam}
+
+
+def inputs_alone():
+    data = [[x] for x, _ in _data()]
+    return {"model": nn.Linear(6, 6), "loss": lambda z: z.square().mean(), "data": data, "optimizer": torch.optim.Adam}

@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
-from models.backends.keras.own.network import OwnModelOfKeras, copied
+from models.backends.keras.own.network import OwnModelOfKeras
 from models.backends.keras.own.twins import tensorflow as twin
+from models.backends.keras.own.values import copied
 from models.backends.keras.own.watched import named
 from models.backends.keras.precision import compute_as_configured
 from models.own.address import OwnModel

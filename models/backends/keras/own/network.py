@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -16,9 +16,10 @@ from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.shared import as_first_returned, unused
+from models.backends.keras.own.values import copied, dense, directly, outputs, scale_of, widen
 from models.backends.keras.own.watched import Layers, named, variable_names
 from models.backends.keras.taps import Taps
-from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of
+from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of, pair
 from models.own.loading import Home
 from models.own.passes import OwnPass, Trajectory
 from models.own.trees import Tree, leaves, mapped
@@ -314,48 +315,3 @@ def build(home: Home, seed: int) -> Gauge:
 def is_model(value: Any) -> bool:
     """Whether this is a Keras model."""
     return isinstance(value, keras.Model)
-
-
-def outputs(tree: Tree) -> Arrays:
-    """Floating-point leaves of an output by their path; `output` where it is one tensor."""
-    found = {path or "output": array(leaf) for path, leaf in leaves(tree) if ops.is_tensor(leaf)}
-    return {path: leaf for path, leaf in found.items() if np.issubdtype(leaf.dtype, np.floating)}
-
-
-def widen(variable: keras.Variable) -> None:
-    """Keep a variable's value in float64."""
-    value = array(variable).astype(np.float64)
-    variable._dtype = "float64"
-    variable._initialize(ops.convert_to_tensor(value))
-
-
-def copied(variable: keras.Variable) -> Array:
-    """A variable's value, which later steps do not change."""
-    return np.array(array(variable))
-
-
-def scale_of(optimizer: keras.optimizers.Optimizer, slots: Sequence[Any]) -> float:
-    """What the optimizer multiplies the loss by and divides gradients by; `slots` are the values of its variables."""
-    scale = getattr(optimizer, "dynamic_scale", None)
-    places = [place for place, variable in enumerate(optimizer.variables) if variable is scale]
-    return float(array(slots[places[0]]) if places else getattr(optimizer, "loss_scale_factor", None) or 1.0)
-
-
-def dense(gradient: Tensor) -> Array:
-    """A gradient as an array, the sparse one of an embedding included."""
-    return array(ops.convert_to_tensor(gradient))
-
-
-def pair(batch: Tree, model: str) -> Tree:
-    """A batch of the user's data as (inputs, targets), or by name. Raises OwnError for more parts, weights of samples for example."""
-    if isinstance(batch, (tuple, list)) and len(batch) != 2:
-        raise OwnError(
-            f"{model} has data whose batches have {len(batch)} parts: make them (inputs, targets), without weights of samples and "
-            "with inputs a tuple where the model takes several."
-        )
-    return batch if isinstance(batch, (Mapping, tuple, list)) else (batch, None)
-
-
-def directly(function: Callable[[list[Tensor]], Any], values: list[Array]) -> Any:
-    """The function of tensors as the library computes it."""
-    return function([ops.convert_to_tensor(value) for value in values])

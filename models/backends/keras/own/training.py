@@ -9,9 +9,10 @@ import numpy as np
 from keras import ops
 
 from models.backends.keras.own.collections import factory
-from models.backends.keras.own.network import OwnModelOfKeras, pair
+from models.backends.keras.own.network import OwnModelOfKeras
 from models.backends.keras.taps import Taps
 from models.own.address import OwnModel
+from models.own.gauge import pair
 from models.own.loading import Home
 from models.own.training import OwnHistory, batches, nudged, share
 from models.own.trees import mapped

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -18,18 +17,18 @@ from models.backends.torch.own.building import build
 from models.backends.torch.own.calls import advance, outputs, own_loss, takes_several, takes_targets
 from models.backends.torch.own.closures import copied, made_again
 from models.backends.torch.own.hooks import Hooks, hooks_of, watched
+from models.backends.torch.own.kinds import as_trained, computes_gradients, is_dense, is_image, shapes, shortens
 from models.backends.torch.own.modules import Modules, is_number
 from models.backends.torch.own.shared import as_first_made, as_first_returned
 from models.backends.torch.own.state import WIDER, State, array, seed_everything, tensor_like
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
-from models.own.gauge import Gauge, NoTwinError, OwnError
+from models.own.gauge import Gauge, NoTwinError, OwnError, pair
 from models.own.loading import Home
 from models.own.passes import OwnPass, Trajectory, unlike
 from models.own.protocol import NoVariantError
 from models.own.trees import Tree, leaves, mapped
 
-NO_CLOSURE = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)
 STEP = "could not take a step"
 """What a model could not do whose optimizer raised."""
 STEPS = 2
@@ -50,7 +49,7 @@ class OwnModule:
         self._chosen: set[str] | None = None
         bound = isinstance(gauge.optimizer, torch.optim.Optimizer)
         self._fresh = copy.deepcopy(gauge.optimizer.state_dict()) if bound else None
-        batches = [gauge.batch] if gauge.data is None else [_pair(each) for each in islice(iter(gauge.data), STEPS)]
+        batches = [gauge.batch] if gauge.data is None else [pair(each, home.model.id) for each in islice(iter(gauge.data), STEPS)]
         self._batches = [mapped(self._placed, each) for each in batches] * (1 if len(batches) == STEPS else STEPS)
         if any(nn.parameter.is_lazy(p) for p in self.model.parameters()):
             with self._describing("could not be called"), torch.no_grad():
@@ -125,7 +124,7 @@ class OwnModule:
         A module may save what is no tensor besides, such as the number of its version. An embedding with `max_norm` is documented to
         shorten its rows wherever it is called.
         """
-        shortened = {f"{name}.weight".removeprefix(".") for name, module in self.model.named_modules() if _shortens(module)}
+        shortened = {f"{name}.weight".removeprefix(".") for name, module in self.model.named_modules() if shortens(module)}
         saved = self.model.state_dict().items()
         found = {name: array(value) for name, value in saved if isinstance(value, Tensor) and name not in shortened}
         found |= {f"{name} (gradient)": array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
@@ -145,7 +144,7 @@ class OwnModule:
         except Exception:  # a module may hold what cannot be copied: the factory makes another one
             again = build(self._home, self._seed)
             original = again.model
-            if _shapes(original) != _shapes(self.model):
+            if shapes(original) != shapes(self.model):
                 raise NoTwinError("its module cannot be copied, and the factory builds another one the second time") from None
             copies, gauge = made_again(again)
         if twin:
@@ -171,7 +170,7 @@ class OwnModule:
     def halves(self) -> list[Tree]:
         """The first batch in two halves of its samples; nothing where it cannot be halved."""
         tensors = [leaf for _, leaf in leaves(self._batches[0]) if isinstance(leaf, Tensor)]
-        if not all(map(_is_dense, tensors)):  # rows of a sparse one, as of a graph, are no samples, and nested ones cannot be cut
+        if not all(map(is_dense, tensors)):  # rows of a sparse one, as of a graph, are no samples, and nested ones cannot be cut
             return []
         sizes = {len(leaf) if leaf.dim() else 0 for leaf in tensors}
         if len(sizes) != 1 or (size := sizes.pop()) % 2 or not size:
@@ -181,7 +180,7 @@ class OwnModule:
 
     def inputs_as(self, memory_format: torch.memory_format) -> None:
         """Lay images of all batches out in memory in another order."""
-        changed = lambda leaf: leaf.to(memory_format=memory_format) if _is_image(leaf) else leaf  # noqa: E731
+        changed = lambda leaf: leaf.to(memory_format=memory_format) if is_image(leaf) else leaf  # noqa: E731
         self._batches = [mapped(changed, each) for each in self._batches]
 
     def takes(self, flag: str) -> bool:
@@ -301,39 +300,6 @@ class OwnModule:
             return leaf
         leaf = leaf.detach().to(self.device)
         return leaf.to(WIDER.get(leaf.dtype, leaf.dtype)) if self.is_twin else leaf
-
-
-def as_trained(model: nn.Module) -> nn.Module:
-    """The module in the modes that its factory gave it, as where some layers are frozen; in training mode where it is all in evaluation.
-
-    A collection's function may return what was loaded for evaluation, of which nobody asks how that trains in evaluation mode.
-    """
-    return model if any(module.training for module in model.modules()) else model.train()
-
-
-def _shortens(module: nn.Module) -> bool:
-    return isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None
-
-
-def _is_dense(x: Tensor) -> bool:
-    return x.layout == torch.strided and not x.is_nested
-
-
-def _is_image(leaf: Tree) -> bool:
-    return isinstance(leaf, Tensor) and leaf.dim() == 4 and _is_dense(leaf)
-
-
-def computes_gradients(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether its step asks for the loss and its gradients anew, as that of LBFGS does."""
-    return inspect.signature(optimizer.step).parameters.get("closure", NO_CLOSURE).default is inspect.Parameter.empty
-
-
-def _shapes(model: nn.Module) -> dict[str, torch.Size]:
-    return {name: p.shape for name, p in model.named_parameters()}
-
-
-def _pair(batch: Tree) -> Tree:
-    return batch if isinstance(batch, (Mapping, tuple, list)) else (batch, None)
 
 
 def _number(loss: Tensor) -> float:

@@ -8,7 +8,8 @@ from models.backends.protocol import TimedWork
 from models.backends.registry import Absent
 from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
-from models.backends.torch.own.network import OwnModule, computes_gradients
+from models.backends.torch.own.kinds import computes_gradients
+from models.backends.torch.own.network import OwnModule
 from models.backends.torch.precision import allow_tf32
 from models.backends.torch.timing import waiter
 from models.own.address import OwnModel

@@ -11,10 +11,12 @@ from torch import Tensor
 from models.backends.torch.own.building import build
 from models.backends.torch.own.calls import advance
 from models.backends.torch.own.collections import factory
-from models.backends.torch.own.network import OwnModule, computes_gradients
+from models.backends.torch.own.kinds import computes_gradients
+from models.backends.torch.own.network import OwnModule
 from models.backends.torch.own.state import array, tensor_like
 from models.backends.torch.precision import allow_tf32
 from models.own.address import OwnModel
+from models.own.gauge import pair
 from models.own.loading import Home
 from models.own.passes import norm
 from models.own.training import OwnHistory, batches, nudged, share
@@ -37,7 +39,7 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
     losses, norms = [], []
     with own._describing("could not be trained"):
         for given in batches(own.gauge.data, model.id):
-            batch = mapped(own._placed, given if isinstance(given, (Mapping, tuple, list)) else (given, None))
+            batch = mapped(own._placed, pair(given, model.id))
 
             def again(batch: Tree = batch) -> Tensor:
                 optimizer.zero_grad()
@@ -52,7 +54,7 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
             advance(schedule, losses[-1])
     found = OwnHistory(seed, losses, np.array(norms), list(parameters), moved=moved)
     if own.gauge.metric is not None:
-        batch = mapped(own._placed, own.gauge.batch if own.gauge.test is None else own.gauge.test)
+        batch = mapped(own._placed, own.gauge.batch if own.gauge.test is None else pair(own.gauge.test, model.id))
         own.model.eval()
         with own._describing("has a metric that could not be computed"), torch.no_grad():
             found.score = share(own.gauge.metric(own._forward(batch), batch if isinstance(batch, Mapping) else batch[1]), model.id)
