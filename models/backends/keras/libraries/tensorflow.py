@@ -117,7 +117,7 @@ def collect_weights(model: keras.Model) -> None:
 
 
 def configure(threads: int, deterministic: bool = False) -> None:
-    """On one thread operations run in the caller's: handing every step to a pool of one and waiting for it costs time and gains none."""
+    """One thread computes each operation. The pool that operations wait in keeps its own size: a pool of one takes longer on the clock."""
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     tensorflow.config.threading.set_inter_op_parallelism_threads(threads if threads > 1 else -1)
     if deterministic:
