@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,12 @@ else:
 
 Points = Sequence[tuple[float, list[float]]]
 LINES, MARKERS = ("-", "--", ":", "-."), "osx^d"
+TITLE = 26
+"""Characters of a panel's title in a line."""
 
 
-def lines(series: Mapping[tuple[str, str], Points], title: str, x: str, y: str) -> dict[str, Figure]:
-    """Accuracy against a number, a panel a family, a line a framework: means over seeds with their 95 % intervals."""
+def lines(series: Mapping[tuple[str, str], Points], title: str, x: str, y: str, least: float = 0.0) -> dict[str, Figure]:
+    """Accuracy from `least` on against a number, a panel a family, a line a framework: means over seeds with their 95 % intervals."""
     present = {key: points for key, points in series.items() if points}
     families = list(dict.fromkeys(family for family, _ in present))
     names = list(dict.fromkeys(name for _, name in present))
@@ -37,7 +40,8 @@ def lines(series: Mapping[tuple[str, str], Points], title: str, x: str, y: str) 
         reach = np.maximum([means - ends[0], ends[1] - means], 0)
         panel = axes[families.index(family)]
         panel.errorbar([where for where, _ in points], means, reach, capsize=2, label=who, ms=4, lw=1.2, **style)
-        panel.set(title=family, xlabel=x, ylim=(0, 1.02))
+        panel.set(xlabel=x, ylim=(least, 1 + 0.02 * (1 - least)))
+        panel.set_title("\n".join(textwrap.wrap(family, TITLE)), fontsize=10)
         panel.grid(alpha=0.3)
     axes[0].set_ylabel(y)
     axes[0].legend(fontsize=8, frameon=False)

@@ -65,7 +65,7 @@ def _figures(seen: Seen) -> dict[str, Figure]:
         for backend in seen.backends
         if (results := [each for each in seen.of(row, backend) if len(each.accuracy) == row.epochs])
     }
-    return lines(series, "recipes", "epoch", "accuracy")
+    return lines(series, "recipes", "epoch", "accuracy", least=0.9)
 
 
 SIZES = "width=128,batch=128"
