@@ -25,7 +25,7 @@ from models.backends.registry import info
 from models.observation import History
 from models.spec import Spec
 from models.worker.devices import kind
-from models.worker.process import Worker, WorkerDied, WorkerHung, peak_memory, resident
+from models.worker.process import Worker, WorkerDied, WorkerError, WorkerHung, peak_memory, resident
 
 UNTRAINED = frozenset({Need.TRAININGS, Need.HELD_OUT})
 RECORDED_SEED = 1000
@@ -155,10 +155,10 @@ class ObservationPool:
                     self.bury(worker)
                 raise
             finally:
-                self._waited[backend] += time.monotonic() - began
-                self._strengthen(backend)
                 if cell := self._cells.pop(key, None):
                     cell.close()
+            self._waited[backend] += time.monotonic() - began
+            self._strengthen(backend)
         while len(self._runs) > KEPT:
             self._runs.popitem(last=False)
         return self._runs[key]
@@ -231,7 +231,11 @@ class ObservationPool:
         slow = self._waited[backend] > WAITED_FOR * watched and len(self._queue.get(backend, ())) >= WORTH_A_START * len(crew)
         busy = 1 + self.threads * (len(self._alive()) + 1)
         if slow and busy <= self._processors and free() > ROOM * 2**20 * resident([crew[0].pid]):
-            crew.append(self.start(backend))
+            try:
+                crew.append(self.start(backend))
+            except (OSError, WorkerError):  # what one worker can do needs no second one
+                self._processors = 0
+                return
             self._waited.clear()
             self._watched_since = now
             self._fill(backend)
@@ -252,7 +256,8 @@ class ObservationPool:
             request = dataclasses.replace(request, reference=self._reference(request.own))
         worker = self._worker(backend, spec)
         self._asked[backend, spec] = Collection([request], worker.submit), worker
-        self._last[worker] = spec
+        if not self._isolate:
+            self._last[worker] = spec
 
     def _worker(self, backend: str, spec: Spec) -> Worker:
         """Who is asked for a network: who has just built one alike, so that it need not be built again, or else who has least to do."""

@@ -25,8 +25,16 @@ from typing import Any
 
 import numpy as np
 
-from bench.progress import track
-from bench.selftest.studies.literature.passes import FIRST_DRAW, deltas, drawn, in_framework, in_reference, streams, surprising
+from bench.selftest.studies.literature.passes import (
+    FIRST_DRAW,
+    deltas,
+    drawn,
+    in_framework,
+    in_frameworks,
+    in_reference,
+    streams,
+    surprising,
+)
 from bench.theory.correlation import joint_moments
 from bench.theory.meanfield import growths
 from bench.theory.moments import moments
@@ -62,19 +70,17 @@ def step(network: str, seed: int, gain: float = 1.0) -> ForcedStep:
 
 def measure(backends: tuple[str, ...] = ("torch", "keras"), networks: tuple[str, ...] = tuple(NETWORKS)) -> list[Curve]:
     """Log coefficients by layer, the mean over seeds."""
+
+    def look(worker: Worker, network: str) -> Array:
+        spec = spec_of(network)
+        return np.mean([coefficients(spec, in_framework(worker, spec, step(network, seed))) for seed in range(SEEDS)], axis=0)
+
     curves = []
-    for backend in backends:
-        worker = Worker(backend)
-        try:
-            for network in track(networks, f"networks of {backend}"):
-                spec = spec_of(network)
-                seen = [coefficients(spec, in_framework(worker, spec, step(network, seed))) for seed in range(SEEDS)]
-                curves.append(curve(backend, network, np.mean(seen, axis=0)))
-                first = [f"{name} {np.exp(curves[-1][name][0]):.3g}" for name in NAMES]
-                law = [f"{each:.3g}" for each in np.exp(predicted(network)[:, 0])]
-                print(f"{backend} {network}: {', '.join(first)}, predicted {', '.join(law)}", flush=True)
-        finally:
-            worker.close()
+    for backend, network, logs in in_frameworks(backends, networks, look):
+        curves.append(curve(backend, network, logs))
+        first = [f"{name} {np.exp(curves[-1][name][0]):.3g}" for name in NAMES]
+        law = [f"{each:.3g}" for each in np.exp(predicted(network)[:, 0])]
+        print(f"{backend} {network}: {', '.join(first)}, predicted {', '.join(law)}", flush=True)
     return curves
 
 

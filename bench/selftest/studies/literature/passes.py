@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import TypeVar
+
 import numpy as np
 
 from bench.judging.tolerance import BAND_Z
+from bench.progress import track
 from models.arrays import Array, Units
 from models.observation import ForcedStep, Job, Observation, WatchedPass
 from models.reference.draws import draw_weights
@@ -12,6 +17,7 @@ from models.reference.network import Pass, Reference
 from models.spec import Spec
 from models.worker.process import Worker
 
+T = TypeVar("T")
 FIRST_DRAW = 500
 """Seed of the first network in the reference."""
 SMALL = 2.0**-64
@@ -31,6 +37,14 @@ def in_framework(worker: Worker, spec: Spec, step: ForcedStep) -> WatchedPass:
     seen = worker.call("observe", Observation, job=Job(worker.backend, spec, forced_steps=[step])).shared
     assert seen, "a job with forced steps watches a pass"
     return seen
+
+
+def in_frameworks(backends: Sequence[str], names: Sequence[str], look: Callable[[Worker, str], T]) -> Iterator[tuple[str, str, T]]:
+    """Each backend's name, each network's, and what `look` sees of it in a worker of the backend."""
+    for backend in backends:
+        with closing(Worker(backend)) as worker:
+            for name in track(list(names), f"networks of {backend}"):
+                yield backend, name, look(worker, name)
 
 
 def in_reference(spec: Spec, step: ForcedStep) -> Pass:

@@ -22,8 +22,16 @@ from typing import Any
 
 import numpy as np
 
-from bench.progress import track
-from bench.selftest.studies.literature.passes import FIRST_DRAW, deltas, drawn, in_framework, in_reference, streams, surprising
+from bench.selftest.studies.literature.passes import (
+    FIRST_DRAW,
+    deltas,
+    drawn,
+    in_framework,
+    in_frameworks,
+    in_reference,
+    streams,
+    surprising,
+)
 from bench.theory.moments import moments
 from bench.theory.plot import COLOURS, figure, save
 from models.arrays import Array
@@ -48,18 +56,16 @@ def spec_of(network: str) -> Spec:
 
 def measure(backends: tuple[str, ...] = ("torch", "keras"), networks: tuple[str, ...] = tuple(NETWORKS)) -> list[Curve]:
     """Growth of signals and gradients by depth, the mean log over seeds."""
+
+    def look(worker: Worker, network: str) -> Array:
+        spec = spec_of(network)
+        return np.mean([growth(spec, in_framework(worker, spec, drawn(spec, seed))) for seed in range(SEEDS)], axis=0)
+
     curves = []
-    for backend in backends:
-        worker = Worker(backend)
-        try:
-            for network in track(networks, f"networks of {backend}"):
-                spec = spec_of(network)
-                grown = [growth(spec, in_framework(worker, spec, drawn(spec, seed))) for seed in range(SEEDS)]
-                curves.append(curve(backend, network, np.mean(grown, axis=0)))
-                found, law = exponent(curves[-1]["gradient"]), exponent(predicted(network)[1])
-                print(f"{backend} {network}: log gradient grows like l^{found:.3f}, predicted l^{law:.3f}", flush=True)
-        finally:
-            worker.close()
+    for backend, network, grown in in_frameworks(backends, networks, look):
+        curves.append(curve(backend, network, grown))
+        found, law = exponent(curves[-1]["gradient"]), exponent(predicted(network)[1])
+        print(f"{backend} {network}: log gradient grows like l^{found:.3f}, predicted l^{law:.3f}", flush=True)
     return curves
 
 

@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.progress import track
-from bench.selftest.studies.literature.passes import FIRST_DRAW, drawn, in_framework, streams, surprising
+from bench.selftest.studies.literature.passes import FIRST_DRAW, drawn, in_framework, in_frameworks, streams, surprising
 from bench.theory.moments import moments
 from bench.theory.plot import COLOURS, figure, save
 from models.arrays import Array
@@ -68,17 +67,16 @@ def lengths(spec: Spec, seen: WatchedPass | Pass, every: int = 1) -> Array:
 
 def measure(backends: tuple[str, ...] = ("torch", "keras"), starts: tuple[str, ...] = tuple(STARTS)) -> list[Curve]:
     """Log length by layer, the mean over seeds."""
+
+    def look(worker: Worker, start: str) -> list[tuple[Array, float]]:
+        spec = spec_of(start)
+        return [both(spec, in_framework(worker, spec, step(start, seed))) for seed in range(SEEDS)]
+
     curves = []
-    for backend in backends:
-        worker = Worker(backend)
-        try:
-            for start in track(starts, f"networks of {backend}"):
-                spec = spec_of(start)
-                curves.append(curve(backend, start, [both(spec, in_framework(worker, spec, step(start, seed))) for seed in range(SEEDS)]))
-                found, law = rate(curves[-1]["length"]), rate(predicted(start))
-                print(f"{backend} {start}: × {found:.4f} a layer, predicted {law:.4f}", flush=True)
-        finally:
-            worker.close()
+    for backend, start, seen in in_frameworks(backends, starts, look):
+        curves.append(curve(backend, start, seen))
+        found, law = rate(curves[-1]["length"]), rate(predicted(start))
+        print(f"{backend} {start}: × {found:.4f} a layer, predicted {law:.4f}", flush=True)
     return curves
 
 
