@@ -80,14 +80,16 @@ def test_a_model_of_another_framework_is_one_sentence(capsys: pytest.CaptureFixt
     address = f"--model={GAUGES / 'of_torch.py'}:encoder"
     assert command.main(["--a", "keras", "--b", "keras", address]) == Status.BAD_INPUT
     assert command.main(["--a", "torch", "--b", "torch", "--model=of_nothing"]) == Status.BAD_INPUT
+    assert command.main(["--a", "torch", "--b", "keras", "--model=aligned:resnet50"]) == Status.BAD_INPUT
     said = capsys.readouterr().err
+    assert "time torchvision:… or keras:… by itself" in said
     assert "which not both sides are: name it in --a and --b." in said and "has no colon" in said and "Traceback" not in said
 
 
 def test_what_cannot_be_timed_is_told() -> None:
     asked = case(own("of_torch", "encoder"), "torch")
     with rounds.fresh((asked.a,)) as pair:
-        with pytest.raises(WorkerLacks, match="only by --eager or --compile"):
+        with pytest.raises(WorkerLacks, match="use --eager or --compile"):
             pair.ask(0, "prepare_own", rounds.Prepared, name="it", model=asked.spec, mode="graphs", device="cpu")
         with pytest.raises(WorkerError, match=r"of_torch\.py"):
             pair.ask(0, "prepare_own", rounds.Prepared, name="it", model=own("of_torch", "missing"), mode="eager", device="cpu")

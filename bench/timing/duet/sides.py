@@ -113,6 +113,8 @@ def cases(a: Side, b: Side, networks: Sequence[Spec | OwnModel], *, device: str 
     for spec in networks:
         able = pairs
         if isinstance(spec, OwnModel):
+            if spec.aligned:
+                raise VersionsError(f"{spec.id} is a network of each framework: time torchvision:… or keras:… by itself.")
             able = [pair for pair in pairs if all(_holds(spec, backend) for backend in pair)]
             if not able:
                 raise VersionsError(f"{spec.id} is of {' and '.join(spec.frameworks)}, which not both sides are: name it in --a and --b.")

@@ -21,7 +21,7 @@ def own_step(model: OwnModel, mode: str, seed: int, device: str) -> OwnStep:
     Raises OwnError, and Absent for other modes.
     """
     if mode not in MODES:
-        raise Absent(f"a model of the user's own by --{mode}, only by --{', --'.join(MODES)}")
+        raise Absent(f"--{mode} is no way to time a model of your own: use --{', --'.join(MODES)}")
     keras.config.disable_traceback_filtering()
     own = OwnModelOfKeras(Home(model, factory), seed)
     own.restore()

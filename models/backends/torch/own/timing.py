@@ -23,14 +23,14 @@ def own_step(model: OwnModel, mode: str, seed: int, device: str) -> OwnStep:
     Raises OwnError, and Absent for other modes and for optimizers that compute gradients themselves.
     """
     if mode not in ("eager", "compile"):
-        raise Absent(f"a model of the user's own by --{mode}, only by --eager or --compile")
+        raise Absent(f"--{mode} is no way to time a model of your own: use --eager or --compile")
     allow_tf32(False)
     home = Home(model, factory)
     own = OwnModule(home, build(home, seed), seed, device)
     own.restore()
     optimizer = own.optimizer() if own.gauge.optimizer is not None else None
     if optimizer is not None and computes_gradients(optimizer):
-        raise Absent(f"a step for the clock of {type(optimizer).__name__}, which computes gradients itself")
+        raise Absent(f"{type(optimizer).__name__} computes gradients itself, as often as it likes: there is no one step to time")
     if mode == "compile":
         own.call = torch.compile(own.model)
     batch = own._batches[0]
