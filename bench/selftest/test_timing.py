@@ -1,7 +1,6 @@
 """Who judges the clock: a planted slow step shows, blocks are long enough, and what is not the named network is not timed."""
 
 import dataclasses
-import time
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,7 @@ def test_every_mode_trains_the_named_network_and_is_timed(backend, mode, spec, w
     assert min(facts.first_step_s, facts.control_ms, facts.worker_rss_mb) > 0
     assert 0 < facts.of_product_rate < 1
     assert facts.of_product_rate == pytest.approx(facts.flops / facts.step_ms * 1e3 / facts.product_flops_per_s)
-    assert facts.steps_per_block * facts.step_ms > 1e3 * steps.SHORTEST_BLOCK / 2  # half, for a step may get faster still
+    assert facts.steps_per_block > 1  # two milliseconds at the most a step here; how long blocks are is tested without a clock
 
 
 @pytest.mark.parametrize("planted", ["lr=0.011", "optimizer=sgd,lr=0.01", "init=lecun_normal", "loss=hinge"])
@@ -77,22 +76,16 @@ def test_a_weight_that_is_no_number_is_refused(data):
 
 
 def test_a_slow_step_and_a_slow_start_show():
-    fast, slow = (steps.warm_up(lambda n, each=each: _asleep(n * each)) for each in (0.001, 0.004))
+    fast, slow = (steps.warm_up(lambda n, each=each: n * each) for each in (0.001, 0.004))
     assert fast.flat
     assert slow.flat
-    assert fast.steps > 2 * slow.steps
+    assert (fast.steps, slow.steps) == (25, 7)  # 0.020 s and a quarter more, in whole steps
     starting = iter([0.2, 0.1] + [0.03] * 20)
     assert steps.warm_up(lambda n: next(starting)).flat
     assert len(list(starting)) < 18
     assert not steps.is_flat([0.05] * 3 + [0.04] * 3)
     assert steps.is_flat([0.05] * 3 + [0.049] * 3)
     assert not steps.is_flat([0.05] * 5)
-
-
-def _asleep(seconds: float) -> float:
-    start = time.perf_counter()
-    time.sleep(seconds)
-    return time.perf_counter() - start
 
 
 def test_a_block_is_long_enough():
