@@ -51,6 +51,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "laws": Command("bench.selftest.laws", "the laws of promises: false alarms, smallest errors, processor time"),
         "executions": Command("bench.selftest.studies.executions", "whether trainings hold on other threads, instructions and load"),
         "random-networks": Command("bench.selftest.random_networks", "networks drawn at random: none may be red, crash or hang"),
+        "full-matrix": Command("bench.selftest.full_matrix", "every network of the full matrix, part by part: none may be red"),
         "hostile": Command("bench.selftest.hostile", "bad input through the real command lines: each is refused in a sentence"),
         "disturbed": Command("bench.selftest.disturbed", "small runs under signals, full disks, other users and odd clocks"),
         "mutants": Command("bench.selftest.mutants", "mutants of the judges: which the self-tests notice"),

@@ -30,8 +30,7 @@ from models.spec import Spec
 
 LONG = {
     "aa", "accuracy", "bisect", "device-faults", "disturbed", "duet", "duet-power", "duet-study", "experiment", "false-alarms",
-    "gated-theory",
-    "history", "hostile", "images", "kill-grid", "laws", "literature", "long-sequences", "mutants",
+    "full-matrix", "gated-theory", "history", "hostile", "images", "kill-grid", "laws", "literature", "long-sequences", "mutants",
     "overhead", "own-models", "power", "profile", "random-networks", "releases", "run",
     "selftest", "versions",
 }  # fmt: skip
