@@ -25,7 +25,7 @@ class Deviation:
     `kind` says what it is (`gradient`, `output`, …) and `name` whose. `size` is the length of the twin's, `seen` of the framework's,
     `cosine` that between them, `error` the length of their difference, `rounding` the root mean square length of what rounding moves it.
     `moved` is the length of the way that an optimizer step went, `reach` that of the loss's gradient at the output of the parameter's
-    module. `bad` entries are NaN or infinite.
+    module. `bad` entries are NaN or infinite. `unit` is the unit roundoff of the format that computed it, 0 for float32's.
     """
 
     kind: str
@@ -39,6 +39,7 @@ class Deviation:
     reach: float = 0.0
     bad: int = 0
     step: int | None = None
+    unit: float = 0.0
 
 
 @dataclass

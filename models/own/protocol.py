@@ -11,7 +11,7 @@ from models.backends.protocol import TimedWork
 from models.own.carried import WeightedLayer
 from models.own.decisions import Decisions
 from models.own.observation import LayerSeen
-from models.own.passes import OwnPass, Trajectory
+from models.own.passes import UNIT, OwnPass, Trajectory
 
 
 class NoVariantError(RuntimeError):
@@ -51,12 +51,13 @@ class PassVariant(NamedTuple):
     """Another way to compute the pass; `run` gives it beside the twin's clean one, or raises NoVariantError.
 
     A third result are passes of the twin, rounded as this variant rounds, where it rounds more than the usual one. A variant that is not
-    `decided` does not show its own decisions, so that the twin has those of the usual variant.
+    `decided` does not show its own decisions, so that the twin has those of the usual variant. `unit` is its format's unit roundoff.
     """
 
     name: str
     run: Callable[[OwnTwin], tuple[OwnPass, OwnPass, list[OwnPass]]]
     decided: bool = True
+    unit: float = UNIT
 
 
 class StepsVariant(NamedTuple):

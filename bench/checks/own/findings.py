@@ -28,12 +28,13 @@ def refuse_without_twin(seen: OwnObservation) -> None:
 def by_rounding(deviations: Iterable[tuple[str, Deviation]]) -> Iterator[Finding]:
     """‖seen − twin‖ in roundings, array by array, each given with its scope.
 
-    What rounding alone moves by a percent of its scale is not judged, and counted: a real fault would hide in it.
+    What rounding alone moves by a percent of its scale, or by ten units of its format, is not judged, and counted: a real fault would hide
+    in it.
     """
     noisy, judged = [], 0
     for scope, each in deviations:
         scale = max(each.size, each.reach)
-        if each.rounding > ROUNDING_LIMIT * scale > 0 and not each.bad:
+        if each.rounding > max(ROUNDING_LIMIT, ROUNDING_MULTIPLE * each.unit) * scale > 0 and not each.bad:
             noisy.append((place(each, scope), each.rounding / scale))
             continue
         value, judged = roundings(each), judged + 1

@@ -132,8 +132,8 @@ def evaluation(evidence: OwnEvidence) -> Iterator[Finding]:
 def execution(evidence: OwnEvidence) -> Iterator[Finding]:
     """Every variant of execution leads to the float64 twin's loss, gradients and new weights, to rounding.
 
-    Variants are other memory formats, micro-batches whose gradients are averaged, the optimizer's foreach and fused kernels, and compiled
-    steps. Each is measured as the usual variant is.
+    Variants are other memory formats, micro-batches whose gradients are averaged, the optimizer's foreach and fused kernels, compiled
+    steps, `fit`, and steps under autocast. Each is measured as the usual variant is, those in half precision by its roundings.
     """
     refuse_without_twin(evidence.seen)
     taken = [variant for variant in evidence.seen.variants if variant.deviations]

@@ -122,6 +122,8 @@ def _against_twin(
                     raise UndecidedError(UNSEEN.format(units=yardstick.exact.near))
                 here, answer, near = variant.run(twin)
                 found = yardstick.against(answer, near).deviations(here, ("loss", "output", "gradient"))
+                for each in found:
+                    each.unit = variant.unit
                 seen.variants.append(Variant(variant.name, _but(seen.rewritten, found)))
             elif trajectory is None or steps is None:
                 raise NoVariantError(seen.unstepped)

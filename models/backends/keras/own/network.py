@@ -18,6 +18,7 @@ from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.shared import as_first_returned, unused
 from models.backends.keras.own.values import copied, dense, directly, outputs, scale_of, widen
 from models.backends.keras.own.watched import Layers, named, variable_names
+from models.backends.keras.own.ways import Way, on_batch
 from models.backends.keras.taps import Taps
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of, pair
 from models.own.loading import Home
@@ -183,13 +184,15 @@ class OwnModelOfKeras:
         variables = [*self.model.variables, *(self.model.optimizer.variables if self.model.optimizer is not None else [])]
         return {f"{place} {named(v.path, self.model.name)}": copied(v) for place, v in enumerate(variables)}
 
-    def trained(self, jit: bool) -> tuple[Trajectory, list[float]]:
-        """Steps by `train_on_batch`, and the losses that it reports. Each leaves its raw gradients in a variable of the optimizer."""
+    def trained(self, jit: bool, way: Way = on_batch, eager: bool = False) -> tuple[Trajectory, list[float]]:
+        """Steps in one of Keras's ways, and the losses that it reports. Each leaves its raw gradients in a variable of the optimizer."""
         self.restore()
+        usual = self.model.run_eagerly
         optimizer, seen, losses = self.model.optimizer, Trajectory(), []
         with self._describing("could not take a step"):
             self.model.jit_compile = jit
-            if self.steps_by_itself:
+            self.model.run_eagerly = usual or eager
+            if self.steps_by_itself and way is on_batch:
                 step = self.model.train_step  # is given data as `fit` gives it, where `train_on_batch` adds None for weights of samples
                 self.model.train_step = lambda *given: step(*given[:-1], keras.utils.pack_x_y_sample_weight(*given[-1]))
             self.model.make_train_function(force=True)
@@ -202,14 +205,14 @@ class OwnModelOfKeras:
                     seen.begins.append(self.weights())
                     inputs, targets = self._inputs(number), self._targets(number)
                     scale = scale_of(optimizer, optimizer.variables)
-                    reported = self.model.train_on_batch(inputs, targets)  # with several outputs their losses follow
-                    losses.append(float(reported[0] if isinstance(reported, list) else reported))
+                    losses.append(way(self.model, inputs, targets))
                     seen.gradients.append(
                         {name: g / scale if scale != 1 else g for name, g in zip(self.names, taps.gradients(self.variables), strict=True)}
                     )
                     seen.ends.append(self.weights())
             finally:
                 optimizer.apply = applied
+                self.model.run_eagerly = usual
                 vars(self.model).pop("train_step", None)
                 for variable, value in begin:
                     variable.assign(value)

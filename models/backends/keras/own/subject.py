@@ -14,6 +14,7 @@ from models.backends.keras.own.collections import factory
 from models.backends.keras.own.network import SEED, OwnModelOfKeras
 from models.backends.keras.own.twins import TWINS, Tape
 from models.backends.keras.own.watched import layer_names
+from models.backends.keras.own.ways import Way, by_fit, on_batch
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
@@ -136,10 +137,15 @@ class Subject:
         return Twin(self._home, self._own, self._tape, self._evaluation)
 
     def variants(self, compiled: bool) -> Iterator[PassVariant | StepsVariant]:
-        """The compiled `train_on_batch`, as a graph and by XLA."""
-        yield PassVariant("train_on_batch", self._first_step, decided=LIBRARY_NAME == "torch")  # which runs operation by operation
-        if compiled and LIBRARY_NAME != "jax":
-            yield PassVariant("jit_compile", self._jit, decided=False)
+        """`train_on_batch` as a graph, operation by operation and by XLA, and `fit`."""
+        decided = LIBRARY_NAME == "torch"  # which runs operation by operation
+        yield PassVariant("train_on_batch", self._first_step, decided)
+        if compiled:
+            yield PassVariant("fit", self._fit, decided)
+            if LIBRARY_NAME != "torch":
+                yield PassVariant("run_eagerly", self._eager, decided=False)
+            if LIBRARY_NAME != "jax":
+                yield PassVariant("jit_compile", self._jit, decided=False)
 
     def _steps(self) -> tuple[Trajectory, list[float]]:
         if self._taken is None:
@@ -149,13 +155,22 @@ class Subject:
     def _first_step(self, twin: OwnTwin) -> Taken:
         return self._of_steps(*self._steps(), twin)
 
+    def _fit(self, twin: OwnTwin) -> Taken:
+        return self._by("fit", twin, jit=LIBRARY_NAME == "jax", way=by_fit)
+
+    def _eager(self, twin: OwnTwin) -> Taken:
+        return self._by("run_eagerly", twin, jit=False, eager=True)
+
     def _jit(self, twin: OwnTwin) -> Taken:
+        return self._by("XLA", twin, jit=True)
+
+    def _by(self, name: str, twin: OwnTwin, jit: bool, way: Way = on_batch, eager: bool = False) -> Taken:
         try:
-            return self._of_steps(*self._own.trained(jit=True), twin)
+            return self._of_steps(*self._own.trained(jit, way, eager), twin)
         except NoVariantError:
             raise
         except Exception as error:
-            raise VariantFailedError(f"XLA does not take it ({str(error).splitlines()[0][:120]})") from error
+            raise VariantFailedError(f"{name} does not take it ({str(error).splitlines()[0][:120]})") from error
 
     def _of_steps(self, trajectory: Trajectory, losses: list[float], twin: OwnTwin) -> Taken:
         seen, exact = OwnPass(losses[0], {}, trajectory.gradients[0]), twin.backward(None)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from models.arrays import Arrays
+from models.backends.torch.own.autocast import UNIT, autocast_pass
 from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
 from models.backends.torch.own.functions import Apart, surrogates
@@ -18,20 +19,22 @@ from models.backends.torch.own.network import OwnModule
 from models.backends.torch.own.padding import zeros_for_padding
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
-from models.backends.torch.own.twin import wide
+from models.backends.torch.own.twin import NONE, wide
 from models.backends.torch.precision import float32_products
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import OwnPass, Trajectory, norm
-from models.own.protocol import NoVariantError, OwnTwin, PassVariant, StepsVariant, VariantFailedError
+from models.own.protocol import NoVariantError, OwnTwin, PassVariant, StepsVariant, UndecidedError, VariantFailedError
 from models.own.trees import Tree
 
 REST_AT_ZERO = nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Threshold
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
 ROUNDED = 3
 """Rounded passes of a variant that rounds more than the usual one: each has an error of its own in every channel."""
+ROUNDED_IN_HALF = 6
+"""The same of a pass in half precision, whose roundings nothing else measures: as many as of the usual pass."""
 FORMATS = "float32", "complex64"
 """Formats of parameters whose float64 is a reference for them."""
 WARM = 3
@@ -162,6 +165,7 @@ class Subject:
             yield StepsVariant("fused", self._stepping("fused"))
         if compiled:
             yield PassVariant("compile", self._compiled, decided=False)
+            yield PassVariant("autocast", self._autocast, unit=UNIT)
 
     def _channels_last(self, twin: OwnTwin) -> Taken:
         if not any(p.dim() == 4 for p in self._own.parameters().values()):
@@ -201,6 +205,16 @@ class Subject:
             torch.set_num_threads(threads)
         return seen, twin.backward(None), []
 
+    def _autocast(self, twin: OwnTwin) -> Taken:
+        seen, tape, half = autocast_pass(self._own)
+        beside = Twin(self._own, tape, half=half)
+        exact, rounded = beside.backward(None), [beside.backward(n) for n in range(ROUNDED_IN_HALF)]
+        if exact.undecided:
+            raise UndecidedError("float64 takes other operations than half precision, so that it cannot be given its decisions")
+        if missing := sorted(half - beside.ran - {"copy_"}):
+            raise UndecidedError(f"{', '.join(missing)} computes in half precision, and float64 has another kernel")
+        return seen, exact, rounded
+
     def _stepping(self, flag: str) -> Callable[[Trajectory], list[Arrays]]:
         def run(trajectory: Trajectory) -> list[Arrays]:
             copied = self._own.copied()
@@ -216,9 +230,10 @@ class Twin:
 
     constants = 0.0
 
-    def __init__(self, own: OwnModule, tape: Tape | None, evaluation: Tape | None = None) -> None:
-        """A copy of the module; `evaluation` is the tape of a pass in that mode."""
+    def __init__(self, own: OwnModule, tape: Tape | None, evaluation: Tape | None = None, half: frozenset[str] = NONE) -> None:
+        """A copy of the module; `evaluation` is the tape of a pass in that mode. Operations of `half` round as a bfloat16 does."""
         self._twin, self._tape, self._evaluation = own.copied(twin=True), tape, evaluation
+        self._half, self.ran = half, set[str]()
         self._packs = evaluation is not None and evaluation.packs
         self._held: list[Tree] | None = None
 
@@ -229,13 +244,14 @@ class Twin:
         """
         place = None if batch is None else self._twin.halves()[batch]
         try:
-            with wide(self._tape, rounded, one_by_one) as mode:
+            with wide(self._tape, rounded, one_by_one, self._half) as mode:
                 seen = self._twin.backward(watch=watch, batch=place)
         except TapeEndsError as reason:
             _refuse_other_draws(self._tape, reason)
             self._tape = None
             return self.backward(rounded, watch=watch, batch=batch, one_by_one=one_by_one)
         seen.near, seen.undecided = mode.near, self._tape is None
+        self.ran |= mode.ran
         return seen
 
     def loss_at(self, moved: Arrays) -> float:

@@ -30,6 +30,9 @@ Value = TypeVar("Value")
 
 AMPLITUDE = 2.0**-24 * math.sqrt(3)
 """Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
+HALVED = 2.0**16
+"""How many times a float32's error a bfloat16's is, which has 8 digits of 24."""
+NONE: frozenset[str] = frozenset()
 ONE_BY_ONE = (0.541 / 3 / 3) ** 0.5
 """Unit roundoffs a √term that n positive float32 numbers of like size are off when they are added one after the other, rms.
 
@@ -55,9 +58,13 @@ OF_PAIRS = {"abs", "sgn"}
 class TwinMode(TorchDispatchMode):
     """Every operation in float64, with the tape's decisions, and with `rounded` its results off by what a float32 may be."""
 
-    def __init__(self, tape: Tape | None, rounded: int | None, one_by_one: bool = False) -> None:
-        """`rounded` seeds the errors; None for a clean pass. `one_by_one` rounds batch statistics as kernels that add up image by image."""
+    def __init__(self, tape: Tape | None, rounded: int | None, one_by_one: bool = False, half: frozenset[str] = NONE) -> None:
+        """`rounded` seeds the errors; None for a clean pass. `one_by_one` rounds batch statistics as kernels that add up image by image.
+
+        Operations of `half` are rounded as a bfloat16 is, their operands as well; `ran` has the names of all.
+        """
         super().__init__()
+        self._half, self.ran = half, set[str]()
         self._read = tape.reader() if tape else None
         self.near, self._one_by_one = 0, one_by_one
         self._generator = None if rounded is None else torch.Generator().manual_seed(rounded)
@@ -68,8 +75,12 @@ class TwinMode(TorchDispatchMode):
             raise NoTwinError("it has derivatives in forward mode, whose roundings cannot be measured")
         args = _widened(args)
         kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
+        self.ran.add(operation(func))
+        halved = HALVED if operation(func) in self._half else 1.0
         if self._generator is None:
             self.near += near(func, args, kwargs)
+        elif halved > 1 and not func._schema.is_mutable:
+            args = tuple(self._cast(each) if isinstance(each, Tensor) else each for each in args)
         out = NotImplemented if self._read is None else replayed(func, args, kwargs, self._read)
         if out is NotImplemented:
             out = func(*args, **kwargs)
@@ -82,12 +93,19 @@ class TwinMode(TorchDispatchMode):
             for place, each in enumerate(out if isinstance(out, (tuple, list)) else (out,)):
                 if isinstance(each, Tensor):
                     roundings = times(summed[place], each.numel()) if place < len(summed) else 1.0
-                    self._round(each, terms if place == 0 else None, roundings)
+                    self._round(each, terms if place == 0 else None, max(roundings, halved))
             if operation(func) in ADDED:
                 tensors(out)[0].add_(ADDED[operation(func)](*args, **kwargs))
             if self._one_by_one and isinstance(out, tuple) and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):
                 self._round_statistics(operation(func), args[0], out, terms)
         return out
+
+    def _cast(self, x: Tensor) -> Tensor:
+        """An operand that was rounded to a bfloat16."""
+        if x.dtype == torch.float64:
+            x = x.clone()
+            self._round(x, None, HALVED)
+        return x
 
     def _round_statistics(self, name: str, x: Tensor, out: tuple[Tensor, ...], terms: Tensor | None) -> None:
         """Errors that a whole channel has in common, √n times as large where n numbers are added one after the other."""
@@ -147,12 +165,12 @@ def _widened(value: Value) -> Value:
 
 
 @contextlib.contextmanager
-def wide(tape: Tape | None, rounded: int | None, one_by_one: bool = False) -> Iterator[TwinMode]:
+def wide(tape: Tape | None, rounded: int | None, one_by_one: bool = False, half: frozenset[str] = NONE) -> Iterator[TwinMode]:
     """Passes and steps in here are the twin's."""
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with WideTypes(), TwinMode(tape, rounded, one_by_one) as mode:
+        with WideTypes(), TwinMode(tape, rounded, one_by_one, half) as mode:
             yield mode
     finally:
         torch.set_default_dtype(default)
