@@ -27,7 +27,7 @@ from bench.releases.examine import FOLDER, Examined, examine
 from bench.releases.line import LINES, Line, parted
 from bench.releases.record import NOT_EXAMINED, RecordError
 from bench.releases.table import changes, healthy, page, places, status, table
-from bench.versions.environments import VersionsError
+from bench.versions.requirements import VersionsError
 from bench.versions.runs import Failure
 from models.spec import SpecError
 from models.worker.devices import DeviceError, refuse_unknown

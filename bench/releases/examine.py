@@ -22,7 +22,8 @@ from bench.progress import say
 from bench.releases.line import Line, parted
 from bench.report import texts
 from bench.store import Store
-from bench.versions.environments import VersionsError, build, installed
+from bench.versions.environments import build, installed
+from bench.versions.requirements import VersionsError
 from fixtures.data.datasets import load
 from models.spec import Spec
 from models.worker.devices import kind

@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from bench.checks import CHECKS
 from bench.metamorphic import EQUALITIES, equality_cases
-from bench.versions.environments import VersionsError, Wanted
+from bench.versions.requirements import VersionsError, Wanted
 from models.backends.registry import info
 
 KERAS = ("3.0.1", "3.0.2", "3.0.5", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.9.2", "3.10.0", "3.13.2", "3.14.1", "3.15.1")

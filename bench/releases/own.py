@@ -17,7 +17,7 @@ from bench.releases.record import RecordError
 from bench.report import text_table, texts
 from bench.report.record import Record
 from bench.versions import runs
-from bench.versions.environments import Wanted
+from bench.versions.requirements import Wanted
 from bench.versions.runs import Failure
 from models.backends.registry import info
 

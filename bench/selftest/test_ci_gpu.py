@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from bench.selftest import device_faults
 from bench.selftest.faults import FAULTS
 from bench.timing.duet import __main__ as duet
-from bench.versions.environments import group
+from bench.versions.requirements import group
 from models.matrix import refuse_without_device
 from models.spec import Spec
 

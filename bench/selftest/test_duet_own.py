@@ -15,7 +15,7 @@ from bench.timing.duet import rounds, sides
 from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.own import check_alike
 from bench.timing.steps import NotTheSameError
-from bench.versions.environments import VersionsError
+from bench.versions.requirements import VersionsError
 from fixtures.data.datasets import load
 from models.own.address import OwnModel, own_models
 from models.worker.process import WorkerError, WorkerLacks

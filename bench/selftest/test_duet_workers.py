@@ -25,7 +25,8 @@ from bench.timing.duet.metrics import METRICS, own_time
 from bench.timing.duet.record import read_history
 from bench.timing.duet.sides import Variant
 from bench.timing.steps import NotTheSameError
-from bench.versions.environments import ROOT, Interpreter
+from bench.versions.environments import Interpreter
+from bench.versions.requirements import ROOT
 from fixtures.data.datasets import load
 from models.backends.protocol import TimedWork
 from models.spec import Spec

@@ -17,7 +17,7 @@ from bench.theory import __main__ as theory
 from bench.timing import bisect
 from bench.timing.duet import __main__ as duet
 from bench.versions import __main__ as versions
-from bench.versions.environments import GPU, GROUP, Wanted
+from bench.versions.requirements import GPU, GROUP, Wanted
 
 NONE = "Device 'cuda' was asked for, but this PyTorch"
 WATCHED = "The driver does not answer for cuda"

@@ -13,14 +13,17 @@ from bench.exit_status import Status
 from bench.judging.verdict import FAILED, NOT_JUDGED, PASSED
 from bench.selftest import made_up
 from bench.selftest.made_up_duets import SPEC, Stub, case
+from bench.selftest.studies.own_models import GAUGES
 from bench.timing import bisect, history
 from bench.timing.duet import plan
 from bench.timing.duet.plan import Duet
 from bench.timing.duet.record import Past, write
 from bench.timing.duet.statistics import estimate
 from bench.timing.duet.verdict import Judged
-from bench.versions.environments import VersionsError
+from bench.versions.requirements import VersionsError
+from models.own.observation import Counted, OwnObservation
 from models.spec import SpecError
+from models.worker.process import WorkerDied, WorkerError
 
 RNG = np.random.default_rng(3)
 SIDE = SimpleNamespace(interpreter=lambda: None)
@@ -96,7 +99,7 @@ def test_bisection_by_time_asks_duets(monkeypatch, capsys):
     now = ["1.0"]
     one = case(monkeypatch, Stub, lambda: Stub(times[now[0]]))
     monkeypatch.setattr(bisect, "releases", lambda *_: list(times))
-    monkeypatch.setattr(bisect.sides, "parse", lambda text, device: now.__setitem__(0, text.split()[0].partition("==")[2]) or text)
+    monkeypatch.setattr(bisect.sides, "parse", lambda text, device, *_: now.__setitem__(0, text.split()[0].partition("==")[2]) or text)
     monkeypatch.setattr(bisect.sides, "cases", lambda a, b, networks, device: [one])
     monkeypatch.setattr(plan, "prove", lambda *_: None)
     monkeypatch.setattr(plan, "SLICE", 0.001)
@@ -114,7 +117,7 @@ def test_bisection_by_a_finding_wants_a_check_that_judges(monkeypatch, capsys):
     status = {"1.0": PASSED, "1.1": PASSED, "1.2": FAILED, "1.3": FAILED}
     now, worker = ["1.0"], SimpleNamespace(submit=None, close=lambda: None)
     monkeypatch.setattr(bisect, "releases", lambda *_: list(status))
-    monkeypatch.setattr(bisect.sides, "parse", lambda text, device: now.__setitem__(0, text.split()[0].partition("==")[2]) or SIDE)
+    monkeypatch.setattr(bisect.sides, "parse", lambda text, device, *_: now.__setitem__(0, text.split()[0].partition("==")[2]) or SIDE)
     monkeypatch.setattr(bisect.sides, "Variant", lambda *_, **__: SimpleNamespace(worker=lambda: worker))
     monkeypatch.setattr(bisect, "collect", lambda *_: None)
     monkeypatch.setattr(bisect, "judge", lambda check, _: made_up.verdict(check.name, "torch", "reference", [], status[now[0]], "a kink"))
@@ -127,6 +130,51 @@ def test_bisection_by_a_finding_wants_a_check_that_judges(monkeypatch, capsys):
     monkeypatch.setattr(bisect.sides, "parse", lambda *_: pytest.fail("nothing is built"))
     assert bisect.main([*words, "normalization_state"]) == Status.BAD_INPUT
     assert "--finding normalization_state needs " in capsys.readouterr().err
+
+
+def test_bisection_of_a_model_of_the_users_counts_a_release_in_which_it_raises_as_failing(monkeypatch, capsys):
+    green, raised = OwnObservation("torch", {}), WorkerError("gauge.py:net could not take a step: RuntimeError: modified in place")
+    green.finite = [Counted("loss", "", 0)]
+    seen = {"1.0": green, "1.1": green, "1.2": raised, "1.3": raised}
+    now = ["1.0"]
+
+    def examined(*_, **__):
+        found = seen[now[0]]
+        if isinstance(found, WorkerError):
+            raise found
+        return found
+
+    worker = SimpleNamespace(call=examined, close=lambda: None)
+    monkeypatch.setattr(bisect, "releases", lambda *_: list(seen))
+    monkeypatch.setattr(bisect.sides, "parse", lambda text, device, *_: now.__setitem__(0, text.split()[0].partition("==")[2]) or SIDE)
+    monkeypatch.setattr(bisect.sides, "Variant", lambda *_, **__: SimpleNamespace(worker=lambda: worker))
+    model = f"{GAUGES}/of_torch.py:encoder"
+    words = ["torch", "1.0", "1.3", f"--model={model}", "--finding"]
+    assert bisect.main([*words, "finite"]) == Status.WORSE
+    printed = capsys.readouterr().out
+    assert "torch 1.2: nothing can be judged: gauge.py:net could not take a step" in printed
+    assert f"finite of {model} changed from torch 1.1 to 1.2." in printed
+    seen |= {"1.2": green, "1.3": WorkerDied("the torch worker was killed by SIGKILL")}
+    assert bisect.main([*words, "finite"]) == Status.ENVIRONMENT
+    assert "torch 1.3 could not be judged: the torch worker was killed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model=of_torch.py:encoder", "--finding=clipping"], "--finding clipping is no check of models that one run can tell"),
+        (["--model=aligned:resnet50", "--finding=finite"], "is a network of both frameworks"),
+        (["--model=of_torch.py:encoder", "--device=cudafoo"], "cudafoo"),
+        (["--model=of_torch.py:encoder", "--with=none.txt"], "none.txt cannot be read (No such file or directory)"),
+        (["--finding=derivative"], "--finding derivative is no check of networks that one run can tell"),
+    ],
+)
+def test_what_cannot_be_bisected_is_said_before_anything_is_built(words, said, monkeypatch, capsys):
+    monkeypatch.chdir(GAUGES)
+    monkeypatch.setattr(bisect, "releases", lambda *_: ["1.0", "1.1"])
+    monkeypatch.setattr(bisect.sides, "parse", lambda *_: pytest.fail("nothing is built"))
+    assert bisect.main(["torch", "1.0", "1.1", *words]) == Status.BAD_INPUT
+    assert said in capsys.readouterr().err
 
 
 def test_a_case_is_read_back_from_its_id():

@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bench.versions.environments import group
+from bench.versions.requirements import group
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = {

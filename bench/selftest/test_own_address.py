@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench.versions import runs
+from bench.versions.requirements import Wanted
 from fixtures.plugin import options
 from models.own.address import OwnModel, framework_of, own_models
 from models.own.aligned import ALIGNED_NETWORKS
@@ -97,7 +98,9 @@ def test_a_model_runs_on_its_own_framework(home: Path, monkeypatch: Any) -> None
 
 def test_a_run_of_an_own_model_is_not_kept_for_the_next_time() -> None:
     """Its digest knows nothing of the user's files."""
-    assert runs.can_be_kept(["--cases=smoke"]) and not runs.can_be_kept(["--cases=smoke", "--model=gauge.py:net"])
+    here = Wanted("keras==3.15.1")
+    assert runs.can_be_kept(here, ["--cases=smoke"]) and not runs.can_be_kept(here, ["--cases=smoke", "--model=gauge.py:net"])
+    assert not runs.can_be_kept(Wanted("/an/environment"), ["--cases=smoke"])
 
 
 def test_published_networks_are_own_models(monkeypatch: Any, tmp_path: Path) -> None:

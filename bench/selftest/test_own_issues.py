@@ -21,7 +21,7 @@ from bench.releases.issues import ELSEWHERE, GAUGES, ISSUES, TRACKERS, Cell, Iss
 from bench.releases.own import Ran, Red
 from bench.report.record import Error, Record
 from bench.report.record_file import read
-from bench.versions.environments import group
+from bench.versions.requirements import group
 
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = {str(requirement) for name in ("torch", "keras", "jax-cpu", "tensorflow-cpu") for requirement in group(name)}

@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 
 from bench.timing.duet import sides
 from bench.versions import environments
-from bench.versions.environments import GPU, GPU_KERAS, GPU_TORCH, Interpreter, Wanted, build, group
+from bench.versions.environments import Interpreter, build
+from bench.versions.requirements import GPU, GPU_KERAS, GPU_TORCH, Wanted, group
 from models.backends import usual
 from models.backends.registry import PYTHON_OF, lacking, python_of
 from models.worker.process import Worker
@@ -81,7 +82,7 @@ def test_sides_of_a_duet_have_builds_for_its_device() -> None:
 
 def test_a_side_without_requirements_runs_in_its_backend_s_own_python(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv(f"{PYTHON_OF}KERAS", own_python(tmp_path))
-    monkeypatch.setattr(sides, "IMPORTABLE", "print()")
+    monkeypatch.setattr(environments, "IMPORTABLE", "print()")
     side = sides.parse("keras")
     assert sides.parse(sys.executable).backends == ("keras",)
     asked: list[str] = []

@@ -10,7 +10,7 @@ from bench.selftest.studies.overhead import Ratio, exponent, ratio
 from bench.timing import steps
 from bench.timing.cases import TimedCase, timed_cases
 from bench.timing.duet import sides
-from bench.versions.environments import VersionsError
+from bench.versions.requirements import VersionsError
 from fixtures.data.datasets import load
 from models.backends.registry import BACKENDS, backend_module
 from models.matrix import CASES

@@ -12,9 +12,10 @@ from packaging.requirements import Requirement
 from bench.exit_status import Status
 from bench.selftest import made_up
 from bench.versions import __main__ as command
-from bench.versions import environments, table
+from bench.versions import environments, requirements, table
 from bench.versions import runs as runs_of_versions
-from bench.versions.environments import Interpreter, VersionsError, Wanted
+from bench.versions.environments import Interpreter
+from bench.versions.requirements import VersionsError, Wanted
 
 
 def test_only_a_pinned_keras_is_laid_over() -> None:
@@ -25,15 +26,19 @@ def test_only_a_pinned_keras_is_laid_over() -> None:
     assert (str(both.overlay), [str(r) for r in both.others]) == ("keras==3.0.2", ["tensorflow-cpu==2.16.2", "numpy<2"])
 
 
+def texts(own: list[Requirement], by: tuple[Requirement, ...]) -> list[str]:
+    return [str(requirement) for requirement in requirements.replaced(own, by)]
+
+
 def test_a_set_replaces_what_the_project_asks_for() -> None:
-    own = environments.group()
+    own = requirements.group()
     assert {"torch", "keras", "tensorflow-cpu", "numpy", "pytest"} <= {r.name for r in own}
-    words = environments.replaced(own, (Requirement("numpy<2"), Requirement("Tensorflow_CPU==2.16.2")))
+    words = texts(own, (Requirement("numpy<2"), Requirement("Tensorflow_CPU==2.16.2")))
     assert [w for w in words if "numpy" in w.lower() or "tensorflow" in w.lower()] == ["numpy<2", "Tensorflow_CPU==2.16.2"]
     assert "torch==2.13.0" in words
-    words = environments.replaced(own, (Requirement("torch==2.12.0"),))
+    words = texts(own, (Requirement("torch==2.12.0"),))
     assert [w for w in words if "torch" in w] == ["torchvision", "torch==2.12.0"]
-    words = environments.replaced(own, (Requirement("torch==2.12.0"), Requirement("torchvision==0.27.0")))
+    words = texts(own, (Requirement("torch==2.12.0"), Requirement("torchvision==0.27.0")))
     assert [w for w in words if "torch" in w] == ["torch==2.12.0", "torchvision==0.27.0"]
 
 

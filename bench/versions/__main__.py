@@ -1,8 +1,10 @@
 """Run the matrix in several releases and print versions × checks, with what broke where.
 
 Each SET of requirements replaces the project's own of the same names: keras==3.12.0, or in quotes several at once,
-"keras==3.0.2 tensorflow-cpu==2.16.2 numpy<2". Environments and results are kept in .gradgauge, so that a run that was
-interrupted goes on where it was; from the first other option on, everything is handed to pytest (--cases=smoke, -k …).
+"keras==3.0.2 tensorflow-cpu==2.16.2 numpy<2". A SET may also be an environment that is there, as /path/to/env or its bin/python;
+workers run in it, and need msgspec, numpy, scipy and psutil there. Environments and results are kept in .gradgauge, so that a run
+that was interrupted goes on where it was; from the first other option on, everything is handed to pytest (--cases=smoke,
+--model=gauge.py:net, -k …).
 The exit status compares the first set with the last: 10 if something is worse in the last, 1 if a check fails there as it did
 before (or there is one set), 11 if times cannot tell, 12 if nothing was judged, 2 if a set could not be installed, 14 if a run
 left no record, and 0 otherwise.
@@ -12,15 +14,17 @@ import argparse
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 from bench.exit_status import Status, ends_with
 from bench.files import WriteError
 from bench.report.record import Record
 from bench.versions import runs, table, upgrade
-from bench.versions.environments import GPU, GROUP, VersionsError, Wanted
+from bench.versions.environments import python_at
+from bench.versions.requirements import GPU, GROUP, NOTHING_BESIDE, VersionsError, Wanted, read_beside
 from models.worker.devices import DeviceError, refuse_unknown
 
-OWN = ("-n", "--fresh", "-h", "--help")
+OWN = ("-n", "--fresh", "--with", "-h", "--help")
 
 
 @ends_with(Status.BAD_INPUT, VersionsError, WriteError, DeviceError)
@@ -34,6 +38,7 @@ def main(arguments: list[str] | None = None) -> Status:
         "-n", type=int, default=1, metavar="RUNS", help="runs at a time, as memory allows; with more than one, nothing is timed"
     )
     parser.add_argument("--fresh", action="store_true", help="run again what was run before")
+    parser.add_argument("--with", type=Path, dest="beside", metavar="FILE", help="a requirements.txt of yours: what every set has besides")
     given = parser.parse_args(words[:cut])
     options = words[cut:]
     of_pytest = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -49,14 +54,18 @@ def main(arguments: list[str] | None = None) -> Status:
             "Two records make a page by python -m bench compare OLD NEW --format=html."
         )
     group = GROUP if device == "cpu" else GPU
-    wanted = [Wanted(" ".join(text.split()), group) for text in dict.fromkeys(given.sets)]
+    beside = NOTHING_BESIDE if given.beside is None else read_beside(given.beside)
+    wanted = [Wanted(" ".join(text.split()), group, beside=beside) for text in dict.fromkeys(given.sets)]
     for each in wanted:
-        each.requirements  # noqa: B018 (raises for what cannot be read, before anything is built)
-    beside = runs.beside(given.n, len(wanted))
-    if beside > 1:
+        if each.environment:  # what cannot be read is refused before anything is built
+            python_at(each.environment)
+        else:
+            each.requirements  # noqa: B018
+    at_a_time = runs.beside(given.n, len(wanted))
+    if at_a_time > 1:
         options = [*options, "--ignore=bench/test_step_time.py"]
-        print(f"{beside} runs at a time; nothing is timed.", flush=True)
-    with ThreadPoolExecutor(beside) as pool:
+        print(f"{at_a_time} runs at a time; nothing is timed.", flush=True)
+    with ThreadPoolExecutor(at_a_time) as pool:
         results = pool.map(partial(runs.run, options=options, store=runs.recorded(), fresh=given.fresh), wanted)
         records = dict(zip([w.text for w in wanted], results, strict=True))
     ran = {name: record for name, record in records.items() if isinstance(record, Record)}

@@ -1,6 +1,6 @@
 """One environment for each set of requirements, built once and found again, by uv where it is installed and by pip otherwise.
 
-A set replaces what `pyproject.toml` asks for under the same names. Keras alone is pure Python, so a pinned Keras is put into
+Keras alone is pure Python, so a pinned Keras is put into
 a folder of its own before everything else on the path (an overlay, seconds); whatever else changes gets a virtual environment.
 """
 
@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,21 +18,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.requirements import Requirement
 
+from bench.versions.requirements import GPU, GPU_KERAS, GPU_TORCH, OVERLAID, ROOT, VersionsError, Wanted, group, replaced
 from fixtures.machine.fingerprint import version
-from models.backends.registry import PYTHON_OF, python_of
+from models.backends.registry import BACKENDS, USUAL, python_of, variable_of
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".gradgauge" / "environments"
-GROUP, OVERLAID = "cpu", "keras"
+IMPORTABLE = f"import importlib.util as u; print(*[b for b in {USUAL} if u.find_spec(b)])"
+WORKERS_NEED = "msgspec, numpy, scipy and psutil"
+"""What an environment holds besides a framework, so that a worker can run in it."""
 IMPORTED_AS = {"tensorflow-cpu": "tensorflow"}
 """Packages whose module has another name."""
-BUILT_FOR = {"torch": "torchvision"}
-"""Packages of which each release needs one release of another: pip finds it."""
-GPU, GPU_TORCH, GPU_KERAS = "gpu", "gpu-torch", "gpu-keras"
-"""On a GPU each framework has an environment of its own, since their wheels hold the same CUDA libraries in two versions."""
 MISSING = """
 import importlib.metadata as m, sys
 from packaging.requirements import Requirement
@@ -48,45 +44,6 @@ for text in [text for name in sys.argv[1:] for text in m.requires(name) or []]:
 """Prints what distributions need and the interpreter lacks; older Keras needs packages that a newer one has dropped."""
 
 
-class VersionsError(ValueError):
-    """A set of requirements that cannot be read, installed or imported; the message is one sentence."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A set of requirements that replace those of a dependency group: `keras==3.10.0`, or several words.
-
-    `library` is what Keras is imported on, where that is not what its own settings say.
-    """
-
-    text: str
-    group: str = GROUP
-    library: str = ""
-
-    @property
-    def requirements(self) -> tuple[Requirement, ...]:
-        """The parsed set. Raises VersionsError."""
-        try:
-            found = tuple(Requirement(word) for word in self.text.split())
-        except InvalidRequirement as error:
-            first = str(error).partition("\n")[0]
-            raise VersionsError(f"{self.text!r} is no set of requirements ({first}): write keras==3.12.0, or several in quotes.") from None
-        if not found:
-            raise VersionsError("An empty set of requirements names no version: write keras==3.12.0, or several in quotes.")
-        return found
-
-    @property
-    def overlay(self) -> Requirement | None:
-        """The Keras that goes into a folder of its own: one that is pinned."""
-        pinned = [r for r in self.requirements if r.name == OVERLAID and re.fullmatch(r"==[\w.]+", str(r.specifier))]
-        return pinned[0] if pinned else None
-
-    @property
-    def others(self) -> tuple[Requirement, ...]:
-        """What needs a virtual environment."""
-        return tuple(r for r in self.requirements if r is not self.overlay and r != self.overlay)
-
-
 @dataclass(frozen=True)
 class Interpreter:
     """A Python and the folders that come first on its path."""
@@ -94,21 +51,28 @@ class Interpreter:
     python: str
     path: str = ""
     keras: str = ""
+    workers: str = ""
 
     def variables(self) -> dict[str, str]:
-        """The environment variables to run it with; `keras` is the Python in which Keras's worker runs, where it is another."""
+        """The environment variables to run it with.
+
+        `keras` is the Python in which Keras's worker runs, where it is another, and `workers` that of all of them.
+        """
         inherited = os.environ.get("PYTHONPATH", "")
         path = {"PYTHONPATH": os.pathsep.join(filter(None, (self.path, inherited)))} if self.path else {}
-        return os.environ | path | ({f"{PYTHON_OF}KERAS": self.keras} if self.keras else {})
+        own = dict.fromkeys(BACKENDS, self.workers) if self.workers else {"keras": self.keras} if self.keras else {}
+        return os.environ | path | {variable_of(backend): python for backend, python in own.items()}
 
 
 def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
     """The set's interpreter, built if it is not there yet. Raises VersionsError with the installer's own reason."""
+    if wanted.environment:
+        return Interpreter(sys.executable, workers=python_at(wanted.environment))
     keras = ""
     if wanted.group == GPU:
-        keras = _virtual_environment(replace(wanted, group=GPU_KERAS), folder) if wanted.others else ""
+        keras = _virtual_environment(replace(wanted, group=GPU_KERAS), folder) if wanted.apart else ""
         wanted = replace(wanted, group=GPU_TORCH)
-    python = _virtual_environment(wanted, folder) if wanted.others else sys.executable
+    python = _virtual_environment(wanted, folder) if wanted.apart else sys.executable
     if wanted.overlay is None:
         return Interpreter(python, keras=keras)
     of_keras = keras or (python_of(OVERLAID) if python == sys.executable else "") or python
@@ -127,26 +91,9 @@ def build(wanted: Wanted, folder: Path = FOLDER) -> Interpreter:
     return Interpreter(python, str(target), keras)
 
 
-def group(name: str = GROUP, path: Path = ROOT / "pyproject.toml") -> list[Requirement]:
-    """A dependency group of the project, those that it includes too."""
-    groups: dict[str, list[str | dict[str, str]]] = tomllib.loads(path.read_text(encoding="utf-8"))["dependency-groups"]
-    found: list[Requirement] = []
-    for entry in groups[name]:
-        found += group(entry["include-group"], path) if isinstance(entry, dict) else [Requirement(entry)]
-    return found
-
-
 def installed() -> dict[str, str]:
     """What this interpreter has of the project's own group: what an overlay runs on."""
     return {requirement.name: version(requirement.name) for requirement in group()}
-
-
-def replaced(own: list[Requirement], by: tuple[Requirement, ...]) -> list[str]:
-    """The project's requirements with those of the same name replaced; what is built for one release of another is any that fits."""
-    names = {canonicalize_name(requirement.name) for requirement in by}
-    freed = {companion for name, companion in BUILT_FOR.items() if name in names}
-    kept = [r.name if r.name in freed else str(r) for r in own if canonicalize_name(r.name) not in names]
-    return kept + [str(r) for r in by]
 
 
 def name(text: str, rest: str) -> str:
@@ -156,13 +103,15 @@ def name(text: str, rest: str) -> str:
 
 
 def _virtual_environment(wanted: Wanted, folder: Path) -> str:
-    words = replaced([r for r in group(wanted.group) if not (wanted.overlay and r.name == OVERLAID)], wanted.others)
-    target = folder.resolve() / name(" ".join(map(str, wanted.others)), " ".join(sorted(words)) + sys.version)
+    own = [r for r in group(wanted.group) if not (wanted.overlay and r.name == OVERLAID)]
+    words = replaced(replaced(own, wanted.beside.requirements), wanted.others)
+    installed = [*map(str, words), *wanted.beside.words]
+    target = folder.resolve() / name(" ".join(map(str, wanted.others)), " ".join(sorted(installed)) + sys.version)
     python = str(target / "bin" / "python")
     with _once(target) as done:
         if not done:
             venv.create(target, symlinks=True)
-            _install(python, wanted, words)
+            _install(python, wanted, installed)
             if wanted.overlay is None and wanted.group != GPU_TORCH:
                 _check_import(Interpreter(python), wanted, _module(words, wanted))
     return python
@@ -184,7 +133,7 @@ def _once(target: Path) -> Iterator[bool]:
 def _install(python: str, wanted: Wanted, words: list[str]) -> None:
     """With the first installer that can: an index that only pip's settings name is not known to uv."""
     for command in installers(python):
-        done = subprocess.run([*command, *words], capture_output=True, text=True)
+        done = subprocess.run([*command, *words], capture_output=True, text=True, cwd=wanted.beside.folder or None)
         if not done.returncode:
             return
     raise VersionsError(f"{wanted.text} cannot be installed here: {_reason(done.stderr).rstrip('.')}.")
@@ -211,10 +160,32 @@ def _reason(printed: str) -> str:
     return next((r for r in reversed(reasons) if "No matching" in r or "conflict" in r.lower()), reasons[-1])
 
 
-def _module(words: list[str], wanted: Wanted) -> str:
+def _module(words: list[Requirement], wanted: Wanted) -> str:
     """What must be importable in an environment of these requirements: Keras, or where it is not asked for what was wanted first."""
     first = next(r.name for r in wanted.others)
-    return OVERLAID if any(Requirement(word).name == OVERLAID for word in words) else IMPORTED_AS.get(first, first)
+    return OVERLAID if any(word.name == OVERLAID for word in words) else IMPORTED_AS.get(first, first)
+
+
+def python_at(word: str) -> str:
+    """The Python of an environment that is there: its bin/python, or its folder. Raises VersionsError."""
+    path = Path(word).expanduser()
+    path = path / "bin" / "python" if path.is_dir() else path
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise VersionsError(f"{word} is no Python that can be run: name an environment's bin/python, or requirements (keras==3.12.0).")
+    return str(path.absolute())
+
+
+def importable(python: str, text: str) -> tuple[str, ...]:
+    """The usual backends whose framework a Python has. Raises VersionsError where it has none."""
+    try:
+        done = subprocess.run([python, "-c", IMPORTABLE], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise VersionsError(f"{text!r} does not answer as a Python does ({error}): name an environment's bin/python.") from None
+    elsewhere = [backend for backend in USUAL if python == sys.executable and python_of(backend)]
+    found = tuple(dict.fromkeys([*done.stdout.split(), *elsewhere]))
+    if done.returncode or not found:
+        raise VersionsError(f"{text!r} has neither torch nor keras installed: install one there, with {WORKERS_NEED}.")
+    return found
 
 
 def _check_import(interpreter: Interpreter, wanted: Wanted, module: str) -> None:

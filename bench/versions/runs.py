@@ -15,7 +15,8 @@ from bench.exit_status import Status
 from bench.report.record import Record, RecordError
 from bench.report.record_file import read
 from bench.store import Store
-from bench.versions.environments import ROOT, VersionsError, Wanted, build, installed, name
+from bench.versions.environments import build, importable, installed, name
+from bench.versions.requirements import ROOT, VersionsError, Wanted
 
 RESULTS = ROOT / ".gradgauge" / "versions"
 CODE = ("conftest", *(f"bench.{path.stem}" for path in sorted((ROOT / "bench").glob("test_*.py"))))
@@ -45,8 +46,8 @@ def recorded(folder: Path = RESULTS) -> Store[str]:
 
 def run(wanted: Wanted, options: list[str], store: Store[str], *, fresh: bool = False) -> Result:
     """The record of the set's run, from before or from now, or why there is none. Raises WriteError."""
-    cell = shlex.join([wanted.text, *options])
-    if (path := store.get(cell)) and not fresh and can_be_kept(options):
+    cell = shlex.join([wanted.text, *map(str, wanted.beside.requirements), *wanted.beside.words, *options])
+    if (path := store.get(cell)) and not fresh and can_be_kept(wanted, options):
         try:
             record = read(Path(path))
         except RecordError:
@@ -57,6 +58,8 @@ def run(wanted: Wanted, options: list[str], store: Store[str], *, fresh: bool = 
     try:
         _say(f"{wanted.text}: environment")
         interpreter = build(wanted)
+        if wanted.environment and not any(option.startswith("--backend") for option in options):
+            options = [*options, f"--backend={','.join(importable(interpreter.workers, wanted.text))}"]
     except VersionsError as error:
         return Failure(str(error), Status.BAD_INPUT)
     folder = files.folder(store.path.parent / name(wanted.text, f"{cell} {store.code}"))
@@ -77,9 +80,9 @@ def run(wanted: Wanted, options: list[str], store: Store[str], *, fresh: bool = 
     return record
 
 
-def can_be_kept(options: list[str]) -> bool:
-    """Whether a run depends on nothing but what its digest knows; a user's own model depends on files of the user's."""
-    return not any(option.startswith("--model") for option in options)
+def can_be_kept(wanted: Wanted, options: list[str]) -> bool:
+    """Whether a run depends on nothing but what its digest knows, as a user's own model and environment do not."""
+    return not wanted.environment and not any(option.startswith("--model") for option in options)
 
 
 def beside(asked: int, sets: int) -> int:

@@ -133,18 +133,23 @@ def backend_module(backend: str) -> Backend:
     return cast(Backend, importlib.import_module(row.module))
 
 
+def variable_of(backend: str) -> str:
+    """The environment variable that names the Python of a backend's own."""
+    return f"{PYTHON_OF}{backend.upper().replace('-', '_')}"
+
+
 def python_of(backend: str) -> str:
     """The Python of an environment of the backend's own, which GRADGAUGE_PYTHON_KERAS_JAX (its name in capitals) names; or nothing.
 
     Wheels of two frameworks may hold the same CUDA libraries in two versions, of which one environment keeps the last.
     """
-    return os.environ.get(f"{PYTHON_OF}{backend.upper().replace('-', '_')}", "")
+    return os.environ.get(variable_of(backend), "")
 
 
 def lacking(backend: str) -> str:
     """The first package that `backend` needs and that is not installed here, or nothing; nothing for one that has its own Python."""
     if python := python_of(backend):
-        return "" if os.access(python, os.X_OK) else f"python that {PYTHON_OF}{backend.upper().replace('-', '_')}={python} names"
+        return "" if os.access(python, os.X_OK) else f"python that {variable_of(backend)}={python} names"
     row = info(backend)
     return next((package for package in (row.framework, row.library) if importlib.util.find_spec(package) is None), "")
 

@@ -28,7 +28,7 @@ from bench.timing.duet.metrics import METRICS
 from bench.timing.duet.plan import BUDGET, SLICE, Duet
 from bench.timing.duet.statistics import FRESH, LEAST
 from bench.timing.duet.verdict import STATUS, overall
-from bench.versions.environments import VersionsError
+from bench.versions.requirements import NOTHING_BESIDE, VersionsError, read_beside
 from fixtures.data.datasets import load
 from fixtures.machine.fingerprint import fingerprint, judge_on_one_thread
 from models.backends.registry import BackendError
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--model", action="append", metavar="ADDRESS", help="a model of your own instead, as pytest takes it; may be repeated"
     )
+    made.add_argument("--with", type=Path, dest="beside", metavar="FILE", help="a requirements.txt of yours: what built sides have besides")
     made.add_argument("--device", default="cpu")
     made.add_argument("--threads", type=int, default=1)
     made.add_argument("--budget", type=float, default=BUDGET, metavar="S", help=f"seconds of rounds per case (default: {BUDGET:.0f})")
@@ -95,7 +96,8 @@ def _run(options: argparse.Namespace) -> Status:
     specs = tuple(map(admission.network, options.network or ([] if models else networks(options.cases))))
     for spec in specs:
         admission.refuse_too_large(spec, 2 * admission.weight(spec, seeds=0), "choose a smaller network")
-    one, other = (sides.parse(text, options.device) for text in (a, b))
+    beside = NOTHING_BESIDE if options.beside is None else read_beside(options.beside)
+    one, other = (sides.parse(text, options.device, beside) for text in (a, b))
     watch = Watch(options.device) if options.device != "cpu" else None
     say("environments: built where they are not there yet, which takes minutes once")
     cases = sides.cases(one, other, [*models, *specs], device=options.device, threads=options.threads)

@@ -5,22 +5,20 @@ backend, a mode (`--compile`), a Python, and everything else as requirements tha
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from bench.timing.cases import TimedCase
-from bench.versions.environments import GPU_KERAS, GPU_TORCH, ROOT, Interpreter, VersionsError, Wanted, build
-from models.backends.registry import BACKENDS, USUAL, python_of
+from bench.versions.environments import Interpreter, build, importable, python_at
+from bench.versions.requirements import GPU_KERAS, GPU_TORCH, NOTHING_BESIDE, Beside, VersionsError, Wanted
+from models.backends.registry import BACKENDS
 from models.own.address import OwnModel
 from models.spec import Spec
 from models.worker.process import Worker
 
 FRAMEWORK_OF = {name: backend for backend, row in BACKENDS.items() for name in row.distributions}
 """The backend that a requirement of this name is about."""
-IMPORTABLE = f"import importlib.util as u; print(*[b for b in {USUAL} if u.find_spec(b)])"
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ class DuetCase:
         return f"{one if one == other else f'{one}:{other}'}-{self.a.device}-{self.spec.id}"
 
 
-def parse(text: str, device: str = "cpu") -> Side:
-    """A side from what was typed, with builds for `device`. Raises VersionsError in one sentence."""
+def parse(text: str, device: str = "cpu", beside: Beside = NOTHING_BESIDE) -> Side:
+    """A side from what was typed, with builds for `device` and a user's own requirements. Raises VersionsError in one sentence."""
     words = text.split()
     if not words:
         raise VersionsError("An empty side names nothing: write --a torch, --a keras==3.12.0 or --a /path/to/python.")
@@ -88,13 +86,13 @@ def parse(text: str, device: str = "cpu") -> Side:
     rest = " ".join(word for word in plain if word not in (*backends, *pythons))
     if len(backends) > 1 or len(modes) > 1 or len(pythons) > 1 or (pythons and rest):
         raise VersionsError(f"{text!r} says one thing twice: a side is one Python or a set of requirements, one framework and one mode.")
-    python = _python(pythons[0]) if pythons else sys.executable
-    wanted = Wanted(rest) if rest else None
+    python = python_at(pythons[0]) if pythons else sys.executable
+    wanted = Wanted(rest, beside=beside) if rest else None
     if wanted and not backends:
         backends = tuple(dict.fromkeys(FRAMEWORK_OF[r.name.lower()] for r in wanted.requirements if r.name.lower() in FRAMEWORK_OF))[:1]
     if wanted and device != "cpu":
-        wanted = Wanted(rest, GPU_TORCH if backends == ("torch",) else GPU_KERAS)
-    backends = backends or _importable(python, text)
+        wanted = replace(wanted, group=GPU_TORCH if backends == ("torch",) else GPU_KERAS)
+    backends = backends or importable(python, text)
     able = tuple(backend for backend in backends if not modes or modes[0] in (*BACKENDS[backend].modes, *BACKENDS[backend].recurrent_modes))
     if not able:
         known = ", --".join((*BACKENDS[backends[0]].modes, *BACKENDS[backends[0]].recurrent_modes))
@@ -133,23 +131,3 @@ def cases(a: Side, b: Side, networks: Sequence[Spec | OwnModel], *, device: str 
 def _holds(model: OwnModel, backend: str) -> bool:
     """Whether a backend is of a framework that the model's file imports; any is where that is not known."""
     return not model.frameworks or BACKENDS[backend].framework in model.frameworks
-
-
-def _python(word: str) -> str:
-    path = Path(word).expanduser()
-    path = path / "bin" / "python" if path.is_dir() else path
-    if not (path.is_file() and os.access(path, os.X_OK)):
-        raise VersionsError(f"{word} is no Python that can be run: name an environment's bin/python, or requirements (keras==3.12.0).")
-    return str(path.absolute())
-
-
-def _importable(python: str, text: str) -> tuple[str, ...]:
-    try:
-        done = subprocess.run([python, "-c", IMPORTABLE], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise VersionsError(f"{text!r} does not answer as a Python does ({error}): name an environment's bin/python.") from None
-    elsewhere = [backend for backend in USUAL if python == sys.executable and python_of(backend)]
-    found = tuple(dict.fromkeys([*done.stdout.split(), *elsewhere]))
-    if done.returncode or not found:
-        raise VersionsError(f"{text!r} has neither torch nor keras installed: install one there, with msgspec, numpy, scipy and psutil.")
-    return found
