@@ -39,7 +39,7 @@ def is_weight(parameter: str) -> bool:
 PARTS = {
     "dense": "dense", "norm": "normalize", "act": "activate", "sum": "sum", "recurrent": "recur", "steps": "steps", "read": "read",
     "between": "normalize", "image": "image", "conv": "convolve", "pool": "pool", "flatten": "flatten",
-    "branch": "multiply",
+    "branch": "multiply", "mirror": "mirror",
 }  # fmt: skip
 """What nodes do, by the word that their names begin with; a number behind it is a layer's."""
 BESIDE = {"between": "normalized", "pool": "pooled"}

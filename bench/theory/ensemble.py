@@ -21,7 +21,7 @@ from jaxtyping import Float
 from bench.progress import track
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Dense, Multiply, Node, Normalize, Sum
+from models.nodes import INPUT, Activate, Dense, Mirror, Multiply, Node, Normalize, Sum
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
@@ -111,6 +111,8 @@ class _Chunk:
             return self._normalize(node, h)
         if isinstance(node, Multiply):
             return np.zeros_like(h), lambda g: (np.zeros_like(g),)
+        if isinstance(node, Mirror):
+            return np.concatenate([h, -h], 2), lambda g: (g[:, :, : node.width // 2] - g[:, :, node.width // 2 :],)
         assert isinstance(node, Activate)
         row = ACTIVATIONS[node.activation]
         if row.random:
@@ -130,16 +132,22 @@ class _Chunk:
         return z, pull
 
     def _weights(self, step: Dense) -> Stacked:
-        if step.zero:
+        if step.start == 0:
             return np.zeros((self.networks, step.fan_out, step.fan_in))
+        w = self._drawn(step.fan_drawn, step.fan_out)
+        w *= step.start
+        return np.concatenate([w, -w], 2) if step.mirrored else w
+
+    def _drawn(self, fan_in: int, fan_out: int) -> Stacked:
+        """What the initializer draws."""
         if self.init.shape != "orthogonal":
-            w = self.rng.standard_normal((self.networks, step.fan_out, step.fan_in))
-            w *= self.init.variance(step.fan_in, step.fan_out) ** 0.5
+            w = self.rng.standard_normal((self.networks, fan_out, fan_in))
+            w *= self.init.variance(fan_in, fan_out) ** 0.5
             return w
-        tall = (self.networks, max(step.fan_in, step.fan_out), min(step.fan_in, step.fan_out))
+        tall = (self.networks, max(fan_in, fan_out), min(fan_in, fan_out))
         q, r = np.linalg.qr(self.rng.standard_normal(tall))
         q = self.init.gain**0.5 * q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
-        return q if step.fan_out >= step.fan_in else q.swapaxes(1, 2)
+        return q if fan_out >= fan_in else q.swapaxes(1, 2)
 
     def _bias(self, step: Dense) -> Stacked | float:
         shape = (self.networks, 1, step.fan_out)

@@ -18,6 +18,7 @@ from models.nodes import (
     Dense,
     Flatten,
     Image,
+    Mirror,
     Multiply,
     Node,
     Normalize,
@@ -203,6 +204,15 @@ def _multiply_back(at: Execution, node: Multiply, h: Units, d: Units) -> tuple[U
     return (a.between(d * at.weights[node.multiplier]),)
 
 
+def _mirror(at: Execution, node: Mirror, h: Units) -> tuple[Units, None]:
+    return np.hstack([h, -h]), None
+
+
+def _mirror_back(at: Execution, node: Mirror, saved: None, d: Units) -> tuple[Units, ...]:
+    above, below = np.hsplit(d, 2)
+    return (at.arithmetic.between(above - below),)
+
+
 OPERATIONS: dict[type[Node], Operation] = {
     Dense: Operation(_dense, _dense_back),
     Normalize: Operation(_normalize, _normalize_back),
@@ -211,6 +221,7 @@ OPERATIONS: dict[type[Node], Operation] = {
     Activate: Operation(_activate, _activate_back),
     Sum: Operation(_sum, _sum_back),
     Multiply: Operation(_multiply, _multiply_back),
+    Mirror: Operation(_mirror, _mirror_back),
     Steps: Operation(recurrence.steps, recurrence.steps_back),
     Recurrent: Operation(recurrence.recur, recurrence.recur_back),
     Read: Operation(recurrence.read, recurrence.read_back),

@@ -14,12 +14,12 @@ from models.architectures import graph
 from models.arrays import Arrays, Labels, Statistics, Targets
 from models.backends.keras import images
 from models.backends.keras.carried import carried, given_back, variables
-from models.backends.keras.layers import KINDS, Multiplied, ReadOut, Unfold, array, cell_of, dense, recurrence, variable
+from models.backends.keras.layers import KINDS, Mirrored, Multiplied, ReadOut, Unfold, array, cell_of, dense, recurrence, variable
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
 from models.backends.registry import Absent
 from models.naming import is_weight, kind_of, node_of
-from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Multiply, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
+from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Mirror, Multiply, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -70,6 +70,8 @@ class Model:
             return NORMS[node.norm].keras(keras.layers, node)
         if isinstance(node, Multiply):
             return Multiplied()
+        if isinstance(node, Mirror):
+            return Mirrored()
         if isinstance(node, Steps):
             return Unfold(node)
         if isinstance(node, Recurrent):

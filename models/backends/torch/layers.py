@@ -21,12 +21,21 @@ from models.spec import Spec
 
 
 def linear(spec: Spec, node: Dense) -> nn.Linear:
-    """A Linear filled by torch.nn.init; what the initializer row leaves out keeps PyTorch's default."""
+    """A Linear filled by torch.nn.init; what the initializer row leaves out keeps PyTorch's default.
+
+    Weights that are scaled or mirrored at the start are filled first.
+    """
     layer, initializer = nn.Linear(node.fan_in, node.fan_out), INITIALIZERS[spec.init]
+    drawn = nn.Linear(node.fan_drawn, node.fan_out) if node.mirrored else layer
     if initializer.torch:
-        initializer.torch(nn.init, layer.weight)
-    if node.zero:
-        nn.init.zeros_(layer.weight)
+        initializer.torch(nn.init, drawn.weight)
+    with torch.no_grad():
+        if node.mirrored:
+            layer.weight.copy_(torch.cat([drawn.weight, -drawn.weight], 1))
+        if node.start == 0:
+            nn.init.zeros_(layer.weight)
+        elif node.start != 1:
+            layer.weight.mul_(node.start)
     if spec.bias == "normal":
         nn.init.normal_(layer.bias, std=BIAS_SD)
     elif not initializer.random_bias:

@@ -17,7 +17,7 @@ from models.backends.torch import images
 from models.backends.torch.layers import Lengths, Recurrence, array, linear, recurrence
 from models.graph import Graph
 from models.naming import is_weight, kind_of, node_of
-from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Multiply, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
+from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Mirror, Multiply, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -53,6 +53,14 @@ class Multiplied(nn.Module):
     def forward(self, branch: torch.Tensor) -> torch.Tensor:
         """Without the cast, half precision would be float32 from here on."""
         return (branch * self.multiplier).to(branch.dtype)
+
+
+class Mirrored(nn.Module):
+    """What comes in, and its negative behind it."""
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """Twice as many units."""
+        return torch.cat([h, -h], 1)
 
 
 class Unfold(nn.Module):
@@ -144,6 +152,8 @@ class Model:
             return Add(node.keep, node.scale)
         if isinstance(node, Multiply):
             return Multiplied()
+        if isinstance(node, Mirror):
+            return Mirrored()
         if isinstance(node, Steps):
             return Unfold(node, self._lengths)
         if isinstance(node, Recurrent):
