@@ -20,7 +20,7 @@ from bench.judging.place import Place
 from bench.judging.verdict import RestNotJudged
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Conv, Dense, Mirror, Multiply, Normalize, Read, Recurrent, Steps, Sum
+from models.nodes import INPUT, Activate, Antisymmetric, Conv, Dense, Mirror, Multiply, Normalize, Read, Recurrent, Steps, Sum, Transposed
 from models.parts.activations import ACTIVATIONS, TAILORED
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
@@ -181,7 +181,11 @@ def _sums(spec: Spec, view: View) -> Residuals:
     for joint in graph(spec).joints:
         if len(joint.between) == 1 and isinstance(joint.between[0], Activate):
             inputs[joint.right.name] = f(view.pre_activations[joint.left.name])
-    for node in graph(spec).dense if view.pre_activation_gradients else ():
+    for skew in graph(spec).of(Antisymmetric):
+        g = view.gradients[skew.weight]
+        yield Place("∂W against −∂Wᵀ", skew.name), g + g.T, np.linalg.norm(g)
+    affine = (*graph(spec).dense, *graph(spec).of(Transposed))
+    for node in affine if view.pre_activation_gradients else ():
         d = view.pre_activation_gradients[node.name]
         yield Place("∂b against Σδ", node.name), view.gradients[node.bias] - d.sum(0), np.abs(d).sum(0)
     if view.pre_activation_gradients:

@@ -10,6 +10,7 @@ from bench.experiments.depth import OUTSIDE, PLAIN
 from bench.experiments.experiment import BACKENDS, NAMES, Experiment, Seen, mean
 from bench.experiments.pictures import Figure, predicted_and_seen
 from bench.report.text_table import markdown
+from models.architectures.dynamical import ODE
 from models.parts.activations import ACTIVATIONS, TAILORED
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
@@ -57,10 +58,11 @@ CHANGES: dict[str, dict[str, str]] = {
     "squared loss": {"loss": "mse"},
     "squared loss of targets scaled by 10": {"loss": "mse", "target_scale": "10"},
     **{f"{name} optimizer": {"optimizer": name, "lr": "0"} for name in OPTIMIZERS if name not in OLD[2]},
+    **{f"{name} dynamics": {"family": "ode", "dynamics": name, "act": "relu"} for name in ODE.CHOICES["dynamics"]},
     "He and learning rate 1e-4": {"init": "he_normal", "lr": "0.0001"},
     "orthogonal tanh and learning rate 1e-4": {"act": "tanh", "init": "orthogonal", "lr": "0.0001"},
 }
-"""Fields that a remedy changes; an optimizer comes with its own usual learning rate."""
+"""Fields that a remedy changes, or the whole family of networks; an optimizer comes with its own usual learning rate."""
 
 
 def tailored(depth: int) -> dict[str, dict[str, str]]:
@@ -75,7 +77,8 @@ def rows(depth: int, sizes: dict[str, str], changes: dict[str, dict[str, str]], 
     made = []
     for label, change in changes.items():
         fields = {"depth": str(depth), **sizes, **BASE, **change}
-        network = ",".join(f"{name}={value}" for name, value in fields.items() if (name, value) != ("lr", "0"))
+        family = [fields.pop("family")] if "family" in fields else []
+        network = ",".join([*family, *(f"{name}={value}" for name, value in fields.items() if (name, value) != ("lr", "0"))])
         optimizer = OPTIMIZERS[fields["optimizer"]]
         without = tuple(name for name in BACKENDS if getattr(optimizer, name) is None)
         extra = OUTSIDE if fields["optimizer"] == "rmsprop" else {}

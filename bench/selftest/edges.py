@@ -21,7 +21,12 @@ from models.parts.paddings import PADDINGS
 from models.parts.recurrences import RECURRENCES
 from models.spec import Spec, Value
 
-SMALL = {"mlp": "depth=4,width=8,batch=8", "conv": "conv,depth=3,channels=4,batch=8", "rnn": "rnn,width=4,length=4,batch=8"}
+SMALL = {
+    "mlp": "depth=4,width=8,batch=8",
+    "conv": "conv,depth=3,channels=4,batch=8",
+    "rnn": "rnn,width=4,length=4,batch=8",
+    "ode": "ode,depth=4,width=8,batch=8",
+}
 """Networks in which fields are moved, so small that hundreds are judged in an hour; a family that is not listed moves its usual one."""
 ANY_MACHINE = 2.0**40
 """Bytes from which a network is refused on every machine."""

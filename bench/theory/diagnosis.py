@@ -169,7 +169,7 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
         node, ratio = misdrawn
         says += f"; the weights of layer {layer_of(node)} have {ratio:.2f} times the variance that {spec.init} promises"
         return Diagnosis("poor init", node, decades, forecast, f"{word} by weights that are not what they are called: {says}")
-    options = remedies(spec, x)
+    options = remedies(spec, x) if spec.arch.layered else []
     steps = {name: math.log10(norms[name]) - math.log10(norms[above]) for name, above in pairwise(names) if norms[name] and norms[above]}
     worst = (min if decades < 0 else max)(steps, key=lambda name: steps[name]) if steps else names[0]
     says += f"; most of all at layer {layer_of(worst)} ({steps.get(worst, -math.inf):+.2f} decades)"

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from bench.progress import track
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Dense, Mirror, Multiply, Node, Normalize, Sum
+from models.nodes import INPUT, Activate, Antisymmetric, Dense, Join, Mirror, Multiply, Node, Normalize, Part, Sum, Transposed
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
@@ -80,6 +80,7 @@ class _Chunk:
         self.init, self.norms = INITIALIZERS[spec.init], Norms()
         results, pulls = {INPUT: np.broadcast_to(x, (networks, *x.shape))}, {}
         nodes = graph(spec)
+        self.read_backwards: dict[str, Stacked] = {node.of: np.zeros((0, 0, 0)) for node in nodes.of(Transposed)}
         for node in nodes.nodes:
             results[node.name], pulls[node.name] = self._forward(node, [results[name] for name in node.inputs])
             for name in nodes.forgotten[node.name]:
@@ -104,7 +105,15 @@ class _Chunk:
         if isinstance(node, Sum):
             stream, branch = inputs
             return node.keep * stream + node.scale * branch, lambda g: (node.keep * g, node.scale * g)
+        if isinstance(node, Join):
+            return np.concatenate(inputs, 2), lambda g: tuple(np.split(g, 2, 2))
         (h,) = inputs
+        if isinstance(node, Part):
+            around = (0, 0), (0, 0), (node.begin, node.whole - node.begin - node.width)
+            return h[:, :, node.begin : node.begin + node.width], lambda g: (np.pad(g, around),)
+        if isinstance(node, Transposed):
+            w = self.read_backwards[node.of]
+            return h @ w + self._bias(node.alone), lambda g: (g @ w.swapaxes(1, 2),)
         if isinstance(node, Dense):
             return self._dense(node, h)
         if isinstance(node, Normalize):
@@ -122,6 +131,8 @@ class _Chunk:
 
     def _dense(self, step: Dense, h: Stacked) -> tuple[Stacked, Pull]:
         w = self._weights(step)
+        if step.name in self.read_backwards:
+            self.read_backwards[step.name] = w
         z = h @ w.swapaxes(1, 2) + self._bias(step)
         self.norms.signal[step.name] = log_square(z)
 
@@ -136,6 +147,8 @@ class _Chunk:
             return np.zeros((self.networks, step.fan_out, step.fan_in))
         w = self._drawn(step.fan_drawn, step.fan_out)
         w *= step.start
+        if isinstance(step, Antisymmetric):
+            return w - w.swapaxes(1, 2) - step.damping * np.eye(step.width)
         return np.concatenate([w, -w], 2) if step.mirrored else w
 
     def _drawn(self, fan_in: int, fan_out: int) -> Stacked:

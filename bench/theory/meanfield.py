@@ -27,9 +27,10 @@ from models.spec import Spec
 def backward_limit(spec: Spec, x: np.ndarray) -> float | None:
     """The log of ‖δ_1‖²/‖δ_depth‖² at infinite width on x (batch × features).
 
-    None for batch-normalized post-activation blocks and for normalized or random units of networks that look linear, which have none.
+    None for discretised dynamics, for batch-normalized post-activation blocks, and for normalized or random units that look linear: none
+    has a closed form.
     """
-    if spec.arch.mirror == "looks_linear" and (spec.arch.norm != "none" or spec.arch.random):
+    if not spec.arch.layered or (spec.arch.mirror == "looks_linear" and (spec.arch.norm != "none" or spec.arch.random)):
         return None
     if spec.arch.span and spec.arch.skip_order == "post":
         first, *rest = gains(spec)

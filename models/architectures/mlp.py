@@ -62,7 +62,9 @@ class MLP(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="ml
     STARTS: ClassVar[tuple[str, ...]] = ("gain", "variance_decay")
     """Fields that say how weights begin and nothing else."""
     layered: ClassVar[bool] = True
-    """Whether layer follows layer, as mean-field theory and laws of neighbouring layers suppose."""
+    """Whether layer follows layer, as laws of neighbouring layers suppose."""
+    predicted: ClassVar[bool] = True
+    """Whether random networks tell how signals and gradients change from dense layer to dense layer."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, in one sentence."""

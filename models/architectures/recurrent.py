@@ -81,6 +81,7 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
     blocks: ClassVar[int] = 0
     random: ClassVar[bool] = False
     layered: ClassVar[bool] = False
+    predicted: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, in one sentence."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.architectures import graph
 from models.arrays import Array, Arrays, Batch, Indices, Labels, PerUnit
-from models.nodes import Conv, Dense, Multiply, Normalize, Recurrent
+from models.nodes import Conv, Dense, Multiply, Normalize, Recurrent, Transposed
 from models.observation import ForcedStep
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS, Initializer
@@ -53,6 +53,11 @@ def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
             if node.start == 0 or node.mirrored:
                 weights[node.weight] = weights[node.weight] + rng.normal(0, 0.01 * jitter, (node.fan_out, node.fan_in))
             weights[node.bias] = bias + rng.normal(0, 0.1 * jitter, node.fan_out)
+        elif isinstance(node, Transposed):
+            bias = initializer.draw_bias(rng, node.fan_in, node.width)
+            if spec.bias == "normal":
+                bias = BIAS_SD * rng.standard_normal(node.width)
+            weights[node.bias] = bias + rng.normal(0, 0.1 * jitter, node.width)
         elif isinstance(node, Normalize):
             for kind in node.parameters:
                 weights[f"{node.name}.{kind}"] = float(kind == "scale") + rng.normal(0, 0.1 * jitter, node.width)

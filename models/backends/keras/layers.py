@@ -10,10 +10,11 @@ import numpy as np
 from keras import ops
 
 from models.arrays import Array, Arrays, Points
+from models.backends.keras.dynamics import AntisymmetricDense
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.parametrized import ParametrizedCell, ParametrizedRNN
 from models.backends.keras.precision import begin_session, build_with, compute_in
-from models.nodes import BACKWARD, INPUT, Dense, Read, Recurrent, Steps
+from models.nodes import BACKWARD, INPUT, Antisymmetric, Dense, Read, Recurrent, Steps
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
@@ -41,6 +42,8 @@ def dense(spec: Spec, node: Dense, **given: Any) -> keras.layers.Dense:
         options["bias_initializer"] = keras.initializers.RandomUniform(-bound, bound)
     if penalty := regularizer(spec):
         options["kernel_regularizer"] = penalty
+    if isinstance(node, Antisymmetric):
+        return AntisymmetricDense(node.width, node.damping, **options | given)
     layer = keras.layers.Dense(node.fan_out, **options | given)
     if node.mirrored or node.start not in (0, 1):
         layer.kernel_initializer = _begun(layer.kernel_initializer, node)

@@ -10,7 +10,8 @@ from torch.nn.utils import parametrizations, parametrize, rnn
 
 from models.arrays import Array, Arrays, Points
 from models.backends.registry import Absent
-from models.nodes import BACKWARD, INPUT, Dense, Recurrent
+from models.backends.torch.dynamics import AntisymmetricLinear
+from models.nodes import BACKWARD, INPUT, Antisymmetric, Dense, Recurrent
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
@@ -25,7 +26,8 @@ def linear(spec: Spec, node: Dense) -> nn.Linear:
 
     Weights that are scaled or mirrored at the start are filled first.
     """
-    layer, initializer = nn.Linear(node.fan_in, node.fan_out), INITIALIZERS[spec.init]
+    initializer, fans = INITIALIZERS[spec.init], (node.fan_in, node.fan_out)
+    layer = AntisymmetricLinear(node.width, node.damping) if isinstance(node, Antisymmetric) else nn.Linear(*fans)
     drawn = nn.Linear(node.fan_drawn, node.fan_out) if node.mirrored else layer
     if initializer.torch:
         initializer.torch(nn.init, drawn.weight)
