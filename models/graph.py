@@ -124,16 +124,19 @@ class Graph:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Every residual block."""
-        return tuple(Block(self._between(*each.inputs), each) for each in self.of(Sum))
+        """Every residual block: a sum whose branch is read off its stream alone."""
+        bodies = ((self._between(*each.inputs), each) for each in self.of(Sum))
+        return tuple(Block(body, each) for body, each in bodies if body is not None)
 
     @cached_property
     def _by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
 
-    def _between(self, stream: str, branch: str) -> tuple[Node, ...]:
+    def _between(self, stream: str, branch: str) -> tuple[Node, ...] | None:
         found: list[Node] = []
         while branch != stream:
+            if branch == INPUT or len(self[branch].inputs) > 1:
+                return None
             found.append(self[branch])
             (branch,) = self[branch].inputs
         return tuple(reversed(found))

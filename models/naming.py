@@ -39,10 +39,11 @@ def is_weight(parameter: str) -> bool:
 PARTS = {
     "dense": "dense", "norm": "normalize", "act": "activate", "sum": "sum", "recurrent": "recur", "steps": "steps", "read": "read",
     "between": "normalize", "image": "image", "conv": "convolve", "pool": "pool", "flatten": "flatten",
-    "branch": "multiply",
+    "branch": "multiply", "mirror": "mirror",
+    "upper": "take", "lower": "take", "join": "join", "back": "transpose", "backact": "activate", "backsum": "sum",
 }  # fmt: skip
 """What nodes do, by the word that their names begin with; a number behind it is a layer's."""
-BESIDE = {"between": "normalized", "pool": "pooled"}
+BESIDE = {"between": "normalized", "pool": "pooled", "back": "transposed"}
 """Nodes that have a signal of their own beside their layer's, and how it is told."""
 
 

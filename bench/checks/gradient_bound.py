@@ -18,7 +18,7 @@ from models.spec import Spec
 FLOAT64_UNIT = float(np.finfo(np.float64).eps) / 2
 
 
-ZEROS = ("zero", "rezero")
+ZEROS = ("zero", "rezero", "fixup")
 """Ways to scale branches by which they are zero at the start."""
 
 
@@ -50,7 +50,7 @@ def gradient_bound(evidence: Evidence) -> Iterator[Finding]:
             grain = evidence.grain * entries**0.5
             place = Place("‖δ‖ over its bound", joint.left.name, scope=title)
             yield _over(place, max(size[joint.left.name] - grain, 0.0), bound, slack)
-        if evidence.spec.arch.branch == "zero" and evidence.spec.arch.skip_order == "pre":
+        if evidence.spec.arch.branch in ("zero", "fixup") and evidence.spec.arch.skip_order == "pre":
             ends = [block.dense[-1] for block in nodes.blocks]
             deltas, last = seen.pre_activation_gradients, ends[-1]
             for node in ends:

@@ -20,14 +20,14 @@ from bench.judging.place import Place
 from bench.judging.verdict import RestNotJudged
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Conv, Dense, Multiply, Normalize, Read, Recurrent, Steps, Sum
-from models.parts.activations import ACTIVATIONS
+from models.nodes import INPUT, Activate, Antisymmetric, Conv, Dense, Mirror, Multiply, Normalize, Read, Recurrent, Steps, Sum, Transposed
+from models.parts.activations import ACTIVATIONS, TAILORED
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
 from models.reference.recurrence import what_is_read, within
 from models.spec import Spec
 
-HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu")
+HOMOGENEOUS = ("linear", "relu", "leaky_relu", "rrelu", *TAILORED)
 """φ(az) = a·φ(z) for a > 0, so that φ′(z)·z = φ(z)."""
 
 
@@ -44,7 +44,14 @@ def is_homogeneous(spec: Spec) -> bool:
 
 def is_normalized(spec: Spec) -> bool:
     """Whether dense layers follow each other with a normalization in between."""
-    return spec.arch.layered and spec.arch.norm != "none" and not spec.arch.span
+    return spec.arch.layered and spec.arch.norm != "none" and not spec.arch.span and bool(graph(spec).joints)
+
+
+def is_isometric(spec: Spec) -> bool:
+    """Whether orthogonal layers follow each other as if nothing stood between, and so keep the length of every sample's gradient."""
+    linear = {"none": ("linear",), "looks_linear": ("relu",)}.get(spec.arch.mirror, ())
+    scaled = any(node.start != 1 for node in graph(spec).dense)
+    return spec.arch.act in linear and spec.init == "orthogonal" and not spec.arch.span and not scaled
 
 
 @within_range
@@ -54,17 +61,18 @@ def homogeneity(evidence: Evidence) -> Iterator[Finding]:
     Unit i of layer l: ⟨w_in, ∂w_in⟩ + b·∂b = Σ z_i δ_i = Σ h_i ∂h_i = ⟨w_out, ∂w_out⟩, because φ′(z)z = φ(z) (Du et al.
     2018); summed over units it is Euler's theorem for the layer. For linear units the whole matrix ∂W_l W_lᵀ + ∂b bᵀ =
     δ_lᵀz_l = δ_lᵀh_l = W_{l+1}ᵀ∂W_{l+1}. Without biases ⟨x, ∂L/∂x⟩ of every sample is the same all along the stream,
-    through residual sums as well. Orthogonal linear layers keep every sample's ‖δ‖, and delta-orthogonal convolutions every
-    pixel's (Xiao et al. 2018).
+    through residual sums as well. Orthogonal layers that are or look linear keep every sample's ‖δ‖ (Balduzzi et al. 2017), and
+    delta-orthogonal convolutions every pixel's (Xiao et al. 2018).
     """
     lost = yield from findings(evidence, _units)
     if not any(np.any(w) for key, w in evidence.reference.forced_steps[0].weights.items() if key.endswith("bias")):
         lost += yield from findings(evidence, convolution.stream if graph(evidence.spec).of(Conv) else _stream, (0,))
     if convolution.is_isometric(evidence.spec):
         lost += yield from findings(evidence, convolution.isometry, (0,))
-    elif evidence.spec.arch.act == "linear":
-        lost += yield from findings(evidence, _matrices)
-        if evidence.spec.init == "orthogonal" and not evidence.spec.arch.span:
+    else:
+        if evidence.spec.arch.act == "linear":
+            lost += yield from findings(evidence, _matrices)
+        if is_isometric(evidence.spec):
             lost += yield from findings(evidence, _isometry, (0,))
     refuse_rest(lost)
 
@@ -108,6 +116,8 @@ def _stream(spec: Spec, view: View) -> Residuals:
         elif isinstance(node, Dense):
             x = view.pre_activations[node.name]
             yield here(node.name, x, view.pre_activation_gradients[node.name])
+        elif isinstance(node, Mirror):
+            x = np.hstack([x, -x])
         else:
             x = f(x)
 
@@ -117,8 +127,7 @@ def _isometry(spec: Spec, view: View) -> Residuals:
     dense = graph(spec).dense
     end = np.linalg.norm(view.pre_activation_gradients[dense[-1].name], axis=1)
     for node, after in reversed(list(pairwise(dense))):
-        outputs, inputs = view.of(after.weight)[0].shape
-        if outputs > inputs:
+        if after.fan_out > after.fan_drawn:
             return
         here = np.linalg.norm(view.pre_activation_gradients[node.name], axis=1)
         yield Place("samples' ‖δ‖ against the logits'", node.name), here - end, end
@@ -172,7 +181,11 @@ def _sums(spec: Spec, view: View) -> Residuals:
     for joint in graph(spec).joints:
         if len(joint.between) == 1 and isinstance(joint.between[0], Activate):
             inputs[joint.right.name] = f(view.pre_activations[joint.left.name])
-    for node in graph(spec).dense if view.pre_activation_gradients else ():
+    for skew in graph(spec).of(Antisymmetric):
+        g = view.gradients[skew.weight]
+        yield Place("∂W against −∂Wᵀ", skew.name), g + g.T, np.linalg.norm(g)
+    affine = (*graph(spec).dense, *graph(spec).of(Transposed))
+    for node in affine if view.pre_activation_gradients else ():
         d = view.pre_activation_gradients[node.name]
         yield Place("∂b against Σδ", node.name), view.gradients[node.bias] - d.sum(0), np.abs(d).sum(0)
     if view.pre_activation_gradients:

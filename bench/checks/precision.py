@@ -20,7 +20,7 @@ from models.architectures import graph
 from models.arrays import Array
 from models.backends.registry import CONVENTIONS
 from models.naming import describe, describe_part, is_weight, kind_of, part_of
-from models.nodes import INPUT, Dense, Normalize, Recurrent, Sum
+from models.nodes import INPUT, WIRED, Dense, Normalize, Recurrent, Sum
 from models.parts.cells import CELLS
 from models.parts.precisions import Format
 from models.spec import Spec
@@ -97,7 +97,7 @@ def formats(spec: Spec, conventions: str, device: str, torch: str = "") -> dict[
             results[node.name] = held
         else:
             results[node.name] = inputs[0]
-    layers = {node.name: results[node.name] for node in nodes.nodes if not isinstance(node, Sum)}
+    layers = {node.name: results[node.name] for node in nodes.nodes if not isinstance(node, WIRED)}
     return dict.fromkeys(nodes.parameters, held) | {"loss": held} | layers
 
 

@@ -47,7 +47,7 @@ def available(spec: Spec, backend: str) -> frozenset[Need]:
     """What can be had of a network on a backend."""
     conditional = {
         Need.RESOLVED: spec.above_floor,
-        Need.THEORY: spec.centred and spec.arch.layered,
+        Need.THEORY: spec.centred and spec.arch.predicted,
         Need.TRAININGS: spec.trained,
         Need.HELD_OUT: spec.trained,
         Need.DRAWS: is_initializer_case(spec),

@@ -10,7 +10,8 @@ from bench.experiments.depth import OUTSIDE, PLAIN
 from bench.experiments.experiment import BACKENDS, NAMES, Experiment, Seen, mean
 from bench.experiments.pictures import Figure, predicted_and_seen
 from bench.report.text_table import markdown
-from models.parts.activations import ACTIVATIONS
+from models.architectures.dynamical import ODE
+from models.parts.activations import ACTIVATIONS, TAILORED
 from models.parts.initializers import INITIALIZERS
 from models.parts.norms import NORMS
 from models.parts.optimizers import OPTIMIZERS
@@ -28,6 +29,8 @@ OLD = ("linear", "relu"), ("torch_default", "keras_default", "glorot_uniform"), 
 CHANGES: dict[str, dict[str, str]] = {
     PLAIN: {},
     **{f"{name} activation": {"act": name} for name in ACTIVATIONS if name not in OLD[0]},
+    "concatenated ReLU": {"mirror": "independent", "width": "64"},
+    "concatenated ReLU that looks linear, orthogonal": {"mirror": "looks_linear", "width": "64", "init": "orthogonal"},
     **{f"{name} initialization": {"init": name} for name in INITIALIZERS if name not in OLD[1]},
     **{f"{name} normalization": {"norm": name, **(NORM if name == "batch" else {})} for name in NORMS},
     "skips over two": {"skip": "two"},
@@ -38,6 +41,10 @@ CHANGES: dict[str, dict[str, str]] = {
     "pre-activation skips, branches that start at zero": {**PRE, "branch": "zero"},
     "skips, branches times a learned number that starts at zero": {"skip": "two", "branch": "rezero"},
     "pre-activation skips, branches times a learned number that starts at zero": {**PRE, "branch": "rezero"},
+    "pre-activation skips, Fixup": {**PRE, "branch": "fixup", "init": "he_normal"},
+    "pre-activation skips, variance of weights divided by the block's number": {**PRE, "variance_decay": "1"},
+    "widths that fall to a quarter": {"last_width": "32"},
+    "weights of 1.5 times the size": {"gain": "1.5"},
     "pre-activation bottlenecks of a quarter": {**PRE, "bottleneck": "4"},
     "each gradient clipped to norm 1": {"clip": "variable", "clip_at": "1"},
     "all gradients clipped to norm 1": {"clip": "global", "clip_at": "1"},
@@ -51,10 +58,18 @@ CHANGES: dict[str, dict[str, str]] = {
     "squared loss": {"loss": "mse"},
     "squared loss of targets scaled by 10": {"loss": "mse", "target_scale": "10"},
     **{f"{name} optimizer": {"optimizer": name, "lr": "0"} for name in OPTIMIZERS if name not in OLD[2]},
+    **{f"{name} dynamics": {"family": "ode", "dynamics": name, "act": "relu"} for name in ODE.CHOICES["dynamics"]},
     "He and learning rate 1e-4": {"init": "he_normal", "lr": "0.0001"},
     "orthogonal tanh and learning rate 1e-4": {"act": "tanh", "init": "orthogonal", "lr": "0.0001"},
 }
-"""Fields that a remedy changes; an optimizer comes with its own usual learning rate."""
+"""Fields that a remedy changes, or the whole family of networks; an optimizer comes with its own usual learning rate."""
+
+
+def tailored(depth: int) -> dict[str, dict[str, str]]:
+    """The activation that suits a plain net of this depth, under orthogonal weights of a size that keeps signals as they are."""
+    name = f"tailored_{depth}"
+    gain = (2 / (1 + TAILORED[name] ** 2)) ** 0.5
+    return {"tailored leaky ReLU, orthogonal": {"act": name, "init": "orthogonal", "gain": f"{gain:.4f}"}}
 
 
 def rows(depth: int, sizes: dict[str, str], changes: dict[str, dict[str, str]], epochs: int = 2) -> tuple[Row, ...]:
@@ -62,7 +77,8 @@ def rows(depth: int, sizes: dict[str, str], changes: dict[str, dict[str, str]], 
     made = []
     for label, change in changes.items():
         fields = {"depth": str(depth), **sizes, **BASE, **change}
-        network = ",".join(f"{name}={value}" for name, value in fields.items() if (name, value) != ("lr", "0"))
+        family = [fields.pop("family")] if "family" in fields else []
+        network = ",".join([*family, *(f"{name}={value}" for name, value in fields.items() if (name, value) != ("lr", "0"))])
         optimizer = OPTIMIZERS[fields["optimizer"]]
         without = tuple(name for name in BACKENDS if getattr(optimizer, name) is None)
         extra = OUTSIDE if fields["optimizer"] == "rmsprop" else {}
@@ -123,7 +139,8 @@ def _figures(seen: Seen) -> dict[str, Figure]:
     return {"remedies": predicted_and_seen(points, "predicted decades, last to first gradient", "highest accuracy")}
 
 
-ROWS = (*rows(40, SIZES, CHANGES), *rows(100, SIZES, {label: change for label, change in CHANGES.items() if "depth" not in change}))
+DEEP = {label: change for label, change in CHANGES.items() if "depth" not in change}
+ROWS = (*rows(40, SIZES, CHANGES | tailored(40)), *rows(100, SIZES, DEEP | tailored(100)))
 REMEDIES = Experiment(
     "remedies",
     "Which single change lets a plain net of 40 or 100 layers train, and did theory say so before?",

@@ -43,6 +43,9 @@ NUMBERS: dict[str, dict[str, Values]] = {
         "width": (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128),
         "groups": (1, 2, 4, 8),
         "bottleneck": (1, 1, 2, 4),
+        "last_width": (0, 0, 0, 0, 2, 8, 32, 96),
+        "gain": (1.0, 1.0, 1.0, 0.1, 0.5, 2.0),
+        "variance_decay": (0.0, 0.0, 0.0, 1.0, 2.0),
     },
     "conv": {
         "depth": tuple(range(2, 21)),

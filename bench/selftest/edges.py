@@ -21,7 +21,12 @@ from models.parts.paddings import PADDINGS
 from models.parts.recurrences import RECURRENCES
 from models.spec import Spec, Value
 
-SMALL = {"mlp": "depth=4,width=8,batch=8", "conv": "conv,depth=3,channels=4,batch=8", "rnn": "rnn,width=4,length=4,batch=8"}
+SMALL = {
+    "mlp": "depth=4,width=8,batch=8",
+    "conv": "conv,depth=3,channels=4,batch=8",
+    "rnn": "rnn,width=4,length=4,batch=8",
+    "ode": "ode,depth=4,width=8,batch=8",
+}
 """Networks in which fields are moved, so small that hundreds are judged in an hour; a family that is not listed moves its usual one."""
 ANY_MACHINE = 2.0**40
 """Bytes from which a network is refused on every machine."""
@@ -29,7 +34,8 @@ COUNTS: tuple[int, ...] = (0, 1, 2, LARGEST, LARGEST + 1)
 NUMBERS: tuple[float, ...] = (-1.0, 0.0, SMALLEST_NORMAL, 1e-12, 1e6, LARGEST_FLOAT)
 VALUES: dict[str, tuple[Value, ...]] = {
     "batch": (3, 1024, 2000), "classes": (3, 100), "features": (49, 63, 64), "depth": (3, 20, 64), "width": (3, 4, 1024),
-    "channels": (3, 32), "groups": (3, 4, 8), "norm_groups": (3, 4), "bottleneck": (4, 8), "kernel": (3, 4, 5, 7), "stride": (3, 5, 8, 9),
+    "channels": (3, 32), "groups": (3, 4, 8), "norm_groups": (3, 4), "bottleneck": (4, 8), "last_width": (3, 64), "gain": (1e-3, 1e3),
+    "kernel": (3, 4, 5, 7), "stride": (3, 5, 8, 9),
     "dilation": (3, 4, 7, 8), "window": (3, 4), "pools": (3,), "head": (64,), "layers": (3, 4), "length": (3, 64, 65, 1020, 1021),
     "truncated": (3, 4), "momentum": (0.999999, 1 - 2.0**-24, 1.0), "loss_scale": (3.0, 2.0**24, 2.0**64),
 }  # fmt: skip
@@ -60,6 +66,9 @@ CONTEXTS: dict[str, tuple[str, ...]] = {
     "loss_scale": ("", "precision=mixed_float16"),
     "scale_growth": ("", "precision=mixed_float16"),
     "bottleneck": ("", "skip=two"),
+    "last_width": ("", *_each("norm", NORMS)),
+    "gain": ("", "norm=layer", "mirror=looks_linear"),
+    "variance_decay": ("", "skip=two", "skip=two,skip_order=pre"),
     "kernel": _each("padding", PADDINGS),
     "stride": _each("padding", PADDINGS),
     "dilation": _each("padding", PADDINGS),

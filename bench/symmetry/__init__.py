@@ -12,6 +12,8 @@ from functools import partial
 
 from bench.symmetry import derivatives, samples, twins, weights
 from bench.symmetry.row import Symmetry, by_reference, twin
+from models.architectures import graph
+from models.nodes import Mirror
 from models.observation import Backward, ForcedStep
 from models.spec import Spec, Value
 
@@ -27,6 +29,7 @@ def _plain(**fields: Value) -> Callable[[Spec], bool]:
 
     def holds(spec: Spec) -> bool:
         bare = spec.arch.layered and spec.arch.norm == "none" and spec.arch.skip == "none" and spec.arch.bottleneck == 1
+        bare = bare and not spec.arch.last_width and spec.arch.mirror == "none"
         return bare and all(spec.fields[name] == value for name, value in fields.items())
 
     return holds
@@ -38,7 +41,7 @@ def _reference(spec: Spec) -> bool:
 
 
 def _normalized(spec: Spec) -> bool:
-    return spec.arch.eps < 1e-20 and spec.arch.norm_at == "before" and spec.arch.skip == "none"
+    return spec.arch.eps < 1e-20 and spec.arch.norm_at == "before" and spec.arch.skip == "none" and not graph(spec).of(Mirror)
 
 
 def _units_alike(spec: Spec) -> bool:

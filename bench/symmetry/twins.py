@@ -10,11 +10,11 @@ from bench.symmetry.row import Changed
 from models.architectures import graph
 from models.arrays import Arrays
 from models.observation import ForcedStep
-from models.parts.activations import LEAKY_SLOPE, RRELU_MEAN
+from models.parts.activations import LEAKY_SLOPE, RRELU_MEAN, TAILORED
 from models.reference.draws import rounded
 from models.spec import Spec
 
-NEGATIVE_SLOPE = {"linear": 1.0, "leaky_relu": LEAKY_SLOPE, "rrelu": RRELU_MEAN}
+NEGATIVE_SLOPE = {"linear": 1.0, "leaky_relu": LEAKY_SLOPE, "rrelu": RRELU_MEAN, **TAILORED}
 """φ′ below zero of the activations that are relu(z) − a·relu(−z); randomized slopes stand at their mean."""
 
 

@@ -120,8 +120,8 @@ def why_not(spec: Spec) -> str:
     """The sentence why theory has no band for this network; empty where it has one."""
     if spec.init == "default":
         return "init=default stands for each framework's own initializer: ask for spec.on(backend)."
-    if not spec.arch.layered:
-        return "bands are of dense layers that follow each other; time_gain judges gradients through time, image_gain those through images."
+    if not spec.arch.predicted:
+        return "bands are of dense layers; time_gain judges gradients through time, image_gain those through images."
     return ""
 
 
@@ -131,7 +131,7 @@ def predict(spec: Spec, x: np.ndarray) -> Prediction | None:
         return None
     x = np.ascontiguousarray(x, np.float64)
     usual = Spec().fields
-    return _predict(spec.but(**{name: usual[name] for name in TRAINING}), x.shape, x.tobytes())
+    return _predict(spec.but(**{name: usual[name] for name in TRAINING if name in spec.fields}), x.shape, x.tobytes())
 
 
 @lru_cache(maxsize=256)

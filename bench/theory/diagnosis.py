@@ -169,7 +169,7 @@ def _gain(spec: Spec, x: np.ndarray, seen: Seen, prediction: Prediction | None) 
         node, ratio = misdrawn
         says += f"; the weights of layer {layer_of(node)} have {ratio:.2f} times the variance that {spec.init} promises"
         return Diagnosis("poor init", node, decades, forecast, f"{word} by weights that are not what they are called: {says}")
-    options = remedies(spec, x)
+    options = remedies(spec, x) if spec.arch.layered else []
     steps = {name: math.log10(norms[name]) - math.log10(norms[above]) for name, above in pairwise(names) if norms[name] and norms[above]}
     worst = (min if decades < 0 else max)(steps, key=lambda name: steps[name]) if steps else names[0]
     says += f"; most of all at layer {layer_of(worst)} ({steps.get(worst, -math.inf):+.2f} decades)"
@@ -186,9 +186,9 @@ def _variance(spec: Spec, seen: Seen) -> tuple[str, float] | None:
     for node in graph(spec).dense:
         if (w := seen.weights.get(node.weight)) is None or not np.any(w):
             continue
-        promised = INITIALIZERS[spec.init].variance(node.fan_in, node.fan_out)
+        promised = node.start**2 * INITIALIZERS[spec.init].variance(node.fan_drawn, node.fan_out)
         # A sample variance of n normal weights has relative deviation √(2/n).
-        beyond = BAND_Z * math.sqrt(2 / np.size(w))
+        beyond = BAND_Z * math.sqrt(2 / (node.fan_drawn * node.fan_out))
         ratio = float(np.mean(np.square(np.asarray(w, np.float64)))) / promised
         if abs(ratio - 1) > beyond:
             ratios[node.name] = ratio
@@ -295,7 +295,7 @@ def _shattered(spec: Spec, x: np.ndarray, seen: Seen) -> Iterator[Diagnosis]:
     if not (last > 2 * SHATTERED and first < SHATTERED):
         return
     forecast = math.nan
-    if spec.arch.norm == "none" and not spec.arch.span:
+    if spec.arch.norm == "none" and not spec.arch.span and spec.arch.mirror != "looks_linear":
         q0, c0 = float(np.mean(np.asarray(x, np.float64) ** 2)), class_correlation(x, seen.labels)
         forecast = last * plain_pair(spec.arch.act, gains(spec), q0, c0).gradients[0]
     elif spec.arch.norm == "batch":

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from bench.progress import track
 from models.architectures import graph
 from models.arrays import Array
-from models.nodes import INPUT, Activate, Dense, Multiply, Node, Normalize, Sum
+from models.nodes import INPUT, Activate, Antisymmetric, Dense, Join, Mirror, Multiply, Node, Normalize, Part, Sum, Transposed
 from models.parts.activations import ACTIVATIONS, RRELU_LOWER, RRELU_UPPER
 from models.parts.initializers import INITIALIZERS
 from models.parts.losses import LOSSES
@@ -80,6 +80,7 @@ class _Chunk:
         self.init, self.norms = INITIALIZERS[spec.init], Norms()
         results, pulls = {INPUT: np.broadcast_to(x, (networks, *x.shape))}, {}
         nodes = graph(spec)
+        self.read_backwards: dict[str, Stacked] = {node.of: np.zeros((0, 0, 0)) for node in nodes.of(Transposed)}
         for node in nodes.nodes:
             results[node.name], pulls[node.name] = self._forward(node, [results[name] for name in node.inputs])
             for name in nodes.forgotten[node.name]:
@@ -104,13 +105,23 @@ class _Chunk:
         if isinstance(node, Sum):
             stream, branch = inputs
             return node.keep * stream + node.scale * branch, lambda g: (node.keep * g, node.scale * g)
+        if isinstance(node, Join):
+            return np.concatenate(inputs, 2), lambda g: tuple(np.split(g, 2, 2))
         (h,) = inputs
+        if isinstance(node, Part):
+            around = (0, 0), (0, 0), (node.begin, node.whole - node.begin - node.width)
+            return h[:, :, node.begin : node.begin + node.width], lambda g: (np.pad(g, around),)
+        if isinstance(node, Transposed):
+            w = self.read_backwards[node.of]
+            return h @ w + self._bias(node.alone), lambda g: (g @ w.swapaxes(1, 2),)
         if isinstance(node, Dense):
             return self._dense(node, h)
         if isinstance(node, Normalize):
             return self._normalize(node, h)
         if isinstance(node, Multiply):
             return np.zeros_like(h), lambda g: (np.zeros_like(g),)
+        if isinstance(node, Mirror):
+            return np.concatenate([h, -h], 2), lambda g: (g[:, :, : node.width // 2] - g[:, :, node.width // 2 :],)
         assert isinstance(node, Activate)
         row = ACTIVATIONS[node.activation]
         if row.random:
@@ -120,6 +131,8 @@ class _Chunk:
 
     def _dense(self, step: Dense, h: Stacked) -> tuple[Stacked, Pull]:
         w = self._weights(step)
+        if step.name in self.read_backwards:
+            self.read_backwards[step.name] = w
         z = h @ w.swapaxes(1, 2) + self._bias(step)
         self.norms.signal[step.name] = log_square(z)
 
@@ -130,16 +143,24 @@ class _Chunk:
         return z, pull
 
     def _weights(self, step: Dense) -> Stacked:
-        if step.zero:
+        if step.start == 0:
             return np.zeros((self.networks, step.fan_out, step.fan_in))
+        w = self._drawn(step.fan_drawn, step.fan_out)
+        w *= step.start
+        if isinstance(step, Antisymmetric):
+            return w - w.swapaxes(1, 2) - step.damping * np.eye(step.width)
+        return np.concatenate([w, -w], 2) if step.mirrored else w
+
+    def _drawn(self, fan_in: int, fan_out: int) -> Stacked:
+        """What the initializer draws."""
         if self.init.shape != "orthogonal":
-            w = self.rng.standard_normal((self.networks, step.fan_out, step.fan_in))
-            w *= self.init.variance(step.fan_in, step.fan_out) ** 0.5
+            w = self.rng.standard_normal((self.networks, fan_out, fan_in))
+            w *= self.init.variance(fan_in, fan_out) ** 0.5
             return w
-        tall = (self.networks, max(step.fan_in, step.fan_out), min(step.fan_in, step.fan_out))
+        tall = (self.networks, max(fan_in, fan_out), min(fan_in, fan_out))
         q, r = np.linalg.qr(self.rng.standard_normal(tall))
         q = self.init.gain**0.5 * q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
-        return q if step.fan_out >= step.fan_in else q.swapaxes(1, 2)
+        return q if fan_out >= fan_in else q.swapaxes(1, 2)
 
     def _bias(self, step: Dense) -> Stacked | float:
         shape = (self.networks, 1, step.fan_out)

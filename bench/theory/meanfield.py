@@ -27,8 +27,11 @@ from models.spec import Spec
 def backward_limit(spec: Spec, x: np.ndarray) -> float | None:
     """The log of ‖δ_1‖²/‖δ_depth‖² at infinite width on x (batch × features).
 
-    None for batch-normalized post-activation blocks, which have no closed form.
+    None for discretised dynamics, for batch-normalized post-activation blocks, and for normalized or random units that look linear: none
+    has a closed form.
     """
+    if not spec.arch.layered or (spec.arch.mirror == "looks_linear" and (spec.arch.norm != "none" or spec.arch.random)):
+        return None
     if spec.arch.span and spec.arch.skip_order == "post":
         first, *rest = gains(spec)
         return post_activation_gain(spec, first[0] * float(np.mean(x * x)) + first[1], rest)
@@ -55,7 +58,7 @@ def _walk(spec: Spec, v: float, gains: list[tuple[float, float]]) -> tuple[list[
     found: list[float] = []
     for s2, sb2 in gains:
         if spec.arch.norm == "none":
-            m = moments(spec.arch.act, v)
+            m = moments(spec.arch.act, v, spec.arch.mirror == "looks_linear")
             found.append(s2 * m.slope)
             v = s2 * m.square + sb2
         elif spec.arch.norm_at == "before":
@@ -83,9 +86,13 @@ def _finite_batch(spec: Spec) -> float:
 
 
 def gains(spec: Spec) -> list[tuple[float, float]]:
-    """(fan-in · Var W, Var b) of every weight layer; nothing comes from a branch that starts at zero."""
+    """(fan-in · Var W, Var b) of every weight layer; nothing comes from a branch that starts at zero.
+
+    Weights (Q, −Q) read φ(z) − φ(−z) as Q would, so that only Q counts.
+    """
     init, found = INITIALIZERS[spec.init], []
     for node in graph(spec).dense:
         bias = BIAS_SD**2 if spec.bias == "normal" else init.random_bias / (3 * node.fan_in)
-        found.append((0.0, 0.0) if node.zero else (node.fan_in * init.variance(node.fan_in, node.fan_out), bias))
+        square = node.start**2 * node.fan_drawn * init.variance(node.fan_drawn, node.fan_out)
+        found.append((square, bias) if node.start else (0.0, 0.0))
     return found

@@ -54,6 +54,11 @@ def panels(edges: Sequence[float], nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return (middle[:, None] + half[:, None] * at).ravel(), (half[:, None] * weight).ravel()
 
 
+def _odd(law: Law) -> Law:
+    f, df = law
+    return lambda z: f(z) - f(-z), lambda z: df(z) + df(-z)
+
+
 def branches(act: str) -> list[tuple[float, Law]]:
     """The activation as a mixture of (weight, (φ, φ′)): one branch, or for random slopes three that average exactly."""
     row = ACTIVATIONS[act]
@@ -69,12 +74,15 @@ def _leaky(slope: float) -> Law:
 
 
 @cache
-def moments(act: str, q: float) -> Moments:
-    """Moments of φ(√q Z), Z standard normal; random slopes are averaged over."""
-    z, w = grid(tuple(kink / np.sqrt(q) for kink in ACTIVATIONS[act].kinks if kink and q))
+def moments(act: str, q: float, odd: bool = False) -> Moments:
+    """Moments of φ(√q Z), Z standard normal, or with `odd` of φ(√q Z) − φ(−√q Z); random slopes are averaged over."""
+    kinks = ACTIVATIONS[act].kinks
+    kinks = tuple(sorted({*kinks, *(-kink for kink in kinks)})) if odd else kinks
+    z, w = grid(tuple(kink / np.sqrt(q) for kink in kinks if kink and q))
     at = np.sqrt(q) * z
     total = np.zeros(3)
-    for share, (f, df) in branches(act):
+    for share, law in branches(act):
+        f, df = _odd(law) if odd else law
         value, slope = f(at), df(at)
         total += share * np.array([w @ value, w @ value**2, w @ slope**2])
     return Moments(*map(float, total))

@@ -89,7 +89,7 @@ def coverage(cases: str) -> Iterator[str]:
     rng, counts = np.random.default_rng(0), {"formula": 0, "band": 0, "reference": 0}
     for listed in track((*networks(cases), *(symmetric() if cases != "smoke" else ())), "networks"):
         for spec in dict.fromkeys(listed.on(backend) for backend in ("torch", "keras")):
-            if not spec.arch.layered:
+            if not spec.arch.predicted:
                 kind, says = "reference", "reference alone: gradients through time or images are the checks time_gain's and image_gain's"
             elif listed in symmetric():
                 kind, says = "reference", "reference alone: looked at for its exact laws"

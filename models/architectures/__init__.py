@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from models.architectures.convolutional import CNN
+from models.architectures.dynamical import ODE
 from models.architectures.mlp import MLP
 from models.architectures.recurrent import RNN
 from models.graph import Graph
@@ -16,9 +17,9 @@ from models.graph import Graph
 if TYPE_CHECKING:
     from models.spec import Spec
 
-Architecture = MLP | RNN | CNN
+Architecture = MLP | RNN | CNN | ODE
 """A record of any family."""
-FAMILIES: dict[str, type[MLP] | type[RNN] | type[CNN]] = {"mlp": MLP, "rnn": RNN, "conv": CNN}
+FAMILIES: dict[str, type[MLP] | type[RNN] | type[CNN] | type[ODE]] = {"mlp": MLP, "rnn": RNN, "conv": CNN, "ode": ODE}
 """Families by the word with which an id begins; ids without one are of the first."""
 
 

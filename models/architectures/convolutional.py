@@ -80,7 +80,10 @@ class CNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="co
     skip_order: ClassVar[str] = "post"
     branch: ClassVar[str] = "unscaled"
     bottleneck: ClassVar[int] = 1
+    last_width: ClassVar[int] = 0
+    mirror: ClassVar[str] = "none"
     layered: ClassVar[bool] = False
+    predicted: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, in one sentence."""

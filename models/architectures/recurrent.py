@@ -75,10 +75,13 @@ class RNN(msgspec.Struct, frozen=True, kw_only=True, tag_field="family", tag="rn
     skip_order: ClassVar[str] = "post"
     branch: ClassVar[str] = "unscaled"
     bottleneck: ClassVar[int] = 1
+    last_width: ClassVar[int] = 0
+    mirror: ClassVar[str] = "none"
     span: ClassVar[int] = 0
     blocks: ClassVar[int] = 0
     random: ClassVar[bool] = False
     layered: ClassVar[bool] = False
+    predicted: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, in one sentence."""

@@ -62,10 +62,19 @@ class Affine(Node):
 
 @dataclass(frozen=True)
 class Dense(Affine):
-    """z = W h + b with W (fan-out, fan-in). `zero` starts W at zero."""
+    """z = W h + b with W (fan-out, fan-in), which begins as `start` times what an initializer draws, or as zeros where that is 0.
+
+    A `mirrored` W reads a mirrored signal and begins as (Q, −Q), so that it reads h of (h, −h) as Q would.
+    """
 
     fan_in: int
-    zero: bool = False
+    start: float = 1.0
+    mirrored: bool = False
+
+    @property
+    def fan_drawn(self) -> int:
+        """Columns of W that an initializer draws."""
+        return self.fan_in // 2 if self.mirrored else self.fan_in
 
     @property
     def fan_out(self) -> int:
@@ -98,6 +107,11 @@ class Activate(Node):
     """A row of ACTIVATIONS."""
 
     activation: str
+
+
+@dataclass(frozen=True)
+class Mirror(Node):
+    """(h, −h): twice the units, whose ReLUs are a concatenated ReLU (Shang et al. 2016)."""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,21 @@ def leaky(slope: float) -> Functions:
     )
 
 
+def tailored_slope(depth: int, similarity: float = 0.9) -> float:
+    """The slope below zero of a leaky ReLU that lets orthogonal samples leave a plain network of so many layers with this cosine.
+
+    One layer takes a cosine c to c + (1 − α)²/(π(1 + α²))·(√(1 − c²) − c·arccos c), and a network has one less than weight layers.
+    Source: Zhang et al. 2022, "Deep Learning without Shortcuts: Shaping the Kernel with Tailored Rectifiers".
+    """
+    low, high = 0.0, 1.0
+    while high - low > np.finfo(np.float32).eps:
+        slope, c = (low + high) / 2, 0.0
+        for _ in range(depth - 1):
+            c = min(c + (1 - slope) ** 2 / (np.pi * (1 + slope**2)) * float(np.sqrt(1 - c * c) - c * np.arccos(c)), 1.0)
+        low, high = (slope, high) if c > similarity else (low, slope)
+    return high
+
+
 def elu(alpha: float, scale: float) -> Functions:
     """s x, and s α (eˣ − 1) below zero (Clevert et al. 2016; SELU with s and α of Klambauer et al. 2017)."""
     return (

@@ -15,9 +15,22 @@ from scipy.special import expit
 
 from models.arrays import Array
 from models.parts import Namespace, Native
-from models.parts.activation_formulas import CUBIC, d_elu_of_value, d_mish, elu, gelu, gelu_tanh, in_float32, leaky, softplus
+from models.parts.activation_formulas import (
+    CUBIC,
+    d_elu_of_value,
+    d_mish,
+    elu,
+    gelu,
+    gelu_tanh,
+    in_float32,
+    leaky,
+    softplus,
+    tailored_slope,
+)
 
 LEAKY_SLOPE = 0.01
+TAILORED = {f"tailored_{depth}": in_float32(tailored_slope(depth)) for depth in (40, 100)}
+"""Slopes below zero of leaky ReLUs that suit plain networks of so many weight layers, as every library holds them."""
 RRELU_LOWER, RRELU_UPPER = 1 / 8, 1 / 3
 RRELU_MEAN = (RRELU_LOWER + RRELU_UPPER) / 2
 FAR = 1e3
@@ -118,6 +131,20 @@ def _keras_randomized_leaky(keras: Native) -> Native:
     return RandomizedLeakyReLU()
 
 
+def _leaky_relu(slope: float, core: bool = True) -> Activation:
+    return Activation(
+        *leaky(slope),
+        torch=lambda nn: nn.LeakyReLU(slope),
+        keras=lambda keras: keras.layers.LeakyReLU(negative_slope=slope),
+        kinks=(0.0,),
+        at_kinks={"keras-jax": {0.0: 1.0}},
+        terms=_single,
+        value_terms=_single,
+        had={"tensorflow": _had(*leaky(in_float32(slope)))},
+        core=core,
+    )
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "linear": Activation(
         lambda x: x,
@@ -154,16 +181,7 @@ ACTIVATIONS: dict[str, Activation] = {
         terms=_single,
         value_terms=_single,
     ),
-    "leaky_relu": Activation(
-        *leaky(LEAKY_SLOPE),
-        torch=lambda nn: nn.LeakyReLU(LEAKY_SLOPE),
-        keras=lambda keras: keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE),
-        kinks=(0.0,),
-        at_kinks={"keras-jax": {0.0: 1.0}},
-        terms=_single,
-        value_terms=_single,
-        had={"tensorflow": _had(*leaky(in_float32(LEAKY_SLOPE)))},
-    ),
+    "leaky_relu": _leaky_relu(LEAKY_SLOPE),
     "rrelu": Activation(
         *leaky(RRELU_MEAN),
         torch=lambda nn: nn.RReLU(RRELU_LOWER, RRELU_UPPER),
@@ -268,4 +286,5 @@ ACTIVATIONS: dict[str, Activation] = {
         terms=lambda size: 1 + 2 * size,
         core=False,
     ),
+    **{name: _leaky_relu(slope, core=False) for name, slope in TAILORED.items()},
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.architectures import graph
 from models.arrays import Array, Arrays, Batch, Indices, Labels, PerUnit
-from models.nodes import Conv, Dense, Multiply, Normalize, Recurrent
+from models.nodes import Conv, Dense, Multiply, Normalize, Recurrent, Transposed
 from models.observation import ForcedStep
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS, Initializer
@@ -38,20 +38,26 @@ SATURATION = 30.0
 def draw_weights(spec: Spec, seed: int, jitter: bool = False) -> Arrays:
     """Weights drawn by NumPy for `spec`: its initializer's, zero biases, unit scales.
 
-    With `jitter`, biases, shifts and multipliers get a standard deviation of 0.1, scales 1 ± 0.1 and zero-initialized weights 0.01. A
-    forgotten bias, scale, shift or branch then shows in one step.
+    With `jitter`, biases, shifts and multipliers get a standard deviation of 0.1, scales 1 ± 0.1, zero-initialized and mirrored weights
+    0.01. A forgotten bias, scale, shift or branch then shows in one step.
     """
     rng = np.random.default_rng([seed, int(jitter)])
     initializer, weights = INITIALIZERS[spec.init], {}
     for node in graph(spec).nodes:
         if isinstance(node, Dense):
-            weights[node.weight] = initializer.draw(rng, node.fan_in, node.fan_out)
+            weight = node.start * initializer.draw(rng, node.fan_drawn, node.fan_out)
+            weights[node.weight] = np.hstack([weight, -weight]) if node.mirrored else weight
             bias = initializer.draw_bias(rng, node.fan_in, node.fan_out)
             if spec.bias == "normal":
                 bias = BIAS_SD * rng.standard_normal(node.fan_out)
-            if node.zero:
-                weights[node.weight] = rng.normal(0, 0.01 * jitter, (node.fan_out, node.fan_in))
+            if node.start == 0 or node.mirrored:
+                weights[node.weight] = weights[node.weight] + rng.normal(0, 0.01 * jitter, (node.fan_out, node.fan_in))
             weights[node.bias] = bias + rng.normal(0, 0.1 * jitter, node.fan_out)
+        elif isinstance(node, Transposed):
+            bias = initializer.draw_bias(rng, node.fan_in, node.width)
+            if spec.bias == "normal":
+                bias = BIAS_SD * rng.standard_normal(node.width)
+            weights[node.bias] = bias + rng.normal(0, 0.1 * jitter, node.width)
         elif isinstance(node, Normalize):
             for kind in node.parameters:
                 weights[f"{node.name}.{kind}"] = float(kind == "scale") + rng.normal(0, 0.1 * jitter, node.width)

@@ -14,25 +14,30 @@ import numpy as np
 from models.arrays import AnySignal, Array, Arrays, Batch, Images, Logits, Mask, PerUnit, Sequence, Signals, Statistics, Units
 from models.nodes import (
     Activate,
+    Antisymmetric,
     Conv,
     Dense,
     Flatten,
     Image,
+    Join,
+    Mirror,
     Multiply,
     Node,
     Normalize,
     NormalizeInSpace,
     NormalizeInTime,
+    Part,
     Pool,
     Read,
     ReadEach,
     Recurrent,
     Steps,
     Sum,
+    Transposed,
 )
 from models.parts.activations import ACTIVATIONS
 from models.parts.norms import NORMS, Normalized, inverse_root
-from models.reference import convolution, recurrence
+from models.reference import convolution, dynamics, recurrence
 from models.reference.arithmetic import Arithmetic, as_it_is
 from models.reference.recurrence import Unrolled
 
@@ -93,12 +98,10 @@ def _dense(at: Execution, node: Dense, h: Batch) -> tuple[Units, Batch]:
 
 
 def _dense_back(at: Execution, node: Dense, h: Batch, d: Units) -> tuple[Batch, ...]:
-    a, out, size = at.arithmetic, at.out, float(np.linalg.norm(d))
-    out.gradients[node.bias] = a.between(a.product(np.ones((1, len(d)), d.dtype), d)[0])
-    out.sizes |= {node.weight: size * float(np.linalg.norm(h)), node.bias: size * len(d) ** 0.5}
-    d = a.operand(d)
-    out.gradients[node.weight] = a.result(a.product(d.T, h))
-    return (a.result(a.product(d, a.operand(at.weights[node.weight]))),)
+    a, operand = at.arithmetic, at.arithmetic.operand(d)
+    dynamics.of_bias(at, node, d)
+    dynamics.of_weight(at, node.weight, a.result(a.product(operand.T, h)), h, d)
+    return (a.result(a.product(operand, a.operand(at.weights[node.weight]))),)
 
 
 def _normalize(at: Execution, node: Normalize, h: Units, positions: int = 1) -> tuple[Units, Normalized | None]:
@@ -203,6 +206,15 @@ def _multiply_back(at: Execution, node: Multiply, h: Units, d: Units) -> tuple[U
     return (a.between(d * at.weights[node.multiplier]),)
 
 
+def _mirror(at: Execution, node: Mirror, h: Units) -> tuple[Units, None]:
+    return np.hstack([h, -h]), None
+
+
+def _mirror_back(at: Execution, node: Mirror, saved: None, d: Units) -> tuple[Units, ...]:
+    above, below = np.hsplit(d, 2)
+    return (at.arithmetic.between(above - below),)
+
+
 OPERATIONS: dict[type[Node], Operation] = {
     Dense: Operation(_dense, _dense_back),
     Normalize: Operation(_normalize, _normalize_back),
@@ -211,6 +223,7 @@ OPERATIONS: dict[type[Node], Operation] = {
     Activate: Operation(_activate, _activate_back),
     Sum: Operation(_sum, _sum_back),
     Multiply: Operation(_multiply, _multiply_back),
+    Mirror: Operation(_mirror, _mirror_back),
     Steps: Operation(recurrence.steps, recurrence.steps_back),
     Recurrent: Operation(recurrence.recur, recurrence.recur_back),
     Read: Operation(recurrence.read, recurrence.read_back),
@@ -222,4 +235,8 @@ OPERATIONS: dict[type[Node], Operation] = {
     Conv: Operation(convolution.convolve, convolution.convolve_back),
     Pool: Operation(convolution.pool, convolution.pool_back),
     Flatten: Operation(convolution.flatten, convolution.flatten_back),
+    Antisymmetric: Operation(dynamics.antisymmetric, dynamics.antisymmetric_back),
+    Transposed: Operation(dynamics.transposed, dynamics.transposed_back),
+    Part: Operation(dynamics.part, dynamics.part_back),
+    Join: Operation(dynamics.join, dynamics.join_back),
 }

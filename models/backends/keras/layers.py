@@ -10,10 +10,11 @@ import numpy as np
 from keras import ops
 
 from models.arrays import Array, Arrays, Points
+from models.backends.keras.dynamics import AntisymmetricDense
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.parametrized import ParametrizedCell, ParametrizedRNN
 from models.backends.keras.precision import begin_session, build_with, compute_in
-from models.nodes import BACKWARD, INPUT, Dense, Read, Recurrent, Steps
+from models.nodes import BACKWARD, INPUT, Antisymmetric, Dense, Read, Recurrent, Steps
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
@@ -24,12 +25,15 @@ from models.spec import Spec
 
 
 def dense(spec: Spec, node: Dense, **given: Any) -> keras.layers.Dense:
-    """A Dense layer with the row's initializer and what is `given`; what both leave out keeps Keras's default."""
+    """A Dense layer with the row's initializer and what is `given`; what both leave out keeps Keras's default.
+
+    Weights that are scaled or mirrored at the start are drawn by the same initializer.
+    """
     initializer = INITIALIZERS[spec.init]
     options: dict[str, Any] = {}
     if initializer.keras:
         options["kernel_initializer"] = initializer.keras(keras.initializers, None)
-    if node.zero:
+    if node.start == 0:
         options["kernel_initializer"] = "zeros"
     if spec.bias == "normal":
         options["bias_initializer"] = keras.initializers.RandomNormal(stddev=BIAS_SD)
@@ -38,7 +42,22 @@ def dense(spec: Spec, node: Dense, **given: Any) -> keras.layers.Dense:
         options["bias_initializer"] = keras.initializers.RandomUniform(-bound, bound)
     if penalty := regularizer(spec):
         options["kernel_regularizer"] = penalty
-    return keras.layers.Dense(node.fan_out, **options | given)
+    if isinstance(node, Antisymmetric):
+        return AntisymmetricDense(node.width, node.damping, **options | given)
+    layer = keras.layers.Dense(node.fan_out, **options | given)
+    if node.mirrored or node.start not in (0, 1):
+        layer.kernel_initializer = _begun(layer.kernel_initializer, node)
+    return layer
+
+
+def _begun(drawn: Callable[..., Tensor], node: Dense) -> Callable[..., Tensor]:
+    """As a function, which Keras takes for an initializer."""
+
+    def initializer(shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
+        kernel = node.start * drawn((node.fan_drawn, node.fan_out), dtype)
+        return ops.concatenate([kernel, -kernel], axis=0) if node.mirrored else kernel
+
+    return initializer
 
 
 def regularizer(spec: Spec) -> keras.regularizers.Regularizer | None:
@@ -74,6 +93,14 @@ class Multiplied(keras.layers.Layer):
     def call(self, branch: Tensor) -> Tensor:
         """Cast up, and back to the layer's compute type."""
         return ops.cast(ops.multiply(ops.cast(branch, self.multiplier.dtype), self.multiplier), self.compute_dtype)
+
+
+class Mirrored(keras.layers.Layer):
+    """What comes in, and its negative behind it."""
+
+    def call(self, h: Tensor) -> Tensor:
+        """Twice as many units."""
+        return ops.concatenate([h, ops.negative(h)], axis=-1)
 
 
 class Unfold(keras.layers.Layer):

@@ -12,14 +12,34 @@ from keras import ops
 
 from models.architectures import graph
 from models.arrays import Arrays, Labels, Statistics, Targets
-from models.backends.keras import images
+from models.backends.keras import dynamics, images
 from models.backends.keras.carried import carried, given_back, variables
-from models.backends.keras.layers import KINDS, Multiplied, ReadOut, Unfold, array, cell_of, dense, recurrence, variable
+from models.backends.keras.layers import KINDS, Mirrored, Multiplied, ReadOut, Unfold, array, cell_of, dense, recurrence, variable
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
 from models.backends.registry import Absent
 from models.naming import is_weight, kind_of, node_of
-from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Multiply, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
+from models.nodes import (
+    INPUT,
+    WIRED,
+    Activate,
+    Conv,
+    Dense,
+    Flatten,
+    Image,
+    Join,
+    Mirror,
+    Multiply,
+    Node,
+    Normalize,
+    Part,
+    Pool,
+    Read,
+    Recurrent,
+    Steps,
+    Sum,
+    Transposed,
+)  # fmt: skip
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -50,7 +70,10 @@ class Model:
         """
         self.spec, self.graph, self._recurrent = spec, graph(spec), recurrent
         with absences():
-            self.parts = {node.name: self._part(node, options) for node in self.graph.nodes if not isinstance(node, Sum)}
+            self.parts: dict[str, keras.layers.Layer] = {}
+            for node in self.graph.nodes:
+                if not isinstance(node, WIRED):
+                    self.parts[node.name] = self._part(node, options)
         for node in self.graph.nodes:
             if node.layer in frozen and node.parameters:
                 self.parts[node.name].trainable = False
@@ -70,6 +93,12 @@ class Model:
             return NORMS[node.norm].keras(keras.layers, node)
         if isinstance(node, Multiply):
             return Multiplied()
+        if isinstance(node, Mirror):
+            return Mirrored()
+        if isinstance(node, Part):
+            return dynamics.Slice(node)
+        if isinstance(node, Transposed):
+            return dynamics.TransposedDense(self.parts[node.of], dense(self.spec, node.alone).bias_initializer)
         if isinstance(node, Steps):
             return Unfold(node)
         if isinstance(node, Recurrent):
@@ -88,7 +117,7 @@ class Model:
         return ACTIVATIONS[node.activation].keras(keras)
 
     def wire(self, h: Tensor, apply: Apply) -> Tensor:
-        """The last node's result for the input h, where `apply` computes every node but sums."""
+        """The last node's result for the input h, where `apply` computes every node but sums and what is joined."""
         results = {INPUT: h}
         for node in self.graph.nodes:
             if isinstance(node, Sum):
@@ -96,6 +125,8 @@ class Model:
                 # As the model does it, eagerly too: of its symbolic tensors, `*` is `ops.multiply`, which rounds the number as well.
                 branch = branch if node.scale == 1 else ops.multiply(branch, node.scale)
                 h = ops.add(stream if node.keep == 1 else ops.multiply(stream, node.keep), branch)
+            elif isinstance(node, Join):
+                h = ops.concatenate([results[name] for name in node.inputs], axis=-1)
             else:
                 h = apply(node, results[node.inputs[0]])
             results[node.name] = h

@@ -30,7 +30,7 @@ from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import BackendError
 from models.graph import Graph
 from models.naming import kind_of
-from models.nodes import WATCHED, Activate, Conv, Dense, Multiply, Node, Normalize, Recurrent
+from models.nodes import WATCHED, Activate, Conv, Dense, Multiply, Node, Normalize, Recurrent, Transposed
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.optimizers import AVERAGE
@@ -102,6 +102,8 @@ class Network(Model):
                 layer.build((None, node.size_below, node.size_below, node.channels_below))
                 held = {node.weight: images.inner(layer).kernel, node.bias: images.inner(layer).bias}
                 weights |= given_back(Graph((node,)), {name: array(variable) for name, variable in held.items()})
+            elif isinstance(node, Transposed):
+                weights[node.bias] = array(dense(self.spec, node.alone).bias_initializer((node.width,)))
             elif isinstance(node, Multiply):
                 weights[node.multiplier] = np.zeros(1)
             elif isinstance(node, Normalize):

@@ -11,7 +11,7 @@ from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, P
 from models.backends.numpy.timing import timed_step
 from models.backends.protocol import ALL, Record, TimedWork
 from models.backends.registry import Absent, BackendError
-from models.nodes import Normalize, Sum
+from models.nodes import WIRED, Normalize
 from models.observation import Trained, WatchedPass
 from models.own.address import OwnModel
 from models.own.protocol import AlignedNetwork, OwnNetwork, OwnStep
@@ -86,7 +86,7 @@ class Network:
     def watch(self, x: Batch, labels: Labels) -> WatchedPass:
         """One forward and backward pass in training mode."""
         seen = self._run(x, labels)
-        names = (*(node.name for node in self.graph.nodes if not isinstance(node, Sum)), *self.graph.parameters, "loss")
+        names = (*(node.name for node in self.graph.nodes if not isinstance(node, WIRED)), *self.graph.parameters, "loss")
         formats = dict.fromkeys(names, self._dtype.name)
         return WatchedPass(self.weights(), float(seen.loss), seen.logits, seen.pre_activations, seen.pre_activation_gradients, formats)
 

@@ -10,7 +10,8 @@ from torch.nn.utils import parametrizations, parametrize, rnn
 
 from models.arrays import Array, Arrays, Points
 from models.backends.registry import Absent
-from models.nodes import BACKWARD, INPUT, Dense, Recurrent
+from models.backends.torch.dynamics import AntisymmetricLinear
+from models.nodes import BACKWARD, INPUT, Antisymmetric, Dense, Recurrent
 from models.parts.activations import ACTIVATIONS
 from models.parts.cells import CELLS, CHRONO
 from models.parts.initializers import INITIALIZERS
@@ -21,12 +22,22 @@ from models.spec import Spec
 
 
 def linear(spec: Spec, node: Dense) -> nn.Linear:
-    """A Linear filled by torch.nn.init; what the initializer row leaves out keeps PyTorch's default."""
-    layer, initializer = nn.Linear(node.fan_in, node.fan_out), INITIALIZERS[spec.init]
+    """A Linear filled by torch.nn.init; what the initializer row leaves out keeps PyTorch's default.
+
+    Weights that are scaled or mirrored at the start are filled first.
+    """
+    initializer, fans = INITIALIZERS[spec.init], (node.fan_in, node.fan_out)
+    layer = AntisymmetricLinear(node.width, node.damping) if isinstance(node, Antisymmetric) else nn.Linear(*fans)
+    drawn = nn.Linear(node.fan_drawn, node.fan_out) if node.mirrored else layer
     if initializer.torch:
-        initializer.torch(nn.init, layer.weight)
-    if node.zero:
-        nn.init.zeros_(layer.weight)
+        initializer.torch(nn.init, drawn.weight)
+    with torch.no_grad():
+        if node.mirrored:
+            layer.weight.copy_(torch.cat([drawn.weight, -drawn.weight], 1))
+        if node.start == 0:
+            nn.init.zeros_(layer.weight)
+        elif node.start != 1:
+            layer.weight.mul_(node.start)
     if spec.bias == "normal":
         nn.init.normal_(layer.bias, std=BIAS_SD)
     elif not initializer.random_bias:

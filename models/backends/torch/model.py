@@ -13,11 +13,30 @@ from torch import nn
 from models.architectures import graph
 from models.arrays import Array, Arrays, BatchLabels, Labels, Statistics
 from models.backends.registry import Absent
-from models.backends.torch import images
+from models.backends.torch import dynamics, images
 from models.backends.torch.layers import Lengths, Recurrence, array, linear, recurrence
 from models.graph import Graph
 from models.naming import is_weight, kind_of, node_of
-from models.nodes import INPUT, Activate, Conv, Dense, Flatten, Image, Multiply, Node, Normalize, Pool, Read, Recurrent, Steps, Sum
+from models.nodes import (
+    INPUT,
+    Activate,
+    Conv,
+    Dense,
+    Flatten,
+    Image,
+    Join,
+    Mirror,
+    Multiply,
+    Node,
+    Normalize,
+    Part,
+    Pool,
+    Read,
+    Recurrent,
+    Steps,
+    Sum,
+    Transposed,
+)  # fmt: skip
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import CLIPS
 from models.parts.losses import LOSSES
@@ -53,6 +72,14 @@ class Multiplied(nn.Module):
     def forward(self, branch: torch.Tensor) -> torch.Tensor:
         """Without the cast, half precision would be float32 from here on."""
         return (branch * self.multiplier).to(branch.dtype)
+
+
+class Mirrored(nn.Module):
+    """What comes in, and its negative behind it."""
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """Twice as many units."""
+        return torch.cat([h, -h], 1)
 
 
 class Unfold(nn.Module):
@@ -124,7 +151,9 @@ class Model:
         """
         self.spec, self.graph, self.device, self.dtype = spec, graph(spec), device, getattr(torch, spec.format.held)
         self._lengths, self._recurrent = Lengths(), recurrent
-        self.parts = {node.name: self._part(node) for node in self.graph.nodes}
+        self.parts: dict[str, nn.Module] = {}
+        for node in self.graph.nodes:
+            self.parts[node.name] = self._part(node)
         self.module = Wired(self.graph, self.parts).to(device, self.dtype)
         self.parameters: dict[str, nn.Parameter] = {name: self._parameter(name) for name in self.graph.parameters}
         kinds = nn.BatchNorm1d, nn.BatchNorm2d
@@ -144,6 +173,14 @@ class Model:
             return Add(node.keep, node.scale)
         if isinstance(node, Multiply):
             return Multiplied()
+        if isinstance(node, Mirror):
+            return Mirrored()
+        if isinstance(node, Part):
+            return dynamics.Slice(node)
+        if isinstance(node, Join):
+            return dynamics.Concatenate()
+        if isinstance(node, Transposed):
+            return dynamics.TransposedLinear(self._parameter(f"{node.of}.weight"), linear(self.spec, node.alone).bias)
         if isinstance(node, Steps):
             return Unfold(node, self._lengths)
         if isinstance(node, Recurrent):

@@ -17,7 +17,7 @@ from models.backends.torch.layers import array
 from models.backends.torch.model import Model, optimizer_of, schedule_of
 from models.backends.torch.precision import absences, allow_tf32, autocast, float32_products, format_of, forward_mode, scaler
 from models.backends.torch.timing import timed_step
-from models.nodes import Activate, Sum
+from models.nodes import WIRED, Activate
 from models.observation import Trained, WatchedPass
 from models.parts.activations import ACTIVATIONS
 from models.parts.clips import SHRUNK
@@ -107,7 +107,7 @@ class Network(Model):
         hooks = [
             self.parts[node.name].register_forward_hook(lambda module, args, out, name=node.name: results.__setitem__(name, out))
             for node in self.graph.nodes
-            if not isinstance(node, Sum)
+            if not isinstance(node, WIRED)
         ]
         with absences(self.device), autocast(self.spec, self.device):
             logits = self.module(self.tensor(x).requires_grad_(self.graph.watches_inputs))  # a sequence or an image is watched, too
