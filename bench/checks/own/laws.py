@@ -120,8 +120,10 @@ def evaluation(evidence: OwnEvidence) -> Iterator[Finding]:
 
     Counts entries of parameters, buffers, gradients and modes that are other bits afterwards.
     """
-    for each in evidence.seen.traces:
-        yield Finding(Place("after evaluation", parameter=each.name), each.entries, 0.0, 0.0, "entries are other bits after evaluation")
+    traces = evidence.seen.traces
+    names = ", ".join(filter(None, (each.name for each in traces)))
+    # One place, whatever has changed: two runs are joined on it.
+    yield Finding(Place("after evaluation"), sum(each.entries for each in traces), 0.0, 0.0, "entries are other bits", remark=names)
     if evidence.seen.no_twin:
         raise RestNotJudged(f"the outputs need a float64 twin, and {evidence.seen.no_twin}")
     if evidence.seen.unevaluated:
