@@ -11,6 +11,7 @@ from models.backends.protocol import Backend
 from models.own.gauge import NoTwinError, OwnError
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Variant
 from models.own.passes import (
+    LOSS,
     MEANT,
     OwnPass,
     Trajectory,
@@ -24,7 +25,7 @@ from models.own.passes import (
     without_number,
 )  # fmt: skip
 from models.own.protocol import NoVariantError, OwnNetwork, PassVariant, UndecidedError, VariantFailedError
-from models.own.slopes import slopes
+from models.own.slopes import FINER, slopes
 from models.own.training import OwnHistory, OwnTraining
 
 BY_ITSELF = "{units:,} units lie within rounding of a kink, and float64 takes other operations, so that it cannot be given float32's side"
@@ -102,7 +103,10 @@ def _against_twin(
     seen.rewritten = network.rewritten()
     seen.unsloped, seen.hooked = network.by_its_author()
     sloped = {name: g for name, g in yardstick.exact.gradients.items() if name not in seen.hooked}
-    seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, sloped, weights, twin.constants)
+    try:
+        seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, sloped, weights, twin.constants, FINER * yardstick.of(LOSS, ""))
+    except NoTwinError as reason:  # a parameter that is moved may leave what a function takes
+        seen.unsloped = f"its loss cannot be taken beside its parameters: {reason}"
     try:
         exact, rounded_ones = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
         seen.evaluation = _each("output", evaluated, exact, rounded_ones)
