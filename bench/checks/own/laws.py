@@ -18,10 +18,13 @@ REWRITTEN = "the forward pass itself writes into {names}, so that a step does no
 def finite(evidence: OwnEvidence) -> Iterator[Finding]:
     """Loss, outputs, gradients and new weights are finite.
 
-    Counts the entries that are not, array by array.
+    Counts the entries that are not, array by array. Infinities of outputs and buffers that the float64 twin has as well are masks.
     """
     for each in evidence.seen.finite:
         yield counted(each, "entries are NaN or infinite")
+    if evidence.seen.perhaps:
+        names = ", ".join(f"{place(each)}: {each.entries:,}" for each in evidence.seen.perhaps)
+        raise RestNotJudged(f"infinite entries may be a mask ({names}), which a float64 twin alone tells, and {evidence.seen.no_twin}")
 
 
 def reproducible(evidence: OwnEvidence) -> Iterator[Finding]:
@@ -44,6 +47,7 @@ def forward_parity(evidence: OwnEvidence) -> Iterator[Finding]:
     """
     refuse_without_twin(evidence.seen)
     yield from by_rounding(_all(evidence.seen.forward))
+    _say_what_is_wider(evidence)
 
 
 def gradient_parity(evidence: OwnEvidence) -> Iterator[Finding]:
@@ -55,6 +59,7 @@ def gradient_parity(evidence: OwnEvidence) -> Iterator[Finding]:
     if evidence.seen.undecided:
         raise NotJudged(evidence.seen.undecided)
     yield from by_rounding(_all(evidence.seen.gradients))
+    _say_what_is_wider(evidence)
 
 
 def derivative(evidence: OwnEvidence) -> Iterator[Finding]:
@@ -156,6 +161,13 @@ def execution(evidence: OwnEvidence) -> Iterator[Finding]:
         raise RestNotJudged(undecided)
     if evidence.seen.rewritten:
         raise RestNotJudged(REWRITTEN.format(names=", ".join(evidence.seen.rewritten)))
+
+
+def _say_what_is_wider(evidence: OwnEvidence) -> None:
+    """Raise RestNotJudged where the model itself computes in float64, of which there is no more exact twin."""
+    if names := evidence.seen.wider:
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise RestNotJudged(f"{names[0]}{others} of the model's own are in float64, and are judged to float32's rounding alone")
 
 
 def _all(deviations: list[Deviation], scope: str = "") -> list[tuple[str, Deviation]]:

@@ -45,7 +45,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     seen = OwnObservation(job.model.id, backend.versions(), job.device, network.size, network.precision, network.trains)
     begun_with = network.state()
     plain = network.backward()
-    seen.finite = not_finite(plain, begun=begun_with)
+    seen.finite, seen.perhaps = not_finite(plain, begun=begun_with)
     seen.repeated = _other_bits(plain, network.backward())
     watched = network.watch()
     seen.layers = network.layers(watched)
@@ -94,8 +94,11 @@ def _against_twin(
         yardstick.add(twin.backward(rounded))
     if yardstick.exact.undecided and yardstick.exact.near:
         seen.undecided = BY_ITSELF.format(units=yardstick.exact.near)
-    seen.finite = not_finite(plain, yardstick.exact) + [each for each in seen.finite if each.kind == "new"]
+    finite_ones, seen.perhaps = not_finite(plain, yardstick.exact)
+    seen.finite = finite_ones + [each for each in seen.finite if each.kind == "new"]
     looked_at = OwnPass(plain.loss, plain.outputs, plain.gradients, plain.statistics, watched.signals, watched.signal_gradients)
+    kinds = ("gradient", "signal", "output")
+    seen.wider = list(dict.fromkeys(name for kind, name, z in looked_at.arrays() if kind in kinds and z.dtype == np.float64))
     seen.forward = yardstick.deviations(looked_at, ("loss", "signal", "output"))
     seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
     seen.statistics = yardstick.deviations(looked_at, ("statistic",))

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.distances import euclidean
+from models.backends.torch.own.quantized import QUANTIZERS
 from models.backends.torch.own.state import WIDER
 from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
 from models.backends.torch.own.terms import ADDED, PRODUCTS, SUMMED, TERMS, product, window
@@ -89,11 +90,16 @@ class TwinMode(TorchDispatchMode):
             with self:
                 return APART[operation(func)](*args, **kwargs)
         if self._generator is not None and operation(func) in STABLE:
-            args = self._shaken(args)
+            args = self._shaken(args, grows=True)
+        elif self._generator is not None and operation(func) in QUANTIZERS and QUANTIZERS[operation(func)].backward:
+            args = self._shaken(args)  # a scale's gradient is of what rounding to the grid has left of each number
         if self._generator is None:
             self.near += near(func, args, kwargs)
         out = NotImplemented if self._read is None else replayed(func, args, kwargs, self._read)
-        if out is NotImplemented:
+        if out is NotImplemented and operation(func) in QUANTIZERS:
+            quantizer = QUANTIZERS[operation(func)]
+            out = quantizer.slope(quantizer.zone(*args, **kwargs), *args, **kwargs)
+        elif out is NotImplemented:
             out = func(*args, **kwargs)
         if self._generator is not None and not func.is_view and not _is_exact(func, args) and not drawn(func, args, kwargs):
             terms, summed = _sizes(func, args, kwargs, out)
@@ -109,13 +115,15 @@ class TwinMode(TorchDispatchMode):
                 self._round_statistics(operation(func), args[0], out, terms)
         return out
 
-    def _shaken(self, args: Arguments) -> Arguments:
-        """Matrices whose every number is off by √n roundings of itself or of their rms, as constants grow (ibid., section 2.6)."""
+    def _shaken(self, args: Arguments, grows: bool = False) -> Arguments:
+        """Arrays whose every number is off by a rounding of itself or of their rms, or √n such as constants grow (ibid., section 2.6)."""
         found = []
         for each in args:
             if isinstance(each, Tensor) and each.dtype == torch.float64 and each.numel():
                 each = each.detach().clone()
-                self._round(each, torch.maximum(each.abs(), each.square().mean().sqrt()), each.shape[-1] ** 0.5)
+                self._round(
+                    each, torch.maximum(each.abs(), each.square().mean().sqrt()), each.shape[-1] ** 0.5 if grows and each.dim() else 1.0
+                )
             found.append(each)
         return tuple(found)
 
