@@ -26,17 +26,25 @@ def compared(old: Verdict, new: Verdict, key: Callable[[Finding], Hashable]) -> 
         change.note = "; ".join(f"{side} run: {v.status}, {v.reason}" for side, v in unjudged)
         return change
     before, after = ({key(f): f for f in v.findings} for v in (old, new))
-    broke, mended = _left(before, after), _left(after, before)
+    broke, mended, lost = _left(before, after), _left(after, before), _lost(before, after)
     if broke:
         _fill(change, WORSE, before, after, broke[0], new)
+    elif lost:
+        change.verdict, change.old, change.new = VANISHED, f"{old.judged} numbers", f"{new.judged} numbers"
     elif mended:
         _fill(change, BETTER, after, before, mended[0], old)
         change.old, change.new = change.new, change.old
-    elif new.judged < old.judged:
-        lost = [finding.where for place, finding in before.items() if place not in after]
-        change.verdict, change.old, change.new = VANISHED, f"{old.judged} numbers", f"{new.judged} numbers"
-        change.note = f"fewer numbers are judged, {lost[0]} among those that are missing" if lost else "fewer numbers are judged"
+    change.note = "; ".join(filter(None, (change.note, lost)))
     return change
+
+
+def _lost(before: Findings, after: Findings) -> str:
+    """What is no longer judged, in words; a layer that was renamed is among what is new."""
+    lost, fresh = ([f.where for place, f in one.items() if place not in other] for one, other in ((before, after), (after, before)))
+    if not lost:
+        return ""
+    others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    return f"no longer judged: {lost[0]}{others}" + (f"; {len(fresh)} are new, such as {fresh[0]}" if fresh else "")
 
 
 def _left(before: Findings, after: Findings) -> list[Hashable]:

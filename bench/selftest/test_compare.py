@@ -98,6 +98,23 @@ def test_networks_and_numbers_that_vanish_or_appear_are_told(old, tmp_path: Path
     assert told(compare(old, made_up.run(tmp_path / "fewer", verdicts=fewer)))[0][0] == "vanished"
 
 
+def test_places_that_vanish_are_told_where_as_many_appear(old, tmp_path: Path) -> None:
+    verdicts = [made_up.parity(*case) for case in CASES]
+    verdicts[-1].findings[1] = Finding(Place.of("dense9.weight", step=0), 1e-7, 0.0, 1e-6)
+    comparison = compare(old, made_up.run(tmp_path / "renamed", verdicts=verdicts))
+    assert told(comparison) == [("vanished", *SICK, "gradient_parity")]
+    assert "no longer judged: step 0 layer  2 weight; 1 are new, such as step 0 layer  9 weight" in comparison.shown[0].note
+    assert status(comparison) == Status.INCONCLUSIVE
+
+
+def test_a_place_that_vanished_is_told_beside_one_that_is_worse(old, tmp_path: Path) -> None:
+    verdicts = changed(made_up.parity, factor=1e4)
+    lost = verdicts[-1].findings.pop(0)
+    comparison = compare(old, made_up.run(tmp_path / "worse", verdicts=verdicts))
+    assert told(comparison)[0][0] == "worse"
+    assert f"no longer judged: {lost.where}" in comparison.shown[0].note
+
+
 HALF = {
     "verdicts": [made_up.parity("torch", n) for n in made_up.NETWORKS],
     "profiles": [made_up.profile("torch", n, 0) for n in made_up.NETWORKS],

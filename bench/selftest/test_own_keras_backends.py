@@ -20,7 +20,13 @@ GAUGES = Path(__file__).parent / "gauges"
 NEEDS_JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed here: tox -e backends has it")
 NEEDS_KERAS = pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="Keras is not installed here")
 ALWAYS = "finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation", "update", "execution"
-QUICK = "of_keras.py:sensors", "rarer_keras.py:variational", "rarer_keras.py:quantized", "layers_keras.py:subclassed"
+QUICK = (
+    "of_keras.py:sensors",
+    "rarer_keras.py:variational",
+    "rarer_keras.py:quantized",
+    "layers_keras.py:subclassed",
+    *(f"late_keras.py:{name}" for name in ("scaled", "scaled_growing", "late_and_built")),
+)
 SLOW = (
     "of_keras.py:images", "of_keras.py:recurrent", "of_keras.py:regression", "rarer_keras.py:clipped",
     *(f"layers_keras.py:{name}" for name in (

@@ -8,7 +8,9 @@ from textwrap import dedent
 import pytest
 
 from bench.judging.verdict import FAILED, PASSED, Verdict
-from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+from bench.selftest.faults.of_parameters import wrong_gradient_of
+from bench.selftest.faults.plant import Fault
+from bench.selftest.studies.own_models import GAUGES, evidence, found, verdicts
 from models.own.address import OwnModel
 
 ALWAYS = ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation")
@@ -48,6 +50,9 @@ def test_a_parameter_that_the_forward_pass_writes_is_named_and_has_no_derivative
     ("model", "why"),
     [
         ("simulated_quantization", "the forward pass of fake_quantize_per_tensor_affine is flat"),
+        ("quantization_by_channel", "the forward pass of fake_quantize_per_channel_affine is flat"),
+        ("learned_quantization", "the forward pass of _fake_quantize_learnable_per_channel_affine is flat"),
+        ("prepared_quantization", "the forward pass of fake_quantize_per_channel_affine is flat"),
         ("gamma", "draws of a gamma distribution have an implicit gradient"),
         ("dirichlet", "draws of a Dirichlet distribution have an implicit gradient"),
     ],
@@ -55,6 +60,12 @@ def test_a_parameter_that_the_forward_pass_writes_is_named_and_has_no_derivative
 def test_gradients_of_pytorch_s_own_that_are_no_derivatives_of_the_loss_are_named(model: str, why: str) -> None:
     seen = _judged(model, but=("derivative",))
     assert seen["derivative"].status != PASSED and why in seen["derivative"].reason
+
+
+@pytest.mark.parametrize(("model", "parameter"), [("quantization_by_channel", "first.weight"), ("learned_quantization", "scale")])
+def test_a_fault_behind_simulated_quantization_is_seen(model: str, parameter: str) -> None:
+    address = f"{GAUGES}/torch_kinds.py:{model}"
+    assert found("torch", Fault("a gradient", address, "gradient_parity", parameter, wrong_gradient_of(parameter, 1.0001)))[0]
 
 
 def test_draws_that_nothing_learned_moves_have_a_derivative() -> None:

@@ -99,6 +99,7 @@ class OwnObservation:
     although there is one. `unstepped` says why steps of the optimizer were not looked at. What is learned and
     yet written by the forward pass itself is `rewritten`: its steps are not looked at. Of what is `hooked` a hook of the user's changes the
     gradient by choice: it has no slope. `trains` says that it has data and an optimizer.
+    `perhaps` are infinite entries that may be a mask, of which nothing but a twin tells. What is `wider` is float64 in the model itself.
     """
 
     backend: str
@@ -114,7 +115,9 @@ class OwnObservation:
     unstepped: str = ""
     rewritten: list[str] = field(default_factory=list)
     hooked: list[str] = field(default_factory=list)
+    wider: list[str] = field(default_factory=list)
     finite: list[Counted] = field(default_factory=list)
+    perhaps: list[Counted] = field(default_factory=list)
     repeated: list[Counted] = field(default_factory=list)
     forward: list[Deviation] = field(default_factory=list)
     gradients: list[Deviation] = field(default_factory=list)

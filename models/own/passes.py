@@ -175,19 +175,22 @@ def _other_bits(one: Array, other: Array) -> int:
     return int((bits != others).sum())
 
 
-def not_finite(seen: OwnPass, exact: OwnPass | None = None, begun: Arrays | None = None) -> list[Counted]:
-    """Entries of every array that are NaN or infinite.
+def not_finite(seen: OwnPass, exact: OwnPass | None = None, begun: Arrays | None = None) -> tuple[list[Counted], list[Counted]]:
+    """Entries of every array that are NaN or infinite, and infinite ones that may be meant.
 
-    Not infinities of outputs and buffers that the twin has, too, and of buffers that had them before the pass (`begun`): masks.
+    Neither counts infinities of outputs and buffers that the twin has, too, and of buffers that had them before the pass (`begun`): masks.
+    Without a twin nothing tells a mask from what has become too large.
     """
     true = {("statistic", name): array for name, array in (begun or {}).items()}
     true |= {} if exact is None else {(kind, name): array for kind, name, array in exact.arrays() if kind in MEANT}
-    found = []
+    found, perhaps = [], []
     for kind, name, array in seen.arrays():
         known = true.get((kind, name))
         meant = np.isinf(array) & (array == known) if known is not None and known.shape == array.shape else np.zeros(array.shape, bool)
-        found.append(Counted(kind, name, int(array.size - (np.isfinite(array) | meant).sum())))
-    return found
+        open_ones = np.isinf(array) & ~meant if exact is None and kind in MEANT else np.zeros(array.shape, bool)
+        found.append(Counted(kind, name, int(array.size - (np.isfinite(array) | meant | open_ones).sum())))
+        perhaps.append(Counted(kind, name, int(open_ones.sum())))
+    return found, [each for each in perhaps if each.entries]
 
 
 def without_number(exact: OwnPass, seen: OwnPass) -> str:

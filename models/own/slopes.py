@@ -25,10 +25,17 @@ CHOSEN = 0.05
 """A hook, or a function that changes nothing, which moves a gradient by more than this share of its length does so by its author's choice.
 By less it is judged: nobody asks for a gradient that is slightly wrong."""
 EPS = float(np.finfo(np.float64).eps)
+FINER = EPS / float(np.finfo(np.float32).eps)
+"""A rounding of float64 as a share of one of float32."""
 
 
-def slopes(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Arrays, constants: float = 0.0) -> list[Slope]:
-    """One slope a parameter, or a group of parameters where there is no time for each; `constants` are off by this share."""
+def slopes(
+    loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Arrays, constants: float = 0.0, rounding: float = 0.0
+) -> list[Slope]:
+    """One slope a parameter, or a group of parameters where there is no time for each.
+
+    `constants` are off by this share. `rounding` is what float64 costs the loss, where its terms cancel and one unit of it says too little.
+    """
     names = [name for name, g in gradients.items() if norm(g) > 0]
     if not names:
         return []
@@ -38,7 +45,7 @@ def slopes(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Array
     found, open_groups = [], [names[n::groups] for n in range(groups)]
     while open_groups:
         group = open_groups.pop(0)
-        seen = _slope(loss_at, gradients, weights, group, loss)
+        seen = _slope(loss_at, gradients, weights, group, loss, max(EPS * abs(loss), rounding))
         seen.error += constants * abs(seen.by_gradient)
         apart = abs(seen.by_difference - seen.by_gradient)
         wrong = apart > max(10 * seen.error, WRONG * abs(seen.by_gradient) / len(group))
@@ -49,7 +56,7 @@ def slopes(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Array
     return found
 
 
-def _slope(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Arrays, names: list[str], loss: float) -> Slope:
+def _slope(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Arrays, names: list[str], loss: float, rounding: float) -> Slope:
     """Central differences at two steps, extrapolated.
 
     Their error is how far this moved the finer one, half of what the slope jumps by here, and the loss's own rounding. Where the slope is
@@ -64,4 +71,4 @@ def _slope(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Array
         sides.append((above - 2 * loss + below) / h)
     best = (4 * central[1] - central[0]) / 3
     jump = abs(2 * sides[1] - sides[0])
-    return Slope(names, expected, best, abs(best - central[1]) + jump / 2 + 8 * EPS * abs(loss) / STEP)
+    return Slope(names, expected, best, abs(best - central[1]) + jump / 2 + 8 * rounding / STEP)

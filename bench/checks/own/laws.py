@@ -18,10 +18,13 @@ REWRITTEN = "the forward pass itself writes into {names}, so that a step does no
 def finite(evidence: OwnEvidence) -> Iterator[Finding]:
     """Loss, outputs, gradients and new weights are finite.
 
-    Counts the entries that are not, array by array.
+    Counts the entries that are not, array by array. Infinities of outputs and buffers that the float64 twin has as well are masks.
     """
     for each in evidence.seen.finite:
         yield counted(each, "entries are NaN or infinite")
+    if evidence.seen.perhaps:
+        names = ", ".join(f"{place(each)}: {each.entries:,}" for each in evidence.seen.perhaps)
+        raise RestNotJudged(f"infinite entries may be a mask ({names}), which a float64 twin alone tells, and {evidence.seen.no_twin}")
 
 
 def reproducible(evidence: OwnEvidence) -> Iterator[Finding]:
@@ -44,6 +47,7 @@ def forward_parity(evidence: OwnEvidence) -> Iterator[Finding]:
     """
     refuse_without_twin(evidence.seen)
     yield from by_rounding(_all(evidence.seen.forward))
+    _say_what_is_wider(evidence)
 
 
 def gradient_parity(evidence: OwnEvidence) -> Iterator[Finding]:
@@ -55,6 +59,7 @@ def gradient_parity(evidence: OwnEvidence) -> Iterator[Finding]:
     if evidence.seen.undecided:
         raise NotJudged(evidence.seen.undecided)
     yield from by_rounding(_all(evidence.seen.gradients))
+    _say_what_is_wider(evidence)
 
 
 def derivative(evidence: OwnEvidence) -> Iterator[Finding]:
@@ -120,8 +125,10 @@ def evaluation(evidence: OwnEvidence) -> Iterator[Finding]:
 
     Counts entries of parameters, buffers, gradients and modes that are other bits afterwards.
     """
-    for each in evidence.seen.traces:
-        yield Finding(Place("after evaluation", parameter=each.name), each.entries, 0.0, 0.0, "entries are other bits after evaluation")
+    traces = evidence.seen.traces
+    names = ", ".join(filter(None, (each.name for each in traces)))
+    # One place, whatever has changed: two runs are joined on it.
+    yield Finding(Place("after evaluation"), sum(each.entries for each in traces), 0.0, 0.0, "entries are other bits", remark=names)
     if evidence.seen.no_twin:
         raise RestNotJudged(f"the outputs need a float64 twin, and {evidence.seen.no_twin}")
     if evidence.seen.unevaluated:
@@ -154,6 +161,13 @@ def execution(evidence: OwnEvidence) -> Iterator[Finding]:
         raise RestNotJudged(undecided)
     if evidence.seen.rewritten:
         raise RestNotJudged(REWRITTEN.format(names=", ".join(evidence.seen.rewritten)))
+
+
+def _say_what_is_wider(evidence: OwnEvidence) -> None:
+    """Raise RestNotJudged where the model itself computes in float64, of which there is no more exact twin."""
+    if names := evidence.seen.wider:
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise RestNotJudged(f"{names[0]}{others} of the model's own are in float64, and are judged to float32's rounding alone")
 
 
 def _all(deviations: list[Deviation], scope: str = "") -> list[tuple[str, Deviation]]:

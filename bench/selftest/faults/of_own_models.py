@@ -169,7 +169,7 @@ OWN_FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault("a convolution's gradient in channels-last", IMAGES, "execution", "channels_last layers.4.weight", _weight(1, 2, CONVOLUTION, when=is_channels_last)),
         Fault("ReLU leaks", IMAGES, "forward_parity", "layers.2", one("torch.nn.functional.relu", of_float32(leaking))),
         Fault("running statistics move too fast", IMAGES, "normalization_state", "layers.1.running_var", one(NORM, of_float32(slower_statistics))),
-        Fault("evaluation trains", IMAGES, "evaluation", "layers.1.running_mean after evaluation", one(NORM, of_float32(always_training))),
+        Fault("evaluation trains", IMAGES, "evaluation", "after evaluation layers.1.running_mean", one(NORM, of_float32(always_training))),
         Fault("a residual convolution's gradient", RESNET, "gradient_parity", "layer2.0.conv1.weight", _weight(5, 20, CONVOLUTION)),
         Fault("a residual network's batch norm's gradient", RESNET, "gradient_parity", "layer1.1.bn2.bias", _weight(4, 20, NORM, 4)),
     ),

@@ -175,6 +175,65 @@ def simulated_quantization():
     return classified(Quantizing())
 
 
+class Quantizer(nn.Module):
+    """Weights rounded to a grid of each channel's own, and numbers to one whose scale and zero point are learned where asked for."""
+
+    def __init__(self, learned):
+        super().__init__()
+        self.first, self.last, self.learned = nn.Linear(12, 20), nn.Linear(20, 5), learned
+        scale, zero = self.first.weight.detach().abs().amax(1) / 100, torch.linspace(-3, 3, 20).round()
+        if learned:
+            self.scale, self.zero = nn.Parameter(scale), nn.Parameter(zero)
+            self.step, self.middle = nn.Parameter(torch.full((1,), 0.02)), nn.Parameter(torch.zeros(1))
+        else:
+            self.register_buffer("scale", scale)
+            self.register_buffer("zero", zero.int())
+
+    def forward(self, x):
+        if not self.learned:
+            return self.last(
+                functional.gelu(
+                    functional.linear(
+                        x,
+                        torch.fake_quantize_per_channel_affine(self.first.weight, self.scale, self.zero, 0, -96, 96),
+                        self.first.bias,
+                    )
+                )
+            )
+        weight = torch._fake_quantize_learnable_per_channel_affine(self.first.weight, self.scale, self.zero, 0, -96, 96, 0.1)
+        hidden = functional.gelu(functional.linear(x, weight, self.first.bias))
+        return self.last(torch._fake_quantize_learnable_per_tensor_affine(hidden, self.step, self.middle, -96, 96, 0.1))
+
+
+def quantization_by_channel():
+    return classified(Quantizer(False))
+
+
+def learned_quantization():
+    return classified(Quantizer(True))
+
+
+class Prepared(nn.Module):
+    """Observers and simulated quantization of torch.ao, whose scales follow what they see."""
+
+    def __init__(self):
+        super().__init__()
+        from torch.ao.quantization import FakeQuantize, MovingAverageMinMaxObserver, MovingAveragePerChannelMinMaxObserver
+
+        self.first, self.last = nn.Linear(12, 20), nn.Linear(20, 5)
+        self.of_weight = FakeQuantize(
+            MovingAveragePerChannelMinMaxObserver, -128, 127, dtype=torch.qint8, qscheme=torch.per_channel_symmetric, ch_axis=0
+        )
+        self.of_numbers = FakeQuantize(MovingAverageMinMaxObserver, 0, 255, dtype=torch.quint8)
+
+    def forward(self, x):
+        return self.last(self.of_numbers(functional.gelu(functional.linear(x, self.of_weight(self.first.weight), self.first.bias))))
+
+
+def prepared_quantization():
+    return classified(Prepared())
+
+
 class Sampled(nn.Module):
     """A layer on draws whose distribution is learned."""
 

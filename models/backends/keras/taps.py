@@ -52,6 +52,14 @@ class Taps:
         if {"gradients", "norms"} & set(kinds):
             self._apply = optimizer.apply
             optimizer.apply = self._tapped
+        if self._gradients is not None and type(optimizer).stateless_apply is not keras.optimizers.Optimizer.stateless_apply:
+            self._apply_statelessly = optimizer.stateless_apply
+            optimizer.stateless_apply = self._tapped_statelessly
+
+    def remove(self) -> None:
+        """Let the optimizer apply gradients as before; its variables stay."""
+        self._optimizer.apply = self._apply
+        vars(self._optimizer).pop("stateless_apply", None)
 
     def gradients(self, variables: list[keras.Variable]) -> list[Array]:
         """The last step's raw gradients of `variables`, as arrays of their shapes."""
@@ -80,17 +88,30 @@ class Taps:
         self._clipped.assign_add(ops.cast(ops.any(ops.stack(shrank)), "int32"))
         return clipped
 
+    def _seen(self, gradients: list[Tensor | None]) -> list[Tensor]:
+        """A gradient that never arrived is a finding and not a crash: it is seen as zeros."""
+        return [ops.zeros_like(variable) if g is None else g for variable, g in zip(self._variables, gradients, strict=True)]
+
+    def _tapped_statelessly(self, slots: list[Tensor], gradients: list[Tensor | None], weights: list[Tensor]) -> Any:
+        """What JAX calls of an optimizer that scales the loss, which does not go through its own `apply` there."""
+        after, new = self._apply_statelessly(slots, gradients, weights)
+        place = next(place for place, variable in enumerate(self._optimizer.variables) if variable is self._gradients)
+        return after, [*new[:place], _flat(self._seen(gradients)), *new[place + 1 :]]
+
     def _tapped(self, gradients: Iterable[Tensor | None], *args: Any, **kwargs: Any) -> Any:  # as the optimizer's own `apply`
         gradients = list(gradients)
-        # A gradient that never arrived is a finding and not a crash: it is seen as zeros.
-        seen = [ops.zeros_like(variable) if g is None else g for variable, g in zip(self._variables, gradients, strict=True)]
+        seen = self._seen(gradients)
         if self._gradients is not None:
-            self._gradients.assign(ops.concatenate([ops.reshape(g, (-1,)) for g in seen]))
+            self._gradients.assign(_flat(seen))
         if self._norms is not None:
             row = ops.cast(self._optimizer.iterations, "int32") % NORM_ROWS
             chosen = ops.expand_dims(ops.equal(ops.arange(NORM_ROWS, dtype="int32"), row), 1)
             self._norms.assign(ops.where(chosen, _norms([seen[place] for place in self._weights]), ops.convert_to_tensor(self._norms)))
         return self._apply(gradients, *args, **kwargs)
+
+
+def _flat(tensors: list[Tensor]) -> Tensor:
+    return ops.concatenate([ops.reshape(tensor, (-1,)) for tensor in tensors])
 
 
 def _norms(tensors: list[Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ from models.backends.protocol import Backend
 from models.own.gauge import NoTwinError, OwnError
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Variant
 from models.own.passes import (
+    LOSS,
     MEANT,
     OwnPass,
     Trajectory,
@@ -24,7 +25,7 @@ from models.own.passes import (
     without_number,
 )  # fmt: skip
 from models.own.protocol import NoVariantError, OwnNetwork, PassVariant, UndecidedError, VariantFailedError
-from models.own.slopes import slopes
+from models.own.slopes import FINER, slopes
 from models.own.training import OwnHistory, OwnTraining
 
 BY_ITSELF = "{units:,} units lie within rounding of a kink, and float64 takes other operations, so that it cannot be given float32's side"
@@ -44,7 +45,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     seen = OwnObservation(job.model.id, backend.versions(), job.device, network.size, network.precision, network.trains)
     begun_with = network.state()
     plain = network.backward()
-    seen.finite = not_finite(plain, begun=begun_with)
+    seen.finite, seen.perhaps = not_finite(plain, begun=begun_with)
     seen.repeated = _other_bits(plain, network.backward())
     watched = network.watch()
     seen.layers = network.layers(watched)
@@ -93,8 +94,11 @@ def _against_twin(
         yardstick.add(twin.backward(rounded))
     if yardstick.exact.undecided and yardstick.exact.near:
         seen.undecided = BY_ITSELF.format(units=yardstick.exact.near)
-    seen.finite = not_finite(plain, yardstick.exact) + [each for each in seen.finite if each.kind == "new"]
+    finite_ones, seen.perhaps = not_finite(plain, yardstick.exact)
+    seen.finite = finite_ones + [each for each in seen.finite if each.kind == "new"]
     looked_at = OwnPass(plain.loss, plain.outputs, plain.gradients, plain.statistics, watched.signals, watched.signal_gradients)
+    kinds = ("gradient", "signal", "output")
+    seen.wider = list(dict.fromkeys(name for kind, name, z in looked_at.arrays() if kind in kinds and z.dtype == np.float64))
     seen.forward = yardstick.deviations(looked_at, ("loss", "signal", "output"))
     seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
     seen.statistics = yardstick.deviations(looked_at, ("statistic",))
@@ -102,7 +106,10 @@ def _against_twin(
     seen.rewritten = network.rewritten()
     seen.unsloped, seen.hooked = network.by_its_author()
     sloped = {name: g for name, g in yardstick.exact.gradients.items() if name not in seen.hooked}
-    seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, sloped, weights, twin.constants)
+    try:
+        seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, sloped, weights, twin.constants, FINER * yardstick.of(LOSS, ""))
+    except NoTwinError as reason:  # a parameter that is moved may leave what a function takes
+        seen.unsloped = f"its loss cannot be taken beside its parameters: {reason}"
     try:
         exact, rounded_ones = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
         seen.evaluation = _each("output", evaluated, exact, rounded_ones)

@@ -11,13 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from keras.src.models.functional import Functional
 
 from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.shared import as_first_returned, unused
 from models.backends.keras.own.values import copied, dense, directly, outputs, scale_of, widen
-from models.backends.keras.own.watched import Layers, named, variable_names
+from models.backends.keras.own.watched import Layers, made_in_a_call, named, variable_names
 from models.backends.keras.own.ways import Way, on_batch
 from models.backends.keras.taps import Taps
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of, pair
@@ -62,6 +63,8 @@ class OwnModelOfKeras:
                 with warnings.catch_warnings():  # of parts that this call leaves unbuilt
                     warnings.filterwarnings("ignore", r"`build\(\)` was called on layer", UserWarning)
                     self.model(self._inputs(0))
+            elif not isinstance(self.model, (keras.Sequential, Functional)):
+                self._build_late_layers()
         if not whole:
             self._build_for_training()
         with self._describing("could not be called"):
@@ -127,6 +130,10 @@ class OwnModelOfKeras:
             pairs = list(zip(self.variables, values, strict=True))
             with keras.StatelessScope(state_mapping=pairs, collect_losses=True) as scope, watched.tapped(tap):
                 output = self.model(inputs, training=True)
+                if made := made_in_a_call(self.model):
+                    raise OwnError(
+                        f"{self._home.model.id} makes {made} in every call: make its layer in __init__ or build, which keeps it."
+                    )
                 loss = self.model.compute_loss(x=inputs, y=targets, y_pred=output)
             statistics = [scope.get_current_value(v) for v in held]
             self.changed = [name for name, (v, value) in zip(self.names, pairs, strict=True) if scope.get_current_value(v) is not value]
@@ -198,7 +205,6 @@ class OwnModelOfKeras:
             self.model.make_train_function(force=True)
             optimizer.build(self.variables)
             begin = [(v, copied(v)) for v in optimizer.variables]  # among which a loss scale puts the tap's own later
-            applied = optimizer.apply
             taps = Taps(optimizer, self.variables, [], ("gradients",))
             try:
                 for number in range(STEPS):
@@ -211,7 +217,7 @@ class OwnModelOfKeras:
                     )
                     seen.ends.append(self.weights())
             finally:
-                optimizer.apply = applied
+                taps.remove()
                 self.model.run_eagerly = usual
                 vars(self.model).pop("train_step", None)
                 for variable, value in begin:
@@ -272,6 +278,13 @@ class OwnModelOfKeras:
             raise NoTwinError("the factory builds another model the second time")
         self._begin = [np.asarray(value, np.float64) if np.issubdtype(value.dtype, np.floating) else value for value in other._begin]
         self.restore()
+
+    def _build_late_layers(self) -> None:
+        """Call a model that calls itself built, since its first call may make layers; what it has stays as it is."""
+        before = [(v, copied(v)) for v in self.model.variables]
+        self.model(self._inputs(0))
+        for variable, value in before:
+            variable.assign(value)
 
     def _build_for_training(self) -> None:
         """Build what only training has, an auxiliary head for example, so that nothing else moves."""

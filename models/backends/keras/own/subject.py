@@ -127,7 +127,7 @@ class Subject:
 
     def twin(self) -> OwnTwin:
         """The model in float64."""
-        if self.precision != "float32":
+        if "float32" not in self.precision.split(", "):
             raise NoTwinError(f"its parameters are {self.precision}")
         assert self._tape is not None, "a twin is given the decisions of a watched pass"
         if self._device != "cpu" and LIBRARY.float32_products() != "float32":

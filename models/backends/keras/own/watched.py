@@ -10,6 +10,7 @@ from unittest import mock
 import keras
 from keras import ops
 from keras.src import backend
+from keras.src.backend.common.global_state import get_global_attribute
 
 from models.backends.keras.libraries import Tensor
 from models.own.trees import Tree
@@ -52,6 +53,12 @@ class Layers:
 def named(path: str, root: str) -> str:
     """`block.conv.kernel` for `model/block/conv/kernel`."""
     return path.removeprefix(f"{root}/").replace("/", ".")
+
+
+def made_in_a_call(model: keras.Model) -> str:
+    """The first variable to be learned that the call in this stateless scope has made, and the next call makes anew; empty without one."""
+    made: list[keras.Variable] = get_global_attribute("uninitialized_variables", [])
+    return next((named(v.path, model.name) for v in made if v.trainable), "")
 
 
 def layer_names(model: keras.Model) -> dict[int, str]:

@@ -46,7 +46,8 @@ class State:
                     here[name].copy_(value)
                 else:  # a buffer that has grown, or that is there no more
                     owner, _, kind = name.rpartition(".")
-                    model.get_submodule(owner)._buffers[kind] = value.clone()
+                    # In the format of the model at hand, which may be a twin.
+                    model.get_submodule(owner)._buffers[kind] = value.to(here.get(name, value), copy=True)
         for name, module in model.named_modules():
             for attribute, value in self._attributes.get(name, {}).items():
                 here_now = module.__dict__.get(attribute)
@@ -123,7 +124,9 @@ def array(tensor: Tensor) -> Array:
     tensor = tensor.detach().cpu()
     tensor = tensor.to_dense() if tensor.layout != torch.strided else tensor
     tensor = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
-    return np.array((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).resolve_neg().numpy())
+    # A copy before NumPy sees it: what shares its storage with NumPy can never be resized, as observers resize their buffers.
+    found: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).resolve_neg().clone().numpy()
+    return found
 
 
 def tensor_like(numbers: Array, like: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
 from models.backends.torch.own.functions import Apart, surrogates
 from models.backends.torch.own.hooks import watched
+from models.backends.torch.own.modules import is_number
 from models.backends.torch.own.network import OwnModule
 from models.backends.torch.own.padding import zeros_for_padding
 from models.backends.torch.own.stopped import Stopped
@@ -36,7 +37,8 @@ ROUNDED = 3
 ROUNDED_IN_HALF = 6
 """The same of a pass in half precision, whose roundings nothing else measures: as many as of the usual pass."""
 FORMATS = "float32", "complex64"
-"""Formats of parameters whose float64 is a reference for them."""
+"""Formats of which float64 is a reference. What computes in less is seen as it computes, and parameters that nothing uses do not."""
+HALVES = "float16", "bfloat16"
 WARM = 3
 """Passes after which TorchScript has compiled what it compiles, so that the next ones give the same bits."""
 COMPILED_THREADS = 2
@@ -66,8 +68,13 @@ class Subject:
 
     @property
     def precision(self) -> str:
-        """The format of its parameters."""
-        return ", ".join(dict.fromkeys(str(p.dtype).removeprefix("torch.") for p in self._own.parameters().values()))
+        """The formats of its parameters; whole numbers are none."""
+        formats = dict.fromkeys(str(p.dtype).removeprefix("torch.") for p in self._own.parameters().values() if is_number(p))
+        return ", ".join(formats)
+
+    @property
+    def _formats(self) -> set[str]:
+        return set(filter(None, self.precision.split(", ")))
 
     @property
     def trains(self) -> bool:
@@ -125,7 +132,7 @@ class Subject:
         trajectory = self._own.trained()
         with Recorder() as recorder:
             list(self._own.steps(trajectory))
-        if recorder.tape.half and set(self.precision.split(", ")) <= set(FORMATS):
+        if recorder.tape.half and not self._formats & set(HALVES):
             kind = type(self._own.optimizer()).__name__
             raise NoVariantError(f"{kind} computes in half precision ({recorder.tape.half})")
         return trajectory
@@ -147,7 +154,7 @@ class Subject:
 
     def twin(self) -> OwnTwin:
         """The module in float64."""
-        if not set(self.precision.split(", ")) <= {"", *FORMATS}:
+        if self._formats and not self._formats & set(FORMATS):
             raise NoTwinError(f"a float64 reference of float32: its parameters are {self.precision}")
         assert self._tape is not None, "a twin is given the decisions of a watched pass"
         if self._own.device != "cpu" and float32_products() != "float32":

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.padding import PACKING
+from models.backends.torch.own.quantized import QUANTIZERS
 from models.own.gauge import TapeEndsError
 from models.own.passes import NEAR
 
@@ -80,7 +81,7 @@ class Recorder(TorchDispatchMode):
             self.tape.entries.append(Entry(name, tuple(places)))
             self.tape.draws = self.tape.draws or name in MIXED
         self.tape.packs = self.tape.packs or name == PACKING
-        if not self.tape.half and any(each.dtype in (torch.float16, torch.bfloat16) for each in tensors(out)):
+        if not self.tape.half and name not in MOVES and any(each.dtype in (torch.float16, torch.bfloat16) for each in tensors(out)):
             self.tape.half = name
         return out
 
@@ -112,12 +113,14 @@ KINKS = {
     "_prelu_kernel_backward": Kink(
         lambda g, x, w: x > 0, lambda zone, g, x, w: (torch.where(zone, g, w * g), torch.where(zone, 0.0, g * x))
     ),
-}
-"""Backward operations whose slope jumps. The written-out slopes also serve as reference for the framework's own."""
+} | {name: Kink(each.zone, each.slope) for name, each in QUANTIZERS.items()}
+"""Backward operations whose slope jumps, and simulated quantization. What is written out is a reference for the framework, too."""
 STEPS = {"sign", "sgn", "floor", "ceil", "round", "trunc", "heaviside"}
 """Operations whose results jump."""
 COMPARISONS = {"gt", "lt", "ge", "le", "max", "min", "argmax", "argmin", "sgn", "sign"}
 """Operations that compare numbers."""
+MOVES = {"copy_", "clone", "detach", "alias"}
+"""Operations that keep numbers as they are, as putting back an unused buffer does."""
 RANDOM_BY = ("dropout_p", "dropout", "train", "training")
 """Arguments without which an operation that may be random draws nothing."""
 MIXED = {"native_dropout"}
@@ -208,6 +211,8 @@ def near(func: OpOverload, args: Arguments, kwargs: Named) -> int:
     place = 1 if name in KINKS else 0
     if name == "elu_backward":
         place = 5
+    elif name in QUANTIZERS and not QUANTIZERS[name].backward:
+        place = 0
     if len(args) <= place or not isinstance(args[place], Tensor) or not args[place].is_floating_point():
         return 0
     x = args[place]

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.own.sums import CHANNELS, of_product
+from models.own.sums import CHANNELS, of_product, times
 
 MEAN, LARGEST = 1, 2
 """Modes of a bag of embeddings."""
+CANCELLED = 4.0
+"""From this share of a result's squares on the squares of its terms are its yardstick: it is off by two roundings of itself, then."""
+FEW = 3
+"""Output channels of a convolution that may be one of differences."""
 MANY = 16
 """Terms up to which one rounding covers what a sum is off."""
 
@@ -41,6 +46,57 @@ def _layer_norm(x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Te
 
 def _layer_norm_slope(g: Tensor, x: Tensor, shape: Sequence[int], mean: Tensor, rstd: Tensor, weight: Tensor | None, *_: object) -> Tensor:
     return ((g if weight is None else g * weight) * rstd).abs()
+
+
+def _logsumexp(x: Tensor, dim: Sequence[int], *_: object) -> Tensor:
+    """m + log Σ exp(x − m), of which the sum is off by a rounding, and its logarithm by as much as a number near 1 is."""
+    largest = x.amax(dim, keepdim=True)
+    size = largest.abs() + torch.logsumexp(x - largest, dim, keepdim=True) + 1
+    return size.reshape(torch.logsumexp(x, dim, *_).shape)  # type: ignore[call-overload]  # `keepdim`, as the schema says
+
+
+def _logaddexp(x: Tensor, y: Tensor) -> Tensor:
+    largest = torch.maximum(x, y)
+    return largest.abs() + torch.logaddexp(x - largest, y - largest)
+
+
+def _added_product(x: Tensor, left: Tensor, right: Tensor, *, value: float = 1) -> Tensor:
+    return x.abs() + (value * left * right).abs()
+
+
+def _added_quotient(x: Tensor, left: Tensor, right: Tensor, *, value: float = 1) -> Tensor:
+    return x.abs() + (value * left / right).abs()
+
+
+def _between(x: Tensor, y: Tensor, weight: Tensor | float) -> Tensor:
+    return x.abs() + (weight * (y - x)).abs()
+
+
+def _gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
+    """½x(1 + erf(x/√2)), where 1 + erf is what is left of 1 for negative x."""
+    return x.abs()
+
+
+def _gelu_slope(g: Tensor, x: Tensor, *, approximate: str = "none") -> Tensor:
+    return (g * (1 + x.abs() * torch.exp(-x.square() / 2))).abs()
+
+
+def _total(x: Tensor, dim: Sequence[int] | int | None = None, keepdim: bool = False, *, dtype: object = None) -> Tensor:
+    """√Σx², as large as partial sums of terms of either sign are, or the sum where that is more."""
+    size = torch.maximum(x.sum(dim, keepdim=keepdim).abs(), x.abs().square().sum(dim, keepdim=keepdim).sqrt())
+    return size[..., None] if x.is_complex() else size
+
+
+def _average(x: Tensor, dim: Sequence[int] | int | None = None, keepdim: bool = False, *, dtype: object = None) -> Tensor:
+    count = x.numel() / max(x.mean(dim, keepdim=keepdim).numel(), 1)
+    return _total(x, dim, keepdim) / max(count, 1)
+
+
+def _group_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, n: int, c: int, hw: int, groups: int, eps: float) -> Tensor:
+    grouped = x.reshape(n, groups, -1)
+    scale = torch.rsqrt(grouped.var(-1, correction=0, keepdim=True) + eps)
+    size = (grouped * scale).reshape(x.shape)
+    return (size if weight is None else size * _by_channel(weight, x)).abs()
 
 
 def _by_channel(values: Tensor, like: Tensor) -> Tensor:
@@ -129,18 +185,37 @@ def _in_rows(terms: Tensor, rows: Tensor, count: int) -> Tensor:
     return off
 
 
-def product(name: str, args: Sequence[object]) -> tuple[int, Callable[[Tensor], Tensor]]:
-    """How many additions follow each other in one of `PRODUCTS`, and what their errors are relative to in its result."""
+def product(name: str, args: Sequence[object], out: Tensor) -> tuple[int, Tensor | None]:
+    """How many additions follow each other in one of `PRODUCTS`, and the size of each result's terms where one rounding is too little.
+
+    Σ(terms²) of all results together is Σₖ ‖columnₖ‖²‖rowₖ‖², which costs little beside the product.
+    """
     left, right = args[PRODUCTS[name] : PRODUCTS[name] + 2]
     assert isinstance(left, Tensor) and isinstance(right, Tensor), "as the schemas of these operations say"
     rows, columns = (left.shape[-2] if left.dim() > 1 else 1), (right.shape[-1] if right.dim() > 1 else 1)
+    additions = of_product(rows, left.shape[-1], columns)
+    squares, others = left.abs().square(), right.abs().square()
+    energy = (squares.sum(-2) if left.dim() > 1 else squares) * (others.sum(-1) if right.dim() > 1 else others)
+    if times(additions, out.numel()) == 1 and float(energy.sum()) <= CANCELLED * float(out.abs().square().sum()):
+        return additions, None
+    found = torch.maximum(out.abs(), (squares @ others).sqrt().reshape(out.shape))
+    if PRODUCTS[name] and isinstance(args[0], Tensor):
+        found = torch.maximum(found, args[0].abs())
+    # Of complex results the same for the real and the imaginary part, along an axis of their own.
+    return additions, found[..., None] if out.is_complex() else found
 
-    def size(out: Tensor) -> Tensor:
-        """Of complex results the same for the real and the imaginary part, along an axis of their own."""
-        found = torch.maximum(out.abs(), (left.abs().square() @ right.abs().square()).sqrt().reshape(out.shape))
-        return found[..., None] if out.is_complex() else found
 
-    return of_product(rows, left.shape[-1], columns), size
+def window(args: Sequence[Any], out: Tensor) -> Tensor | None:
+    """√Σ(terms²) of a convolution's results where they cancel, as in differences of a smooth image.
+
+    Asked of few output channels and of those that have a channel each, since a kernel of many is none of differences.
+    """
+    x, weight, _, *settings, groups = args
+    if weight.shape[0] > FEW * groups or out.is_complex():
+        return None
+    size = torch.convolution(x.square(), weight.square(), None, *settings, groups).sqrt()
+    cancels = float(size.square().sum()) > CANCELLED * float(out.square().sum())
+    return torch.maximum(size, out.abs()) if cancels else None
 
 
 TERMS: dict[str, Callable[..., Tensor]] = {
@@ -152,7 +227,17 @@ TERMS: dict[str, Callable[..., Tensor]] = {
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit": _batch_norm,
     "native_batch_norm_backward": _batch_norm_slope,
+    "native_group_norm": _group_norm,
     "native_group_norm_backward": _group_norm_slope,
+    "logsumexp": _logsumexp,
+    "logaddexp": _logaddexp,
+    "addcmul": _added_product,
+    "addcdiv": _added_quotient,
+    "lerp": _between,
+    "gelu": _gelu,
+    "gelu_backward": _gelu_slope,
+    "sum": _total,
+    "mean": _average,
 }
 """By operation the size of the terms of its first result, of the operation's own arguments."""
 SUMMED: dict[str, Callable[..., tuple[int, ...]]] = {

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -17,9 +18,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.dispatch import Arguments, Named, Types
+from models.backends.torch.own.distances import euclidean
+from models.backends.torch.own.quantized import QUANTIZERS
 from models.backends.torch.own.state import WIDER
 from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
-from models.backends.torch.own.terms import ADDED, PRODUCTS, SUMMED, TERMS, product
+from models.backends.torch.own.terms import ADDED, PRODUCTS, SUMMED, TERMS, product, window
 from models.own.gauge import NoTwinError
 from models.own.sums import times
 
@@ -40,6 +43,7 @@ The k-th partial sum is k/n of the total and is rounded once, so that the square
 4.2). A rounding is uniform, hence a third of its largest square, over numbers whose E[1/m²] is 0.541 for mantissas m with Benford's law.
 PyTorch's batch normalization of channels-last images adds up so: 14 unit roundoffs over 1,600 terms, 29 over 25,600 (2.13.0).
 """
+LARGEST = float(np.finfo(np.float32).max)
 EXACT = {
     "relu", "relu_", "threshold_backward", "neg", "abs", "clone", "copy_", "_to_copy", "cat", "stack", "slice_backward",
     "select_backward", "slice_scatter", "select_scatter", "index", "index_select", "gather", "embedding", "repeat", "zeros", "ones",
@@ -48,9 +52,21 @@ EXACT = {
     "hardtanh_", "hardtanh_backward", "clamp", "clamp_min", "clamp_max", "max", "min", "maximum", "minimum", "amax", "amin", "topk",
     "sort", "max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d", "tril", "triu", "arange", "scalar_tensor",
     "lift_fresh", "_reshape_alias", "_unsafe_view", "unbind", "split", "unsafe_split", "sign", "sgn", "floor", "ceil", "round",
-    "eye", "set_", "resize_", "nan_to_num",
+    "eye", "set_", "resize_", "nan_to_num", "remainder", "fmod", "trunc", "frac", "heaviside", "scatter", "masked_scatter", "index_fill",
+    "index_copy", "copysign",
 }  # fmt: skip
 """Operations that move, choose or make numbers and round none."""
+BOUNDED = {"sigmoid": (0.0, 1.0), "_softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "erf": (-1.0, 1.0), "sin": (-1.0, 1.0), "cos": (-1.0, 1.0)}
+"""Functions whose results float32 rounds to their bounds and not beyond them, where a logarithm or a loss would be no number."""
+APART: dict[str, Callable[..., Tensor]] = {"_euclidean_dist": euclidean}
+"""Fused operations whose roundings no size of terms tells: what they compute, operation by operation."""
+STABLE = {
+    "linalg_inv_ex", "_linalg_solve_ex", "linalg_solve_triangular", "linalg_lu_factor_ex", "linalg_lu_solve", "_linalg_det",
+    "_linalg_slogdet", "linalg_cholesky_ex", "cholesky_solve", "linalg_qr", "_linalg_eigh", "linalg_eig", "_linalg_svd",
+    "linalg_lstsq", "linalg_matrix_exp",
+}  # fmt: skip
+"""Operations on matrices that are backward stable: float32 gives the exact result of matrices that are off by about a rounding (Higham
+2002, chapters 9 to 20), which may be far from the result's own rounding."""
 OF_PAIRS = {"abs", "sgn"}
 """Those of them that compute where numbers are complex."""
 
@@ -77,23 +93,33 @@ class TwinMode(TorchDispatchMode):
         kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
         self.ran.add(operation(func))
         halved = HALVED if operation(func) in self._half else 1.0
+        if self._generator is not None:
+            args, kwargs = _narrow(func, args, kwargs)
+        if self._generator is not None and operation(func) in APART:
+            with self:
+                return APART[operation(func)](*args, **kwargs)
+        if self._generator is not None and operation(func) in STABLE:
+            args = self._shaken(args, grows=True)
+        elif self._generator is not None and operation(func) in QUANTIZERS and QUANTIZERS[operation(func)].backward:
+            args = self._shaken(args)  # a scale's gradient is of what rounding to the grid has left of each number
         if self._generator is None:
             self.near += near(func, args, kwargs)
         elif halved > 1 and not func._schema.is_mutable:
             args = tuple(self._cast(each) if isinstance(each, Tensor) else each for each in args)
         out = NotImplemented if self._read is None else replayed(func, args, kwargs, self._read)
-        if out is NotImplemented:
+        if out is NotImplemented and operation(func) in QUANTIZERS:
+            quantizer = QUANTIZERS[operation(func)]
+            out = quantizer.slope(quantizer.zone(*args, **kwargs), *args, **kwargs)
+        elif out is NotImplemented:
             out = func(*args, **kwargs)
         if self._generator is not None and not func.is_view and not _is_exact(func, args) and not drawn(func, args, kwargs):
-            terms = TERMS[operation(func)](*args, **kwargs) if operation(func) in TERMS else None
-            summed = SUMMED[operation(func)](*args, **kwargs) if operation(func) in SUMMED else ()
-            if operation(func) in PRODUCTS and isinstance(out, Tensor) and out.dtype in (torch.float64, torch.complex128):
-                count, size = product(operation(func), args)
-                summed, terms = (count,), size(out) if times(count, out.numel()) > 1 else None
+            terms, summed = _sizes(func, args, kwargs, out)
             for place, each in enumerate(out if isinstance(out, (tuple, list)) else (out,)):
                 if isinstance(each, Tensor):
                     roundings = times(summed[place], each.numel()) if place < len(summed) else 1.0
                     self._round(each, terms if place == 0 else None, max(roundings, halved))
+            if operation(func) in BOUNDED and isinstance(out, Tensor) and out.dtype == torch.float64:
+                out.clamp_(*BOUNDED[operation(func)])
             if operation(func) in ADDED:
                 tensors(out)[0].add_(ADDED[operation(func)](*args, **kwargs))
             if self._one_by_one and isinstance(out, tuple) and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):
@@ -106,6 +132,18 @@ class TwinMode(TorchDispatchMode):
             x = x.clone()
             self._round(x, None, HALVED)
         return x
+
+    def _shaken(self, args: Arguments, grows: bool = False) -> Arguments:
+        """Arrays whose every number is off by a rounding of itself or of their rms, or √n such as constants grow (ibid., section 2.6)."""
+        found = []
+        for each in args:
+            if isinstance(each, Tensor) and each.dtype == torch.float64 and each.numel():
+                each = each.detach().clone()
+                self._round(
+                    each, torch.maximum(each.abs(), each.square().mean().sqrt()), each.shape[-1] ** 0.5 if grows and each.dim() else 1.0
+                )
+            found.append(each)
+        return tuple(found)
 
     def _round_statistics(self, name: str, x: Tensor, out: tuple[Tensor, ...], terms: Tensor | None) -> None:
         """Errors that a whole channel has in common, √n times as large where n numbers are added one after the other."""
@@ -134,6 +172,34 @@ class TwinMode(TorchDispatchMode):
             terms = torch.where(x.isfinite(), terms, 0.0)
             noise = torch.where(x.isfinite(), noise, 0.0)
         x.addcmul_(terms, noise.to(x.device, torch.float64))
+
+
+def _sizes(func: OpOverload, args: Arguments, kwargs: Named, out: object) -> tuple[Tensor | None, tuple[int, ...]]:
+    """What errors of an operation's first result are relative to, if not to itself, and how many terms each result is the sum of."""
+    name, first = operation(func), next(iter(tensors(out)), None)
+    if first is None or first.dtype not in (torch.float64, torch.complex128) or first.layout != torch.strided:
+        return None, ()
+    if name in PRODUCTS and isinstance(out, Tensor):
+        count, terms = product(name, args, out)
+        return terms, (count,)
+    summed = SUMMED[name](*args, **kwargs) if name in SUMMED else ()
+    if name == "convolution":
+        return window(args, first), summed
+    return (TERMS[name](*args, **kwargs) if name in TERMS else None), summed
+
+
+def _narrow(func: OpOverload, args: Arguments, kwargs: Named) -> tuple[Arguments, Named]:
+    """Constants as float32 holds them, whose error all numbers of an array have in common; settings such as an epsilon stay."""
+    if not any(type(value) is float for value in (*args, *kwargs.values())):
+        return args, kwargs
+    settings = {each.name for each in func._schema.arguments if isinstance(each.type, torch.FloatType)}
+    names = [each.name for each in func._schema.arguments]
+    given = tuple(_as_float32(value) if name not in settings else value for name, value in zip(names, args, strict=False))
+    return given, {name: _as_float32(value) if name not in settings else value for name, value in kwargs.items()}
+
+
+def _as_float32(value: object) -> object:
+    return float(np.float32(value)) if type(value) is float and abs(value) <= LARGEST else value
 
 
 def _is_exact(func: OpOverload, args: Arguments) -> bool:
