@@ -8,7 +8,7 @@ from bench.judging.verdict import FAILED, PASSED
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
 from models.own.gauge import OwnError
 
-SHAPES = {"torch": ("experts", "graph", "teacher", "pairs"), "keras": ("stepping", "adding")}
+SHAPES = {"torch": ("experts", "graph", "teacher", "pairs", "branching"), "keras": ("stepping", "adding")}
 ALWAYS = ("finite", "reproducible", "forward_parity", "gradient_parity", "derivative", "evaluation")
 
 

@@ -97,3 +97,20 @@ def pairs():
 
     batch = {"image": torch.randn(8, 6), "text": torch.randn(8, 5)}
     return {"model": Pairs(), "loss": loss, "batch": batch, "optimizer": lambda p: torch.optim.AdamW(p, 1e-3)}
+
+
+class Branching(nn.Module):
+    """A layer that a large batch alone goes through."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.large, self.last = nn.Linear(12, 20), nn.Linear(20, 20), nn.Linear(20, 5)
+
+    def forward(self, x):
+        h = self.first(x).tanh()
+        return self.last(self.large(h).tanh() if h.square().sum() > 120 else h)
+
+
+def branching():
+    batch = torch.randn(16, 12).mul(3), torch.randint(0, 5, (16,))
+    return {"model": Branching(), "loss": functional.cross_entropy, "batch": batch, "optimizer": lambda p: torch.optim.SGD(p, 0.1)}
