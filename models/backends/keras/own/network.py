@@ -17,17 +17,15 @@ from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.shared import as_first_returned, unused
-from models.backends.keras.own.values import copied, dense, directly, outputs, scale_of, widen
+from models.backends.keras.own.values import copied, dense, directly, outputs, widen
 from models.backends.keras.own.watched import Layers, made_in_a_call, named, variable_names
-from models.backends.keras.own.ways import Way, on_batch
-from models.backends.keras.taps import Taps
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of, pair
 from models.own.loading import Home
-from models.own.passes import OwnPass, Trajectory
+from models.own.passes import OwnPass
 from models.own.trees import Tree, leaves, mapped
 
-STEPS = 2
-"""Optimizer steps that are looked at: the second has slots that the first has filled."""
+BATCHES = 2
+"""Batches that steps are taken on."""
 SEED = "seed_generator_state"
 """What the variable of a `keras.random.SeedGenerator` is called."""
 NARROW = "float32", "float16", "bfloat16"
@@ -53,21 +51,21 @@ class OwnModelOfKeras:
         gauge = self.gauge
         if twin_of is not None and twin_of.model is self.model:
             raise NoTwinError("its factory returns the same model every time: build it in the factory")
-        given = [gauge.batch] if gauge.data is None else [pair(each, home.model.id) for each in islice(iter(gauge.data), STEPS)]
-        batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == STEPS else STEPS)
-        with self._describing("has a batch that its library does not take"):
+        given = [gauge.batch] if gauge.data is None else [pair(each, home.model.id) for each in islice(iter(gauge.data), BATCHES)]
+        batches = twin_of.batches if twin_of is not None else given * (1 if len(given) == BATCHES else BATCHES)
+        with self.describing("has a batch that its library does not take"):
             self.batches: list[Tree] = [mapped(self._placed, each) for each in batches]
-        with self._describing("could not be called"):
+        with self.describing("could not be called"):
             whole = all(layer.built for layer in self.model._flatten_layers())
             if not self.model.built:
                 with warnings.catch_warnings():  # of parts that this call leaves unbuilt
                     warnings.filterwarnings("ignore", r"`build\(\)` was called on layer", UserWarning)
-                    self.model(self._inputs(0))
+                    self.model(self.inputs(0))
             elif not isinstance(self.model, (keras.Sequential, Functional)):
                 self._build_late_layers()
         if not whole:
             self._build_for_training()
-        with self._describing("could not be called"):
+        with self.describing("could not be called"):
             as_first_returned(self.model)
             if not self.model.compiled or gauge.loss is not None:
                 if gauge.loss is None and type(self.model).compute_loss is keras.Model.compute_loss and not self.model.losses:
@@ -77,7 +75,7 @@ class OwnModelOfKeras:
             else:
                 self.model.optimizer = unused(self.model.optimizer, home.model.id)
             if keras.backend.backend() == "jax":  # else variables of losses and metrics would be made while JAX traces
-                self.model._symbolic_build(data_batch=(self._inputs(0), self._targets(0)))
+                self.model._symbolic_build(data_batch=(self.inputs(0), self.targets(0)))
         self.variables: list[keras.Variable] = list(self.model.trainable_variables)
         self._names = variable_names(self.model)
         if not self.variables:
@@ -122,7 +120,7 @@ class OwnModelOfKeras:
     def backward(self, differentiate: Differentiate, *, watch: bool = False, number: int = 0) -> OwnPass:
         """One pass in training mode from the state at the start, whose variables stay as they are."""
         self.restore()
-        inputs, targets = self._inputs(number), self._targets(number)
+        inputs, targets = self.inputs(number), self.targets(number)
         held = [v for v in self.model.non_trainable_variables if str(v.dtype).startswith("float")]
         watched = Layers(self.model, watch)
 
@@ -140,7 +138,7 @@ class OwnModelOfKeras:
             after = [s if s is not None else v.value for s, v in zip(statistics, held, strict=True)]
             return loss, (dict(leaves(output)), after, dict(watched.seen))
 
-        with self._describing("could not be trained", watched):
+        with self.describing("could not be trained", watched):
             loss, (output, statistics, signals), slopes, deltas = differentiate(loss_of, [v.value for v in self.variables])
         if ops.ndim(loss):
             raise OwnError(
@@ -156,7 +154,7 @@ class OwnModelOfKeras:
     def loss_at(self, moved: Arrays, evaluate: Evaluate | None = None) -> float:
         """The loss in training mode with some parameters moved, from the state at the start."""
         self.restore()
-        inputs, targets = self._inputs(0), self._targets(0)
+        inputs, targets = self.inputs(0), self.targets(0)
 
         def loss_of(values: list[Tensor]) -> Tensor:
             pairs = list(zip(self.variables, values, strict=True))
@@ -165,7 +163,7 @@ class OwnModelOfKeras:
                 return self.model.compute_loss(x=inputs, y=targets, y_pred=output)
 
         values = [array(v).astype(np.float64) + moved.get(name, 0.0) for name, v in zip(self.names, self.variables, strict=True)]
-        with self._describing("could not be trained"):
+        with self.describing("could not be trained"):
             loss = (evaluate or directly)(loss_of, values)
         return float(ops.convert_to_numpy(loss))
 
@@ -176,90 +174,20 @@ class OwnModelOfKeras:
 
         def output_of(values: list[Tensor]) -> Tree:
             with keras.StatelessScope(state_mapping=list(zip(self.variables, values, strict=True))) as scope:
-                output = dict(leaves(self.model(self._inputs(0), training=False)))
+                output = dict(leaves(self.model(self.inputs(0), training=False)))
             seeds = [v for v in self.model.non_trainable_variables if v.path.endswith(SEED)]
             self.drew = any(scope.get_current_value(v) is not None for v in seeds)
             return output
 
-        with self._describing("could not be evaluated"):
+        with self.describing("could not be evaluated"):
             if evaluate is not None:
                 return outputs(evaluate(output_of, [copied(v) for v in self.variables]))
-            return outputs(self.model(self._inputs(0), training=False))
+            return outputs(self.model(self.inputs(0), training=False))
 
     def state(self) -> Arrays:
         """All variables of model and optimizer."""
         variables = [*self.model.variables, *(self.model.optimizer.variables if self.model.optimizer is not None else [])]
         return {f"{place} {named(v.path, self.model.name)}": copied(v) for place, v in enumerate(variables)}
-
-    def trained(self, jit: bool, way: Way = on_batch, eager: bool = False) -> tuple[Trajectory, list[float]]:
-        """Steps in one of Keras's ways, and the losses that it reports. Each leaves its raw gradients in a variable of the optimizer."""
-        self.restore()
-        usual = self.model.run_eagerly
-        optimizer, seen, losses = self.model.optimizer, Trajectory(), []
-        with self._describing("could not take a step"):
-            self.model.jit_compile = jit
-            self.model.run_eagerly = usual or eager
-            if self.steps_by_itself and way is on_batch:
-                step = self.model.train_step  # is given data as `fit` gives it, where `train_on_batch` adds None for weights of samples
-                self.model.train_step = lambda *given: step(*given[:-1], keras.utils.pack_x_y_sample_weight(*given[-1]))
-            self.model.make_train_function(force=True)
-            optimizer.build(self.variables)
-            begin = [(v, copied(v)) for v in optimizer.variables]  # among which a loss scale puts the tap's own later
-            taps = Taps(optimizer, self.variables, [], ("gradients",))
-            try:
-                for number in range(STEPS):
-                    seen.begins.append(self.weights())
-                    inputs, targets = self._inputs(number), self._targets(number)
-                    scale = scale_of(optimizer, optimizer.variables)
-                    losses.append(way(self.model, inputs, targets))
-                    seen.gradients.append(
-                        {name: g / scale if scale != 1 else g for name, g in zip(self.names, taps.gradients(self.variables), strict=True)}
-                    )
-                    seen.ends.append(self.weights())
-            finally:
-                taps.remove()
-                self.model.run_eagerly = usual
-                vars(self.model).pop("train_step", None)
-                for variable, value in begin:
-                    variable.assign(value)
-        return seen, losses
-
-    def steps(self, begins: list[Arrays], gradients: list[Arrays]) -> Iterator[Arrays]:
-        """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
-        optimizer = self.model.optimizer
-        optimizer.build(self.variables)
-        fresh = [copied(v) for v in optimizer.variables]
-        try:
-            for begin, given in zip(begins, gradients, strict=True):
-                for name, variable in zip(self.names, self.variables, strict=True):
-                    variable.assign(begin[name])
-                scale = scale_of(optimizer, optimizer.variables)
-                with self._describing("could not take a step"):
-                    optimizer.apply(
-                        [ops.convert_to_tensor(given[name] * scale, v.dtype) for name, v in zip(self.names, self.variables, strict=True)]
-                    )
-                yield self.weights()
-        finally:
-            for variable, value in zip(optimizer.variables, fresh, strict=True):
-                variable.assign(value)
-
-    def steps_by(self, evaluate: Evaluate, begins: list[Arrays], gradients: list[Arrays]) -> Iterator[Arrays]:
-        """The same steps as a function of weights, gradients and slots, which leaves no trace."""
-        optimizer = self.model.optimizer
-        optimizer.build(self.variables)
-        slots, count = [copied(v) for v in optimizer.variables], len(self.variables)
-
-        def step(values: list[Tensor]) -> Any:
-            return optimizer.stateless_apply(values[2 * count :], values[count : 2 * count], values[:count])
-
-        for begin, given in zip(begins, gradients, strict=True):
-            scale = scale_of(optimizer, slots)
-            with self._describing("could not take a step"):
-                values = [np.asarray(begin[name], np.float64) for name in self.names]
-                values += [np.asarray(given[name], np.float64) * scale for name in self.names]
-                new, slots = evaluate(step, [*values, *slots])
-            slots = [np.asarray(each) for each in slots]
-            yield begin | {name: np.asarray(w) for name, w in zip(self.names, new, strict=True)}
 
     def _become(self, other: OwnModelOfKeras) -> None:
         """Take the other's state. Raises NoTwinError for a model that is not the same one in float64."""
@@ -282,18 +210,19 @@ class OwnModelOfKeras:
     def _build_late_layers(self) -> None:
         """Call a model that calls itself built, since its first call may make layers; what it has stays as it is."""
         before = [(v, copied(v)) for v in self.model.variables]
-        self.model(self._inputs(0))
+        self.model(self.inputs(0))
         for variable, value in before:
             variable.assign(value)
 
     def _build_for_training(self) -> None:
         """Build what only training has, an auxiliary head for example, so that nothing else moves."""
         layers = Layers(self.model, watch=False)
-        with self._describing("could not be trained", layers), keras.StatelessScope(), layers.tapped(None):
-            self.model(self._inputs(0), training=True)
+        with self.describing("could not be trained", layers), keras.StatelessScope(), layers.tapped(None):
+            self.model(self.inputs(0), training=True)
 
     @contextlib.contextmanager
-    def _describing(self, what: str, layers: Layers | None = None) -> Iterator[None]:
+    def describing(self, what: str, layers: Layers | None = None) -> Iterator[None]:
+        """Run the user's code; what it raises is theirs, and of a twin the reason why there is none."""
         try:
             with self._home.describing(f"{self._home.model.id} {what}"):
                 yield
@@ -307,11 +236,13 @@ class OwnModelOfKeras:
                 raise NoTwinError(f"{place} does not run in float64: {str(error).partition(': ')[2]}") from error
             raise
 
-    def _inputs(self, number: int) -> Tree:
+    def inputs(self, number: int) -> Tree:
+        """What the model is called with in a step: a batch that is a dict as it is."""
         batch = self.batches[number]
         return batch if isinstance(batch, Mapping) else batch[0]
 
-    def _targets(self, number: int) -> Tree:
+    def targets(self, number: int) -> Tree:
+        """What the loss is given besides; None with a batch that is a dict."""
         batch = self.batches[number]
         return None if isinstance(batch, Mapping) else batch[1]
 

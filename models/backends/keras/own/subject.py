@@ -12,9 +12,9 @@ from models.arrays import Arrays
 from models.backends.keras.libraries import LIBRARY
 from models.backends.keras.own.collections import factory
 from models.backends.keras.own.network import SEED, OwnModelOfKeras
+from models.backends.keras.own.stepping import Way, by_fit, given_steps, on_batch, stateless_steps, trained
 from models.backends.keras.own.twins import TWINS, Tape
 from models.backends.keras.own.watched import layer_names
-from models.backends.keras.own.ways import Way, by_fit, on_batch
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.loading import Home
@@ -149,7 +149,7 @@ class Subject:
 
     def _steps(self) -> tuple[Trajectory, list[float]]:
         if self._taken is None:
-            self._taken = self._own.trained(jit=LIBRARY_NAME == "jax")  # as Keras does there by itself
+            self._taken = trained(self._own, jit=LIBRARY_NAME == "jax")  # as Keras does there by itself
         return self._taken
 
     def _first_step(self, twin: OwnTwin) -> Taken:
@@ -166,7 +166,7 @@ class Subject:
 
     def _by(self, name: str, twin: OwnTwin, jit: bool, way: Way = on_batch, eager: bool = False) -> Taken:
         try:
-            return self._of_steps(*self._own.trained(jit, way, eager), twin)
+            return self._of_steps(*trained(self._own, jit, way, eager), twin)
         except NoVariantError:
             raise
         except Exception as error:
@@ -244,8 +244,8 @@ class Twin:
         operations = TWINS.replay(None, rounded)
         with TWINS.float64_by_default(), operations.inside():
             if TWINS.REBUILT:
-                return list(self._twin.steps(trajectory.begins, trajectory.gradients))
-            return list(self._twin.steps_by(operations.evaluate, trajectory.begins, trajectory.gradients))
+                return list(given_steps(self._twin, trajectory.begins, trajectory.gradients))
+            return list(stateless_steps(self._twin, operations.evaluate, trajectory.begins, trajectory.gradients))
 
 
 def _refuse_other_draws(tape: Tape | None, reason: NoTwinError) -> None:

@@ -27,6 +27,6 @@ def own_step(model: OwnModel, mode: str, seed: int, device: str) -> OwnStep:
     own.restore()
     own.model.jit_compile, own.model.run_eagerly = mode == "jit", mode == "eager"
     own.model.make_train_function(force=True)
-    inputs, targets = own._inputs(0), own._targets(0)
+    inputs, targets = own.inputs(0), own.targets(0)
     work = TimedWork(lambda: own.model.train_on_batch(inputs, targets), lambda: None)
-    return OwnStep(work, lambda: own._describing("could not take a step"), own.weights)
+    return OwnStep(work, lambda: own.describing("could not take a step"), own.weights)

@@ -29,7 +29,7 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
         for variable in own.variables:
             variable.assign(new[own.name(variable)])
     losses, norms = [], []
-    with own._describing("could not be trained"):
+    with own.describing("could not be trained"):
         net.jit_compile = False
         net.make_train_function(force=True)
         optimizer.build(own.variables)
@@ -45,7 +45,7 @@ def train_own(model: OwnModel, seed: int, moved: bool, device: str) -> OwnHistor
     if own.gauge.metric is not None:
         batch = mapped(own._placed, own.gauge.batch if own.gauge.test is None else pair(own.gauge.test, model.id))
         inputs, targets = (batch, batch) if isinstance(batch, Mapping) else batch
-        with own._describing("has a metric that could not be computed"):
+        with own.describing("has a metric that could not be computed"):
             value = own.gauge.metric(net(inputs, training=False), targets)
             found.score = share(ops.convert_to_numpy(value), model.id)
     return found
