@@ -45,9 +45,8 @@ def test_a_model_that_takes_twice_as_long_shows_in_one_restart(file: str, name: 
     asked = case(own(file, name), side)
     variants = (asked.a, dataclasses.replace(asked.b, slowdown=2.0))
     with rounds.fresh(variants) as pair:
-        series = rounds.measure(pair, dataclasses.replace(asked, b=variants[1]), load(), restart=0, seconds=1.0)
-    ratio = math.exp(METRICS["step"].log_ratio(series, 0, 1) or 0.0)
-    assert 1.3 < ratio < 3.0, ratio
+        series = rounds.measure(pair, dataclasses.replace(asked, b=variants[1]), load(), restart=0, seconds=2.0)
+    assert math.exp(METRICS["step"].log_ratio(series, 0, 1) or 0.0) > 1.2  # by how much is for many restarts to say
     assert min(series.first_step) > 0 and min(series.host) > 50
 
 
