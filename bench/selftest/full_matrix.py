@@ -21,7 +21,7 @@ from bench.selftest.studies.tables import keep, read
 from models.matrix import networks
 
 PATH = Path(__file__).with_suffix(".csv")
-PARTS = 120
+PARTS = 240
 """How many parts the matrix is judged in: each takes some minutes of a processor."""
 PACKAGES = ("torch", "keras", "tensorflow_cpu")
 

@@ -16,6 +16,7 @@ NEVER: dict[str, dict[str, set[Value]]] = {
     "conv": {
         "optimizer": {"adafactor"}, "precision": {"mixed_bfloat16", "mixed_float16"}, "loss_scale": {1.0, 2.0**15}, "scale_growth": {20},
     },
+    "ode": {"precision": {"mixed_bfloat16", "mixed_float16"}, "loss_scale": {1.0, 2.0**15}, "scale_growth": {20}},
 }  # fmt: skip
 """Values that a family refuses beside whatever else."""
 

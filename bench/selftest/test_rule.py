@@ -52,7 +52,7 @@ BY_PART = [
         *(f"act={name}" for name in ACTIVATIONS),
         *(f"act=tanh,norm={name}{at}" for name in NORMS for at in ("", ",norm_at=after")),
         *(f"act=tanh,skip={skip},skip_order={order}" for skip in ("one", "two") for order in ("post", "pre")),
-        *(f"act=tanh,skip=two,skip_order={order},branch={way}" for order in ("post", "pre") for way in ("root2", "depth", "zero")),
+        *(f"act=tanh,skip=two,skip_order={order},branch={way}" for order in ("post", "pre") for way in ("root2", "depth", "zero", "fixup")),
         *(f"act=tanh,skip=two,skip_order={order},branch=rezero" for order in ("post", "pre")),
         "act=tanh,norm=layer,skip=two", "act=tanh,norm=batch,skip=one,skip_order=pre", "act=tanh,bottleneck=2,skip=two,skip_order=pre",
         *(f"act=tanh,loss={name}" for name in LOSSES), "act=tanh,loss=huber,target_scale=10",

@@ -54,7 +54,6 @@ def test_every_mode_trains_the_named_network_and_is_timed(backend, mode, spec, w
     assert min(facts.first_step_s, facts.control_ms, facts.worker_rss_mb) > 0
     assert 0 < facts.of_product_rate < 1
     assert facts.of_product_rate == pytest.approx(facts.flops / facts.step_ms * 1e3 / facts.product_flops_per_s)
-    assert facts.steps_per_block > 1  # two milliseconds at the most a step here; how long blocks are is tested without a clock
 
 
 @pytest.mark.parametrize("planted", ["lr=0.011", "optimizer=sgd,lr=0.01", "init=lecun_normal", "loss=hinge"])

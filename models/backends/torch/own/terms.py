@@ -192,6 +192,7 @@ def product(name: str, args: Sequence[object], out: Tensor) -> tuple[int, Tensor
     """
     left, right = args[PRODUCTS[name] : PRODUCTS[name] + 2]
     assert isinstance(left, Tensor) and isinstance(right, Tensor), "as the schemas of these operations say"
+    left, right = (each if each.layout == torch.strided else each.to_dense() for each in (left, right))
     rows, columns = (left.shape[-2] if left.dim() > 1 else 1), (right.shape[-1] if right.dim() > 1 else 1)
     additions = of_product(rows, left.shape[-1], columns)
     squares, others = left.abs().square(), right.abs().square()
