@@ -24,3 +24,4 @@ def test_no_network_of_the_committed_parts_is_red() -> None:
     table = read(TABLE)
     assert table and all(int(row["judged"]) > 0 and row["red"] == "0" for row in table)
     assert f"{len(table)} of {PARTS} parts" in summary() and "0 networks red" in summary()
+    assert summary().strip() in TABLE.with_name("README.md").read_text(encoding="utf-8")
