@@ -82,7 +82,7 @@ def test_sides_of_a_duet_have_builds_for_its_device() -> None:
 
 def test_a_side_without_requirements_runs_in_its_backend_s_own_python(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv(f"{PYTHON_OF}KERAS", own_python(tmp_path))
-    monkeypatch.setattr(environments, "IMPORTABLE", "print()")
+    monkeypatch.setattr(environments, "IMPORTABLE", "import importlib.util as u; print()")
     side = sides.parse("keras")
     assert sides.parse(sys.executable).backends == ("keras",)
     asked: list[str] = []

@@ -101,6 +101,12 @@ def test_an_environment_that_is_there_is_a_set_and_the_judge_stays_in_its_own(tm
         build(Wanted(str(tmp_path / "none")), tmp_path)
 
 
+def test_an_environment_in_which_no_worker_could_run_is_refused_with_what_it_lacks(monkeypatch) -> None:
+    monkeypatch.setattr(environments, "LACKED", "print('msgspec scipy')")
+    with pytest.raises(VersionsError, match=r"lacks what a worker needs: run \S+ -m pip install msgspec scipy\.$"):
+        importable(sys.executable, "/an/environment")
+
+
 @pytest.mark.parametrize(("options", "asked"), [(["--cases=smoke"], ["--backend=torch,keras"]), (["--backend=torch"], [])])
 def test_a_run_in_an_environment_asks_for_the_frameworks_that_it_has(options, asked, tmp_path: Path, monkeypatch) -> None:
     ran: list[list[str]] = []

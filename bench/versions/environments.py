@@ -26,8 +26,9 @@ from models.backends.registry import BACKENDS, USUAL, python_of, variable_of
 
 FOLDER = ROOT / ".gradgauge" / "environments"
 IMPORTABLE = f"import importlib.util as u; print(*[b for b in {USUAL} if u.find_spec(b)])"
-WORKERS_NEED = "msgspec, numpy, scipy and psutil"
+WORKERS_NEED = "msgspec", "numpy", "scipy", "psutil"
 """What an environment holds besides a framework, so that a worker can run in it."""
+LACKED = f"print(*[m for m in {WORKERS_NEED} if not u.find_spec(m)])"
 IMPORTED_AS = {"tensorflow-cpu": "tensorflow"}
 """Packages whose module has another name."""
 MISSING = """
@@ -176,15 +177,18 @@ def python_at(word: str) -> str:
 
 
 def importable(python: str, text: str) -> tuple[str, ...]:
-    """The usual backends whose framework a Python has. Raises VersionsError where it has none."""
+    """The usual backends whose framework a Python has. Raises VersionsError where it has none, or where no worker could run."""
     try:
-        done = subprocess.run([python, "-c", IMPORTABLE], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([python, "-c", f"{IMPORTABLE}; {LACKED}"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise VersionsError(f"{text!r} does not answer as a Python does ({error}): name an environment's bin/python.") from None
     elsewhere = [backend for backend in USUAL if python == sys.executable and python_of(backend)]
-    found = tuple(dict.fromkeys([*done.stdout.split(), *elsewhere]))
+    installed, _, lacking = done.stdout.strip(" ").partition("\n")
+    found = tuple(dict.fromkeys([*installed.split(), *elsewhere]))
     if done.returncode or not found:
-        raise VersionsError(f"{text!r} has neither torch nor keras installed: install one there, with {WORKERS_NEED}.")
+        raise VersionsError(f"{text!r} has neither torch nor keras installed: install one there, with {', '.join(WORKERS_NEED)}.")
+    if lacking.strip():
+        raise VersionsError(f"{text!r} lacks what a worker needs: run {python} -m pip install {lacking.strip()}.")
     return found
 
 
