@@ -8,7 +8,9 @@ from bench.experiments.memory import ADDING, COPYING
 from bench.experiments.pixels import PIXELS
 from bench.experiments.recipes import DEEP_RECIPES
 from bench.experiments.remedies import REMEDIES
+from bench.experiments.reversible import REVERSIBLE
 from bench.experiments.statistics import STATISTICS
 
-EXPERIMENTS: dict[str, Experiment] = {each.name: each for each in (DEPTH, STATISTICS, REMEDIES, DEEP_RECIPES, ADDING, COPYING, PIXELS)}
+ALL = DEPTH, STATISTICS, REMEDIES, DEEP_RECIPES, REVERSIBLE, ADDING, COPYING, PIXELS
+EXPERIMENTS: dict[str, Experiment] = {each.name: each for each in ALL}
 """By the name that `python -m bench experiment` takes."""

@@ -39,7 +39,8 @@ class Row:
     what its experiment is trained on. `extra` are fields by the conventions of a backend, where two frameworks need other numbers to
     compute the same. `schedule` is `constant`, or `warm-up`: a rise over `WARM_UP` steps, then a linear fall to zero. `inputs` lie in
     [0, 1] (`unit`), have mean square 1 (`standard`) or are as a problem draws them (`drawn`). `refresh` is the number of batches over
-    which running statistics are computed anew at the end. Frameworks in `without` lack a part of the network.
+    which running statistics are computed anew at the end. `mode` is how a step runs, empty for the usual way. Where a row is `weighed`, the
+    memory of its last epoch is read, in a worker of its own environment. Frameworks in `without` lack a part of the network.
     """
 
     label: str
@@ -53,6 +54,8 @@ class Row:
     extra: dict[str, str] = field(default_factory=dict, hash=False)
     axis: str = "depth"
     data: str = ""
+    mode: str = ""
+    weighed: bool = False
     without: tuple[str, ...] = ()
 
     def runs_on(self, backend: str) -> bool:
@@ -78,7 +81,8 @@ class Cell:
         row = self.row
         statistics = f", statistics over {row.refresh} batches" if row.refresh else ""
         inputs = f"{row.inputs} inputs{f' of {row.data}' if row.data else ''}"
-        return f"{row.on(self.backend)} · {row.epochs} epochs, {row.schedule} rate, {inputs}{statistics} · {self.backend}"
+        mode = f", {row.mode}" if row.mode else ""
+        return f"{row.on(self.backend)} · {row.epochs} epochs, {row.schedule} rate, {inputs}{statistics}{mode} · {self.backend}"
 
     @property
     def key(self) -> str:

@@ -48,6 +48,28 @@ def lines(series: Mapping[tuple[str, str], Points], title: str, x: str, y: str, 
     return {title: drawn}
 
 
+def against_depth(series: Mapping[tuple[str, str], Sequence[tuple[float, float]]], title: str, y: str) -> dict[str, Figure]:
+    """A number against depth from zero on, a panel a framework, a line a family."""
+    present = {key: points for key, points in series.items() if points}
+    names = list(dict.fromkeys(name for _, name in present))
+    families = list(dict.fromkeys(family for family, _ in present))
+    if not present:
+        return {}
+    drawn, (axes,) = figure(len(names), 4.0, 3.0)
+    for (family, who), points in present.items():
+        place = families.index(family)
+        style: dict[str, Any] = {"ls": LINES[place % len(LINES)], "marker": MARKERS[place % len(MARKERS)], "color": f"C{place}"}
+        panel = axes[names.index(who)]
+        panel.plot(*zip(*points, strict=True), label=family, ms=4, lw=1.2, **style)
+        panel.set(xlabel="depth", title=who)
+        panel.grid(alpha=0.3)
+    for panel in axes:
+        panel.set_ylim(bottom=0)
+    axes[0].set_ylabel(y)
+    axes[0].legend(fontsize=8, frameon=False)
+    return {title: drawn}
+
+
 def gradients_over_training(results: Mapping[tuple[str, str], Result], title: str) -> Figure:
     """log₁₀ of weight-gradient norms by layer, a panel a network, a line an epoch, of one seed."""
     drawn, (axes,) = figure(len(results), 3.0, 2.8)

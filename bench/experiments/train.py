@@ -23,6 +23,11 @@ LONGEST = 6 * 3600.0
 """Seconds of a processor that one epoch, or building a network, may take: those of 1,000 layers take a hundredth."""
 SHOWN_LAYERS, SHOWN_EPOCHS = 41, (1, 2, 5, 10, 20, 50, 100)
 """At most so many layers, evenly spread, and these epochs and the last of gradient norms are kept."""
+WEIGHED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 15), "TF_ENABLE_ONEDNN_OPTS": "0"}
+"""Environment of a worker whose memory is read: every tensor of 32 kB and more is given back to the system when it is freed.
+
+TensorFlow's allocator with oneDNN keeps freed memory, and glibc's keeps it after the first large tensor.
+"""
 Progress = Callable[[Cell, int, float], None]
 """Called after each epoch with its number and the accuracy."""
 
@@ -69,13 +74,14 @@ class Pool:
     def _slot(self) -> None:
         worker: Worker | None = None
         held: tuple[str, ...] = ()
+        weighed = False
         while cell := self._next(worker.backend if worker else ""):
             for again in (True, False):
                 try:
-                    if worker is None or worker.backend != cell.backend or not worker.alive:
+                    if worker is None or (worker.backend, weighed) != (cell.backend, cell.row.weighed) or not worker.alive:
                         if worker:
                             worker.close()
-                        worker, held = self._start(cell.backend), ()
+                        worker, held, weighed = self._start(cell), (), cell.row.weighed
                     source = self._data[cell.row.data]
                     if held != (wanted := (cell.row.data, cell.row.inputs)) or not isinstance(source, Data):
                         hold(worker, source, cell)
@@ -93,20 +99,25 @@ class Pool:
         if worker:
             worker.close()
 
-    def _start(self, backend: str) -> Worker:
+    def _start(self, cell: Cell) -> Worker:
         with self._lock:
             if self._ended:
                 raise WorkerDied("the run has ended")
-            worker = Worker(backend, device=self._device, threads=1, deadline=LONGEST)
+            worker = worker_for(cell, self._device)
             self._workers.add(worker)
         return worker
+
+
+def worker_for(cell: Cell, device: str) -> Worker:
+    """A process that can train a cell. Raises DeviceError."""
+    return Worker(cell.backend, device=device, threads=1, deadline=LONGEST, variables=WEIGHED if cell.row.weighed else None)
 
 
 def train(worker: Worker, cell: Cell, data: Source, device: str, progress: Progress) -> Result:
     """Train one cell, whose first samples the worker holds, from its first epoch to its last. Raises WorkerError."""
     row, spec, steps = cell.row, cell.spec(data), steps_of(data, cell)
     network = spec.id
-    worker.call("begin", network=network, seed=cell.seed, device=devices.kind(device), every=max(1, steps // LOOKS))
+    worker.call("begin", network=network, seed=cell.seed, device=devices.kind(device), every=max(1, steps // LOOKS), mode=row.mode)
     seen: list[EpochSeen] = []
     in_time: dict[str, PerStep] = {}
 
@@ -117,8 +128,9 @@ def train(worker: Worker, cell: Cell, data: Source, device: str, progress: Progr
     look(0)
     for number in range(1, row.epochs + 1):
         renew(worker, data, cell, number)
+        weighed = row.weighed and number == row.epochs
         schedule = rates(row.schedule, steps, row.epochs, number)
-        seen.append(worker.call("epoch", EpochSeen, network=network, number=number, schedule=schedule))
+        seen.append(worker.call("epoch", EpochSeen, network=network, number=number, schedule=schedule, weighed=weighed))
         progress(cell, number, seen[-1].accuracy)
         if not math.isfinite(seen[-1].loss):
             break
@@ -129,7 +141,7 @@ def train(worker: Worker, cell: Cell, data: Source, device: str, progress: Progr
 
 def train_alone(cell: Cell, data: Source, device: str) -> Result:
     """Train one cell in a worker of its own. Raises WorkerError."""
-    worker = Worker(cell.backend, device=device, threads=1, deadline=LONGEST)
+    worker = worker_for(cell, device)
     try:
         hold(worker, data, cell)
         return train(worker, cell, data, device, lambda *_: None)
@@ -159,6 +171,7 @@ def result_of(seen: list[EpochSeen], refreshed: Refreshed | None, in_time: dict[
         statistics=_statistics(refreshed) if refreshed else None,
         test_loss=test_loss if any(each is not None for each in test_loss) else [],
         times=times,
+        memory_mb=_finite(seen[-1].memory_mb),
         in_time={epoch: _logs(norms[np.array(times) - 1]) for epoch, norms in in_time.items()},
     )
 

@@ -69,6 +69,7 @@ EQUALITIES: dict[str, Equality] = {
         Equality(steps.duplicated_batch),
         Equality(steps.modes, _compiles),
         Equality(steps.function_in_function, lambda row: _keras(row) and row.library == "tensorflow"),
+        Equality(steps.recomputed, lambda row: _torch(row) or (_keras(row) and row.library == "tensorflow")),
         Equality(steps.torch_compile, _torch, "full"),
         Equality(steps.implementations, _torch),
         Equality(steps.gradients_kept, lambda row: row.library == "torch"),

@@ -101,18 +101,18 @@ class Start:
         """The first step alone, or its first `batch` samples."""
         return {"spec": self.spec.id, "weights": self.weights, "x": self.xs[0][:batch], "labels": self.labels[0][:batch]}
 
-    def rounding(self, conventions: str) -> dict[str, float]:
-        """By parameter, what one run of this training may be off: rms over float32 trainings of the reference."""
+    def rounding(self, conventions: str, passes: type[Reference] = Reference) -> dict[str, float]:
+        """By parameter, what one run of this training may be off: rms over float32 trainings of the reference, by its usual `passes`."""
         exact = self.visited(conventions, np.float64, None)[-1]
-        rounded = [self.visited(conventions, np.float32, order)[-1] for order in range(ROUNDINGS)]
+        rounded = [self.visited(conventions, np.float32, order, passes)[-1] for order in range(ROUNDINGS)]
         return {key: _rounding(value, [each[key] for each in rounded]) for key, value in exact.items()}
 
-    def visited(self, conventions: str, dtype: DTypeLike, order: int | None) -> list[Arrays]:
+    def visited(self, conventions: str, dtype: DTypeLike, order: int | None, passes: type[Reference] = Reference) -> list[Arrays]:
         """The weights that the reference meets on this training in `dtype`, from the first to the last."""
         weights, rule = {key: np.asarray(value, dtype) for key, value in self.weights.items()}, Rule(self.spec, conventions, dtype)
         visited = [weights]
         for x, labels in zip(self.xs, self.labels, strict=True):
-            visited.append(rule.step(visited[-1], Reference(self.spec, visited[-1], dtype, order).run(x, labels).gradients))
+            visited.append(rule.step(visited[-1], passes(self.spec, visited[-1], dtype, order).run(x, labels).gradients))
         return visited
 
 

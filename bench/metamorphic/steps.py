@@ -11,7 +11,9 @@ from bench.judging.finding import Finding
 from bench.judging.place import Place
 from bench.judging.tolerance import ROUNDING_MULTIPLE
 from bench.metamorphic.scenarios import UNIT, Scenarios, Start, same, start
+from models.architectures.reversible import RECOMPUTED
 from models.arrays import Arrays
+from models.reference.reversible import TakenBack
 
 PARTS = 4
 REFERENCE = "single"
@@ -81,6 +83,17 @@ def function_in_function(scenarios: Scenarios) -> Iterator[Finding]:
         for inside, seen in scenarios("called", x=x, kernel=kernel, built_before=built == "before").items():
             apart = float(np.linalg.norm(seen - exact) / np.linalg.norm(exact))
             yield Finding(Place(inside, scope=f"built {built}:"), apart, 0.0, ROUNDING_MULTIPLE * UNIT)
+
+
+def recomputed(scenarios: Scenarios) -> Iterator[Finding]:
+    """A reversible network whose activations are computed again from its output trains like one that keeps them.
+
+    What one training may be off is the reference's error where it, too, computes them again: it rounds once more a layer.
+    """
+    for dynamics in ("reversible", "hamiltonian"):
+        begin = start(f"ode,dynamics={dynamics},depth=8,step=0.5,optimizer=sgd,lr=0.5")  # a step of which a fault in a gradient shows
+        kept, again = (scenarios.train(begin, **mode)["weights"] for mode in ({}, {"mode": RECOMPUTED}))
+        yield from same(dynamics, again, kept, begin.rounding(scenarios.conventions, TakenBack))
 
 
 def torch_compile(scenarios: Scenarios) -> Iterator[Finding]:

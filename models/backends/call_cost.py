@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import math
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 import psutil
+
+Answer = TypeVar("Answer")
 
 
 def clock(call: Callable[[], object], wait: Callable[[], object] = lambda: None) -> float:
@@ -36,3 +42,28 @@ def growth(
             entries[entry]()
         grown[entry] = float(resident(on_device) - before)
     return grown
+
+
+def peak(call: Callable[[], Answer], on_device: Callable[[bool], float]) -> tuple[Answer, float]:
+    """What a call returns, and by how many MB memory rose above what was held when it began, at its highest.
+
+    That is the GPU's memory where anything is held there: `on_device` tells its highest in MB, and forgets it when asked to. Else it is the
+    process's: freed pages are given back first, and Linux tells the highest since then. NaN where the system does not tell.
+    """
+    gc.collect()
+    on_device(True)
+    held = on_device(False)
+    if held:
+        return call(), on_device(False) - held
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except (OSError, AttributeError):
+        return call(), math.nan
+    before = _highest()
+    return call(), _highest() - before
+
+
+def _highest() -> float:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

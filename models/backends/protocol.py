@@ -184,8 +184,8 @@ class EpochNetwork(Network, Protocol):
 class BuildForEpochs(Protocol):
     """How such a network is built."""
 
-    def __call__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu") -> EpochNetwork:
-        """`spec` on `device`, whose epochs have `steps` steps and whose gradients are looked at after each `every` of them."""
+    def __call__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu", mode: str = "") -> EpochNetwork:
+        """`spec` on `device`, whose epochs have `steps` steps in this mode; gradients are looked at after each `every` of them."""
 
 
 @runtime_checkable

@@ -160,6 +160,7 @@ TORCH = (
     Broken("a gradient shrinks whenever another arrives, under a schedule", "micro_batches_schedule", "micro-batches: layer  1 weight", one("torch.nn.Linear.__init__", after(_arrivals_shrink))),
     Broken("a gradient shrinks whenever another arrives, under an average", "micro_batches_average", "micro-batches: layer  1 weight", one("torch.nn.Linear.__init__", after(_arrivals_shrink))),
     Broken("loss divided by n + 1", "duplicated_batch", "momentum with norm=none: layer  2 weight", one("torch.nn.functional.cross_entropy", _over_n_plus_one)),
+    Broken("what an operation of one's own keeps is a thousandth too large", "recomputed", "reversible: layer  2 weight", one("torch.autograd.function.FunctionCtx.save_for_backward", lambda f: lambda self, *kept: f(self, *(1.001 * each for each in kept)))),
     Broken("torch.compile changes the loss", "torch_compile", "compile: layer  2 weight", one("torch.compile", lambda f: lambda model, **k: lambda *a: model(*a) * 1.001)),
     Broken("foreach Adam with another rate", "implementations", "Adam foreach float64", one("torch.optim.adam._multi_tensor_adam", lambda f: lambda *a, lr, **k: f(*a, lr=lr * 1.001, **k))),
     Broken("foreach NAdam looks ahead with a momentum too many (PyTorch 1.13)", "implementations", "NAdam foreach float64", one("torch.optim.nadam._multi_tensor_nadam", one_factor_too_many), link="https://github.com/pytorch/pytorch/pull/92699"),

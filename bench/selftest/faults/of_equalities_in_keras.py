@@ -157,6 +157,17 @@ def _drop_last(adapter: Any) -> None:
     adapter._size, adapter._partial_batch_size = adapter._num_samples // adapter._batch_size, 0
 
 
+def _own_gradient_too_large(decorate: Any) -> Any:
+    def decorated(function: Any) -> Any:
+        def changed(*given: Any) -> Any:
+            results, back = function(*given)
+            return results, lambda *d: [1.001 * gradient for gradient in back(*d)]
+
+        return decorate(changed)
+
+    return decorated
+
+
 def _two_digits(result: Any) -> Any:
     def rounded(self: Any) -> Any:
         from keras import ops
@@ -174,6 +185,7 @@ KERAS = (
     Broken("loss divided by n + 1", "duplicated_batch", "momentum with norm=none: layer  2 weight", one("keras.losses.SparseCategoricalCrossentropy.call", _keras_over_n_plus_one)),
     Broken("another epsilon in compiled steps", "modes", "auto: layer  1 weight", one("keras.layers.BatchNormalization.call", _other_epsilon_in_graphs)),
     Broken("a compiled layer computes with half its weights", "function_in_function", "built before: in a jit function", one("keras.layers.Dense.call", _half_in_graphs), link="https://github.com/tensorflow/tensorflow/issues/118314"),
+    Broken("a gradient of one's own is a thousandth too large", "recomputed", "hamiltonian: layer  2 weight", one("tensorflow.custom_gradient", _own_gradient_too_large)),
     Broken("Nadam's momentum product advances per variable (Keras 2.15)", "variable_count", "nadam", one("keras.optimizers.Nadam.update_step", lambda f: before(_product_advances)(f))),
     Broken("the loss is not scaled but unscaled", "loss_scaling", "clip=none fixed factor: layer  2 weight", one("keras.optimizers.Optimizer.scale_loss", lambda f: lambda self, loss: loss)),
     Broken("a loss scale round a fixed factor leaves the factor in (Keras 3.0 to 3.9)", "loss_scaling", "clip=none dynamic scale round a fixed factor: layer  2 weight", one("keras.optimizers.LossScaleOptimizer.__init__", _keeps_inner_factor), link="https://github.com/keras-team/keras/issues/21233"),

@@ -58,9 +58,9 @@ class Looks(keras.callbacks.Callback):
 class EpochNetwork(Network):
     """`spec` in Keras, trained epoch by epoch."""
 
-    def __init__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu") -> None:
-        """An epoch has `steps` steps, and gradients are looked at after each `every` of them."""
-        super().__init__(spec, seed=seed, device=device, record=("norms",))
+    def __init__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu", mode: str = "") -> None:
+        """An epoch has `steps` steps in this mode, and gradients are looked at after each `every` of them."""
+        super().__init__(spec, seed=seed, device=device, mode=mode, record=("norms",))
         self._every = every
         self.model.steps_per_execution = every if LIBRARY.SEVERAL_STEPS else 1
         self._rates = self.inner.add_variable((steps,), dtype="float32", name="rates")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import keras
@@ -11,12 +11,14 @@ import numpy as np
 from keras import ops
 
 from models.architectures import graph
+from models.architectures.reversible import RECOMPUTED, reversible
 from models.arrays import Arrays, Labels, Statistics, Targets
 from models.backends.keras import dynamics, images
 from models.backends.keras.carried import carried, given_back, variables
 from models.backends.keras.layers import KINDS, Mirrored, Multiplied, ReadOut, Unfold, array, cell_of, dense, recurrence, variable
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.releases import absences
+from models.backends.keras.reversible import TakenBack
 from models.backends.registry import Absent
 from models.naming import is_weight, kind_of, node_of
 from models.nodes import (
@@ -60,15 +62,13 @@ class Model:
     A second bias of a recurrent layer stands in the variable of the first one.
     """
 
-    def __init__(
-        self, spec: Spec, weights: Arrays | None = None, *, frozen: Container[int] = (), recurrent: str = "", **options: Any
-    ) -> None:
+    def __init__(self, spec: Spec, weights: Arrays | None = None, *, frozen: Container[int] = (), mode: str = "", **options: Any) -> None:
         """Build and initialize by Keras or set `weights`; layers with a number in `frozen` are frozen before they are built.
 
-        Recurrent layers are written in the mode `recurrent`, and `options` go to every Dense. Raises Absent for a layer that this release
-        does not have.
+        Recurrent layers are written in the mode, and with `recomputed` reversible ones keep no activations. `options` go to every Dense.
+        Raises Absent for a layer that this release does not have, SpecError for layers that cannot be taken back.
         """
-        self.spec, self.graph, self._recurrent = spec, graph(spec), recurrent
+        self.spec, self.graph, self._mode = spec, graph(spec), mode
         with absences():
             self.parts: dict[str, keras.layers.Layer] = {}
             for node in self.graph.nodes:
@@ -79,7 +79,8 @@ class Model:
                 self.parts[node.name].trainable = False
         sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_PER_LAYER * (len(self.graph.dense) + 100)))
         inputs = keras.Input((spec.features,))
-        self.model = keras.Model(inputs, self.wire(inputs, lambda node, h: self.parts[node.name](h)))
+        wire = self._taken_back if mode == RECOMPUTED else self.wire
+        self.model = keras.Model(inputs, wire(inputs, lambda node, h: self.parts[node.name](h)))
         self.parameters: dict[str, keras.Variable] = {name: self._parameter(name) for name in variables(self.graph)}
         self.norms = {node.name: self.parts[node.name] for node in self.graph.of(Normalize) if node.norm == "batch"}
         self.loss: keras.losses.Loss = LOSSES[spec.loss].keras(keras)
@@ -102,7 +103,7 @@ class Model:
         if isinstance(node, Steps):
             return Unfold(node)
         if isinstance(node, Recurrent):
-            return recurrence(self.spec, node, self._recurrent)
+            return recurrence(self.spec, node, self._mode)
         if isinstance(node, Read):
             return ReadOut(node)
         if isinstance(node, Conv):
@@ -118,8 +119,17 @@ class Model:
 
     def wire(self, h: Tensor, apply: Apply) -> Tensor:
         """The last node's result for the input h, where `apply` computes every node but sums and what is joined."""
-        results = {INPUT: h}
-        for node in self.graph.nodes:
+        return self._walk(self.graph.nodes, {INPUT: h}, apply)
+
+    def _taken_back(self, h: Tensor, apply: Apply) -> Tensor:
+        """The same, with all moves of a reversible network as one layer."""
+        network, results = reversible(self.graph), {INPUT: h}
+        self._walk(network.before, results, apply)
+        last = TakenBack(network, self.parts)([results[name] for name in network.first])
+        return self._walk(network.after, dict(zip(network.last, last, strict=True)), apply)
+
+    def _walk(self, nodes: Iterable[Node], results: dict[str, Tensor], apply: Apply) -> Tensor:
+        for node in nodes:
             if isinstance(node, Sum):
                 stream, branch = (results[name] for name in node.inputs)
                 # As the model does it, eagerly too: of its symbolic tensors, `*` is `ops.multiply`, which rounds the number as well.
@@ -130,7 +140,7 @@ class Model:
             else:
                 h = apply(node, results[node.inputs[0]])
             results[node.name] = h
-        return h
+        return results[node.name]
 
     def _parameter(self, name: str) -> keras.Variable:
         layer, node, kind = self.parts[node_of(name)], self.graph[node_of(name)], kind_of(name)

@@ -41,13 +41,13 @@ class Network(Model):
     """`spec` in Keras, initialized by Keras from `seed` and compiled."""
 
     def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> None:
-        """Build and compile; `mode` is eager, jit, compiled or train_on_batch. Raises BackendError without the device."""
+        """Build and compile; `mode` is eager, jit, compiled, recomputed or train_on_batch. Raises BackendError without the device."""
         if device != "cpu" and devices() == ["cpu"]:
             raise BackendError(f"Device {device!r} was asked for, but Keras on {keras.backend.backend()} sees no GPU: use --device=cpu.")
         begin_session()
         compute_as(spec)
         keras.utils.set_random_seed(seed)
-        super().__init__(spec, recurrent=mode)
+        super().__init__(spec, mode=mode)
         self.mode = mode
         self.inner = self.optimizer = optimizer_of(spec, **({"use_ema": True, "ema_momentum": AVERAGE} if "average" in record else {}))
         if spec.format.scaled:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from models.architectures import graph
+from models.architectures.reversible import RECOMPUTED
 from models.arrays import Arrays, Batch, Batches, BatchLabels, Labels, Logits, PerStep, Statistics
 from models.backends.numpy.timing import timed_step
 from models.backends.protocol import ALL, Record, TimedWork
@@ -22,6 +23,7 @@ from models.parts.optimizers import AVERAGE
 from models.reference.draws import draw_weights
 from models.reference.network import Pass, Reference
 from models.reference.optimizers import Rule, penalty
+from models.reference.reversible import TakenBack
 from models.spec import Spec
 
 CONVENTIONS = "torch"
@@ -33,7 +35,10 @@ class Network:
     fused = False
 
     def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> None:
-        """Draw the weights. Raises BackendError for another device than the CPU, Absent for what only frameworks have."""
+        """Draw the weights; in the mode `recomputed` activations are computed again, and kept as well.
+
+        Raises BackendError for another device than the CPU, Absent for what only frameworks have.
+        """
         if device != "cpu":
             raise BackendError(f"Device {device!r} was asked for, and NumPy computes on the CPU: use --device=cpu.")
         if spec.format.half:
@@ -42,6 +47,7 @@ class Network:
             raise Absent("NumPy's network has no randomized slopes")
         self.spec, self.graph, self._dtype = spec, graph(spec), np.dtype(spec.format.held)
         self._last, self._factor = Pass(), 1.0
+        self._passes = TakenBack if mode == RECOMPUTED else Reference
         self._average: Arrays = {}
         self.redraw(seed)
 
@@ -144,7 +150,7 @@ class Network:
         return float((logits.argmax(1) == labels).mean())
 
     def _run(self, x: Batch, labels: Labels) -> Pass:
-        return Reference(self.spec, self._weights, self._dtype).run(x, labels)
+        return self._passes(self.spec, self._weights, self._dtype).run(x, labels)
 
 
 def own_network(model: OwnModel, seed: int, device: str) -> OwnNetwork:

@@ -16,9 +16,9 @@ from models.spec import Spec
 class EpochNetwork(Network):
     """`spec` in PyTorch on `device`, trained epoch by epoch."""
 
-    def __init__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu") -> None:
-        """An epoch has `steps` steps, and gradients are looked at after each `every` of them."""
-        super().__init__(spec, seed=seed, device=device, record=())
+    def __init__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu", mode: str = "") -> None:
+        """An epoch has `steps` steps in this mode, and gradients are looked at after each `every` of them."""
+        super().__init__(spec, seed=seed, device=device, mode=mode, record=())
         self._every = every
 
     def fit(self, x: Batch, labels: Targets, places: Places, schedule: PerStep) -> Epoch:

@@ -29,9 +29,9 @@ class InTime(nn.Module):
 class MemoryNetwork(EpochNetwork):
     """`spec` in PyTorch, trained epoch by epoch on given targets."""
 
-    def __init__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu") -> None:
+    def __init__(self, spec: Spec, *, steps: int, every: int, seed: int = 0, device: str = "cpu", mode: str = "") -> None:
         """With a loss of labels every time step is read out."""
-        super().__init__(spec, steps=steps, every=every, seed=seed, device=device)
+        super().__init__(spec, steps=steps, every=every, seed=seed, device=device, mode=mode)
         if not LOSSES[spec.loss].scaled:
             self.loss = InTime(self.loss)
 

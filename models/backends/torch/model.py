@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from models.architectures import graph
+from models.architectures.reversible import RECOMPUTED
 from models.arrays import Array, Arrays, BatchLabels, Labels, Statistics
 from models.backends.registry import Absent
 from models.backends.torch import dynamics, images
 from models.backends.torch.layers import Lengths, Recurrence, array, linear, recurrence
+from models.backends.torch.reversible import Recomputed
 from models.graph import Graph
 from models.naming import is_weight, kind_of, node_of
 from models.nodes import (
@@ -142,19 +144,19 @@ class Wired(nn.Module):
 class Model:
     """The layers of `spec` as a module, with parameters by name and batch normalizations by node."""
 
-    def __init__(self, spec: Spec, device: str | None = None, weights: Arrays | None = None, recurrent: str = "") -> None:
+    def __init__(self, spec: Spec, device: str | None = None, weights: Arrays | None = None, mode: str = "") -> None:
         """Build, initialize by PyTorch or set `weights`, and move; without `device` everything is where PyTorch makes it.
 
-        Recurrent layers are written in the mode `recurrent`.
-
-        Raises Absent for a part that PyTorch does not have.
+        Recurrent layers are written in the mode, and with `recomputed` reversible ones keep no activations. Raises Absent for a part that
+        PyTorch does not have, SpecError for layers that cannot be taken back.
         """
         self.spec, self.graph, self.device, self.dtype = spec, graph(spec), device, getattr(torch, spec.format.held)
-        self._lengths, self._recurrent = Lengths(), recurrent
+        self._lengths, self._mode = Lengths(), mode
         self.parts: dict[str, nn.Module] = {}
         for node in self.graph.nodes:
             self.parts[node.name] = self._part(node)
-        self.module = Wired(self.graph, self.parts).to(device, self.dtype)
+        wire = Recomputed if mode == RECOMPUTED else Wired
+        self.module = wire(self.graph, self.parts).to(device, self.dtype)
         self.parameters: dict[str, nn.Parameter] = {name: self._parameter(name) for name in self.graph.parameters}
         kinds = nn.BatchNorm1d, nn.BatchNorm2d
         self.norms: dict[str, nn.BatchNorm1d | nn.BatchNorm2d] = {n: part for n, part in self.parts.items() if isinstance(part, kinds)}
@@ -184,7 +186,7 @@ class Model:
         if isinstance(node, Steps):
             return Unfold(node, self._lengths)
         if isinstance(node, Recurrent):
-            return recurrence(self.spec, node, self._lengths, self._recurrent)
+            return recurrence(self.spec, node, self._lengths, self._mode)
         if isinstance(node, Read):
             return ReadOut(node, self._lengths)
         if isinstance(node, Dense):

@@ -34,7 +34,7 @@ class Network(Model):
     """`spec` in PyTorch on `device`, initialized by PyTorch from `seed`."""
 
     def __init__(self, spec: Spec, *, seed: int = 0, device: str = "cpu", mode: str = "", record: Record = ALL) -> None:
-        """Build, initialize and move; `mode` is one of COMPILED or eager. Raises BackendError without the device.
+        """Build, initialize and move; `mode` is one of COMPILED, recomputed or eager. Raises BackendError without the device.
 
         A step keeps nothing for `record`, since PyTorch leaves gradients in `.grad`; only an average of weights is kept beside it.
         """
@@ -44,7 +44,7 @@ class Network(Model):
             )
         allow_tf32(spec.format.tf32)
         torch.manual_seed(seed)
-        super().__init__(spec, device, recurrent=mode)
+        super().__init__(spec, device, mode=mode)
         self.device: str = device
         self.fused = mode in COMPILED
         self._in_precision = autocast(spec, device)

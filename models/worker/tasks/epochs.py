@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.arrays import Batch, Logits, Norms, PerStep, Places, Targets
+from models.backends.call_cost import peak
 from models.backends.protocol import Backend, EpochNetwork
+from models.observation import Epoch
 from models.parts.losses import LOSSES
 from models.reference.draws import draw_weights
 from models.reference.network import Reference
@@ -29,7 +31,7 @@ class EpochSeen:
     """One epoch and the accuracy on the test set after it, in evaluation mode and by batches' own statistics.
 
     The second one is NaN without batch normalization, and `test_loss` without given targets. `processor_s` are seconds of all threads in
-    the training alone.
+    the training alone. `memory_mb` is how far memory rose in it above what was held before, NaN where it was not weighed.
     """
 
     loss: float
@@ -39,6 +41,7 @@ class EpochSeen:
     batch_accuracy: float
     test_loss: float
     processor_s: float
+    memory_mb: float
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Epochs:
     def __init__(self, framework: Backend) -> None:
         """Nothing is held yet."""
         self._framework = framework
-        self._built: tuple[str, int, int, str] | None = None
+        self._built: tuple[str, int, int, str, str] | None = None
         self._network: EpochNetwork
 
     def hold(self, *, x_train: Batch, y_train: Targets, x_test: Batch, y_test: Targets) -> None:
@@ -73,29 +76,36 @@ class Epochs:
         """Keep other training samples, as many as before."""
         self._x, self._y = x_train, y_train
 
-    def begin(self, *, network: str, seed: int, device: str, every: int) -> None:
+    def begin(self, *, network: str, seed: int, device: str, every: int, mode: str = "") -> None:
         """Build a network and give it the weights that NumPy draws from `seed`, the same in every framework."""
         spec = Spec.parse(network)
         self._seed = seed
-        wanted = (network, steps := len(self._x) // spec.batch, every, device)
+        wanted = (network, steps := len(self._x) // spec.batch, every, device, mode)
         build = self._framework.MemoryNetwork if self._given else self._framework.EpochNetwork
         if self._built != wanted:
             self._built = None
-            self._network = build(spec, steps=steps, every=every, seed=seed, device=device)
+            self._network = build(spec, steps=steps, every=every, seed=seed, device=device, mode=mode)
             self._built = wanted
         else:
             self._network.redraw(seed)
         self._network.load(draw_weights(spec, seed), fresh=True)
 
-    def epoch(self, *, network: str, number: int, schedule: PerStep) -> EpochSeen:
-        """Train on every sample once, in the order of this seed and of this epoch, counted from 1, and test."""
+    def epoch(self, *, network: str, number: int, schedule: PerStep, weighed: bool = False) -> EpochSeen:
+        """Train on every sample once, in the order of this seed and of this epoch, counted from 1, and test.
+
+        The memory of a training that is `weighed` is read.
+        """
         places = _places(len(self._x), self._network.spec.batch, self._seed, number)
         begun = time.process_time()
-        done = self._network.fit(self._x, self._y, places, schedule)
+
+        def fit() -> Epoch:
+            return self._network.fit(self._x, self._y, places, schedule)
+
+        done, memory = peak(fit, self._framework.peak_device_memory) if weighed else (fit(), math.nan)
         spent = time.process_time() - begun
         by_batch = self._by_batch() if self._network.running() else math.nan
         accuracy, test_loss = self._scores() if self._given else (self._accuracy(), math.nan)
-        return EpochSeen(done.loss, done.gradient_norms, done.steps, accuracy, by_batch, test_loss, spent)
+        return EpochSeen(done.loss, done.gradient_norms, done.steps, accuracy, by_batch, test_loss, spent, memory)
 
     def in_time(self, *, network: str, length: int) -> PerStep:
         """Norms of the training loss's gradient with respect to inputs, for each of `length` time steps, over one batch of test samples."""

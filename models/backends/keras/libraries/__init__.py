@@ -84,6 +84,15 @@ class Library(Protocol):
     def gradient(self, function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[Tensor]) -> tuple[Tensor, Side, list[Tensor]]:
         """Value, side results and gradient of `function(tensors) -> (scalar, side)`."""
 
+    def with_gradient(self, function: Callable[..., tuple[list[Tensor], object]]) -> Callable[..., list[Tensor]]:
+        """A function of tensors whose gradient is its own: it returns results, and what makes their gradients those of its arguments.
+
+        Raises Absent where it is not written yet.
+        """
+
+    def after(self, tensors: list[Tensor], first: list[Tensor]) -> list[Tensor]:
+        """The same tensors, which are not used before those of `first` are there."""
+
     def tapped_gradients(
         self, function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
     ) -> Callable[..., tuple[Tensor, Side, dict[str, Tensor]]]:

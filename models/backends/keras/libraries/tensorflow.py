@@ -32,6 +32,17 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
     return value, side, tape.gradient(value, at)
 
 
+def with_gradient(function: Callable[..., tuple[list[Tensor], object]]) -> Callable[..., list[Tensor]]:
+    """By TensorFlow's own decorator."""
+    return tensorflow.custom_gradient(function)  # type: ignore[no-any-return]
+
+
+def after(tensors: list[Tensor], first: list[Tensor]) -> list[Tensor]:
+    """By control dependencies, which a graph keeps. XLA, which leaves them out, chooses an order that takes little memory."""
+    with tensorflow.control_dependencies(first):
+        return [tensorflow.identity(tensor) for tensor in tensors]
+
+
 def tapped_gradients(
     function: Tapped[Side], shapes: Mapping[str, tuple[int, ...]], dtype: str, compiled: bool, fused: bool
 ) -> Callable[..., tuple[Tensor, Side, dict[str, Tensor]]]:

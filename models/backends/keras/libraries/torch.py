@@ -17,11 +17,11 @@ from models.backends.torch.device import built_for, configure, device_memory, dr
 from models.backends.torch.precision import allow_tf32, float32_products, forward_mode
 
 __all__ = [
-    "CALLS_TRAIN_FUNCTION", "FLOAT64", "SEVERAL_STEPS", "allow_float64", "allow_tf32", "built_for", "collect_weights", "compiled",
+    "CALLS_TRAIN_FUNCTION", "FLOAT64", "SEVERAL_STEPS", "after", "allow_float64", "allow_tf32", "built_for", "collect_weights", "compiled",
     "configure",
     "device_memory", "drain", "float32_products", "forget_traces", "gpus", "gradient", "hessian", "once_traced",
     "peak_device_memory", "place_of",
-    "slope", "tapped_gradients", "version",
+    "slope", "tapped_gradients", "version", "with_gradient",
 ]  # fmt: skip
 
 FLOAT64 = True
@@ -39,6 +39,16 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
     leaves = [tensor.detach().requires_grad_() for tensor in at]
     value, side = function(leaves)
     return value.detach(), side, list(torch.autograd.grad(value, leaves))
+
+
+def with_gradient(function: Callable[..., tuple[list[Tensor], object]]) -> Callable[..., list[Tensor]]:
+    """Raises Absent."""
+    raise Absent("layers that keep no activations are written for PyTorch itself and for Keras on TensorFlow")
+
+
+def after(tensors: list[Tensor], first: list[Tensor]) -> list[Tensor]:
+    """Raises Absent."""
+    raise Absent("layers that keep no activations are written for PyTorch itself and for Keras on TensorFlow")
 
 
 def tapped_gradients(

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.architectures.reversible import RECOMPUTED
 from models.arrays import Array, Arrays, Batches, BatchLabels
 from models.backends.keras.layers import array
 from models.backends.keras.model import Model, optimizer_of
@@ -36,7 +37,7 @@ def train(
     Returns the last weights, the weights after every call, and with `average` (the weight of the old) the average of weights.
     """
     described = Spec.parse(spec)
-    built = Model(described, weights)
+    built = Model(described, weights, mode=mode)
     extra = dict(options or {})
     if parts > 1:
         extra["gradient_accumulation_steps"] = parts
@@ -45,7 +46,7 @@ def train(
     optimizer = optimizer_of(described, schedule=0.0 if by_hand else schedule, **extra)
     if scale:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
-    model = built.compile(optimizer, run_eagerly=mode == "eager", jit="auto" if mode == "auto" else mode == "jit")
+    model = built.compile(optimizer, run_eagerly=mode == "eager", jit="auto" if mode in ("auto", RECOMPUTED) else mode == "jit")
     visited = [built.weights()]
     for x, y in zip(xs, labels, strict=True):
         for piece, answers in zip(np.split(x, parts), np.split(y, parts), strict=True):

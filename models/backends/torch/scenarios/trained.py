@@ -39,7 +39,7 @@ def train(
     `schedule` multiplies the learning rate after every step, by the framework's own or `by_hand`.
     Returns the last weights, the weights after every step, and with `average` (the weight of the old) the average of weights.
     """
-    built = Model(Spec.parse(spec), weights=weights)
+    built = Model(Spec.parse(spec), weights=weights, mode=mode)
     optimizer = optimizer_of(built.spec, built.parameters, **(options or {}))
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, schedule) if schedule and not by_hand else None
     scaler = torch.amp.GradScaler(torch.get_default_device().type, init_scale=scale) if scale else None
