@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
+from models.architectures.levels import coarsened
 from models.arrays import PerStep
 from models.backends.registry import info
-from models.spec import Spec
+from models.spec import Spec, SpecError
 
 WARM_UP = 100
 """Steps over which the learning rate rises where a row warms up: no more than a tenth of all steps."""
@@ -41,6 +42,9 @@ class Row:
     [0, 1] (`unit`), have mean square 1 (`standard`) or are as a problem draws them (`drawn`). `refresh` is the number of batches over
     which running statistics are computed anew at the end. `mode` is how a step runs, empty for the usual way. Where a row is `weighed`, the
     memory of its last epoch is read, in a worker of its own environment. Frameworks in `without` lack a part of the network.
+
+    `levels` share the epochs evenly, each with a schedule of its own. A level trains the network coarsened by this factor, from where the
+    level before it came to. Raises SpecError for epochs that they cannot share.
     """
 
     label: str
@@ -56,7 +60,20 @@ class Row:
     data: str = ""
     mode: str = ""
     weighed: bool = False
+    levels: tuple[int, ...] = (1,)
     without: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse epochs that levels cannot share."""
+        if self.epochs % len(self.levels):
+            raise SpecError(
+                f"{self.label} is trained on {len(self.levels)} levels, which cannot share {self.epochs} epochs: use a multiple."
+            )
+
+    @property
+    def epochs_a_level(self) -> int:
+        """Epochs of each level."""
+        return self.epochs // len(self.levels)
 
     def runs_on(self, backend: str) -> bool:
         """Whether a backend has all parts of the network."""
@@ -82,7 +99,8 @@ class Cell:
         statistics = f", statistics over {row.refresh} batches" if row.refresh else ""
         inputs = f"{row.inputs} inputs{f' of {row.data}' if row.data else ''}"
         mode = f", {row.mode}" if row.mode else ""
-        return f"{row.on(self.backend)} · {row.epochs} epochs, {row.schedule} rate, {inputs}{statistics}{mode} · {self.backend}"
+        levels = f", coarsened by {', '.join(map(str, row.levels))} in turn" if len(row.levels) > 1 else ""
+        return f"{row.on(self.backend)} · {row.epochs} epochs, {row.schedule} rate, {inputs}{statistics}{mode}{levels} · {self.backend}"
 
     @property
     def key(self) -> str:
@@ -92,11 +110,13 @@ class Cell:
     @property
     def cost(self) -> float:
         """Roughly how long it takes beside other cells: layers times epochs, more with normalizations."""
-        return self.row.epochs * self.row.depth * (1.4 if "norm=" in self.row.network else 1.0)
+        layers = sum(self.row.depth / factor for factor in self.row.levels)
+        return self.row.epochs_a_level * layers * (1.4 if "norm=" in self.row.network else 1.0)
 
-    def spec(self, data: Sized) -> Spec:
-        """The network for data of that size. Raises SpecError."""
-        return Spec.parse(self.row.on(self.backend), features=data.features, classes=data.classes)
+    def spec(self, data: Sized, factor: int = 1) -> Spec:
+        """The network for data of that size, or a coarser form of it. Raises SpecError."""
+        spec = Spec.parse(self.row.on(self.backend), features=data.features, classes=data.classes)
+        return spec if factor == 1 else replace(spec, arch=coarsened(spec.arch, factor))
 
 
 def cells(rows: Iterable[Row], backends: Iterable[str]) -> list[Cell]:

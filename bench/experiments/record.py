@@ -44,6 +44,8 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
     `layers`, by the epoch at whose end they were seen; null is zero or no finite number. `stopped` says that the loss was no finite number.
     `test_loss` is that after every epoch where targets are given, and empty elsewhere. `in_time` holds log₁₀ of the norm of the loss's
     gradient with respect to inputs at the time steps `times`, counted from 1, before training and after its last epoch.
+    Where a network has levels, `norms` are those of the last one, the first of them by the number of epochs before it.
+    `seconds` are a processor's in the training of each epoch; older recordings have none.
     `memory_mb` is how far memory rose in the last epoch above what was held before, null where it was not weighed.
     `recording` is the place in the file's recordings.
     """
@@ -59,6 +61,7 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
     test_loss: list[float | None] = []
     times: list[int] = []
     in_time: dict[str, list[float | None]] = {}
+    seconds: list[float] = []
     memory_mb: float | None = None
     recording: int = 0
 

@@ -116,22 +116,28 @@ def worker_for(cell: Cell, device: str) -> Worker:
 def train(worker: Worker, cell: Cell, data: Source, device: str, progress: Progress) -> Result:
     """Train one cell, whose first samples the worker holds, from its first epoch to its last. Raises WorkerError."""
     row, spec, steps = cell.row, cell.spec(data), steps_of(data, cell)
-    network = spec.id
-    worker.call("begin", network=network, seed=cell.seed, device=devices.kind(device), every=max(1, steps // LOOKS), mode=row.mode)
+    usual = {"seed": cell.seed, "device": devices.kind(device), "every": max(1, steps // LOOKS), "mode": row.mode}
     seen: list[EpochSeen] = []
     in_time: dict[str, PerStep] = {}
 
     def look(epoch: int) -> None:
         if isinstance(spec.arch, RNN):
-            in_time[str(epoch)] = worker.call("in_time", network=network, length=spec.arch.length)
+            in_time[str(epoch)] = worker.call("in_time", network=spec.id, length=spec.arch.length)
 
-    look(0)
-    for number in range(1, row.epochs + 1):
-        renew(worker, data, cell, number)
-        weighed = row.weighed and number == row.epochs
-        schedule = rates(row.schedule, steps, row.epochs, number)
-        seen.append(worker.call("epoch", EpochSeen, network=network, number=number, schedule=schedule, weighed=weighed))
-        progress(cell, number, seen[-1].accuracy)
+    for level, factor in enumerate(row.levels):
+        network = cell.spec(data, factor).id
+        worker.call("begin", network=network, refines=level > 0, **usual)
+        if level == 0:
+            look(0)
+        for number in range(1, row.epochs_a_level + 1):
+            counted = len(seen) + 1
+            renew(worker, data, cell, counted)
+            weighed = row.weighed and counted == row.epochs
+            schedule = rates(row.schedule, steps, row.epochs_a_level, number)
+            seen.append(worker.call("epoch", EpochSeen, network=network, number=counted, schedule=schedule, weighed=weighed))
+            progress(cell, counted, seen[-1].accuracy)
+            if not math.isfinite(seen[-1].loss):
+                break
         if not math.isfinite(seen[-1].loss):
             break
     refreshed = worker.call("refresh", Refreshed, network=network, batches=row.refresh) if row.refresh else None
@@ -150,14 +156,18 @@ def train_alone(cell: Cell, data: Source, device: str) -> Result:
 
 
 def result_of(seen: list[EpochSeen], refreshed: Refreshed | None, in_time: dict[str, PerStep]) -> Result:
-    """What is kept of a training; `in_time` has gradient norms of all time steps, by the number of epochs before."""
-    depth = seen[0].gradient_norms.shape[1]
+    """What is kept of a training, gradient norms by layer of its last level.
+
+    `in_time` has gradient norms of all time steps, by the number of epochs before.
+    """
+    depth = seen[-1].gradient_norms.shape[1]
+    begun = next(n for n, each in enumerate(seen) if each.gradient_norms.shape[1] == depth)
     layers = _evenly(depth)
     times = _evenly(len(in_time["0"])) if in_time else []
     chosen = np.array(layers) - 1
-    shown = [(n, each.gradient_norms) for n, each in enumerate(seen, 1) if n in (*SHOWN_EPOCHS, len(seen))]
+    shown = [(n, each.gradient_norms) for n, each in enumerate(seen, 1) if n > begun and n in (*SHOWN_EPOCHS, len(seen))]
     looks = {str(n): norms[-1][chosen] for n, norms in shown if len(norms)}
-    first = {"0": seen[0].gradient_norms[0][chosen]} if len(seen[0].gradient_norms) else {}
+    first = {str(begun): seen[begun].gradient_norms[0][chosen]} if len(seen[begun].gradient_norms) else {}
     test_loss = [_finite(each.test_loss) for each in seen]
     by_batch = [each.batch_accuracy for each in seen if math.isfinite(each.batch_accuracy)]
     return Result(
@@ -171,6 +181,7 @@ def result_of(seen: list[EpochSeen], refreshed: Refreshed | None, in_time: dict[
         statistics=_statistics(refreshed) if refreshed else None,
         test_loss=test_loss if any(each is not None for each in test_loss) else [],
         times=times,
+        seconds=[float(f"{each.processor_s:.4g}") for each in seen],
         memory_mb=_finite(seen[-1].memory_mb),
         in_time={epoch: _logs(norms[np.array(times) - 1]) for epoch, norms in in_time.items()},
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.architectures.levels import refined
 from models.arrays import Batch, Logits, Norms, PerStep, Places, Targets
 from models.backends.call_cost import peak
 from models.backends.protocol import Backend, EpochNetwork
@@ -76,9 +77,13 @@ class Epochs:
         """Keep other training samples, as many as before."""
         self._x, self._y = x_train, y_train
 
-    def begin(self, *, network: str, seed: int, device: str, every: int, mode: str = "") -> None:
-        """Build a network and give it the weights that NumPy draws from `seed`, the same in every framework."""
+    def begin(self, *, network: str, seed: int, device: str, every: int, mode: str = "", refines: bool = False) -> None:
+        """Build a network and give it the weights that NumPy draws from `seed`, the same in every framework.
+
+        With `refines` it begins where the network that was trained before has come to, which is a coarser form of it, or the same.
+        """
         spec = Spec.parse(network)
+        weights = refined(self._network.weights(), self._network.spec.arch, spec.arch) if refines else draw_weights(spec, seed)
         self._seed = seed
         wanted = (network, steps := len(self._x) // spec.batch, every, device, mode)
         build = self._framework.MemoryNetwork if self._given else self._framework.EpochNetwork
@@ -88,7 +93,7 @@ class Epochs:
             self._built = wanted
         else:
             self._network.redraw(seed)
-        self._network.load(draw_weights(spec, seed), fresh=True)
+        self._network.load(weights, fresh=True)
 
     def epoch(self, *, network: str, number: int, schedule: PerStep, weighed: bool = False) -> EpochSeen:
         """Train on every sample once, in the order of this seed and of this epoch, counted from 1, and test.
