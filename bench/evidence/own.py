@@ -16,8 +16,8 @@ from models.own.training import OwnHistory, OwnTraining
 from models.worker.devices import kind
 from models.worker.process import Worker, WorkerDied, WorkerError
 
-AHEAD = 2
-"""How many models each worker is asked for before the judge needs them."""
+AHEAD = 16
+"""How many models each worker is asked for before the judge needs them: what comes back is small, and no worker waits for another's."""
 NEEDS = frozenset({Need.STEPS, Need.REFERENCE, Need.RESOLVED})
 """What can be had of an own model; whether it has a twin and an optimizer is known once it was built."""
 

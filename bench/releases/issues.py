@@ -106,6 +106,10 @@ ISSUES = (
         options=("--cases=full",),
     ),
     Issue(
+        "pytorch #191763", "fused SGD on the CPU leaves weights in half precision as they are",
+        "issues_torch.py:fused_in_bfloat16", "torch", ("torch==2.13.0",), by="update", around="issues_torch.py:unfused_in_bfloat16",
+    ),
+    Issue(
         "pytorch #32023", "nothing: a GRU's results in one batch and in two differ by rounding alone",
         "issues_torch.py:batched_gru", "torch", green=("torch==2.13.0",),
     ),
@@ -132,11 +136,6 @@ ELSEWHERE = (
     (
         ("pytorch #188912",),
         "a benchmark's model under autocast on an H100, by cuDNN; so it is told elsewhere, and its own text was not at hand",
-    ),
-    (
-        ("pytorch #191763",),
-        "the fused SGD on the CPU leaves weights in half precision as they are, also in 2.13.0; `issues_torch.py:fused_in_bfloat16` has "
-        "it, and no check finds it, since steps are held against a float64 twin, which a model in half precision does not have",
     ),
     (("pytorch #65688", "pytorch #86457"), "not examined: their text was not at hand"),
 )  # fmt: skip

@@ -17,7 +17,7 @@ from models.spec import Spec
 
 SHOWN = 6
 """How many findings a failure shows."""
-OWN_REFERENCE = "the model's own float64 twin; numbers are multiples of what float32 rounding costs here"
+OWN_REFERENCE = "the model's own float64 twin; numbers are multiples of what {precision} rounding costs here"
 """What a user's own model is judged by, in the words of a failure."""
 LABEL = 11
 """Width of the words before each line."""
@@ -41,7 +41,7 @@ def of_own(verdict: Verdict, evidence: OwnEvidence, environment: Mapping[str, st
     """A failed verdict on a user's own model."""
     seen = evidence.seen
     backend = (texts.library(seen.versions), seen.device, seen.precision, f"{environment.get('threads', '?')} thread(s)")
-    against = "the law itself" if verdict.against == "itself" else OWN_REFERENCE
+    against = "the law itself" if verdict.against == "itself" else OWN_REFERENCE.format(precision=seen.precision or "float32")
     facts = {
         "model": f"{verdict.subject}   {texts.counted(seen.parameters, 'parameter')}",
         "backend": " · ".join(backend),

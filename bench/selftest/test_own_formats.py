@@ -37,7 +37,7 @@ def test_a_model_in_float64_has_no_more_exact_twin() -> None:
 
 
 def test_infinities_without_a_twin_are_not_judged() -> None:
-    seen = verdicts(evidence("torch", ADDRESS + "masked_in_half"))["finite"]
+    seen = verdicts(evidence("torch", ADDRESS + "masked_and_cast"))["finite"]
     assert seen.status == PASSED
     assert seen.reason.startswith("infinite entries may be a mask (of the model: 16), which a float64 twin alone tells, and ")
 

@@ -37,14 +37,14 @@ def test_a_wrong_one_of_many_that_move_together_is_named_by_halving(monkeypatch:
     assert found(RIGHT) == ([], 5)
     names, calls = found(WRONG)
     assert names == [["w37"]]
-    assert calls <= 1 + 4 * (1 + 2 * 6)
+    assert calls <= 1 + 8 * (1 + 2 * 6)
 
 
 def test_without_time_the_group_stays_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subject, "SECONDS", 1e-9)
     monkeypatch.setattr(subject, "MORE_SECONDS", 0.0)
     ((group,), calls) = found(WRONG)
-    assert "w37" in group and len(group) == 64 and calls == 5
+    assert "w37" in group and len(group) == 64 and calls <= 9
 
 
 def test_a_slope_that_jumps_here_is_no_slope() -> None:
@@ -57,3 +57,13 @@ def test_a_slope_that_jumps_here_is_no_slope() -> None:
         subject.slopes(lambda moved: float(np.exp(1 + moved.get("w", np.zeros(1))).sum()), {"w": np.ones(1)}, {"w": np.ones(1)})[0].error
         < 1e-8
     )
+
+
+@pytest.mark.parametrize("bend", [1e5, 1e8])
+def test_a_loss_that_bends_within_the_first_step_is_moved_less(bend: float) -> None:
+    """Behind normalization over two samples a loss saturates within a ten-thousandth of a weight."""
+    loss_at = lambda moved: float(np.tanh(bend * moved.get("w", np.zeros(1))).sum())  # noqa: E731
+    (seen,) = subject.slopes(loss_at, {"w": np.full(1, bend)}, {"w": np.ones(1)})
+    assert abs(seen.by_difference - bend) < 10 * seen.error < 1e-2 * bend
+    (seen,) = subject.slopes(loss_at, {"w": np.full(1, 1.02 * bend)}, {"w": np.ones(1)})
+    assert 1e-2 < abs(seen.by_difference / seen.by_gradient - 1) > 10 * seen.error / seen.by_gradient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -52,7 +53,6 @@ def test_a_healthy_model_is_judged_under_autocast(tmp_path) -> None:
     [
         ("narrow", "absent", "it does not run under autocast: TypeError: this layer takes float32"),
         ("wide", "absent", "autocast computes nothing of it in half precision"),
-        ("recurrent", "undecided", "computes in half precision, and float64 has another kernel"),
     ],
 )
 def test_what_autocast_does_not_take_is_said(model: str, kind: str, words: str, tmp_path) -> None:
@@ -81,3 +81,15 @@ def test_a_fault_of_one_way_alone_is_named(way: str, steps: str, tmp_path, monke
     _, verdict = seen("keras", "of_keras.py:regression", tmp_path)
     assert verdict.status == FAILED
     assert {finding.where.split()[0] for finding in verdict.findings if not finding.within} == {way}
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_recurrent_layer_is_judged_by_what_its_kernel_computes(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In half precision one kernel computes it, which float64 has in parts."""
+    found, verdict = seen("torch", "half_torch.py:recurrent", tmp_path)
+    assert verdict.status == PASSED and next(each for each in found.variants if each.name == "autocast").deviations
+    half = importlib.import_module("models.backends.torch.own.half")
+    monkeypatch.setattr(half, "OF_KERNELS", {})
+    found, _ = seen("torch", "half_torch.py:recurrent", tmp_path)
+    undecided = next(each for each in found.variants if each.name == "autocast").undecided
+    assert undecided == "mkldnn_rnn_layer computes in half precision, and float64 has another kernel"

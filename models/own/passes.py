@@ -15,6 +15,7 @@ NEAR = 1e-5
 """A unit within this share of its layer's rms of a kink may be rounded to the other side, as in `models.reference.kinks`."""
 TINY = float(np.finfo(np.float32).tiny)
 """The smallest float32 with all its digits, to which smaller ones are as good as zero."""
+AT_ONCE = 2**20
 LOSS = "loss"
 MEANT = "signal", "output", "statistic"
 """Kinds of arrays that may be infinite on purpose, as masked logits and causal masks are."""
@@ -62,9 +63,9 @@ class Trajectory:
 class Yardstick:
     """What rounding moves each array of a pass: the root mean square distance of rounded passes from the clean one."""
 
-    def __init__(self, exact: OwnPass) -> None:
-        """Begin with the clean pass."""
-        self.exact = exact
+    def __init__(self, exact: OwnPass, unit: float = 0.0) -> None:
+        """Begin with the clean pass; `unit` is the unit roundoff of half precision where the model computes in it."""
+        self.exact, self._unit = exact, unit
         self._arrays = {(kind, name): array for kind, name, array in exact.arrays()}
         self._squares = dict.fromkeys(self._arrays, 0.0)
         self._count = 0
@@ -102,7 +103,9 @@ class Yardstick:
         wanted, found = set(kinds), []
         for kind, name, array in seen.arrays():
             if kind in wanted and (kind, name) in self._arrays:
-                each = deviation(kind, name, array, self._arrays[kind, name], self.of(kind, name))
+                exact = self._arrays[kind, name]
+                rounding = max(self.of(kind, name), held_in(array, self._unit) * norm(finite(exact) if kind in MEANT else exact))
+                each = deviation(kind, name, array, exact, rounding)
                 delta = self.reach(name) if kind == "gradient" else None
                 each.reach = 0.0 if delta is None else norm(delta)
                 found.append(each)
@@ -110,7 +113,7 @@ class Yardstick:
 
     def against(self, exact: OwnPass, rounded: Iterable[OwnPass] = ()) -> Yardstick:
         """The same yardstick, or what `rounded` passes measure if that is more, beside another clean pass: a variant with its decisions."""
-        other = Yardstick(exact)
+        other = Yardstick(exact, self._unit)
         for each in rounded:
             other.add(each)
         other._beside = self
@@ -140,19 +143,36 @@ def deviation(kind: str, name: str, seen: Array, exact: Array, rounding: float) 
     """How far `seen` is from `exact`."""
     if seen.shape != exact.shape:
         raise AssertionError(f"{kind} {name} has shape {seen.shape} and its twin {exact.shape}")
-    here, true = np.asarray(seen, np.float64).ravel(), np.asarray(exact, np.float64).ravel()
-    if kind in MEANT:
-        here, true = (np.where(np.isinf(here) & (here == true), 0.0, each) for each in (here, true))
-    bad = int(np.size(here) - np.isfinite(here).sum())
-    sizes = norm(here), norm(true)
+    sums, bad = np.zeros(4), 0
     with np.errstate(all="ignore"):
-        cosine = float(here @ true / (sizes[0] * sizes[1])) if all(0 < size < np.inf for size in sizes) else 0.0
-        return Deviation(kind, name, sizes[1], sizes[0], cosine, norm(here - true), rounding, bad=bad)
+        for here, true in _parts(seen, exact):
+            if kind in MEANT:
+                here, true = (np.where(np.isinf(here) & (here == true), 0.0, each) for each in (here, true))
+            bad += int(here.size - np.isfinite(here).sum())
+            sums += here @ here, true @ true, here @ true, (here - true) @ (here - true)
+        length, size, error = (float(np.sqrt(each)) for each in sums[[0, 1, 3]])
+        cosine = float(sums[2] / (length * size)) if all(0 < each < np.inf for each in (length, size)) else 0.0
+    return Deviation(kind, name, size, length, cosine, error, rounding, bad=bad)
+
+
+def held_in(array: Array, unit: float) -> float:
+    """The unit roundoff of half precision where all numbers are in it, which leaves half of a float32's digits zero, and else float32's."""
+    if not unit or array.dtype.kind != "f" or array.dtype.itemsize > 4:
+        return UNIT
+    bits = np.ascontiguousarray(array).reshape(-1).view(np.uint16)
+    return unit if array.dtype == np.float16 or not bits[::2].any() else UNIT
 
 
 def norm(array: Array) -> float:
     """Euclidean length in float64."""
-    return float(np.linalg.norm(np.asarray(array, np.float64).ravel()))
+    return float(np.sqrt(sum(float(part @ part) for (part,) in _parts(array))))
+
+
+def _parts(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Arrays of one shape in float64, so many numbers at a time: a model may have a hundred million parameters."""
+    flat = [np.asarray(array).ravel() for array in arrays]
+    for begin in range(0, max(flat[0].size, 1), AT_ONCE):
+        yield tuple(each[begin : begin + AT_ONCE].astype(np.float64, copy=False) for each in flat)
 
 
 def unlike(kind: str, ones: Mapping[str, Array], others: Mapping[str, Array], step: int | None = None) -> list[Counted]:
@@ -201,6 +221,11 @@ def without_number(exact: OwnPass, seen: OwnPass) -> str:
         if known is not None and known.shape == array.shape and (np.isnan(array) & np.isfinite(known)).any():
             return f"{kind} of {name}" if kind == "gradient" else f"{kind} {name}".strip()
     return ""
+
+
+def shared(here: Arrays, there: Arrays) -> Arrays:
+    """The same arrays, of which those with the numbers of others are the others: a model may have a hundred million parameters."""
+    return {name: there[name] if name in there and np.array_equal(a, there[name]) else a for name, a in here.items()}
 
 
 def apart(one: Array, other: Array) -> Array:

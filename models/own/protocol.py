@@ -34,6 +34,10 @@ class OwnTwin(Protocol):
     def constants(self) -> float:
         """The share of themselves that constants of its formulas are off: 0 where they are float64's, too."""
 
+    @property
+    def unit(self) -> float:
+        """The unit roundoff of half precision where the model computes in it, else 0."""
+
     def backward(self, rounded: int | None) -> OwnPass:
         """The watched pass."""
 
@@ -43,8 +47,8 @@ class OwnTwin(Protocol):
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode. Raises NoTwinError where what was drawn cannot be drawn again."""
 
-    def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
-        """New weights after each of its steps, by the optimizer's rule on the gradients that were seen."""
+    def steps(self, trajectory: Trajectory, rounded: int | None) -> Iterator[Arrays]:
+        """New weights after each of its steps, by the optimizer's rule on the gradients that were seen, in the formats of the model's."""
 
 
 class PassVariant(NamedTuple):

@@ -14,7 +14,10 @@ CLASSES = 1000
 
 @dataclass(frozen=True)
 class Published:
-    """One network of a package's collection, on `batch` images of `pixels` × `pixels`, built with `options`."""
+    """One network of a package's collection, on `batch` images of `pixels` × `pixels`, built with `options`.
+
+    `of` is the package's class that builds it, where the collection has no name for this size of it.
+    """
 
     package: str
     name: str
@@ -22,6 +25,7 @@ class Published:
     batch: int = 2
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     source: str = ""
+    of: str = ""
 
     @property
     def id(self) -> str:
@@ -30,6 +34,7 @@ class Published:
 
 
 NO_AUXILIARY = {"aux_logits": False, "init_weights": False}
+VIT_TINY = {"image_size": 32, "patch_size": 16, "num_layers": 12, "num_heads": 3, "hidden_dim": 192, "mlp_dim": 768}
 PUBLISHED: tuple[Published, ...] = (
     Published("torchvision", "alexnet", 64, source="Krizhevsky 2012, as in arXiv:1404.5997"),
     Published("torchvision", "googlenet", 64, options=NO_AUXILIARY, source="arXiv:1409.4842"),
@@ -45,7 +50,9 @@ PUBLISHED: tuple[Published, ...] = (
     Published("torchvision", "mnasnet0_5", 64, source="arXiv:1807.11626"),
     Published("torchvision", "efficientnet_b0", 64, source="arXiv:1905.11946"),
     Published("torchvision", "convnext_tiny", 64, source="arXiv:2201.03545"),
-    Published("torchvision", "vit_b_16", 32, options={"image_size": 32}, source="arXiv:2010.11929"),
+    Published(
+        "torchvision", "vit_ti_16", 32, options=VIT_TINY, source="arXiv:2010.11929, of the size of arXiv:2012.12877", of="VisionTransformer"
+    ),
     Published("torchvision", "swin_t", 64, source="arXiv:2103.14030"),
     Published("keras", "VGG16", 32, source="arXiv:1409.1556"),
     Published("keras", "InceptionV3", 75, source="arXiv:1512.00567"),

@@ -13,6 +13,10 @@ from models.own.passes import norm
 
 STEP = 1e-4
 """How far a parameter moves at first, as a share of its length; then half as far."""
+SHORTER = 16.0
+"""How many times shorter steps are taken where the first ones do not tell: a loss may bend, or reach a kink, within them."""
+ROUGH = 1e-3
+"""From this share of a slope its own error leaves it unsure."""
 SECONDS, MORE_SECONDS = 5.0, 20.0
 """Processor time that differences may take, and that more of them may, to name the wrong parameter of a group. A model that takes longer
 has its parameters moved several at a time."""
@@ -40,35 +44,48 @@ def slopes(
     if not names:
         return []
     begun = time.process_time()
+    left = lambda seconds: time.process_time() - begun < seconds  # noqa: E731
     loss = loss_at({})
     groups = max(1, min(len(names), int(SECONDS / (4 * max(time.process_time() - begun, 1e-4)))))
     found, open_groups = [], [names[n::groups] for n in range(groups)]
     while open_groups:
         group = open_groups.pop(0)
-        seen = _slope(loss_at, gradients, weights, group, loss, max(EPS * abs(loss), rounding))
-        seen.error += constants * abs(seen.by_gradient)
-        apart = abs(seen.by_difference - seen.by_gradient)
-        wrong = apart > max(10 * seen.error, WRONG * abs(seen.by_gradient) / len(group))
-        if wrong and len(group) > 1 and time.process_time() - begun < SECONDS + MORE_SECONDS:
+        way = {name: gradients[name] * ((norm(weights[name]) or 1.0) / norm(gradients[name])) for name in group}
+        expected = sum(float(np.sum(gradients[name] * v)) for name, v in way.items())
+        step, unit = STEP, max(EPS * abs(loss), rounding)
+        best, error = _difference(loss_at, way, step, loss, unit)
+        while (contradicts := (apart := abs(best - expected)) > 10 * error + constants * abs(expected)) or error > ROUGH * abs(expected):
+            step /= SHORTER
+            tells = 8 * unit / step < max(error, apart / 10) / 2  # which rounding no longer does where steps are too short
+            if not tells or not left(SECONDS + MORE_SECONDS if contradicts else SECONDS):
+                break
+            shorter, its_error = _difference(loss_at, way, step, loss, unit)
+            if not contradicts and its_error > error / 2:
+                break  # a kink just here
+            settled = abs(shorter - best) < ROUGH * abs(shorter) and its_error < apart / 10
+            best, error = shorter, its_error
+            if settled:
+                break
+        seen = Slope(group, expected, best, error + constants * abs(expected))
+        wrong = apart > max(10 * seen.error, WRONG * abs(expected) / len(group))
+        if wrong and len(group) > 1 and left(SECONDS + MORE_SECONDS):
             open_groups[:0] = [group[::2], group[1::2]]  # a wrong one is named before the next group is looked at
         else:
             found.append(seen)
     return found
 
 
-def _slope(loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Arrays, names: list[str], loss: float, rounding: float) -> Slope:
-    """Central differences at two steps, extrapolated.
+def _difference(loss_at: Callable[[Arrays], float], way: Arrays, step: float, loss: float, rounding: float) -> tuple[float, float]:
+    """Central differences at a step and half of it, extrapolated, and their error.
 
-    Their error is how far this moved the finer one, half of what the slope jumps by here, and the loss's own rounding. Where the slope is
-    the same on both sides, what the two sides differ by halves with the step.
+    This is how far the finer one was moved, half of what the slope jumps by here, and the loss's own rounding. Where the slope is the same
+    on both sides, what the two sides differ by halves with the step.
     """
-    way = {name: gradients[name] * ((norm(weights[name]) or 1.0) / norm(gradients[name])) for name in names}
-    expected = sum(float(np.sum(gradients[name] * v)) for name, v in way.items())
     central, sides = [], []
-    for h in (STEP, STEP / 2):
+    for h in (step, step / 2):
         above, below = (loss_at({name: sign * h * v for name, v in way.items()}) for sign in (1, -1))
         central.append((above - below) / (2 * h))
         sides.append((above - 2 * loss + below) / h)
     best = (4 * central[1] - central[0]) / 3
     jump = abs(2 * sides[1] - sides[0])
-    return Slope(names, expected, best, abs(best - central[1]) + jump / 2 + 8 * rounding / STEP)
+    return best, abs(best - central[1]) + jump / 2 + 8 * rounding / step

@@ -255,7 +255,7 @@ def on_a_plateau():
 
 
 def muon():
-    """Orthogonalizes in bfloat16, which float64 cannot repeat."""
+    """Orthogonalizes in bfloat16."""
     return classified(mlp(), optimizer=lambda p: torch.optim.Muon([each for each in p if each.ndim == 2]))
 
 

@@ -19,17 +19,20 @@ from models.own.passes import (
     apart,
     deviation,
     finite,
+    held_in,
     norm,
     not_finite,
+    shared,
     unlike,
     without_number,
 )  # fmt: skip
-from models.own.protocol import NoVariantError, OwnNetwork, PassVariant, UndecidedError, VariantFailedError
+from models.own.protocol import NoVariantError, OwnNetwork, OwnTwin, PassVariant, UndecidedError, VariantFailedError
 from models.own.slopes import FINER, slopes
 from models.own.training import OwnHistory, OwnTraining
 
 BY_ITSELF = "{units:,} units lie within rounding of a kink, and float64 takes other operations, so that it cannot be given float32's side"
 UNSEEN = "{units:,} units lie within rounding of a kink, and a compiled step does not show on which side it took them"
+OF_HALF = "{units:,} units lie within rounding of a kink in half precision, whose side its gradient takes and differences do not"
 ROUNDINGS = 6
 """Rounded passes of the twin, as many as the reference's in `bench.evidence.reference`."""
 ROUNDED_STEPS = 3
@@ -43,11 +46,13 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     begun = time.monotonic()
     network = backend.own_network(job.model, job.seed, job.device)
     seen = OwnObservation(job.model.id, backend.versions(), job.device, network.size, network.precision, network.trains)
-    begun_with = network.state()
+    learned = set(network.weights())
+    begun_with = {name: array for name, array in network.state().items() if name not in learned}
     plain = network.backward()
     seen.finite, seen.perhaps = not_finite(plain, begun=begun_with)
     seen.repeated = _other_bits(plain, network.backward())
     watched = network.watch()
+    watched.gradients.clear()  # those of the plain pass are judged, and a model may have a hundred million parameters
     seen.layers = network.layers(watched)
     evaluated = network.evaluated()
     _evaluate(network, seen)
@@ -57,6 +62,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     except NoVariantError as reason:
         seen.unstepped = str(reason)
     if trajectory is not None:
+        trajectory.gradients[0] = shared(trajectory.gradients[0], plain.gradients)
         seen.kept = trajectory.kept
         seen.finite += [
             Counted("new", name, int(w.size - np.isfinite(w).sum()), step)
@@ -87,7 +93,7 @@ def _against_twin(
     trajectory: Trajectory | None,
 ) -> None:
     twin = network.twin()
-    yardstick = Yardstick(twin.backward(None))
+    yardstick = Yardstick(twin.backward(None), twin.unit)
     if lost := without_number(yardstick.exact, plain):  # such as 0 ÷ 0 where float32 was told apart by its rounding alone
         raise NoTwinError(f"its {lost} is no number in float64 where float32 has one")
     for rounded in range(ROUNDINGS):
@@ -102,24 +108,28 @@ def _against_twin(
     seen.forward = yardstick.deviations(looked_at, ("loss", "signal", "output"))
     seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
     seen.statistics = yardstick.deviations(looked_at, ("statistic",))
-    weights = {name: np.asarray(w, np.float64) for name, w in network.weights().items()}
     seen.rewritten = network.rewritten()
     seen.unsloped, seen.hooked = network.by_its_author()
+    if twin.unit and yardstick.exact.near:
+        seen.unsloped = seen.unsloped or OF_HALF.format(units=yardstick.exact.near)
     sloped = {name: g for name, g in yardstick.exact.gradients.items() if name not in seen.hooked}
     try:
-        seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, sloped, weights, twin.constants, FINER * yardstick.of(LOSS, ""))
+        finer = FINER * yardstick.of(LOSS, "")
+        seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, sloped, network.weights(), twin.constants, finer)
     except NoTwinError as reason:  # a parameter that is moved may leave what a function takes
         seen.unsloped = f"its loss cannot be taken beside its parameters: {reason}"
     try:
         exact, rounded_ones = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
-        seen.evaluation = _each("output", evaluated, exact, rounded_ones)
+        seen.evaluation = _each("output", evaluated, exact, rounded_ones, twin.unit)
     except NoTwinError as reason:
         seen.unevaluated = str(reason)
-    steps: tuple[list[Arrays], list[list[Arrays]]] | None = None
+    for each in (*seen.forward, *seen.gradients, *seen.statistics, *seen.evaluation):
+        each.unit = twin.unit
+    steps: Steps | None = None
     if trajectory is not None:
         try:
-            steps = twin.steps(trajectory, None), [twin.steps(trajectory, rounded) for rounded in range(ROUNDED_STEPS)]
-            seen.updates = _but(seen.rewritten, _updates(trajectory, trajectory.ends, *steps))
+            steps = Steps(twin, trajectory)
+            seen.updates = _but(seen.rewritten, _updates(trajectory, trajectory.ends, steps))
         except NoTwinError as reason:
             seen.unstepped = str(reason)
     for variant in network.variants(job.compiled):
@@ -130,12 +140,12 @@ def _against_twin(
                 here, answer, near = variant.run(twin)
                 found = yardstick.against(answer, near).deviations(here, ("loss", "output", "gradient"))
                 for each in found:
-                    each.unit = variant.unit
+                    each.unit = max(variant.unit, twin.unit)
                 seen.variants.append(Variant(variant.name, _but(seen.rewritten, found)))
             elif trajectory is None or steps is None:
                 raise NoVariantError(seen.unstepped)
             else:
-                seen.variants.append(Variant(variant.name, _updates(trajectory, variant.run(trajectory), *steps)))
+                seen.variants.append(Variant(variant.name, _updates(trajectory, variant.run(trajectory), steps)))
         except UndecidedError as reason:
             seen.variants.append(Variant(variant.name, undecided=str(reason)))
         except NoVariantError as reason:
@@ -161,26 +171,42 @@ def _other_bits(one: OwnPass, other: OwnPass) -> list[Counted]:
     return found + unlike("output", one.outputs, other.outputs) + unlike("gradient", one.gradients, other.gradients)
 
 
-def _each(kind: str, seen: Arrays, exact: Arrays, near: list[Arrays], step: int | None = None) -> list[Deviation]:
+def _each(kind: str, seen: Arrays, exact: Arrays, near: list[Arrays], unit: float) -> list[Deviation]:
     """How far arrays are from the twin's, with the rms distance of its rounded ones."""
     found = []
     for name, true in exact.items():
         rounding = float(np.sqrt(np.mean([norm(apart(each[name], true)) ** 2 for each in near])))
-        least = UNIT * norm(finite(true) if kind in MEANT else true)
+        least = held_in(seen[name], unit) * norm(finite(true) if kind in MEANT else true)
         found.append(deviation(kind, name, seen[name], true, max(rounding, least)))
-        found[-1].step = step
     return found
 
 
-def _updates(trajectory: Trajectory, seen: list[Arrays], exact: list[Arrays], near: list[list[Arrays]]) -> list[Deviation]:
+class Steps:
+    """New weights after every step of the float64 twin, and the rms distance of rounded steps from them, taken one after the other."""
+
+    def __init__(self, twin: OwnTwin, trajectory: Trajectory) -> None:
+        """Raises NoTwinError where the optimizer does not run in float64."""
+        self.exact, self.unit = list(twin.steps(trajectory, None)), twin.unit
+        squares = [dict.fromkeys(end, 0.0) for end in self.exact]
+        for rounded in range(ROUNDED_STEPS):
+            for exact, of_step, end in zip(self.exact, squares, twin.steps(trajectory, rounded), strict=True):
+                for name in exact:
+                    of_step[name] += norm(end[name] - exact[name]) ** 2 / ROUNDED_STEPS
+        self.roundings = [{name: square**0.5 for name, square in of_step.items()} for of_step in squares]
+
+
+def _updates(trajectory: Trajectory, seen: list[Arrays], twin: Steps) -> list[Deviation]:
     """New weights of every step against those by the rule in float64.
 
-    A step is computed in float32, too, so that it is off by a unit of itself even where the new weight is near zero.
+    A weight is held and a step is computed in float32, so that it is off by a unit of both. In half precision a number in the middle
+    between two of its format goes to either, and is off by a unit of itself as well.
     """
     found = []
-    for step, (begin, here, true) in enumerate(zip(trajectory.begins, seen, exact, strict=True)):
-        for each in _each("new", here, true, [ends[step] for ends in near], step):
-            each.moved = norm(true[each.name] - begin[each.name])
-            each.rounding = max(each.rounding, UNIT * each.moved)
+    for step, (begin, here, exact) in enumerate(zip(trajectory.begins, seen, twin.exact, strict=True)):
+        for name, true in exact.items():
+            moved, largest = norm(true - begin[name]), float(np.abs(true).max(initial=0.0))
+            least = max(UNIT * norm(true), UNIT * moved, held_in(here[name], twin.unit) * largest)
+            each = deviation("new", name, here[name], true, max(twin.roundings[step][name], least))
+            each.moved, each.step = moved, step
             found.append(each)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.network import BATCHES, Evaluate, OwnModelOfKeras
 from models.backends.keras.own.values import copied, scale_of
 from models.backends.keras.taps import Taps
-from models.own.passes import Trajectory
+from models.own.passes import Trajectory, shared
 from models.own.protocol import NoVariantError
 from models.own.trees import Tree, leaves
 
@@ -56,7 +56,7 @@ def trained(own: OwnModelOfKeras, jit: bool, way: Way = on_batch, eager: bool = 
         taps = Taps(optimizer, own.variables, [], ("gradients",))
         try:
             for number in range(BATCHES):
-                seen.begins.append(own.weights())
+                seen.begins.append(shared(own.weights(), seen.ends[-1] if seen.ends else {}))
                 inputs, targets = own.inputs(number), own.targets(number)
                 scale = scale_of(optimizer, optimizer.variables)
                 losses.append(way(own.model, inputs, targets))
@@ -73,7 +73,7 @@ def trained(own: OwnModelOfKeras, jit: bool, way: Way = on_batch, eager: bool = 
     return seen, losses
 
 
-def given_steps(own: OwnModelOfKeras, begins: list[Arrays], gradients: list[Arrays]) -> Iterator[Arrays]:
+def given_steps(own: OwnModelOfKeras, begins: list[Arrays], gradients: list[Arrays]) -> Generator[Arrays]:
     """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
     optimizer = own.model.optimizer
     optimizer.build(own.variables)
@@ -93,7 +93,7 @@ def given_steps(own: OwnModelOfKeras, begins: list[Arrays], gradients: list[Arra
             variable.assign(value)
 
 
-def stateless_steps(own: OwnModelOfKeras, evaluate: Evaluate, begins: list[Arrays], gradients: list[Arrays]) -> Iterator[Arrays]:
+def stateless_steps(own: OwnModelOfKeras, evaluate: Evaluate, begins: list[Arrays], gradients: list[Arrays]) -> Generator[Arrays]:
     """The same steps as a function of weights, gradients and slots, which leaves no trace."""
     optimizer = own.model.optimizer
     optimizer.build(own.variables)

@@ -185,6 +185,7 @@ class Twin:
     """The float64 twin of a Keras model; each pass has the decisions of the tape."""
 
     constants = 0.0 if TWINS.REBUILT else UNIT  # of a program that was traced in float32
+    unit = 0.0
 
     def __init__(self, home: Home, own: OwnModelOfKeras, tape: Tape | None, evaluation: Tape | None) -> None:
         """Build it by the factory once more, where the library needs that; `evaluation` is the tape of a pass in that mode."""
@@ -239,13 +240,18 @@ class Twin:
             self._evaluation = None
             return self.evaluated(rounded)
 
-    def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
+    def steps(self, trajectory: Trajectory, rounded: int | None) -> Iterator[Arrays]:
         """New weights by the optimizer's own rule."""
         operations = TWINS.replay(None, rounded)
-        with TWINS.float64_by_default(), operations.inside():
-            if TWINS.REBUILT:
-                return list(given_steps(self._twin, trajectory.begins, trajectory.gradients))
-            return list(stateless_steps(self._twin, operations.evaluate, trajectory.begins, trajectory.gradients))
+        if TWINS.REBUILT:
+            ends = given_steps(self._twin, trajectory.begins, trajectory.gradients)
+        else:
+            ends = stateless_steps(self._twin, operations.evaluate, trajectory.begins, trajectory.gradients)
+        for _ in trajectory.begins:
+            with TWINS.float64_by_default(), operations.inside():
+                end = next(ends)
+            yield end
+        ends.close()  # which gives the optimizer its slots of the start
 
 
 def _refuse_other_draws(tape: Tape | None, reason: NoTwinError) -> None:

@@ -24,15 +24,17 @@ def factory(package: str, name: str) -> Callable[[], dict[str, object]]:
         raise OwnError(f"--model={package}:{name} needs the package {package}, which is not installed here: install it.")
     models = imported(f"{package}.models" if package == "torchvision" else package)
     names = models.list_models(module=models) if package == "torchvision" else models.list_models()
-    if name not in names:
+    row = settings(package, name)
+    if name not in names and not row.of:
         near = [each for each in names if each[:4] == name[:4].lower()][:6]
         raise OwnError(
             f"--model={package}:{name}: {package} has no network {name!r}{f'; near it are {chr(44).join(near)}' if near else ''}."
         )
-    row = settings(package, name)
 
     def made() -> dict[str, object]:
-        if package == "torchvision":
+        if row.of:
+            model = getattr(models, row.of)(**row.options)
+        elif package == "torchvision":
             model = models.get_model(name, weights=None, **row.options)
         else:
             model = models.create_model(name, pretrained=False, **row.options)

@@ -25,7 +25,7 @@ from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
 from models.own.gauge import Gauge, NoTwinError, OwnError, pair
 from models.own.loading import Home
-from models.own.passes import OwnPass, Trajectory, unlike
+from models.own.passes import OwnPass, Trajectory, shared, unlike
 from models.own.protocol import NoVariantError
 from models.own.trees import Tree, leaves, mapped
 
@@ -38,8 +38,8 @@ STEPS = 2
 class OwnModule:
     """A module with its loss, batches and optimizer, in float32 or, `twin`, in float64 on the CPU."""
 
-    def __init__(self, home: Home, gauge: Gauge, seed: int, device: str, twin: bool = False) -> None:
-        """Keep the state that every pass begins with."""
+    def __init__(self, home: Home, gauge: Gauge, seed: int, device: str, twin: bool = False, start: State | None = None) -> None:
+        """Keep the state that every pass begins with, or take that of the model of which this is a copy."""
         self._home, self.gauge, self._seed, self.device, self.is_twin = home, gauge, seed, device, twin
         with self._describing(f"could not be put on {device}"):
             self.model: nn.Module = as_trained(gauge.model.to(device))
@@ -55,7 +55,7 @@ class OwnModule:
             with self._describing("could not be called"), torch.no_grad():
                 self._forward(self._batches[0])
             as_first_returned(self.model)
-        self._start = State(self.model)
+        self._start = start or State(self.model)
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """What can be learned, by name; what is frozen as well."""
@@ -69,8 +69,7 @@ class OwnModule:
         """One pass in training mode from the state at the start. Raises OwnError with the user's own exception."""
         if reset:
             self.restore()
-        for p in self.model.parameters():
-            p.grad = None
+        self.forget()
         batch = self._batches[number] if batch is None else batch
         modules = Modules(self.model, signals=watch, stack=self.is_twin)
         with self._describing("could not be trained", modules), modules:
@@ -152,7 +151,7 @@ class OwnModule:
         self._start.put_back(gauge.model)
         change(gauge.model)
         gauge = replace(gauge, batch=self.gauge.batch, schedule=self.gauge.schedule, data=self._batches)
-        other = OwnModule(self._home, gauge, self._seed, "cpu" if twin else self.device, twin)
+        other = OwnModule(self._home, gauge, self._seed, "cpu" if twin else self.device, twin, self._start)
         other._original, other._chosen = original, self._chosen
         other._fresh, other._sparse = self._fresh, self._sparse  # the copied optimizer may have taken steps
         return other
@@ -243,7 +242,7 @@ class OwnModule:
         for number in range(STEPS):
             here = self.backward(number=number, reset=False)
             gradients = here.gradients
-            seen.begins.append(self.weights())
+            seen.begins.append(shared(self.weights(), seen.ends[-1] if seen.ends else {}))
             with self._describing(STEP):
                 optimizer.step()
                 advance(schedule, here.loss)
@@ -268,8 +267,14 @@ class OwnModule:
 
     def restore(self) -> None:
         """The state of the start, and the seeds of every pass."""
+        self.forget()
         self._start.put_back(self.model)
         seed_everything(self._seed)
+
+    def forget(self) -> None:
+        """Let go of all gradients: a model may have a hundred million parameters."""
+        for p in self.model.parameters():
+            p.grad = None
 
     def _forward(self, batch: Tree) -> Tree:
         batch = mapped(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, batch)

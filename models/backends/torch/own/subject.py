@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
@@ -14,13 +15,14 @@ from models.backends.torch.own.autocast import UNIT, autocast_pass
 from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
 from models.backends.torch.own.functions import Apart, surrogates
+from models.backends.torch.own.half import HALVES, Grids, Half, rounded_to
 from models.backends.torch.own.hooks import watched
 from models.backends.torch.own.modules import is_number
 from models.backends.torch.own.network import OwnModule
 from models.backends.torch.own.padding import zeros_for_padding
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
-from models.backends.torch.own.twin import NONE, wide
+from models.backends.torch.own.twin import TwinMode, entered, wide
 from models.backends.torch.precision import float32_products
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError, TapeEndsError
@@ -36,9 +38,9 @@ ROUNDED = 3
 """Rounded passes of a variant that rounds more than the usual one: each has an error of its own in every channel."""
 ROUNDED_IN_HALF = 6
 """The same of a pass in half precision, whose roundings nothing else measures: as many as of the usual pass."""
-FORMATS = "float32", "complex64"
-"""Formats of which float64 is a reference. What computes in less is seen as it computes, and parameters that nothing uses do not."""
-HALVES = "float16", "bfloat16"
+WIDE = "float64", "complex128"
+"""Formats of which float64 is no more exact reference."""
+OTHER_KERNEL = "{names} computes in half precision, and float64 has another kernel"
 WARM = 3
 """Passes after which TorchScript has compiled what it compiles, so that the next ones give the same bits."""
 COMPILED_THREADS = 2
@@ -59,6 +61,7 @@ class Subject:
                 self._own.backward()
         self._tape: Tape | None = None
         self._evaluation: Tape | None = None
+        self._stepping: Tape | None = None
         self._rewritten: list[str] = []
 
     @property
@@ -132,9 +135,7 @@ class Subject:
         trajectory = self._own.trained()
         with Recorder() as recorder:
             list(self._own.steps(trajectory))
-        if recorder.tape.half and not self._formats & set(HALVES):
-            kind = type(self._own.optimizer()).__name__
-            raise NoVariantError(f"{kind} computes in half precision ({recorder.tape.half})")
+        self._stepping = recorder.tape
         return trajectory
 
     def rewritten(self) -> list[str]:
@@ -154,25 +155,35 @@ class Subject:
 
     def twin(self) -> OwnTwin:
         """The module in float64."""
-        if self._formats and not self._formats & set(FORMATS):
+        if self._formats and self._formats <= set(WIDE):
             raise NoTwinError(f"a float64 reference of float32: its parameters are {self.precision}")
         assert self._tape is not None, "a twin is given the decisions of a watched pass"
         if self._own.device != "cpu" and float32_products() != "float32":
             raise NoTwinError(f"a float64 reference of float32: its own file allows products in {float32_products()}")
+        twin = Twin(self._own, self._tape, self._evaluation, self._stepping)
         if self._tape.half:
-            raise NoTwinError(f"a float64 reference of float32: {self._tape.half} computes in half precision")
-        return Twin(self._own, self._tape, self._evaluation)
+            if not Half.of(self._tape.half):
+                raise NoTwinError("it casts to half precision and back, which float64 does not repeat")
+            twin.backward(None)
+            if why := twin.other_kernel():
+                raise NoTwinError(why)
+        return twin
 
     def variants(self, compiled: bool) -> Iterator[PassVariant | StepsVariant]:
         """Memory formats, micro-batches, the optimizer's kernels, and torch.compile."""
         yield PassVariant("channels_last", self._channels_last)
         yield PassVariant("accumulated", self._accumulated)
         if self._own.gauge.optimizer is not None:
-            yield StepsVariant("foreach", self._stepping("foreach"))
-            yield StepsVariant("fused", self._stepping("fused"))
+            for flag in ("foreach", "fused"):
+                yield StepsVariant(flag + self._kernels(), self._steps_by(flag))
         if compiled:
             yield PassVariant("compile", self._compiled, decided=False)
             yield PassVariant("autocast", self._autocast, unit=UNIT)
+
+    def _kernels(self) -> str:
+        """What an optimizer's kernels are told apart by in half precision, for which each has loops of its own."""
+        half = any(p.dtype in HALVES for p in self._own.parameters().values())
+        return f" {type(self._own.optimizer()).__name__} in half precision" if half else ""
 
     def _channels_last(self, twin: OwnTwin) -> Taken:
         if not any(p.dim() == 4 for p in self._own.parameters().values()):
@@ -180,22 +191,25 @@ class Subject:
         copied = self._own.copied(change=lambda model: model.to(memory_format=torch.channels_last))
         copied.inputs_as(torch.channels_last)
         seen, tape = copied.recorded()
-        beside = Twin(self._own, tape)
+        beside = _beside(twin, tape)
         rounded = range(ROUNDED) if any(isinstance(module, nn.BatchNorm2d) for module in self._own.model.modules()) else ()
         return seen, beside.backward(None, watch=False), [beside.backward(n, watch=False, one_by_one=True) for n in rounded]
 
     def _accumulated(self, twin: OwnTwin) -> Taken:
         if not (halves := self._own.halves()):
             raise NoVariantError("its batch has no two halves")
-        recorded = [self._own.recorded(batch=half) for half in halves]
-        answers = [Twin(self._own, tape).backward(None, watch=False, batch=place) for place, (_, tape) in enumerate(recorded)]
-        exact, whole = _mean(answers), twin.backward(None)
+        seen, exact = OwnPass(0.0, {}), OwnPass(0.0, {})
+        for place, half in enumerate(halves):
+            here, tape = self._own.recorded(batch=half)
+            _add(seen, here, 1 / len(halves))
+            _add(exact, _beside(twin, tape).backward(None, watch=False, batch=place), 1 / len(halves))
+        whole = twin.backward(None)
         other = set(exact.gradients) != set(whole.gradients)  # a half of the batch may take another way through the model
         if other or any(norm(exact.gradients[name] - g) > 1e-3 * (norm(g) or 1.0) for name, g in whole.gradients.items()):
             raise NoVariantError(
                 "the mean over halves of its batch is not the whole's (batch statistics, dropout, or a loss that is no mean)"
             )
-        return _mean([seen for seen, _ in recorded]), exact, []
+        return seen, exact, []
 
     def _compiled(self, twin: OwnTwin) -> Taken:
         import torch._inductor.config as inductor
@@ -213,16 +227,16 @@ class Subject:
         return seen, twin.backward(None), []
 
     def _autocast(self, twin: OwnTwin) -> Taken:
-        seen, tape, half = autocast_pass(self._own)
-        beside = Twin(self._own, tape, half=half)
+        seen, tape = autocast_pass(self._own)
+        beside = _beside(twin, tape)
         exact, rounded = beside.backward(None), [beside.backward(n) for n in range(ROUNDED_IN_HALF)]
         if exact.undecided:
             raise UndecidedError("float64 takes other operations than half precision, so that it cannot be given its decisions")
-        if missing := sorted(half - beside.ran - {"copy_"}):
-            raise UndecidedError(f"{', '.join(missing)} computes in half precision, and float64 has another kernel")
+        if why := beside.other_kernel():
+            raise UndecidedError(why)
         return seen, exact, rounded
 
-    def _stepping(self, flag: str) -> Callable[[Trajectory], list[Arrays]]:
+    def _steps_by(self, flag: str) -> Callable[[Trajectory], list[Arrays]]:
         def run(trajectory: Trajectory) -> list[Arrays]:
             copied = self._own.copied()
             if not copied.takes(flag):
@@ -237,10 +251,15 @@ class Twin:
 
     constants = 0.0
 
-    def __init__(self, own: OwnModule, tape: Tape | None, evaluation: Tape | None = None, half: frozenset[str] = NONE) -> None:
-        """A copy of the module; `evaluation` is the tape of a pass in that mode. Operations of `half` round as a bfloat16 does."""
-        self._twin, self._tape, self._evaluation = own.copied(twin=True), tape, evaluation
-        self._half, self.ran = half, set[str]()
+    def __init__(self, own: OwnModule, tape: Tape, evaluation: Tape | None = None, stepping: Tape | None = None) -> None:
+        """A copy of the module; `evaluation` is the tape of a pass in that mode, `stepping` that of the optimizer's steps."""
+        self._twin, self._evaluation = own.copied(twin=True), evaluation
+        self._tape: Tape | None = tape
+        self._half, self._half_in_evaluation, self._half_in_steps = (
+            Half.of(each.half if each else {}) for each in (tape, evaluation, stepping)
+        )
+        self._formats = {name: p.dtype for name, p in own.parameters().items()}
+        self._ran = set[str]()
         self._packs = evaluation is not None and evaluation.packs
         self._held: list[Tree] | None = None
 
@@ -257,9 +276,26 @@ class Twin:
             _refuse_other_draws(self._tape, reason)
             self._tape = None
             return self.backward(rounded, watch=watch, batch=batch, one_by_one=one_by_one)
+        self._twin.forget()
         seen.near, seen.undecided = mode.near, self._tape is None
-        self.ran |= mode.ran
+        self._ran |= mode.ran
         return seen
+
+    def beside(self, tape: Tape) -> Twin:
+        """The same twin with the decisions of another pass."""
+        other = copy.copy(self)
+        other._tape, other._half, other._ran = tape, Half.of(tape.half), set()
+        return other
+
+    @property
+    def unit(self) -> float:
+        """The unit roundoff of the pass, 0 for float32's."""
+        return self._half.format.unit
+
+    def other_kernel(self) -> str:
+        """Why operations that compute in half precision cannot be rounded: float64 has run others. Nothing where it has run them all."""
+        missing = self._half.names - self._ran
+        return OTHER_KERNEL.format(names=", ".join(sorted(missing))) if missing else ""
 
     def loss_at(self, moved: Arrays) -> float:
         """The loss with some parameters moved, with the draws of the tape, and held where the model stops the gradient."""
@@ -278,18 +314,35 @@ class Twin:
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode, with the decisions of its tape."""
         try:
-            with wide(self._evaluation, rounded), zeros_for_padding(self._twin.model) if self._packs else nullcontext():
-                return self._twin.evaluated()
+            packed = zeros_for_padding(self._twin.model) if self._packs else nullcontext()
+            with wide(self._evaluation, rounded, half=self._half_in_evaluation) as mode, packed:
+                seen = self._twin.evaluated()
         except TapeEndsError as reason:
             _refuse_other_draws(self._evaluation, reason)
             self._evaluation = None
             return self.evaluated(rounded)
+        if missing := self._half_in_evaluation.names - mode.ran:
+            raise NoTwinError(OTHER_KERNEL.format(names=", ".join(sorted(missing))))
+        return seen
 
-    def steps(self, trajectory: Trajectory, rounded: int | None) -> list[Arrays]:
-        """New weights by the optimizer's own rule, one number after the other."""
-        copied = self._twin.copied(twin=True)
-        with wide(None, rounded):
-            return list(copied.steps(trajectory, foreach=False, fused=False))
+    def steps(self, trajectory: Trajectory, rounded: int | None) -> Iterator[Arrays]:
+        """New weights by the optimizer's own rule, one number after the other; what is learned in half precision is rounded to it.
+
+        Rounded steps round it wherever the rule writes into it, a clean one once.
+        """
+        grids = Grids(self._twin.parameters(), self._formats)
+        mode = TwinMode(None, rounded, half=self._half_in_steps, grids=None if rounded is None else grids)
+        ends = self._twin.steps(trajectory, foreach=False, fused=False)
+        for _ in trajectory.begins:
+            with entered(mode):
+                end = next(ends)
+            yield rounded_to(end, self._formats)
+
+
+def _beside(twin: OwnTwin, tape: Tape) -> Twin:
+    """A model's twin with the decisions of another pass."""
+    assert isinstance(twin, Twin), "a variant is given the twin of its own model"
+    return twin.beside(tape)
 
 
 def _refuse_other_draws(tape: Tape | None, reason: TapeEndsError) -> None:
@@ -298,10 +351,8 @@ def _refuse_other_draws(tape: Tape | None, reason: TapeEndsError) -> None:
         raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason
 
 
-def _mean(passes: list[OwnPass]) -> OwnPass:
-    """Loss and gradients of a batch from those of its parts; a part that does not reach a parameter adds nothing to its gradient."""
-    gradients: Arrays = {}
-    for each in passes:
-        for name, gradient in each.gradients.items():
-            gradients[name] = gradients.get(name, 0.0) + gradient.astype(np.float64) / len(passes)
-    return OwnPass(float(np.mean([each.loss for each in passes])), {}, gradients)
+def _add(mean: OwnPass, part: OwnPass, share: float) -> None:
+    """Add a share of a part's loss and gradients; a part that does not reach a parameter adds nothing to its gradient."""
+    mean.loss += share * part.loss
+    for name, gradient in part.gradients.items():
+        mean.gradients[name] = mean.gradients.get(name, 0.0) + share * gradient.astype(np.float64)

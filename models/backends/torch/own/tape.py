@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.dispatch import Arguments, Named, Types
+from models.backends.torch.own.half import HALVES
 from models.backends.torch.own.padding import PACKING
 from models.backends.torch.own.quantized import QUANTIZERS
 from models.own.gauge import TapeEndsError
@@ -32,14 +33,14 @@ class Entry(NamedTuple):
 
 @dataclass
 class Tape:
-    """Decisions in the order of computation, on the CPU; `half` names the first operation that computed in less than float32.
+    """Decisions in the order of computation, on the CPU; `half` has the operations that computed in less than float32, with their format.
 
     `draws` says whether any of them is random, `packs` whether an encoder has packed its sequences.
     """
 
     entries: list[Entry] = field(default_factory=list)
     draws: bool = False
-    half: str = ""
+    half: dict[str, torch.dtype] = field(default_factory=dict)
     packs: bool = False
 
     def reader(self) -> Callable[[str], tuple[Tensor | None, ...]]:
@@ -81,8 +82,8 @@ class Recorder(TorchDispatchMode):
             self.tape.entries.append(Entry(name, tuple(places)))
             self.tape.draws = self.tape.draws or name in MIXED
         self.tape.packs = self.tape.packs or name == PACKING
-        if not self.tape.half and name not in MOVES and any(each.dtype in (torch.float16, torch.bfloat16) for each in tensors(out)):
-            self.tape.half = name
+        if not func.is_view and name not in MOVES:
+            self.tape.half.update((name, each.dtype) for each in tensors(out) if each.dtype in HALVES)
         return out
 
 
@@ -205,8 +206,8 @@ def replayed(func: OpOverload, args: Arguments, kwargs: Named, read: Callable[[s
     return type(out)((values, places.clone()))
 
 
-def near(func: OpOverload, args: Arguments, kwargs: Named) -> int:
-    """How many of an operation's decisions change where its numbers move by NEAR of their rms: what rounding could turn."""
+def near(func: OpOverload, args: Arguments, kwargs: Named, share: float = NEAR) -> int:
+    """How many of an operation's decisions change where its numbers move by a share of their rms: what rounding could turn."""
     name = operation(func)
     place = 1 if name in KINKS else 0
     if name == "elu_backward":
@@ -217,11 +218,11 @@ def near(func: OpOverload, args: Arguments, kwargs: Named) -> int:
         return 0
     x = args[place]
     if name in ("relu", "relu_") or (name == "threshold_backward" and args[2] == 0):  # whose x may be the result, 0 of dead units
-        return int(((x.abs() < NEAR * x.square().mean().sqrt()) & (x != 0)).sum()) if x.numel() else 0
+        return int(((x.abs() < share * x.square().mean().sqrt()) & (x != 0)).sum()) if x.numel() else 0
     pools = name.startswith("max_pool") and not name.endswith("backward")
     if not (name in KINKS or name in COMPARISONS or pools) or not x.numel():
         return 0
-    reach, found = NEAR * x.square().mean().sqrt(), []
+    reach, found = share * x.square().mean().sqrt(), []
     noise = torch.rand(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0)) - 0.5
     for moved in (x, x + reach * noise.sign(), x - reach * noise.sign()):
         changed = (*args[:place], moved, *args[place + 1 :])

@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from models.backends.torch.own.half import added_up
 from models.own.sums import CHANNELS, of_product, times
 
 MEAN, LARGEST = 1, 2
@@ -163,25 +163,27 @@ def _pooled_to(x: Tensor, size: Sequence[int], *_: object) -> tuple[int, ...]:
     return (math.prod(x.shape[-len(size) :]) // math.prod(size),)
 
 
-def _looked_up_slope(g: Tensor, places: Tensor, rows: int, *_: object) -> Tensor:
-    """The error of a row's gradient that is added up token after token in float32, here in an order of its own."""
-    return _in_rows(g.reshape(-1, g.shape[-1]), places.reshape(-1), rows)
+def _looked_up_slope(dtype: torch.dtype, g: Tensor, places: Tensor, rows: int, *_: object) -> Tensor:
+    """The error of a row's gradient that is added up token after token in a format, here in an order of its own."""
+    return _in_rows(dtype, g.reshape(-1, g.shape[-1]), places.reshape(-1), rows)
 
 
-def _bags(weight: Tensor, places: Tensor, offsets: Tensor, scaled: bool = False, mode: int = 0, *rest: object) -> Tensor:
+def _bags(
+    dtype: torch.dtype, weight: Tensor, places: Tensor, offsets: Tensor, scaled: bool = False, mode: int = 0, *rest: object
+) -> Tensor:
     """The same of bags, of which modes 0 and 1 are sums and means."""
     bags = torch.searchsorted(offsets, torch.arange(len(places)), right=True) - 1
-    off = _in_rows(weight[places], bags, len(offsets))
+    off = _in_rows(dtype, weight[places], bags, len(offsets))
     return off / torch.bincount(bags, minlength=len(offsets)).clamp(min=1)[:, None] if mode == MEAN else off * (mode != LARGEST)
 
 
-def _in_rows(terms: Tensor, rows: Tensor, count: int) -> Tensor:
-    """What float32 sums of the terms of each row are off, of `MANY` terms or more; one rounding covers fewer."""
+def _in_rows(dtype: torch.dtype, terms: Tensor, rows: Tensor, count: int) -> Tensor:
+    """What sums of the terms of each row are off in a format, of `MANY` terms or more; one rounding covers fewer."""
     off, counts = terms.new_zeros(count, terms.shape[-1]), torch.bincount(rows, minlength=count)
-    ends, ordered = counts.cumsum(0).tolist(), terms[rows.argsort(stable=True)].numpy()
+    ends, ordered = counts.cumsum(0).tolist(), terms[rows.argsort(stable=True)]
     for row in torch.nonzero(counts >= MANY).flatten().tolist():
         own = ordered[ends[row] - int(counts[row]) : ends[row]]
-        off[row] = torch.from_numpy(np.cumsum(own, axis=0, dtype=np.float32)[-1] - own.sum(axis=0))
+        off[row] = added_up(own, dtype) - own.sum(0)
     return off
 
 

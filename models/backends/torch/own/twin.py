@@ -19,11 +19,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.distances import euclidean
+from models.backends.torch.own.half import NONE, Grids, Half
 from models.backends.torch.own.quantized import QUANTIZERS
 from models.backends.torch.own.state import WIDER
 from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
 from models.backends.torch.own.terms import ADDED, PRODUCTS, SUMMED, TERMS, product, window
 from models.own.gauge import NoTwinError
+from models.own.passes import NEAR, UNIT
 from models.own.sums import times
 
 if TYPE_CHECKING:
@@ -31,11 +33,10 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+AT_ONCE = 2**18
+"""Numbers that are rounded at a time, so that those of a large array stay in the processor's cache."""
 AMPLITUDE = 2.0**-24 * math.sqrt(3)
 """Largest relative change of one rounded number; uniform, its root mean square is float32's unit roundoff."""
-HALVED = 2.0**16
-"""How many times a float32's error a bfloat16's is, which has 8 digits of 24."""
-NONE: frozenset[str] = frozenset()
 ONE_BY_ONE = (0.541 / 3 / 3) ** 0.5
 """Unit roundoffs a √term that n positive float32 numbers of like size are off when they are added one after the other, rms.
 
@@ -74,13 +75,16 @@ OF_PAIRS = {"abs", "sgn"}
 class TwinMode(TorchDispatchMode):
     """Every operation in float64, with the tape's decisions, and with `rounded` its results off by what a float32 may be."""
 
-    def __init__(self, tape: Tape | None, rounded: int | None, one_by_one: bool = False, half: frozenset[str] = NONE) -> None:
+    def __init__(
+        self, tape: Tape | None, rounded: int | None, one_by_one: bool = False, half: Half = NONE, grids: Grids | None = None
+    ) -> None:
         """`rounded` seeds the errors; None for a clean pass. `one_by_one` rounds batch statistics as kernels that add up image by image.
 
-        Operations of `half` are rounded as a bfloat16 is, their operands as well; `ran` has the names of all.
+        Operations of `half` are rounded as its format is; `ran` has the names of all. What is written into `grids` is rounded to their
+        format in the place of an error.
         """
         super().__init__()
-        self._half, self.ran = half, set[str]()
+        self._half, self._grids, self.ran = half, grids, set[str]()
         self._read = tape.reader() if tape else None
         self.near, self._one_by_one = 0, one_by_one
         self._generator = None if rounded is None else torch.Generator().manual_seed(rounded)
@@ -92,7 +96,7 @@ class TwinMode(TorchDispatchMode):
         args = _widened(args)
         kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
         self.ran.add(operation(func))
-        halved = HALVED if operation(func) in self._half else 1.0
+        halved = self._half.format.unit / UNIT if operation(func) in self._half.names else 1.0
         if self._generator is not None:
             args, kwargs = _narrow(func, args, kwargs)
         if self._generator is not None and operation(func) in APART:
@@ -103,8 +107,8 @@ class TwinMode(TorchDispatchMode):
         elif self._generator is not None and operation(func) in QUANTIZERS and QUANTIZERS[operation(func)].backward:
             args = self._shaken(args)  # a scale's gradient is of what rounding to the grid has left of each number
         if self._generator is None:
-            self.near += near(func, args, kwargs)
-        elif halved > 1 and not func._schema.is_mutable:
+            self.near += near(func, args, kwargs, NEAR * max(1.0, self._half.format.unit / UNIT))
+        elif halved > 1 and self._half.casts and not func._schema.is_mutable:
             args = tuple(self._cast(each) if isinstance(each, Tensor) else each for each in args)
         out = NotImplemented if self._read is None else replayed(func, args, kwargs, self._read)
         if out is NotImplemented and operation(func) in QUANTIZERS:
@@ -112,25 +116,29 @@ class TwinMode(TorchDispatchMode):
             out = quantizer.slope(quantizer.zone(*args, **kwargs), *args, **kwargs)
         elif out is NotImplemented:
             out = func(*args, **kwargs)
+        if self._grids is not None and func._schema.is_mutable and self._grids.round(args[:1]):
+            return out
         if self._generator is not None and not func.is_view and not _is_exact(func, args) and not drawn(func, args, kwargs):
             terms, summed = _sizes(func, args, kwargs, out)
             for place, each in enumerate(out if isinstance(out, (tuple, list)) else (out,)):
                 if isinstance(each, Tensor):
                     roundings = times(summed[place], each.numel()) if place < len(summed) else 1.0
-                    self._round(each, terms if place == 0 else None, max(roundings, halved))
+                    least = self._half.format.least if halved > 1 else 0.0
+                    self._round(each, terms if place == 0 else None, max(roundings, halved), least)
             if operation(func) in BOUNDED and isinstance(out, Tensor) and out.dtype == torch.float64:
                 out.clamp_(*BOUNDED[operation(func)])
             if operation(func) in ADDED:
-                tensors(out)[0].add_(ADDED[operation(func)](*args, **kwargs))
+                dtype = self._half.dtype if halved > 1 else torch.float32
+                tensors(out)[0].add_(ADDED[operation(func)](dtype, *args, **kwargs))
             if self._one_by_one and isinstance(out, tuple) and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):
                 self._round_statistics(operation(func), args[0], out, terms)
         return out
 
     def _cast(self, x: Tensor) -> Tensor:
-        """An operand that was rounded to a bfloat16."""
+        """An operand that was rounded to half precision."""
         if x.dtype == torch.float64:
             x = x.clone()
-            self._round(x, None, HALVED)
+            self._round(x, None, self._half.format.unit / UNIT, self._half.format.least)
         return x
 
     def _shaken(self, args: Arguments, grows: bool = False) -> Arguments:
@@ -158,20 +166,30 @@ class TwinMode(TorchDispatchMode):
                 if isinstance(each, Tensor) and each.numel() == len(sizes):
                     each.addcmul_(sizes, errors)
 
-    def _round(self, x: Tensor, terms: Tensor | None, roundings: float = 1.0) -> None:
+    def _round(self, x: Tensor, terms: Tensor | None, roundings: float = 1.0, least: float = 0.0) -> None:
         if x.layout == torch.sparse_coo:
             x = x._values()
         if x.is_complex():
             x = torch.view_as_real(x)
         if x.dtype != torch.float64 or not x.numel() or (x.numel() == 1 and bool((x == x.float()).all())):
             return  # a number that float32 holds is a constant, such as an exponent less 1
-        reach = AMPLITUDE * roundings
-        noise = torch.empty(x.shape, dtype=torch.float32).uniform_(-reach, reach, generator=self._generator)
         terms = x if terms is None else terms
+        if x.numel() <= AT_ONCE or not (x.is_contiguous() and terms.is_contiguous() and x.shape == terms.shape):
+            self._move(x, terms, AMPLITUDE * roundings, least)
+            return
+        for part, sizes in zip(x.view(-1).split(AT_ONCE), terms.view(-1).split(AT_ONCE), strict=True):
+            self._move(part, sizes, AMPLITUDE * roundings, least)
+
+    def _move(self, x: Tensor, terms: Tensor, reach: float, least: float) -> None:
+        """Add errors of a share of the terms, and errors of a size of their own."""
+        noise = torch.empty(x.shape, dtype=torch.float32).uniform_(-reach, reach, generator=self._generator)
         if not x.isfinite().all():  # infinity is not rounded: logarithms of 0 are
             terms = torch.where(x.isfinite(), terms, 0.0)
             noise = torch.where(x.isfinite(), noise, 0.0)
         x.addcmul_(terms, noise.to(x.device, torch.float64))
+        if least:  # small numbers have fewer digits left
+            least *= math.sqrt(3)
+            x.add_(torch.empty(x.shape, dtype=torch.float64).uniform_(-least, least, generator=self._generator))
 
 
 def _sizes(func: OpOverload, args: Arguments, kwargs: Named, out: object) -> tuple[Tensor | None, tuple[int, ...]]:
@@ -231,12 +249,21 @@ def _widened(value: Value) -> Value:
 
 
 @contextlib.contextmanager
-def wide(tape: Tape | None, rounded: int | None, one_by_one: bool = False, half: frozenset[str] = NONE) -> Iterator[TwinMode]:
+def wide(
+    tape: Tape | None, rounded: int | None, one_by_one: bool = False, half: Half = NONE, grids: Grids | None = None
+) -> Iterator[TwinMode]:
     """Passes and steps in here are the twin's."""
+    with entered(TwinMode(tape, rounded, one_by_one, half, grids)) as mode:
+        yield mode
+
+
+@contextlib.contextmanager
+def entered(mode: TwinMode) -> Iterator[TwinMode]:
+    """The same by a mode that may be entered again, for the next step."""
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with WideTypes(), TwinMode(tape, rounded, one_by_one, half) as mode:
+        with WideTypes(), mode:
             yield mode
     finally:
         torch.set_default_dtype(default)

@@ -40,7 +40,7 @@ class Operations:
     @property
     def half(self) -> str:
         """The first operation that computed in less than float32."""
-        return self.tape.half
+        return next(iter(self.tape.half), "")
 
     @property
     def near(self) -> int:

@@ -1,0 +1,59 @@
+"""A user's model in half precision has a float64 twin that rounds as its format does."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.judging.verdict import FAILED, NOT_APPLICABLE, NOT_JUDGED, PASSED, Verdict
+from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+
+ADDRESS = f"{GAUGES}/half_torch.py:"
+WHOLE = "whole", "whole_in_float16", "adam", "tokens", "statistics", "partly", "recurrent_in_half"
+
+
+def seen(model: str) -> dict[str, Verdict]:
+    return verdicts(evidence("torch", ADDRESS + model))
+
+
+def outside(verdict: Verdict) -> set[str]:
+    return {finding.where for finding in verdict.findings if not finding.within}
+
+
+@pytest.mark.parametrize("model", WHOLE)
+def test_a_healthy_model_in_half_precision_is_judged(model: str) -> None:
+    found = seen(model)
+    assert {name: outside(found[name]) for name in found if found[name].status == FAILED and name != "execution"} == {}
+    assert {found[name].status for name in ("finite", "forward_parity", "gradient_parity", "update", "evaluation")} == {PASSED}
+    assert {where.split(" in half")[0] for where in outside(found["execution"])} <= {"fused SGD"}  # of which PyTorch 2.13.0 is known
+
+
+def test_numbers_are_roundings_of_the_format() -> None:
+    bfloat16, float16 = (evidence("torch", ADDRESS + model).seen for model in ("whole", "whole_in_float16"))
+    shares = [sorted(each.rounding / each.size for each in found.gradients) for found in (bfloat16, float16)]
+    assert 2.0**-10 < shares[0][0] < 2.0**-6 and 2.0**-13 < shares[1][0] < 2.0**-9
+    assert {each.unit for each in bfloat16.gradients} == {2.0**-8} and {each.unit for each in float16.gradients} == {2.0**-11}
+
+
+@pytest.mark.parametrize("model", ["wrong_in_bfloat16", "wrong_in_float16"])
+def test_a_gradient_a_quarter_too_large_is_named(model: str) -> None:
+    assert outside(seen(model)["gradient_parity"]) == {"2.weight"}
+
+
+def test_weights_that_are_left_as_they_are_are_named() -> None:
+    found = seen("untouched")["update"]
+    assert found.status == FAILED and "step 0 new 2.weight" in outside(found)
+
+
+def test_what_is_no_number_in_the_format_is_red() -> None:
+    assert seen("overflowing")["finite"].status == FAILED
+
+
+def test_units_at_a_kink_have_no_slope_in_half_precision() -> None:
+    found = seen("whole")["derivative"]
+    assert found.status == NOT_JUDGED and "within rounding of a kink in half precision" in found.reason
+    assert seen("adam")["derivative"].status == PASSED
+
+
+def test_a_cast_and_back_alone_has_no_twin() -> None:
+    found = seen("cast_and_back")["gradient_parity"]
+    assert found.status == NOT_APPLICABLE and "casts to half precision and back" in found.reason
