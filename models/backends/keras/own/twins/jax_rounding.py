@@ -9,6 +9,7 @@ import numpy as np
 from models.arrays import Array
 from models.backends.keras.own.twins import products
 from models.backends.keras.own.twins.jax_operations import Value
+from models.own.errors import uniform
 from models.own.sums import CHANNELS, off_by_rows, times
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def _off(x: Array, roundings: float, errors: np.random.Generator, terms: Array |
     if x.size == 1 and np.all(np.complex64(x) == x):
         return x  # a number that float32 holds is a constant, such as an exponent less 1
     reach = AMPLITUDE * roundings
-    noise = errors.random(x.shape, np.float32) * np.float32(2 * reach) - np.float32(reach)
+    noise = uniform(errors, x.shape, reach)
     with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(x), x + (x if terms is None else terms) * noise.astype(np.float64), x)
+        return np.where(np.isfinite(x), x + (x if terms is None else terms) * noise, x)
 
 
 def _summed(x: Array, axes: tuple[int, ...], errors: np.random.Generator) -> Array:

@@ -22,6 +22,7 @@ from models.backends.keras.libraries import Side
 from models.backends.keras.own.twins import products
 from models.backends.keras.own.twins.float64 import float64_by_default as float64_by_default
 from models.backends.keras.own.twins.tensorflow_functions import surrogates as by_their_authors
+from models.own.errors import uniform
 from models.own.gauge import TapeEndsError
 from models.own.passes import NEAR
 from models.own.sums import CHANNELS, off_by_rows, times
@@ -200,10 +201,9 @@ class Operations:
             return x  # a number that float32 holds is a constant, such as an exponent less 1
         assert self._errors is not None, "rounding takes errors"
         reach = AMPLITUDE * roundings
-        noise = self._errors.random(tuple(x.shape), np.float32) * np.float32(2 * reach) - np.float32(reach)
         if terms is not None:
-            return x + tf.stop_gradient(terms) * tf.constant(noise.astype(np.float64))
-        return x * tf.constant(1.0 + noise.astype(np.float64))
+            return x + tf.stop_gradient(terms) * tf.constant(uniform(self._errors, tuple(x.shape), reach))
+        return x * tf.constant(uniform(self._errors, tuple(x.shape), reach, around=1.0))
 
     def _summed(self, operation: str, inputs: tuple[Input, ...], out: Tensor) -> Tensor:
         """A sum as TensorFlow's CPU kernels make it along outer axes: one term after the other in float32, here in an order of its own.
