@@ -107,7 +107,7 @@ ISSUES = (
     ),
     Issue(
         "pytorch #191763", "fused SGD on the CPU leaves weights in half precision as they are",
-        "issues_torch.py:fused_in_bfloat16", "torch", ("torch==2.13.0",), by="update", around="issues_torch.py:unfused_in_bfloat16",
+        "issues_torch.py:fused_in_bfloat16", "torch", ("torch==2.13.0",), by="update", around="issues_torch.py:fused_adam_in_bfloat16",
     ),
     Issue(
         "pytorch #32023", "nothing: a GRU's results in one batch and in two differ by rounding alone",

@@ -23,6 +23,7 @@ WHOLE = {
     ),
     "wrapped_torch.py": (
         "functions", "complex_numbers", "traced", "parallel", "averaged", "checkpointed", "checkpointed_reentrant",
+        "autocast",
     ),
     "layers_keras.py": ("subclassed", "spectral"),
 }  # fmt: skip
@@ -41,8 +42,6 @@ PARTLY = (
     ("wrapped_torch.py:reversed_gradient", "derivative", "the forward pass of Reversed changes nothing"),
     ("forms_torch.py:curved", "update", "LBFGS computes gradients itself"),
     ("wrapped_torch.py:double", "gradient_parity", "its parameters are float64"),
-    ("wrapped_torch.py:bfloat", "derivative", "within rounding of a kink in half precision"),
-    ("wrapped_torch.py:autocast", "derivative", "within rounding of a kink in half precision"),
     ("wrapped_torch.py:scripted", "gradient_parity", "does not run in float64"),
     ("layers_keras.py:binary", "derivative", "the forward pass of sign is flat"),
     ("layers_keras.py:half", "gradient_parity", "computes in half precision"),

@@ -97,12 +97,11 @@ def overhanging_without_padding():
     return averaged(count_include_pad=False)
 
 
-def fused_in_bfloat16(**flags):
+def fused_in_bfloat16(optimizer=torch.optim.SGD):
     model = nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, 4)).bfloat16()
     batch = torch.randn(8, 32, dtype=torch.bfloat16), torch.randint(0, 4, (8,))
-    optimizer = lambda p: torch.optim.SGD(p, 0.1, **(flags or {"fused": True}))  # noqa: E731
-    return {"model": model, "loss": functional.cross_entropy, "batch": batch, "optimizer": optimizer}
+    return {"model": model, "loss": functional.cross_entropy, "batch": batch, "optimizer": lambda p: optimizer(p, 0.1, fused=True)}
 
 
-def unfused_in_bfloat16():
-    return fused_in_bfloat16(foreach=True)
+def fused_adam_in_bfloat16():
+    return fused_in_bfloat16(torch.optim.AdamW)

@@ -128,11 +128,6 @@ def double():
     return trained(layers().double(), nn.MSELoss(), (x.double(), y.double()))
 
 
-def bfloat():
-    x, y = points()
-    return trained(layers().bfloat16(), nn.MSELoss(), (x.bfloat16(), y.bfloat16()))
-
-
 class Autocast(nn.Module):
     """Asks for half precision itself."""
 
