@@ -38,11 +38,20 @@ def factory(package: str, name: str) -> Callable[[], dict[str, object]]:
             model = models.get_model(name, weights=None, **row.options)
         else:
             model = models.create_model(name, pretrained=False, **row.options)
+        drawn(model)
         images = torch.randn(row.batch, 3, row.pixels, row.pixels)
         labels = torch.randint(0, CLASSES, (row.batch,))
         return {"model": model, "loss": functional.cross_entropy, "batch": (images, labels), "optimizer": _optimizer}
 
     return made
+
+
+def drawn(model: nn.Module) -> None:
+    """Draw weights that begin at zero, as a vision transformer's read-out does, which would let no gradient reach what is before them."""
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.dim() > 1 and not p.any():
+                p.normal_(std=p[0].numel() ** -0.5)
 
 
 def _optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
