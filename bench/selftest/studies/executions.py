@@ -1,8 +1,8 @@
 """How often a healthy training is called changed where another machine's rounding would be: threads, instructions, load.
 
 `python -m bench.selftest.studies.executions` trains the recorded seeds of every third core network again in executions that were not
-recorded, judges each by its recording, prints a table, and writes `executions.csv` once all that was asked for is done. What was done is kept
-in `.gradgauge/executions.jsonl`, so that an interrupted run goes on where it stopped.
+recorded, judges each by its recording, prints a table, and writes `executions.csv` once all that was asked for is done. What was done is
+kept in `.gradgauge/executions.jsonl`, so that an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
