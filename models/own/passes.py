@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.arrays import Array, Arrays
+from models.own.large import kept
 from models.own.observation import Counted, Deviation
 
 UNIT = float(np.finfo(np.float32).eps) / 2
@@ -32,7 +33,7 @@ class OwnPass:
 
     loss: float
     outputs: Arrays
-    gradients: Arrays = field(default_factory=dict)
+    gradients: Mapping[str, Array] = field(default_factory=dict)
     statistics: Arrays = field(default_factory=dict)
     signals: Arrays = field(default_factory=dict)
     signal_gradients: Arrays = field(default_factory=dict)
@@ -41,21 +42,26 @@ class OwnPass:
 
     def arrays(self) -> Iterator[tuple[str, str, Array]]:
         """Everything with its kind and name, in the order of computation."""
-        yield LOSS, "", np.asarray(self.loss)
-        for kind, arrays in (
-            ("signal", self.signals), ("output", self.outputs), ("gradient of the signal", self.signal_gradients),
-            ("gradient", self.gradients), ("statistic", self.statistics),
-        ):  # fmt: skip
-            yield from ((kind, name, array) for name, array in arrays.items())
+        yield from ((kind, name, array) for kind, arrays in self._kinds().items() for name, array in arrays.items())
+
+    def array(self, kind: str, name: str) -> Array:
+        """One of them."""
+        return self._kinds()[kind][name]
+
+    def _kinds(self) -> dict[str, Mapping[str, Array]]:
+        return {
+            LOSS: {"": np.asarray(self.loss)}, "signal": self.signals, "output": self.outputs,
+            "gradient of the signal": self.signal_gradients, "gradient": self.gradients, "statistic": self.statistics,
+        }  # fmt: skip
 
 
 @dataclass
 class Trajectory:
     """Steps of an optimizer: weights before, gradients, weights after, losses, and entries of gradients that the step has changed."""
 
-    begins: list[Arrays] = field(default_factory=list)
-    gradients: list[Arrays] = field(default_factory=list)
-    ends: list[Arrays] = field(default_factory=list)
+    begins: list[Mapping[str, Array]] = field(default_factory=list)
+    gradients: list[Mapping[str, Array]] = field(default_factory=list)
+    ends: list[Mapping[str, Array]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     kept: list[Counted] = field(default_factory=list)
 
@@ -66,21 +72,22 @@ class Yardstick:
     def __init__(self, exact: OwnPass, unit: float = 0.0) -> None:
         """Begin with the clean pass; `unit` is the unit roundoff of half precision where the model computes in it."""
         self.exact, self._unit = exact, unit
-        self._arrays = {(kind, name): array for kind, name, array in exact.arrays()}
-        self._squares = dict.fromkeys(self._arrays, 0.0)
+        self.exact.gradients = kept(exact.gradients)
+        self._squares = {(kind, name): 0.0 for kind, name, _ in exact.arrays()}
         self._count = 0
         self._beside: Yardstick | None = None
 
     def add(self, rounded: OwnPass) -> None:
         """One more rounded pass."""
         for kind, name, array in rounded.arrays():
-            if (kind, name) in self._arrays:
-                self._squares[kind, name] += norm(apart(array, self._arrays[kind, name])) ** 2
+            if (kind, name) in self._squares:
+                self._squares[kind, name] += norm(apart(array, self.exact.array(kind, name))) ** 2
         self._count += 1
 
     def of(self, kind: str, name: str) -> float:
         """The rms distance of one array, at least one rounding of it and what summing a bias's gradient costs."""
-        exact = finite(self._arrays[kind, name]) if kind in MEANT else self._arrays[kind, name]
+        exact = self.exact.array(kind, name)
+        exact = finite(exact) if kind in MEANT else exact
         measured = float(np.sqrt(self._squares[kind, name] / max(self._count, 1)))
         if self._beside is not None:
             return max(measured, self._beside.of(kind, name))
@@ -102,8 +109,8 @@ class Yardstick:
         """How far a framework's pass is from the clean one, array by array."""
         wanted, found = set(kinds), []
         for kind, name, array in seen.arrays():
-            if kind in wanted and (kind, name) in self._arrays:
-                exact = self._arrays[kind, name]
+            if kind in wanted and (kind, name) in self._squares:
+                exact = self.exact.array(kind, name)
                 rounding = max(self.of(kind, name), held_in(array, self._unit) * norm(finite(exact) if kind in MEANT else exact))
                 each = deviation(kind, name, array, exact, rounding)
                 delta = self.reach(name) if kind == "gradient" else None
@@ -221,11 +228,6 @@ def without_number(exact: OwnPass, seen: OwnPass) -> str:
         if known is not None and known.shape == array.shape and (np.isnan(array) & np.isfinite(known)).any():
             return f"{kind} of {name}" if kind == "gradient" else f"{kind} {name}".strip()
     return ""
-
-
-def shared(here: Arrays, there: Arrays) -> Arrays:
-    """The same arrays, of which those with the numbers of others are the others: a model may have a hundred million parameters."""
-    return {name: there[name] if name in there and np.array_equal(a, there[name]) else a for name, a in here.items()}
 
 
 def apart(one: Array, other: Array) -> Array:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
 from models.own.observation import Slope
 from models.own.passes import norm
 
@@ -34,13 +34,17 @@ FINER = EPS / float(np.finfo(np.float32).eps)
 
 
 def slopes(
-    loss_at: Callable[[Arrays], float], gradients: Arrays, weights: Arrays, constants: float = 0.0, rounding: float = 0.0
+    loss_at: Callable[[Arrays], float],
+    gradients: Mapping[str, Array],
+    lengths: Mapping[str, float],
+    constants: float = 0.0,
+    rounding: float = 0.0,
 ) -> list[Slope]:
-    """One slope a parameter, or a group of parameters where there is no time for each.
+    """One slope a parameter of which a length is given, or a group of parameters where there is no time for each.
 
     `constants` are off by this share. `rounding` is what float64 costs the loss, where its terms cancel and one unit of it says too little.
     """
-    names = [name for name, g in gradients.items() if norm(g) > 0]
+    names = [name for name, g in gradients.items() if name in lengths and norm(g) > 0]
     if not names:
         return []
     begun = time.process_time()
@@ -50,8 +54,11 @@ def slopes(
     found, open_groups = [], [names[n::groups] for n in range(groups)]
     while open_groups:
         group = open_groups.pop(0)
-        way = {name: gradients[name] * ((norm(weights[name]) or 1.0) / norm(gradients[name])) for name in group}
-        expected = sum(float(np.sum(gradients[name] * v)) for name, v in way.items())
+        way, expected = {}, 0.0
+        for name in group:
+            g = gradients[name]
+            way[name] = g * ((lengths[name] or 1.0) / norm(g))
+            expected += float(np.sum(g * way[name]))
         step, unit = STEP, max(EPS * abs(loss), rounding)
         best, error = _difference(loss_at, way, step, loss, unit)
         while (contradicts := (apart := abs(best - expected)) > 10 * error + constants * abs(expected)) or error > ROUGH * abs(expected):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
 from models.backends.protocol import Backend
 from models.own.gauge import NoTwinError, OwnError
+from models.own.large import kept
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Variant
 from models.own.passes import (
     LOSS,
@@ -22,7 +24,6 @@ from models.own.passes import (
     held_in,
     norm,
     not_finite,
-    shared,
     unlike,
     without_number,
 )  # fmt: skip
@@ -52,7 +53,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     seen.finite, seen.perhaps = not_finite(plain, begun=begun_with)
     seen.repeated = _other_bits(plain, network.backward())
     watched = network.watch()
-    watched.gradients.clear()  # those of the plain pass are judged, and a model may have a hundred million parameters
+    watched.gradients = {}  # those of the plain pass are judged, and a model may have a hundred million parameters
     seen.layers = network.layers(watched)
     evaluated = network.evaluated()
     _evaluate(network, seen)
@@ -62,7 +63,6 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     except NoVariantError as reason:
         seen.unstepped = str(reason)
     if trajectory is not None:
-        trajectory.gradients[0] = shared(trajectory.gradients[0], plain.gradients)
         seen.kept = trajectory.kept
         seen.finite += [
             Counted("new", name, int(w.size - np.isfinite(w).sum()), step)
@@ -112,10 +112,10 @@ def _against_twin(
     seen.unsloped, seen.hooked = network.by_its_author()
     if twin.unit and yardstick.exact.near:
         seen.unsloped = seen.unsloped or OF_HALF.format(units=yardstick.exact.near)
-    sloped = {name: g for name, g in yardstick.exact.gradients.items() if name not in seen.hooked}
+    lengths = {name: norm(w) for name, w in network.weights().items() if name not in seen.hooked}
     try:
         finer = FINER * yardstick.of(LOSS, "")
-        seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, sloped, network.weights(), twin.constants, finer)
+        seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, yardstick.exact.gradients, lengths, twin.constants, finer)
     except NoTwinError as reason:  # a parameter that is moved may leave what a function takes
         seen.unsloped = f"its loss cannot be taken beside its parameters: {reason}"
     try:
@@ -186,16 +186,16 @@ class Steps:
 
     def __init__(self, twin: OwnTwin, trajectory: Trajectory) -> None:
         """Raises NoTwinError where the optimizer does not run in float64."""
-        self.exact, self.unit = list(twin.steps(trajectory, None)), twin.unit
+        self.exact, self.unit = [kept(end) for end in twin.steps(trajectory, None)], twin.unit
         squares = [dict.fromkeys(end, 0.0) for end in self.exact]
         for rounded in range(ROUNDED_STEPS):
             for exact, of_step, end in zip(self.exact, squares, twin.steps(trajectory, rounded), strict=True):
-                for name in exact:
-                    of_step[name] += norm(end[name] - exact[name]) ** 2 / ROUNDED_STEPS
+                for name, true in exact.items():
+                    of_step[name] += norm(end[name] - true) ** 2 / ROUNDED_STEPS
         self.roundings = [{name: square**0.5 for name, square in of_step.items()} for of_step in squares]
 
 
-def _updates(trajectory: Trajectory, seen: list[Arrays], twin: Steps) -> list[Deviation]:
+def _updates(trajectory: Trajectory, seen: Sequence[Mapping[str, Array]], twin: Steps) -> list[Deviation]:
     """New weights of every step against those by the rule in float64.
 
     A weight is held and a step is computed in float32, so that it is off by a unit of both. In half precision a number in the middle

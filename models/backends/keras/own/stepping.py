@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.network import BATCHES, Evaluate, OwnModelOfKeras
 from models.backends.keras.own.values import copied, scale_of
 from models.backends.keras.taps import Taps
-from models.own.passes import Trajectory, shared
+from models.own.large import kept
+from models.own.passes import Trajectory
 from models.own.protocol import NoVariantError
 from models.own.trees import Tree, leaves
 
@@ -56,14 +57,13 @@ def trained(own: OwnModelOfKeras, jit: bool, way: Way = on_batch, eager: bool = 
         taps = Taps(optimizer, own.variables, [], ("gradients",))
         try:
             for number in range(BATCHES):
-                seen.begins.append(shared(own.weights(), seen.ends[-1] if seen.ends else {}))
+                seen.begins.append(kept(own.weights()))
                 inputs, targets = own.inputs(number), own.targets(number)
                 scale = scale_of(optimizer, optimizer.variables)
                 losses.append(way(own.model, inputs, targets))
-                seen.gradients.append(
-                    {name: g / scale if scale != 1 else g for name, g in zip(own.names, taps.gradients(own.variables), strict=True)}
-                )
-                seen.ends.append(own.weights())
+                gradients = zip(own.names, taps.gradients(own.variables), strict=True)
+                seen.gradients.append(kept({name: g / scale if scale != 1 else g for name, g in gradients}))
+                seen.ends.append(kept(own.weights()))
         finally:
             taps.remove()
             own.model.run_eagerly = usual
@@ -73,7 +73,7 @@ def trained(own: OwnModelOfKeras, jit: bool, way: Way = on_batch, eager: bool = 
     return seen, losses
 
 
-def given_steps(own: OwnModelOfKeras, begins: list[Arrays], gradients: list[Arrays]) -> Generator[Arrays]:
+def given_steps(own: OwnModelOfKeras, begins: list[Mapping[str, Array]], gradients: list[Mapping[str, Array]]) -> Generator[Arrays]:
     """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
     optimizer = own.model.optimizer
     optimizer.build(own.variables)
@@ -93,7 +93,9 @@ def given_steps(own: OwnModelOfKeras, begins: list[Arrays], gradients: list[Arra
             variable.assign(value)
 
 
-def stateless_steps(own: OwnModelOfKeras, evaluate: Evaluate, begins: list[Arrays], gradients: list[Arrays]) -> Generator[Arrays]:
+def stateless_steps(
+    own: OwnModelOfKeras, evaluate: Evaluate, begins: list[Mapping[str, Array]], gradients: list[Mapping[str, Array]]
+) -> Generator[Arrays]:
     """The same steps as a function of weights, gradients and slots, which leaves no trace."""
     optimizer = own.model.optimizer
     optimizer.build(own.variables)
@@ -109,4 +111,4 @@ def stateless_steps(own: OwnModelOfKeras, evaluate: Evaluate, begins: list[Array
             values += [np.asarray(given[name], np.float64) * scale for name in own.names]
             new, slots = evaluate(step, [*values, *slots])
         slots = [np.asarray(each) for each in slots]
-        yield begin | {name: np.asarray(w) for name, w in zip(own.names, new, strict=True)}
+        yield {**begin} | {name: np.asarray(w) for name, w in zip(own.names, new, strict=True)}

@@ -24,8 +24,9 @@ from models.backends.torch.own.state import WIDER, State, array, seed_everything
 from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
 from models.own.gauge import Gauge, NoTwinError, OwnError, pair
+from models.own.large import kept
 from models.own.loading import Home
-from models.own.passes import OwnPass, Trajectory, shared, unlike
+from models.own.passes import OwnPass, Trajectory, unlike
 from models.own.protocol import NoVariantError
 from models.own.trees import Tree, leaves, mapped
 
@@ -242,13 +243,13 @@ class OwnModule:
         for number in range(STEPS):
             here = self.backward(number=number, reset=False)
             gradients = here.gradients
-            seen.begins.append(shared(self.weights(), seen.ends[-1] if seen.ends else {}))
+            seen.begins.append(kept(self.weights()))
             with self._describing(STEP):
                 optimizer.step()
                 advance(schedule, here.loss)
-            seen.gradients.append(gradients)
+            seen.gradients.append(kept(gradients))
             seen.losses.append(here.loss)
-            seen.ends.append(self.weights())
+            seen.ends.append(kept(self.weights()))
             left = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
             seen.kept += unlike("gradient", gradients, left, number)
         return seen

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -14,23 +12,20 @@ from models.arrays import Arrays
 from models.backends.torch.own.autocast import UNIT, autocast_pass
 from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
+from models.backends.torch.own.float64 import Twin
 from models.backends.torch.own.functions import Apart, surrogates
-from models.backends.torch.own.half import HALVES, Grids, Half, rounded_to
+from models.backends.torch.own.half import HALVES, Half
 from models.backends.torch.own.hooks import watched
 from models.backends.torch.own.modules import is_number
 from models.backends.torch.own.network import OwnModule
-from models.backends.torch.own.padding import zeros_for_padding
-from models.backends.torch.own.stopped import Stopped
 from models.backends.torch.own.tape import Recorder, Tape
-from models.backends.torch.own.twin import TwinMode, entered, wide
 from models.backends.torch.precision import float32_products
 from models.own.address import OwnModel
-from models.own.gauge import NoTwinError, TapeEndsError
+from models.own.gauge import NoTwinError
 from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import OwnPass, Trajectory, norm
 from models.own.protocol import NoVariantError, OwnTwin, PassVariant, StepsVariant, UndecidedError, VariantFailedError
-from models.own.trees import Tree
 
 REST_AT_ZERO = nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Threshold
 Taken = tuple[OwnPass, OwnPass, list[OwnPass]]
@@ -40,7 +35,6 @@ ROUNDED_IN_HALF = 6
 """The same of a pass in half precision, whose roundings nothing else measures: as many as of the usual pass."""
 WIDE = "float64", "complex128"
 """Formats of which float64 is no more exact reference."""
-OTHER_KERNEL = "{names} computes in half precision, and float64 has another kernel"
 WARM = 3
 """Passes after which TorchScript has compiled what it compiles, so that the next ones give the same bits."""
 COMPILED_THREADS = 2
@@ -198,18 +192,18 @@ class Subject:
     def _accumulated(self, twin: OwnTwin) -> Taken:
         if not (halves := self._own.halves()):
             raise NoVariantError("its batch has no two halves")
-        seen, exact = OwnPass(0.0, {}), OwnPass(0.0, {})
+        seen, exact = _Mean(len(halves)), _Mean(len(halves))
         for place, half in enumerate(halves):
             here, tape = self._own.recorded(batch=half)
-            _add(seen, here, 1 / len(halves))
-            _add(exact, _beside(twin, tape).backward(None, watch=False, batch=place), 1 / len(halves))
+            seen.add(here)
+            exact.add(_beside(twin, tape).backward(None, watch=False, batch=place))
         whole = twin.backward(None)
         other = set(exact.gradients) != set(whole.gradients)  # a half of the batch may take another way through the model
         if other or any(norm(exact.gradients[name] - g) > 1e-3 * (norm(g) or 1.0) for name, g in whole.gradients.items()):
             raise NoVariantError(
                 "the mean over halves of its batch is not the whole's (batch statistics, dropout, or a loss that is no mean)"
             )
-        return seen, exact, []
+        return seen.taken(), exact.taken(), []
 
     def _compiled(self, twin: OwnTwin) -> Taken:
         import torch._inductor.config as inductor
@@ -246,113 +240,26 @@ class Subject:
         return run
 
 
-class Twin:
-    """The float64 twin of a module; each pass has the decisions of the tape."""
-
-    constants = 0.0
-
-    def __init__(self, own: OwnModule, tape: Tape, evaluation: Tape | None = None, stepping: Tape | None = None) -> None:
-        """A copy of the module; `evaluation` is the tape of a pass in that mode, `stepping` that of the optimizer's steps."""
-        self._twin, self._evaluation = own.copied(twin=True), evaluation
-        self._tape: Tape | None = tape
-        self._half, self._half_in_evaluation, self._half_in_steps = (
-            Half.of(each.half if each else {}) for each in (tape, evaluation, stepping)
-        )
-        self._formats = {name: p.dtype for name, p in own.parameters().items()}
-        self._ran = set[str]()
-        self._packs = evaluation is not None and evaluation.packs
-        self._held: list[Tree] | None = None
-
-    def backward(self, rounded: int | None, *, watch: bool = True, batch: int | None = None, one_by_one: bool = False) -> OwnPass:
-        """The watched pass, or that of one half of the batch.
-
-        Where float64 computes by other operations than float32 did, it decides by itself.
-        """
-        place = None if batch is None else self._twin.halves()[batch]
-        try:
-            with wide(self._tape, rounded, one_by_one, self._half) as mode:
-                seen = self._twin.backward(watch=watch, batch=place)
-        except TapeEndsError as reason:
-            _refuse_other_draws(self._tape, reason)
-            self._tape = None
-            return self.backward(rounded, watch=watch, batch=batch, one_by_one=one_by_one)
-        self._twin.forget()
-        seen.near, seen.undecided = mode.near, self._tape is None
-        self._ran |= mode.ran
-        return seen
-
-    def beside(self, tape: Tape) -> Twin:
-        """The same twin with the decisions of another pass."""
-        other = copy.copy(self)
-        other._tape, other._half, other._ran = tape, Half.of(tape.half), set()
-        return other
-
-    @property
-    def unit(self) -> float:
-        """The unit roundoff of the pass, 0 for float32's."""
-        return self._half.format.unit
-
-    def other_kernel(self) -> str:
-        """Why operations that compute in half precision cannot be rounded: float64 has run others. Nothing where it has run them all."""
-        missing = self._half.names - self._ran
-        return OTHER_KERNEL.format(names=", ".join(sorted(missing))) if missing else ""
-
-    def loss_at(self, moved: Arrays) -> float:
-        """The loss with some parameters moved, with the draws of the tape, and held where the model stops the gradient."""
-        try:
-            if self._held is None:
-                with wide(self._tape, None):
-                    self._twin.loss_at({}, unmoved := Stopped())
-                self._held = unmoved.held
-            with wide(self._tape, None):
-                return self._twin.loss_at(moved, Stopped(self._held))
-        except TapeEndsError as reason:
-            _refuse_other_draws(self._tape, reason)
-            self._tape = None
-            return self.loss_at(moved)
-
-    def evaluated(self, rounded: int | None) -> Arrays:
-        """Outputs in evaluation mode, with the decisions of its tape."""
-        try:
-            packed = zeros_for_padding(self._twin.model) if self._packs else nullcontext()
-            with wide(self._evaluation, rounded, half=self._half_in_evaluation) as mode, packed:
-                seen = self._twin.evaluated()
-        except TapeEndsError as reason:
-            _refuse_other_draws(self._evaluation, reason)
-            self._evaluation = None
-            return self.evaluated(rounded)
-        if missing := self._half_in_evaluation.names - mode.ran:
-            raise NoTwinError(OTHER_KERNEL.format(names=", ".join(sorted(missing))))
-        return seen
-
-    def steps(self, trajectory: Trajectory, rounded: int | None) -> Iterator[Arrays]:
-        """New weights by the optimizer's own rule, one number after the other; what is learned in half precision is rounded to it.
-
-        Rounded steps round it wherever the rule writes into it, a clean one once.
-        """
-        grids = Grids(self._twin.parameters(), self._formats)
-        mode = TwinMode(None, rounded, half=self._half_in_steps, grids=None if rounded is None else grids)
-        ends = self._twin.steps(trajectory, foreach=False, fused=False)
-        for _ in trajectory.begins:
-            with entered(mode):
-                end = next(ends)
-            yield rounded_to(end, self._formats)
-
-
 def _beside(twin: OwnTwin, tape: Tape) -> Twin:
     """A model's twin with the decisions of another pass."""
     assert isinstance(twin, Twin), "a variant is given the twin of its own model"
     return twin.beside(tape)
 
 
-def _refuse_other_draws(tape: Tape | None, reason: TapeEndsError) -> None:
-    """Raise NoTwinError where float64 would draw other numbers without the tape."""
-    if tape is None or tape.draws:
-        raise NoTwinError(f"its random draws cannot be given to float64: {reason}") from reason
+class _Mean:
+    """Loss and gradients of a batch from those of its parts; a part that does not reach a parameter adds nothing to its gradient."""
 
+    def __init__(self, parts: int) -> None:
+        """Nothing is added yet."""
+        self._parts, self._loss = parts, 0.0
+        self.gradients: Arrays = {}
 
-def _add(mean: OwnPass, part: OwnPass, share: float) -> None:
-    """Add a share of a part's loss and gradients; a part that does not reach a parameter adds nothing to its gradient."""
-    mean.loss += share * part.loss
-    for name, gradient in part.gradients.items():
-        mean.gradients[name] = mean.gradients.get(name, 0.0) + share * gradient.astype(np.float64)
+    def add(self, part: OwnPass) -> None:
+        """One more part."""
+        self._loss += part.loss / self._parts
+        for name, gradient in part.gradients.items():
+            self.gradients[name] = self.gradients.get(name, 0.0) + gradient.astype(np.float64) / self._parts
+
+    def taken(self) -> OwnPass:
+        """The pass of the whole batch."""
+        return OwnPass(self._loss, {}, self.gradients)
