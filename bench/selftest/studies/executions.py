@@ -115,6 +115,15 @@ def table(rows: list[Row]) -> pd.DataFrame:
     return counts.join(groups[["used", "where"]].last()).round({"used": 2}).sort_index().reset_index()
 
 
+def summary(found: pd.DataFrame) -> str:
+    """What the table says, in one sentence."""
+    counts = found[["trainings", "numbers", "outside"]].sum()
+    return (
+        f"{counts['trainings']:,} trainings in {found['execution'].nunique()} executions of both frameworks, {counts['numbers']:,} numbers "
+        f"judged, {counts['outside']:,} outside; the nearest used {found['used'].max():.0%} of its bound."
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run what is missing, print the table, and write it where no network was left out; 1 when anything fell outside."""
     parser = argparse.ArgumentParser(prog="python -m bench executions", description=__doc__)
@@ -128,6 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     with progress.shown():
         found = table(run(chosen, options.backend.split(","), list(EXECUTIONS)))
     print(found.to_string(index=False))
+    print(summary(found))
     if chosen == every:
         files.write(PATH, found.to_csv(index=False))
     return int(found["outside"].any())
