@@ -8,7 +8,12 @@ from bench.judging.verdict import FAILED, NOT_APPLICABLE, NOT_JUDGED, PASSED, Ve
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
 
 ADDRESS = f"{GAUGES}/half_torch.py:"
-WHOLE = "whole", "whole_in_float16", "adam", "tokens", "statistics", "partly", "recurrent_in_half"
+WHOLE = (
+    "whole", "whole_in_float16", "adam", "tokens", "statistics", "partly", "recurrent_in_half", "recurrent_without_bias",
+    "exact_statistics", "tiny_moments", "of_its_format", "learning_rate", "large_logits", "table", "table_in_float32",
+    "of_eight_bits", "encoded",
+)  # fmt: skip
+WRONG = "wrong_in_bfloat16", "wrong_in_float16", "wrong_at_large_logits", "wrong_by_a_branch"
 
 
 def seen(model: str) -> dict[str, Verdict]:
@@ -34,7 +39,7 @@ def test_numbers_are_roundings_of_the_format() -> None:
     assert {each.unit for each in bfloat16.gradients} == {2.0**-8} and {each.unit for each in float16.gradients} == {2.0**-11}
 
 
-@pytest.mark.parametrize("model", ["wrong_in_bfloat16", "wrong_in_float16"])
+@pytest.mark.parametrize("model", WRONG)
 def test_a_gradient_a_quarter_too_large_is_named(model: str) -> None:
     assert outside(seen(model)["gradient_parity"]) == {"2.weight"}
 
@@ -57,3 +62,17 @@ def test_units_at_a_kink_have_no_slope_in_half_precision() -> None:
 def test_a_cast_and_back_alone_has_no_twin() -> None:
     found = seen("cast_and_back")["gradient_parity"]
     assert found.status == NOT_APPLICABLE and "casts to half precision and back" in found.reason
+
+
+@pytest.mark.parametrize("model", ["recurrent_in_half", "recurrent_without_bias", "exact_statistics", "large_logits", "encoded"])
+def test_nothing_of_it_is_left_out(model: str) -> None:
+    """Kernels have parts that a pass may not need, and what a layer writes into its statistics is its own."""
+    found = evidence("torch", ADDRESS + model)
+    assert not found.seen.no_twin and not found.seen.unevaluated
+    reasons = {name: verdict.reason for name, verdict in verdicts(found).items() if "rounding alone" in verdict.reason}
+    assert reasons == {}
+
+
+def test_kernels_of_an_optimizer_have_the_name_that_pytorch_gives_it() -> None:
+    names = {each.name for each in evidence("torch", ADDRESS + "untouched").seen.variants}
+    assert {"foreach SGD in half precision", "fused SGD in half precision"} <= names

@@ -85,11 +85,10 @@ def test_a_fault_of_one_way_alone_is_named(way: str, steps: str, tmp_path, monke
 
 @pytest.mark.usefixtures("uncompiled")
 def test_a_recurrent_layer_is_judged_by_what_its_kernel_computes(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In half precision one kernel computes it, which float64 has in parts."""
+    """In half precision one kernel computes it, which float64 has in parts. Where they are not known every operation is rounded."""
     found, verdict = seen("torch", "half_torch.py:recurrent", tmp_path)
     assert verdict.status == PASSED and next(each for each in found.variants if each.name == "autocast").deviations
     half = importlib.import_module("models.backends.torch.own.half")
     monkeypatch.setattr(half, "OF_KERNELS", {})
-    found, _ = seen("torch", "half_torch.py:recurrent", tmp_path)
-    undecided = next(each for each in found.variants if each.name == "autocast").undecided
-    assert undecided == "mkldnn_rnn_layer computes in half precision, and float64 has another kernel"
+    found, verdict = seen("torch", "half_torch.py:recurrent", tmp_path)
+    assert verdict.status == PASSED and next(each for each in found.variants if each.name == "autocast").deviations

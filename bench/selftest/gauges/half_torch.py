@@ -23,15 +23,27 @@ class WrongInHalf(torch.autograd.Function):
         return g @ weight, factor * g.T @ x
 
 
+class WrongByBranch(WrongInHalf):
+    """The same by an operation that float64 never runs."""
+
+    @staticmethod
+    def backward(ctx, g):
+        x, weight = ctx.saved_tensors
+        found = g.T @ x
+        if g.dtype in (torch.bfloat16, torch.float16):
+            found = torch.addcmul(found, found, torch.tensor(0.25, dtype=found.dtype))
+        return g @ weight, found
+
+
 class Product(nn.Module):
     """A layer that multiplies by a function of its author's."""
 
-    def __init__(self):
+    def __init__(self, function=WrongInHalf):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(8, 12) / 12**0.5)
+        self.weight, self.function = nn.Parameter(torch.randn(8, 12) / 12**0.5), function
 
     def forward(self, x):
-        return WrongInHalf.apply(x, self.weight)
+        return self.function.apply(x, self.weight)
 
 
 class Narrow(nn.Module):
@@ -117,6 +129,10 @@ def wrong_in_float16():
     return learned_in(torch.float16, nn.Linear(6, 12), nn.Tanh(), Product(), nn.Linear(8, 8))
 
 
+def wrong_by_a_branch():
+    return learned_in(torch.bfloat16, nn.Linear(6, 12), nn.Tanh(), Product(WrongByBranch), nn.Linear(8, 8))
+
+
 def cast_and_back():
     """Nothing but a cast to half precision and back, as in training with simulated quantization."""
 
@@ -163,3 +179,108 @@ def recurrent_in_half():
 
 def untouched():
     return learned_in(torch.bfloat16, nn.Linear(6, 24), nn.GELU(), nn.Linear(24, 8), optimizer=lambda p: Untouched(p, 0.1))
+
+
+def recurrent_without_bias():
+    gauge = recurrent_in_half()
+    gauge["model"][0].lstm = nn.LSTM(3, 8, batch_first=True, bias=False, dtype=torch.bfloat16)
+    return gauge
+
+
+class Widened(nn.Module):
+    """A layer in float32 between others in half precision."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x.to(torch.float32)).to(x.dtype)
+
+
+def exact_statistics():
+    """Running statistics in float32 beside weights in half precision."""
+    gauge = learned_in(torch.bfloat16, nn.Linear(6, 24), Widened(nn.BatchNorm1d(24)), nn.GELU(), nn.Linear(24, 8))
+    gauge["model"][1].float()
+    return gauge
+
+
+def tiny_moments():
+    """Squares of gradients that are 0 in float16, of which no root may be taken below it."""
+    optimizer = lambda p: torch.optim.Adam(p, 1e-3, eps=1e-4)  # noqa: E731
+    gauge = learned_in(torch.float16, nn.Linear(6, 24), nn.GELU(), nn.Linear(24, 8), optimizer=optimizer)
+    return gauge | {"loss": lambda out, targets: functional.cross_entropy(out, targets) / 16}
+
+
+def of_its_format():
+    """Adafactor takes the ε of its weights' format, 2⁻⁷ in bfloat16, where none is given."""
+    optimizer = lambda p: torch.optim.Adafactor(p, 1e-2)  # noqa: E731
+    return learned_in(torch.bfloat16, nn.Linear(6, 24), nn.GELU(), nn.LayerNorm(24), nn.Linear(24, 8), optimizer=optimizer)
+
+
+def learning_rate():
+    """Many weights, of which some show that the learning rate is rounded to their format."""
+    gauge = learned_in(torch.bfloat16, nn.Linear(3000, 8), optimizer=lambda p: torch.optim.SGD(p, 0.0513))
+    return gauge | {"batch": (torch.randn(16, 3000).bfloat16(), gauge["batch"][1])}
+
+
+class Scale(nn.Module):
+    """A factor that is not learned."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
+def large_logits(*layers):
+    """Logits of thousands, as large as float16 holds them."""
+    layers = layers or (nn.Linear(6, 24), nn.GELU(), nn.Linear(24, 8))
+    return learned_in(torch.float16, *layers, Scale(4000.0), optimizer=lambda p: torch.optim.SGD(p, 1e-5))
+
+
+def wrong_at_large_logits():
+    return large_logits(nn.Linear(6, 12), nn.Tanh(), Product())
+
+
+def table(dtype=torch.bfloat16):
+    """Rows of a table that are asked for many times, whose gradients are added up one after the other."""
+
+    class Table(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = nn.Parameter(torch.randn(2, 2, 2))
+
+        def forward(self, places):
+            return self.rows[places[:, 0], places[:, 1]].tanh()
+
+    gauge = learned_in(dtype, Table(), nn.Linear(2, 8))
+    return gauge | {"batch": (torch.randint(0, 2, (16000, 2)), torch.randint(0, 8, (16000,)))}
+
+
+def table_in_float32():
+    return table(torch.float32)
+
+
+def of_eight_bits():
+    """Weights in 8 bits that are not learned."""
+
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("weight", (torch.randn(12, 12) / 12**0.5).to(torch.float8_e4m3fn))
+
+        def forward(self, x):
+            return x @ self.weight.to(x.dtype)
+
+    gauge = learned_in(torch.bfloat16, nn.Linear(6, 12), nn.GELU(), nn.Linear(12, 8))
+    gauge["model"].insert(1, Fixed())
+    return gauge
+
+
+def encoded():
+    """A layer of which evaluation takes a kernel of its own."""
+    layer = nn.TransformerEncoderLayer(12, 2, 16, dropout=0.0, batch_first=True)
+    return learned_in(torch.bfloat16, nn.Unflatten(1, (2, 3)), nn.Linear(3, 12), layer, nn.Flatten(), nn.Linear(24, 8))

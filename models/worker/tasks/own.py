@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -31,9 +32,9 @@ from models.own.protocol import NoVariantError, OwnNetwork, OwnTwin, PassVariant
 from models.own.slopes import FINER, slopes
 from models.own.training import OwnHistory, OwnTraining
 
-BY_ITSELF = "{units:,} units lie within rounding of a kink, and float64 takes other operations, so that it cannot be given float32's side"
-UNSEEN = "{units:,} units lie within rounding of a kink, and a compiled step does not show on which side it took them"
-OF_HALF = "{units:,} units lie within rounding of a kink in half precision, whose side its gradient takes and differences do not"
+BY_ITSELF = "{units} within rounding of a kink, and float64 takes other operations, so that it cannot be given float32's side"
+UNSEEN = "{units} within rounding of a kink, and a compiled step does not show the side that it took"
+OF_HALF = "{units} within rounding of a kink in half precision, whose side its gradient takes and differences do not"
 ROUNDINGS = 6
 """Rounded passes of the twin, as many as the reference's in `bench.evidence.reference`."""
 ROUNDED_STEPS = 3
@@ -99,7 +100,7 @@ def _against_twin(
     for rounded in range(ROUNDINGS):
         yardstick.add(twin.backward(rounded))
     if yardstick.exact.undecided and yardstick.exact.near:
-        seen.undecided = BY_ITSELF.format(units=yardstick.exact.near)
+        seen.undecided = BY_ITSELF.format(units=_units(yardstick.exact.near))
     finite_ones, seen.perhaps = not_finite(plain, yardstick.exact)
     seen.finite = finite_ones + [each for each in seen.finite if each.kind == "new"]
     looked_at = OwnPass(plain.loss, plain.outputs, plain.gradients, plain.statistics, watched.signals, watched.signal_gradients)
@@ -111,7 +112,7 @@ def _against_twin(
     seen.rewritten = network.rewritten()
     seen.unsloped, seen.hooked = network.by_its_author()
     if twin.unit and yardstick.exact.near:
-        seen.unsloped = seen.unsloped or OF_HALF.format(units=yardstick.exact.near)
+        seen.unsloped = seen.unsloped or OF_HALF.format(units=_units(yardstick.exact.near))
     lengths = {name: norm(w) for name, w in network.weights().items() if name not in seen.hooked}
     try:
         finer = FINER * yardstick.of(LOSS, "")
@@ -136,7 +137,7 @@ def _against_twin(
         try:
             if isinstance(variant, PassVariant):
                 if yardstick.exact.near and not variant.decided:
-                    raise UndecidedError(UNSEEN.format(units=yardstick.exact.near))
+                    raise UndecidedError(UNSEEN.format(units=_units(yardstick.exact.near)))
                 here, answer, near = variant.run(twin)
                 found = yardstick.against(answer, near).deviations(here, ("loss", "output", "gradient"))
                 for each in found:
@@ -152,6 +153,10 @@ def _against_twin(
             seen.variants.append(Variant(variant.name, absent=str(reason)))
         except (VariantFailedError, OwnError) as reason:  # a model may run by its user's variant alone, such as on whole batches
             seen.variants.append(Variant(variant.name, failed=str(reason)))
+
+
+def _units(count: int) -> str:
+    return f"{count:,} units lie" if count > 1 else "1 unit lies"
 
 
 def _but(names: list[str], deviations: list[Deviation]) -> list[Deviation]:
@@ -192,7 +197,10 @@ class Steps:
             for exact, of_step, end in zip(self.exact, squares, twin.steps(trajectory, rounded), strict=True):
                 for name, true in exact.items():
                     of_step[name] += norm(end[name] - true) ** 2 / ROUNDED_STEPS
-        self.roundings = [{name: square**0.5 for name, square in of_step.items()} for of_step in squares]
+        # Where a rounded step gives no number, as one that divides by an ε of 0, nothing is known of its size.
+        self.roundings = [
+            {name: math.inf if math.isnan(square) else square**0.5 for name, square in of_step.items()} for of_step in squares
+        ]
 
 
 def _updates(trajectory: Trajectory, seen: Sequence[Mapping[str, Array]], twin: Steps) -> list[Deviation]:

@@ -17,8 +17,6 @@ from models.own.gauge import NoTwinError, TapeEndsError
 from models.own.passes import OwnPass, Trajectory
 from models.own.trees import Tree
 
-OTHER_KERNEL = "{names} computes in half precision, and float64 has another kernel"
-
 
 class Twin:
     """The float64 twin of a module; each pass has the decisions of the tape."""
@@ -32,6 +30,7 @@ class Twin:
         self._half, self._half_in_evaluation, self._half_in_steps = (
             Half.of(each.half if each else {}) for each in (tape, evaluation, stepping)
         )
+        self._limits = stepping.limits if stepping else []
         self._formats = {name: p.dtype for name, p in own.parameters().items()}
         self._ran = set[str]()
         self._packs = evaluation is not None and evaluation.packs
@@ -66,10 +65,9 @@ class Twin:
         """The unit roundoff of the pass, 0 for float32's."""
         return self._half.format.unit
 
-    def other_kernel(self) -> str:
-        """Why operations that compute in half precision cannot be rounded: float64 has run others. Nothing where it has run them all."""
-        missing = self._half.names - self._ran
-        return OTHER_KERNEL.format(names=", ".join(sorted(missing))) if missing else ""
+    def round_others(self) -> None:
+        """Round every operation, where half precision has kernels that float64 has not."""
+        self._half = self._half.beside(self._ran)
 
     def loss_at(self, moved: Arrays) -> float:
         """The loss with some parameters moved, with the draws of the tape, and held where the model stops the gradient."""
@@ -95,8 +93,9 @@ class Twin:
             _refuse_other_draws(self._evaluation, reason)
             self._evaluation = None
             return self.evaluated(rounded)
-        if missing := self._half_in_evaluation.names - mode.ran:
-            raise NoTwinError(OTHER_KERNEL.format(names=", ".join(sorted(missing))))
+        if (half := self._half_in_evaluation.beside(mode.ran)) != self._half_in_evaluation:
+            self._half_in_evaluation = half
+            return self.evaluated(rounded)
         return seen
 
     def steps(self, trajectory: Trajectory, rounded: int | None) -> Iterator[Arrays]:
@@ -105,7 +104,7 @@ class Twin:
         Rounded steps round it wherever the rule writes into it, a clean one once.
         """
         grids = Grids(self._twin.parameters(), self._formats)
-        mode = TwinMode(None, rounded, half=self._half_in_steps, grids=None if rounded is None else grids)
+        mode = TwinMode(None, rounded, half=self._half_in_steps, grids=None if rounded is None else grids, limits=self._limits)
         ends = self._twin.steps(trajectory, foreach=False, fused=False)
         for _ in trajectory.begins:
             with entered(mode):

@@ -7,8 +7,9 @@ training), so that operands of operations in half precision are, wherever a pass
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -32,17 +33,27 @@ OF_KERNELS = {
     "mkldnn_rnn_layer": {"mm", "addmm", "mul", "add", "add_", "sigmoid_", "tanh", "tanh_", "sigmoid_backward", "tanh_backward"},
 }
 """Kernels that float64 has none of, and the operations by which it computes the same."""
+SCALARS = {"add", "add_", "sub", "sub_", "rsub"}
+"""Operations that round the numbers that they are given to half precision, such as the learning rate that a gradient is added with.
+
+Of `p.add_(g, alpha=-0.05)` the rate is rounded, and the result of a float32 computation; `mul`, `addcmul`, `lerp` and others take their
+numbers in float32 (PyTorch 2.13.0 on the CPU, bit for bit over 20,000 results each).
+"""
 CAST = "_to_copy"
 """The operation that casts."""
 
 
 @dataclass(frozen=True)
 class Half:
-    """Operations that computed in half precision, by name, in which format, and whether anything was cast to it."""
+    """Operations and kernels that computed in half precision, by name, in which format, and whether anything was cast to it.
 
-    names: frozenset[str] = frozenset()
+    Where float64 has other kernels, it is not known which of its operations compute the same: then every one is rounded (`everything`).
+    """
+
+    kernels: frozenset[str] = frozenset()
     dtype: torch.dtype = torch.float32
     casts: bool = False
+    everything: bool = False
 
     @property
     def format(self) -> Format:
@@ -56,12 +67,28 @@ class Half:
         if not formats:
             return cls()
         coarsest = max(formats.values(), key=lambda dtype: FORMATS[dtype].unit)
-        parts = {part for name in formats for part in OF_KERNELS.get(name, {name})}
-        return cls(frozenset(parts) - {CAST}, coarsest, CAST in formats)
+        return cls(frozenset(formats) - {CAST}, coarsest, CAST in formats)
+
+    def scalar(self, value: float) -> float:
+        """A number as the operations of `SCALARS` take it."""
+        return float(torch.tensor(value, dtype=torch.float64).to(self.dtype))
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The operations, those by which float64 computes what a kernel does as well."""
+        return frozenset(part for name in self.kernels for part in OF_KERNELS.get(name, {name}))
+
+    def beside(self, ran: Set[str]) -> Half:
+        """The same for a twin that `ran` these operations.
+
+        Float64 takes those parts of a kernel that a pass needs: none of a backward pass in evaluation, none of a bias where there is none.
+        """
+        known = all(OF_KERNELS.get(name, {name}) & ran for name in self.kernels)
+        return self if known else replace(self, everything=True)
 
     def __bool__(self) -> bool:
         """Whether anything computed in half precision."""
-        return bool(self.names)
+        return bool(self.kernels)
 
 
 NONE = Half()

@@ -14,6 +14,8 @@ from models.arrays import Array
 
 WIDER = {torch.float32: torch.float64, torch.float16: torch.float64, torch.bfloat16: torch.float64, torch.complex64: torch.complex128}
 """The format of a twin's numbers."""
+OF_NUMPY = torch.float64, torch.float32, torch.float16
+"""Floating-point formats that NumPy has, which lacks bfloat16 and those of 8 bits."""
 PLAIN = bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic, torch.dtype, torch.Size
 """Values that can be kept by copying them."""
 NESTS = dict, OrderedDict, defaultdict, Counter, list, tuple, set, frozenset, deque
@@ -120,12 +122,13 @@ def widened(value: Tensor) -> Tensor:
 
 
 def array(tensor: Tensor) -> Array:
-    """A copy of a tensor's numbers, complex ones as pairs, a sparse one's as dense; those of bfloat16, which NumPy lacks, in float32."""
+    """A copy of a tensor's numbers, complex ones as pairs, a sparse one's as dense; those of formats that NumPy lacks in float32."""
     tensor = tensor.detach().cpu()
     tensor = tensor.to_dense() if tensor.layout != torch.strided else tensor
     tensor = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
     # A copy before NumPy sees it: what shares its storage with NumPy can never be resized, as observers resize their buffers.
-    found: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).resolve_neg().clone().numpy()
+    lacks = tensor.is_floating_point() and tensor.dtype not in OF_NUMPY
+    found: Array = (tensor.float() if lacks else tensor).resolve_neg().clone().numpy()
     return found
 
 

@@ -159,8 +159,7 @@ class Subject:
             if not Half.of(self._tape.half):
                 raise NoTwinError("it casts to half precision and back, which float64 does not repeat")
             twin.backward(None)
-            if why := twin.other_kernel():
-                raise NoTwinError(why)
+            twin.round_others()
         return twin
 
     def variants(self, compiled: bool) -> Iterator[PassVariant | StepsVariant]:
@@ -175,9 +174,15 @@ class Subject:
             yield PassVariant("autocast", self._autocast, unit=UNIT)
 
     def _kernels(self) -> str:
-        """What an optimizer's kernels are told apart by in half precision, for which each has loops of its own."""
-        half = any(p.dtype in HALVES for p in self._own.parameters().values())
-        return f" {type(self._own.optimizer()).__name__} in half precision" if half else ""
+        """What an optimizer's kernels are told apart by in half precision, for which each has loops of its own.
+
+        A user's optimizer that is one of PyTorch's as well has the kernels of this one.
+        """
+        if not any(p.dtype in HALVES for p in self._own.parameters().values()):
+            return ""
+        kinds = type(self._own.optimizer()).__mro__
+        name = next((kind.__name__ for kind in kinds if kind.__module__.startswith("torch.optim")), "")
+        return f" {kinds[0].__name__ if name in ('', 'Optimizer') else name} in half precision"
 
     def _channels_last(self, twin: OwnTwin) -> Taken:
         if not any(p.dim() == 4 for p in self._own.parameters().values()):
@@ -223,12 +228,11 @@ class Subject:
     def _autocast(self, twin: OwnTwin) -> Taken:
         seen, tape = autocast_pass(self._own)
         beside = _beside(twin, tape)
-        exact, rounded = beside.backward(None), [beside.backward(n) for n in range(ROUNDED_IN_HALF)]
+        exact = beside.backward(None)
         if exact.undecided:
             raise UndecidedError("float64 takes other operations than half precision, so that it cannot be given its decisions")
-        if why := beside.other_kernel():
-            raise UndecidedError(why)
-        return seen, exact, rounded
+        beside.round_others()
+        return seen, exact, [beside.backward(n) for n in range(ROUNDED_IN_HALF)]
 
     def _steps_by(self, flag: str) -> Callable[[Trajectory], list[Arrays]]:
         def run(trajectory: Trajectory) -> list[Arrays]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.half import HALVES
+from models.backends.torch.own.limits import noted
 from models.backends.torch.own.padding import PACKING
 from models.backends.torch.own.quantized import QUANTIZERS
 from models.own.gauge import TapeEndsError
@@ -35,13 +36,15 @@ class Entry(NamedTuple):
 class Tape:
     """Decisions in the order of computation, on the CPU; `half` has the operations that computed in less than float32, with their format.
 
-    `draws` says whether any of them is random, `packs` whether an encoder has packed its sequences.
+    `draws` says whether any of them is random, `packs` whether an encoder has packed its sequences. `limits` has the formats that it has
+    asked `torch.finfo` for.
     """
 
     entries: list[Entry] = field(default_factory=list)
     draws: bool = False
     half: dict[str, torch.dtype] = field(default_factory=dict)
     packs: bool = False
+    limits: list[torch.dtype] = field(default_factory=list)
 
     def reader(self) -> Callable[[str], tuple[Tensor | None, ...]]:
         """A function that gives the next operation's decisions. Raises TapeEndsError where the operation is another one."""
@@ -63,6 +66,18 @@ class Recorder(TorchDispatchMode):
         """Begin with an empty tape."""
         super().__init__()
         self.tape = Tape()
+        self._noting = noted(self.tape.limits)
+
+    def __enter__(self) -> Self:
+        """Begin to record, with the limits that are asked for."""
+        self._noting.__enter__()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:  # as PyTorch's mode has it
+        """End the recording."""
+        super().__exit__(*exception)
+        self._noting.__exit__(*exception)
 
     def __torch_dispatch__(self, func: OpOverload, types: Types, args: Arguments = (), kwargs: Named | None = None) -> object:
         """Run the operation and keep its decisions."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -19,11 +19,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.distances import euclidean
-from models.backends.torch.own.half import NONE, Grids, Half
+from models.backends.torch.own.half import NONE, SCALARS, Grids, Half
+from models.backends.torch.own.limits import given
 from models.backends.torch.own.quantized import QUANTIZERS
 from models.backends.torch.own.state import WIDER
-from models.backends.torch.own.tape import Tape, drawn, near, operation, replayed, tensors
-from models.backends.torch.own.terms import ADDED, PRODUCTS, SUMMED, TERMS, product, window
+from models.backends.torch.own.tape import MOVES, Tape, drawn, near, operation, replayed, tensors
+from models.backends.torch.own.terms import ADDED, PRODUCTS, SUMMED, TERMS, TERMS_IN_HALF, product, window
 from models.own.gauge import NoTwinError
 from models.own.passes import NEAR, UNIT
 from models.own.sums import times
@@ -61,6 +62,8 @@ BOUNDED = {"sigmoid": (0.0, 1.0), "_softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "
 """Functions whose results float32 rounds to their bounds and not beyond them, where a logarithm or a loss would be no number."""
 APART: dict[str, Callable[..., Tensor]] = {"_euclidean_dist": euclidean}
 """Fused operations whose roundings no size of terms tells: what they compute, operation by operation."""
+WRITTEN = {"native_batch_norm": (3, 4)}
+"""Arguments that an operation writes into although its schema does not say so: running statistics."""
 STABLE = {
     "linalg_inv_ex", "_linalg_solve_ex", "linalg_solve_triangular", "linalg_lu_factor_ex", "linalg_lu_solve", "_linalg_det",
     "_linalg_slogdet", "linalg_cholesky_ex", "cholesky_solve", "linalg_qr", "_linalg_eigh", "linalg_eig", "_linalg_svd",
@@ -76,14 +79,21 @@ class TwinMode(TorchDispatchMode):
     """Every operation in float64, with the tape's decisions, and with `rounded` its results off by what a float32 may be."""
 
     def __init__(
-        self, tape: Tape | None, rounded: int | None, one_by_one: bool = False, half: Half = NONE, grids: Grids | None = None
+        self,
+        tape: Tape | None,
+        rounded: int | None,
+        one_by_one: bool = False,
+        half: Half = NONE,
+        grids: Grids | None = None,
+        limits: Iterable[torch.dtype] = (),
     ) -> None:
         """`rounded` seeds the errors; None for a clean pass. `one_by_one` rounds batch statistics as kernels that add up image by image.
 
         Operations of `half` are rounded as its format is; `ran` has the names of all. What is written into `grids` is rounded to their
-        format in the place of an error.
+        format in the place of an error. `limits` are the formats that `torch.finfo` answers for, the tape's where there is one.
         """
         super().__init__()
+        self.limits = iter(tape.limits if tape else limits)
         self._half, self._grids, self.ran = half, grids, set[str]()
         self._read = tape.reader() if tape else None
         self.near, self._one_by_one = 0, one_by_one
@@ -96,9 +106,10 @@ class TwinMode(TorchDispatchMode):
         args = _widened(args)
         kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
         self.ran.add(operation(func))
-        halved = self._half.format.unit / UNIT if operation(func) in self._half.names else 1.0
+        halved = self._half.format.unit / UNIT if self._is_halved(func) else 1.0
         if self._generator is not None:
-            args, kwargs = _narrow(func, args, kwargs)
+            scalar = self._half.scalar if halved > 1 and operation(func) in SCALARS else _as_float32
+            args, kwargs = _narrow(func, args, kwargs, scalar)
         if self._generator is not None and operation(func) in APART:
             with self:
                 return APART[operation(func)](*args, **kwargs)
@@ -109,7 +120,8 @@ class TwinMode(TorchDispatchMode):
         if self._generator is None:
             self.near += near(func, args, kwargs, NEAR * max(1.0, self._half.format.unit / UNIT))
         elif halved > 1 and self._half.casts and not func._schema.is_mutable:
-            args = tuple(self._cast(each) if isinstance(each, Tensor) else each for each in args)
+            written = WRITTEN.get(operation(func), ())
+            args = tuple(self._cast(x) if isinstance(x, Tensor) and place not in written else x for place, x in enumerate(args))
         out = NotImplemented if self._read is None else replayed(func, args, kwargs, self._read)
         if out is NotImplemented and operation(func) in QUANTIZERS:
             quantizer = QUANTIZERS[operation(func)]
@@ -119,7 +131,7 @@ class TwinMode(TorchDispatchMode):
         if self._grids is not None and func._schema.is_mutable and self._grids.round(args[:1]):
             return out
         if self._generator is not None and not func.is_view and not _is_exact(func, args) and not drawn(func, args, kwargs):
-            terms, summed = _sizes(func, args, kwargs, out)
+            terms, summed = _sizes(func, args, kwargs, out, halved)
             for place, each in enumerate(out if isinstance(out, (tuple, list)) else (out,)):
                 if isinstance(each, Tensor):
                     roundings = times(summed[place], each.numel()) if place < len(summed) else 1.0
@@ -133,6 +145,11 @@ class TwinMode(TorchDispatchMode):
             if self._one_by_one and isinstance(out, tuple) and operation(func) in ("native_batch_norm", "native_batch_norm_backward"):
                 self._round_statistics(operation(func), args[0], out, terms)
         return out
+
+    def _is_halved(self, func: OpOverload) -> bool:
+        """Whether an operation is rounded as half precision is."""
+        name = operation(func)
+        return name in self._half.names or (self._half.everything and not func.is_view and name not in MOVES)
 
     def _cast(self, x: Tensor) -> Tensor:
         """An operand that was rounded to half precision."""
@@ -181,19 +198,24 @@ class TwinMode(TorchDispatchMode):
             self._move(part, sizes, AMPLITUDE * roundings, least)
 
     def _move(self, x: Tensor, terms: Tensor, reach: float, least: float) -> None:
-        """Add errors of a share of the terms, and errors of a size of their own."""
+        """Add errors of a share of the terms, and round to the grid of the smallest numbers.
+
+        That is what the format does with them, so that none is rounded past zero, and equal ones are all rounded alike.
+        """
         noise = torch.empty(x.shape, dtype=torch.float32).uniform_(-reach, reach, generator=self._generator)
         if not x.isfinite().all():  # infinity is not rounded: logarithms of 0 are
             terms = torch.where(x.isfinite(), terms, 0.0)
             noise = torch.where(x.isfinite(), noise, 0.0)
         x.addcmul_(terms, noise.to(x.device, torch.float64))
         if least:  # small numbers have fewer digits left
-            least *= math.sqrt(3)
-            x.add_(torch.empty(x.shape, dtype=torch.float64).uniform_(-least, least, generator=self._generator))
+            x.div_(2 * least).round_().mul_(2 * least)
 
 
-def _sizes(func: OpOverload, args: Arguments, kwargs: Named, out: object) -> tuple[Tensor | None, tuple[int, ...]]:
-    """What errors of an operation's first result are relative to, if not to itself, and how many terms each result is the sum of."""
+def _sizes(func: OpOverload, args: Arguments, kwargs: Named, out: object, halved: float) -> tuple[Tensor | None, tuple[int, ...]]:
+    """What errors of an operation's first result are relative to, if not to itself, and how many terms each result is the sum of.
+
+    `halved` is how many of float32's roundings are one of the format in which the operation computes.
+    """
     name, first = operation(func), next(iter(tensors(out)), None)
     if first is None or first.dtype not in (torch.float64, torch.complex128) or first.layout != torch.strided:
         return None, ()
@@ -203,21 +225,23 @@ def _sizes(func: OpOverload, args: Arguments, kwargs: Named, out: object) -> tup
     summed = SUMMED[name](*args, **kwargs) if name in SUMMED else ()
     if name == "convolution":
         return window(args, first), summed
+    if halved > 1 and name in TERMS_IN_HALF:
+        return TERMS_IN_HALF[name](first, *args, **kwargs) + TERMS[name](*args, **kwargs) / halved, summed
     return (TERMS[name](*args, **kwargs) if name in TERMS else None), summed
 
 
-def _narrow(func: OpOverload, args: Arguments, kwargs: Named) -> tuple[Arguments, Named]:
-    """Constants as float32 holds them, whose error all numbers of an array have in common; settings such as an epsilon stay."""
+def _narrow(func: OpOverload, args: Arguments, kwargs: Named, scalar: Callable[[float], float]) -> tuple[Arguments, Named]:
+    """Constants as a format holds them, whose error all numbers of an array have in common; settings such as an epsilon stay."""
     if not any(type(value) is float for value in (*args, *kwargs.values())):
         return args, kwargs
     settings = {each.name for each in func._schema.arguments if isinstance(each.type, torch.FloatType)}
     names = [each.name for each in func._schema.arguments]
-    given = tuple(_as_float32(value) if name not in settings else value for name, value in zip(names, args, strict=False))
-    return given, {name: _as_float32(value) if name not in settings else value for name, value in kwargs.items()}
+    held = lambda name, value: scalar(value) if type(value) is float and name not in settings else value  # noqa: E731
+    return tuple(map(held, names, args)), {name: held(name, value) for name, value in kwargs.items()}
 
 
-def _as_float32(value: object) -> object:
-    return float(np.float32(value)) if type(value) is float and abs(value) <= LARGEST else value
+def _as_float32(value: float) -> float:
+    return float(np.float32(value)) if abs(value) <= LARGEST else value
 
 
 def _is_exact(func: OpOverload, args: Arguments) -> bool:
@@ -263,7 +287,7 @@ def entered(mode: TwinMode) -> Iterator[TwinMode]:
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with WideTypes(), mode:
+        with given(mode.limits), WideTypes(), mode:
             yield mode
     finally:
         torch.set_default_dtype(default)
