@@ -288,9 +288,14 @@ TERMS_IN_HALF: dict[str, Callable[..., Tensor]] = {"_log_softmax": _log_softmax_
 """The same of kernels in half precision that round less of it than their terms, of the result and the arguments."""
 PRODUCTS = {"mm": 0, "bmm": 0, "mv": 0, "dot": 0, "addmm": 1, "baddbmm": 1, "addmv": 1}
 """Products of matrices and vectors, by the place of the first factor among the operation's arguments."""
-ADDED: dict[str, Callable[..., Tensor]] = (
-    {"embedding_dense_backward": _looked_up_slope, "_embedding_bag": _bags}
-    | dict.fromkeys(("index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put"), _put)
-    | dict.fromkeys(("index_add", "index_add_"), _added)
-)
+ADDED: dict[str, Callable[..., Tensor]] = {
+    "embedding_dense_backward": _looked_up_slope,
+    "_embedding_bag": _bags,
+    "index_put": _put,
+    "index_put_": _put,
+    "_index_put_impl_": _put,
+    "_unsafe_index_put": _put,
+    "index_add": _added,
+    "index_add_": _added,
+}
 """By operation what its first result is off where it adds, one after the other, what may be the same number many times over."""
