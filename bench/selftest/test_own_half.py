@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from bench.judging.verdict import FAILED, NOT_APPLICABLE, NOT_JUDGED, PASSED, Verdict
+from bench.checks.own import OWN_CHECKS
+from bench.evidence.own import OwnEvidence
+from bench.judging.verdict import FAILED, NOT_APPLICABLE, NOT_JUDGED, PASSED, Verdict, judge
 from bench.selftest.studies.own_models import GAUGES, evidence, verdicts
+from models.own.observation import Deviation, OwnObservation
 
 ADDRESS = f"{GAUGES}/half_torch.py:"
 WHOLE = (
@@ -76,3 +81,12 @@ def test_nothing_of_it_is_left_out(model: str) -> None:
 def test_kernels_of_an_optimizer_have_the_name_that_pytorch_gives_it() -> None:
     names = {each.name for each in evidence("torch", ADDRESS + "untouched").seen.variants}
     assert {"foreach SGD in half precision", "fused SGD in half precision"} <= names
+
+
+def test_a_step_of_which_rounding_makes_no_number_is_not_judged() -> None:
+    nothing_known = Deviation("new", "w", 1.0, 1.0, 1.0, 0.5, math.inf, moved=0.5, step=0)
+    known = Deviation("new", "v", 1.0, 1.0, 1.0, 0.0, 1e-7, moved=0.5, step=0)
+    seen = OwnObservation("torch", {}, updates=[nothing_known, known])
+    verdict = judge(OWN_CHECKS["update"], OwnEvidence("made up", "torch", seen))
+    assert verdict.status == PASSED and verdict.judged == 1
+    assert verdict.reason.startswith("rounding alone makes the new w no number")

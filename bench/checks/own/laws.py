@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from bench.checks.own.findings import by_rounding, counted, place, refuse_without_twin, roundings
@@ -116,6 +117,8 @@ def update(evidence: OwnEvidence) -> Iterator[Finding]:
     if evidence.seen.no_twin:
         raise RestNotJudged(f"the rule needs a float64 twin, and {evidence.seen.no_twin}")
     yield from _steps(_all(evidence.seen.updates))
+    if unknown := _without_size(evidence.seen.updates):
+        raise RestNotJudged(unknown)
     if evidence.seen.rewritten:
         raise RestNotJudged(REWRITTEN.format(names=", ".join(evidence.seen.rewritten)))
 
@@ -159,6 +162,8 @@ def execution(evidence: OwnEvidence) -> Iterator[Finding]:
         yield from by_rounding(passes)
     if undecided:
         raise RestNotJudged(undecided)
+    if unknown := _without_size([each for _, each in deviations if each.kind == "new"]):
+        raise RestNotJudged(unknown)
     if evidence.seen.rewritten:
         raise RestNotJudged(REWRITTEN.format(names=", ".join(evidence.seen.rewritten)))
 
@@ -175,9 +180,17 @@ def _all(deviations: list[Deviation], scope: str = "") -> list[tuple[str, Deviat
     return [(scope, each) for each in deviations]
 
 
+def _without_size(steps: list[Deviation]) -> str:
+    """Why new weights are not judged of which rounding makes no number; nothing where there are none."""
+    names = list(dict.fromkeys(each.name for each in steps if math.isinf(each.rounding) and not each.bad))
+    return f"rounding alone makes the new {', '.join(names[:3])} no number, as where the rule divides by an ε of 0" if names else ""
+
+
 def _steps(deviations: list[tuple[str, Deviation]]) -> Iterator[Finding]:
     """New weights in roundings, with the share of the step that they are off."""
     for scope, each in deviations:
+        if math.isinf(each.rounding) and not each.bad:
+            continue
         note = f"off by {each.error / each.moved:.2g} of its way" if each.moved else "moved although it should not"
         below = "(step below rounding)" if 0 < each.moved <= ROUNDING_MULTIPLE * each.rounding else ""
         yield Finding(place(each, scope), roundings(each), 0.0, ROUNDING_MULTIPLE, note, remark=below)
