@@ -12,6 +12,7 @@ import argparse
 import importlib.metadata
 import sys
 from dataclasses import astuple, dataclass, fields
+from functools import cache
 from pathlib import Path
 
 from bench.exit_status import Status
@@ -50,7 +51,12 @@ class Part:
 
 def rows(part: int) -> list[Row]:
     """The networks of a part, the first of which is 1, not judged yet."""
-    return [Row(0, number, spec.id) for number, spec in enumerate(networks("full")) if number % PARTS == part - 1]
+    return [Row(0, number, name) for number, name in enumerate(_names()) if number % PARTS == part - 1]
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(spec.id for spec in networks("full"))
 
 
 def line(part: int, judged: list[Row]) -> Part:
