@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -24,6 +24,20 @@ TITLE = 26
 """Characters of a panel's title in a line."""
 
 
+class Style(TypedDict):
+    """How a line is drawn, in the words of Matplotlib."""
+
+    ls: str
+    marker: str
+    color: str
+    ms: float
+    lw: float
+
+
+def _style(place: int) -> Style:
+    return {"ls": LINES[place % len(LINES)], "marker": MARKERS[place % len(MARKERS)], "color": f"C{place}", "ms": 4, "lw": 1.2}
+
+
 def lines(series: Mapping[tuple[str, str], Points], title: str, x: str, y: str, least: float = 0.0) -> dict[str, Figure]:
     """Accuracy from `least` on against a number, a panel a family, a line a framework: means over seeds with their 95 % intervals."""
     present = {key: points for key, points in series.items() if points}
@@ -33,13 +47,11 @@ def lines(series: Mapping[tuple[str, str], Points], title: str, x: str, y: str, 
         return {}
     drawn, (axes,) = figure(len(families), 3.2, 2.8)
     for (family, who), points in present.items():
-        place = names.index(who)
-        style: dict[str, Any] = {"ls": LINES[place % len(LINES)], "marker": MARKERS[place % len(MARKERS)], "color": f"C{place}"}
         means = np.array([np.mean(values) for _, values in points])
         ends = np.array([interval(values) for _, values in points]).T
         reach = np.maximum([means - ends[0], ends[1] - means], 0)
         panel = axes[families.index(family)]
-        panel.errorbar([where for where, _ in points], means, reach, capsize=2, label=who, ms=4, lw=1.2, **style)
+        panel.errorbar([where for where, _ in points], means, reach, capsize=2, label=who, **_style(names.index(who)))
         panel.set(xlabel=x, ylim=(least, 1 + 0.02 * (1 - least)))
         panel.set_title("\n".join(textwrap.wrap(family, TITLE)), fontsize=10)
         panel.grid(alpha=0.3)
@@ -57,10 +69,8 @@ def against_depth(series: Mapping[tuple[str, str], Sequence[tuple[float, float]]
         return {}
     drawn, (axes,) = figure(len(names), 4.0, 3.0)
     for (family, who), points in present.items():
-        place = families.index(family)
-        style: dict[str, Any] = {"ls": LINES[place % len(LINES)], "marker": MARKERS[place % len(MARKERS)], "color": f"C{place}"}
         panel = axes[names.index(who)]
-        panel.plot(*zip(*points, strict=True), label=family, ms=4, lw=1.2, **style)
+        panel.plot(*zip(*points, strict=True), label=family, **_style(families.index(family)))
         panel.set(xlabel="depth", title=who)
         panel.grid(alpha=0.3)
     for panel in axes:

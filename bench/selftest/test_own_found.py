@@ -60,3 +60,24 @@ def test_the_judge_names_the_embedding_of_an_adaptive_optimizer() -> None:
     seen = verdicts(evidence("keras", f"{GAUGES}/layers_keras.py:adaptive"))
     assert [name for name, verdict in seen.items() if verdict.status == FAILED] == ["update"]
     assert {finding.place.parameter for finding in seen["update"].findings if not finding.within} == {"embedding.embeddings"}
+
+
+def test_pytorch_adds_up_a_layer_norm_s_gradient_in_half_precision() -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("it is the CPU's kernel")
+    apart = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        layer, rows, slope = torch.nn.LayerNorm(16).to(dtype), torch.randn(4096, 16).to(dtype), (torch.randn(4096, 16) + 0.5).to(dtype)
+        layer(rows).backward(slope)
+        true = slope.double().sum(0)
+        apart[dtype] = float((layer.bias.grad.double() - true).norm() / true.norm())
+    assert apart[torch.float32] < 1e-5
+    assert apart[torch.bfloat16] > 0.2, "mended: say from which release on in models/own/README.md"
+
+
+def test_the_judge_names_the_bias_of_a_layer_norm() -> None:
+    seen = verdicts(evidence("torch", f"{GAUGES}/half_torch.py:normed_tokens"))
+    named = {finding.place.parameter for finding in seen["gradient_parity"].findings if not finding.within}
+    assert "0.bias" in named and named <= {"0.bias", "0.weight"}  # of the weight's as much as threads leave to one sum

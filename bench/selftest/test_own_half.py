@@ -14,7 +14,7 @@ from models.own.observation import Deviation, OwnObservation
 
 ADDRESS = f"{GAUGES}/half_torch.py:"
 WHOLE = (
-    "whole", "whole_in_float16", "adam", "tokens", "statistics", "partly", "recurrent_in_half", "recurrent_without_bias",
+    "whole", "whole_in_float16", "adam", "tokens", "statistics", "partly", "recurrent_in_half", "single", "recurrent_without_bias",
     "exact_statistics", "tiny_moments", "of_its_format", "learning_rate", "large_logits", "table", "table_in_float32",
     "of_eight_bits", "encoded",
 )  # fmt: skip

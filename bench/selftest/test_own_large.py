@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,17 +19,30 @@ def test_small_ones_stay_where_they_are() -> None:
     assert large.kept(ARRAYS) is ARRAYS
 
 
-def test_large_ones_come_back_as_they_were_and_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_ones_come_back_as_they_were_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large, "LARGE", 0)
     found = large.kept(ARRAYS)
     assert isinstance(found, large.Filed) and list(found) == ["b", "a"] and len(found) == 2
-    for name, array in ARRAYS.items():
-        assert found[name].dtype == array.dtype
-        np.testing.assert_array_equal(found[name], array)
-    folder = found.folder
-    assert folder.is_dir()
-    del found
-    assert not folder.exists()
+    for name in ("a", "b", "a"):
+        assert found[name].dtype == ARRAYS[name].dtype
+        np.testing.assert_array_equal(found[name], ARRAYS[name])
+
+
+def test_nothing_is_left_in_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not while it is there either, so that a worker that is killed leaves nothing."""
+    monkeypatch.setattr(large, "LARGE", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = large.kept(ARRAYS)
+    assert isinstance(found, large.Filed) and list(tmp_path.iterdir()) == []
+
+
+def test_without_room_they_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(large, "LARGE", 0)
+    monkeypatch.setattr(np, "save", full)
+    assert large.kept(ARRAYS) is ARRAYS
 
 
 @pytest.mark.parametrize(

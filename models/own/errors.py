@@ -7,6 +7,7 @@ import numpy as np
 from models.arrays import Array
 
 AT_ONCE = 2**16
+"""Errors that are drawn together: 256 KB of float32 numbers."""
 
 
 def uniform(generator: np.random.Generator, shape: tuple[int, ...], reach: float, around: float = 0.0) -> Array:

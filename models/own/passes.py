@@ -17,6 +17,7 @@ NEAR = 1e-5
 TINY = float(np.finfo(np.float32).tiny)
 """The smallest float32 with all its digits, to which smaller ones are as good as zero."""
 AT_ONCE = 2**20
+"""Numbers that are looked at together."""
 LOSS = "loss"
 MEANT = "signal", "output", "statistic"
 """Kinds of arrays that may be infinite on purpose, as masked logits and causal masks are."""
@@ -163,11 +164,15 @@ def deviation(kind: str, name: str, seen: Array, exact: Array, rounding: float) 
 
 
 def held_in(array: Array, unit: float) -> float:
-    """The unit roundoff of half precision where all numbers are in it, which leaves half of a float32's digits zero, and else float32's."""
-    if not unit or array.dtype.kind != "f" or array.dtype.itemsize > 4:
+    """The unit roundoff of half precision where no number has more digits than it holds, and else float32's."""
+    if not unit or array.dtype.kind != "f":
         return UNIT
-    bits = np.ascontiguousarray(array).reshape(-1).view(np.uint16)
-    return unit if array.dtype == np.float16 or not bits[::2].any() else UNIT
+    with np.errstate(over="ignore"):
+        single = np.asarray(array, np.float32)
+    if array.dtype.itemsize > 4 and not np.array_equal(single, array, equal_nan=True):
+        return UNIT
+    digits = single.view(np.uint32) & np.uint32(unit / UNIT - 1)  # those of a float32 that the format lacks
+    return UNIT if digits.any() else unit
 
 
 def norm(array: Array) -> float:

@@ -284,3 +284,16 @@ def encoded():
     """A layer of which evaluation takes a kernel of its own."""
     layer = nn.TransformerEncoderLayer(12, 2, 16, dropout=0.0, batch_first=True)
     return learned_in(torch.bfloat16, nn.Unflatten(1, (2, 3)), nn.Linear(3, 12), layer, nn.Flatten(), nn.Linear(24, 8))
+
+
+def single():
+    """One weight and one sample, whose product and loss float32 holds exactly and half precision does not."""
+    gauge = learned_in(torch.bfloat16, nn.Linear(1, 1, bias=False))
+    return gauge | {"loss": functional.mse_loss, "batch": (torch.ones(1, 1).bfloat16(), torch.zeros(1, 1).bfloat16())}
+
+
+def normed_tokens(rows=4096):
+    """As many tokens as a language model has: the layer norm adds up their gradients in half precision on a CPU (PyTorch 2.13.0)."""
+    gauge = learned_in(torch.bfloat16, nn.LayerNorm(16))
+    gauge["model"][0].register_forward_hook(lambda layer, given, out: out + 1)  # so that the gradients of a bias are not of either sign
+    return gauge | {"loss": functional.mse_loss, "batch": (torch.randn(rows, 16).bfloat16(), torch.zeros(rows, 16).bfloat16())}

@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench executions", description=__doc__)
     parser.add_argument("--network", action="append", help="only this network (repeatable)")
     parser.add_argument("--backend", default="torch,keras", help="which frameworks (default: torch,keras)")
-    parser.add_argument("--all", action="store_true", help="every core network that is trained; half a day")
+    parser.add_argument("--all", action="store_true", help="every core network that is trained; an hour and more")
     options = parser.parse_args(arguments)
     core = [spec for spec in networks("core") if spec.trained]
     every = core if options.all else core[EVERY]

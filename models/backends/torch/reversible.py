@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import FunctionCtx
 
 from models.architectures.reversible import Move, reversible
 from models.graph import Graph
 from models.nodes import INPUT, Node
 
 
+class Context(FunctionCtx):
+    """What the way back is given: the modules, what they learn, and the last state."""
+
+    layers: Recomputed
+    learned: tuple[nn.Parameter, ...]
+    saved_tensors: tuple[torch.Tensor, ...]
+
+
 class TakenBack(torch.autograd.Function):
     """All moves of a state, as one operation that keeps the last state alone (Gomez et al. 2017, algorithm 1)."""
 
     @staticmethod
-    def forward(ctx: Any, layers: Recomputed, one: torch.Tensor, other: torch.Tensor, *learned: nn.Parameter) -> tuple[torch.Tensor, ...]:
+    def forward(
+        ctx: Context, layers: Recomputed, one: torch.Tensor, other: torch.Tensor, *learned: nn.Parameter
+    ) -> tuple[torch.Tensor, ...]:
         """From the first state to the last one; `learned` is named for autograd, which would not see it in `layers`."""
         moves = layers.network.moves
         values = dict(zip(layers.network.first, (one, other), strict=True))
@@ -29,7 +39,7 @@ class TakenBack(torch.autograd.Function):
         return last
 
     @staticmethod
-    def backward(ctx: Any, *d: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Context, *d: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """From the last state to the first one, a move at a time: its force is computed again, taken off, and differentiated."""
         layers, network = ctx.layers, ctx.layers.network
         values = dict(zip(network.last, ctx.saved_tensors, strict=True))

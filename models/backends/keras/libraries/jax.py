@@ -10,8 +10,9 @@ import keras
 
 from models.arrays import Batches, Targets
 from models.backends.keras.libraries import Side, Tapped, Tensor
+from models.backends.keras.libraries.absent import after as after
+from models.backends.keras.libraries.absent import with_gradient as with_gradient
 from models.backends.keras.libraries.added_zeros import by_added_zeros
-from models.backends.registry import Absent
 
 FLOAT64 = False
 CALLS_TRAIN_FUNCTION = False
@@ -27,16 +28,6 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
     """Value, side results and gradient by reverse mode."""
     (value, side), slopes = jax.value_and_grad(function, has_aux=True)(at)
     return value, side, slopes
-
-
-def with_gradient(function: Callable[..., tuple[list[Tensor], object]]) -> Callable[..., list[Tensor]]:
-    """Raises Absent."""
-    raise Absent("layers that keep no activations are written for PyTorch itself and for Keras on TensorFlow")
-
-
-def after(tensors: list[Tensor], first: list[Tensor]) -> list[Tensor]:
-    """Raises Absent."""
-    raise Absent("layers that keep no activations are written for PyTorch itself and for Keras on TensorFlow")
 
 
 def tapped_gradients(

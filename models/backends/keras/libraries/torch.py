@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 
 from models.arrays import Batches, Targets
 from models.backends.keras.libraries import Side, Tapped
+from models.backends.keras.libraries.absent import after, with_gradient
 from models.backends.keras.libraries.added_zeros import by_added_zeros
 from models.backends.registry import Absent
 from models.backends.torch.device import built_for, configure, device_memory, drain, gpus, peak_device_memory
@@ -39,16 +40,6 @@ def gradient(function: Callable[[list[Tensor]], tuple[Tensor, Side]], at: list[T
     leaves = [tensor.detach().requires_grad_() for tensor in at]
     value, side = function(leaves)
     return value.detach(), side, list(torch.autograd.grad(value, leaves))
-
-
-def with_gradient(function: Callable[..., tuple[list[Tensor], object]]) -> Callable[..., list[Tensor]]:
-    """Raises Absent."""
-    raise Absent("layers that keep no activations are written for PyTorch itself and for Keras on TensorFlow")
-
-
-def after(tensors: list[Tensor], first: list[Tensor]) -> list[Tensor]:
-    """Raises Absent."""
-    raise Absent("layers that keep no activations are written for PyTorch itself and for Keras on TensorFlow")
 
 
 def tapped_gradients(

@@ -61,13 +61,12 @@ class Half:
         return FORMATS[self.dtype]
 
     @classmethod
-    def of(cls, *found: Mapping[str, torch.dtype]) -> Half:
-        """What tapes have noted; of two formats the coarser one."""
-        formats = {name: dtype for each in found for name, dtype in each.items()}
-        if not formats:
+    def of(cls, found: Mapping[str, torch.dtype]) -> Half:
+        """What a tape has noted; of two formats the coarser one."""
+        if not found:
             return cls()
-        coarsest = max(formats.values(), key=lambda dtype: FORMATS[dtype].unit)
-        return cls(frozenset(formats) - {CAST}, coarsest, CAST in formats)
+        coarsest = max(found.values(), key=lambda dtype: FORMATS[dtype].unit)
+        return cls(frozenset(found) - {CAST}, coarsest, CAST in found)
 
     def scalar(self, value: float) -> float:
         """A number as the operations of `SCALARS` take it."""

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.backends.torch.own.dispatch import Arguments, Named, Types
 from models.backends.torch.own.distances import euclidean
-from models.backends.torch.own.half import NONE, SCALARS, Grids, Half
+from models.backends.torch.own.half import FORMATS, NONE, SCALARS, Grids, Half
 from models.backends.torch.own.limits import given
 from models.backends.torch.own.quantized import QUANTIZERS
 from models.backends.torch.own.state import WIDER
@@ -135,8 +135,7 @@ class TwinMode(TorchDispatchMode):
             for place, each in enumerate(out if isinstance(out, (tuple, list)) else (out,)):
                 if isinstance(each, Tensor):
                     roundings = times(summed[place], each.numel()) if place < len(summed) else 1.0
-                    least = self._half.format.least if halved > 1 else 0.0
-                    self._round(each, terms if place == 0 else None, max(roundings, halved), least)
+                    self._round(each, terms if place == 0 else None, max(roundings, halved), halved > 1)
             if operation(func) in BOUNDED and isinstance(out, Tensor) and out.dtype == torch.float64:
                 out.clamp_(*BOUNDED[operation(func)])
             if operation(func) in ADDED:
@@ -155,7 +154,7 @@ class TwinMode(TorchDispatchMode):
         """An operand that was rounded to half precision."""
         if x.dtype == torch.float64:
             x = x.clone()
-            self._round(x, None, self._half.format.unit / UNIT, self._half.format.least)
+            self._round(x, None, self._half.format.unit / UNIT, half=True)
         return x
 
     def _shaken(self, args: Arguments, grows: bool = False) -> Arguments:
@@ -183,13 +182,15 @@ class TwinMode(TorchDispatchMode):
                 if isinstance(each, Tensor) and each.numel() == len(sizes):
                     each.addcmul_(sizes, errors)
 
-    def _round(self, x: Tensor, terms: Tensor | None, roundings: float = 1.0, least: float = 0.0) -> None:
+    def _round(self, x: Tensor, terms: Tensor | None, roundings: float = 1.0, half: bool = False) -> None:
         if x.layout == torch.sparse_coo:
             x = x._values()
         if x.is_complex():
             x = torch.view_as_real(x)
-        if x.dtype != torch.float64 or not x.numel() or (x.numel() == 1 and bool((x == x.float()).all())):
-            return  # a number that float32 holds is a constant, such as an exponent less 1
+        dtype = self._half.dtype if half else torch.float32
+        if x.dtype != torch.float64 or not x.numel() or (x.numel() == 1 and bool((x == x.to(dtype)).all())):
+            return  # a number that the format holds is a constant, such as an exponent less 1
+        least = FORMATS[dtype].least
         terms = x if terms is None else terms
         if x.numel() <= AT_ONCE or not (x.is_contiguous() and terms.is_contiguous() and x.shape == terms.shape):
             self._move(x, terms, AMPLITUDE * roundings, least)
