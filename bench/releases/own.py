@@ -115,7 +115,7 @@ def page(found: Mapping[str, Ran]) -> str:
         "# Real issues, found by own models", "",
         "Written by `python -m bench releases --issues --write`. Each gauge is a model in a file as users write it, in",
         "`bench/selftest/gauges`. It is judged by `pytest --model=` in releases that have the fault, where it must be red, and in releases",
-        "without it, where every check must be green. CPU, float32.", "",
+        "without it, where every check must be green. On a CPU.", "",
         *text_table.markdown([["issue", "what is wrong", "gauge", "red in", "green in"], *rows]), "",
         "## What is red, and where", "", *items, "",
         "## Not in the table", "", *(f"- {', '.join(map(link, numbers))}: {why}." for numbers, why in ELSEWHERE), "",

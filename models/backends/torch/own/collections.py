@@ -39,7 +39,8 @@ def factory(package: str, name: str) -> Callable[[], dict[str, object]]:
         else:
             model = models.create_model(name, pretrained=False, **row.options)
         drawn(model)
-        images = torch.randn(row.batch, 3, row.pixels, row.pixels)
+        pixels = max(row.pixels, _least(models, name, model)) if package == "torchvision" else row.pixels
+        images = torch.randn(row.batch, 3, pixels, pixels)
         labels = torch.randint(0, CLASSES, (row.batch,))
         return {"model": model, "loss": functional.cross_entropy, "batch": (images, labels), "optimizer": _optimizer}
 
@@ -52,6 +53,15 @@ def drawn(model: nn.Module) -> None:
         for p in model.parameters():
             if p.dim() > 1 and not p.any():
                 p.normal_(std=p[0].numel() ** -0.5)
+
+
+def _least(models: ModuleType, name: str, model: nn.Module) -> int:
+    """The smallest images in pixels that a network of torchvision takes: transformers have a size, and weights of others say theirs."""
+    if (size := getattr(model, "image_size", None)) is not None:
+        return int(size)
+    if name not in models.list_models(module=models):
+        return 1
+    return max(models.get_model_weights(name).DEFAULT.meta["min_size"])
 
 
 def _optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
