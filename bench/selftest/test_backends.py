@@ -7,6 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bench.evidence.collect import trainings
 from bench.report.record_file import read
 from fixtures.data.datasets import load
 from models.backends import registry, usual
-from models.backends.protocol import Backend, EpochNetwork, Network
+from models.backends.protocol import Backend, Build, BuildForEpochs, EpochNetwork, Network
 from models.backends.registry import BACKENDS, BackendError, backend_module, info, lacking, named
 from models.observation import Job, Observation
 from models.spec import Spec
@@ -64,6 +65,11 @@ def test_a_missing_package_is_one_sentence(backend: str, installed: tuple[str, .
         named(backend)
 
 
+def parameters(function: Callable[..., object]) -> list[str]:
+    """The names of what a function or a class takes, without `self`."""
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
 @pytest.mark.parametrize("backend", ["torch", "keras", "numpy"])
 def test_a_package_offers_the_protocol_as_it_is_declared(backend: str) -> None:
     """A type checker holds the packages that are here; this holds any, in the process that runs it."""
@@ -72,12 +78,9 @@ def test_a_package_offers_the_protocol_as_it_is_declared(backend: str) -> None:
     for protocol, thing in ((Backend, offered), (Network, offered.Network), *((EpochNetwork, each) for each in trained)):
         for name, member in vars(protocol).items():
             if inspect.isfunction(member) and not name.startswith("_"):
-                wanted = [parameter for parameter in inspect.signature(member).parameters if parameter != "self"]
-                given = inspect.signature(getattr(thing, name)).parameters
-                assert [parameter for parameter in given if parameter != "self"] == wanted, f"{name} of {backend}"
-    assert set(inspect.signature(offered.Network).parameters) == {"spec", "seed", "device", "mode", "record"}
-    for each in trained:
-        assert set(inspect.signature(each).parameters) == {"spec", "steps", "every", "seed", "device"}
+                assert parameters(getattr(thing, name)) == parameters(member), f"{name} of {backend}"
+    for build, thing in ((Build, offered.Network), *((BuildForEpochs, each) for each in trained)):
+        assert set(parameters(thing)) == set(parameters(build.__call__)), thing.__name__
 
 
 def test_a_type_checker_holds_every_package_against_the_protocol() -> None:
