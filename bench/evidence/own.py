@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from bench.baselines.own import OwnRecording
 from bench.evidence.pool import ObservationPool
@@ -16,8 +18,8 @@ from models.own.training import OwnHistory, OwnTraining
 from models.worker.devices import kind
 from models.worker.process import Worker, WorkerDied, WorkerError
 
-AHEAD = 16
-"""How many models each worker is asked for before the judge needs them: what comes back is small, and no worker waits for another's."""
+WORTH_A_START = 30.0
+"""Seconds of work that wait for a backend where another worker of it is started: importing a framework takes a tenth of that."""
 NEEDS = frozenset({Need.STEPS, Need.REFERENCE, Need.RESOLVED})
 """What can be had of an own model; whether it has a twin and an optimizer is known once it was built."""
 
@@ -44,37 +46,33 @@ class OwnEvidence:
 
 
 class OwnPool:
-    """Examines models on request, by the workers of the pool of networks."""
+    """Examines models on request, by workers of the pool of networks, and keeps every processor busy.
+
+    Where one framework has no model left, another worker of the other one takes its place.
+    """
 
     def __init__(self, pool: ObservationPool, *, compiled: bool, seed: int = 0) -> None:
         """Nothing starts until a model is asked for; `compiled` also takes variants that need a compiler."""
         self._pool, self._compiled, self._seed = pool, compiled, seed
         self._queue: dict[str, list[OwnModel]] = {}
-        self._asked: dict[tuple[str, OwnModel], Future[OwnObservation]] = {}
+        self._asked: dict[Worker, deque[tuple[OwnModel, Future[OwnObservation]]]] = {}
         self._seen: dict[tuple[str, OwnModel], OwnEvidence | WorkerError] = {}
 
     def plan(self, wanted: Sequence[tuple[str, OwnModel]]) -> None:
-        """The order in which models will be asked for."""
+        """The order in which models are examined."""
         for backend, model in wanted:
             self._queue.setdefault(backend, []).append(model)
-        for backend in self._queue:
-            self._fill(backend)
+        self._hand_out()
 
     def run(self, backend: str, model: OwnModel) -> OwnEvidence:
         """What a backend did with a model. Raises WorkerError with its words where it could not be built or run, every time."""
         key = backend, model
-        if key not in self._seen:
-            if key not in self._asked:
-                self._submit(backend, model)
-            asked = self._asked.pop(key)
-            self._fill(backend)
-            try:
-                self._seen[key] = OwnEvidence(model.id, backend, asked.result(), self._pool.repeats)
-            except WorkerDied as death:
-                self._seen[key] = death
-                self._bury(backend)
-            except WorkerError as error:
-                self._seen[key] = error
+        if key not in self._seen and model not in self._queue.setdefault(backend, []) and not self._under_way(*key):
+            self._queue[backend].insert(0, model)
+        while key not in self._seen:
+            self._hand_out()
+            wait([tasks[0][1] for tasks in self._asked.values() if tasks], return_when=FIRST_COMPLETED)
+            self._collect()
         found = self._seen[key]
         if isinstance(found, WorkerError):
             raise found
@@ -97,21 +95,61 @@ class OwnPool:
             return error
         return None
 
-    def _bury(self, backend: str) -> None:
-        """Ask the dead worker's successor again for what was under way."""
-        lost = [model for name, model in self._asked if name == backend]
-        for model in lost:
-            self._asked.pop((backend, model))
-        self._queue[backend] = lost + self._queue.get(backend, [])
+    def _under_way(self, backend: str, model: OwnModel) -> bool:
+        return any(model is each for worker, tasks in self._asked.items() if worker.backend == backend for each, _ in tasks)
 
-    def _fill(self, backend: str) -> None:
-        queue = self._queue.get(backend, [])
-        while queue and sum(b == backend for b, _ in self._asked) < AHEAD:
-            model = queue.pop(0)
-            if (backend, model) not in self._seen and (backend, model) not in self._asked:
-                self._submit(backend, model)
+    def _hand_out(self) -> None:
+        """Give workers their next models: one ahead of what each is at, as long as enough are left to divide."""
+        self._collect()
+        for backend, queue in self._queue.items():
+            while queue:
+                crew = self._crew(backend)
+                ahead = 2 if len(queue) > len(crew) else 1
+                worker: Worker | None = min(crew, key=lambda each: len(self._asked[each]))
+                if worker is None or len(self._asked[worker]) >= ahead:
+                    worker = self._another(backend)
+                if worker is None:
+                    break
+                model = queue.pop(0)
+                job = OwnJob(model, kind(self._pool.device), self._seed, self._compiled)
+                self._asked[worker].append((model, worker.submit("examine", OwnObservation, own=job)))
 
-    def _submit(self, backend: str, model: OwnModel) -> None:
-        job = OwnJob(model, kind(self._pool.device), self._seed, self._compiled)
-        worker: Worker = self._pool.get(backend)
-        self._asked[backend, model] = worker.submit("examine", OwnObservation, own=job)
+    def _collect(self) -> None:
+        """Take what was answered. What a dead worker was at has its death, and what it was asked for besides is asked for again."""
+        for worker, tasks in list(self._asked.items()):
+            while tasks and tasks[0][1].done():
+                model, asked = tasks.popleft()
+                key = worker.backend, model
+                try:
+                    self._seen[key] = OwnEvidence(model.id, worker.backend, asked.result(), self._pool.repeats)
+                except WorkerError as error:
+                    self._seen[key] = error
+                    if isinstance(error, WorkerDied):
+                        self._queue[worker.backend][:0] = [each for each, _ in tasks]
+                        tasks.clear()
+            if not tasks and not worker.alive:
+                self._dismiss(worker)
+
+    def _crew(self, backend: str) -> list[Worker]:
+        """Workers of a backend, the first one started on first use."""
+        first = self._pool.get(backend)
+        self._asked.setdefault(first, deque())
+        return [worker for worker in self._asked if worker.backend == backend]
+
+    def _another(self, backend: str) -> Worker | None:
+        """One worker more, where there is much to do and room for it; those that have nothing to do any more make room."""
+        took = [found.seen.seconds for (name, _), found in self._seen.items() if name == backend and isinstance(found, OwnEvidence)]
+        if not took or fmean(took) * len(self._queue[backend]) < WORTH_A_START or not self._pool.processor_left():
+            return None
+        for worker in [each for each, tasks in self._asked.items() if not tasks and not self._queue[each.backend]]:
+            if self._pool.unneeded(worker):
+                self._dismiss(worker)
+        if not self._pool.memory_left(backend):
+            return None
+        worker = self._pool.another(backend)
+        self._asked[worker] = deque()
+        return worker
+
+    def _dismiss(self, worker: Worker) -> None:
+        del self._asked[worker]
+        self._pool.part(worker)

@@ -72,6 +72,7 @@ class ObservationPool:
         self._beside: list[Worker] = []
         self._hung: dict[tuple[str, Spec], WorkerHung] = {}
         self._together = 0.0
+        self._largest: dict[str, float] = {}
         self._queue: dict[str, list[Spec]] = {}
         self._needs: dict[tuple[str, Spec], Set[Need]] = {}
         self._asked: dict[tuple[str, Spec], tuple[Collection, Worker]] = {}
@@ -99,8 +100,23 @@ class ObservationPool:
         self._beside.append(self.start(backend))
         return self._beside[-1]
 
+    def processor_left(self) -> bool:
+        """Whether one more worker would have a processor to itself. Workers of one framework never share a device's memory."""
+        busy = sum(worker.busy for worker in self._alive())
+        return kind(self.device) == "cpu" and not self._isolate and self.threads * (busy + 1) <= self._processors
+
+    def memory_left(self, backend: str) -> bool:
+        """Whether one more worker of a backend may take twice what any of them has taken."""
+        taken = max((worker.peak_memory() for worker in self._alive() if worker.backend == backend), default=0.0)
+        return free() > 2 * 2**20 * taken
+
+    def unneeded(self, worker: Worker) -> bool:
+        """Whether nothing is asked of a worker, and no network waits for it."""
+        return not worker.busy and not self._queue.get(worker.backend)
+
     def part(self, worker: Worker) -> None:
         """End a worker that is not needed any more, or is dead."""
+        self._largest[worker.backend] = max(self._largest.get(worker.backend, 0.0), worker.peak_memory())
         worker.close()
         if worker in self._beside:
             self._beside.remove(worker)
@@ -189,7 +205,9 @@ class ObservationPool:
     def peak_memory(self) -> dict[str, float]:
         """Largest resident memory so far, in MB, of the judge, a worker of each backend, and all processes `together` at one time."""
         self._weigh()
-        workers = {backend: max(worker.peak_memory() for worker in crew) for backend, crew in self._crews.items() if crew}
+        workers = dict(self._largest)
+        for worker in (*(worker for crew in self._crews.values() for worker in crew), *self._beside):
+            workers[worker.backend] = max(workers.get(worker.backend, 0.0), worker.peak_memory())
         return {"judge": peak_memory(os.getpid())} | workers | {"together": self._together}
 
     def _weigh(self) -> None:

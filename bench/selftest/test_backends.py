@@ -80,7 +80,7 @@ def test_a_package_offers_the_protocol_as_it_is_declared(backend: str) -> None:
             if inspect.isfunction(member) and not name.startswith("_"):
                 assert parameters(getattr(thing, name)) == parameters(member), f"{name} of {backend}"
     for build, thing in ((Build, offered.Network), *((BuildForEpochs, each) for each in trained)):
-        assert set(parameters(thing)) == set(parameters(build.__call__)), thing.__name__
+        assert set(parameters(thing)) == set(parameters(build.__call__)), f"{thing} of {backend}"
 
 
 def test_a_type_checker_holds_every_package_against_the_protocol() -> None:

@@ -143,6 +143,7 @@ class Worker:
         if path:
             surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
         self._requests = ThreadPoolExecutor(1, thread_name_prefix=f"worker-{backend}")
+        self._last: Future[Any] | None = None
         self._closing = threading.Event()
         words = [
             python or python_of(backend) or sys.executable,
@@ -177,6 +178,11 @@ class Worker:
         """Whether the process still runs."""
         return self._process.poll() is None
 
+    @property
+    def busy(self) -> bool:
+        """Whether something that was asked for has no answer yet."""
+        return self._last is not None and not self._last.done()
+
     def peak_memory(self) -> float:
         """Largest resident memory so far, in MB; 0 where the system does not tell."""
         return peak_memory(self.pid)
@@ -191,7 +197,8 @@ class Worker:
         """Ask, and get a future answer of type `kind`; a single dataclass can be passed as `job`."""
         given = arguments.get("job", arguments)
         assert isinstance(given, (Job, dict)), "a job is one, or is written as one"
-        return self._requests.submit(self._ask, do, kind, given)
+        self._last = self._requests.submit(self._ask, do, kind, given)
+        return self._last
 
     @overload
     def call(self, do: str, kind: type[Answer], /, **arguments: object) -> Answer: ...

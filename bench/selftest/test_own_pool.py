@@ -1,0 +1,152 @@
+"""Models are divided among workers: which worker is at what, and what becomes of a processor that one framework leaves free."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bench.evidence.own import OwnPool
+from bench.evidence.pool import ObservationPool
+from models.own.address import OwnModel
+from models.own.observation import OwnObservation
+from models.worker.process import Worker, WorkerDied
+
+MINUTE = 0.02
+"""What these tests wait for a minute of a worker."""
+MINUTES = {"heavy": 3, "deadly": 0}
+
+
+class _Staff:
+    """Workers that take a minute a model, those of a GPU or of few processors included; `started` are all there were."""
+
+    device, seeds, repeats = "cpu", (0,), True
+
+    def __init__(self, processors: int = 2, room: bool = True) -> None:
+        self.processors, self.room, self.most, self.started, self.parted = processors, room, 0, [], []
+
+    def get(self, backend: str) -> _One:
+        alive = [worker for worker in self.started if worker.backend == backend and worker.alive]
+        return alive[0] if alive else self.another(backend)
+
+    def another(self, backend: str) -> _One:
+        self.started.append(_One(backend))
+        self.most = max(self.most, 1 + self._busy())
+        return self.started[-1]
+
+    def part(self, worker: _One) -> None:
+        worker.alive = False
+        self.parted.append(worker)
+
+    def processor_left(self) -> bool:
+        return self._busy() < self.processors
+
+    def _busy(self) -> int:
+        return sum(worker.busy for worker in self.started if worker.alive)
+
+    def memory_left(self, backend: str) -> bool:
+        return self.room
+
+    def unneeded(self, worker: _One) -> bool:
+        return not worker.busy
+
+
+class _One:
+    """One of them; it dies of a model whose name says so, with all that it was asked for."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend, self.alive, self.took, self._asked = backend, True, [], []
+        self._executor = ThreadPoolExecutor(1)
+
+    @property
+    def busy(self) -> bool:
+        return any(not asked.done() for asked in self._asked)
+
+    def submit(self, do: str, kind: object, own: Any) -> Future[OwnObservation]:
+        self._asked.append(self._executor.submit(self._examine, own.model))
+        return self._asked[-1]
+
+    def _examine(self, model: OwnModel) -> OwnObservation:
+        minutes = MINUTES.get(model.id.partition("-")[0], 1)
+        time.sleep(minutes * MINUTE)
+        if not self.alive or model.id.startswith("deadly"):
+            self.alive = False
+            raise WorkerDied(f"ended at {model.id}")
+        self.took.append(model.id)
+        return OwnObservation(self.backend, {}, seconds=60.0 * minutes)
+
+
+def model(name: str) -> OwnModel:
+    return OwnModel(name, "gauge.py", name, ".")
+
+
+def judged(staff: _Staff, torch: list[str], keras: list[str]) -> list[str]:
+    """What became of each model, in the order of the judge."""
+    pool = OwnPool(cast(ObservationPool, staff), compiled=False)
+    wanted = [("torch", model(name)) for name in torch] + [("keras", model(name)) for name in keras]
+    pool.plan(wanted)
+    return [str(pool.problem(backend, each) or pool.run(backend, each).network) for backend, each in wanted]
+
+
+NAMES = [f"model-{n}" for n in range(8)]
+
+
+def test_a_framework_with_much_to_do_gets_the_processor_that_the_other_one_leaves() -> None:
+    staff = _Staff()
+    assert judged(staff, ["one", "two"], NAMES) == ["one", "two", *NAMES]
+    assert [worker.backend for worker in staff.started] == ["torch", "keras", "keras"]
+    assert [worker.backend for worker in staff.parted] == ["torch"], "its memory is given back"
+    assert min(len(worker.took) for worker in staff.started[1:]) >= 2, "both had a share"
+
+
+@pytest.mark.parametrize("staff", [_Staff(processors=1), _Staff(room=False)], ids=["one processor", "no memory"])
+def test_no_worker_is_started_without_room(staff: _Staff) -> None:
+    assert judged(staff, ["one"], NAMES) == ["one", *NAMES]
+    assert [worker.backend for worker in staff.started] == ["torch", "keras"]
+
+
+def test_more_processors_are_taken_at_once() -> None:
+    staff = _Staff(processors=4)
+    assert judged(staff, [f"heavy-{n}" for n in range(3)], NAMES) == [*(f"heavy-{n}" for n in range(3)), *NAMES]
+    assert len(staff.started) >= 4 and staff.most == 4
+
+
+def test_a_worker_that_waits_costs_nothing_where_little_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.evidence.own.WORTH_A_START", 60.0 * 20)
+    staff = _Staff()
+    judged(staff, ["one"], NAMES)
+    assert len(staff.started) == 2 and not staff.parted
+
+
+def test_of_a_dead_worker_s_models_one_has_its_death_and_the_others_are_examined() -> None:
+    assert judged(_Staff(), ["one", "deadly", "three", "four"], ["five"]) == ["one", "ended at deadly", "three", "four", "five"]
+
+
+def test_a_model_that_was_not_planned_is_examined_and_one_that_killed_its_worker_is_not_tried_again() -> None:
+    staff = _Staff()
+    pool = OwnPool(cast(ObservationPool, staff), compiled=False)
+    assert pool.run("torch", model("late")).network == "late"
+    for _ in range(2):
+        with pytest.raises(WorkerDied, match="ended at deadly"):
+            pool.run("torch", model("deadly"))
+    assert pool.failed("torch", model("deadly")) and not pool.failed("torch", model("late"))
+    assert pool.run("torch", model("later")).network == "later"
+    assert len(staff.started) == 2, "the dead one has a successor"
+
+
+def test_the_pool_of_networks_counts_what_is_busy_and_keeps_what_ended_workers_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = ObservationPool(cast(Any, None), device="cpu", threads=1, seeds=(0,), processors=2)
+    busy, rests = (SimpleNamespace(backend=name, busy=at, alive=True, pid=0, peak_memory=lambda: 700.0, close=lambda: None)
+                   for name, at in (("torch", True), ("keras", False)))  # fmt: skip
+    pool._beside.extend(cast(list[Worker], [busy, rests]))
+    assert pool.processor_left()
+    rests.busy = True
+    assert not pool.processor_left()
+    monkeypatch.setattr("bench.evidence.pool.free", lambda: 1300 * 2**20)
+    assert not pool.memory_left("keras"), "twice 700 MB are more"
+    assert pool.memory_left("keras-jax"), "of which nothing is known"
+    pool.part(cast(Worker, rests))
+    assert pool.peak_memory()["keras"] == 700
