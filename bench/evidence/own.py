@@ -16,10 +16,12 @@ from models.own.address import OwnModel
 from models.own.observation import OwnJob, OwnObservation
 from models.own.training import OwnHistory, OwnTraining
 from models.worker.devices import kind
-from models.worker.process import Worker, WorkerDied, WorkerError
+from models.worker.process import Worker, WorkerDied, WorkerError, resident
 
 WORTH_A_START = 30.0
 """Seconds of work that wait for a backend where another worker of it is started: importing a framework takes a tenth of that."""
+HELD = 1000.0
+"""A worker that holds so many MB after a model is replaced by a new one: frameworks keep some of what they traced and computed with."""
 NEEDS = frozenset({Need.STEPS, Need.REFERENCE, Need.RESOLVED})
 """What can be had of an own model; whether it has a twin and an optimizer is known once it was built."""
 
@@ -99,20 +101,22 @@ class OwnPool:
         return any(model is each for worker, tasks in self._asked.items() if worker.backend == backend for each, _ in tasks)
 
     def _hand_out(self) -> None:
-        """Give workers their next models: one ahead of what each is at, as long as enough are left to divide."""
+        """Give workers their next models."""
         self._collect()
         for backend, queue in self._queue.items():
-            while queue:
-                crew = self._crew(backend)
-                ahead = 2 if len(queue) > len(crew) else 1
-                worker: Worker | None = min(crew, key=lambda each: len(self._asked[each]))
-                if worker is None or len(self._asked[worker]) >= ahead:
-                    worker = self._another(backend)
-                if worker is None:
-                    break
+            while queue and (worker := self._taker(backend)):
                 model = queue.pop(0)
                 job = OwnJob(model, kind(self._pool.device), self._seed, self._compiled)
                 self._asked[worker].append((model, worker.submit("examine", OwnObservation, own=job)))
+
+    def _taker(self, backend: str) -> Worker | None:
+        """Who takes the next model: who has least to do, or one worker more. A small one gets a model ahead while enough are left."""
+        first = self._pool.get(backend)
+        self._asked.setdefault(first, deque())
+        crew = [worker for worker in self._asked if worker.backend == backend]
+        least = min(crew, key=lambda each: len(self._asked[each]))
+        ahead = len(self._queue[backend]) > len(crew) and least.peak_memory() <= HELD
+        return least if len(self._asked[least]) < 1 + ahead else self._another(backend)
 
     def _collect(self) -> None:
         """Take what was answered. What a dead worker was at has its death, and what it was asked for besides is asked for again."""
@@ -127,14 +131,8 @@ class OwnPool:
                     if isinstance(error, WorkerDied):
                         self._queue[worker.backend][:0] = [each for each, _ in tasks]
                         tasks.clear()
-            if not tasks and not worker.alive:
+            if not tasks and (not worker.alive or (resident([worker.pid]) > HELD and self._pool.unneeded(worker))):
                 self._dismiss(worker)
-
-    def _crew(self, backend: str) -> list[Worker]:
-        """Workers of a backend, the first one started on first use."""
-        first = self._pool.get(backend)
-        self._asked.setdefault(first, deque())
-        return [worker for worker in self._asked if worker.backend == backend]
 
     def _another(self, backend: str) -> Worker | None:
         """One worker more, where there is much to do and room for it; those that have nothing to do any more make room."""

@@ -58,12 +58,15 @@ class _One:
     """One of them; it dies of a model whose name says so, with all that it was asked for."""
 
     def __init__(self, backend: str) -> None:
-        self.backend, self.alive, self.took, self._asked = backend, True, [], []
+        self.backend, self.alive, self.pid, self.took, self._asked = backend, True, 0, [], []
         self._executor = ThreadPoolExecutor(1)
 
     @property
     def busy(self) -> bool:
         return any(not asked.done() for asked in self._asked)
+
+    def peak_memory(self) -> float:
+        return 500.0
 
     def submit(self, do: str, kind: object, own: Any) -> Future[OwnObservation]:
         self._asked.append(self._executor.submit(self._examine, own.model))
@@ -119,6 +122,14 @@ def test_a_worker_that_waits_costs_nothing_where_little_is_left(monkeypatch: pyt
     staff = _Staff()
     judged(staff, ["one"], NAMES)
     assert len(staff.started) == 2 and not staff.parted
+
+
+def test_a_worker_that_holds_much_after_a_model_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.evidence.own.resident", lambda pids: 1500.0)
+    monkeypatch.setattr(_One, "peak_memory", lambda worker: 1500.0)
+    staff = _Staff(processors=1)
+    assert judged(staff, NAMES, []) == NAMES
+    assert [worker.took for worker in staff.started] == [[name] for name in NAMES]
 
 
 def test_of_a_dead_worker_s_models_one_has_its_death_and_the_others_are_examined() -> None:

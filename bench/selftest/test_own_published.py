@@ -16,7 +16,7 @@ def test_a_published_network_begins_where_gradients_reach_all_of_it() -> None:
     assert [name for name, p in made["model"].named_parameters() if not p.grad.any()] == []
 
 
-@pytest.mark.parametrize(("name", "pixels"), [("squeezenet1_0", 64), ("vit_b_32", 224), ("maxvit_t", 224)])
+@pytest.mark.parametrize(("name", "pixels"), [("squeezenet1_0", 64), ("vit_b_32", 224), ("maxvit_t", 224), ("swin_t", 64)])
 def test_images_are_as_large_as_a_network_needs(name: str, pixels: int) -> None:
     pytest.importorskip("torch")
     images, _ = importlib.import_module("models.backends.torch.own.collections").factory("torchvision", name)()["batch"]

@@ -1,10 +1,13 @@
-"""Arrays of large models: they lie in a temporary file until they are looked at, one at a time.
+"""Arrays of large models: they lie in a temporary file until they are looked at, one at a time, and what was freed is given back.
 
 A float64 twin of a model, its gradients, and the weights behind every step are several times what the model itself takes.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
@@ -15,6 +18,10 @@ from models.arrays import Array
 
 LARGE = 2**26
 """From so many bytes on arrays are kept in a file: those of eight million float64 numbers."""
+
+
+MANY = 2**20
+"""From so many numbers in a model on, freed memory is given back: collecting and returning it takes tenths of a second."""
 
 
 class Filed(Mapping[str, Array]):
@@ -53,3 +60,15 @@ def kept(arrays: Mapping[str, Array]) -> Mapping[str, Array]:
         return Filed(arrays)
     except OSError:
         return arrays
+
+
+def give_back(size: int) -> None:
+    """Give memory that a model of `size` numbers has freed back to the system.
+
+    C's allocator keeps the pages of freed arrays: a process that had examined Swin-T held 4.7 GB, of which 4.3 GB were free. Only glibc has
+    this function; elsewhere nothing happens.
+    """
+    if size >= MANY:
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -47,7 +47,7 @@ class OwnTwin(Protocol):
     def evaluated(self, rounded: int | None) -> Arrays:
         """Outputs in evaluation mode. Raises NoTwinError where what was drawn cannot be drawn again."""
 
-    def steps(self, trajectory: Trajectory, rounded: int | None) -> Iterator[Arrays]:
+    def steps(self, trajectory: Trajectory, rounded: int | None) -> Generator[Arrays]:
         """New weights after each of its steps, by the optimizer's rule on the gradients that were seen, in the formats of the model's."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from models.arrays import Array, Arrays
 from models.backends.protocol import Backend
 from models.own.gauge import NoTwinError, OwnError
-from models.own.large import kept
+from models.own.large import give_back, kept
 from models.own.observation import Counted, Deviation, OwnJob, OwnObservation, Variant
 from models.own.passes import (
     LOSS,
@@ -51,6 +51,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
     learned = set(network.weights())
     begun_with = {name: array for name, array in network.state().items() if name not in learned}
     plain = network.backward()
+    plain.gradients = kept(plain.gradients)
     seen.finite, seen.perhaps = not_finite(plain, begun=begun_with)
     seen.repeated = _other_bits(plain, network.backward())
     watched = network.watch()
@@ -74,6 +75,7 @@ def examine(backend: Backend, job: OwnJob) -> OwnObservation:
         _against_twin(network, job, seen, plain, watched, evaluated, trajectory)
     except NoTwinError as reason:
         seen.no_twin = str(reason)
+    give_back(network.size)
     seen.seconds = round(time.monotonic() - begun, 1)
     return seen
 
@@ -99,6 +101,7 @@ def _against_twin(
         raise NoTwinError(f"its {lost} is no number in float64 where float32 has one")
     for rounded in range(ROUNDINGS):
         yardstick.add(twin.backward(rounded))
+        give_back(network.size)
     if yardstick.exact.undecided and yardstick.exact.near:
         seen.undecided = BY_ITSELF.format(units=_units(yardstick.exact.near))
     finite_ones, seen.perhaps = not_finite(plain, yardstick.exact)
@@ -109,6 +112,7 @@ def _against_twin(
     seen.forward = yardstick.deviations(looked_at, ("loss", "signal", "output"))
     seen.gradients = yardstick.deviations(looked_at, ("gradient", "gradient of the signal"))
     seen.statistics = yardstick.deviations(looked_at, ("statistic",))
+    watched.signals, watched.signal_gradients, looked_at.signals, looked_at.signal_gradients, yardstick.exact.signals = {}, {}, {}, {}, {}
     seen.rewritten = network.rewritten()
     seen.unsloped, seen.hooked = network.by_its_author()
     if twin.unit and yardstick.exact.near:
@@ -126,6 +130,7 @@ def _against_twin(
         seen.unevaluated = str(reason)
     for each in (*seen.forward, *seen.gradients, *seen.statistics, *seen.evaluation):
         each.unit = twin.unit
+    give_back(network.size)
     steps: Steps | None = None
     if trajectory is not None:
         try:
@@ -134,6 +139,7 @@ def _against_twin(
         except NoTwinError as reason:
             seen.unstepped = str(reason)
     for variant in network.variants(job.compiled):
+        give_back(network.size)
         try:
             if isinstance(variant, PassVariant):
                 if yardstick.exact.near and not variant.decided:
@@ -194,9 +200,13 @@ class Steps:
         self.exact, self.unit = [kept(end) for end in twin.steps(trajectory, None)], twin.unit
         squares = [dict.fromkeys(end, 0.0) for end in self.exact]
         for rounded in range(ROUNDED_STEPS):
-            for exact, of_step, end in zip(self.exact, squares, twin.steps(trajectory, rounded), strict=True):
+            ends = twin.steps(trajectory, rounded)
+            for exact, of_step in zip(self.exact, squares, strict=True):
+                end = next(ends)
                 for name, true in exact.items():
                     of_step[name] += norm(end[name] - true) ** 2 / ROUNDED_STEPS
+                del end  # else two steps' weights would be held at a time
+            ends.close()
         # Where a rounded step gives no number, as one that divides by an ε of 0, nothing is known of its size.
         self.roundings = [
             {name: math.inf if math.isnan(square) else square**0.5 for name, square in of_step.items()} for of_step in squares

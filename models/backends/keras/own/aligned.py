@@ -15,7 +15,6 @@ from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.own.network import OwnModelOfKeras
 from models.backends.keras.own.twins import tensorflow as twin
-from models.backends.keras.own.values import copied
 from models.backends.keras.own.watched import named
 from models.backends.keras.precision import compute_as_configured
 from models.own.address import OwnModel
@@ -59,7 +58,7 @@ class Model:
         for variable in self._own.model.variables:
             if (name := self._own.name(variable)) in weights:
                 variable.assign(weights[name])
-        self._own._begin = [copied(variable) for variable in self._own.model.variables]
+        self._own.keep()
 
     def run(self) -> None:
         """One pass forward and backward, operation by operation."""

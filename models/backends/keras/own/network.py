@@ -20,6 +20,7 @@ from models.backends.keras.own.shared import as_first_returned, unused
 from models.backends.keras.own.values import copied, dense, directly, outputs, widen
 from models.backends.keras.own.watched import Layers, made_in_a_call, named, variable_names
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of, pair
+from models.own.large import kept
 from models.own.loading import Home
 from models.own.passes import OwnPass
 from models.own.trees import Tree, leaves, mapped
@@ -83,8 +84,10 @@ class OwnModelOfKeras:
         self._stateful = [layer for layer in self.model._flatten_layers() if getattr(layer, "stateful", False)]
         self.changed: list[str] = []
         self.drew = False
-        self._begin = [array(v).copy() for v in self.model.variables] if twin_of is None else []
-        if twin_of is not None:
+        self._begin: Mapping[str, Array] = {}
+        if twin_of is None:
+            self.keep()
+        else:
             self._become(twin_of)
 
     @property
@@ -109,10 +112,14 @@ class OwnModelOfKeras:
         found = dict(zip(self.names, map(copied, self.variables), strict=True))
         return found | {self.name(v): copied(v) for v in frozen}
 
+    def keep(self) -> None:
+        """Let every pass begin with the state of now."""
+        self._begin = kept({str(place): copied(v) for place, v in enumerate(self.model.variables)})
+
     def restore(self) -> None:
         """The state that every pass begins with, seeds included."""
-        for variable, value in zip(self.model.variables, self._begin, strict=True):
-            variable.assign(value)
+        for place, variable in enumerate(self.model.variables):
+            variable.assign(self._begin[str(place)])
         for layer in self._stateful:  # whose states Keras does not count among the variables
             layer.reset_state()
         keras.utils.set_random_seed(self.seed)
@@ -204,7 +211,7 @@ class OwnModelOfKeras:
                 widen(variable)  # those of a LoRA, for example, which Keras keeps in float32
         if [v.shape for v in self.model.variables] != [v.shape for v in other.model.variables]:
             raise NoTwinError("the factory builds another model the second time")
-        self._begin = [np.asarray(value, np.float64) if np.issubdtype(value.dtype, np.floating) else value for value in other._begin]
+        self._begin = other._begin
         self.restore()
 
     def _build_late_layers(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from models.arrays import Array, Arrays
-from models.backends.keras.libraries import Tensor
+from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.own.network import BATCHES, Evaluate, OwnModelOfKeras
 from models.backends.keras.own.values import copied, scale_of
 from models.backends.keras.taps import Taps
@@ -67,6 +67,8 @@ def trained(own: OwnModelOfKeras, jit: bool, way: Way = on_batch, eager: bool = 
         finally:
             taps.remove()
             own.model.run_eagerly = usual
+            own.model.train_function = None  # which holds the traced step
+            LIBRARY.forget_traces()
             vars(own.model).pop("train_step", None)
             for variable, value in begin:
                 variable.assign(value)
@@ -77,7 +79,7 @@ def given_steps(own: OwnModelOfKeras, begins: list[Mapping[str, Array]], gradien
     """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
     optimizer = own.model.optimizer
     optimizer.build(own.variables)
-    fresh = [copied(v) for v in optimizer.variables]
+    fresh = kept({str(place): copied(v) for place, v in enumerate(optimizer.variables)})
     try:
         for begin, given in zip(begins, gradients, strict=True):
             for name, variable in zip(own.names, own.variables, strict=True):
@@ -89,8 +91,8 @@ def given_steps(own: OwnModelOfKeras, begins: list[Mapping[str, Array]], gradien
                 )
             yield own.weights()
     finally:
-        for variable, value in zip(optimizer.variables, fresh, strict=True):
-            variable.assign(value)
+        for place, variable in enumerate(optimizer.variables):
+            variable.assign(fresh[str(place)])
 
 
 def stateless_steps(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import keras
@@ -240,18 +240,21 @@ class Twin:
             self._evaluation = None
             return self.evaluated(rounded)
 
-    def steps(self, trajectory: Trajectory, rounded: int | None) -> Iterator[Arrays]:
+    def steps(self, trajectory: Trajectory, rounded: int | None) -> Generator[Arrays]:
         """New weights by the optimizer's own rule."""
         operations = TWINS.replay(None, rounded)
         if TWINS.REBUILT:
             ends = given_steps(self._twin, trajectory.begins, trajectory.gradients)
         else:
             ends = stateless_steps(self._twin, operations.evaluate, trajectory.begins, trajectory.gradients)
-        for _ in trajectory.begins:
-            with TWINS.float64_by_default(), operations.inside():
-                end = next(ends)
-            yield end
-        ends.close()  # which gives the optimizer its slots of the start
+        try:
+            for _ in trajectory.begins:
+                with TWINS.float64_by_default(), operations.inside():
+                    end = next(ends)
+                yield end
+                del end  # else two steps' weights would be held at a time
+        finally:
+            ends.close()  # which gives the optimizer its slots of the start
 
 
 def _refuse_other_draws(tape: Tape | None, reason: NoTwinError) -> None:

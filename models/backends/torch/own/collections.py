@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from models.own.gauge import OwnError
-from models.own.published import CLASSES, settings
+from models.own.published import CLASSES, PUBLISHED, settings
 
 OPERATORS = "nms", "qnms"
 """Operators whose schemas a torchvision of another build than torch's lacks; networks call neither."""
@@ -39,7 +39,7 @@ def factory(package: str, name: str) -> Callable[[], dict[str, object]]:
         else:
             model = models.create_model(name, pretrained=False, **row.options)
         drawn(model)
-        pixels = max(row.pixels, _least(models, name, model)) if package == "torchvision" else row.pixels
+        pixels = row.pixels if row in PUBLISHED or package != "torchvision" else max(row.pixels, _least(models, name, model))
         images = torch.randn(row.batch, 3, pixels, pixels)
         labels = torch.randint(0, CLASSES, (row.batch,))
         return {"model": model, "loss": functional.cross_entropy, "batch": (images, labels), "optimizer": _optimizer}
@@ -56,7 +56,7 @@ def drawn(model: nn.Module) -> None:
 
 
 def _least(models: ModuleType, name: str, model: nn.Module) -> int:
-    """The smallest images in pixels that a network of torchvision takes: transformers have a size, and weights of others say theirs."""
+    """The smallest images in pixels that a network of torchvision is sure to take: a transformer has a size, and weights say theirs."""
     if (size := getattr(model, "image_size", None)) is not None:
         return int(size)
     if name not in models.list_models(module=models):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import nullcontext
 
 from models.arrays import Arrays
@@ -98,7 +98,7 @@ class Twin:
             return self.evaluated(rounded)
         return seen
 
-    def steps(self, trajectory: Trajectory, rounded: int | None) -> Iterator[Arrays]:
+    def steps(self, trajectory: Trajectory, rounded: int | None) -> Generator[Arrays]:
         """New weights by the optimizer's own rule, one number after the other; what is learned in half precision is rounded to it.
 
         Rounded steps round it wherever the rule writes into it, a clean one once.
@@ -110,6 +110,7 @@ class Twin:
             with entered(mode):
                 end = next(ends)
             yield rounded_to(end, self._formats)
+            del end  # else two steps' weights would be held at a time
 
 
 def _refuse_other_draws(tape: Tape | None, reason: TapeEndsError) -> None:

@@ -252,6 +252,7 @@ class OwnModule:
             seen.ends.append(kept(self.weights()))
             left = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
             seen.kept += unlike("gradient", gradients, left, number)
+        self.forget()
         return seen
 
     @contextlib.contextmanager

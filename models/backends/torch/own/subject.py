@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import nn
 
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
 from models.backends.torch.own.autocast import UNIT, autocast_pass
 from models.backends.torch.own.building import build
 from models.backends.torch.own.collections import factory
@@ -22,6 +22,7 @@ from models.backends.torch.own.tape import Recorder, Tape
 from models.backends.torch.precision import float32_products
 from models.own.address import OwnModel
 from models.own.gauge import NoTwinError
+from models.own.large import kept
 from models.own.loading import Home
 from models.own.observation import LayerSeen, surrogate_gradients
 from models.own.passes import OwnPass, Trajectory, norm
@@ -202,13 +203,13 @@ class Subject:
             here, tape = self._own.recorded(batch=half)
             seen.add(here)
             exact.add(_beside(twin, tape).backward(None, watch=False, batch=place))
-        whole = twin.backward(None)
-        other = set(exact.gradients) != set(whole.gradients)  # a half of the batch may take another way through the model
-        if other or any(norm(exact.gradients[name] - g) > 1e-3 * (norm(g) or 1.0) for name, g in whole.gradients.items()):
+        whole, mean = twin.backward(None), exact.taken()
+        other = set(mean.gradients) != set(whole.gradients)  # a half of the batch may take another way through the model
+        if other or any(norm(mean.gradients[name] - g) > 1e-3 * (norm(g) or 1.0) for name, g in whole.gradients.items()):
             raise NoVariantError(
                 "the mean over halves of its batch is not the whole's (batch statistics, dropout, or a loss that is no mean)"
             )
-        return seen.taken(), exact.taken(), []
+        return seen.taken(), mean, []
 
     def _compiled(self, twin: OwnTwin) -> Taken:
         import torch._inductor.config as inductor
@@ -256,14 +257,17 @@ class _Mean:
     def __init__(self, parts: int) -> None:
         """Nothing is added yet."""
         self._parts, self._loss = parts, 0.0
-        self.gradients: Arrays = {}
+        self._gradients: Mapping[str, Array] = {}
 
     def add(self, part: OwnPass) -> None:
         """One more part."""
         self._loss += part.loss / self._parts
-        for name, gradient in part.gradients.items():
-            self.gradients[name] = self.gradients.get(name, 0.0) + gradient.astype(np.float64) / self._parts
+        before, names = self._gradients, dict.fromkeys([*self._gradients, *part.gradients])
+        nothing = np.zeros(())
+        self._gradients = kept(
+            {name: before.get(name, nothing) + part.gradients.get(name, nothing).astype(np.float64) / self._parts for name in names}
+        )
 
     def taken(self) -> OwnPass:
         """The pass of the whole batch."""
-        return OwnPass(self._loss, {}, self.gradients)
+        return OwnPass(self._loss, {}, self._gradients)
