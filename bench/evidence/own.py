@@ -12,6 +12,7 @@ from statistics import fmean
 from bench.baselines.own import OwnRecording
 from bench.evidence.pool import ObservationPool
 from bench.judging.check import Need
+from models.backends.registry import info
 from models.own.address import OwnModel
 from models.own.observation import OwnJob, OwnObservation
 from models.own.training import OwnHistory, OwnTraining
@@ -83,7 +84,8 @@ class OwnPool:
     def trained(self, backend: str, model: OwnModel, *, moved: bool) -> list[OwnHistory]:
         """Trainings on every seed of the run; with `moved` each also from one unit in the last place away. Raises WorkerError."""
         job = OwnTraining(model, list(self._pool.seeds), moved, kind(self._pool.device))
-        return self._pool.get(backend).call("train_own", list[OwnHistory], own=job)
+        free = next((worker for worker, tasks in self._asked.items() if worker.backend == backend and not tasks), None)
+        return (free or self._pool.get(backend)).call("train_own", list[OwnHistory], own=job)
 
     def failed(self, backend: str, model: OwnModel) -> bool:
         """Whether the model is known to have failed on this backend."""
@@ -111,9 +113,10 @@ class OwnPool:
 
     def _taker(self, backend: str) -> Worker | None:
         """Who takes the next model: who has least to do, or one worker more. A small one gets a model ahead while enough are left."""
-        first = self._pool.get(backend)
-        self._asked.setdefault(first, deque())
         crew = [worker for worker in self._asked if worker.backend == backend]
+        if not crew:
+            crew = [self._pool.get(backend) if self._pool.has_networks(backend) else self._start(backend)]
+            self._asked.setdefault(crew[0], deque())
         least = min(crew, key=lambda each: len(self._asked[each]))
         ahead = len(self._queue[backend]) > len(crew) and least.peak_memory() <= HELD
         return least if len(self._asked[least]) < 1 + ahead else self._another(backend)
@@ -144,7 +147,10 @@ class OwnPool:
                 self._dismiss(worker)
         if not self._pool.memory_left(backend):
             return None
-        worker = self._pool.another(backend)
+        return self._start(backend)
+
+    def _start(self, backend: str) -> Worker:
+        worker = self._pool.another(backend, info(backend).gives_back)
         self._asked[worker] = deque()
         return worker
 

@@ -95,10 +95,14 @@ class ObservationPool:
             crew.append(self.start(backend))
         return crew
 
-    def another(self, backend: str) -> Worker:
+    def another(self, backend: str, variables: Mapping[str, str] | None = None) -> Worker:
         """A worker for something else than networks, weighed and ended with the others."""
-        self._beside.append(self.start(backend))
+        self._beside.append(self.start(backend, variables))
         return self._beside[-1]
+
+    def has_networks(self, backend: str) -> bool:
+        """Whether networks were planned for a backend, so that its first worker runs anyhow."""
+        return backend in self._queue
 
     def processor_left(self) -> bool:
         """Whether one more worker would have a processor to itself. Workers of one framework never share a device's memory."""

@@ -32,7 +32,10 @@ class _Staff:
         alive = [worker for worker in self.started if worker.backend == backend and worker.alive]
         return alive[0] if alive else self.another(backend)
 
-    def another(self, backend: str) -> _One:
+    def has_networks(self, backend: str) -> bool:
+        return False
+
+    def another(self, backend: str, variables: object = None) -> _One:
         self.started.append(_One(backend))
         self.most = max(self.most, 1 + self._busy())
         return self.started[-1]

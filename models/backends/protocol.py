@@ -41,7 +41,8 @@ class BackendInfo:
     compiled step computes by another operation. `known_kinks` says that the slope taken at a kink is the table's; where it is not known,
     either side's is allowed. `unclipped` says that a loss of probabilities is computed from the logits behind them, which are not clipped.
     `distributions` are names on the package index, `variables` the environment its worker starts with, `recorded_as` its name in
-    baseline files, and `gpu_build` what to install for a GPU. `fewer_instructions` are variables that take some of the processor's away.
+    baseline files, and `gpu_build` what to install for a GPU. `fewer_instructions` are variables that take some of the processor's away,
+    `gives_back` those with which the framework returns freed memory to the system.
     """
 
     module: str
@@ -63,6 +64,7 @@ class BackendInfo:
     variables: Mapping[str, str] = field(default_factory=dict)
     recorded_as: str = ""
     fewer_instructions: Mapping[str, str] = field(default_factory=dict)
+    gives_back: Mapping[str, str] = field(default_factory=dict)
     gpu_build: str = ""
 
     def modes_on(self, device: str) -> tuple[str, ...]:

@@ -60,15 +60,15 @@ PUBLISHED: tuple[Published, ...] = (
     Published("keras", "NASNetMobile", 64, source="arXiv:1707.07012"),
     Published("keras", "EfficientNetB0", 64, source="arXiv:1905.11946"),
     Published("keras", "DenseNet121", 64, source="arXiv:1608.06993"),
-    Published("keras", "Xception", 71, source="arXiv:1610.02357"),
-    Published("keras", "InceptionV3", 75, source="arXiv:1512.00567"),
-    Published("keras", "ResNet50", 64, source="arXiv:1512.03385"),
-    Published("keras", "ResNet50V2", 64, source="arXiv:1603.05027"),
-    Published("keras", "ConvNeXtTiny", 64, source="arXiv:2201.03545"),
-    Published("keras", "VGG16", 32, source="arXiv:1409.1556"),
     Published("keras", "InceptionResNetV2", 75, source="arXiv:1602.07261"),
+    Published("keras", "VGG16", 32, source="arXiv:1409.1556"),
+    Published("keras", "ConvNeXtTiny", 64, source="arXiv:2201.03545"),
+    Published("keras", "InceptionV3", 75, source="arXiv:1512.00567"),
+    Published("keras", "ResNet50V2", 64, source="arXiv:1603.05027"),
+    Published("keras", "Xception", 71, source="arXiv:1610.02357"),
+    Published("keras", "ResNet50", 64, source="arXiv:1512.03385"),
 )
-"""`--cases=published` takes these, PyTorch's largest first and Keras's largest last, since both frameworks are busy at a time.
+"""`--cases=published` takes these. PyTorch's large ones come first, beside Keras's small ones, and Keras's largest beside PyTorch's small ones.
 
 Network in Network is in neither collection; torchvision's VGG has 130 million parameters.
 """

@@ -57,9 +57,12 @@ class Taps:
             optimizer.stateless_apply = self._tapped_statelessly
 
     def remove(self) -> None:
-        """Let the optimizer apply gradients as before; its variables stay."""
+        """Let the optimizer apply gradients as before, on variables as before."""
         self._optimizer.apply = self._apply
         vars(self._optimizer).pop("stateless_apply", None)
+        for variable in (self._gradients, self._norms, self._clipped):
+            if variable is not None:
+                self._optimizer._untrack_variable(variable)
 
     def gradients(self, variables: list[keras.Variable]) -> list[Array]:
         """The last step's raw gradients of `variables`, as arrays of their shapes."""

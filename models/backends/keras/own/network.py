@@ -17,10 +17,9 @@ from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import Tensor
 from models.backends.keras.own.shared import as_first_returned, unused
-from models.backends.keras.own.values import copied, dense, directly, outputs, widen
+from models.backends.keras.own.values import copied, dense, directly, outputs, put_back, state_of, widen
 from models.backends.keras.own.watched import Layers, made_in_a_call, named, variable_names
 from models.own.gauge import Gauge, NoTwinError, OwnError, gauge_of, pair
-from models.own.large import kept
 from models.own.loading import Home
 from models.own.passes import OwnPass
 from models.own.trees import Tree, leaves, mapped
@@ -114,12 +113,11 @@ class OwnModelOfKeras:
 
     def keep(self) -> None:
         """Let every pass begin with the state of now."""
-        self._begin = kept({str(place): copied(v) for place, v in enumerate(self.model.variables)})
+        self._begin = state_of(self.model)
 
     def restore(self) -> None:
         """The state that every pass begins with, seeds included."""
-        for place, variable in enumerate(self.model.variables):
-            variable.assign(self._begin[str(place)])
+        put_back(self._begin, self.model)
         for layer in self._stateful:  # whose states Keras does not count among the variables
             layer.reset_state()
         keras.utils.set_random_seed(self.seed)

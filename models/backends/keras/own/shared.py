@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
-import numpy as np
 
 from models.arrays import Array
-from models.backends.keras.layers import array
+from models.backends.keras.own.values import put_back, state_of
 from models.own.gauge import OwnError
 
-_models: WeakKeyDictionary[keras.Model, list[Array]] = WeakKeyDictionary()
+_models: WeakKeyDictionary[keras.Model, Mapping[str, Array]] = WeakKeyDictionary()
 
 
 def as_first_returned(model: keras.Model) -> None:
     """Give a model that is built the variables that it had when a factory returned it for the first time."""
     if model not in _models:
-        _models[model] = [np.array(array(v)) for v in model.variables]
+        _models[model] = state_of(model)
     elif len(_models[model]) == len(model.variables):
-        for variable, value in zip(model.variables, _models[model], strict=True):
-            variable.assign(value)
+        put_back(_models[model], model)
 
 
 def unused(optimizer: Any, model: str) -> Any:

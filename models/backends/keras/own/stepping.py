@@ -12,7 +12,7 @@ from keras import ops
 from models.arrays import Array, Arrays
 from models.backends.keras.libraries import LIBRARY, Tensor
 from models.backends.keras.own.network import BATCHES, Evaluate, OwnModelOfKeras
-from models.backends.keras.own.values import copied, scale_of
+from models.backends.keras.own.values import copied, put_back, scale_of, state_of
 from models.backends.keras.taps import Taps
 from models.own.large import kept
 from models.own.passes import Trajectory
@@ -53,7 +53,7 @@ def trained(own: OwnModelOfKeras, jit: bool, way: Way = on_batch, eager: bool = 
             own.model.train_step = lambda *given: step(*given[:-1], keras.utils.pack_x_y_sample_weight(*given[-1]))
         own.model.make_train_function(force=True)
         optimizer.build(own.variables)
-        begin = [(v, copied(v)) for v in optimizer.variables]  # among which a loss scale puts the tap's own later
+        begin = state_of(optimizer)
         taps = Taps(optimizer, own.variables, [], ("gradients",))
         try:
             for number in range(BATCHES):
@@ -70,8 +70,7 @@ def trained(own: OwnModelOfKeras, jit: bool, way: Way = on_batch, eager: bool = 
             own.model.train_function = None  # which holds the traced step
             LIBRARY.forget_traces()
             vars(own.model).pop("train_step", None)
-            for variable, value in begin:
-                variable.assign(value)
+            put_back(begin, optimizer)
     return seen, losses
 
 
@@ -79,7 +78,7 @@ def given_steps(own: OwnModelOfKeras, begins: list[Mapping[str, Array]], gradien
     """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
     optimizer = own.model.optimizer
     optimizer.build(own.variables)
-    fresh = kept({str(place): copied(v) for place, v in enumerate(optimizer.variables)})
+    fresh = state_of(optimizer)
     try:
         for begin, given in zip(begins, gradients, strict=True):
             for name, variable in zip(own.names, own.variables, strict=True):
@@ -91,8 +90,7 @@ def given_steps(own: OwnModelOfKeras, begins: list[Mapping[str, Array]], gradien
                 )
             yield own.weights()
     finally:
-        for place, variable in enumerate(optimizer.variables):
-            variable.assign(fresh[str(place)])
+        put_back(fresh, optimizer)
 
 
 def stateless_steps(

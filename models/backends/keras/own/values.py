@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ from keras import ops
 from models.arrays import Array, Arrays
 from models.backends.keras.layers import array
 from models.backends.keras.libraries import Tensor
+from models.own.large import kept
 from models.own.trees import Tree, leaves
 
 
@@ -31,6 +32,17 @@ def widen(variable: keras.Variable) -> None:
 def copied(variable: keras.Variable) -> Array:
     """A variable's value, which later steps do not change."""
     return np.array(array(variable))
+
+
+def state_of(of: keras.Model | keras.optimizers.Optimizer) -> Mapping[str, Array]:
+    """What all variables of a model or an optimizer hold, by their place, in a file where that is large."""
+    return kept({str(place): copied(v) for place, v in enumerate(of.variables)})
+
+
+def put_back(state: Mapping[str, Array], of: keras.Model | keras.optimizers.Optimizer) -> None:
+    """Give the variables what they held."""
+    for place, variable in enumerate(of.variables):
+        variable.assign(state[str(place)])
 
 
 def scale_of(optimizer: keras.optimizers.Optimizer, slots: Sequence[Any]) -> float:
