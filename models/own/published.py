@@ -68,7 +68,7 @@ PUBLISHED: tuple[Published, ...] = (
     Published("keras", "Xception", 71, source="arXiv:1610.02357"),
     Published("keras", "ResNet50", 64, source="arXiv:1512.03385"),
 )
-"""`--cases=published` takes these. PyTorch's large ones come first, beside Keras's small ones, and Keras's largest beside PyTorch's small ones.
+"""`--cases=published` takes these: PyTorch's large ones beside Keras's small ones, and Keras's largest beside PyTorch's small ones.
 
 Network in Network is in neither collection; torchvision's VGG has 130 million parameters.
 """

@@ -123,6 +123,7 @@ def _against_twin(
         seen.slopes = [] if seen.unsloped else slopes(twin.loss_at, yardstick.exact.gradients, lengths, twin.constants, finer)
     except NoTwinError as reason:  # a parameter that is moved may leave what a function takes
         seen.unsloped = f"its loss cannot be taken beside its parameters: {reason}"
+    give_back(network.size)
     try:
         exact, rounded_ones = twin.evaluated(None), [twin.evaluated(rounded) for rounded in range(ROUNDINGS)]
         seen.evaluation = _each("output", evaluated, exact, rounded_ones, twin.unit)

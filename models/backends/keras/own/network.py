@@ -156,18 +156,22 @@ class OwnModelOfKeras:
             {name: array(z) for name, z in signals.items()}, {name: dense(d) for name, d in deltas.items() if d is not None},
         )  # fmt: skip
 
-    def loss_at(self, moved: Arrays, evaluate: Evaluate | None = None) -> float:
-        """The loss in training mode with some parameters moved, from the state at the start."""
+    def loss_at(self, moved: Arrays, evaluate: Evaluate | None = None, *, all_given: bool = True) -> float:
+        """The loss in training mode with some parameters moved, from the state at the start.
+
+        `evaluate` is given the values of all parameters or, unless `all_given`, of those that are moved.
+        """
         self.restore()
         inputs, targets = self.inputs(0), self.targets(0)
+        variables = [(name, v) for name, v in zip(self.names, self.variables, strict=True) if all_given or name in moved]
 
         def loss_of(values: list[Tensor]) -> Tensor:
-            pairs = list(zip(self.variables, values, strict=True))
+            pairs = list(zip((v for _, v in variables), values, strict=True))
             with keras.StatelessScope(state_mapping=pairs, collect_losses=True):
                 output = self.model(inputs, training=True)
                 return self.model.compute_loss(x=inputs, y=targets, y_pred=output)
 
-        values = [array(v).astype(np.float64) + moved.get(name, 0.0) for name, v in zip(self.names, self.variables, strict=True)]
+        values = [array(v).astype(np.float64) + moved.get(name, 0.0) for name, v in variables]
         with self.describing("could not be trained"):
             loss = (evaluate or directly)(loss_of, values)
         return float(ops.convert_to_numpy(loss))

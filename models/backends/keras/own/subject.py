@@ -223,7 +223,7 @@ class Twin:
                 self._held = unmoved.stopped
             operations = TWINS.replay(self._loss_tape, held=self._held)
             with TWINS.float64_by_default(), operations.inside():
-                return self._twin.loss_at(moved, operations.evaluate)
+                return self._twin.loss_at(moved, operations.evaluate, all_given=TWINS.TAKES_ALL)
         except TapeEndsError as reason:
             _refuse_other_draws(self._loss_tape, reason)
             self._loss_tape = None

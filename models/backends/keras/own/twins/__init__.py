@@ -53,6 +53,9 @@ class Twins(Protocol):
     REBUILT: bool
     """Whether the twin is the model built again in float64; else it is the float32 model's own operations in float64."""
 
+    TAKES_ALL: bool
+    """Whether `evaluate` must be given the value of every variable, and not of those alone that are moved."""
+
     def recording(self) -> Operations:
         """A float32 pass whose decisions and draws are kept."""
 

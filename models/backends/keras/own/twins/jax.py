@@ -17,6 +17,8 @@ from models.backends.keras.own.twins.jax_operations import Value
 from models.backends.keras.own.twins.jax_program import Run, Tape, traced
 
 REBUILT = False
+TAKES_ALL = True
+"""A program that was traced takes them all."""
 
 
 @jax.custom_vjp

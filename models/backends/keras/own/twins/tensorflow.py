@@ -48,6 +48,8 @@ JUMPS = {"Sign", "Floor", "Round", "Ceil", "Rint"}
 """Operations whose results jump."""
 REBUILT = True
 """The model is built again in float64."""
+TAKES_ALL = False
+"""What is not given is read where it is."""
 
 
 def _largest(x: Tensor, output: Tensor, g: Tensor, *settings: object) -> Tensor:

@@ -20,6 +20,8 @@ from models.backends.torch.own.tape import Recorder, Tape
 from models.backends.torch.own.twin import TwinMode, wide
 
 REBUILT = True
+TAKES_ALL = True
+"""A value that could be learned tells what the model stops."""
 
 
 class Operations:
