@@ -103,23 +103,26 @@ class OwnPool:
         return any(model is each for worker, tasks in self._asked.items() if worker.backend == backend for each, _ in tasks)
 
     def _hand_out(self) -> None:
-        """Give workers their next models."""
+        """Give workers their next models, and start others where every backend has one and processors are left."""
         self._collect()
-        for backend, queue in self._queue.items():
-            while queue and (worker := self._taker(backend)):
-                model = queue.pop(0)
-                job = OwnJob(model, kind(self._pool.device), self._seed, self._compiled)
-                self._asked[worker].append((model, worker.submit("examine", OwnObservation, own=job)))
+        for more in (False, True):
+            for backend, queue in self._queue.items():
+                while queue and (worker := self._free(backend) or (self._another(backend) if more else None)):
+                    model = queue.pop(0)
+                    job = OwnJob(model, kind(self._pool.device), self._seed, self._compiled)
+                    self._asked[worker].append((model, worker.submit("examine", OwnObservation, own=job)))
 
-    def _taker(self, backend: str) -> Worker | None:
-        """Who takes the next model: who has least to do, or one worker more. A small one gets a model ahead while enough are left."""
+    def _free(self, backend: str) -> Worker | None:
+        """Who of a backend's workers takes the next model. A small one takes a model ahead, while enough are left to divide."""
         crew = [worker for worker in self._asked if worker.backend == backend]
+        if not crew and self._pool.has_networks(backend):
+            crew = [self._pool.get(backend)]
+            self._asked[crew[0]] = deque()
         if not crew:
-            crew = [self._pool.get(backend) if self._pool.has_networks(backend) else self._start(backend)]
-            self._asked.setdefault(crew[0], deque())
+            return self._start(backend)
         least = min(crew, key=lambda each: len(self._asked[each]))
         ahead = len(self._queue[backend]) > len(crew) and least.peak_memory() <= HELD
-        return least if len(self._asked[least]) < 1 + ahead else self._another(backend)
+        return least if len(self._asked[least]) < 1 + ahead else None
 
     def _collect(self) -> None:
         """Take what was answered. What a dead worker was at has its death, and what it was asked for besides is asked for again."""

@@ -135,6 +135,14 @@ def test_a_worker_that_holds_much_after_a_model_is_replaced(monkeypatch: pytest.
     assert [worker.took for worker in staff.started] == [[name] for name in NAMES]
 
 
+def test_a_worker_that_is_replaced_leaves_its_processor_to_no_other_framework(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.evidence.own.resident", lambda pids: 1500.0)
+    monkeypatch.setattr(_One, "peak_memory", lambda worker: 1500.0)
+    staff = _Staff()
+    judged(staff, [f"torch-{n}" for n in range(8)], [f"keras-{n}" for n in range(8)])
+    assert staff.most == 2
+
+
 def test_of_a_dead_worker_s_models_one_has_its_death_and_the_others_are_examined() -> None:
     assert judged(_Staff(), ["one", "deadly", "three", "four"], ["five"]) == ["one", "ended at deadly", "three", "four", "five"]
 
