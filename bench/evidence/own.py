@@ -21,6 +21,8 @@ from models.worker.process import Worker, WorkerDied, WorkerError, resident
 
 WORTH_A_START = 30.0
 """Seconds of work that wait for a backend where another worker of it is started: importing a framework takes a tenth of that."""
+WEIGHED_EVERY = 2.0
+"""Seconds between two looks at what all processes hold, while a model is waited for."""
 HELD = 1000.0
 """A worker that holds so many MB after a model is replaced by a new one: frameworks keep some of what they traced and computed with."""
 NEEDS = frozenset({Need.STEPS, Need.REFERENCE, Need.RESOLVED})
@@ -74,7 +76,8 @@ class OwnPool:
             self._queue[backend].insert(0, model)
         while key not in self._seen:
             self._hand_out()
-            wait([tasks[0][1] for tasks in self._asked.values() if tasks], return_when=FIRST_COMPLETED)
+            wait([tasks[0][1] for tasks in self._asked.values() if tasks], WEIGHED_EVERY, return_when=FIRST_COMPLETED)
+            self._pool.weigh()
             self._collect()
         found = self._seen[key]
         if isinstance(found, WorkerError):
@@ -142,6 +145,8 @@ class OwnPool:
 
     def _another(self, backend: str) -> Worker | None:
         """One worker more, where there is much to do and room for it; those that have nothing to do any more make room."""
+        if any(tasks and tasks[0][1].done() for tasks in self._asked.values()):  # who has just finished goes on first
+            return None
         took = [found.seen.seconds for (name, _), found in self._seen.items() if name == backend and isinstance(found, OwnEvidence)]
         if not took or fmean(took) * len(self._queue[backend]) < WORTH_A_START or not self._pool.processor_left():
             return None

@@ -163,7 +163,7 @@ class ObservationPool:
                 self._submit(backend, spec)
             asked, worker = self._asked.pop(key)
             self._fill(backend)
-            self._weigh()
+            self.weigh()
             began = time.monotonic()
             try:
                 (evidence,) = asked.result()
@@ -208,14 +208,14 @@ class ObservationPool:
 
     def peak_memory(self) -> dict[str, float]:
         """Largest resident memory so far, in MB, of the judge, a worker of each backend, and all processes `together` at one time."""
-        self._weigh()
+        self.weigh()
         workers = dict(self._largest)
         for worker in (*(worker for crew in self._crews.values() for worker in crew), *self._beside):
             workers[worker.backend] = max(workers.get(worker.backend, 0.0), worker.peak_memory())
         return {"judge": peak_memory(os.getpid())} | workers | {"together": self._together}
 
-    def _weigh(self) -> None:
-        """Note what all processes hold now; whoever asks for a network asks for this as well."""
+    def weigh(self) -> None:
+        """Note what all processes hold now; whoever asks for a network or waits for a model asks for this as well."""
         self._together = max(self._together, resident([os.getpid(), *(worker.pid for worker in self._alive())]))
 
     def _alive(self) -> list[Worker]:

@@ -37,6 +37,7 @@ class _Staff:
 
     def another(self, backend: str, variables: object = None) -> _One:
         self.started.append(_One(backend))
+        self.started[-1].variables = variables
         self.most = max(self.most, 1 + self._busy())
         return self.started[-1]
 
@@ -53,6 +54,9 @@ class _Staff:
     def memory_left(self, backend: str) -> bool:
         return self.room
 
+    def weigh(self) -> None:
+        pass
+
     def unneeded(self, worker: _One) -> bool:
         return not worker.busy
 
@@ -62,6 +66,7 @@ class _One:
 
     def __init__(self, backend: str) -> None:
         self.backend, self.alive, self.pid, self.took, self._asked = backend, True, 0, [], []
+        self.variables: object = None
         self._executor = ThreadPoolExecutor(1)
 
     @property
@@ -106,6 +111,7 @@ def test_a_framework_with_much_to_do_gets_the_processor_that_the_other_one_leave
     assert [worker.backend for worker in staff.started] == ["torch", "keras", "keras"]
     assert [worker.backend for worker in staff.parted] == ["torch"], "its memory is given back"
     assert min(len(worker.took) for worker in staff.started[1:]) >= 2, "both had a share"
+    assert [worker.variables for worker in staff.started[1:]] == [{"TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1"}] * 2, "memory comes back"
 
 
 @pytest.mark.parametrize("staff", [_Staff(processors=1), _Staff(room=False)], ids=["one processor", "no memory"])

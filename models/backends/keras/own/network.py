@@ -163,15 +163,18 @@ class OwnModelOfKeras:
         """
         self.restore()
         inputs, targets = self.inputs(0), self.targets(0)
-        variables = [(name, v) for name, v in zip(self.names, self.variables, strict=True) if all_given or name in moved]
+        variables = dict(zip(self.names, self.variables, strict=True))
+        given = [name for name in variables if all_given or name in moved]
 
         def loss_of(values: list[Tensor]) -> Tensor:
-            pairs = list(zip((v for _, v in variables), values, strict=True))
+            by_name = dict(zip(given, values, strict=True))
+            # What is not given has its own tensor: Keras's regularizers take what the scope has and nothing else.
+            pairs = [(v, by_name.get(name, v.value)) for name, v in variables.items()]
             with keras.StatelessScope(state_mapping=pairs, collect_losses=True):
                 output = self.model(inputs, training=True)
                 return self.model.compute_loss(x=inputs, y=targets, y_pred=output)
 
-        values = [array(v).astype(np.float64) + moved.get(name, 0.0) for name, v in variables]
+        values = [array(variables[name]).astype(np.float64) + moved.get(name, 0.0) for name in given]
         with self.describing("could not be trained"):
             loss = (evaluate or directly)(loss_of, values)
         return float(ops.convert_to_numpy(loss))

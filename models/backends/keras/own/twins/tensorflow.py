@@ -20,6 +20,7 @@ from tensorflow.python.eager import execute
 from models.arrays import Array
 from models.backends.keras.libraries import Side
 from models.backends.keras.own.twins import products
+from models.backends.keras.own.twins.depthwise import depthwise_in_float64
 from models.backends.keras.own.twins.float64 import float64_by_default as float64_by_default
 from models.backends.keras.own.twins.tensorflow_functions import surrogates as by_their_authors
 from models.own.errors import uniform
@@ -119,7 +120,11 @@ class Operations:
     @contextlib.contextmanager
     def inside(self) -> Iterator[Operations]:
         """Operations in here pass through this object. Raises NoTwinError where this TensorFlow executes otherwise."""
-        with mock.patch.object(pywrap_tfe, EXECUTE, self._run), mock.patch.object(execute, "execute", self._run_slowly):
+        with (
+            mock.patch.object(pywrap_tfe, EXECUTE, self._run),
+            mock.patch.object(execute, "execute", self._run_slowly),
+            depthwise_in_float64(),
+        ):
             yield self
 
     differentiate = staticmethod(differentiate)
