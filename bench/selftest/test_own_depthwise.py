@@ -7,6 +7,7 @@ import importlib
 import numpy as np
 import pytest
 
+from models.arrays import Array
 from models.backends.registry import backend_module
 
 
@@ -26,12 +27,12 @@ def test_a_depthwise_kernel_gives_what_keras_s_grouped_convolution_gives(
         tf.constant(random.standard_normal((kernel, kernel, 1, channels * each))),
     )
 
-    def run() -> list[object]:
+    def run() -> list[Array]:
         with tf.GradientTape() as tape:
             tape.watch([x, w])
             y = keras.ops.conv(x, w, strides=strides, padding=padding, dilation_rate=dilation)
             loss = tf.reduce_sum(y * tf.sin(y))
-        return [y, *tape.gradient(loss, [x, w])]
+        return [np.asarray(each) for each in (y, *tape.gradient(loss, [x, w]))]
 
     as_keras_does = run()
     with twin.depthwise_in_float64():

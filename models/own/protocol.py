@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -41,7 +41,7 @@ class OwnTwin(Protocol):
     def backward(self, rounded: int | None) -> OwnPass:
         """The watched pass."""
 
-    def loss_at(self, moved: Arrays) -> float:
+    def loss_at(self, moved: Mapping[str, Array]) -> float:
         """The loss of the same batch and draws with some parameters moved."""
 
     def evaluated(self, rounded: int | None) -> Arrays:
@@ -104,7 +104,7 @@ class AlignedNetwork(Protocol):
     def entering(self, name: str, decided: Decisions | None) -> Array:
         """What enters a layer in the float64 pass."""
 
-    def loss_at(self, moved: Arrays) -> float:
+    def loss_at(self, moved: Mapping[str, Array]) -> float:
         """The float64 loss with some parameters moved, kinks where they then are."""
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from models.arrays import Array, Arrays
+from models.arrays import Array
 from models.own.observation import Slope
 from models.own.passes import norm
 
@@ -33,8 +33,32 @@ FINER = EPS / float(np.finfo(np.float32).eps)
 """A rounding of float64 as a share of one of float32."""
 
 
+class Along(Mapping[str, Array]):
+    """Gradients times a number each: the moves of parameters, made one at a time, since a model may have a hundred million."""
+
+    def __init__(self, gradients: Mapping[str, Array], factors: Mapping[str, float], step: float = 1.0) -> None:
+        """The moves of those that have a factor, times `step`."""
+        self._gradients, self._factors, self._step = gradients, factors, step
+
+    def times(self, step: float) -> Along:
+        """The same moves, so many times as far."""
+        return Along(self._gradients, self._factors, step * self._step)
+
+    def __getitem__(self, name: str) -> Array:
+        """One move."""
+        return self._gradients[name] * (self._factors[name] * self._step)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of what is moved."""
+        return iter(self._factors)
+
+    def __len__(self) -> int:
+        """How many are moved."""
+        return len(self._factors)
+
+
 def slopes(
-    loss_at: Callable[[Arrays], float],
+    loss_at: Callable[[Mapping[str, Array]], float],
     gradients: Mapping[str, Array],
     lengths: Mapping[str, float],
     constants: float = 0.0,
@@ -54,11 +78,9 @@ def slopes(
     found, open_groups = [], [names[n::groups] for n in range(groups)]
     while open_groups:
         group = open_groups.pop(0)
-        way, expected = {}, 0.0
-        for name in group:
-            g = gradients[name]
-            way[name] = g * ((lengths[name] or 1.0) / norm(g))
-            expected += float(np.sum(g * way[name]))
+        sizes = {name: norm(gradients[name]) for name in group}
+        way = Along(gradients, {name: (lengths[name] or 1.0) / size for name, size in sizes.items()})
+        expected = float(sum((lengths[name] or 1.0) * size for name, size in sizes.items()))
         step, unit = STEP, max(EPS * abs(loss), rounding)
         best, error = _difference(loss_at, way, step, loss, unit)
         while (contradicts := (apart := abs(best - expected)) > 10 * error + constants * abs(expected)) or error > ROUGH * abs(expected):
@@ -82,7 +104,9 @@ def slopes(
     return found
 
 
-def _difference(loss_at: Callable[[Arrays], float], way: Arrays, step: float, loss: float, rounding: float) -> tuple[float, float]:
+def _difference(
+    loss_at: Callable[[Mapping[str, Array]], float], way: Along, step: float, loss: float, rounding: float
+) -> tuple[float, float]:
     """Central differences at a step and half of it, extrapolated, and their error.
 
     This is how far the finer one was moved, half of what the slope jumps by here, and the loss's own rounding. Where the slope is the same
@@ -90,7 +114,7 @@ def _difference(loss_at: Callable[[Arrays], float], way: Arrays, step: float, lo
     """
     central, sides = [], []
     for h in (step, step / 2):
-        above, below = (loss_at({name: sign * h * v for name, v in way.items()}) for sign in (1, -1))
+        above, below = (loss_at(way.times(sign * h)) for sign in (1, -1))
         central.append((above - below) / (2 * h))
         sides.append((above - 2 * loss + below) / h)
     best = (4 * central[1] - central[0]) / 3

@@ -85,7 +85,8 @@ def derivative(evidence: OwnEvidence) -> Iterator[Finding]:
             place, abs(slope.by_difference - slope.by_gradient) / scale, 0.0, allowed, note, remark=f"and {others} more" * (others > 0)
         )
     if rough:
-        why = f"{rough} differences of the loss are off by more than a percent themselves, as at kinks"
+        which = f"{rough} differences of the loss are" if rough > 1 else "a difference of the loss is"
+        why = f"{which} off by more than a percent, as at kinks"
         raise (RestNotJudged if rough < len(evidence.seen.slopes) else NotJudged)(why)
     if evidence.seen.hooked:
         why = f"a hook changes the gradient of {', '.join(evidence.seen.hooked)}"

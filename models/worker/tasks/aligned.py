@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,7 +106,7 @@ class AlignedSide:
             decided = messages.as_kind(decided, Decisions)
         return self._asked.entering(name, decided)
 
-    def loss_at(self, moved: Arrays) -> float:
+    def loss_at(self, moved: Mapping[str, Array]) -> float:
         """The float64 loss with some parameters moved."""
         return self._asked.loss_at(moved)
 

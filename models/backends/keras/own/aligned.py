@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest import mock
 
@@ -95,7 +95,7 @@ class Model:
             self.exact(decided)
         return entered[0]
 
-    def loss_at(self, moved: Arrays) -> float:
+    def loss_at(self, moved: Mapping[str, Array]) -> float:
         """The float64 loss with some parameters moved, kinks where they then are."""
         assert self._twin is not None, "a network is observed before its twin is asked for"
         with twin.float64_by_default():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -32,7 +32,7 @@ NARROW = "float32", "float16", "bfloat16"
 """Formats that a twin must not have; lookups of words and whole numbers compute in others."""
 Differentiate = Callable[..., tuple[Tensor, Any, list[Tensor | None], dict[str, Tensor]]]
 """Value, side results, gradients of variables and of tapped layers."""
-Evaluate = Callable[[Callable[[list[Tensor]], Any], list[Array]], Any]
+Evaluate = Callable[[Callable[[list[Tensor]], Any], Iterable[Array]], Any]
 """The result of a function of tensors."""
 
 
@@ -156,7 +156,7 @@ class OwnModelOfKeras:
             {name: array(z) for name, z in signals.items()}, {name: dense(d) for name, d in deltas.items() if d is not None},
         )  # fmt: skip
 
-    def loss_at(self, moved: Arrays, evaluate: Evaluate | None = None, *, all_given: bool = True) -> float:
+    def loss_at(self, moved: Mapping[str, Array], evaluate: Evaluate | None = None, *, all_given: bool = True) -> float:
         """The loss in training mode with some parameters moved, from the state at the start.
 
         `evaluate` is given the values of all parameters or, unless `all_given`, of those that are moved.
@@ -174,7 +174,7 @@ class OwnModelOfKeras:
                 output = self.model(inputs, training=True)
                 return self.model.compute_loss(x=inputs, y=targets, y_pred=output)
 
-        values = [array(variables[name]).astype(np.float64) + moved.get(name, 0.0) for name in given]
+        values = (array(variables[name]).astype(np.float64) + moved.get(name, 0.0) for name in given)  # one at a time: they may be large
         with self.describing("could not be trained"):
             loss = (evaluate or directly)(loss_of, values)
         return float(ops.convert_to_numpy(loss))

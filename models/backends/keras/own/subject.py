@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
 from models.backends.keras.libraries import LIBRARY
 from models.backends.keras.own.collections import factory
 from models.backends.keras.own.network import SEED, OwnModelOfKeras
@@ -213,7 +213,7 @@ class Twin:
         seen.near, seen.undecided = operations.near, self._tape is None
         return seen
 
-    def loss_at(self, moved: Arrays) -> float:
+    def loss_at(self, moved: Mapping[str, Array]) -> float:
         """The loss with some parameters moved, with the draws of the tape, and held where the model stops the gradient."""
         try:
             if self._held is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -57,6 +57,6 @@ def dense(gradient: Tensor) -> Array:
     return array(ops.convert_to_tensor(gradient))
 
 
-def directly(function: Callable[[list[Tensor]], Any], values: list[Array]) -> Any:
+def directly(function: Callable[[list[Tensor]], Any], values: Iterable[Array]) -> Any:
     """The function of tensors as the library computes it."""
     return function([ops.convert_to_tensor(value) for value in values])

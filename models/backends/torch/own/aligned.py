@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,7 +96,7 @@ class Module:
             handle.remove()
         return array(entered[0])
 
-    def loss_at(self, moved: Arrays) -> float:
+    def loss_at(self, moved: Mapping[str, Array]) -> float:
         """The float64 loss with some parameters moved, kinks where they then are."""
         twin = self._twin_of()
         with wide(None, None):

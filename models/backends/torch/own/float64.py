@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import nullcontext
 
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
 from models.backends.torch.own.half import Grids, Half, rounded_to
 from models.backends.torch.own.network import OwnModule
 from models.backends.torch.own.padding import zeros_for_padding
@@ -69,7 +69,7 @@ class Twin:
         """Round every operation, where half precision has kernels that float64 has not."""
         self._half = self._half.beside(self._ran)
 
-    def loss_at(self, moved: Arrays) -> float:
+    def loss_at(self, moved: Mapping[str, Array]) -> float:
         """The loss with some parameters moved, with the draws of the tape, and held where the model stops the gradient."""
         try:
             if self._held is None:

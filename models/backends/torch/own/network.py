@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.arrays import Arrays
+from models.arrays import Array, Arrays
 from models.backends.torch.own.building import build
 from models.backends.torch.own.calls import advance, outputs, own_loss, takes_several, takes_targets
 from models.backends.torch.own.closures import copied, made_again
@@ -83,7 +83,7 @@ class OwnModule:
         gradients = {name: array(p.grad) for name, p in self.parameters().items() if p.grad is not None}
         return OwnPass(_number(loss), outputs(output), gradients, self._statistics(), modules.signals, modules.gradients)
 
-    def loss_at(self, moved: Arrays, stopped: Stopped) -> float:
+    def loss_at(self, moved: Mapping[str, Array], stopped: Stopped) -> float:
         """The loss in training mode with some parameters moved, from the state at the start, its stopped values kept or held."""
         self.restore()
         with torch.no_grad():

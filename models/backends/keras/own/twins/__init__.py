@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -43,7 +43,7 @@ class Operations(Protocol):
     def differentiate(self, loss_of: LossOf[Side], values: list[Tensor]) -> tuple[Tensor, Side, list[Tensor | None], dict[str, Tensor]]:
         """Value, side results, and gradients of the values and of every tapped layer."""
 
-    def evaluate(self, function: Callable[[list[Tensor]], Side], values: list[Array]) -> Side:
+    def evaluate(self, function: Callable[[list[Tensor]], Side], values: Iterable[Array]) -> Side:
         """A function of tensors without its gradient."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from operator import attrgetter
 
@@ -86,8 +86,9 @@ class Operations:
         (value, side), (slopes, deltas) = self._run.of(self.tape.program, [*values, *zeros.values()])
         return value, side, slopes, deltas
 
-    def evaluate(self, function: Callable[[list[Tensor]], Side], values: list[Array]) -> Side:
+    def evaluate(self, function: Callable[[list[Tensor]], Side], values: Iterable[Array]) -> Side:
         """The function of tensors."""
+        values = list(values)
         narrow = [np.asarray(value, np.float32) if value.dtype == np.float64 else value for value in values]
         program = self.tape.program or traced(function, [jnp.asarray(value) for value in narrow])
         if not self._replays:

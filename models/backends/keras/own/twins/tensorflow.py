@@ -7,7 +7,7 @@ they decide and draw can be kept in float32 and given to float64.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 from unittest import mock
 
@@ -129,7 +129,7 @@ class Operations:
 
     differentiate = staticmethod(differentiate)
 
-    def evaluate(self, function: Callable[[list[Tensor]], Side], values: list[Array]) -> Side:
+    def evaluate(self, function: Callable[[list[Tensor]], Side], values: Iterable[Array]) -> Side:
         """The function of tensors."""
         return function([tf.convert_to_tensor(value) for value in values])
 

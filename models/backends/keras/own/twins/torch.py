@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from operator import attrgetter
 
@@ -77,7 +77,7 @@ class Operations:
         slopes = torch.autograd.grad(loss, [*at, *tapped.values()], allow_unused=True)
         return loss.detach(), side, list(slopes[: len(at)]), dict(zip(tapped, slopes[len(at) :], strict=True))
 
-    def evaluate(self, function: Callable[[list[Tensor]], Side], values: list[Array]) -> Side:
+    def evaluate(self, function: Callable[[list[Tensor]], Side], values: Iterable[Array]) -> Side:
         """The function of tensors that could be learned, with stopped values kept or held."""
         place = keras.src.backend.torch.core.get_device()
         with Stopped(self._held) as stopped:
