@@ -65,7 +65,7 @@ class OwnPool:
 
     def plan(self, wanted: Sequence[tuple[str, OwnModel]]) -> None:
         """The order in which models are examined."""
-        for backend, model in wanted:
+        for backend, model in dict.fromkeys(wanted):
             self._queue.setdefault(backend, []).append(model)
         self._hand_out()
 
@@ -103,7 +103,7 @@ class OwnPool:
         return None
 
     def _under_way(self, backend: str, model: OwnModel) -> bool:
-        return any(model is each for worker, tasks in self._asked.items() if worker.backend == backend for each, _ in tasks)
+        return any(model == each for worker, tasks in self._asked.items() if worker.backend == backend for each, _ in tasks)
 
     def _hand_out(self) -> None:
         """Give workers their next models, and start others where every backend has one and processors are left."""
@@ -140,8 +140,12 @@ class OwnPool:
                     if isinstance(error, WorkerDied):
                         self._queue[worker.backend][:0] = [each for each, _ in tasks]
                         tasks.clear()
-            if not tasks and (not worker.alive or (resident([worker.pid]) > HELD and self._pool.unneeded(worker))):
+            if not tasks and (not worker.alive or self._is_worn(worker)):
                 self._dismiss(worker)
+
+    def _is_worn(self, worker: Worker) -> bool:
+        """Whether a worker holds much that a new one would not. What drives a GPU holds as much from its start."""
+        return kind(self._pool.device) == "cpu" and self._pool.unneeded(worker) and resident([worker.pid]) > HELD
 
     def _another(self, backend: str) -> Worker | None:
         """One worker more, where there is much to do and room for it; those that have nothing to do any more make room."""

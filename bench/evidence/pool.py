@@ -111,8 +111,7 @@ class ObservationPool:
 
     def memory_left(self, backend: str) -> bool:
         """Whether one more worker of a backend may take twice what any of them has taken."""
-        taken = max((worker.peak_memory() for worker in self._alive() if worker.backend == backend), default=0.0)
-        return free() > 2 * 2**20 * taken
+        return free() > 2 * 2**20 * self._peaks().get(backend, 0.0)
 
     def unneeded(self, worker: Worker) -> bool:
         """Whether nothing is asked of a worker, and no network waits for it."""
@@ -209,10 +208,14 @@ class ObservationPool:
     def peak_memory(self) -> dict[str, float]:
         """Largest resident memory so far, in MB, of the judge, a worker of each backend, and all processes `together` at one time."""
         self.weigh()
-        workers = dict(self._largest)
+        return {"judge": peak_memory(os.getpid())} | self._peaks() | {"together": self._together}
+
+    def _peaks(self) -> dict[str, float]:
+        """Largest resident memory of any worker of each backend, those that have ended included."""
+        found = dict(self._largest)
         for worker in (*(worker for crew in self._crews.values() for worker in crew), *self._beside):
-            workers[worker.backend] = max(workers.get(worker.backend, 0.0), worker.peak_memory())
-        return {"judge": peak_memory(os.getpid())} | workers | {"together": self._together}
+            found[worker.backend] = max(found.get(worker.backend, 0.0), worker.peak_memory())
+        return found
 
     def weigh(self) -> None:
         """Note what all processes hold now; whoever asks for a network or waits for a model asks for this as well."""

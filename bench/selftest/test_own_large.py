@@ -66,6 +66,8 @@ def test_a_step_that_was_traced_is_let_go_with_its_model() -> None:
         gc.collect()
         return sum(type(each).__name__ == "FuncGraph" for each in gc.get_objects())
 
-    before = graphs()
-    assert evidence("keras", f"{GAUGES}/of_keras.py:regression").seen.updates
-    assert graphs() == before
+    counts = []
+    for _ in range(2):  # the first one may let go of what other tests have left
+        assert evidence("keras", f"{GAUGES}/of_keras.py:regression").seen.updates
+        counts.append(graphs())
+    assert counts[1] == counts[0]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
+import math
+from collections import deque
+from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -15,15 +16,15 @@ from models.own.address import OwnModel
 from models.own.observation import OwnObservation
 from models.worker.process import Worker, WorkerDied
 
-MINUTE = 0.02
-"""What these tests wait for a minute of a worker."""
 MINUTES = {"heavy": 3, "deadly": 0}
+"""What models take whose names begin so; others take one minute."""
 
 
 class _Staff:
     """Workers that take a minute a model, those of a GPU or of few processors included; `started` are all there were."""
 
     device, seeds, repeats = "cpu", (0,), True
+    everyone: ClassVar[list[_One]] = []
 
     def __init__(self, processors: int = 2, room: bool = True) -> None:
         self.processors, self.room, self.most, self.started, self.parted = processors, room, 0, [], []
@@ -38,6 +39,7 @@ class _Staff:
     def another(self, backend: str, variables: object = None) -> _One:
         self.started.append(_One(backend))
         self.started[-1].variables = variables
+        self.everyone.append(self.started[-1])
         self.most = max(self.most, 1 + self._busy())
         return self.started[-1]
 
@@ -62,41 +64,66 @@ class _Staff:
 
 
 class _One:
-    """One of them; it dies of a model whose name says so, with all that it was asked for."""
+    """One of them; it dies of a model whose name says so, with all that it was asked for. Its minutes pass where the judge waits."""
+
+    now = 0.0
 
     def __init__(self, backend: str) -> None:
-        self.backend, self.alive, self.pid, self.took, self._asked = backend, True, 0, [], []
+        self.backend, self.alive, self.pid, self.took = backend, True, 0, []
         self.variables: object = None
-        self._executor = ThreadPoolExecutor(1)
+        self._asked: deque[tuple[float, OwnModel, Future[OwnObservation]]] = deque()
 
     @property
     def busy(self) -> bool:
-        return any(not asked.done() for asked in self._asked)
+        return bool(self._asked)
 
     def peak_memory(self) -> float:
         return 500.0
 
     def submit(self, do: str, kind: object, own: Any) -> Future[OwnObservation]:
-        self._asked.append(self._executor.submit(self._examine, own.model))
-        return self._asked[-1]
+        begins = self._asked[-1][0] if self._asked else _One.now
+        self._asked.append((begins + MINUTES.get(own.model.id.partition("-")[0], 1), own.model, Future()))
+        return self._asked[-1][2]
 
-    def _examine(self, model: OwnModel) -> OwnObservation:
-        minutes = MINUTES.get(model.id.partition("-")[0], 1)
-        time.sleep(minutes * MINUTE)
-        if not self.alive or model.id.startswith("deadly"):
+    @property
+    def ends(self) -> float:
+        """When it will have examined the model that it is at."""
+        return self._asked[0][0] if self._asked else math.inf
+
+    def end(self) -> None:
+        """Be done with that model."""
+        minute, model, asked = self._asked.popleft()
+        _One.now = max(_One.now, minute)
+        if model.id.startswith("deadly"):
             self.alive = False
-            raise WorkerDied(f"ended at {model.id}")
-        self.took.append(model.id)
-        return OwnObservation(self.backend, {}, seconds=60.0 * minutes)
+            for _, _, lost in ((0, model, asked), *self._asked):
+                lost.set_exception(WorkerDied(f"ended at {model.id}"))
+            self._asked.clear()
+        else:
+            self.took.append(model.id)
+            asked.set_result(OwnObservation(self.backend, {}, seconds=60.0 * MINUTES.get(model.id.partition("-")[0], 1)))
 
 
 def model(name: str) -> OwnModel:
     return OwnModel(name, "gauge.py", name, ".")
 
 
+def _pool(staff: _Staff) -> OwnPool:
+    return OwnPool(cast(ObservationPool, staff), compiled=False)
+
+
+@pytest.fixture(autouse=True)
+def minutes_pass_where_the_judge_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(asked: list[Future[OwnObservation]], timeout: float, return_when: str) -> None:
+        min((worker for worker in _Staff.everyone if worker.alive), key=lambda worker: worker.ends).end()
+
+    monkeypatch.setattr("bench.evidence.own.wait", wait)
+    monkeypatch.setattr(_Staff, "everyone", [])
+
+
 def judged(staff: _Staff, torch: list[str], keras: list[str]) -> list[str]:
     """What became of each model, in the order of the judge."""
-    pool = OwnPool(cast(ObservationPool, staff), compiled=False)
+    pool = _pool(staff)
     wanted = [("torch", model(name)) for name in torch] + [("keras", model(name)) for name in keras]
     pool.plan(wanted)
     return [str(pool.problem(backend, each) or pool.run(backend, each).network) for backend, each in wanted]
@@ -153,9 +180,41 @@ def test_of_a_dead_worker_s_models_one_has_its_death_and_the_others_are_examined
     assert judged(_Staff(), ["one", "deadly", "three", "four"], ["five"]) == ["one", "ended at deadly", "three", "four", "five"]
 
 
+def test_a_model_is_examined_that_was_lost_while_the_judge_waited_for_it() -> None:
+    pool = _pool(_Staff())
+    pool.plan([("torch", model("deadly")), ("torch", model("three")), ("torch", model("four"))])
+    assert pool.run("torch", model("three")).network == "three"
+    assert pool.failed("torch", model("deadly"))
+
+
+def test_a_worker_that_has_just_finished_leaves_no_processor() -> None:
+    staff = _Staff()
+    pool = _pool(staff)
+    pool.plan([(backend, model(name)) for backend in ("torch", "keras") for name in NAMES])
+    for backend in ("torch", "keras"):
+        pool.run(backend, model(NAMES[0]))
+    staff.started[0].end()
+    staff.started[0].end()
+    assert staff.processor_left() and pool._another("keras") is None
+
+
+def test_a_model_that_is_named_twice_is_examined_once() -> None:
+    staff = _Staff()
+    assert judged(staff, ["one", "two", "one"], []) == ["one", "two", "one"]
+    assert [worker.took for worker in staff.started] == [["one", "two"]]
+
+
+def test_what_drives_a_gpu_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.evidence.own.resident", lambda pids: 4000.0)
+    staff = _Staff(processors=1)
+    staff.device = "cuda"
+    assert judged(staff, NAMES, []) == NAMES
+    assert len(staff.started) == 1
+
+
 def test_a_model_that_was_not_planned_is_examined_and_one_that_killed_its_worker_is_not_tried_again() -> None:
     staff = _Staff()
-    pool = OwnPool(cast(ObservationPool, staff), compiled=False)
+    pool = _pool(staff)
     assert pool.run("torch", model("late")).network == "late"
     for _ in range(2):
         with pytest.raises(WorkerDied, match="ended at deadly"):
