@@ -61,7 +61,7 @@ class Taps:
         self._optimizer.apply = self._apply
         vars(self._optimizer).pop("stateless_apply", None)
         for variable in (self._gradients, self._norms, self._clipped):
-            if variable is not None:
+            if variable is not None and hasattr(self._optimizer, "_untrack_variable"):  # which not every release has
                 self._optimizer._untrack_variable(variable)
 
     def gradients(self, variables: list[keras.Variable]) -> list[Array]:

@@ -113,11 +113,11 @@ class OwnModelOfKeras:
 
     def keep(self) -> None:
         """Let every pass begin with the state of now."""
-        self._begin = state_of(self.model)
+        self._begin = state_of(self.model.variables)
 
     def restore(self) -> None:
         """The state that every pass begins with, seeds included."""
-        put_back(self._begin, self.model)
+        put_back(self._begin, self.model.variables)
         for layer in self._stateful:  # whose states Keras does not count among the variables
             layer.reset_state()
         keras.utils.set_random_seed(self.seed)

@@ -18,9 +18,9 @@ _models: WeakKeyDictionary[keras.Model, Mapping[str, Array]] = WeakKeyDictionary
 def as_first_returned(model: keras.Model) -> None:
     """Give a model that is built the variables that it had when a factory returned it for the first time."""
     if model not in _models:
-        _models[model] = state_of(model)
+        _models[model] = state_of(model.variables)
     elif len(_models[model]) == len(model.variables):
-        put_back(_models[model], model)
+        put_back(_models[model], model.variables)
 
 
 def unused(optimizer: Any, model: str) -> Any:

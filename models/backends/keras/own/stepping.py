@@ -53,7 +53,8 @@ def trained(own: OwnModelOfKeras, jit: bool, way: Way = on_batch, eager: bool = 
             own.model.train_step = lambda *given: step(*given[:-1], keras.utils.pack_x_y_sample_weight(*given[-1]))
         own.model.make_train_function(force=True)
         optimizer.build(own.variables)
-        begin = state_of(optimizer)
+        variables = list(optimizer.variables)  # steps may add to them
+        begin = state_of(variables)
         taps = Taps(optimizer, own.variables, [], ("gradients",))
         try:
             for number in range(BATCHES):
@@ -70,7 +71,7 @@ def trained(own: OwnModelOfKeras, jit: bool, way: Way = on_batch, eager: bool = 
             own.model.train_function = None  # which holds the traced step
             LIBRARY.forget_traces()
             vars(own.model).pop("train_step", None)
-            put_back(begin, optimizer)
+            put_back(begin, variables)
     return seen, losses
 
 
@@ -78,7 +79,8 @@ def given_steps(own: OwnModelOfKeras, begins: list[Mapping[str, Array]], gradien
     """New weights after each step from given weights on given gradients; the slots go on from one to the next."""
     optimizer = own.model.optimizer
     optimizer.build(own.variables)
-    fresh = state_of(optimizer)
+    variables = list(optimizer.variables)  # steps may add to them
+    fresh = state_of(variables)
     try:
         for begin, given in zip(begins, gradients, strict=True):
             for name, variable in zip(own.names, own.variables, strict=True):
@@ -90,7 +92,7 @@ def given_steps(own: OwnModelOfKeras, begins: list[Mapping[str, Array]], gradien
                 )
             yield own.weights()
     finally:
-        put_back(fresh, optimizer)
+        put_back(fresh, variables)
 
 
 def stateless_steps(

@@ -34,15 +34,15 @@ def copied(variable: keras.Variable) -> Array:
     return np.array(array(variable))
 
 
-def state_of(of: keras.Model | keras.optimizers.Optimizer) -> Mapping[str, Array]:
-    """What all variables of a model or an optimizer hold, by their place, in a file where that is large."""
-    return kept({str(place): copied(v) for place, v in enumerate(of.variables)})
+def state_of(variables: Sequence[keras.Variable]) -> Mapping[str, Array]:
+    """What variables hold, by their place, in a file where that is large."""
+    return kept({str(place): copied(variable) for place, variable in enumerate(variables)})
 
 
-def put_back(state: Mapping[str, Array], of: keras.Model | keras.optimizers.Optimizer) -> None:
-    """Give the variables what they held."""
-    for place, variable in enumerate(of.variables):
-        variable.assign(state[str(place)])
+def put_back(state: Mapping[str, Array], variables: Sequence[keras.Variable]) -> None:
+    """Give as many variables what they held."""
+    for variable, value in zip(variables, state.values(), strict=True):
+        variable.assign(value)
 
 
 def scale_of(optimizer: keras.optimizers.Optimizer, slots: Sequence[Any]) -> float:
