@@ -215,7 +215,7 @@ class ObservationPool:
         found = dict(self._largest)
         for worker in (*(worker for crew in self._crews.values() for worker in crew), *self._beside):
             found[worker.backend] = max(found.get(worker.backend, 0.0), worker.peak_memory())
-        return found
+        return {backend: peak for backend, peak in found.items() if peak}  # of a process that is gone nothing is known
 
     def weigh(self) -> None:
         """Note what all processes hold now; whoever asks for a network or waits for a model asks for this as well."""

@@ -25,6 +25,7 @@ QUICK = (
     "rarer_keras.py:variational",
     "rarer_keras.py:quantized",
     "layers_keras.py:subclassed",
+    "layers_keras.py:grouped",
     *(f"late_keras.py:{name}" for name in ("scaled", "scaled_growing", "late_and_built")),
 )
 SLOW = (

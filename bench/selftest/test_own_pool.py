@@ -237,3 +237,5 @@ def test_the_pool_of_networks_counts_what_is_busy_and_keeps_what_ended_workers_t
     assert pool.memory_left("keras-jax"), "of which nothing is known"
     pool.part(cast(Worker, rests))
     assert pool.peak_memory()["keras"] == 700
+    busy.peak_memory = lambda: 0.0  # as of a process that has died
+    assert "torch" not in pool.peak_memory()

@@ -147,6 +147,16 @@ def volumes():
     return classified(model, noise(4, 5, 5, 5, 1))
 
 
+def grouped():
+    """Convolutions of groups, one channel each and several, with strides and dilation."""
+    model = keras.Sequential([layers.Conv2D(12, 3, groups=6, padding="same", activation="tanh")])
+    for layer in (layers.Conv2D(12, 3, groups=12, strides=2), layers.Conv2D(8, 3, groups=4, activation="tanh"), layers.Reshape((4, 8))):
+        model.add(layer)
+    for layer in (layers.Conv1D(8, 2, groups=2, dilation_rate=2), layers.GlobalAveragePooling1D(), layers.Dense(3)):
+        model.add(layer)
+    return classified(model, noise(4, 9, 9, 6))
+
+
 def nested():
     """A model within a model, a Lambda, and functions between."""
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(6, activation="softplus"), layers.BatchNormalization()])

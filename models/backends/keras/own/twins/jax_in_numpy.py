@@ -25,6 +25,11 @@ def _logistic(x: Array) -> Array:
     return np.where(x >= 0, 1, small) / (1 + small)
 
 
+def _reshape(x: Array, new_sizes: tuple[int, ...], dimensions: tuple[int, ...] | None = None, **_: object) -> Array:
+    """`dimensions` are the order in which axes are read, as gradients of grouped convolutions have it."""
+    return (x if dimensions is None else x.transpose(dimensions)).reshape(new_sizes)
+
+
 def _select(which: Array, *cases: Array) -> Array:
     return np.select([which == n for n in range(len(cases))], cases) if which.dtype != bool else np.where(which, cases[1], cases[0])
 
@@ -39,7 +44,7 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
 }  # fmt: skip
 IN_NUMPY: dict[str, Callable[..., Array]] = {name: _elementwise(function) for name, function in ELEMENTWISE.items()} | {
     "broadcast_in_dim": _broadcast,
-    "reshape": lambda x, new_sizes, **_: x.reshape(new_sizes),
+    "reshape": _reshape,
     "transpose": lambda x, permutation: x.transpose(permutation),
     "squeeze": lambda x, dimensions: np.squeeze(x, tuple(dimensions)),
     "integer_pow": lambda x, y: x**y,
